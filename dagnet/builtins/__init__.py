@@ -1,0 +1,1 @@
+"""Built-in activations, losses, initializers and optimizers: ordinary plugins, without privilege."""

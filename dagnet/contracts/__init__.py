@@ -1,0 +1,31 @@
+"""What can be plugged in: frozen data and small protocols, and nothing that runs a network.
+
+Arrays are written with their shapes.  Activations work on any shape (engines pass
+``(units, rows)``), losses on ``(rows, output units)``, optimizers on the flat vector of
+trainable parameters.  Everything elementwise is plain NumPy, so that an engine may run it as
+it stands or compile it.
+"""
+
+from dagnet.contracts.execution import Engine, FusedRunner, Runner, State, Unsupported
+from dagnet.contracts.exporter import Exporter, Observations
+from dagnet.contracts.functions import TARGETS, Activation, Initializer, Loss
+from dagnet.contracts.optimizer import Optimizer
+from dagnet.contracts.training import Callback, History, Run
+
+__all__ = [
+    "TARGETS",
+    "Activation",
+    "Callback",
+    "Engine",
+    "Exporter",
+    "FusedRunner",
+    "History",
+    "Initializer",
+    "Loss",
+    "Observations",
+    "Optimizer",
+    "Run",
+    "Runner",
+    "State",
+    "Unsupported",
+]

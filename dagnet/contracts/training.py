@@ -1,0 +1,107 @@
+"""What a training run shows: its history, and the protocol that callbacks follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from dagnet.errors import did_you_mean
+
+__all__ = ["Callback", "History", "Run"]
+
+
+class History(Mapping[str, list[float]]):
+    """What was recorded in each epoch: ``history["loss"]``, ``history["validation_loss"]`` …
+
+    A mapping from the name of a quantity to its list, one entry an epoch.
+    """
+
+    def __init__(self, columns: Mapping[str, Iterable[float]] = MappingProxyType({})) -> None:
+        self._columns: dict[str, list[float]] = {name: [float(x) for x in xs] for name, xs in columns.items()}
+
+    def __getitem__(self, name: str) -> list[float]:
+        try:
+            return self._columns[name]
+        except KeyError:
+            raise KeyError(
+                f"no {name!r} in this history{did_you_mean(name, self._columns, listed=8)}"
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were recorded."""
+        return max((len(column) for column in self._columns.values()), default=0)
+
+    def append(self, **values: float) -> None:
+        """Record one epoch."""
+        for name, value in values.items():
+            self._columns.setdefault(name, []).append(float(value))
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """A plain copy, ready for ``pandas.DataFrame`` or JSON."""
+        return {name: list(column) for name, column in self._columns.items()}
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{name}={column[-1]:.6g}" for name, column in self._columns.items() if column)
+        return f"<History: {self.epochs} epochs{': ' + last if last else ''}>"
+
+
+class Run(Protocol):
+    """What a callback sees of a training run.  Only ``learning_rate`` and ``stop`` may be set."""
+
+    model: Any
+    epoch: int
+    """The epoch in progress, from 1; 0 before the first."""
+    epochs: int
+    batch: int
+    """The batch in progress, from 1."""
+    batches: int
+    rows: int
+    loss: float
+    """The last batch's loss."""
+    history: History
+    learning_rate: float
+    stop: bool
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that an exact resume needs: arrays, numbers, strings and dicts of these."""
+
+
+class Callback:
+    """Base of callbacks: every method does nothing, override what you need.
+
+    ``state`` and ``restore`` let a checkpoint carry the callback along; a state is a dict of
+    arrays, numbers, strings, lists and dicts.
+    """
+
+    def on_training_begin(self, run: Run) -> None:
+        """Before the first epoch, after a resume was restored."""
+
+    def on_epoch_begin(self, run: Run) -> None:
+        """Before the first batch of an epoch."""
+
+    def on_batch_begin(self, run: Run) -> None:
+        """Before a batch."""
+
+    def on_batch_end(self, run: Run) -> None:
+        """After a batch's step; ``run.loss`` is its loss."""
+
+    def on_epoch_end(self, run: Run) -> None:
+        """After an epoch was recorded in ``run.history``."""
+
+    def on_training_end(self, run: Run) -> None:
+        """After the last epoch, also when the run was stopped or failed."""
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint should keep of this callback."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state` returned."""

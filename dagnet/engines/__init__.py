@@ -1,0 +1,1 @@
+"""What executes a plan: the readable reference engine and the compiled one."""

@@ -1,0 +1,118 @@
+"""The exception tree, and the one formula for every message.
+
+A message says where, what it must be, what it got, and how to mend it.  Every exception
+is also a :class:`ValueError`, so code that catches those keeps working.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Hashable, Iterable, Sequence
+
+__all__ = [
+    "CycleError",
+    "DagnetError",
+    "DagnetWarning",
+    "DataError",
+    "FormatError",
+    "GraphError",
+    "NumericalError",
+    "PluginError",
+    "did_you_mean",
+    "expected",
+    "shorten",
+]
+
+SHOWN_PROBLEMS = 10
+
+
+class DagnetError(ValueError):
+    """Anything that dagnet refuses."""
+
+
+class GraphError(DagnetError):
+    """A graph that is no network; ``problems`` holds one sentence each, all of them."""
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__(self._message())
+
+    def _message(self) -> str:
+        if len(self.problems) == 1:
+            return self.problems[0]
+        lines = [f"the graph has {len(self.problems)} problems:"]
+        lines += [f"  - {problem}" for problem in self.problems[:SHOWN_PROBLEMS]]
+        if len(self.problems) > SHOWN_PROBLEMS:
+            lines.append(f"  … and {len(self.problems) - SHOWN_PROBLEMS} more")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.problems,))
+
+
+class CycleError(GraphError):
+    """A graph with a directed cycle; ``cycle`` lists its nodes in order, the first not repeated."""
+
+    def __init__(self, problems: str | Sequence[str], cycle: Sequence[Hashable] = ()) -> None:
+        self.cycle: tuple[Hashable, ...] = tuple(cycle)
+        super().__init__(problems)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.problems, self.cycle))
+
+
+class DataError(DagnetError):
+    """Rows, targets, weights or arguments that do not fit the network."""
+
+
+class PluginError(DagnetError):
+    """An unknown, mistyped, duplicate or misbehaving plugin."""
+
+
+class FormatError(DagnetError):
+    """A file that is not what it says it is."""
+
+
+class NumericalError(DagnetError):
+    """A loss or a value that became NaN or infinite."""
+
+
+class DagnetWarning(UserWarning):
+    """Something allowed that is probably not meant."""
+
+
+def shorten(value: object, limit: int = 60) -> str:
+    """``repr`` of a value, cut to at most ``limit`` characters."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a message must never fail because of a stranger's __repr__
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def did_you_mean(name: object, known: Iterable[object], *, listed: int = 0) -> str:
+    """The mending half of an "unknown name" message.
+
+    Suggests the closest known name, else lists the first ``listed`` known ones.
+    """
+    names = [item if isinstance(item, str) else repr(item) for item in known]
+    wanted = name if isinstance(name, str) else repr(name)
+    folded = {item.casefold(): item for item in reversed(names)}
+    close = difflib.get_close_matches(wanted.casefold(), folded, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {folded[close[0]]!r}?"
+    if listed and names:
+        more = "" if len(names) <= listed else f" and {len(names) - listed} more"
+        return f"; known: {', '.join(names[:listed])}{more}"
+    return ""
+
+
+def expected(where: str, must: str, got: object, mend: str = "") -> str:
+    """Word a refusal: where, what it must be, what it got, how to mend it.
+
+    Examples
+    --------
+    >>> expected("node 'h1': units", "a positive whole number", -1, "write units=1 or more")
+    "node 'h1': units must be a positive whole number, got -1; write units=1 or more"
+    """
+    return f"{where} must be {must}, got {shorten(got)}" + (f"; {mend}" if mend else "")

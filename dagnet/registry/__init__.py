@@ -1,0 +1,104 @@
+"""Plugins by name: the tables, registration, and the parser for call forms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dagnet.contracts import Activation, Engine, Exporter, Initializer, Loss, Optimizer
+from dagnet.errors import PluginError, expected
+from dagnet.registry.lookup import (
+    find_activation,
+    find_initializer,
+    find_loss,
+    find_optimizer,
+    parse_call,
+)
+from dagnet.registry.tables import Origin, registry
+
+__all__ = [
+    "Origin",
+    "activations",
+    "engines",
+    "exporters",
+    "find_activation",
+    "find_initializer",
+    "find_loss",
+    "find_optimizer",
+    "initializers",
+    "losses",
+    "optimizers",
+    "origin",
+    "parse_call",
+    "register",
+]
+
+
+def register(obj: object, *, replace: bool = False) -> None:
+    """Register a plugin for this process.
+
+    Parameters
+    ----------
+    obj
+        An :class:`Activation`, :class:`Loss`, :class:`Initializer`, :class:`Optimizer` class,
+        engine or :class:`Exporter`; or a module or object with hook implementations.
+    replace
+        Take over names that are registered already.
+
+    Raises
+    ------
+    PluginError
+        For anything else, a taken name, a hook that raises or returns the wrong type.  Then
+        nothing is registered.
+
+    Examples
+    --------
+    >>> import dagnet
+    >>> dagnet.register(dagnet.Activation("cube", lambda z: z**3, lambda z, a: 3 * z**2), replace=True)
+    >>> "cube" in dagnet.activations()
+    True
+    """
+    registry.load()
+    if isinstance(obj, (str, bytes, int, float, type(None))):
+        must = "an Activation, Loss, Initializer, Optimizer class, engine, Exporter, or a plugin module"
+        raise PluginError(expected("register(): the argument", must, obj))
+    registry.add(obj, _script_origin(obj), replace=replace)
+
+
+def _script_origin(obj: object) -> Origin:
+    module = getattr(obj, "__module__", None) or getattr(obj, "__name__", None)
+    return Origin(f"register() in {module}" if module and module != "dagnet.contracts" else "register()")
+
+
+def activations() -> Mapping[str, Activation]:
+    """All registered activations by name, read-only."""
+    return registry.table("activations")
+
+
+def losses() -> Mapping[str, Loss]:
+    """All registered losses by name, read-only."""
+    return registry.table("losses")
+
+
+def initializers() -> Mapping[str, Initializer]:
+    """All registered initializers by name, read-only."""
+    return registry.table("initializers")
+
+
+def optimizers() -> Mapping[str, type[Optimizer]]:
+    """All registered optimizer classes by name, read-only."""
+    return registry.table("optimizers")
+
+
+def exporters() -> Mapping[str, Exporter]:
+    """All registered file formats by name, read-only."""
+    return registry.table("exporters")
+
+
+def engines() -> Mapping[str, Engine]:
+    """All registered engines by name, read-only."""
+    return registry.table("engines")
+
+
+def origin(kind: str, name: str) -> Origin | None:
+    """Who registered ``name``; ``kind`` is a plural such as ``"activations"``."""
+    return registry.origin(kind, name)
