@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from dagnet.contracts.functions import Loss
 from dagnet.contracts.optimizer import Optimizer
 from dagnet.errors import PluginError
 
-__all__ = ["Engine", "FusedRunner", "Runner", "State", "Unsupported"]
+__all__ = ["Engine", "Runner", "State", "Unsupported"]
 
 Array = NDArray[Any]
 
@@ -40,25 +39,15 @@ class State(Protocol):
 class Runner(Protocol):
     """A plan made ready to run; callable from several threads at once."""
 
-    def forward(self, theta: Array, inputs: Array, *, gains: Array | None = None, keep: bool = True) -> Any:
+    def forward(self, theta: Array, inputs: Array, *, keep: bool = True, reuse: Any = None) -> Any:
         """Evaluate: ``theta`` (slots,), ``inputs`` (rows, input units) -> a :class:`State`.
 
-        ``gains`` (units, rows) multiply the values (dropout masks).  ``keep=False`` promises
-        that only ``outputs`` will be read.
+        ``keep=False`` promises that only ``outputs`` will be read; ``reuse``, the state of an
+        earlier call, gives its memory away.
         """
 
     def backward(self, theta: Array, state: Any, output_gradient: Array, *, into: Array) -> None:
         """Walk back from ∂loss/∂outputs (rows, output units); ∂loss/∂theta is written to ``into``."""
-
-
-@runtime_checkable
-class FusedRunner(Protocol):
-    """A runner that can take forward, row-wise loss and backward in one go."""
-
-    def loss_and_gradient(
-        self, theta: Array, inputs: Array, targets: Array, row_weights: Array, loss: Loss, *, into: Array
-    ) -> float:
-        """Σ wℓ with the weights as given; its gradient is written to ``into``."""
 
 
 class Engine(Protocol):

@@ -1,0 +1,310 @@
+"""The passes of the compiler, each from arrays to arrays.
+
+``blocks``   nodes of one level with one set of parents become a dense block where that pays
+``order``    nodes are ordered by level, block and activation; units are numbered in that order
+``packing``  weights are laid out target-major; a dense block's are one row-major matrix
+``program``  ranges of units become steps
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.adjacency import ranges
+from dagnet.plan import ACTIVATE, DENSE, SPARSE, STEP, Plan
+from dagnet.topology import Topology
+
+__all__ = ["DENSE_MINIMUM", "Compiled", "compile_topology"]
+
+Array = NDArray[Any]
+
+DENSE_MINIMUM = 1024
+"""Weights that a block must have to become a matrix product.
+
+Below, the sparse kernels are as fast as the BLAS call with its overhead, above they lose; the
+figures are in ARCHITECTURE.md.
+"""
+NARROWEST = 4
+"""Units and parents that a block must have: a matrix product with a vector gains nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A plan, and where the topology's nodes and edges are in it.
+
+    Attributes
+    ----------
+    plan
+        The plan.
+    first_unit
+        (nodes,) the first unit of each node.
+    edge_slot
+        (edges,) the slot of each edge's first weight element.
+    row_length
+        (nodes,) weights into each unit of a node: element (i, j) of an edge into node v is at
+        ``edge_slot + i · row_length[v] + j``.
+    trainable
+        (slots,) mask: what the graph lets train.
+    element_slot
+        (weight elements,) the slot of each, edge after edge, row-major.
+    """
+
+    plan: Plan
+    first_unit: Array
+    edge_slot: Array
+    row_length: Array
+    element_slot: Array
+    trainable: Array
+
+
+def compile_topology(topology: Topology) -> Compiled:
+    """Compile a topology; the whole cost is a few sorts of the edges."""
+    block = _blocks(topology)
+    order, first_unit = _order(topology, block)
+    layout = _packing(topology, order, first_unit)
+    trainable = _trainable(topology, order, layout)
+    plan = _program(topology, block, order, layout, trainable)
+    return Compiled(plan, first_unit, layout.edge_slot, layout.row_length, layout.element_slot, trainable)
+
+
+# -- blocks ------------------------------------------------------------------------------
+
+
+def _blocks(topology: Topology) -> Array:
+    """(nodes,) the dense block of each node, −1 for none."""
+    parents, units = topology.parents, topology.units
+    degrees = parents.degrees()
+    rng = np.random.default_rng(0)
+    marks = rng.integers(0, 2**63, topology.n_nodes, np.uint64)
+    fingerprint = np.zeros(topology.n_nodes, np.uint64)
+    has_parents = np.flatnonzero(degrees)
+    if len(has_parents):
+        starts = parents.indptr[has_parents]
+        fingerprint[has_parents] = np.add.reduceat(marks[parents.neighbours], starts)
+        row_length = np.add.reduceat(units[parents.neighbours], starts)
+    block = np.full(topology.n_nodes, -1, np.int64)
+    if not len(has_parents):
+        return block
+    _, group, counts = np.unique(fingerprint[has_parents], return_inverse=True, return_counts=True)
+    rows = np.bincount(group, weights=units[has_parents]).astype(np.int64)
+    columns = np.zeros(len(counts), np.int64)
+    columns[group] = row_length
+    dense = (rows >= NARROWEST) & (columns >= NARROWEST) & (rows * columns >= DENSE_MINIMUM)
+    members = np.flatnonzero(dense[group])
+    by_group = members[np.argsort(group[members], kind="stable")]
+    for nodes in np.split(has_parents[by_group], np.flatnonzero(np.diff(group[by_group])) + 1):
+        if len(nodes) and _same_parents(topology, nodes):
+            block[nodes] = nodes[0]
+    return block
+
+
+def _same_parents(topology: Topology, nodes: Array) -> bool:
+    """The proof: equal fingerprints of unequal parents are improbable, not impossible."""
+    degrees = topology.parents.degrees()[nodes]
+    if (degrees != degrees[0]).any():
+        return False
+    table = topology.parents.neighbours[topology.parents.expand(nodes)].reshape(len(nodes), -1)
+    table = np.sort(table, axis=1)
+    return bool((table == table[0]).all())
+
+
+# -- order -------------------------------------------------------------------------------
+
+
+def _order(topology: Topology, block: Array) -> tuple[Array, Array]:
+    """Nodes in the order of their units (inputs first, as declared), and their first units."""
+    n = topology.n_nodes
+    late = np.where(block < 0, n, block)
+    key = np.lexsort((topology.activation_of, late, topology.level))
+    computed = key[~topology.is_input[key]]
+    order = np.concatenate([topology.inputs, computed])
+    starts = np.concatenate([[0], np.cumsum(topology.units[order])[:-1]])
+    first_unit = np.zeros(n, np.int64)
+    first_unit[order] = starts
+    return order, first_unit
+
+
+# -- packing -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Layout:
+    edge_slot: Array
+    row_length: Array
+    element_slot: Array
+    indptr: Array
+    sources: Array
+    bias_slot: Array
+
+
+def _packing(topology: Topology, order: Array, first_unit: Array) -> _Layout:
+    """Give every weight element its slot: by target unit, then by source unit."""
+    units, n = topology.units, topology.n_nodes
+    total = int(units.sum())
+    rank = np.zeros(n, np.int64)
+    rank[order] = np.arange(n)
+    edges = np.argsort(rank[topology.targets] * n + rank[topology.sources])
+    widths = units[topology.sources[edges]]
+    row_length = np.bincount(topology.targets[edges], weights=widths, minlength=n).astype(np.int64)
+    within = _exclusive(widths) - np.repeat(*_row_starts(topology.targets[edges], widths))
+    node_base = np.zeros(n, np.int64)
+    node_base[order] = _exclusive(units[order] * row_length[order])
+    edge_slot = np.zeros(topology.n_edges, np.int64)
+    edge_slot[edges] = node_base[topology.targets[edges]] + within
+    indptr = np.zeros(total + 1, np.int64)
+    np.cumsum(np.repeat(row_length[order], units[order]), out=indptr[1:])
+    element_slot, element_source = _elements(topology, first_unit, edge_slot, row_length)
+    dtype = np.int32 if total < 2**31 else np.int64
+    sources = np.zeros(len(element_slot), dtype)
+    sources[element_slot] = element_source
+    biased = np.repeat(topology.has_bias[order], units[order])
+    bias_slot = np.full(total, -1, np.int64)
+    bias_slot[biased] = len(sources) + np.arange(int(biased.sum()))
+    return _Layout(edge_slot, row_length, element_slot, indptr, sources, bias_slot)
+
+
+def _exclusive(lengths: Array) -> Array:
+    """Where each of several runs starts when they are laid end to end."""
+    return np.cumsum(lengths) - lengths
+
+
+def _row_starts(targets: Array, widths: Array) -> tuple[Array, Array]:
+    """For edges sorted by target: where each target's row starts, and how many edges it has."""
+    first = np.flatnonzero(np.diff(targets, prepend=-1))
+    return _exclusive(widths)[first], np.diff(first, append=len(targets))
+
+
+def _elements(
+    topology: Topology, first_unit: Array, edge_slot: Array, row_length: Array
+) -> tuple[Array, Array]:
+    """Slot and source unit of each weight element, edge after edge."""
+    if (topology.units == 1).all():
+        return edge_slot, first_unit[topology.sources]
+    columns = topology.units[topology.sources]
+    sizes = columns * topology.units[topology.targets]
+    edge = np.repeat(np.arange(topology.n_edges), sizes)
+    place = ranges(np.zeros(len(sizes), np.int64), sizes)
+    i, j = np.divmod(place, columns[edge])
+    slot = edge_slot[edge] + i * row_length[topology.targets[edge]] + j
+    return slot, first_unit[topology.sources[edge]] + j
+
+
+# -- program -----------------------------------------------------------------------------
+
+
+def _program(topology: Topology, block: Array, order: Array, layout: _Layout, trainable: Array) -> Plan:
+    computed = order[len(topology.inputs) :]
+    n_inputs = int(topology.units[topology.inputs].sum())
+    steps, gather = _steps(topology, block, computed, n_inputs, layout)
+    n_units, n_slots = len(layout.indptr) - 1, len(trainable)
+    first = np.zeros(topology.n_nodes, np.int64)
+    first[order] = _exclusive(topology.units[order])
+    outputs = ranges(first[topology.outputs], first[topology.outputs] + topology.units[topology.outputs])
+    nothing = np.zeros(0, np.int64)
+    plan = Plan(
+        n_units=n_units,
+        n_inputs=n_inputs,
+        outputs=outputs,
+        steps=steps,
+        indptr=layout.indptr,
+        sources=layout.sources,
+        indptr_out=nothing,
+        targets=nothing,
+        slots_out=nothing,
+        gather=gather,
+        bias_slot=layout.bias_slot,
+        n_slots=n_slots,
+        activations=topology.activations,
+        needs_delta=np.zeros(n_units, bool),
+        needs_gradient=trainable,
+        tie=_tie(topology, layout, n_slots),
+    )
+    return plan.restrict()  # fills in what the reverse walk needs
+
+
+def _steps(
+    topology: Topology, block: Array, computed: Array, n_inputs: int, layout: _Layout
+) -> tuple[Array, Array]:
+    units = topology.units[computed]
+    start = n_inputs + _exclusive(units)
+    stop = start + units
+    level, group, act = topology.level[computed], block[computed], topology.activation_of[computed]
+    summed = _runs(level, group)
+    activated = _runs(level, act)
+    table = np.zeros(len(summed) + len(activated), STEP)
+    nodes = np.concatenate([summed, activated])
+    last = np.concatenate([_run_ends(summed, len(computed)), _run_ends(activated, len(computed))])
+    table["target"] = start[nodes]
+    table["n_target"] = stop[last] - start[nodes]
+    table["kind"] = ACTIVATE
+    table["what"][len(summed) :] = act[activated]
+    sums = table[: len(summed)]
+    sums["kind"] = np.where(group[summed] >= 0, DENSE, SPARSE)
+    sums["slot"] = layout.indptr[sums["target"]]
+    sums["n_source"] = layout.indptr[sums["target"] + sums["n_target"]] - sums["slot"]
+    gather = _dense_sources(sums, layout)
+    program = np.lexsort((table["target"], table["kind"] == ACTIVATE, level[nodes]))
+    return table[program], gather
+
+
+def _runs(*keys: Array) -> Array:
+    """Where a new run of equal keys starts."""
+    if not len(keys[0]):
+        return np.zeros(0, np.int64)
+    change = np.zeros(len(keys[0]), bool)
+    change[0] = True
+    for key in keys:
+        change[1:] |= key[1:] != key[:-1]
+    return np.flatnonzero(change)
+
+
+def _run_ends(starts: Array, n: int) -> Array:
+    """The last member of each run."""
+    return np.concatenate([starts[1:], [n]])[: len(starts)] - 1
+
+
+def _dense_sources(sums: Array, layout: _Layout) -> Array:
+    """Fill in what dense steps read: a range where it can be, gathered units else."""
+    gather = [np.zeros(0, np.int64)]
+    filled = 0
+    for number in np.flatnonzero(sums["kind"] == DENSE):
+        step = sums[number]
+        sources = layout.sources[slice(*layout.indptr[step["target"] : step["target"] + 2])].astype(np.int64)
+        sums["n_source"][number] = len(sources)
+        if sources[-1] - sources[0] + 1 == len(sources):
+            sums["source"][number] = sources[0]
+            continue
+        sums["what"][number], sums["source"][number] = 1, filled
+        gather.append(sources)
+        filled += len(sources)
+    return np.concatenate(gather)
+
+
+def _trainable(topology: Topology, order: Array, layout: _Layout) -> Array:
+    """(slots,) what the graph lets train."""
+    mask = np.ones(len(layout.sources) + int((layout.bias_slot >= 0).sum()), bool)
+    sizes = topology.units[topology.sources] * topology.units[topology.targets]
+    mask[layout.element_slot] = np.repeat(topology.edge_trainable, sizes)
+    free = np.repeat(topology.bias_trainable[order], topology.units[order])
+    has = layout.bias_slot >= 0
+    mask[layout.bias_slot[has]] = free[has]
+    return mask
+
+
+def _tie(topology: Topology, layout: _Layout, n_slots: int) -> Array | None:
+    """(slots,) the parameter of each slot where edges share weights."""
+    if topology.share is None:
+        return None
+    sizes = topology.units[topology.sources] * topology.units[topology.targets]
+    starts = _exclusive(sizes)
+    owner = np.arange(n_slots)
+    for key in range(len(topology.share_keys)):
+        edges = np.flatnonzero(topology.share == key)
+        elements = starts[edges][:, None] + np.arange(sizes[edges[0]])
+        slots = layout.element_slot[elements]
+        owner[slots] = slots.min(axis=0)
+    return np.unique(owner, return_inverse=True)[1]

@@ -1,0 +1,144 @@
+"""The reference engine: the textbook's equations in NumPy.  It is the specification.
+
+Forward, in topological order:   z = W a + b,   a = g(z).
+Backward, in the reverse order:  ∂L/∂a = Σ over children of wᵀ δ (+ ∂L/∂output),
+δ = ∂L/∂a · g'(z),   ∂L/∂W = δ aᵀ,   ∂L/∂b = Σ over rows of δ.
+
+Where another engine differs from this one, this one is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.contracts import Engine, Optimizer
+from dagnet.hookspecs import hookimpl
+from dagnet.plan import ACTIVATE, DENSE, Plan
+
+__all__ = ["ReferenceEngine", "dagnet_engines"]
+
+Array = NDArray[Any]
+
+
+@dataclass(eq=False)
+class _State:
+    """Pre-activations, values, δ: (units, rows) each."""
+
+    plan: Plan
+    z: Array
+    a: Array
+    d: Array
+
+    @property
+    def outputs(self) -> Array:
+        return self.a[self.plan.outputs].T.copy()
+
+    def value(self, units: Array) -> Array:
+        return self.a[units].copy()
+
+    def pre_activation(self, units: Array) -> Array:
+        return self.z[units].copy()
+
+    def delta(self, units: Array) -> Array:
+        return self.d[units].copy()
+
+
+@dataclass(eq=False)
+class _Runner:
+    plan: Plan
+    dtype: Any
+
+    def forward(self, theta: Array, inputs: Array, *, keep: bool = True, reuse: object = None) -> _State:
+        del keep, reuse  # they only save memory, elsewhere
+        plan = self.plan
+        z = np.zeros((plan.n_units, len(inputs)), self.dtype)
+        a = np.zeros_like(z)
+        z[: plan.n_inputs] = a[: plan.n_inputs] = inputs.T
+        for step in plan.steps:
+            targets = slice(step["target"], step["target"] + step["n_target"])
+            if step["kind"] == ACTIVATE:
+                a[targets] = plan.activations[step["what"]].value(z[targets])
+                continue
+            z[targets] = self._weighted_sum(step, theta, a) + self._bias(theta, targets)
+        return _State(plan, z, a, np.zeros_like(z))
+
+    def _weighted_sum(self, step: Any, theta: Array, a: Array) -> Array:
+        if step["kind"] == DENSE:
+            return self._matrix(step, theta) @ a[self.plan.step_sources(step)]
+        if step["n_source"] == 0:
+            return np.zeros((step["n_target"], a.shape[1]), self.dtype)
+        slots = slice(step["slot"], step["slot"] + step["n_source"])
+        terms = theta[slots, None] * a[self.plan.sources[slots]]
+        starts = self.plan.indptr[step["target"] : step["target"] + step["n_target"]] - step["slot"]
+        return np.add.reduceat(terms, starts)
+
+    def _matrix(self, step: Any, theta: Array) -> Array:
+        n_target, n_source = int(step["n_target"]), int(step["n_source"])
+        return theta[step["slot"] : step["slot"] + n_target * n_source].reshape(n_target, n_source)
+
+    def _bias(self, theta: Array, targets: slice) -> Array:
+        slots = self.plan.bias_slot[targets]
+        return np.where(slots >= 0, theta[slots], theta.dtype.type(0))[:, None]
+
+    def backward(self, theta: Array, state: _State, output_gradient: Array, *, into: Array) -> None:
+        plan, z, a, d = self.plan, state.z, state.a, state.d
+        into[:] = 0
+        da = np.zeros_like(a)
+        np.add.at(da, plan.outputs, output_gradient.T)
+        for step in plan.steps[::-1]:
+            targets = slice(step["target"], step["target"] + step["n_target"])
+            if step["kind"] == ACTIVATE:
+                slope = plan.activations[step["what"]].slope(z[targets], a[targets])
+                d[targets] = np.where(plan.needs_delta[targets, None], da[targets] * slope, 0)
+            elif plan.needs_delta[targets].any():
+                self._walk_back(step, theta, state, da, into)
+                slots = plan.bias_slot[targets]
+                into[slots[slots >= 0]] = d[targets].sum(axis=1)[slots >= 0]
+        d[: plan.n_inputs] = np.where(plan.needs_delta[: plan.n_inputs, None], da[: plan.n_inputs], 0)
+        into[~plan.needs_gradient] = 0
+
+    def _walk_back(self, step: Any, theta: Array, state: _State, da: Array, into: Array) -> None:
+        """From the δ of a step's targets to its weights and to its sources."""
+        plan, a = self.plan, state.a
+        delta = state.d[step["target"] : step["target"] + step["n_target"]]
+        if step["kind"] == DENSE:
+            sources = plan.step_sources(step)
+            into[step["slot"] : step["slot"] + step["n_target"] * step["n_source"]] = (
+                delta @ a[sources].T
+            ).ravel()
+            da[sources] += self._matrix(step, theta).T @ delta
+            return
+        slots = slice(step["slot"], step["slot"] + step["n_source"])
+        sources = plan.sources[slots]
+        degrees = np.diff(plan.indptr[step["target"] : step["target"] + step["n_target"] + 1])
+        spread = np.repeat(delta, degrees, axis=0)
+        into[slots] = (spread * a[sources]).sum(axis=1)
+        np.add.at(da, sources, theta[slots, None] * spread)
+
+
+class ReferenceEngine:
+    """NumPy, one step after the other; never the fastest, always there."""
+
+    name = "reference"
+    priority = 0
+
+    def unavailable(self) -> str | None:
+        return None
+
+    def prepare(self, plan: Plan, *, dtype: Any, threads: int) -> _Runner:
+        del threads
+        return _Runner(plan, np.dtype(dtype))
+
+    def fused_step(self, optimizer: Optimizer, dtype: Any) -> None:
+        del optimizer, dtype
+
+
+@hookimpl
+def dagnet_engines() -> Iterable[Engine]:
+    """The reference engine."""
+    return [ReferenceEngine()]

@@ -1,0 +1,7 @@
+"""A network without its conveniences: topology, plan, parameters and a runner."""
+
+from dagnet.model.core import Model
+from dagnet.model.results import Forward, Gradient
+from dagnet.model.views import BiasView, WeightView
+
+__all__ = ["BiasView", "Forward", "Gradient", "Model", "WeightView"]

@@ -1,0 +1,219 @@
+"""Rows, targets and sample weights at the border: checked once, by name, then plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.contracts import Loss
+from dagnet.errors import DataError, did_you_mean, expected, shorten
+
+__all__ = ["Columns", "encode_inputs", "encode_sample_weight", "encode_targets"]
+
+Array = NDArray[Any]
+LISTED = 8
+
+
+class Columns:
+    """The names of a block of columns: nodes in order, each with its units."""
+
+    def __init__(self, what: str, names: Sequence[Hashable], units: Sequence[int]) -> None:
+        self.what = what
+        self.names = tuple(names)
+        self.units = tuple(units)
+        self.width = sum(units)
+
+    def label(self, column: int) -> str:
+        """The name of a column, for messages."""
+        for name, units in zip(self.names, self.units, strict=True):
+            if column < units:
+                return repr(name) if units == 1 else f"{name!r}, unit {column}"
+            column -= units
+        return str(column)
+
+    def gather(self, table: Any) -> Array:
+        """Columns by name from a mapping or data frame, (rows, width)."""
+        known = _column_names(table)
+        missing = [name for name in self.names if name not in known]
+        if missing:
+            listed = ", ".join(repr(name) for name in missing[:LISTED])
+            more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
+            mend = did_you_mean(missing[0], known, listed=LISTED)
+            raise DataError(f"{self.what}: no column {listed}{more} in the data{mend}")
+        blocks = [
+            self._block(table[name], name, units) for name, units in zip(self.names, self.units, strict=True)
+        ]
+        rows = {len(block) for block in blocks}
+        if len(rows) > 1:
+            lengths = ", ".join(
+                f"{name!r}: {len(b)}" for name, b in zip(self.names[:LISTED], blocks, strict=False)
+            )
+            raise DataError(f"{self.what}: columns must be equally long, got {lengths}")
+        return np.concatenate(blocks, axis=1) if blocks else np.zeros((_length(table), 0))
+
+    def _block(self, column: Any, name: Hashable, units: int) -> Array:
+        array = numeric(f"{self.what}: column {shorten(name)}", column)
+        if array.ndim == 1 and units == 1:
+            return array[:, None]
+        if array.ndim != 2 or array.shape[1] != units:
+            form = "(rows,)" if units == 1 else f"(rows, {units})"
+            raise DataError(expected(f"{self.what}: column {name!r}", f"of shape {form}", array.shape))
+        return array
+
+
+def _column_names(table: Any) -> Any:
+    return set(table.columns) if hasattr(table, "columns") else table.keys()
+
+
+def _length(table: Any) -> int:
+    return len(table) if hasattr(table, "columns") else 1
+
+
+def is_table(data: object) -> bool:
+    """Whether columns are found by name: a mapping, or a data frame of any library."""
+    return isinstance(data, Mapping) or (hasattr(data, "columns") and hasattr(data, "__getitem__"))
+
+
+def numeric(where: str, values: Any) -> Array:
+    """``values`` as an array of real numbers."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind == "O":
+            array = array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{where} must be numbers in a rectangular array; {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise DataError(expected(where, "real numbers", f"dtype {array.dtype}", "convert it before"))
+    return array
+
+
+def encode_inputs(
+    X: Any, columns: Columns, dtype: Any, center: Array | None, scale: Array | None, *, finite: bool = False
+) -> Array:
+    """X as (rows, input units) in ``dtype``, standardised; NaN is refused, ±inf too if ``finite``."""
+    array = columns.gather(X) if is_table(X) else numeric("X", X)
+    if array.ndim != 2:
+        _refuse_dimensions(array, columns.width)
+    if array.shape[1] != columns.width:
+        listed = ", ".join(repr(name) for name in columns.names[:LISTED])
+        more = ", …" if len(columns.names) > LISTED else ""
+        raise DataError(
+            expected(
+                "X", f"{columns.width} columns wide, one for each of [{listed}{more}]", f"shape {array.shape}"
+            )
+        )
+    if not len(array):
+        raise DataError(expected("X", "at least one row long", "0 rows"))
+    _refuse_nan("X", array, columns, finite=finite)
+    if center is not None and scale is not None:
+        array = (array - center) / scale
+    with np.errstate(over="ignore"):
+        result: Array = np.ascontiguousarray(array, dtype)
+    return result
+
+
+def _refuse_dimensions(array: Array, width: int) -> None:
+    must = f"two-dimensional, (rows, {width})"
+    if array.ndim == 1:
+        mend = "X.reshape(1, -1) makes it one row, X.reshape(-1, 1) one column"
+        raise DataError(expected("X", must, f"shape {array.shape}", mend))
+    raise DataError(expected("X", must, f"shape {array.shape}"))
+
+
+def _refuse_nan(what: str, array: Array, columns: Columns, *, finite: bool) -> None:
+    if array.dtype.kind != "f":
+        return
+    bad = ~np.isfinite(array) if finite else np.isnan(array)
+    if bad.any():
+        row, column = (int(place) for place in np.argwhere(bad)[0])
+        must = "finite" if finite else "without NaN"
+        where = f"{what}: row {row}, column {columns.label(column)}"
+        raise DataError(expected(where, must, float(array[row, column]), "drop the row or fill the value in"))
+
+
+def encode_targets(
+    y: Any, columns: Columns, loss: Loss, rows: int, dtype: Any, *, finite: bool = False
+) -> Array:
+    """y as (rows, output units) in ``dtype``; labels become one-hot rows."""
+    if is_table(y):
+        array = columns.gather(y)
+    else:
+        array = numeric("y", y)
+        if loss.targets == "class" and array.ndim == 1:
+            return _one_hot(array, columns.width, rows, dtype)
+        if array.ndim == 1 and columns.width == 1:
+            array = array[:, None]
+    if array.shape != (rows, columns.width):
+        form = f"({rows},)" if columns.width == 1 else f"({rows}, {columns.width})"
+        labels = f" or labels ({rows},)" if loss.targets == "class" else ""
+        raise DataError(
+            expected("y", f"of shape {form}{labels}, one row for each row of X", f"shape {array.shape}")
+        )
+    _refuse_nan("y", array, columns, finite=finite)
+    _refuse_range(array, columns, loss)
+    return np.ascontiguousarray(array, dtype)
+
+
+def _one_hot(labels: Array, width: int, rows: int, dtype: Any) -> Array:
+    if labels.shape != (rows,):
+        raise DataError(
+            expected("y", f"of shape ({rows},), one label for each row of X", f"shape {labels.shape}")
+        )
+    numbers = labels.astype(np.float64)
+    bad = ~((numbers >= 0) & (numbers < width) & (numbers == np.floor(numbers)))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise DataError(expected(f"y: row {row}", f"a label from 0 to {width - 1}", labels[row].item()))
+    result: Array = np.zeros((rows, width), dtype)
+    result[np.arange(rows), labels.astype(np.int64)] = 1
+    return result
+
+
+def _refuse_range(array: Array, columns: Columns, loss: Loss) -> None:
+    kind = loss.targets
+    if kind == "real":
+        return
+    if kind == "binary":
+        bad, must = (array != 0) & (array != 1), "0 or 1"
+    elif kind == "count":
+        bad, must = array < 0, "a count of 0 or more"
+    else:
+        bad, must = (array < 0) | (array > 1), "a probability from 0 to 1"
+    if bad.any():
+        row, column = (int(place) for place in np.argwhere(bad)[0])
+        where = f"y: row {row}, column {columns.label(column)}"
+        raise DataError(expected(where, f"{must} for the loss {loss.name!r}", array[row, column].item()))
+    if kind == "class":
+        wrong = np.flatnonzero(np.abs(array.sum(axis=1) - 1) > 1e-3)
+        if len(wrong):
+            total = float(array[wrong[0]].sum())
+            raise DataError(
+                expected(f"y: row {wrong[0]}", "class probabilities that sum to 1", f"sum {total:g}")
+            )
+
+
+def encode_sample_weight(sample_weight: Any, rows: int, dtype: Any) -> Array | None:
+    """Sample weights (rows,), or None where all rows count the same."""
+    if sample_weight is None:
+        return None
+    array = numeric("sample_weight", sample_weight)
+    if array.shape != (rows,):
+        raise DataError(
+            expected("sample_weight", f"of shape ({rows},), one a row of X", f"shape {array.shape}")
+        )
+    bad = ~(np.isfinite(array) & (array >= 0))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise DataError(expected(f"sample_weight: row {row}", "finite and at least 0", array[row].item()))
+    if not array.sum() > 0:
+        raise DataError("sample_weight must not be 0 for every row; leave it out to count all rows the same")
+    return np.ascontiguousarray(array, dtype)
+
+
+def name_list(names: Iterable[Hashable]) -> str:
+    """Names for a message, at most a few."""
+    listed = list(names)
+    return ", ".join(map(repr, listed[:LISTED])) + (", …" if len(listed) > LISTED else "")

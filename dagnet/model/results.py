@@ -1,0 +1,135 @@
+"""What a forward or backward pass gives back, by name.  Results belong to the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.errors import shorten
+from dagnet.model.views import BiasView, Layout, WeightView
+from dagnet.plan import Plan
+
+__all__ = ["Forward", "Gradient"]
+
+Array = NDArray[Any]
+
+
+def node_rows(layout: Layout, name: Hashable, read: Callable[[Array], Array]) -> Array:
+    """(rows,) for a one-unit node, (rows, units) for others."""
+    node = layout.topology.node_number(name)
+    units = layout.units_of(node)
+    block = read(np.arange(units.start, units.stop)).T
+    rows: Array = block[:, 0] if block.shape[1] == 1 else block
+    return np.ascontiguousarray(rows)
+
+
+class Forward:
+    """Values of all nodes for some rows: ``forward[node]``, ``forward.pre_activation(node)``."""
+
+    def __init__(self, layout: Layout, state: Any) -> None:
+        self._layout = layout
+        self._state = state
+
+    @cached_property
+    def outputs(self) -> Array:
+        """Values of the output nodes, (rows, output units)."""
+        result: Array = self._state.outputs
+        return result
+
+    def __getitem__(self, node: Hashable) -> Array:
+        """The value of a node, (rows,) or (rows, units)."""
+        return node_rows(self._layout, node, self._state.value)
+
+    def pre_activation(self, node: Hashable) -> Array:
+        """z of a node, (rows,) or (rows, units); of an input, its value."""
+        return node_rows(self._layout, node, self._state.pre_activation)
+
+    def __repr__(self) -> str:
+        return f"<Forward: {len(self.outputs)} rows, {self._layout.topology.n_nodes:,} nodes>"
+
+
+class Gradient:
+    """Derivatives of the mean loss, by name.
+
+    Attributes
+    ----------
+    loss
+        The mean loss, a float.
+    weights, biases
+        ∂loss/∂weight by edge and ∂loss/∂bias by node, of those that were asked for.
+    flat
+        The same as one vector in the order of ``net.parameters``, 0 where not asked.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        plan: Plan,
+        state: Any,
+        loss: float,
+        flat: Array,
+        complete: Callable[[], Any],
+    ) -> None:
+        self.loss = loss
+        self.flat = flat
+        self._layout = layout
+        self._plan = plan
+        self._state = state
+        self._complete = complete
+        asked = np.zeros(len(flat), bool)
+        slots = plan.needs_gradient if plan.tie is None else plan.tie[plan.needs_gradient]
+        asked[slots] = True
+        self._asked = asked
+
+    def _mark(self, asked: Array) -> Gradient:
+        self._asked = asked
+        return self
+
+    @cached_property
+    def weights(self) -> WeightView:
+        """∂loss/∂weight by edge, of those asked for."""
+        return WeightView(self._layout, self.flat, self._asked)
+
+    @cached_property
+    def biases(self) -> BiasView:
+        """∂loss/∂bias by node, of those asked for."""
+        return BiasView(self._layout, self.flat, self._asked)
+
+    @cached_property
+    def _everywhere(self) -> Any:
+        """The state of a walk that enters every unit; done when first asked for."""
+        return self._complete()
+
+    def delta(self, node: Hashable) -> Array:
+        """δ = ∂loss/∂z of a node for each row, (rows,) or (rows, units).
+
+        For rows of a mean the factor 1/rows is in it.
+        """
+        units = self._layout.units_of(self._layout.topology.node_number(node))
+        walked = bool(self._plan.needs_delta[units].all())
+        state = self._state if walked else self._everywhere
+        return node_rows(self._layout, node, state.delta)
+
+    @cached_property
+    def inputs(self) -> Array:
+        """∂loss/∂X, (rows, input units), with respect to X as it was given."""
+        topology = self._layout.topology
+        deltas: Array = self._everywhere.delta(np.arange(self._plan.n_inputs)).T
+        return np.ascontiguousarray((deltas / topology.scale).astype(deltas.dtype))
+
+    @cached_property
+    def visited(self) -> tuple[Hashable, ...]:
+        """The nodes that the reverse walk entered, in its order."""
+        units = np.flatnonzero(self._plan.needs_delta)[::-1]
+        nodes = self._layout.nodes_of_units(units)
+        first = np.flatnonzero(np.diff(nodes, prepend=-1))
+        return tuple(self._layout.topology.nodes[node] for node in nodes[first].tolist())
+
+    def __repr__(self) -> str:
+        asked, n = int(self._asked.sum()), len(self.flat)
+        largest = shorten(float(np.abs(self.flat).max())) if n else "0"
+        return f"<Gradient: loss {self.loss:.6g}, {asked:,} of {n:,} derivatives, largest {largest}>"

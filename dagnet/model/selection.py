@@ -1,0 +1,49 @@
+"""Which engine runs a plan."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from dagnet.contracts import Unsupported
+from dagnet.errors import DagnetWarning, PluginError, did_you_mean, expected
+from dagnet.plan import Plan
+from dagnet.registry import engines
+
+__all__ = ["prepare"]
+
+_told: set[str] = set()
+
+
+def prepare(name: object, plan: Plan, dtype: Any, threads: int) -> tuple[str, Any]:
+    """The engine's name and its runner for the plan; ``"auto"`` takes the fastest that can."""
+    table = engines()
+    if name == "auto":
+        return _fastest(plan, dtype, threads)
+    if not isinstance(name, str):
+        raise PluginError(expected("engine", "'auto' or the name of an engine", name))
+    if name not in table:
+        raise PluginError(f"unknown engine {name!r}{did_you_mean(name, ['auto', *table], listed=8)}")
+    reason = table[name].unavailable()
+    if reason is not None:
+        raise PluginError(f"engine {name!r} cannot run here: {reason}; use engine='auto'")
+    return name, table[name].prepare(plan, dtype=dtype, threads=threads)
+
+
+def _fastest(plan: Plan, dtype: Any, threads: int) -> tuple[str, Any]:
+    for engine in sorted(engines().values(), key=lambda engine: -engine.priority):
+        reason = engine.unavailable()
+        if reason is not None:
+            _tell_once(f"engine {engine.name!r} cannot run here: {reason}; a slower engine serves")
+            continue
+        try:
+            return engine.name, engine.prepare(plan, dtype=dtype, threads=threads)
+        except Unsupported as error:
+            _tell_once(f"engine {engine.name!r} does not run this network: {error}; a slower engine serves")
+    raise PluginError("no engine can run this network; is the reference engine registered?")
+
+
+def _tell_once(text: str) -> None:
+    if text not in _told:
+        _told.add(text)
+        warnings.warn(text, DagnetWarning, stacklevel=2)

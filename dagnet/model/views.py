@@ -1,0 +1,196 @@
+"""Parameters by name: mappings over the flat vector."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.compiler import Compiled
+from dagnet.errors import DataError, expected, shorten
+from dagnet.topology import Topology
+
+__all__ = ["BiasView", "Layout", "WeightView", "WritableBiases", "WritableWeights"]
+
+Array = NDArray[Any]
+Edge = tuple[Hashable, Hashable]
+
+
+class MissingName(DataError, KeyError):
+    """A name that a mapping does not have."""
+
+    __str__ = Exception.__str__
+
+
+class Layout:
+    """Where nodes and edges have their parameters in the flat vector."""
+
+    def __init__(self, topology: Topology, compiled: Compiled) -> None:
+        self.topology = topology
+        self.compiled = compiled
+        self.plan = compiled.plan
+
+    def weight_places(self, edge: int) -> Array:
+        """Parameters of an edge's weight, (child units, parent units)."""
+        topology, compiled = self.topology, self.compiled
+        target = topology.targets[edge]
+        rows, columns = topology.units[target], topology.units[topology.sources[edge]]
+        row_starts = compiled.edge_slot[edge] + compiled.row_length[target] * np.arange(rows)
+        return self._parameters(row_starts[:, None] + np.arange(columns))
+
+    def bias_places(self, node: int) -> Array:
+        """Parameters of a node's biases, (units,); empty where it has none."""
+        if not self.topology.has_bias[node]:
+            return np.zeros(0, np.int64)
+        return self._parameters(self.plan.bias_slot[self.units_of(node)])
+
+    def units_of(self, node: int) -> slice:
+        """The units of a node."""
+        start = int(self.compiled.first_unit[node])
+        return slice(start, start + int(self.topology.units[node]))
+
+    def _parameters(self, slots: Array) -> Array:
+        return slots if self.plan.tie is None else self.plan.tie[slots]
+
+    def nodes_of_units(self, units: Array) -> Array:
+        """The node that each unit belongs to."""
+        order = np.argsort(self.compiled.first_unit)
+        starts = self.compiled.first_unit[order]
+        return order[np.searchsorted(starts, units, side="right") - 1]
+
+
+class _View(Mapping[Any, Any]):
+    """A mapping from names to slices of a flat vector."""
+
+    def __init__(self, layout: Layout, flat: Array, asked: Array | None = None) -> None:
+        self._layout = layout
+        self._flat = flat
+        self._asked = asked
+
+    def _places(self, name: Any) -> Array:
+        raise MissingName(shorten(name))
+
+    def __getitem__(self, name: Any) -> Any:
+        places = self._places(name)
+        if self._asked is not None and not self._asked[places].all():
+            raise MissingName(f"the derivative for {shorten(name)} was not asked for; name it in wrt=[…]")
+        values = self._flat[places]
+        return float(values.flat[0]) if values.size == 1 and self._single(name) else values
+
+    def _single(self, name: Any) -> bool:
+        raise MissingName(shorten(name))
+
+    def __contains__(self, name: object) -> bool:
+        try:
+            places = self._places(name)
+        except DataError:
+            return False
+        return self._asked is None or bool(self._asked[places].all())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        shown = [f"{name!r}: {self[name]!r}" for name, _ in zip(self, range(6), strict=False)]
+        more = ", …" if len(shown) == 6 else ""
+        return f"<{type(self).__name__} {{{', '.join(shown)}{more}}}>"
+
+
+class WeightView(_View):
+    """Numbers by edge: a float between one-unit nodes, else (child units, parent units)."""
+
+    def _places(self, name: Any) -> Array:
+        topology = self._layout.topology
+        if not topology.has_edge(name):
+            try:
+                topology.edge_number(name)
+            except DataError as error:
+                raise MissingName(str(error)) from None
+        return self._layout.weight_places(topology.edge_number(name))
+
+    def _single(self, name: Any) -> bool:
+        units, index = self._layout.topology.units, self._layout.topology.index
+        return bool(units[index[name[0]]] == 1 and units[index[name[1]]] == 1)
+
+    def __iter__(self) -> Iterator[Edge]:
+        topology = self._layout.topology
+        names = topology.nodes
+        for edge, (source, target) in enumerate(
+            zip(topology.sources.tolist(), topology.targets.tolist(), strict=True)
+        ):
+            if self._asked is None or self._asked[self._layout.weight_places(edge)].all():
+                yield names[source], names[target]
+
+    def __len__(self) -> int:
+        return self._layout.topology.n_edges if self._asked is None else super().__len__()
+
+
+class BiasView(_View):
+    """Numbers by node: a float for a one-unit node, else (units,).  Nodes without a bias are absent."""
+
+    def _places(self, name: Any) -> Array:
+        topology = self._layout.topology
+        try:
+            node = topology.node_number(name)
+        except DataError as error:
+            raise MissingName(str(error)) from None
+        places = self._layout.bias_places(node)
+        if not len(places):
+            raise MissingName(f"node {shorten(name)} has no bias")
+        return places
+
+    def _single(self, name: Any) -> bool:
+        topology = self._layout.topology
+        return bool(topology.units[topology.index[name]] == 1)
+
+    def __iter__(self) -> Iterator[Hashable]:
+        topology = self._layout.topology
+        for node in np.flatnonzero(topology.has_bias).tolist():
+            if self._asked is None or self._asked[self._layout.bias_places(node)].all():
+                yield topology.nodes[node]
+
+
+class _Writable(_View):
+    what = "value"
+
+    def __setitem__(self, name: Any, value: Any) -> None:
+        self.update({name: value})
+
+    def update(self, values: Mapping[Any, Any]) -> None:
+        """Set many at once; if one will not do, none is set.
+
+        Raises
+        ------
+        DataError
+            For an unknown name, a wrong shape, or numbers that are not finite.
+        """
+        checked = [(self._places(name), self._checked(name, value)) for name, value in values.items()]
+        for places, value in checked:
+            self._flat[places] = value
+
+    def _checked(self, name: Any, value: Any) -> Array:
+        shape = self._places(name).shape
+        where = f"{self.what} of {shorten(name)}"
+        array = np.asarray(value)
+        if array.dtype.kind not in "iuf" or (array.ndim and array.shape != shape):
+            form = "a number" if self._single(name) else f"an array of shape {shape}"
+            raise DataError(expected(where, form, value))
+        with np.errstate(over="ignore"):
+            array = array.astype(self._flat.dtype)
+        if not np.isfinite(array).all():
+            raise DataError(expected(where, f"finite in {self._flat.dtype}", value))
+        return array
+
+
+class WritableWeights(_Writable, WeightView):
+    """The weights of a network by edge; assignment writes through to ``net.parameters``."""
+
+    what = "weight"
+
+
+class WritableBiases(_Writable, BiasView):
+    """The biases of a network by node; assignment writes through to ``net.parameters``."""
+
+    what = "bias"

@@ -1,0 +1,128 @@
+"""The plan: a network as a short program over flat arrays, frozen.
+
+Units are numbered so that every unit comes after its parents, inputs first.  The weights of
+unit t are the slots ``indptr[t]:indptr[t + 1]``, one for each parent in ``sources``; biases have
+the slots after all weights.  A dense step marks a range of units with one common set of
+parents, whose slots are therefore one row-major matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.contracts import Activation
+
+__all__ = ["ACTIVATE", "DENSE", "KINDS", "SPARSE", "STEP", "PlanData"]
+
+Array = NDArray[Any]
+STEP = np.dtype(
+    [
+        ("kind", "i4"),
+        ("what", "i4"),
+        ("target", "i8"),
+        ("n_target", "i8"),
+        ("source", "i8"),
+        ("n_source", "i8"),
+        ("slot", "i8"),
+    ]
+)
+DENSE, SPARSE, ACTIVATE = 0, 1, 2
+KINDS = ("dense", "sparse", "activate")
+
+
+@dataclass(frozen=True, eq=False)
+class PlanData:
+    """The fields of a plan.
+
+    Attributes
+    ----------
+    n_units, n_inputs
+        Units in all; the first ``n_inputs`` of them are inputs, in the order of X's columns.
+    outputs
+        The output units, in order.
+    steps
+        The program, a table of :data:`STEP`.  DENSE: z[target range] = W @ a[sources] + bias,
+        the sources contiguous from ``source`` (``what`` 0) or ``gather[source:][:n_source]``
+        (``what`` 1), W the ``n_target × n_source`` matrix at ``slot``.  SPARSE: the same, each
+        unit with its own parents; ``n_source`` counts the nonzeros.  ACTIVATE:
+        a = activations[what](z).
+    indptr, sources
+        Parents of each unit, target-major; the position is the weight's slot.
+    indptr_out, targets, slots_out
+        The transpose of those sparse edges that the reverse walk needs: for each unit its
+        children and the slots of the edges to them.
+    gather
+        Source units of dense steps whose parents are not contiguous.
+    bias_slot
+        (units,) slot of the bias, −1 where there is none.
+    n_slots
+        Weights and biases in all.
+    activations
+        The distinct activations.
+    needs_delta
+        (units,) whether the reverse walk enters the unit.
+    needs_gradient
+        (slots,) whether the derivative of the loss for that slot is wanted.
+    tie
+        (slots,) the parameter of each slot, None where every slot is its own parameter.
+    unit_ids, slot_ids
+        In a plan that :meth:`restrict` cut out: the units and slots of the original.
+    notes
+        What an engine has to say of an activation, by its call form; shown in the listing.
+    """
+
+    n_units: int
+    n_inputs: int
+    outputs: Array
+    steps: Array
+    indptr: Array
+    sources: Array
+    indptr_out: Array
+    targets: Array
+    slots_out: Array
+    gather: Array
+    bias_slot: Array
+    n_slots: int
+    activations: tuple[Activation, ...]
+    needs_delta: Array
+    needs_gradient: Array
+    tie: Array | None = None
+    unit_ids: Array | None = None
+    slot_ids: Array | None = None
+    notes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        for value in vars(self).values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+
+    @property
+    def n_weights(self) -> int:
+        """How many slots are weights."""
+        return len(self.sources)
+
+    @property
+    def n_parameters(self) -> int:
+        """How many parameters: slots, tied ones counted once."""
+        return self.n_slots if self.tie is None or not len(self.tie) else int(self.tie.max()) + 1
+
+    def step_sources(self, step: Any) -> Any:
+        """What a dense step reads: a slice of units, or an array of them."""
+        start, n = int(step["source"]), int(step["n_source"])
+        return self.gather[start : start + n] if step["what"] else slice(start, start + n)
+
+    def __repr__(self) -> str:
+        return f"<Plan: {self.n_units} units, {self.n_slots} slots, {len(self.steps)} steps>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "notes": dict(self.notes)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, notes=MappingProxyType(state["notes"]))
+        PlanData.__post_init__(self)

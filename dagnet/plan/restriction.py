@@ -1,0 +1,132 @@
+"""Cutting a plan down: to some units, to some parameters, to what the reverse walk must enter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.adjacency import Rows, ranges, reachable
+from dagnet.plan.frozen import ACTIVATE, DENSE, SPARSE, PlanData
+from dagnet.plan.transposition import pull_rows, slot_targets
+
+__all__ = ["restrict_plan", "walked_units"]
+
+Array = NDArray[Any]
+P = TypeVar("P", bound=PlanData)
+
+
+def restrict_plan(plan: P, units: Array | None, parameters: Array | None, deltas: Array | None) -> P:
+    """See :meth:`dagnet.plan.Plan.restrict`."""
+    wanted = plan.needs_gradient if parameters is None else parameters
+    if units is not None:
+        plan = _cut(plan, units)
+        wanted = wanted[plan.slot_ids]
+        deltas = None if deltas is None else deltas[plan.unit_ids]
+    needs_delta = walked_units(plan, wanted, deltas)
+    needs_gradient = wanted & needs_delta[_slot_units(plan)]
+    rows = pull_rows(plan.steps, plan.indptr, plan.sources, needs_delta, needs_gradient)
+    return replace(
+        plan,
+        needs_delta=needs_delta,
+        needs_gradient=needs_gradient,
+        indptr_out=rows[0],
+        targets=rows[1],
+        slots_out=rows[2],
+    )
+
+
+def _slot_units(plan: PlanData) -> Array:
+    """(slots,) the unit that each slot belongs to."""
+    units = np.zeros(plan.n_slots, np.int64)
+    units[: plan.n_weights] = slot_targets(plan.indptr)
+    biased = np.flatnonzero(plan.bias_slot >= 0)
+    units[plan.bias_slot[biased]] = biased
+    return units
+
+
+def walked_units(plan: PlanData, wanted: Array, deltas: Array | None) -> Array:
+    """(units,) mask: something wanted in the parent chain, and a way to an output."""
+    own = np.zeros(plan.n_units, bool)
+    own[_slot_units(plan)[wanted]] = True
+    if deltas is not None:
+        own |= deltas
+    parents = Rows(plan.indptr, plan.sources, np.zeros(0, np.int64))
+    reaching = np.zeros(plan.n_units, bool)
+    reaching[reachable(parents, plan.outputs)] = True
+    chain = own.copy()
+    if not own[plan.n_inputs :].all():
+        child = slot_targets(plan.indptr)
+        order = np.argsort(plan.sources, kind="stable")
+        indptr = np.zeros(plan.n_units + 1, np.int64)
+        np.cumsum(np.bincount(plan.sources, minlength=plan.n_units), out=indptr[1:])
+        chain[reachable(Rows(indptr, child[order], order), np.flatnonzero(own))] = True
+    return chain & reaching
+
+
+def _cut(plan: P, units: Array) -> P:
+    """Keep the computed units in the mask; what else they read becomes an input."""
+    kept = units.copy()
+    kept[: plan.n_inputs] = False
+    computed = np.flatnonzero(kept)
+    slots = ranges(plan.indptr[computed], plan.indptr[computed + 1])
+    read = np.zeros(plan.n_units, bool)
+    read[plan.sources[slots]] = True
+    boundary = np.flatnonzero(read & ~kept)
+    unit_ids = np.concatenate([boundary, computed])
+    place = np.full(plan.n_units, -1, np.int64)
+    place[unit_ids] = np.arange(len(unit_ids))
+    lengths = np.zeros(len(unit_ids), np.int64)
+    lengths[len(boundary) :] = plan.indptr[computed + 1] - plan.indptr[computed]
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    biases = plan.bias_slot[unit_ids].copy()
+    biases[: len(boundary)] = -1
+    has_bias = biases >= 0
+    slot_ids = np.concatenate([slots, biases[has_bias]])
+    bias_slot = np.full(len(unit_ids), -1, np.int64)
+    bias_slot[has_bias] = len(slots) + np.arange(has_bias.sum())
+    steps, gather = _cut_steps(plan, kept, place, indptr)
+    outputs = plan.outputs[kept[plan.outputs]]
+    return replace(
+        plan,
+        n_units=len(unit_ids),
+        n_inputs=len(boundary),
+        outputs=place[outputs],
+        steps=steps,
+        indptr=indptr,
+        sources=place[plan.sources[slots]].astype(plan.sources.dtype),
+        gather=gather,
+        bias_slot=bias_slot,
+        n_slots=len(slot_ids),
+        tie=None,
+        needs_delta=plan.needs_delta[unit_ids],
+        needs_gradient=plan.needs_gradient[slot_ids],
+        unit_ids=unit_ids if plan.unit_ids is None else plan.unit_ids[unit_ids],
+        slot_ids=slot_ids if plan.slot_ids is None else plan.slot_ids[slot_ids],
+    )
+
+
+def _cut_steps(plan: PlanData, kept: Array, place: Array, indptr: Array) -> tuple[Array, Array]:
+    before = np.concatenate([[0], np.cumsum(kept)])
+    steps = plan.steps.copy()
+    stops = steps["target"] + steps["n_target"]
+    first = before[steps["target"]]
+    steps["n_target"] = before[stops] - first
+    old = plan.steps[steps["n_target"] > 0]
+    steps, first = steps[steps["n_target"] > 0], first[steps["n_target"] > 0]
+    steps["target"] = first + (len(indptr) - 1 - before[-1])
+    weighted = steps["kind"] != ACTIVATE
+    ends = steps["target"] + steps["n_target"]
+    steps["slot"][weighted] = indptr[steps["target"][weighted]]
+    sparse = steps["kind"] == SPARSE
+    steps["n_source"][sparse] = (indptr[ends] - indptr[steps["target"]])[sparse]
+    gather = [np.zeros(0, np.int64)]
+    filled = 0
+    for number in np.flatnonzero(steps["kind"] == DENSE):
+        sources = np.arange(plan.n_units)[plan.step_sources(old[number])]
+        gather.append(place[sources])
+        steps["what"][number], steps["source"][number] = 1, filled
+        filled += len(sources)
+    return steps, np.concatenate(gather)

@@ -1,0 +1,50 @@
+"""The transpose of the edges that the reverse walk pulls over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.plan.frozen import DENSE
+
+__all__ = ["dense_units", "pull_rows", "slot_targets"]
+
+Array = NDArray[Any]
+
+
+def dense_units(steps: Array, n_units: int) -> Array:
+    """(units,) mask of the targets of dense steps."""
+    mask = np.zeros(n_units, bool)
+    for step in steps[steps["kind"] == DENSE]:
+        mask[step["target"] : step["target"] + step["n_target"]] = True
+    return mask
+
+
+def slot_targets(indptr: Array) -> Array:
+    """(weights,) the unit that each weight leads into."""
+    return np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+
+
+def pull_rows(
+    steps: Array, indptr: Array, sources: Array, needs_delta: Array, needs_gradient: Array
+) -> tuple[Array, Array, Array]:
+    """``(indptr_out, targets, slots_out)``: for each unit, the sparse edges to walk back over.
+
+    An edge is walked where its child's δ is known and either its parent's δ or its own
+    derivative is wanted.
+    """
+    n_units = len(indptr) - 1
+    child = slot_targets(indptr)
+    walked = needs_delta[child] & (needs_delta[sources] | needs_gradient[: len(sources)])
+    dense = dense_units(steps, n_units)
+    if dense.any():
+        walked &= ~dense[child]
+    slots = np.flatnonzero(walked)
+    parent = sources[slots]
+    order = np.argsort(parent, kind="stable")
+    indptr_out = np.zeros(n_units + 1, np.int64)
+    np.cumsum(np.bincount(parent, minlength=n_units), out=indptr_out[1:])
+    slots_out = slots[order]
+    return indptr_out, child[slots_out].astype(sources.dtype), slots_out

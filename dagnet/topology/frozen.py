@@ -1,0 +1,183 @@
+"""The frozen graph: arrays, and one dictionary from name to index; no Python object per edge."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.adjacency import Rows, rows_by
+from dagnet.contracts import Activation
+from dagnet.errors import DataError, did_you_mean, shorten
+
+__all__ = ["Topology"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Topology:
+    """A validated graph.  Nodes and edges are numbered in the graph's order.
+
+    Attributes
+    ----------
+    nodes
+        The nodes' names.
+    index
+        From a node's name to its number.
+    sources, targets
+        (edges,) numbers of parent and child.
+    inputs, outputs
+        Numbers of the input and output nodes, in their declared order.
+    level
+        (nodes,) longest distance from a parentless node.
+    units
+        (nodes,) how many units each node has.
+    activations, activation_of
+        The distinct activations, and each node's place among them (inputs: 0, unused).
+    has_bias, bias_trainable
+        (nodes,) masks.
+    bias_start
+        (all units, node after node) start values; 0 where there is no bias.
+    center, scale
+        (all input units) of the inputs in their declared order.
+    weight_start
+        (all weight elements, edge after edge, each in row-major (child units, parent units)
+        order); NaN where the initializer draws.
+    edge_trainable
+        (edges,) mask.
+    share
+        (edges,) the group of edges that are one weight, −1 where an edge stands alone; None
+        where nothing is shared.
+    share_keys
+        The users' keys of those groups.
+    weight_name
+        The edge attribute that weights come from, or None.
+    """
+
+    nodes: Sequence[Hashable]
+    index: dict[Hashable, int]
+    sources: Array
+    targets: Array
+    inputs: Array
+    outputs: Array
+    level: Array
+    units: Array
+    activations: tuple[Activation, ...]
+    activation_of: Array
+    has_bias: Array
+    bias_trainable: Array
+    bias_start: Array
+    center: Array
+    scale: Array
+    weight_start: Array
+    edge_trainable: Array
+    share: Array | None
+    share_keys: tuple[Hashable, ...]
+    weight_name: str | None
+
+    @property
+    def n_nodes(self) -> int:
+        """How many nodes."""
+        return len(self.nodes)
+
+    @property
+    def n_edges(self) -> int:
+        """How many edges."""
+        return len(self.sources)
+
+    @cached_property
+    def parents(self) -> Rows:
+        """Each node's parents; ``parents.edges`` numbers the edges."""
+        return rows_by(self.targets, self.sources, self.n_nodes)
+
+    @cached_property
+    def children(self) -> Rows:
+        """Each node's children; ``children.edges`` numbers the edges."""
+        return rows_by(self.sources, self.targets, self.n_nodes)
+
+    @cached_property
+    def is_input(self) -> Array:
+        """(nodes,) mask of the inputs."""
+        mask = np.zeros(self.n_nodes, bool)
+        mask[self.inputs] = True
+        return mask
+
+    @cached_property
+    def is_output(self) -> Array:
+        """(nodes,) mask of the outputs."""
+        mask = np.zeros(self.n_nodes, bool)
+        mask[self.outputs] = True
+        return mask
+
+    def role(self, node: int) -> str:
+        """``"input"``, ``"output"``, ``"constant"`` or ``"hidden"``."""
+        if self.is_input[node]:
+            return "input"
+        if self.is_output[node]:
+            return "output"
+        parentless = self.parents.indptr[node] == self.parents.indptr[node + 1]
+        return "constant" if parentless else "hidden"
+
+    def has_edge(self, name: object) -> bool:
+        """Whether ``name`` is a (parent, child) pair that is an edge."""
+        return self._edge(name) is not None
+
+    def _edge(self, name: object) -> int | None:
+        if not isinstance(name, tuple) or len(name) != 2:
+            return None
+        try:
+            source, target = self.index.get(name[0]), self.index.get(name[1])
+        except TypeError:
+            return None
+        if source is None or target is None:
+            return None
+        places = np.flatnonzero(self.parents.of(target) == source)
+        return int(self.parents.edges[self.parents.indptr[target] + places[0]]) if len(places) else None
+
+    def edge_number(self, name: object) -> int:
+        """The number of the edge ``(parent, child)``.
+
+        Raises
+        ------
+        DataError
+            If there is no such edge.
+        """
+        edge = self._edge(name)
+        if edge is None:
+            raise DataError(f"no edge {shorten(name)}{self._edge_mend(name)}")
+        return edge
+
+    def _edge_mend(self, name: object) -> str:
+        if not isinstance(name, tuple) or len(name) != 2:
+            return "; an edge is written as the pair (parent, child)"
+        for end in name:
+            if not _known(end, self.index):
+                return f": no node {shorten(end)}{did_you_mean(end, self.index, listed=6)}"
+        if self._edge(name[::-1]) is not None:
+            return f"; did you mean {name[::-1]!r}?"
+        parents = [self.nodes[node] for node in self.parents.of(self.index[name[1]])[:6]]
+        return f"; the parents of {name[1]!r} are {', '.join(map(repr, parents)) or 'none'}"
+
+    def node_number(self, name: Hashable) -> int:
+        """The number of a node.
+
+        Raises
+        ------
+        DataError
+            If there is no such node.
+        """
+        if not _known(name, self.index):
+            raise DataError(f"no node {shorten(name)}{did_you_mean(name, self.index, listed=6)}")
+        return self.index[name]
+
+
+def _known(name: object, index: dict[Hashable, int]) -> bool:
+    try:
+        return name in index
+    except TypeError:
+        return False

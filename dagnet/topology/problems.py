@@ -1,0 +1,99 @@
+"""Words for what is wrong with an attribute; each function returns a value or notes a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.contracts import Activation
+from dagnet.errors import DagnetError, expected
+from dagnet.registry import find_activation
+
+__all__ = ["Problems", "edit_distance", "near_misses"]
+
+Array = NDArray[Any]
+
+
+class Problems(list[str]):
+    """The problems of one graph, gathered; each reader notes what it cannot accept and goes on."""
+
+    def refuse(self, where: str, must: str, got: object, mend: str = "") -> None:
+        """Note one problem by the one formula."""
+        self.append(expected(where, must, got, mend))
+
+    def activation(self, where: str, spec: object, fallback: Activation) -> Activation:
+        """The activation that ``spec`` names."""
+        try:
+            return find_activation(spec)
+        except DagnetError as error:
+            self.append(f"{where}: {error}")
+            return fallback
+
+    def units(self, where: str, value: object) -> int:
+        """A positive whole number."""
+        if isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_)) and value >= 1:
+            return int(value)
+        self.refuse(
+            f"{where}: units", "a positive whole number", value, "write units=1 or more, or leave it out"
+        )
+        return 1
+
+    def flag(self, where: str, value: object) -> bool:
+        """True or False."""
+        if isinstance(value, (bool, np.bool_)):
+            return bool(value)
+        self.refuse(where, "True or False", value)
+        return True
+
+    def numbers(self, where: str, value: object, shape: tuple[int, ...]) -> Array:
+        """Finite float64 numbers of ``shape``; one number serves for all."""
+        array = as_real(value)
+        if array is None or (array.ndim and array.shape != shape):
+            form = "a number" if shape in {(), (1,), (1, 1)} else f"a number or an array of shape {shape}"
+            got = value if array is None or array.ndim == 0 else f"shape {array.shape}"
+            self.refuse(where, form, got)
+            return np.zeros(shape)
+        if not np.isfinite(array).all():
+            self.refuse(where, "finite", value, "leave it out to have it drawn or set to its default")
+            return np.zeros(shape)
+        return np.broadcast_to(array, shape)
+
+
+def as_real(value: object) -> Array | None:
+    """``value`` as a float64 array, or None where it is not made of real numbers."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind == "O" and all(isinstance(item, int) for item in array.ravel()):
+            return array.astype(np.float64)
+        return array.astype(np.float64) if array.dtype.kind in "iuf" else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def near_misses(attributes: Iterable[Hashable], known: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs (attribute, known one) where an unknown attribute is within two edits of a known one."""
+    names = list(known)
+    found = []
+    for attribute in attributes:
+        if not isinstance(attribute, str) or attribute in names:
+            continue
+        distances = [(edit_distance(attribute, name), name) for name in names if len(name) > 3]
+        distance, name = min(distances)
+        if distance <= 2:
+            found.append((attribute, name))
+    return found
+
+
+def edit_distance(a: str, b: str) -> int:
+    """Levenshtein's distance, capped at 3 for strings whose lengths differ by more than 2."""
+    if abs(len(a) - len(b)) > 2:
+        return 3
+    row = list(range(len(b) + 1))
+    for i, first in enumerate(a, 1):
+        above, row[0] = row[0], i
+        for j, second in enumerate(b, 1):
+            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (first != second))
+    return row[-1]

@@ -1,0 +1,278 @@
+"""From a NetworkX graph or from arrays to a topology: validation at the border, once."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.adjacency import Rows, find_cycle, levels, reachable, rows_by
+from dagnet.contracts import Activation
+from dagnet.errors import CycleError, DagnetWarning, DataError, GraphError, did_you_mean, expected, shorten
+from dagnet.registry import find_activation
+from dagnet.topology.edges import EDGE_ATTRIBUTES, EdgeTable, Ends, read_edges, read_ends
+from dagnet.topology.frozen import Topology
+from dagnet.topology.nodes import NODE_ATTRIBUTES, read_nodes, read_units
+from dagnet.topology.problems import Problems, near_misses
+
+__all__ = ["topology_from_arrays", "topology_from_graph"]
+
+Array = NDArray[Any]
+Names = Iterable[Hashable] | None
+LISTED = 12
+
+
+def topology_from_graph(
+    graph: object, *, inputs: Names, outputs: Names, activation: object, weight: str | None
+) -> Topology:
+    """Validate a graph; all its problems come in one :class:`GraphError`."""
+    if weight is not None and not isinstance(weight, str):
+        raise DataError(expected("weight", "the name of an edge attribute or None", weight))
+    hidden = find_activation(activation)
+    directed = _directed(graph)
+    names = list(directed)
+    index: dict[Hashable, int] = {name: number for number, name in enumerate(names)}
+    data = [attributes for _, attributes in directed.nodes(data=True)]
+    ends = read_ends(directed, index)
+    _warn_near_misses(data, ends, weight)
+    problems = Problems()
+    units = read_units(data, names, problems)
+    edges = read_edges(ends, names, units, weight, problems)
+    return _assemble(names, index, data, ends, edges, units, (inputs, outputs), hidden, weight, problems)
+
+
+def topology_from_arrays(
+    sources: Any,
+    targets: Any,
+    weights: Any,
+    *,
+    inputs: Names,
+    outputs: Names,
+    activation: object,
+) -> Topology:
+    """The same from integer arrays; nodes are named 0 … n − 1."""
+    hidden = find_activation(activation)
+    parent, child = _integers("sources", sources), _integers("targets", targets)
+    if parent.shape != child.shape:
+        raise DataError(expected("targets", f"as long as sources, {len(parent)}", f"length {len(child)}"))
+    if not len(parent):
+        raise GraphError("the graph has no edges and so no output; give at least one edge")
+    n = int(max(parent.max(), child.max())) + 1
+    problems = Problems()
+    ends = Ends(parent, child, (), frozenset())
+    key = np.sort(parent * n + child)
+    twice = np.flatnonzero(key[1:] == key[:-1])
+    if len(twice):
+        source, target = divmod(int(key[twice[0]]), n)
+        problems.append(
+            f"edge {source} → {target} is given twice; dagnet needs one weight an edge: merge them"
+        )
+    start = np.full(len(parent), np.nan) if weights is None else _weights(weights, len(parent))
+    edges = EdgeTable(start, np.ones(len(parent), bool), None, ())
+    names = range(n)
+    index: dict[Hashable, int] = dict(zip(names, names, strict=True))
+    ports = (inputs, outputs)
+    return _assemble(names, index, (), ends, edges, np.ones(n, np.int64), ports, hidden, "weight", problems)
+
+
+def _integers(where: str, values: Any) -> Array:
+    array = np.asarray(values)
+    if array.ndim != 1 or array.dtype.kind not in "iu" or (array.size and array.min() < 0):
+        got = (
+            f"{array.dtype} of shape {array.shape}"
+            if array.dtype.kind not in "iu" or array.ndim != 1
+            else array.min()
+        )
+        raise DataError(expected(where, "a one-dimensional array of node numbers ≥ 0", got))
+    return array.astype(np.int64)
+
+
+def _weights(weights: Any, n: int) -> Array:
+    array = np.asarray(weights)
+    if array.shape != (n,) or array.dtype.kind not in "iuf":
+        raise DataError(
+            expected("weights", f"{n} numbers, one an edge", f"{array.dtype} of shape {array.shape}")
+        )
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        place = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise DataError(expected(f"weights[{place}]", "finite", array[place]))
+    return array
+
+
+def _directed(graph: object) -> nx.DiGraph[Any]:
+    if not isinstance(graph, nx.Graph):
+        raise GraphError(expected("the graph", "a networkx.DiGraph", type(graph).__name__))
+    if not graph.is_directed():
+        raise GraphError(
+            "the graph is undirected; dagnet needs directed edges parent → child: use nx.DiGraph"
+        )
+    if not len(graph):
+        raise GraphError("the graph is empty; add nodes and edges before building a network")
+    if not graph.is_multigraph():
+        return graph
+    parallel = next(((u, v) for u, v in graph.edges() if graph.number_of_edges(u, v) > 1), None)
+    if parallel is not None:
+        raise GraphError(
+            f"the multigraph has parallel edges {shorten(parallel[0])} → {shorten(parallel[1])}; "
+            "dagnet needs one weight an edge: merge them and use nx.DiGraph"
+        )
+    return nx.DiGraph(graph)
+
+
+def _warn_near_misses(data: Sequence[Mapping[str, Any]], ends: Ends, weight: str | None) -> None:
+    seen = frozenset().union(*data) if data else frozenset()
+    edge_known = (*EDGE_ATTRIBUTES, *([weight] if weight else []))
+    for kind, pairs in (
+        ("node", near_misses(sorted(map(str, seen)), NODE_ATTRIBUTES)),
+        ("edge", near_misses(sorted(map(str, ends.attributes)), edge_known)),
+    ):
+        for attribute, known in pairs:
+            warnings.warn(
+                f"{kind} attribute {attribute!r} is not one that dagnet reads; did you mean {known!r}?",
+                DagnetWarning,
+                stacklevel=5,
+            )
+
+
+def _assemble(
+    names: Sequence[Hashable],
+    index: dict[Hashable, int],
+    data: Sequence[Mapping[str, Any]],
+    ends: Ends,
+    edges: EdgeTable,
+    units: Array,
+    ports: tuple[Names, Names],
+    hidden: Activation,
+    weight: str | None,
+    problems: Problems,
+) -> Topology:
+    n = len(names)
+    children = rows_by(ends.sources, ends.targets, n)
+    in_degrees = np.bincount(ends.targets, minlength=n)
+    level = levels(children, in_degrees)
+    cycle = _cycle(names, ends, level, problems)
+    inputs = _inputs(ports[0], names, index, in_degrees, problems)
+    outputs = _outputs(ports[1], index, in_degrees, children, problems)
+    identity = find_activation("identity")
+    identity_by_default = in_degrees == 0
+    identity_by_default[outputs] = True
+    table = read_nodes(data, names, units, inputs, identity_by_default, hidden, identity, problems)
+    if cycle:
+        raise CycleError(problems, cycle)
+    if problems:
+        raise GraphError(problems)
+    _warn_unreached(names, children, inputs, outputs)
+    topology = Topology(
+        nodes=names if isinstance(names, range) else tuple(names),
+        index=index,
+        sources=ends.sources,
+        targets=ends.targets,
+        inputs=inputs,
+        outputs=outputs,
+        level=level,
+        units=units,
+        weight_start=edges.weight_start,
+        edge_trainable=edges.trainable,
+        share=edges.share,
+        share_keys=edges.share_keys,
+        weight_name=weight,
+        **{field: getattr(table, field) for field in table.__dataclass_fields__},
+    )
+    topology.__dict__["children"] = children
+    for value in vars(topology).values():
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+    return topology
+
+
+def _cycle(names: Sequence[Hashable], ends: Ends, level: Array, problems: Problems) -> list[Hashable]:
+    loops = np.flatnonzero(ends.sources == ends.targets)
+    for edge in loops[:LISTED]:
+        problems.append(f"node {shorten(names[ends.sources[edge]])} has an edge to itself; remove it")
+    if not (level < 0).any():
+        return []
+    straight = ends.sources != ends.targets
+    if len(loops):
+        n = len(names)
+        rows = rows_by(ends.sources[straight], ends.targets[straight], n)
+        level = levels(rows, np.bincount(ends.targets[straight], minlength=n))
+        if not (level < 0).any():
+            return [names[ends.sources[loops[0]]]]
+    parents = rows_by(ends.targets[straight], ends.sources[straight], len(names))
+    cycle = [names[number] for number in find_cycle(parents, level)]
+    shown = [shorten(name) for name in [*cycle, cycle[0]]]
+    if len(shown) > LISTED:
+        shown = [*shown[: LISTED - 2], f"… ({len(cycle)} nodes)", shown[-1]]
+    problems.append(
+        f"the graph has a cycle, {' → '.join(shown)}; a network needs an acyclic graph: remove one of these edges"
+    )
+    return cycle
+
+
+def _named(what: str, given: Iterable[Hashable], index: dict[Hashable, int], problems: Problems) -> list[int]:
+    numbers: dict[int, None] = {}
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        problems.refuse(what, "a list of nodes", given)
+        return []
+    for name in given:
+        try:
+            number = index.get(name)
+        except TypeError:
+            number = None
+        if number is None:
+            problems.append(
+                f"{what}: no node {shorten(name)} in the graph{did_you_mean(name, index, listed=6)}"
+            )
+        elif number in numbers:
+            problems.append(f"{what}: node {shorten(name)} is named twice; name it once")
+        else:
+            numbers[number] = None
+    return list(numbers)
+
+
+def _inputs(
+    given: Names, names: Sequence[Hashable], index: dict[Hashable, int], in_degrees: Array, problems: Problems
+) -> Array:
+    if given is None:
+        return np.flatnonzero(in_degrees == 0)
+    numbers = np.array(_named("inputs", given, index, problems), np.int64)
+    for number in numbers[in_degrees[numbers] > 0][:LISTED]:
+        problems.append(
+            f"node {shorten(names[number])} is an input and must have no parents, "
+            f"got {in_degrees[number]}; remove its incoming edges or leave it out of inputs"
+        )
+    return numbers[in_degrees[numbers] == 0]
+
+
+def _outputs(
+    given: Names, index: dict[Hashable, int], in_degrees: Array, children: Rows, problems: Problems
+) -> Array:
+    if given is None:
+        numbers = np.flatnonzero((children.degrees() == 0) & (in_degrees > 0))
+    else:
+        numbers = np.array(_named("outputs", given, index, problems), np.int64)
+    if not len(numbers) and not problems:
+        problems.append(
+            "the graph has no output: no childless node that has a parent; add an edge, or name outputs=[…]"
+        )
+    return numbers
+
+
+def _warn_unreached(names: Sequence[Hashable], children: Rows, inputs: Array, outputs: Array) -> None:
+    if not len(inputs):
+        return
+    reached = np.zeros(len(names), bool)
+    reached[reachable(children, inputs)] = True
+    lost = [shorten(names[number]) for number in outputs if not reached[number]]
+    if lost:
+        more = "" if len(lost) <= LISTED else f" and {len(lost) - LISTED} more"
+        warnings.warn(
+            f"no input reaches output {', '.join(lost[:LISTED])}{more}; its value is the same for every row",
+            DagnetWarning,
+            stacklevel=5,
+        )
