@@ -31,7 +31,8 @@ GROUP = "dagnet"
 DISABLE = "DAGNET_DISABLE_PLUGINS"
 TRACE = "DAGNET_TRACE_PLUGINS"
 BUILTINS = (
-    "dagnet.builtins.activations",
+    "dagnet.builtins.activations_smooth",
+    "dagnet.builtins.activations_piecewise",
     "dagnet.builtins.losses",
     "dagnet.builtins.initializers",
     "dagnet.builtins.optimizers",

@@ -1,0 +1,192 @@
+"""Losses: the sum over output units of PyTorch's elementwise term, one number a row.
+
+Outputs and targets are (rows, output units); values are (rows,) and gradients (rows, output
+units), in the outputs' dtype.  Outputs of ±1e4 give finite values and gradients, without
+warnings.  The one exception is ``poisson`` at +1e4: exp(1e4) is no float, so value and
+gradient are infinite there, silently, as in PyTorch; a bound in their place would let a run
+go on with gradients that mean nothing, where infinity stops it by a ``NumericalError``.
+
+Examples
+--------
+>>> import numpy as np
+>>> squared_error(np.array([[1.0, 2.0]]), np.array([[0.0, 0.0]]))
+array([5.])
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.builtins import special
+from dagnet.builtins.rules import POSITIVE, RuledLoss
+from dagnet.contracts import Loss
+from dagnet.errors import DataError, expected
+from dagnet.hookspecs import hookimpl
+
+__all__ = [
+    "absolute_error",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "dagnet_losses",
+    "huber",
+    "poisson",
+    "softmax",
+    "squared_error",
+]
+
+Array = NDArray[Any]
+
+_SMALLEST_LOG = -100.0
+_BELOW_SMALLEST = 1e-44  # a float32 whose logarithm is less than that
+_SMALLEST_VARIANCE = 1e-12
+
+
+def _row_sums(terms: Array) -> Array:
+    sums: Array = terms.sum(axis=1)
+    return sums
+
+
+def squared_error(outputs: Array, targets: Array) -> Array:
+    """ℓ = Σ (o − t)², the sum over output units."""
+    return _row_sums(np.square(outputs - targets))
+
+
+def _squared_error_gradient(outputs: Array, targets: Array) -> Array:
+    return 2.0 * (outputs - targets)
+
+
+def absolute_error(outputs: Array, targets: Array) -> Array:
+    """ℓ = Σ |o − t|; the gradient is 0 where o = t."""
+    return _row_sums(np.abs(outputs - targets))
+
+
+def _absolute_error_gradient(outputs: Array, targets: Array) -> Array:
+    gradient: Array = np.sign(outputs - targets)
+    return gradient
+
+
+def huber(outputs: Array, targets: Array, delta: float) -> Array:
+    """ℓ = Σ (o − t)²/2 where |o − t| < δ, else δ (|o − t| − δ/2).
+
+    Source: Huber, "Robust estimation of a location parameter", 1964.
+    """
+    distance = np.abs(outputs - targets)
+    within = np.minimum(distance, delta)
+    return _row_sums(within * (distance - 0.5 * within))
+
+
+def _huber_gradient(outputs: Array, targets: Array, delta: float) -> Array:
+    gradient: Array = np.clip(outputs - targets, -delta, delta)
+    return gradient
+
+
+def _refuse_no_probabilities(outputs: Array) -> None:
+    outside = (outputs < 0.0) | (outputs > 1.0)
+    if not outside.any():
+        return
+    row, unit = (int(index) for index in np.argwhere(outside)[0])
+    where = f"loss 'binary_cross_entropy': output unit {unit} in row {row}"
+    mend = "give the outputs activation='sigmoid', or use loss='binary_cross_entropy_with_logits'"
+    raise DataError(expected(where, "a probability in [0, 1]", float(outputs[row, unit]), mend))
+
+
+def binary_cross_entropy(outputs: Array, targets: Array) -> Array:
+    """ℓ = −Σ t log o + (1 − t) log(1 − o), each logarithm at least −100.
+
+    Raises
+    ------
+    DataError
+        For the first output outside [0, 1]; rows and units count from 0.
+    """
+    _refuse_no_probabilities(outputs)
+    log_one = np.maximum(np.log(np.maximum(outputs, _BELOW_SMALLEST)), _SMALLEST_LOG)
+    below_one = outputs < 1.0  # the next smaller float has 1 − o far above exp(−100)
+    log_zero = np.where(below_one, np.log1p(-np.where(below_one, outputs, 0.0)), _SMALLEST_LOG)
+    return _row_sums((targets - 1.0) * log_zero - targets * log_one)
+
+
+def _binary_cross_entropy_gradient(outputs: Array, targets: Array) -> Array:
+    _refuse_no_probabilities(outputs)
+    gradient: Array = (outputs - targets) / np.maximum((1.0 - outputs) * outputs, _SMALLEST_VARIANCE)
+    return gradient
+
+
+def binary_cross_entropy_with_logits(outputs: Array, targets: Array) -> Array:
+    """ℓ = Σ max(o, 0) − o t + log(1 + exp(−|o|)): the cross-entropy of sigmoid(o)."""
+    linear = np.maximum(outputs, 0.0) - outputs * targets
+    return _row_sums(linear + np.log1p(np.exp(-np.abs(outputs))))
+
+
+def _with_logits_gradient(outputs: Array, targets: Array) -> Array:
+    gradient: Array = special.sigmoid(outputs) - targets
+    return gradient
+
+
+def _log_softmax(outputs: Array) -> Array:
+    shifted = outputs - outputs.max(axis=1, keepdims=True)
+    log_softmax: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return log_softmax
+
+
+def softmax(outputs: Array) -> Array:
+    """exp(o)/Σ exp(o) over the output units: what ``cross_entropy`` predicts.
+
+    Examples
+    --------
+    >>> softmax(np.array([[1e4, 1e4]]))
+    array([[0.5, 0.5]])
+    """
+    exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    probabilities: Array = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def cross_entropy(outputs: Array, targets: Array) -> Array:
+    """ℓ = −Σ t log softmax(o), with class probabilities t (one-hot for labels)."""
+    return -_row_sums(targets * _log_softmax(outputs))
+
+
+def _cross_entropy_gradient(outputs: Array, targets: Array) -> Array:
+    gradient: Array = softmax(outputs) * targets.sum(axis=1, keepdims=True) - targets
+    return gradient
+
+
+def poisson(outputs: Array, targets: Array) -> Array:
+    """ℓ = Σ exp(o) − t o: the Poisson likelihood of counts t at rates exp(o), up to log t!."""
+    return _row_sums(special.exp(outputs) - targets * outputs)
+
+
+def _poisson_gradient(outputs: Array, targets: Array) -> Array:
+    gradient: Array = special.exp(outputs) - targets
+    return gradient
+
+
+@hookimpl
+def dagnet_losses() -> list[Loss]:
+    """The seven losses."""
+    return [
+        Loss("squared_error", squared_error, _squared_error_gradient),
+        Loss("absolute_error", absolute_error, _absolute_error_gradient),
+        RuledLoss("huber", huber, _huber_gradient, parameters={"delta": 1.0}, rules={"delta": POSITIVE}),
+        Loss("binary_cross_entropy", binary_cross_entropy, _binary_cross_entropy_gradient, targets="binary"),
+        Loss(
+            "binary_cross_entropy_with_logits",
+            binary_cross_entropy_with_logits,
+            _with_logits_gradient,
+            predict=special.sigmoid,
+            targets="binary",
+        ),
+        Loss(
+            "cross_entropy",
+            cross_entropy,
+            _cross_entropy_gradient,
+            predict=softmax,
+            targets="class",
+            minimum_outputs=2,
+        ),
+        Loss("poisson", poisson, _poisson_gradient, predict=special.exp, targets="count"),
+    ]

@@ -1,0 +1,304 @@
+"""Optimizers: PyTorch's update rules, with its defaults.
+
+Each rule is elementwise, so that it runs on whole vectors as it stands, and an engine may
+compile it as one pass.  In the formulas θ is the parameter, g its gradient, t the step (from
+1) and η the learning rate; ``weight_decay`` λ adds λθ to g, except in ``adamw``.
+
+Examples
+--------
+>>> print(SGD(learning_rate=0.1, momentum=0.9))
+sgd(learning_rate=0.1, momentum=0.9, dampening=0.0, weight_decay=0.0, nesterov=False)
+"""
+
+# ruff: noqa: PLR0917 - a rule takes its state and settings by position, as engines pass them
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.builtins.rules import (
+    BETAS,
+    FINITE,
+    FLAG,
+    FRACTION,
+    NOT_NEGATIVE,
+    POSITIVE,
+    Rule,
+    RuledOptimizer,
+)
+from dagnet.builtins.special import Elementwise
+from dagnet.contracts import Optimizer
+from dagnet.hookspecs import hookimpl
+
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "RMSprop", "dagnet_optimizers"]
+
+Array = NDArray[Any]
+Two = tuple[Elementwise, Elementwise]
+Three = tuple[Elementwise, Elementwise, Elementwise]
+Four = tuple[Elementwise, Elementwise, Elementwise, Elementwise]
+
+
+def _allows_nesterov(value: Any, settings: Mapping[str, Any]) -> bool:
+    return isinstance(value, bool) and (
+        not value or (settings["momentum"] > 0.0 and settings["dampening"] == 0.0)
+    )
+
+
+@dataclass(frozen=True)
+class SGD(RuledOptimizer):
+    """Stochastic gradient descent: b ← μ b + (1 − dampening) g (b ← g in the first step), θ ← θ − η b.
+
+    With ``nesterov`` θ ← θ − η (g + μ b); without momentum θ ← θ − η g.
+
+    Source: Sutskever et al., "On the importance of initialization and momentum in deep
+    learning", 2013, in PyTorch's form.
+    """
+
+    name: ClassVar[str] = "sgd"
+    state_names: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "learning_rate": POSITIVE,
+        "momentum": NOT_NEGATIVE,
+        "dampening": FINITE,
+        "weight_decay": NOT_NEGATIVE,
+        "nesterov": Rule(
+            "True or False, and True only with momentum above 0 and dampening 0", _allows_nesterov, bool
+        ),
+    }
+    learning_rate: float = 1e-3
+    momentum: float = 0.0
+    dampening: float = 0.0
+    weight_decay: float = 0.0
+    nesterov: bool = False
+
+    @staticmethod
+    def update(
+        parameter: Elementwise,
+        gradient: Elementwise,
+        buffer: Elementwise,
+        step: int,
+        learning_rate: float,
+        momentum: float,
+        dampening: float,
+        weight_decay: float,
+        nesterov: bool,  # noqa: FBT001 - settings come in order
+    ) -> Two:
+        """The new parameter and momentum buffer."""
+        if weight_decay != 0.0:
+            gradient = gradient + weight_decay * parameter
+        if momentum == 0.0:
+            return parameter - learning_rate * gradient, buffer
+        buffer = gradient if step == 1 else momentum * buffer + (1.0 - dampening) * gradient
+        if nesterov:
+            return parameter - learning_rate * (gradient + momentum * buffer), buffer
+        return parameter - learning_rate * buffer, buffer
+
+
+@dataclass(frozen=True)
+class RMSprop(RuledOptimizer):
+    """RMSprop: v ← α v + (1 − α) g², θ ← θ − η g/(√v + ε).
+
+    With ``centered`` √(v − m²), where m ← α m + (1 − α) g; with momentum μ
+    b ← μ b + g/(√v + ε), θ ← θ − η b.
+
+    Source: Tieleman & Hinton, lecture 6.5, 2012; Graves, "Generating sequences with recurrent
+    neural networks", 2013 (centred).
+    """
+
+    name: ClassVar[str] = "rmsprop"
+    state_names: ClassVar[tuple[str, ...]] = ("square_average", "gradient_average", "momentum_buffer")
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "learning_rate": POSITIVE,
+        "alpha": FRACTION,
+        "eps": NOT_NEGATIVE,
+        "weight_decay": NOT_NEGATIVE,
+        "momentum": NOT_NEGATIVE,
+        "centered": FLAG,
+    }
+    learning_rate: float = 1e-2
+    alpha: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    centered: bool = False
+
+    @staticmethod
+    def update(
+        parameter: Elementwise,
+        gradient: Elementwise,
+        square_average: Elementwise,
+        gradient_average: Elementwise,
+        buffer: Elementwise,
+        _step: int,
+        learning_rate: float,
+        alpha: float,
+        eps: float,
+        weight_decay: float,
+        momentum: float,
+        centered: bool,  # noqa: FBT001 - settings come in order
+    ) -> Four:
+        """The new parameter and state."""
+        if weight_decay != 0.0:
+            gradient = gradient + weight_decay * parameter
+        square_average = alpha * square_average + (1.0 - alpha) * (gradient * gradient)
+        variance = square_average
+        if centered:
+            gradient_average = gradient_average + (1.0 - alpha) * (gradient - gradient_average)
+            # Not below 0, as rounding makes it when the gradient stays the same.
+            variance = np.maximum(square_average - gradient_average * gradient_average, 0.0)
+        direction = gradient / (np.sqrt(variance) + eps)
+        if momentum > 0.0:
+            buffer = momentum * buffer + direction
+            direction = buffer
+        return parameter - learning_rate * direction, square_average, gradient_average, buffer
+
+
+def _adam(
+    parameter: Elementwise,
+    gradient: Elementwise,
+    mean: Elementwise,
+    square: Elementwise,
+    step: int,
+    learning_rate: float,
+    betas: tuple[float, float],
+    eps: float,
+) -> Three:
+    mean = mean + (1.0 - betas[0]) * (gradient - mean)
+    square = betas[1] * square + (1.0 - betas[1]) * (gradient * gradient)
+    rate = learning_rate / (1.0 - betas[0] ** step)
+    root_correction = (1.0 - betas[1] ** step) ** 0.5
+    return parameter - rate * (mean / (np.sqrt(square) / root_correction + eps)), mean, square
+
+
+_ADAM_RULES: Mapping[str, Rule] = {
+    "learning_rate": POSITIVE,
+    "betas": BETAS,
+    "eps": NOT_NEGATIVE,
+    "weight_decay": NOT_NEGATIVE,
+}
+
+
+@dataclass(frozen=True)
+class Adam(RuledOptimizer):
+    """Adam: θ ← θ − η m̂/(√v̂ + ε), with m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
+
+    Here m ← β₁ m + (1 − β₁) g and v ← β₂ v + (1 − β₂) g².
+
+    Source: Kingma & Ba, "Adam: a method for stochastic optimization", 2015.
+    """
+
+    name: ClassVar[str] = "adam"
+    state_names: ClassVar[tuple[str, ...]] = ("mean", "square")
+    rules: ClassVar[Mapping[str, Rule]] = _ADAM_RULES
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+    @staticmethod
+    def update(
+        parameter: Elementwise,
+        gradient: Elementwise,
+        mean: Elementwise,
+        square: Elementwise,
+        step: int,
+        learning_rate: float,
+        betas: tuple[float, float],
+        eps: float,
+        weight_decay: float,
+    ) -> Three:
+        """The new parameter, mean and mean square of the gradients."""
+        if weight_decay != 0.0:
+            gradient = gradient + weight_decay * parameter
+        return _adam(parameter, gradient, mean, square, step, learning_rate, betas, eps)
+
+
+@dataclass(frozen=True)
+class AdamW(RuledOptimizer):
+    """AdamW: θ ← (1 − η λ) θ, then a step of Adam with the gradient as it is.
+
+    Source: Loshchilov & Hutter, "Decoupled weight decay regularization", 2019.
+    """
+
+    name: ClassVar[str] = "adamw"
+    state_names: ClassVar[tuple[str, ...]] = ("mean", "square")
+    rules: ClassVar[Mapping[str, Rule]] = _ADAM_RULES
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 1e-2
+
+    @staticmethod
+    def update(
+        parameter: Elementwise,
+        gradient: Elementwise,
+        mean: Elementwise,
+        square: Elementwise,
+        step: int,
+        learning_rate: float,
+        betas: tuple[float, float],
+        eps: float,
+        weight_decay: float,
+    ) -> Three:
+        """The new parameter, mean and mean square of the gradients."""
+        if weight_decay != 0.0:
+            parameter = (1.0 - learning_rate * weight_decay) * parameter
+        return _adam(parameter, gradient, mean, square, step, learning_rate, betas, eps)
+
+
+@dataclass(frozen=True)
+class Adagrad(RuledOptimizer):
+    """Adagrad: s ← s + g², θ ← θ − η/(1 + (t − 1) lr_decay) · g/(√s + ε).
+
+    Source: Duchi, Hazan & Singer, "Adaptive subgradient methods for online learning and
+    stochastic optimization", 2011.
+    """
+
+    name: ClassVar[str] = "adagrad"
+    state_names: ClassVar[tuple[str, ...]] = ("sum",)
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "learning_rate": POSITIVE,
+        "lr_decay": NOT_NEGATIVE,
+        "weight_decay": NOT_NEGATIVE,
+        "initial_accumulator_value": NOT_NEGATIVE,
+        "eps": NOT_NEGATIVE,
+    }
+    learning_rate: float = 1e-2
+    lr_decay: float = 0.0
+    weight_decay: float = 0.0
+    initial_accumulator_value: float = 0.0
+    eps: float = 1e-10
+
+    def start(self, parameters: Array) -> dict[str, Array]:
+        """A fresh state: the sum starts at ``initial_accumulator_value``."""
+        return {"sum": np.full_like(parameters, self.initial_accumulator_value)}
+
+    @staticmethod
+    def update(
+        parameter: Elementwise,
+        gradient: Elementwise,
+        total: Elementwise,
+        step: int,
+        learning_rate: float,
+        lr_decay: float,
+        weight_decay: float,
+        _initial_accumulator_value: float,
+        eps: float,
+    ) -> Two:
+        """The new parameter and sum of squared gradients."""
+        if weight_decay != 0.0:
+            gradient = gradient + weight_decay * parameter
+        total = total + gradient * gradient
+        rate = learning_rate / (1.0 + (step - 1.0) * lr_decay)
+        return parameter - rate * (gradient / (np.sqrt(total) + eps)), total
+
+
+@hookimpl
+def dagnet_optimizers() -> list[type[Optimizer]]:
+    """The optimizers."""
+    return [SGD, RMSprop, Adam, AdamW, Adagrad]
