@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import networkx as nx
@@ -17,7 +18,7 @@ class Missing(Exception):
 
 @dataclass(frozen=True)
 class Wiring:
-    """A network as arrays: level by level, inputs first, edges sorted by target, then source.
+    """A network as arrays: level by level, inputs first, outputs last in their level, edges by target.
 
     ``weights`` (edges,) and ``biases`` (nodes,) are float32, so that every contender starts from
     the same numbers; hidden nodes have ``activation`` (one name, or one a node), outputs identity.
@@ -85,11 +86,12 @@ def longest_distance(n_nodes: int, sources: np.ndarray, targets: np.ndarray) -> 
 def wire(
     name: str, n_nodes: int, n_inputs: int, sources: np.ndarray, targets: np.ndarray, *, seed: int = 0
 ) -> Wiring:
-    """Renumber level by level, sort the edges, draw He-uniform weights and small biases."""
+    """Renumber level by level, outputs last in each; sort edges; draw He-uniform weights, small biases."""
     order = np.lexsort((sources, targets))
     sources, targets = sources[order], targets[order]
     level = longest_distance(n_nodes, sources, targets)
-    by_level = np.argsort(level, kind="stable")
+    childless = np.bincount(sources, minlength=n_nodes) == 0
+    by_level = np.lexsort((childless, level))
     rank = np.empty(n_nodes, np.int64)
     rank[by_level] = np.arange(n_nodes)
     sources, targets = rank[sources], rank[targets]
@@ -170,16 +172,15 @@ def union(members: list[Wiring]) -> tuple[Wiring, np.ndarray]:
     sources, targets, weights, biases, columns = [], [], [], [np.zeros(n_inputs)], []
     first_input, first_node = 0, n_inputs
     for w in members:
-        own = np.concatenate(
-            [np.arange(w.n_inputs) + first_input, np.arange(w.n_nodes - w.n_inputs) + first_node]
-        )
+        n_computed = w.n_nodes - w.n_inputs
+        own = np.concatenate([np.arange(w.n_inputs) + first_input, np.arange(n_computed) + first_node])
         sources.append(own[w.sources])
         targets.append(own[w.targets])
         weights.append(w.weights)
         biases.append(w.biases[w.n_inputs :])
         columns.append(np.arange(w.n_inputs))
         first_input += w.n_inputs
-        first_node += w.n_nodes - w.n_inputs
+        first_node += n_computed
     joined = Wiring(
         "population",
         first_node,
@@ -214,7 +215,7 @@ def layered_digraph(sizes: tuple[int, ...] = (784, 512, 512, 10), *, units: bool
     names = [[f"n{layer}_{k}" for k in range(size)] for layer, size in enumerate(sizes)]
     for layer in names:
         graph.add_nodes_from(layer)
-    for before, after in zip(names, names[1:], strict=False):
+    for before, after in pairwise(names):
         graph.add_edges_from((parent, child) for child in after for parent in before)
     return graph
 
