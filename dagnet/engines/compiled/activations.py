@@ -1,0 +1,148 @@
+"""Activations as machine code: two functions each, called by address for a run of elements.
+
+``function(a, n)``: a[k] = g(a[k]), in place.   ``slope(z, a, δ, n)``: δ[k] *= g'(z[k], a[k]).
+
+Compiled code is kept in Numba's cache under a digest of the function's own code, constants
+and parameters, so that an edited plugin is compiled anew and two plugins never mix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import threading
+import types
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.ccallback import CFunc
+from numba.core.errors import NumbaError, NumbaWarning
+
+from dagnet.contracts import Activation
+from dagnet.engines.compiled import mathematics, translation
+from dagnet.engines.compiled.translation import Translation, Untranslatable, reads_first_argument
+
+__all__ = ["CompiledActivation", "compile_activation", "compile_loop"]
+
+LOOP = {"fastmath": {"contract"}, "error_model": "numpy", "nopython": True, "boundscheck": False, "nogil": True}
+
+
+@dataclass(frozen=True)
+class CompiledActivation:
+    """Addresses of the two functions, 0 where NumPy has to run them; ``reason`` says why."""
+
+    function: int
+    slope: int
+    needs_z: bool
+    reason: str
+    keep: tuple[Any, ...] = ()
+
+
+def _apply(pointer, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    values = carray(pointer, n)  # type: ignore[name-defined]  # noqa: F821 - bound in compile_loop
+    for k in range(n):
+        values[k] = number(scalar(values[k]))  # type: ignore[name-defined]  # noqa: F821
+
+
+def _multiply(before, values, deltas, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    z = carray(before, n)  # type: ignore[name-defined]  # noqa: F821 - bound in compile_loop
+    a = carray(values, n)  # type: ignore[name-defined]  # noqa: F821
+    d = carray(deltas, n)  # type: ignore[name-defined]  # noqa: F821
+    for k in range(n):
+        d[k] *= number(scalar(z[k], a[k]))  # type: ignore[name-defined]  # noqa: F821
+
+
+class _ContentCache(FunctionCache):  # type: ignore[misc]
+    """Numba's cache, but keyed by content instead of by place in a file."""
+
+    def __init__(self, function: Callable[..., Any], digest: str) -> None:
+        super().__init__(function)
+        self._digest = digest
+        self._cache_file = IndexDataCacheFile(
+            cache_path=self._cache_path, filename_base=f"dagnet-{digest[:32]}", source_stamp=digest
+        )
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        return sig, codegen.magic_tuple(), self._digest
+
+
+@cache
+def _own_digest() -> bytes:
+    """A digest of the modules that take part in compiling, so that an edit there compiles anew."""
+    digest = hashlib.sha256()
+    for module in (mathematics, translation):
+        digest.update(Path(inspect.getfile(module)).read_bytes())
+    digest.update(Path(__file__).read_bytes())
+    return digest.digest()
+
+
+def compile_loop(template: Callable[..., Any], signature: Any, names: dict[str, Any], digest: str) -> Any:
+    """A C function from ``template`` with its free names bound; from the cache where it was before."""
+    bound = types.FunctionType(template.__code__, {**names, "carray": numba.carray}, template.__name__)
+    bound.__module__ = __name__
+    bound.__qualname__ = template.__qualname__
+    compiled = CFunc(bound, (signature.args, signature.return_type), locals={}, options=dict(LOOP))
+    key = hashlib.sha256(digest.encode() + _own_digest() + template.__code__.co_code).hexdigest()
+    try:
+        compiled._cache = _ContentCache(bound, key)  # noqa: SLF001 - cfunc offers a cache by file only
+    except (RuntimeError, OSError):
+        pass  # nowhere to keep it: compiled in each process
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NumbaWarning)
+        compiled.compile()
+    return compiled
+
+
+_compiled: dict[tuple[Activation, str], CompiledActivation] = {}
+_lock = threading.Lock()
+
+
+def compile_activation(activation: Activation, dtype: Any) -> CompiledActivation:
+    """The machine code of an activation for a dtype; compiled once a process at most."""
+    key = (activation, np.dtype(dtype).name)
+    with _lock:
+        if key not in _compiled:
+            _compiled[key] = _compile(activation, dtype)
+        return _compiled[key]
+
+
+def _compile(activation: Activation, dtype: Any) -> CompiledActivation:
+    needs_z = reads_first_argument(activation.derivative)  # type: ignore[arg-type]
+    real = numba.from_dtype(np.dtype(dtype))
+    pointer, void, n = numba.types.CPointer(real), numba.types.void, numba.types.int64
+    try:
+        forward = _loop(_apply, void(pointer, n), activation.function, activation.arguments, 1, dtype)
+        slope = _loop(
+            _multiply, void(pointer, pointer, pointer, n), activation.derivative, activation.arguments, 2, dtype
+        )
+    except (Untranslatable, NumbaError) as error:
+        return CompiledActivation(0, 0, needs_z, _first_line(error))
+    except Exception as error:  # noqa: BLE001 - a compiler's fault must not become the user's
+        return CompiledActivation(0, 0, needs_z, f"{type(error).__name__}: {_first_line(error)}")
+    return CompiledActivation(forward.address, slope.address, needs_z, "", (forward, slope))
+
+
+def _loop(
+    template: Callable[..., Any],
+    signature: Any,
+    function: Any,
+    arguments: tuple[Any, ...],
+    n_free: int,
+    dtype: Any,
+) -> Any:
+    translated = Translation(dtype)
+    scalar = translated.function(function, arguments, n_free)
+    names = {"scalar": scalar, "number": getattr(np, np.dtype(dtype).name)}
+    return compile_loop(template, signature, names, translated.digest)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:160]

@@ -1,0 +1,120 @@
+"""A plan cut into segments: runs of steps for a kernel, matrix products, NumPy's activations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.engines.compiled.activations import CompiledActivation, compile_activation
+from dagnet.plan import ACTIVATE, DENSE, Plan
+
+__all__ = ["DENSE_SEGMENT", "NUMPY_SEGMENT", "SWEEP", "Program", "Segment"]
+
+Array = NDArray[Any]
+SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Steps ``begin`` … ``end`` − 1; a dense or NumPy segment is one step.
+
+    ``sources`` and ``first_write`` belong to dense segments: what is read, and whether the
+    reverse walk is the first to write ∂L/∂a there.
+    """
+
+    kind: int
+    begin: int
+    end: int
+    first: int = 0
+    last: int = 0
+    what: int = 0
+    slot: int = 0
+    sources: Any = None
+    first_write: bool = False
+
+
+class Program:
+    """All that kernels read of a plan, in the form that they read it in."""
+
+    def __init__(self, plan: Plan, dtype: Any) -> None:
+        self.plan = plan
+        self.activations = [compile_activation(activation, dtype) for activation in plan.activations]
+        self.functions = np.array([a.function for a in self.activations], np.int64)
+        self.slopes = np.array([a.slope for a in self.activations], np.int64)
+        steps = plan.steps
+        self.steps = np.empty((len(steps), 4), np.int64)
+        self.steps[:, 0], self.steps[:, 1], self.steps[:, 2] = steps["kind"], steps["what"], steps["target"]
+        self.steps[:, 3] = steps["target"] + steps["n_target"]
+        self.pre_place, self.n_pre = self._pre_places()
+        self.has_dense = bool((steps["kind"] == DENSE).any())
+        self.started = np.zeros(plan.n_units, np.int8)
+        self.started[plan.outputs] = 1
+        self.segments = self._segments()
+        self._mark_first_writes()
+        self.outputs = plan.outputs.astype(np.int64)
+        self.slots_out = plan.slots_out.astype(np.int64)
+        self.all_wanted = bool(plan.needs_gradient.all())
+        self.bias_into = np.where(plan.bias_slot >= 0, plan.bias_slot, -1)
+
+    def _pre_places(self) -> tuple[Array, int]:
+        """Where z of each unit is kept, −1 for units whose g' needs only a."""
+        keeps = np.zeros(self.plan.n_units, bool)
+        for kind, what, first, last in self.steps.tolist():
+            if kind == ACTIVATE and self.activations[what].needs_z:
+                keeps[first:last] = True
+        places = np.full(self.plan.n_units, -1, np.int64)
+        places[keeps] = np.arange(int(keeps.sum()))
+        return places, int(keeps.sum())
+
+    def _is_sweep(self, step: list[int]) -> bool:
+        return step[0] != ACTIVATE or self.activations[step[1]].function != 0
+
+    def _segments(self) -> list[Segment]:
+        steps = self.steps
+        numpy_runs = np.array([a.function == 0 for a in self.activations], bool)
+        cuts = steps[:, 0] == DENSE
+        cuts |= (steps[:, 0] == ACTIVATE) & numpy_runs[np.where(steps[:, 0] == ACTIVATE, steps[:, 1], 0)]
+        segments: list[Segment] = []
+        begin = 0
+        for number in np.flatnonzero(cuts).tolist():
+            if number > begin:
+                segments.append(Segment(SWEEP, begin, number))
+            segments.append(self._single(number))
+            # the kernel adds a dense step's biases, so its sweep begins at the step itself
+            begin = number if steps[number, 0] == DENSE else number + 1
+        if begin < len(steps):
+            segments.append(Segment(SWEEP, begin, len(steps)))
+        return segments
+
+    def _single(self, number: int) -> Segment:
+        kind, what, first, last = self.steps[number].tolist()
+        step = self.plan.steps[number]
+        if kind == DENSE:
+            sources = self.plan.step_sources(step)
+            return Segment(DENSE_SEGMENT, number, number + 1, first, last, what, int(step["slot"]), sources)
+        return Segment(NUMPY_SEGMENT, number, number + 1, first, last, what)
+
+    def _mark_first_writes(self) -> None:
+        """In walking order: is this dense step the first to write ∂L/∂a of its sources?
+
+        Sources that something else has written, or will write (sparse children pull, outputs
+        start), begin at zero and are added to.
+        """
+        written = self.started.astype(bool)
+        for place in range(len(self.segments) - 1, -1, -1):
+            segment = self.segments[place]
+            if segment.kind != DENSE_SEGMENT:
+                continue
+            sources = segment.sources
+            if isinstance(sources, slice) and not written[sources].any():
+                self.segments[place] = Segment(**{**vars(segment), "first_write": True})
+            written[sources] = True
+            self.started[sources] = 1
+
+    def notes(self) -> dict[str, str]:
+        """For the plan's listing: which activations NumPy runs, and why."""
+        pairs = zip(self.plan.activations, self.activations, strict=True)
+        return {str(a): f"NumPy: {c.reason}" for a, c in pairs if not c.function}
