@@ -1,6 +1,17 @@
 """Draw a network as a NetworkX DAG; train it exactly as drawn, and read every number back by name."""
 
-from dagnet.contracts import Activation, Loss
+from dagnet.callbacks import Checkpoint, CSVLog, EarlyStopping, LearningRateSchedule, ProgressBar
+from dagnet.contracts import (
+    Activation,
+    Callback,
+    Engine,
+    Exporter,
+    History,
+    Initializer,
+    Loss,
+    Observations,
+    Optimizer,
+)
 from dagnet.errors import (
     CycleError,
     DagnetError,
@@ -18,16 +29,28 @@ from dagnet.registry import activations, engines, exporters, initializers, losse
 
 __all__ = [
     "Activation",
+    "CSVLog",
+    "Callback",
+    "Checkpoint",
     "CycleError",
     "DagnetError",
     "DagnetWarning",
     "DataError",
+    "EarlyStopping",
+    "Engine",
+    "Exporter",
     "FormatError",
     "GraphError",
+    "History",
+    "Initializer",
+    "LearningRateSchedule",
     "Loss",
     "Network",
     "NumericalError",
+    "Observations",
+    "Optimizer",
     "PluginError",
+    "ProgressBar",
     "activations",
     "engines",
     "exporters",

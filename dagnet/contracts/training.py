@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from dagnet.errors import did_you_mean
 
@@ -69,6 +69,8 @@ class Run(Protocol):
     history: History
     learning_rate: float
     stop: bool
+    failed: bool
+    """Whether an exception ended the run; false until :meth:`Callback.on_training_end`."""
 
     def snapshot(self) -> dict[str, Any]:
         """All that an exact resume needs: arrays, numbers, strings and dicts of these."""
@@ -78,8 +80,12 @@ class Callback:
     """Base of callbacks: every method does nothing, override what you need.
 
     ``state`` and ``restore`` let a checkpoint carry the callback along; a state is a dict of
-    arrays, numbers, strings, lists and dicts.
+    arrays, numbers, strings, lists and dicts.  Callbacks are called in the order in which they
+    are given, at the end of training in the reverse order; those with ``runs_last`` are called
+    after all others, so that they see what the others have decided.
     """
+
+    runs_last: ClassVar[bool] = False
 
     def on_training_begin(self, run: Run) -> None:
         """Before the first epoch, after a resume was restored."""

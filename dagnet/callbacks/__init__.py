@@ -1,0 +1,20 @@
+"""What can be done while a network learns: stop early, keep checkpoints, change the rate, log, show.
+
+Each is a :class:`dagnet.contracts.Callback`, as anybody's own would be.
+"""
+
+from dagnet.callbacks.checkpoint import Checkpoint, found_checkpoint
+from dagnet.callbacks.log import CSVLog
+from dagnet.callbacks.progress import ProgressBar, with_progress
+from dagnet.callbacks.schedule import LearningRateSchedule
+from dagnet.callbacks.stopping import EarlyStopping
+
+__all__ = [
+    "CSVLog",
+    "Checkpoint",
+    "EarlyStopping",
+    "LearningRateSchedule",
+    "ProgressBar",
+    "found_checkpoint",
+    "with_progress",
+]

@@ -1,0 +1,132 @@
+"""Learning rates that change from epoch to epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from dagnet.callbacks.watching import Watch, count, fraction
+from dagnet.contracts import Callback, Run
+from dagnet.errors import DataError, did_you_mean, expected
+from dagnet.registry import parse_call
+
+__all__ = ["LearningRateSchedule"]
+
+Rule = Callable[[int, int], float]
+FORMS = {
+    "constant": (),
+    "step": ("every", "factor"),
+    "cosine": ("final",),
+    "on_plateau": ("factor", "patience", "min_delta", "monitor"),
+}
+
+
+class LearningRateSchedule(Callback):
+    """The learning rate of each epoch: ``fit``'s learning rate times a factor.
+
+    Parameters
+    ----------
+    rule
+        What the factor is, in epoch e of E (from 1, both less the epochs of ``warm_up``):
+
+        - ``"constant"``: 1.
+        - ``"step(every=30, factor=0.1)"``: factor^⌊(e − 1)/every⌋.
+        - ``"cosine(final=0.0)"``: final + (1 − final)(1 + cos(π(e − 1)/E))/2.
+        - ``"on_plateau(factor=0.1, patience=10, min_delta=0.0, monitor=None)"``: times factor
+          whenever ``patience`` epochs in a row were not better by more than ``min_delta``, in
+          the column ``monitor`` of the history (None: the validation loss, else the loss).
+        - ``function(e, E)``.
+    warm_up
+        In the first so many epochs the factor rises in equal steps instead, to 1 in the last
+        of them.
+
+    Source: Loshchilov & Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017
+    (cosine); Goyal et al., "Accurate, large minibatch SGD", 2017 (warm-up, steps).
+
+    Examples
+    --------
+    >>> import dagnet
+    >>> net = dagnet.Network(dagnet.layered([1, 1]), seed=0)
+    >>> class Watch(dagnet.Callback):
+    ...     def on_epoch_end(self, run):
+    ...         print(round(run.learning_rate, 3), end=" ")
+    >>> schedule = LearningRateSchedule("step(every=2, factor=0.5)", warm_up=2)
+    >>> _ = net.fit([[1.0]], [1.0], epochs=6, learning_rate=0.1, callbacks=[schedule, Watch()])
+    0.05 0.1 0.1 0.1 0.05 0.05
+    """
+
+    def __init__(self, rule: str | Rule = "constant", *, warm_up: int = 0) -> None:
+        self.warm_up = count("warm_up", warm_up, least=0)
+        self._watch: Watch | None = None
+        self._rule = rule if callable(rule) else self._parsed(rule)
+        self._base: float | None = None
+        self._reduced = 1.0
+
+    def _parsed(self, rule: object) -> Rule:
+        if not isinstance(rule, str):
+            raise DataError(expected("rule", "a call form such as 'cosine(final=0.01)' or a function", rule))
+        name, positional, named = parse_call(rule)
+        if name not in FORMS:
+            raise DataError(f"unknown learning rate schedule {name!r}{did_you_mean(name, FORMS, listed=8)}")
+        given = dict(zip(FORMS[name], positional, strict=False)) | named
+        unknown = [key for key in given if key not in FORMS[name]]
+        if unknown or len(positional) > len(FORMS[name]):
+            raise DataError(
+                expected(f"rule {name!r}", f"given only {', '.join(FORMS[name]) or 'no'} arguments", rule)
+            )
+        make: Callable[..., Rule] = getattr(self, f"_{name}")
+        return make(**given)
+
+    def _constant(self) -> Rule:
+        return lambda _epoch, _epochs: 1.0
+
+    def _step(self, every: object = 30, factor: object = 0.1) -> Rule:
+        period, by = count("every", every), fraction("factor", factor)
+        return lambda epoch, _epochs: by ** ((epoch - 1) // period)
+
+    def _cosine(self, final: object = 0.0) -> Rule:
+        low = fraction("final", final)
+        return lambda epoch, epochs: low + (1 - low) * (1 + math.cos(math.pi * (epoch - 1) / epochs)) / 2
+
+    def _on_plateau(
+        self, factor: object = 0.1, patience: object = 10, min_delta: object = 0.0, monitor: Any = None
+    ) -> Rule:
+        self._watch = Watch(monitor, min_delta)
+        self._factor, self._patience = fraction("factor", factor), count("patience", patience)
+        return lambda _epoch, _epochs: self._reduced
+
+    def on_training_begin(self, run: Run) -> None:
+        """Take the rate to start from, unless a checkpoint has said it."""
+        if run.epoch == 0 or self._base is None:
+            self._base, self._reduced = run.learning_rate, 1.0
+            if self._watch is not None:
+                self._watch.clear()
+
+    def on_epoch_begin(self, run: Run) -> None:
+        """Set the epoch's rate."""
+        if run.epoch <= self.warm_up:
+            factor = run.epoch / self.warm_up
+        else:
+            factor = self._rule(run.epoch - self.warm_up, run.epochs - self.warm_up)
+        run.learning_rate = (self._base or 0.0) * factor
+
+    def on_epoch_end(self, run: Run) -> None:
+        """On a plateau: reduce."""
+        if self._watch is None:
+            return
+        self._watch.look(run.history)
+        if self._watch.waited >= self._patience:
+            self._reduced *= self._factor
+            self._watch.waited = 0
+
+    def state(self) -> dict[str, Any]:
+        """The rate that training began with, and what became of it."""
+        watched = {} if self._watch is None else self._watch.state()
+        return {"base": self._base, "reduced": self._reduced, **watched}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state` returned."""
+        self._base, self._reduced = state["base"], float(state["reduced"])
+        if self._watch is not None:
+            self._watch.restore(state)

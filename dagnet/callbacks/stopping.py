@@ -1,0 +1,115 @@
+"""Early stopping."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.callbacks.watching import Watch, count
+from dagnet.contracts import Callback, Run
+
+__all__ = ["EarlyStopping"]
+
+
+class EarlyStopping(Callback):
+    """Stop once the loss has not become better for some epochs, and go back to the best.
+
+    Parameters
+    ----------
+    patience
+        How many epochs in a row may pass without a better value.
+    min_delta
+        A value is better if it is lower than the best by more than this.
+    monitor
+        The column of the history to watch; None: ``"validation_loss"`` where there is one, else
+        ``"loss"``.
+    restore_best
+        Whether the parameters are those of the best epoch in the end, however training ended;
+        not after an error.
+
+    Attributes
+    ----------
+    best, best_epoch
+        The lowest value, and the epoch that had it; None before there is one.
+    stopped_epoch
+        The epoch after which training was stopped, or None.
+
+    Examples
+    --------
+    >>> import dagnet
+    >>> net = dagnet.Network(dagnet.layered([1, 1]), seed=0)
+    >>> early = EarlyStopping(patience=3, min_delta=1e-3)
+    >>> history = net.fit([[0.0], [1.0]], [1.0, 3.0], epochs=1000, learning_rate=0.1, callbacks=[early])
+    >>> history.epochs < 1000, early.best_epoch == early.stopped_epoch - 3
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        patience: int = 10,
+        *,
+        min_delta: float = 0.0,
+        monitor: str | None = None,
+        restore_best: bool = True,
+    ) -> None:
+        self.patience = count("patience", patience)
+        self.restore_best = bool(restore_best)
+        self._watch = Watch(monitor, min_delta)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._watch.clear()
+        self.best_epoch: int | None = None
+        self.stopped_epoch: int | None = None
+        self._parameters: NDArray[Any] | None = None
+
+    @property
+    def best(self) -> float | None:
+        """The lowest value so far."""
+        return self._watch.best
+
+    def on_training_begin(self, run: Run) -> None:
+        """Start afresh, or where a checkpoint was taken."""
+        if run.epoch == 0:
+            self._forget()
+        elif self.stopped_epoch is not None:
+            run.stop = True
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Keep the best, or stop."""
+        if self._watch.look(run.history):
+            self.best_epoch = run.epoch
+            if self.restore_best:
+                self._keep(run.model.parameters)
+        elif self._watch.waited >= self.patience:
+            self.stopped_epoch = run.epoch
+            run.stop = True
+
+    def _keep(self, parameters: NDArray[Any]) -> None:
+        if self._parameters is None:
+            self._parameters = parameters.copy()
+        else:
+            np.copyto(self._parameters, parameters)
+
+    def on_training_end(self, run: Run) -> None:
+        """Go back to the best."""
+        if self.restore_best and self._parameters is not None and not run.failed:
+            run.model.parameters[:] = self._parameters
+
+    def state(self) -> dict[str, Any]:
+        """The best so far, with its parameters."""
+        kept = None if self._parameters is None else self._parameters.copy()
+        return {
+            **self._watch.state(),
+            "best_epoch": self.best_epoch,
+            "stopped_epoch": self.stopped_epoch,
+            "parameters": kept,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state` returned."""
+        self._watch.restore(state)
+        self.best_epoch, self.stopped_epoch = state["best_epoch"], state["stopped_epoch"]
+        self._parameters = None if state["parameters"] is None else np.array(state["parameters"])

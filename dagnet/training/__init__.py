@@ -1,0 +1,11 @@
+"""The fit loop: mini-batches, an optimizer, a history.  It prints nothing and opens no file.
+
+What else should happen while a network learns (a bar, a log, early stopping, checkpoints) is a
+callback's business; see :class:`dagnet.contracts.Callback`.
+"""
+
+from dagnet.training.resume import restore
+from dagnet.training.run import TrainingRun
+from dagnet.training.settings import Settings
+
+__all__ = ["Settings", "TrainingRun", "restore"]

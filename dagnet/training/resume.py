@@ -1,0 +1,156 @@
+"""Taking a run up again where a snapshot left it, to the bit, or saying why not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from dagnet.contracts import History
+from dagnet.errors import DataError, expected
+from dagnet.training.run import TrainingRun, stateful
+
+__all__ = ["restore"]
+
+KEYS: dict[str, type | tuple[type, ...]] = {
+    "epoch": int,
+    "batch": int,
+    "steps": int,
+    "learning_rate": (int, float),
+    "loss_sum": (int, float),
+    "weight_sum": (int, float),
+    "generator": str,
+    "parameters": np.ndarray,
+    "optimizer": dict,
+    "history": dict,
+    "callbacks": list,
+    "settings": dict,
+    "graph": dict,
+    "data": dict,
+}
+
+
+def restore(run: TrainingRun, snapshot: dict[str, Any]) -> None:
+    """Put a run, not yet trained, where :meth:`TrainingRun.snapshot` was taken.
+
+    It then ends with the same bits as a run that was never interrupted, on the same engine
+    with the same number of threads.  ``epochs`` may be larger now.
+
+    Raises
+    ------
+    DataError
+        If the graph, the data, a setting or a callback with a state is another one, naming it.
+        Nothing is changed then.
+
+    Examples
+    --------
+    >>> import dagnet
+    >>> net = dagnet.Network(dagnet.layered([1, 1]), seed=0)
+    >>> def run(epochs):
+    ...     settings = Settings.checked(epochs=epochs, seed=1)
+    ...     return TrainingRun(net, [[1.0], [2.0]], [2.0, 4.0], settings)
+    >>> from dagnet.training import Settings
+    >>> first = run(2)
+    >>> _ = first.train()
+    >>> second = run(5)
+    >>> restore(second, first.snapshot())
+    >>> len(second.train()["loss"])
+    5
+    """
+    _check_form(snapshot)
+    _check_same(run, snapshot)
+    optimizer = _checked_optimizer(run, snapshot["optimizer"])
+    parameters = _checked_array("parameters", snapshot["parameters"], run.model.parameters)
+    history = _checked_history(snapshot)
+    generator = _checked_generator(run, snapshot["generator"])
+    run.generator.bit_generator.state = generator
+    run.drawn_from = run.generator.bit_generator.state
+    run.model.parameters[:] = parameters
+    for name, vector in optimizer.items():
+        run.step.optimizer_state[name][...] = vector
+    run.step.count = snapshot["steps"]
+    run.history = history
+    run.epoch, run.done = snapshot["epoch"], snapshot["batch"]
+    run.loss_sum, run.weight_sum = float(snapshot["loss_sum"]), float(snapshot["weight_sum"])
+    run.learning_rate = snapshot["learning_rate"]
+    for callback, kept in zip(stateful(run.callbacks), snapshot["callbacks"], strict=True):
+        callback.restore(kept["state"])
+
+
+def _check_form(snapshot: object) -> None:
+    if not isinstance(snapshot, dict):
+        raise DataError(expected("resume: the checkpoint", "a snapshot of a run", snapshot))
+    for key, kind in KEYS.items():
+        value = snapshot.get(key)
+        whole = kind is not int or (not isinstance(value, bool) and isinstance(value, int) and value >= 0)
+        if not isinstance(value, kind) or not whole:
+            raise DataError(
+                f"resume: the checkpoint is no snapshot of a run; its {key!r} is missing or damaged"
+            )
+
+
+def _check_same(run: TrainingRun, snapshot: dict[str, Any]) -> None:
+    """Name what differs between the run and the checkpoint, all of it."""
+    differences = [f"the graph's {part}" for part in _differing(run.fingerprints["graph"], snapshot["graph"])]
+    differences += _differing(run.fingerprints["data"], snapshot["data"])
+    now, then = run.settings.described(), snapshot["settings"]
+    differences += [
+        f"{name} (then {then.get(name)!r}, now {now.get(name)!r})" for name in _differing(now, then)
+    ]
+    with_state = [type(callback).__name__ for callback in stateful(run.callbacks)]
+    kept = [item.get("name") if isinstance(item, dict) else None for item in snapshot["callbacks"]]
+    if with_state != kept:
+        differences.append(f"the callbacks with a state (then {kept}, now {with_state})")
+    if differences:
+        raise DataError(
+            "resume: the run is not the one that the checkpoint was taken of; different: "
+            f"{'; '.join(differences)}; use the same arguments, or leave resume out to start anew"
+        )
+
+
+def _differing(now: dict[str, Any], then: dict[str, Any]) -> list[str]:
+    return [
+        name for name in {**then, **now} if name not in now or name not in then or now[name] != then[name]
+    ]
+
+
+def _checked_array(where: str, value: object, like: Any) -> Any:
+    if not isinstance(value, np.ndarray) or value.shape != like.shape or value.dtype != like.dtype:
+        got = f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else value
+        raise DataError(
+            expected(f"resume: {where} in the checkpoint", f"{like.dtype} of shape {like.shape}", got)
+        )
+    return value
+
+
+def _checked_optimizer(run: TrainingRun, state: dict[str, Any]) -> dict[str, Any]:
+    fresh = run.step.optimizer_state
+    if set(state) != set(fresh):
+        must = f"the vectors {sorted(fresh)}"
+        raise DataError(expected("resume: the optimizer's state in the checkpoint", must, sorted(state)))
+    return {name: _checked_array(f"the optimizer's {name!r}", state[name], fresh[name]) for name in fresh}
+
+
+def _checked_history(snapshot: dict[str, Any]) -> History:
+    epoch = snapshot["epoch"]
+    for name, column in snapshot["history"].items():
+        _checked_array(f"the history's {name!r}", column, np.empty(epoch))
+    history = History(snapshot["history"])
+    if history.epochs != epoch:
+        raise DataError(
+            expected("resume: the history in the checkpoint", f"{epoch} epochs long", history.epochs)
+        )
+    return history
+
+
+def _checked_generator(run: TrainingRun, text: str) -> Any:
+    """The generator's state, after seeing that a generator of this kind takes it."""
+    kind = type(run.generator.bit_generator)
+    try:
+        state = json.loads(text)
+        kind().state = state
+    except (ValueError, TypeError, KeyError) as error:
+        must = f"a state of {kind.__name__}"
+        raise DataError(expected("resume: the generator in the checkpoint", must, text)) from error
+    return state

@@ -1,0 +1,227 @@
+"""The loop: epochs of batches, a history, and callbacks at every joint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import ExitStack
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.contracts import Callback, History
+from dagnet.errors import NumericalError
+from dagnet.model import Model
+from dagnet.model.core import make_generator
+from dagnet.training.fingerprint import graph_fingerprint
+from dagnet.training.rows import Batch, Gatherer, encode_rows, encode_validation, mean_loss_of
+from dagnet.training.settings import Settings, checked_callbacks, checked_rate
+from dagnet.training.step import Step
+
+__all__ = ["TrainingRun", "stateful"]
+
+Array = NDArray[Any]
+
+
+class TrainingRun:
+    """One run of ``fit``, from its checked arguments to its history.
+
+    Parameters
+    ----------
+    model
+        What learns; its parameters are changed in place.
+    X, y, sample_weight, validation_data
+        As for ``Network.fit``; they are encoded here, once.
+    settings
+        How to train.
+    callbacks
+        Called in this order, those with ``runs_last`` after all others; at the end of training
+        in the reverse order.
+
+    Examples
+    --------
+    >>> import dagnet
+    >>> net = dagnet.Network(dagnet.layered([1, 1]), seed=0)
+    >>> run = TrainingRun(net, [[1.0], [2.0]], [2.0, 4.0], Settings.checked(epochs=3))
+    >>> len(run.train()["loss"])
+    3
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        X: Any,
+        y: Any,
+        settings: Settings,
+        *,
+        sample_weight: Any = None,
+        validation_data: Any = None,
+        callbacks: Iterable[Callback] = (),
+    ) -> None:
+        self.model, self.settings = model, settings
+        self.data = encode_rows(model, X, y, sample_weight)
+        self.validation = encode_validation(model, validation_data)
+        self.callbacks = checked_callbacks(callbacks)
+        self.rows, self.epochs = len(self.data), settings.epochs
+        self.size = min(settings.batch_size, self.rows)
+        self.batches = -(-self.rows // self.size)
+        self.epoch = self.batch = 0
+        self.loss = float("nan")
+        self.history = History()
+        self.stop = self.failed = False
+        self.generator = make_generator(settings.seed)
+        self.step = Step(model, settings, self.size)
+        self.loss_sum = self.weight_sum = 0.0
+        self.done = 0
+        """Batches of the epoch in progress that are behind us; 0 between epochs."""
+        self.drawn_from = self.generator.bit_generator.state
+        """The generator's state from which the order of the epoch in progress was drawn."""
+        self._learning_rate = settings.learning_rate
+        self._gatherer = Gatherer(self.data, self.size)
+        self._order: Array | None = None
+        self._at_batch_begin = _overriding(self.callbacks, "on_batch_begin")
+        self._at_batch_end = _overriding(self.callbacks, "on_batch_end")
+
+    @property
+    def learning_rate(self) -> float:
+        """What the next step uses; a callback may set it."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._learning_rate = checked_rate(value)
+
+    @cached_property
+    def fingerprints(self) -> dict[str, dict[str, str]]:
+        """Of the graph and the data, part by part."""
+        validation = "none" if self.validation is None else self.validation.fingerprint()
+        data = {"the data": self.data.fingerprint(), "the validation data": validation}
+        return {"graph": graph_fingerprint(self.model), "data": data}
+
+    @property
+    def completed(self) -> int:
+        """Epochs that are complete and recorded."""
+        return self.history.epochs
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that an exact resume needs; see :func:`dagnet.training.restore`.
+
+        Arrays are copies.  Inside an epoch ``epoch`` counts the complete ones, ``batch`` the
+        batches since, and ``generator`` is the state from which the epoch's order was drawn.
+        """
+        return {
+            "epoch": self.completed,
+            "batch": self.done,
+            "steps": self.step.count,
+            "learning_rate": self._learning_rate,
+            "loss_sum": self.loss_sum,
+            "weight_sum": self.weight_sum,
+            # As text: its integers are larger than most formats keep.
+            "generator": json.dumps(self.drawn_from, default=np.ndarray.tolist),
+            "parameters": self.model.parameters.copy(),
+            "optimizer": {name: vector.copy() for name, vector in self.step.optimizer_state.items()},
+            "history": {name: np.array(column) for name, column in self.history.items()},
+            "callbacks": [
+                {"name": type(callback).__name__, "state": callback.state()}
+                for callback in stateful(self.callbacks)
+            ],
+            "settings": self.settings.described(),
+            **self.fingerprints,
+        }
+
+    # -- the loop ------------------------------------------------------------------------
+
+    def train(self) -> History:
+        """Train until ``epochs`` are complete or a callback sets ``stop``.
+
+        A run that is stopped amid an epoch records nothing for it.
+
+        Raises
+        ------
+        NumericalError
+            If the loss became NaN or infinite; the parameters are those before the batch.
+        """
+        self.epoch = self.completed
+        with ExitStack() as endings:
+            for callback in self.callbacks:
+                endings.callback(callback.on_training_end, self)
+            try:
+                for callback in self.callbacks:
+                    callback.on_training_begin(self)
+                while self.completed < self.epochs and not self.stop:
+                    self._train_epoch()
+            except BaseException:
+                self.failed = True
+                raise
+        return self.history
+
+    def _train_epoch(self) -> None:
+        self.epoch = self.completed + 1
+        if not self.done:
+            self.loss_sum = self.weight_sum = 0.0
+            for callback in self.callbacks:
+                callback.on_epoch_begin(self)
+            if self.stop:
+                return
+        if self.settings.shuffle:
+            self.drawn_from = self.generator.bit_generator.state
+            self._order = self.generator.permutation(self.rows)
+        for number in range(self.done, self.batches):
+            self._train_batch(number)
+            if self.stop and self.done < self.batches:
+                return
+        self._record()
+        for callback in self.callbacks:
+            callback.on_epoch_end(self)
+
+    def _train_batch(self, number: int) -> None:
+        self.batch = number + 1
+        for callback in self._at_batch_begin:
+            callback.on_batch_begin(self)
+        start = number * self.size
+        batch = self._gatherer.batch(self._order, start, min(start + self.size, self.rows))
+        if batch.weight:  # rows that count nothing teach nothing
+            self.loss = self._learn(batch, start)
+            self.loss_sum += self.loss * batch.weight
+            self.weight_sum += batch.weight
+        self.done = number + 1
+        for callback in self._at_batch_end:
+            callback.on_batch_end(self)
+
+    def _learn(self, batch: Batch, start: int) -> float:
+        def rows() -> Array:
+            order = np.arange(self.rows) if self._order is None else self._order
+            return order[start : start + len(batch)]
+
+        try:
+            return self.step(batch, self._where, rows, self._learning_rate)
+        except Exception as error:
+            if not isinstance(error, NumericalError):  # which says so itself
+                error.add_note(f"in fit, {self._where()}")
+            raise
+
+    def _where(self) -> str:
+        return f"epoch {self.epoch}, batch {self.batch}"
+
+    def _record(self) -> None:
+        values = {"loss": self.loss_sum / self.weight_sum}
+        if self.validation is not None:
+            with np.errstate(all="ignore"):
+                values["validation_loss"] = mean_loss_of(self.model, self.validation, self.size)
+        self.history.append(**values)
+        self.done = 0
+        self.drawn_from = self.generator.bit_generator.state
+
+
+def stateful(callbacks: Iterable[Callback]) -> list[Callback]:
+    """The callbacks that a checkpoint must carry along."""
+    return [callback for callback in callbacks if callback.state()]
+
+
+def _overriding(callbacks: Iterable[Callback], method: str) -> list[Callback]:
+    """The callbacks that do something there, so that the others cost nothing a batch."""
+    return [
+        callback for callback in callbacks if getattr(type(callback), method) is not getattr(Callback, method)
+    ]
