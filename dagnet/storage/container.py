@@ -1,0 +1,250 @@
+"""The container: a safetensors file with one JSON document and a digest over every bit.
+
+The file starts with 8 bytes, the length of the header, and the header with the document, the
+document with its format version and SHA-256.  The digest is over the whole file with its own 64
+characters taken as zeros.  Reading trusts nothing: sizes first, then the digest, then the
+header; every byte of the file has exactly one meaning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import msgspec
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from dagnet.errors import DagnetError, DataError, FormatError, expected
+from dagnet.storage.atomic import atomically, checked_path
+from dagnet.storage.schema import FORMAT, Document
+
+__all__ = ["NO_DIGEST", "Content", "decoding", "read", "write"]
+
+Array = NDArray[Any]
+
+NO_DIGEST = "0" * 64
+LARGEST_HEADER = 100_000_000
+"""The limit of the safetensors format."""
+CHUNK = 1 << 22
+PREFIX = re.compile(
+    rb'\{"__metadata__":\{"dagnet":"\{\\"format\\":([1-9][0-9]{0,8}),\\"sha256\\":\\"([0-9a-f]{64})\\",'
+)
+LONGEST_PREFIX = 150
+DTYPES = {
+    "BOOL": np.dtype("?"),
+    "I8": np.dtype("i1"),
+    "U8": np.dtype("u1"),
+    "I16": np.dtype("<i2"),
+    "U16": np.dtype("<u2"),
+    "I32": np.dtype("<i4"),
+    "U32": np.dtype("<u4"),
+    "I64": np.dtype("<i8"),
+    "U64": np.dtype("<u8"),
+    "F16": np.dtype("<f2"),
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """What a file holds: its document, and its tensors as read-only arrays over one buffer."""
+
+    name: Path
+    kind: str
+    document: bytes
+    tensors: Mapping[str, Array]
+
+    def must_be(self, kind: str) -> None:
+        """Refuse a file of another kind."""
+        if self.kind != kind:
+            mend = {"checkpoint": "pass it to fit(resume=…)", "model": "open it with dagnet.load"}
+            text = expected(str(self.name), f"a {kind}", f"a {self.kind}", mend.get(self.kind, ""))
+            raise FormatError(text)
+
+
+@contextlib.contextmanager
+def decoding(name: Path) -> Iterator[None]:
+    """Turn whatever a damaged file can cause into one :class:`FormatError`."""
+    try:
+        yield
+    except DagnetError:
+        raise
+    except (ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        raise FormatError(f"{name} is no intact dagnet file: {error}; restore it from a copy") from error
+
+
+class _Entry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    dtype: str
+    shape: list[int]
+    data_offsets: tuple[int, int]
+
+
+class _Metadata(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    dagnet: str
+
+
+# -- writing -----------------------------------------------------------------------------
+
+
+def write(path: object, document: Document, tensors: Mapping[str, Array]) -> None:
+    """Write a file whole or not at all; the document's ``sha256`` must be :data:`NO_DIGEST`."""
+    text = msgspec.json.encode(document).decode()
+    data = safetensors.numpy.save(
+        {name: np.asarray(array, order="C") for name, array in tensors.items()}, metadata={"dagnet": text}
+    )
+    header = int.from_bytes(data[:8], "little")
+    if header > LARGEST_HEADER:
+        got = f"{header:,} bytes"
+        raise DataError(expected("names and settings", "100 MB at most in a file", got, "shorten the names"))
+    start, stop = (place + 8 for place in _prefix(data[8 : 8 + LONGEST_PREFIX]).span(2))
+    digest = hashlib.sha256(data).hexdigest().encode()
+    view = memoryview(data)
+    with atomically(path) as stream:
+        stream.write(view[:start])
+        stream.write(digest)
+        stream.write(view[stop:])
+
+
+def _prefix(head: bytes) -> re.Match[bytes]:
+    match = PREFIX.match(head)
+    if match is None:
+        raise ValueError("it does not begin as dagnet's files do")
+    return match
+
+
+# -- reading -----------------------------------------------------------------------------
+
+
+def read(path: object) -> Content:
+    """Read and check a file.
+
+    Raises
+    ------
+    FormatError
+        For anything that :func:`write` did not write, bit for bit.
+    OSError
+        If there is no such file, or it may not be read.
+    """
+    name = checked_path(path)
+    with decoding(name):
+        with _opened(name) as stream:
+            version, header, data = _verified(stream)
+        if version > FORMAT:
+            mend = f"it has format {version} and this dagnet reads format {FORMAT}; upgrade dagnet"
+            raise FormatError(f"{name} was written by a newer dagnet: {mend}")
+        document, tensors = _parsed(header, data)
+        kind = _Kind.decode(document).kind
+    return Content(name, kind, document, tensors)
+
+
+class _Peek(msgspec.Struct):
+    kind: str
+
+
+_Kind: msgspec.json.Decoder[_Peek] = msgspec.json.Decoder(_Peek)
+
+
+def _opened(name: Path) -> BinaryIO:
+    # Without O_NONBLOCK, opening a named pipe waits for a writer that may never come.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(name, flags), "rb")
+
+
+def _verified(stream: BinaryIO) -> tuple[int, bytes, bytearray]:
+    """Format version, header and data of a file whose digest is right."""
+    status = os.fstat(stream.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is not an ordinary file")
+    size = status.st_size
+    length = int.from_bytes(stream.read(8), "little")
+    if size < 8 or length > min(size - 8, LARGEST_HEADER):
+        raise ValueError(f"the header cannot be {length:,} bytes in a file of {size:,}")
+    head = stream.read(min(length, LONGEST_PREFIX))
+    match = _prefix(head)
+    header = head + stream.read(length - len(head))
+    start, stop = match.span(2)
+    digest = hashlib.sha256(length.to_bytes(8, "little") + header[:start] + NO_DIGEST.encode())
+    digest.update(memoryview(header)[stop:])
+    data = _data(stream, size - 8 - length, digest)
+    if len(header) != length or digest.hexdigest().encode() != match[2]:
+        raise ValueError("its SHA-256 does not match")
+    return int(match[1]), header, data
+
+
+def _data(stream: BinaryIO, size: int, digest: Any) -> bytearray:
+    data = bytearray(size)
+    view = memoryview(data)
+    done = 0
+    while done < size:
+        got = stream.readinto(view[done : done + CHUNK])  # type: ignore[attr-defined]
+        if not got:
+            raise ValueError("it ends too early")
+        digest.update(view[done : done + got])
+        done += got
+    if stream.read(1):
+        raise ValueError("it grows while it is read")
+    return data
+
+
+# -- the header --------------------------------------------------------------------------
+
+
+def _parsed(header: bytes, data: bytearray) -> tuple[bytes, dict[str, Array]]:
+    """The document and the tensors; ``ValueError`` and the like for whatever is odd."""
+    text = header.decode("utf-8").rstrip(" ")
+    entries = json.loads(
+        text, object_pairs_hook=_unrepeated, parse_constant=_no_number, parse_float=_no_number
+    )
+    if not isinstance(entries, dict):
+        raise ValueError("the header is no object")  # noqa: TRY004 - the file is wrong, not a type here
+    metadata = msgspec.convert(entries.pop("__metadata__"), _Metadata)
+    table = msgspec.convert(entries, dict[str, _Entry])
+    return metadata.dagnet.encode(), _tensors(table, data)
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("the header names something twice")
+    return result
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text[:20]} in the header is no integer")
+
+
+def _tensors(table: Mapping[str, _Entry], data: bytearray) -> dict[str, Array]:
+    """Views of the data; together they cover it without gap or overlap."""
+    place = 0
+    tensors = {}
+    for name, entry in sorted(table.items(), key=lambda item: item[1].data_offsets):
+        begin, end = entry.data_offsets
+        dtype = DTYPES.get(entry.dtype)
+        if dtype is None:
+            raise ValueError(f"tensor {name[:40]!r} has the unknown dtype {entry.dtype[:20]!r}")
+        if len(entry.shape) > 8 or any(not 0 <= length < 2**40 for length in entry.shape):
+            raise ValueError(f"tensor {name[:40]!r} has an impossible shape")
+        count = math.prod(entry.shape)
+        if begin != place or end != begin + count * dtype.itemsize or end > len(data):
+            raise ValueError(f"tensor {name[:40]!r} is not where it should be")
+        array = np.ndarray(entry.shape, dtype, data, begin)
+        array.flags.writeable = False
+        if dtype.kind == "b" and (array.view("u1") > 1).any():
+            raise ValueError(f"tensor {name[:40]!r} holds other than true and false")
+        tensors[name] = array
+        place = end
+    if place != len(data):
+        raise ValueError("there are bytes that belong to no tensor")
+    return tensors
