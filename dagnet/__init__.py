@@ -22,9 +22,10 @@ from dagnet.errors import (
     NumericalError,
     PluginError,
 )
+from dagnet.explain import check_gradient, verify
 from dagnet.hookspecs import hookimpl
 from dagnet.layered import layered
-from dagnet.network import Network
+from dagnet.network import Network, load
 from dagnet.registry import activations, engines, exporters, initializers, losses, optimizers, register
 
 __all__ = [
@@ -52,12 +53,15 @@ __all__ = [
     "PluginError",
     "ProgressBar",
     "activations",
+    "check_gradient",
     "engines",
     "exporters",
     "hookimpl",
     "initializers",
     "layered",
+    "load",
     "losses",
     "optimizers",
     "register",
+    "verify",
 ]

@@ -89,6 +89,11 @@ class Gradient:
         self._asked = asked
         return self
 
+    @property
+    def asked(self) -> Array:
+        """(parameters,) mask: the derivatives that were asked for."""
+        return self._asked
+
     @cached_property
     def weights(self) -> WeightView:
         """∂loss/∂weight by edge, of those asked for."""

@@ -1,0 +1,101 @@
+r"""Names and numbers as text, and small tables as HTML in which everything is escaped.
+
+A name is data.  Control characters, lone surrogates and marks that turn the direction of
+writing are shown as the escapes that Python would write.
+"""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+
+from dagnet.errors import shorten
+
+__all__ = ["facts_html", "label", "names_text", "number", "table_html", "table_text", "visible"]
+
+_ESCAPED = frozenset(("Cc", "Cs", "Cn", "Co", "Zl", "Zp"))
+_DIRECTION = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)))
+LONGEST = 60
+
+
+def visible(text: str) -> str:
+    r"""The text with what cannot be seen, or not be written to a file, as an escape.
+
+    Examples
+    --------
+    >>> print(visible("a\nb"))
+    a\nb
+    """
+    if text.isprintable() and not _DIRECTION.intersection(text):
+        return text
+    return "".join(_shown(character) for character in text)
+
+
+def _shown(character: str) -> str:
+    hidden = character in _DIRECTION or unicodedata.category(character) in _ESCAPED
+    return character.encode("unicode_escape").decode("ascii") if hidden else character
+
+
+def label(name: Hashable, limit: int = LONGEST) -> str:
+    """One line for a node's name: text as it is, other things as Python writes them.
+
+    Examples
+    --------
+    >>> label("h11"), label(("gene", 7)), label("")
+    ('h11', "('gene', 7)", "''")
+    """
+    text = visible(name if isinstance(name, str) and name.strip() else shorten(name, limit))
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def names_text(names: Sequence[Hashable], limit: int = 6) -> str:
+    """Some names on one line, the first ``limit`` of them."""
+    more = f", … {len(names) - limit:,} more" if len(names) > limit else ""
+    return ", ".join(map(label, names[:limit])) + more
+
+
+def number(value: float) -> str:
+    """A number for reading, six digits.
+
+    Examples
+    --------
+    >>> number(0.1 + 0.2), number(-3.0), number(1e-9)
+    ('0.3', '-3', '1e-09')
+    """
+    return f"{value:.6g}"
+
+
+def table_text(header: Sequence[str], rows: Sequence[Sequence[str]], *, indent: str = "  ") -> str:
+    """Aligned columns, the first to the left, the others to the right."""
+    lines = [header, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    aligned = []
+    for line in lines:
+        cells = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
+        cells[0] = line[0].ljust(widths[0])
+        aligned.append(f"{indent}{'  '.join(cells)}".rstrip())
+    return "\n".join(aligned)
+
+
+def table_html(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], note: str = "") -> str:
+    """A table in which every cell is escaped text."""
+    head = "".join(f"<th>{_text(cell)}</th>" for cell in header)
+    body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    foot = f"<div>{_text(note)}</div>" if note else ""
+    return f"<table><caption>{_text(caption)}</caption><tr>{head}</tr>{body}</table>{foot}"
+
+
+def facts_html(caption: str, facts: Mapping[str, object]) -> str:
+    """A table of two columns: what, and its value."""
+    rows = "".join(
+        f'<tr><th style="text-align:left">{_text(what)}</th>'
+        f'<td style="text-align:left">{_text(str(value))}</td></tr>'
+        for what, value in facts.items()
+    )
+    return f"<table><caption>{_text(caption)}</caption>{rows}</table>"
+
+
+def _text(text: str) -> str:
+    lines = text.split("\n")
+    return "<br>".join(html.escape(visible(line)) for line in lines)
