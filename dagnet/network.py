@@ -14,7 +14,7 @@ from dagnet.model import Model
 from dagnet.registry import find_loss
 from dagnet.topology import graph_settings, topology_from_arrays, topology_from_graph
 
-__all__ = ["Network"]
+__all__ = ["Network", "load"]
 
 
 class Network(Model):
@@ -251,6 +251,65 @@ class Network(Model):
         if resume is not None and (snapshot := found_checkpoint(resume, run.callbacks)) is not None:
             training.restore(run, snapshot)
         return run.train()
+
+    def save(self, path: str | Path) -> None:
+        """Write the network to one safe file, whole or not at all; :func:`dagnet.load` reads it.
+
+        The file is in the safetensors format: the graph with its names and their types, every
+        parameter to the bit, loss and dtype, under a digest.  It holds no code.
+
+        Raises
+        ------
+        DataError
+            If a node's name is no str, int, float, bool, None, bytes or tuple of these.
+        PluginError
+            If an activation or the loss is not registered.
+        NumericalError
+            If a weight or a bias is not finite.
+        OSError
+            If the file cannot be written; one that was there stays.
+
+        Examples
+        --------
+        >>> import dagnet, os, tempfile
+        >>> net = dagnet.Network(dagnet.layered([2, 1]), seed=0)
+        >>> path = os.path.join(tempfile.mkdtemp(), "net.dagnet")
+        >>> net.save(path)
+        >>> (dagnet.load(path).parameters == net.parameters).all()
+        np.True_
+        """
+        from dagnet.storage import save_model  # noqa: PLC0415 - only those who save pay for it
+
+        save_model(self, path)
+
+
+def load(path: str | Path, *, engine: str = "auto", threads: int | None = None) -> Network:
+    """Read a network that :meth:`Network.save` wrote; nothing in the file is run.
+
+    Parameters
+    ----------
+    path
+        The file.
+    engine, threads
+        As for :class:`Network`; a file does not say them.
+
+    Raises
+    ------
+    FormatError
+        If the file is anything but what was saved, bit for bit, or was written by a newer dagnet.
+    PluginError
+        If it needs a plugin that is not here; the message says what to install.
+    OSError
+        If there is no such file, or it may not be read.
+    """
+    from dagnet.storage import load_model  # noqa: PLC0415 - only those who load pay for it
+
+    stored = load_model(path)
+    network = Network.__new__(Network)
+    Model.__init__(
+        network, stored.topology, loss=stored.loss, dtype=stored.dtype, engine=engine, threads=threads
+    )
+    return network
 
 
 def _loss(argument: str | Loss | None, said: object) -> Loss:
