@@ -69,8 +69,8 @@ def levels(children: Rows, in_degrees: Array) -> Array:
     remaining = np.array(in_degrees, np.int64)
     level = np.full(len(remaining), -1, np.int64)
     frontier: Array | list[int] = np.flatnonzero(remaining == 0)
-    views = (memoryview(remaining), memoryview(children.indptr), memoryview(_int64(children.neighbours)))
-    marks = memoryview(level)
+    views = (remaining.data, children.indptr.data, _int64(children.neighbours).data)
+    marks = level.data
     depth = 0
     while len(frontier):
         if len(frontier) < NARROW:
@@ -110,8 +110,9 @@ def reachable(rows: Rows, seeds: Array, within: Array | None = None) -> Array:
     ``within``, a mask, keeps the walk among the marked nodes.  Cost: the answer and its edges.
     """
     fresh = np.ones(len(rows.indptr) - 1, bool) if within is None else within.copy()
-    views = (memoryview(fresh), memoryview(rows.indptr), memoryview(_int64(rows.neighbours)))
-    frontier: Array | list[int] = np.unique(seeds)[fresh[np.unique(seeds)]]
+    views = (fresh.data, rows.indptr.data, _int64(rows.neighbours).data)
+    distinct = np.unique(seeds)
+    frontier: Array | list[int] = distinct[fresh[distinct]]
     fresh[frontier] = False
     found = [frontier]
     while len(frontier):

@@ -7,7 +7,8 @@ is also a :class:`ValueError`, so code that catches those keeps working.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence, Sized
+from itertools import islice
 
 __all__ = [
     "CycleError",
@@ -24,6 +25,8 @@ __all__ = [
 ]
 
 SHOWN_PROBLEMS = 10
+CONSIDERED = 2000
+"""How many known names a suggestion is looked for in: a message must not take minutes."""
 
 
 class DagnetError(ValueError):
@@ -82,11 +85,13 @@ class DagnetWarning(UserWarning):
 
 
 def shorten(value: object, limit: int = 60) -> str:
-    """``repr`` of a value, cut to at most ``limit`` characters."""
+    """``repr`` of a value on one line, cut to at most ``limit`` characters."""
     try:
         text = repr(value)
     except Exception:  # noqa: BLE001 - a message must never fail because of a stranger's __repr__
         text = f"<{type(value).__name__}>"
+    if "\n" in text:
+        text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -94,17 +99,26 @@ def did_you_mean(name: object, known: Iterable[object], *, listed: int = 0) -> s
     """The mending half of an "unknown name" message.
 
     Suggests the closest known name, else lists the first ``listed`` known ones.
+
+    Examples
+    --------
+    >>> did_you_mean("sigmiod", ["tanh", "sigmoid"])
+    "; did you mean 'sigmoid'?"
     """
-    names = [item if isinstance(item, str) else repr(item) for item in known]
-    wanted = name if isinstance(name, str) else repr(name)
-    folded = {item.casefold(): item for item in reversed(names)}
-    close = difflib.get_close_matches(wanted.casefold(), folded, n=1, cutoff=0.6)
+    items = list(islice(known, CONSIDERED))
+    folded = {_plain(item).casefold(): item for item in reversed(items)}
+    close = difflib.get_close_matches(_plain(name).casefold(), folded, n=1, cutoff=0.6)
     if close:
-        return f"; did you mean {folded[close[0]]!r}?"
-    if listed and names:
-        more = "" if len(names) <= listed else f" and {len(names) - listed} more"
-        return f"; known: {', '.join(names[:listed])}{more}"
+        return f"; did you mean {shorten(folded[close[0]])}?"
+    if listed and items:
+        total = len(known) if isinstance(known, Sized) else len(items)
+        more = "" if total <= listed else f" and {total - listed} more"
+        return f"; known: {', '.join(map(_plain, items[:listed]))}{more}"
     return ""
+
+
+def _plain(item: object) -> str:
+    return item if isinstance(item, str) else shorten(item)
 
 
 def expected(where: str, must: str, got: object, mend: str = "") -> str:

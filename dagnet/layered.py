@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import networkx as nx
 import numpy as np
 
+from dagnet.contracts import Activation
 from dagnet.errors import DataError, expected
 
 __all__ = ["layered"]
@@ -16,7 +18,10 @@ SINGLE_DIGITS = 9
 
 
 def layered(
-    sizes: Sequence[int], *, activation: str = "relu", output_activation: str = "identity"
+    sizes: Iterable[int],
+    *,
+    activation: str | Activation = "relu",
+    output_activation: str | Activation = "identity",
 ) -> nx.DiGraph[Any]:
     """A fully connected layered graph.
 
@@ -32,9 +37,13 @@ def layered(
     Returns
     -------
     nx.DiGraph
-        Inputs x1, x2, …; hidden nodes h{layer}{k} (h{layer}_{k} where ten or more hidden
-        layers, or ten or more nodes in one, would make that ambiguous); outputs y1, y2, …, a
-        single one eta.
+        Inputs x1, x2, …; hidden nodes h{layer}{k}, from ten hidden layers on h{layer}_{k};
+        outputs y1, y2, …, a single one eta.
+
+    Raises
+    ------
+    DataError
+        For fewer than two layers, or sizes that are not whole numbers of 1 or more.
 
     Examples
     --------
@@ -52,15 +61,17 @@ def layered(
     for layer in layers[1:-1]:
         graph.add_nodes_from(layer, activation=activation)
     graph.add_nodes_from(layers[-1], activation=output_activation)
-    for parents, children in zip(layers, layers[1:], strict=False):
+    for parents, children in pairwise(layers):
         graph.add_edges_from((parent, child) for parent in parents for child in children)
     return graph
 
 
-def _checked(sizes: Sequence[int]) -> list[int]:
+def _checked(sizes: object) -> list[int]:
+    layers = list(sizes) if isinstance(sizes, Iterable) else []
     whole = all(
-        isinstance(size, (int, np.integer)) and not isinstance(size, bool) and size >= 1 for size in sizes
+        isinstance(size, (int, np.integer)) and not isinstance(size, bool) and size >= 1 for size in layers
     )
-    if len(sizes) < 2 or not whole:
-        raise DataError(expected("sizes", "at least two whole numbers of 1 or more", list(sizes)))
-    return [int(size) for size in sizes]
+    if len(layers) < 2 or not whole:
+        mend = "write the nodes of each layer, inputs first: layered([2, 2, 1])"
+        raise DataError(expected("sizes", "at least two whole numbers of 1 or more", sizes, mend))
+    return [int(size) for size in layers]

@@ -43,17 +43,26 @@ class Optimizer:
 
     @staticmethod
     def update(parameter: Any, gradient: Any, *rest: Any) -> tuple[Any, ...]:
-        """The rule: ``update(parameter, gradient, *state, step, learning_rate, *settings)``.
+        """The rule: ``update(parameter, gradient, *state, *coefficients)``.
 
-        Elementwise on arrays or scalars alike; ``step`` counts from 1, the settings are the
-        dataclass's fields after ``learning_rate``, in order.  Returns the new parameter and
-        the new state vectors, in the order of ``state_names``.
+        Elementwise on arrays or scalars alike.  Returns the new parameter and the new state
+        vectors, in the order of ``state_names``.
         """
+        del parameter, gradient, rest
         raise PluginError("an optimizer must define update() or override step(); see dagnet.Optimizer")
 
     def settings(self) -> tuple[Any, ...]:
-        """The values of the fields after ``learning_rate``, as :meth:`update` takes them."""
+        """The values of the fields after ``learning_rate``, in order."""
         return tuple(getattr(self, item.name) for item in fields(self) if item.name != "learning_rate")  # type: ignore[arg-type]
+
+    def coefficients(self, step: int, learning_rate: float) -> tuple[float, ...]:
+        """The numbers that :meth:`update` takes last: ``(step, learning_rate, *settings)``.
+
+        ``step`` counts from 1; the settings are the dataclass's fields after
+        ``learning_rate``, in order.  A rule with powers of ``step`` overrides this and
+        computes them here, once a step and in double precision.
+        """
+        return (step, learning_rate, *self.settings())
 
     def start(self, parameters: Array) -> dict[str, Array]:
         """A fresh state: one vector of zeros for each of ``state_names``."""
@@ -64,7 +73,7 @@ class Optimizer:
     ) -> None:
         """One step, in place: ``parameters`` and the vectors of ``state`` are overwritten."""
         vectors = [state[name] for name in self.state_names]
-        results = self.update(parameters, gradient, *vectors, step, learning_rate, *self.settings())
+        results = self.update(parameters, gradient, *vectors, *self.coefficients(step, learning_rate))
         for vector, result in zip([parameters, *vectors], results, strict=True):
             vector[...] = result
 

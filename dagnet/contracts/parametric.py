@@ -13,17 +13,20 @@ __all__ = ["Parametric", "checked_function", "checked_name", "frozen_parameters"
 
 
 def checked_name(kind: str, name: object) -> str:
+    """The name of a plugin, which graphs and call forms refer to."""
     if not isinstance(name, str) or not name.isidentifier():
         raise PluginError(expected(f"{kind}: name", "an identifier such as 'my_name'", name))
     return name
 
 
 def checked_function(where: str, function: object) -> None:
+    """Refuse what cannot be called."""
     if not callable(function):
         raise PluginError(expected(where, "a function", function))
 
 
 def frozen_parameters(kind: str, name: str, parameters: object) -> Mapping[str, Any]:
+    """A read-only copy of the mapping from parameter name to default value."""
     if not isinstance(parameters, Mapping) or not all(isinstance(key, str) for key in parameters):
         raise PluginError(
             expected(f"{kind} {name!r}: parameters", "a mapping from name to default value", parameters)
@@ -68,7 +71,7 @@ class Parametric:
             if key in given:
                 raise PluginError(f"{where}: parameter {key!r} is given twice")
             given[key] = value
-        return replace(self, parameters={**known, **given})  # type: ignore[call-arg]
+        return replace(self, parameters={**known, **given})
 
     def __str__(self) -> str:
         inside = ", ".join(f"{key}={value!r}" for key, value in self._parameters().items())
