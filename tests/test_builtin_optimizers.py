@@ -166,7 +166,7 @@ def test_the_rule_is_elementwise(item):
     state = [np.array([0.2, 0.7, 0.4])] * len(item.state_names)
     theta, gradient = np.array([1.0, -1.0, 0.5]), np.array([0.1, -0.2, 0.3])
     for step in (1, 7):
-        rest = (step, item.learning_rate, *item.settings())
+        rest = item.coefficients(step, item.learning_rate)
         whole = item.update(theta, gradient, *state, *rest)
         for k in range(3):
             one = item.update(float(theta[k]), float(gradient[k]), *(float(v[k]) for v in state), *rest)

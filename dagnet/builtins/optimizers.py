@@ -14,6 +14,7 @@ sgd(learning_rate=0.1, momentum=0.9, dampening=0.0, weight_decay=0.0, nesterov=F
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -163,16 +164,25 @@ def _adam(
     gradient: Elementwise,
     mean: Elementwise,
     square: Elementwise,
-    step: int,
-    learning_rate: float,
-    betas: tuple[float, float],
+    new_mean: float,
+    old_square: float,
+    new_square: float,
+    rate: float,
+    root_correction: float,
     eps: float,
 ) -> Three:
-    mean = mean + (1.0 - betas[0]) * (gradient - mean)
-    square = betas[1] * square + (1.0 - betas[1]) * (gradient * gradient)
-    rate = learning_rate / (1.0 - betas[0] ** step)
-    root_correction = (1.0 - betas[1] ** step) ** 0.5
+    mean = mean + new_mean * (gradient - mean)
+    square = old_square * square + new_square * (gradient * gradient)
     return parameter - rate * (mean / (np.sqrt(square) / root_correction + eps)), mean, square
+
+
+def _adam_coefficients(
+    step: int, learning_rate: float, betas: tuple[float, float], eps: float
+) -> tuple[float, ...]:
+    """1 − β₁, β₂, 1 − β₂, η/(1 − β₁ᵗ), √(1 − β₂ᵗ), ε."""
+    rate = learning_rate / (1.0 - betas[0] ** step)
+    root_correction = math.sqrt(1.0 - betas[1] ** step)
+    return 1.0 - betas[0], betas[1], 1.0 - betas[1], rate, root_correction, eps
 
 
 _ADAM_RULES: Mapping[str, Rule] = {
@@ -200,22 +210,30 @@ class Adam(RuledOptimizer):
     eps: float = 1e-8
     weight_decay: float = 0.0
 
+    def coefficients(self, step: int, learning_rate: float) -> tuple[float, ...]:
+        """Those of the moments, and λ."""
+        return (*_adam_coefficients(step, learning_rate, self.betas, self.eps), self.weight_decay)
+
     @staticmethod
     def update(
         parameter: Elementwise,
         gradient: Elementwise,
         mean: Elementwise,
         square: Elementwise,
-        step: int,
-        learning_rate: float,
-        betas: tuple[float, float],
+        new_mean: float,
+        old_square: float,
+        new_square: float,
+        rate: float,
+        root_correction: float,
         eps: float,
         weight_decay: float,
     ) -> Three:
         """The new parameter, mean and mean square of the gradients."""
         if weight_decay != 0.0:
             gradient = gradient + weight_decay * parameter
-        return _adam(parameter, gradient, mean, square, step, learning_rate, betas, eps)
+        return _adam(
+            parameter, gradient, mean, square, new_mean, old_square, new_square, rate, root_correction, eps
+        )
 
 
 @dataclass(frozen=True)
@@ -233,22 +251,32 @@ class AdamW(RuledOptimizer):
     eps: float = 1e-8
     weight_decay: float = 1e-2
 
+    def coefficients(self, step: int, learning_rate: float) -> tuple[float, ...]:
+        """Those of the moments, and 1 − η λ."""
+        return (
+            *_adam_coefficients(step, learning_rate, self.betas, self.eps),
+            1.0 - learning_rate * self.weight_decay,
+        )
+
     @staticmethod
     def update(
         parameter: Elementwise,
         gradient: Elementwise,
         mean: Elementwise,
         square: Elementwise,
-        step: int,
-        learning_rate: float,
-        betas: tuple[float, float],
+        new_mean: float,
+        old_square: float,
+        new_square: float,
+        rate: float,
+        root_correction: float,
         eps: float,
-        weight_decay: float,
+        kept: float,
     ) -> Three:
         """The new parameter, mean and mean square of the gradients."""
-        if weight_decay != 0.0:
-            parameter = (1.0 - learning_rate * weight_decay) * parameter
-        return _adam(parameter, gradient, mean, square, step, learning_rate, betas, eps)
+        parameter = kept * parameter
+        return _adam(
+            parameter, gradient, mean, square, new_mean, old_square, new_square, rate, root_correction, eps
+        )
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,8 @@ def _order(topology: Topology, block: Array) -> tuple[Array, Array]:
     """Nodes in the order of their units (inputs first, as declared), and their first units."""
     n = topology.n_nodes
     late = np.where(block < 0, n, block)
-    key = np.lexsort((topology.activation_of, late, topology.level))
+    fan_out = topology.children.degrees()  # equal ones in a row: the reverse walk's branches are foreseen
+    key = np.lexsort((fan_out, topology.activation_of, late, topology.level))
     computed = key[~topology.is_input[key]]
     order = np.concatenate([topology.inputs, computed])
     starts = np.concatenate([[0], np.cumsum(topology.units[order])[:-1]])

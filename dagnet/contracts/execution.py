@@ -63,5 +63,5 @@ class Engine(Protocol):
     def prepare(self, plan: Any, *, dtype: Any, threads: int) -> Any:
         """A :class:`Runner` for a :class:`dagnet.plan.Plan`; raises :class:`Unsupported`."""
 
-    def fused_step(self, optimizer: Optimizer, dtype: Any) -> Callable[..., None] | None:
+    def fused_step(self, optimizer: Optimizer, *, dtype: Any, threads: int) -> Callable[..., None] | None:
         """The optimizer's :meth:`Optimizer.step` as one fused pass, or None."""

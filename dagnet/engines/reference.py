@@ -134,8 +134,8 @@ class ReferenceEngine:
         del threads
         return _Runner(plan, np.dtype(dtype))
 
-    def fused_step(self, optimizer: Optimizer, dtype: Any) -> None:
-        del optimizer, dtype
+    def fused_step(self, optimizer: Optimizer, *, dtype: Any, threads: int) -> None:
+        del optimizer, dtype, threads
 
 
 @hookimpl

@@ -164,4 +164,6 @@ class Step:
 def _fused(model: Model, settings: Settings) -> Callable[..., None] | None:
     """The engine's own form of the optimizer's step, where it has one."""
     engine = engines().get(model.engine)
-    return None if engine is None else engine.fused_step(settings.optimizer, model.dtype)
+    return None if engine is None else engine.fused_step(
+        settings.optimizer, dtype=model.dtype, threads=model.threads
+    )

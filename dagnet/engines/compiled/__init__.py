@@ -44,11 +44,11 @@ class CompiledEngine:
 
         return CompiledRunner(plan, dtype, threads)
 
-    def fused_step(self, optimizer: Optimizer, dtype: Any) -> Callable[..., None] | None:
+    def fused_step(self, optimizer: Optimizer, *, dtype: Any, threads: int) -> Callable[..., None] | None:
         """The optimizer's update as one pass over the flat vector, where its rule compiles."""
         from dagnet.engines.compiled.updates import fused_step  # noqa: PLC0415 - imports numba
 
-        return fused_step(optimizer, dtype)
+        return fused_step(optimizer, dtype, threads)
 
 
 @hookimpl

@@ -8,6 +8,7 @@ and parameters, so that an edited plugin is compiled anew and two plugins never 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import threading
@@ -29,9 +30,15 @@ from dagnet.contracts import Activation
 from dagnet.engines.compiled import mathematics, translation
 from dagnet.engines.compiled.translation import Translation, Untranslatable, reads_first_argument
 
-__all__ = ["CompiledActivation", "compile_activation", "compile_loop"]
+__all__ = ["CompiledActivation", "compile_activation", "compile_cached"]
 
-LOOP = {"fastmath": {"contract"}, "error_model": "numpy", "nopython": True, "boundscheck": False, "nogil": True}
+LOOP = {
+    "fastmath": {"contract"},
+    "error_model": "numpy",
+    "nopython": True,
+    "boundscheck": False,
+    "nogil": True,
+}
 
 
 @dataclass(frozen=True)
@@ -83,17 +90,33 @@ def _own_digest() -> bytes:
     return digest.digest()
 
 
-def compile_loop(template: Callable[..., Any], signature: Any, names: dict[str, Any], digest: str) -> Any:
-    """A C function from ``template`` with its free names bound; from the cache where it was before."""
+def _bound(template: Callable[..., Any], names: dict[str, Any]) -> types.FunctionType:
     bound = types.FunctionType(template.__code__, {**names, "carray": numba.carray}, template.__name__)
     bound.__module__ = __name__
     bound.__qualname__ = template.__qualname__
+    return bound
+
+
+def _attach_cache(compiled: Any, bound: types.FunctionType, digest: str) -> None:
+    """Numba caches by file and line; ours is by content."""
+    key = hashlib.sha256(digest.encode() + _own_digest() + bound.__code__.co_code).hexdigest()
+    with contextlib.suppress(RuntimeError, OSError):  # nowhere to keep it: compiled in each process
+        compiled._cache = _ContentCache(bound, key)  # noqa: SLF001 - there is no public way
+
+
+def compile_cached(template: Callable[..., Any], names: dict[str, Any], digest: str) -> Any:
+    """A dispatcher from ``template`` with its free names bound, cached by content."""
+    bound = _bound(template, names)
+    compiled = numba.njit(**{key: value for key, value in LOOP.items() if key != "nopython"})(bound)
+    _attach_cache(compiled, bound, digest)
+    return compiled
+
+
+def _compile_loop(template: Callable[..., Any], signature: Any, names: dict[str, Any], digest: str) -> Any:
+    """A C function from ``template`` with its free names bound, cached by content."""
+    bound = _bound(template, names)
     compiled = CFunc(bound, (signature.args, signature.return_type), locals={}, options=dict(LOOP))
-    key = hashlib.sha256(digest.encode() + _own_digest() + template.__code__.co_code).hexdigest()
-    try:
-        compiled._cache = _ContentCache(bound, key)  # noqa: SLF001 - cfunc offers a cache by file only
-    except (RuntimeError, OSError):
-        pass  # nowhere to keep it: compiled in each process
+    _attach_cache(compiled, bound, digest)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NumbaWarning)
         compiled.compile()
@@ -120,7 +143,12 @@ def _compile(activation: Activation, dtype: Any) -> CompiledActivation:
     try:
         forward = _loop(_apply, void(pointer, n), activation.function, activation.arguments, 1, dtype)
         slope = _loop(
-            _multiply, void(pointer, pointer, pointer, n), activation.derivative, activation.arguments, 2, dtype
+            _multiply,
+            void(pointer, pointer, pointer, n),
+            activation.derivative,
+            activation.arguments,
+            2,
+            dtype,
         )
     except (Untranslatable, NumbaError) as error:
         return CompiledActivation(0, 0, needs_z, _first_line(error))
@@ -140,7 +168,7 @@ def _loop(
     translated = Translation(dtype)
     scalar = translated.function(function, arguments, n_free)
     names = {"scalar": scalar, "number": getattr(np, np.dtype(dtype).name)}
-    return compile_loop(template, signature, names, translated.digest)
+    return _compile_loop(template, signature, names, translated.digest)
 
 
 def _first_line(error: BaseException) -> str:

@@ -12,10 +12,27 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.engines.compiled.microkernels import VECTORS, call_elementwise, call_slope, pull_back, weighted_sum
+from dagnet.engines.compiled.microkernels import (
+    VECTORS,
+    add_row_sums,
+    call_elementwise,
+    call_slope,
+    pull_back,
+    weighted_sum,
+)
 from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
-__all__ = ["add_scattered", "backward_sweep", "forward_sweep", "gather", "load_rows", "pull_units", "store_rows", "tile_rows"]
+__all__ = [
+    "backward_sweep",
+    "collect",
+    "forward_sweep",
+    "gather",
+    "load_rows",
+    "pull_units",
+    "start_deltas",
+    "store_rows",
+    "tile_rows",
+]
 
 Array = NDArray[Any]
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # keeps NaN and infinities
@@ -76,7 +93,15 @@ def forward_sweep(  # type: ignore[no-untyped-def]
                 slot = bias_slot[unit]
                 bias = theta[slot] if slot >= 0 else zero
                 weighted_sum(
-                    state, base, stride, sources, theta, indptr[unit], indptr[unit + 1], bias, base + unit * stride
+                    state,
+                    base,
+                    stride,
+                    sources,
+                    theta,
+                    indptr[unit],
+                    indptr[unit + 1],
+                    bias,
+                    base + unit * stride,
                 )
         elif kind == _DENSE:
             for unit in range(first, last):
@@ -113,6 +138,7 @@ def backward_sweep(  # type: ignore[no-untyped-def]
     bias_gradient,  # noqa: ANN001
     started,  # noqa: ANN001
     needs_delta,  # noqa: ANN001
+    all_needed,  # noqa: ANN001
     state,  # noqa: ANN001
     deltas,  # noqa: ANN001
     pre,  # noqa: ANN001
@@ -155,19 +181,25 @@ def backward_sweep(  # type: ignore[no-untyped-def]
             for unit in range(first, last):
                 here = base + unit * stride
                 if pre_place[unit] >= 0:
-                    call_slope(slopes[what], pre, state, deltas, pre_base + pre_place[unit] * stride, here, lanes)
+                    call_slope(
+                        slopes[what], pre, state, deltas, pre_base + pre_place[unit] * stride, here, lanes
+                    )
                 else:
                     call_slope(slopes[what], state, state, deltas, here, here, lanes)
-        for unit in range(first, last):
-            here = base + unit * stride
-            if not needs_delta[unit]:
-                for lane in range(lanes):
-                    deltas[here + lane] = zero
-            if n_rows < lanes:
-                for place in range(here + n_rows, here + lanes):
+        if not all_needed:
+            for unit in range(first, last):
+                if not needs_delta[unit]:
+                    for place in range(base + unit * stride, base + unit * stride + lanes):
+                        deltas[place] = zero
+        if n_rows < lanes:
+            for unit in range(first, last):
+                for place in range(base + unit * stride + n_rows, base + unit * stride + lanes):
                     deltas[place] = zero
+        for unit in range(first, last - 3, 4):
+            add_row_sums(deltas, base + unit * stride, stride, bias_gradient, unit)
+        for unit in range(last - (last - first) % 4, last):
             total = zero
-            for place in range(here, here + lanes):
+            for place in range(base + unit * stride, base + unit * stride + lanes):
                 total += deltas[place]
             bias_gradient[unit] += total
 
@@ -193,6 +225,17 @@ def pull_units(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(**KERNEL)
+def start_deltas(deltas, base, stride, units, first, n_rows, lanes, gradient):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """∂L/∂a of the output units of one tile, from rows ``first …`` of (rows, units)."""
+    for column in range(len(units)):
+        place = base + units[column] * stride
+        for row in range(n_rows):
+            deltas[place + row] = gradient[first + row, column]
+        for row in range(n_rows, lanes):
+            deltas[place + row] = 0
+
+
+@numba.njit(**KERNEL)
 def gather(source, places, into):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """``into[k] = source[places[k]]``."""
     for k in range(len(places)):
@@ -200,8 +243,11 @@ def gather(source, places, into):  # type: ignore[no-untyped-def]  # noqa: ANN00
 
 
 @numba.njit(**KERNEL)
-def add_scattered(into, places, values):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """``into[places[k]] += values[k]`` where the place is not negative."""
+def collect(into, places, parts):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """``into[places[k]] = Σ over threads of parts[thread, k]`` where the place is not negative."""
     for k in range(len(places)):
         if places[k] >= 0:
-            into[places[k]] += values[k]
+            total = parts[0, k]
+            for part in range(1, parts.shape[0]):
+                total += parts[part, k]
+            into[places[k]] = total

@@ -93,11 +93,17 @@ def namespace(dtype_name: str) -> ModuleType:
     bias, mantissa = (127, 23) if single else (1023, 52)
     integer = np.int32 if single else np.int64
     one, half, two = number(1), number(0.5), number(2)
-    largest, smallest = (number(88.72284), number(-104.0)) if single else (number(709.782712893384), number(-746.0))
+    largest, smallest = (
+        (number(88.72284), number(-104.0)) if single else (number(709.782712893384), number(-746.0))
+    )
     log2e = number(LOG2E)
-    high, low = (number(0.693359375), number(LN2_EXACT - 0.693359375)) if single else (
-        number(6.93147180369123816490e-01),
-        number(1.90821492927058770002e-10),
+    high, low = (
+        (number(0.693359375), number(LN2_EXACT - 0.693359375))
+        if single
+        else (
+            number(6.93147180369123816490e-01),
+            number(1.90821492927058770002e-10),
+        )
     )
     infinity = number(np.inf)
     terms = 7 if single else 13
@@ -249,7 +255,19 @@ def _add_plain(module: ModuleType, number: Any) -> None:
 
     maximum_, minimum_ = numba.njit(**EXACT)(maximum), numba.njit(**EXACT)(minimum)
     log1p_, exp_ = module.log1p, module.exp
-    plain = [where, clip, sign, heaviside, ones_like, zeros_like, full_like, square, reciprocal, absolute, negative]
+    plain = [
+        where,
+        clip,
+        sign,
+        heaviside,
+        ones_like,
+        zeros_like,
+        full_like,
+        square,
+        reciprocal,
+        absolute,
+        negative,
+    ]
     for function in [*plain, isnan, exp2, logaddexp]:
         setattr(module, function.__name__, numba.njit(**EXACT)(function))
     module.maximum, module.minimum = maximum_, minimum_  # type: ignore[attr-defined]
@@ -257,7 +275,13 @@ def _add_plain(module: ModuleType, number: Any) -> None:
     module.multiply, module.add = (numba.njit(**EXACT)(f) for f in (lambda a, b: a * b, lambda a, b: a + b))  # type: ignore[attr-defined]
     for name in ("sqrt", "sin", "cos", "tan", "sinh", "cosh", "copysign", "hypot", "floor", "ceil"):
         setattr(module, name, getattr(math, name))
-    for ours, theirs in (("arctan", "atan"), ("arcsin", "asin"), ("arccos", "acos"), ("power", "pow"), ("arctan2", "atan2")):
+    for ours, theirs in (
+        ("arctan", "atan"),
+        ("arcsin", "asin"),
+        ("arccos", "acos"),
+        ("power", "pow"),
+        ("arctan2", "atan2"),
+    ):
         setattr(module, ours, getattr(math, theirs))
     module.arcsinh, module.arccosh, module.arctanh = math.asinh, math.acosh, math.atanh  # type: ignore[attr-defined]
     for name in ("inf", "nan", "pi", "e"):

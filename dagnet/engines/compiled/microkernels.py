@@ -18,7 +18,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["VECTORS", "call_elementwise", "call_slope", "pull_back", "weighted_sum"]
+__all__ = ["VECTORS", "add_row_sums", "call_elementwise", "call_slope", "pull_back", "weighted_sum"]
 
 VECTORS = 2
 VECTOR_BYTES = 64
@@ -163,7 +163,9 @@ def weighted_sum(typingctx, state, base, stride, sources, theta, first, last, bi
 class _Pull:
     """One unit's walk over its children; shared by the loop over fours and the rest."""
 
-    def __init__(self, emit: _Emitter, pointers: dict[str, Any], own: list[Any], base: Any, stride: Any) -> None:
+    def __init__(
+        self, emit: _Emitter, pointers: dict[str, Any], own: list[Any], base: Any, stride: Any
+    ) -> None:
         self.emit = emit
         self.pointers = pointers
         self.own = own
@@ -229,7 +231,19 @@ def pull_back(  # type: ignore[no-untyped-def]
 
     For k in first … last − 1; ``gradient[k]`` grows by Σ over rows of values[unit] · deltas[targets[k]].
     """
-    names = ("deltas", "values", "base", "stride", "unit", "targets", "weights", "gradient", "first", "last", "started")
+    names = (
+        "deltas",
+        "values",
+        "base",
+        "stride",
+        "unit",
+        "targets",
+        "weights",
+        "gradient",
+        "first",
+        "last",
+        "started",
+    )
     given = (deltas, values, base, stride, unit, targets, weights, gradient, first, last, started)
     signature = types.void(*given)
     arrays = {"deltas", "values", "targets", "weights", "gradient"}
@@ -314,6 +328,31 @@ def _rest(pull: _Pull, place: Any, last: Any, sums: list[Any]) -> list[Any]:
         for result, total in zip(results, totals, strict=True):
             result.add_incoming(total, block)
     return results
+
+
+@intrinsic
+def add_row_sums(typingctx, deltas, place, stride, into, unit):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG001
+    """``into[unit + k] += Σ over rows of deltas[place + k·stride:]`` for k in 0 … 3."""
+    signature = types.void(deltas, place, stride, into, unit)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        rows, sums = (_data(context, builder, sig.args[i], args[i]) for i in (0, 3))
+        emit = _Emitter(context, builder, rows.type.pointee)
+        vectors = []
+        for k in range(4):
+            offset = builder.add(args[1], builder.mul(args[2], ir.Constant(I64, k)))
+            first, *rest = emit.load(builder.gep(rows, [offset]))
+            for other in rest:
+                first = builder.fadd(first, other, flags=REORDER)
+            vectors.append(first)
+        totals = emit.four_sums(vectors)
+        wide = builder.bitcast(builder.gep(sums, [args[4]]), totals.type.as_pointer())
+        old = builder.load(wide)
+        old.align = emit.size
+        builder.store(builder.fadd(old, totals), wide).align = emit.size
+        return context.get_dummy_value()
+
+    return signature, codegen
 
 
 def _call(builder: Any, address: Any, arguments: list[Any]) -> None:

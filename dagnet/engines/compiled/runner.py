@@ -1,7 +1,9 @@
-"""The compiled engine's runner: memory, threads, and the order of segments."""
+"""The compiled engine's runner: the order of segments, and the threads that share their tiles."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -9,120 +11,19 @@ from numpy.typing import NDArray
 
 from dagnet.engines.compiled import kernels
 from dagnet.engines.compiled.segments import DENSE_SEGMENT, SWEEP, Program, Segment
+from dagnet.engines.compiled.state import CompiledState, OutputsOnly, Scratch
 from dagnet.engines.compiled.threads import run_parts
 from dagnet.plan import Plan
 
 __all__ = ["CompiledRunner"]
 
 Array = NDArray[Any]
-WORK_PER_THREAD = 150_000
-"""Edges times tiles for which handing work to another thread pays (a hand-over costs about 70 µs)."""
+Stage = tuple[bool, Callable[..., None]]
+"""Whether it is done tile by tile, and what: called with (tile, part) or with nothing."""
+WORK_PER_THREAD = 50_000
+"""Edges times tiles for which handing work to another thread pays."""
 CHUNK_ROWS = 2048
 """Rows evaluated at once where only outputs are wanted."""
-
-
-def aligned(n: int, dtype: Any, *, zero: bool = False) -> Array:
-    """n numbers that start on a cache line."""
-    size = np.dtype(dtype).itemsize
-    raw = (np.zeros if zero else np.empty)(n * size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + n * size].view(dtype)
-
-
-class CompiledState:
-    """Values, δ and the z that derivatives need.
-
-    Without dense steps memory is tile after tile, (tiles, units, tile rows); with them it is
-    one block, (1, units, padded rows), so that matrix products see all rows.
-    """
-
-    def __init__(self, program: Program, dtype: Any, n_rows: int) -> None:
-        self.program = program
-        self.n_rows = n_rows
-        self.dtype = dtype
-        self.tile = kernels.tile_rows(dtype)
-        self.n_tiles = -(-n_rows // self.tile)
-        plan = program.plan
-        if program.has_dense:
-            self.blocks, self.stride = 1, self.n_tiles * self.tile
-            if self.stride * np.dtype(dtype).itemsize % 4096 == 0:
-                self.stride += self.tile  # rows of all units on the same cache sets would evict each other
-        else:
-            self.blocks, self.stride = self.n_tiles, self.tile
-        self.values = aligned(self.blocks * plan.n_units * self.stride, dtype)
-        self.pre = aligned(self.blocks * program.n_pre * self.stride, dtype)
-        self._deltas: Array | None = None
-        self.theta: Array = np.zeros(0, dtype)
-        self.scratch: list[tuple[Array, Array, Array]] = []
-
-    @property
-    def deltas(self) -> Array:
-        """δ, laid out as the values; there once a reverse walk was made."""
-        if self._deltas is None:
-            self._deltas = aligned(len(self.values), self.dtype)
-        return self._deltas
-
-    def bases(self, tile: int) -> tuple[int, int]:
-        """Where a tile's values and its kept z begin."""
-        if self.program.has_dense:
-            return tile * self.tile, tile * self.tile
-        return tile * self.program.plan.n_units * self.stride, tile * self.program.n_pre * self.stride
-
-    def rows_in(self, tile: int) -> int:
-        """How many rows of a tile are there."""
-        return min(self.tile, self.n_rows - tile * self.tile)
-
-    def table(self, flat: Array) -> Array:
-        """A view (blocks, units, stride) of a flat buffer."""
-        return flat.reshape(self.blocks, -1, self.stride)
-
-    def rows(self, flat: Array, units: Any) -> Array:
-        """(units, rows), a copy."""
-        chosen = self.table(flat)[:, units]
-        return np.ascontiguousarray(np.moveaxis(chosen, 0, 1).reshape(chosen.shape[1], -1)[:, : self.n_rows])
-
-    def put(self, flat: Array, units: Any, block: Array) -> None:
-        """Write (units, rows) back; lanes without a row become 0."""
-        padded = np.zeros((len(block), self.blocks * self.stride), self.dtype)
-        padded[:, : self.n_rows] = block
-        self.table(flat)[:, units] = np.moveaxis(padded.reshape(len(block), self.blocks, self.stride), 1, 0)
-
-    # -- what the engine contract asks for --------------------------------------------------
-
-    @property
-    def outputs(self) -> Array:
-        """Values of the output units, (rows, output units)."""
-        program = self.program
-        result = np.empty((self.n_rows, len(program.outputs)), self.dtype)
-        for tile in range(self.n_tiles):
-            base, first = self.bases(tile)[0], tile * self.tile
-            kernels.store_rows(
-                self.values, base, self.stride, program.outputs, first, self.rows_in(tile), result
-            )
-        return result
-
-    def value(self, units: Array) -> Array:
-        """Values of some units, (units, rows)."""
-        return self.rows(self.values, units)
-
-    def delta(self, units: Array) -> Array:
-        """∂loss/∂z of some units, (units, rows)."""
-        needed = self.program.plan.needs_delta[units, None]
-        return np.where(needed, self.rows(self.deltas, units), self.dtype.type(0))
-
-    def pre_activation(self, units: Array) -> Array:
-        """z of some units, (units, rows); computed again from the parents' values."""
-        plan = self.program.plan
-        result = self.value(units)
-        for row, unit in enumerate(np.asarray(units).tolist()):
-            if unit < plan.n_inputs:
-                continue
-            slots = slice(int(plan.indptr[unit]), int(plan.indptr[unit + 1]))
-            bias = plan.bias_slot[unit]
-            result[row] = self.theta[bias] if bias >= 0 else 0
-            if slots.stop > slots.start:
-                result[row] += self.theta[slots] @ self.rows(self.values, plan.sources[slots])
-        return result
 
 
 class CompiledRunner:
@@ -143,9 +44,25 @@ class CompiledRunner:
         worthwhile = (len(self.plan.sources) + self.plan.n_units) * n_tiles // WORK_PER_THREAD
         return max(1, min(self.threads, n_tiles, worthwhile))
 
+    def _run(self, stages: list[Stage], n_tiles: int, parts: int) -> None:
+        """Stages in order; neighbouring ones that go tile by tile need no waiting in between."""
+        for by_tile, group in groupby(stages, key=lambda stage: stage[0]):
+            actions = [action for _, action in group]
+            if not by_tile:
+                for action in actions:
+                    action()
+                continue
+
+            def share(part: int, actions: list[Callable[..., None]] = actions) -> None:
+                for tile in range(part, n_tiles, parts):
+                    for action in actions:
+                        action(tile, part)
+
+            run_parts(share, parts)
+
     # -- forward -------------------------------------------------------------------------
 
-    def forward(self, theta: Array, inputs: Array, *, keep: bool = True, reuse: Any = None) -> CompiledState:
+    def forward(self, theta: Array, inputs: Array, *, keep: bool = True, reuse: Any = None) -> Any:
         """Evaluate all rows; see :class:`dagnet.contracts.Runner`."""
         if not keep and len(inputs) > CHUNK_ROWS:
             return self._outputs_only(theta, inputs)
@@ -154,70 +71,68 @@ class CompiledRunner:
             state = CompiledState(self.program, self.dtype, len(inputs))
         state.theta = theta
         inputs = np.ascontiguousarray(inputs)
-        parts = self._parts(state.n_tiles)
 
-        def load(part: int) -> None:
-            for tile in range(part, state.n_tiles, parts):
-                base, first = state.bases(tile)[0], tile * state.tile
-                rows = state.rows_in(tile)
-                kernels.load_rows(inputs, first, rows, state.values, base, state.stride, state.tile)
-
-        run_parts(load, parts)
-        for segment in self.program.segments:
-            if segment.kind == SWEEP:
-                run_parts(lambda part, s=segment: self._sweep(state, theta, s, part, parts), parts)  # type: ignore[misc]
-            elif segment.kind == DENSE_SEGMENT:
-                self._product(state, theta, segment)
-            else:
-                activation = self.plan.activations[segment.what]
-                units = slice(segment.first, segment.last)
-                z = state.rows(state.values, units)
-                self._keep_pre(state, segment, z)
-                state.put(state.values, units, activation.value(z))
-        return state
-
-    def _sweep(self, state: CompiledState, theta: Array, segment: Segment, part: int, parts: int) -> None:
-        program, plan = self.program, self.plan
-        for tile in range(part, state.n_tiles, parts):
-            base, pre_base = state.bases(tile)
-            kernels.forward_sweep(
-                program.steps,
-                segment.begin,
-                segment.end,
-                plan.indptr,
-                plan.sources,
-                theta,
-                plan.bias_slot,
-                state.values,
-                state.pre,
-                program.pre_place,
-                program.functions,
-                base,
-                pre_base,
-                state.stride,
-                state.tile,
-                state.rows_in(tile),
+        def load(tile: int, part: int) -> None:
+            del part
+            first, rows = tile * state.tile, state.rows_in(tile)
+            kernels.load_rows(
+                inputs, first, rows, state.values, state.bases(tile)[0], state.stride, state.tile
             )
 
+        stages: list[Stage] = [(True, load)]
+        for segment in self.program.segments:
+            stages.append(self._forward_stage(state, theta, segment))
+        self._run(stages, state.n_tiles, self._parts(state.n_tiles))
+        return state
+
+    def _forward_stage(self, state: CompiledState, theta: Array, segment: Segment) -> Stage:
+        if segment.kind == SWEEP:
+            return True, lambda tile, part: self._sweep(state, theta, segment, tile)  # noqa: ARG005
+        if segment.kind == DENSE_SEGMENT:
+            return False, lambda: self._product(state, theta, segment)
+        return False, lambda: self._activate(state, segment)
+
+    def _sweep(self, state: CompiledState, theta: Array, segment: Segment, tile: int) -> None:
+        program, plan = self.program, self.plan
+        base, pre_base = state.bases(tile)
+        kernels.forward_sweep(
+            program.steps,
+            segment.begin,
+            segment.end,
+            plan.indptr,
+            plan.sources,
+            theta,
+            plan.bias_slot,
+            state.values,
+            state.pre,
+            program.pre_place,
+            program.functions,
+            base,
+            pre_base,
+            state.stride,
+            state.tile,
+            state.rows_in(tile),
+        )
+
     def _matrix(self, vector: Array, segment: Segment) -> Array:
-        n_target = segment.last - segment.first
-        n_source = len(range(*segment.sources.indices(self.plan.n_units))) if isinstance(
-            segment.sources, slice
-        ) else len(segment.sources)
+        n_target, n_source = segment.last - segment.first, segment.n_source
         return vector[segment.slot : segment.slot + n_target * n_source].reshape(n_target, n_source)
 
     def _product(self, state: CompiledState, theta: Array, segment: Segment) -> None:
         values = state.table(state.values)[0]
-        np.matmul(
-            self._matrix(theta, segment), values[segment.sources], out=values[segment.first : segment.last]
-        )
+        targets = values[segment.first : segment.last]
+        np.matmul(self._matrix(theta, segment), values[segment.sources], out=targets)
 
-    def _keep_pre(self, state: CompiledState, segment: Segment, z: Array) -> None:
-        places = self.program.pre_place[segment.first : segment.last]
+    def _activate(self, state: CompiledState, segment: Segment) -> None:
+        """An activation that NumPy runs."""
+        units = slice(segment.first, segment.last)
+        z = state.rows(state.values, units)
+        places = self.program.pre_place[units]
         if places[0] >= 0:
             state.put(state.pre, places, z)
+        state.put(state.values, units, self.plan.activations[segment.what].value(z))
 
-    def _outputs_only(self, theta: Array, inputs: Array) -> Any:
+    def _outputs_only(self, theta: Array, inputs: Array) -> OutputsOnly:
         """Rows in chunks, the outputs of all: memory does not grow with the rows."""
         state: CompiledState | None = None
         outputs = np.empty((len(inputs), len(self.plan.outputs)), self.dtype)
@@ -232,158 +147,123 @@ class CompiledRunner:
         """Walk back; see :class:`dagnet.contracts.Runner`."""
         program, plan = self.program, self.plan
         parts = self._parts(state.n_tiles)
-        self._start(state, output_gradient)
-        scratch = self._scratch(state, theta, parts)
+        if state.scratch is None or state.scratch.parts != parts:
+            state.scratch = Scratch(program, self.dtype, parts)
+        scratch = state.scratch
+        gradient = np.ascontiguousarray(output_gradient, self.dtype)
+        kernels.gather(theta, program.slots_out, scratch.weights)
+        if program.has_dense:
+            state.table(state.deltas)[:, program.zeroed] = 0
+        deltas = state.deltas
+
+        def start(tile: int, part: int) -> None:
+            if tile == part:
+                scratch.gradients[part] = 0
+                scratch.bias_gradients[part] = 0
+            first, rows = tile * state.tile, state.rows_in(tile)
+            base = state.bases(tile)[0]
+            kernels.start_deltas(
+                deltas, base, state.stride, program.outputs, first, rows, state.tile, gradient
+            )
+
+        stages: list[Stage] = [(True, start)]
         for segment in reversed(program.segments):
-            if segment.kind == SWEEP:
-                run_parts(lambda part, s=segment: self._walk(state, scratch, s, part, parts), parts)  # type: ignore[misc]
-            elif segment.kind == DENSE_SEGMENT:
-                self._product_back(state, theta, segment, into)
-            else:
-                self._numpy_back(state, scratch, segment)
-        run_parts(lambda part: self._pull_inputs(state, scratch, part, parts), parts)
+            stages += self._backward_stages(state, theta, segment, into)
+        stages.append((True, lambda tile, part: self._pull(state, (0, plan.n_inputs), tile, part)))
+        self._run(stages, state.n_tiles, parts)
         self._collect(scratch, into)
 
-    def _start(self, state: CompiledState, output_gradient: Array) -> None:
-        """∂L/∂a of outputs and of what dense steps add to; all else is written before it is read."""
-        table = state.table(state.deltas)
-        if self.program.has_dense:
-            starting = np.flatnonzero(self.program.started)
-            written = np.zeros(self.plan.n_units, bool)
-            for segment in self.program.segments:
-                if segment.first_write:
-                    written[segment.sources] = True
-            table[:, starting[~written[starting]]] = 0
-        state.put(state.deltas, self.program.outputs, output_gradient.T)
+    def _backward_stages(
+        self, state: CompiledState, theta: Array, segment: Segment, into: Array
+    ) -> list[Stage]:
+        if segment.kind == SWEEP:
+            return [(True, lambda tile, part: self._walk(state, segment, tile, part))]
+        if segment.kind == DENSE_SEGMENT:
+            return [(False, lambda: self._product_back(state, theta, segment, into))]
+        units = (segment.first, segment.last)
+        return [
+            (True, lambda tile, part: self._pull(state, units, tile, part)),
+            (False, lambda: self._slope(state, segment)),
+        ]
 
-    def _scratch(self, state: CompiledState, theta: Array, parts: int) -> list[tuple[Array, Array, Array]]:
-        """For each thread: weights in walking order, their derivatives, those of the biases."""
-        n_walked, n_units = len(self.program.slots_out), self.plan.n_units
-        if len(state.scratch) != parts:
-            weights = aligned(n_walked, self.dtype)
-            state.scratch = [
-                (weights, aligned(n_walked, self.dtype), aligned(n_units, self.dtype)) for _ in range(parts)
-            ]
-        kernels.gather(theta, self.program.slots_out, state.scratch[0][0])
-        for _, gradient, bias_gradient in state.scratch:
-            gradient[:] = 0
-            bias_gradient[:] = 0
-        return state.scratch
+    def _walk(self, state: CompiledState, segment: Segment, tile: int, part: int) -> None:
+        program, plan, scratch = self.program, self.plan, state.own_scratch
+        base, pre_base = state.bases(tile)
+        kernels.backward_sweep(
+            program.steps,
+            segment.begin,
+            segment.end,
+            plan.indptr_out,
+            plan.targets,
+            scratch.weights,
+            scratch.gradients[part],
+            scratch.bias_gradients[part],
+            program.started,
+            plan.needs_delta,
+            program.all_needed,
+            state.values,
+            state.deltas,
+            state.pre,
+            program.pre_place,
+            program.slopes,
+            base,
+            pre_base,
+            state.stride,
+            state.tile,
+            state.rows_in(tile),
+        )
 
-    def _walk(
-        self, state: CompiledState, scratch: list[tuple[Array, Array, Array]], segment: Segment, part: int, parts: int
-    ) -> None:
-        program, plan = self.program, self.plan
-        weights, gradient, bias_gradient = scratch[part]
-        for tile in range(part, state.n_tiles, parts):
-            base, pre_base = state.bases(tile)
-            kernels.backward_sweep(
-                program.steps,
-                segment.begin,
-                segment.end,
-                plan.indptr_out,
-                plan.targets,
-                weights,
-                gradient,
-                bias_gradient,
-                program.started,
-                plan.needs_delta,
-                state.values,
-                state.deltas,
-                state.pre,
-                program.pre_place,
-                program.slopes,
-                base,
-                pre_base,
-                state.stride,
-                state.tile,
-                state.rows_in(tile),
-            )
-
-    def _pull_inputs(
-        self, state: CompiledState, scratch: list[tuple[Array, Array, Array]], part: int, parts: int
-    ) -> None:
-        self._pull(state, scratch, (0, self.plan.n_inputs), part, parts)
-
-    def _pull(
-        self,
-        state: CompiledState,
-        scratch: list[tuple[Array, Array, Array]],
-        units: tuple[int, int],
-        part: int,
-        parts: int,
-    ) -> None:
-        plan, program = self.plan, self.program
-        weights, gradient, _ = scratch[part]
-        for tile in range(part, state.n_tiles, parts):
-            kernels.pull_units(
-                units[0],
-                units[1],
-                plan.indptr_out,
-                plan.targets,
-                weights,
-                gradient,
-                program.started,
-                state.values,
-                state.deltas,
-                state.bases(tile)[0],
-                state.stride,
-            )
+    def _pull(self, state: CompiledState, units: tuple[int, int], tile: int, part: int) -> None:
+        plan, program, scratch = self.plan, self.program, state.own_scratch
+        kernels.pull_units(
+            units[0],
+            units[1],
+            plan.indptr_out,
+            plan.targets,
+            scratch.weights,
+            scratch.gradients[part],
+            program.started,
+            state.values,
+            state.deltas,
+            state.bases(tile)[0],
+            state.stride,
+        )
 
     def _product_back(self, state: CompiledState, theta: Array, segment: Segment, into: Array) -> None:
-        units = slice(segment.first, segment.last)
-        if not self.plan.needs_delta[units].any():
-            if segment.first_write:
-                state.table(state.deltas)[0][segment.sources] = 0
-            return
+        needs_delta = self.plan.needs_delta
         values, deltas = state.table(state.values)[0], state.table(state.deltas)[0]
-        here = deltas[units]
-        parents = values[segment.sources]
-        np.matmul(here, parents.T, out=self._matrix(into, segment))
+        if not needs_delta[segment.first : segment.last].any():
+            if segment.first_write:
+                deltas[segment.sources] = 0
+            return
+        here = deltas[segment.first : segment.last]
+        np.matmul(here, values[segment.sources].T, out=self._matrix(into, segment))
         matrix = self._matrix(theta, segment)
+        if not needs_delta[segment.sources].any():
+            return
         if segment.first_write:
             np.matmul(matrix.T, here, out=deltas[segment.sources])
-        elif self._walks_on(segment):
+        else:
             deltas[segment.sources] += matrix.T @ here
 
-    def _walks_on(self, segment: Segment) -> bool:
-        return bool(self.plan.needs_delta[segment.sources].any())
-
-    def _numpy_back(self, state: CompiledState, scratch: list[tuple[Array, Array, Array]], segment: Segment) -> None:
-        plan = self.plan
+    def _slope(self, state: CompiledState, segment: Segment) -> None:
+        """δ where NumPy runs the activation."""
+        needs_delta = self.plan.needs_delta
         units = slice(segment.first, segment.last)
-        parts = len(scratch)
-        run_parts(lambda part: self._pull(state, scratch, (segment.first, segment.last), part, parts), parts)
         values = state.rows(state.values, units)
         places = self.program.pre_place[units]
         z = state.rows(state.pre, places) if places[0] >= 0 else values
-        slope = plan.activations[segment.what].slope(z, values)
-        delta = np.where(plan.needs_delta[units, None], state.rows(state.deltas, units) * slope, self.dtype.type(0))
+        slope = self.plan.activations[segment.what].slope(z, values)
+        pulled = state.rows(state.deltas, units) * slope
+        delta = np.where(needs_delta[units, None], pulled, self.dtype.type(0))
         state.put(state.deltas, units, delta)
-        scratch[0][2][units] += delta.sum(axis=1)
+        state.own_scratch.bias_gradients[0, units] += delta.sum(axis=1)
 
-    def _collect(self, scratch: list[tuple[Array, Array, Array]], into: Array) -> None:
+    def _collect(self, scratch: Scratch, into: Array) -> None:
         """The threads' derivatives into one vector, always in the same order."""
-        plan, program = self.plan, self.program
-        if program.has_dense:
-            dense = [s for s in program.segments if s.kind == DENSE_SEGMENT]
-            kept = np.zeros(plan.n_slots, bool)
-            for segment in dense:
-                if plan.needs_delta[segment.first : segment.last].any():
-                    matrix = self._matrix(into, segment)
-                    kept[segment.slot : segment.slot + matrix.size] = True
-            into[~kept] = 0
-        else:
-            into[:] = 0
-        for _, gradient, bias_gradient in scratch:
-            kernels.add_scattered(into, program.slots_out, gradient)
-            kernels.add_scattered(into, program.bias_into, bias_gradient)
+        program, plan = self.program, self.plan
+        into[program.not_written] = 0
+        kernels.collect(into, program.slots_out, scratch.gradients)
+        kernels.collect(into, plan.bias_slot, scratch.bias_gradients)
         if not program.all_wanted:
             into[~plan.needs_gradient] = 0
-
-
-class OutputsOnly:
-    """The outputs of many rows, and nothing else."""
-
-    def __init__(self, outputs: Array) -> None:
-        self.outputs = outputs

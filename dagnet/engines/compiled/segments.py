@@ -33,6 +33,7 @@ class Segment:
     what: int = 0
     slot: int = 0
     sources: Any = None
+    n_source: int = 0
     first_write: bool = False
 
 
@@ -56,8 +57,10 @@ class Program:
         self._mark_first_writes()
         self.outputs = plan.outputs.astype(np.int64)
         self.slots_out = plan.slots_out.astype(np.int64)
+        self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
         self.all_wanted = bool(plan.needs_gradient.all())
-        self.bias_into = np.where(plan.bias_slot >= 0, plan.bias_slot, -1)
+        self.zeroed = self._zeroed()
+        self.not_written = self._not_written()
 
     def _pre_places(self) -> tuple[Array, int]:
         """Where z of each unit is kept, −1 for units whose g' needs only a."""
@@ -94,7 +97,17 @@ class Program:
         step = self.plan.steps[number]
         if kind == DENSE:
             sources = self.plan.step_sources(step)
-            return Segment(DENSE_SEGMENT, number, number + 1, first, last, what, int(step["slot"]), sources)
+            return Segment(
+                DENSE_SEGMENT,
+                number,
+                number + 1,
+                first,
+                last,
+                what,
+                int(step["slot"]),
+                sources,
+                int(step["n_source"]),
+            )
         return Segment(NUMPY_SEGMENT, number, number + 1, first, last, what)
 
     def _mark_first_writes(self) -> None:
@@ -113,6 +126,27 @@ class Program:
                 self.segments[place] = Segment(**{**vars(segment), "first_write": True})
             written[sources] = True
             self.started[sources] = 1
+
+    def _zeroed(self) -> Array:
+        """Units whose ∂L/∂a must be 0 before the walk: added to, and not written at once."""
+        written = np.zeros(self.plan.n_units, bool)
+        for segment in self.segments:
+            if segment.first_write:
+                written[segment.sources] = True
+        return np.flatnonzero((self.started != 0) & ~written)
+
+    def _not_written(self) -> Array:
+        """Slots that neither the walk over sparse edges nor a dense step nor a bias writes."""
+        plan = self.plan
+        written = np.zeros(plan.n_slots, bool)
+        written[plan.slots_out] = True
+        written[plan.bias_slot[plan.bias_slot >= 0]] = True
+        for segment in self.segments:
+            if segment.kind == DENSE_SEGMENT and plan.needs_delta[segment.first : segment.last].any():
+                written[segment.slot : segment.slot + (segment.last - segment.first) * segment.n_source] = (
+                    True
+                )
+        return np.flatnonzero(~written)
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which activations NumPy runs, and why."""

@@ -1,38 +1,73 @@
-"""A pool of Python threads for kernels that release the interpreter's lock.
+"""Worker threads for kernels that release the interpreter's lock.
 
 Numba's own threading layers either abort when two Python threads use them at once or break in
-a forked child; plain threads do neither.  A child process starts with a pool of its own.
+a forked child; plain threads do neither.  A queue each hands work over in a few microseconds,
+where an executor's futures take several times that.  A child process starts with none.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 __all__ = ["run_parts"]
 
-_pools: dict[int, ThreadPoolExecutor] = {}
+Task = Callable[[int], None]
+Answer = SimpleQueue[BaseException | None]
 
 
-def run_parts(task: Callable[[int], None], n: int) -> None:
+class _Worker:
+    def __init__(self) -> None:
+        self.inbox: SimpleQueue[tuple[Task, int, Answer]] = SimpleQueue()
+        threading.Thread(target=self._serve, name="dagnet", daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            task, part, answer = self.inbox.get()
+            try:
+                task(part)
+            except BaseException as error:  # noqa: BLE001 - handed to the caller, who raises it
+                answer.put(error)
+            else:
+                answer.put(None)
+            del task, answer
+
+
+_workers: list[_Worker] = []
+_lock = threading.Lock()
+
+
+def run_parts(task: Task, n: int) -> None:
     """``task(0) … task(n − 1)`` at the same time; this thread does the first."""
     if n == 1:
         task(0)
         return
-    others = [_pool(n - 1).submit(task, part) for part in range(1, n)]
+    answer: Answer = SimpleQueue()
+    for part, worker in enumerate(_first(n - 1), 1):
+        worker.inbox.put((task, part, answer))
     try:
         task(0)
     finally:
-        for other in others:
-            other.result()
+        errors = [answer.get() for _ in range(n - 1)]
+    for error in errors:
+        if error is not None:
+            raise error
 
 
-def _pool(size: int) -> ThreadPoolExecutor:
-    if size not in _pools:
-        _pools[size] = ThreadPoolExecutor(size, thread_name_prefix="dagnet")
-    return _pools[size]
+def _first(n: int) -> list[_Worker]:
+    with _lock:
+        while len(_workers) < n:
+            _workers.append(_Worker())
+        return _workers[:n]
+
+
+def _forget() -> None:
+    global _lock  # noqa: PLW0603 - the parent's lock may be held for ever in the child
+    _lock = threading.Lock()
+    _workers.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pools.clear)
+    os.register_at_fork(after_in_child=_forget)

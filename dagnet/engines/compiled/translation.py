@@ -92,7 +92,9 @@ class Translation:
         code = code.replace(co_consts=constants)
         if arguments:
             code = self._with_fixed(code, arguments, n_free)
-        cells = tuple(types.CellType(self._meaning(cell.cell_contents)) for cell in function.__closure__ or ())
+        cells = tuple(
+            types.CellType(self._meaning(cell.cell_contents)) for cell in function.__closure__ or ()
+        )
         self._note(function.__defaults__)
         read = {i.argval: None for i in dis.get_instructions(function.__code__) if i.opname == "LOAD_GLOBAL"}
         names = {name: self._global(function, name) for name in read if name in function.__globals__}

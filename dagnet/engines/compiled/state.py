@@ -1,0 +1,142 @@
+"""What one pass leaves behind: values, δ and kept z, tile by tile or in one block."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.engines.compiled import kernels
+from dagnet.engines.compiled.segments import Program
+
+__all__ = ["CompiledState", "OutputsOnly", "Scratch", "aligned"]
+
+Array = NDArray[Any]
+
+
+def aligned(n: int, dtype: Any, *, zero: bool = False) -> Array:
+    """n numbers that start on a cache line."""
+    size = np.dtype(dtype).itemsize
+    raw = (np.zeros if zero else np.empty)(n * size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + n * size].view(dtype)
+
+
+class CompiledState:
+    """Values, δ and the z that derivatives need.
+
+    Without dense steps memory is tile after tile, (tiles, units, tile rows); with them it is
+    one block, (1, units, padded rows), so that matrix products see all rows.
+    """
+
+    def __init__(self, program: Program, dtype: Any, n_rows: int) -> None:
+        self.program = program
+        self.n_rows = n_rows
+        self.dtype = dtype
+        self.tile = kernels.tile_rows(dtype)
+        self.n_tiles = -(-n_rows // self.tile)
+        plan = program.plan
+        if program.has_dense:
+            self.blocks, self.stride = 1, self.n_tiles * self.tile
+            if self.stride * np.dtype(dtype).itemsize % 4096 == 0:
+                self.stride += self.tile  # rows of all units on the same cache sets would evict each other
+        else:
+            self.blocks, self.stride = self.n_tiles, self.tile
+        self.values = aligned(self.blocks * plan.n_units * self.stride, dtype)
+        self.pre = aligned(self.blocks * program.n_pre * self.stride, dtype)
+        self._deltas: Array | None = None
+        self.theta: Array = np.zeros(0, dtype)
+        self.scratch: Scratch | None = None
+
+    @property
+    def own_scratch(self) -> Scratch:
+        """The memory of the walk that is on."""
+        return cast("Scratch", self.scratch)
+
+    @property
+    def deltas(self) -> Array:
+        """δ, laid out as the values; there once a reverse walk was made."""
+        if self._deltas is None:
+            self._deltas = aligned(len(self.values), self.dtype)
+        return self._deltas
+
+    def bases(self, tile: int) -> tuple[int, int]:
+        """Where a tile's values and its kept z begin."""
+        if self.program.has_dense:
+            return tile * self.tile, tile * self.tile
+        return tile * self.program.plan.n_units * self.stride, tile * self.program.n_pre * self.stride
+
+    def rows_in(self, tile: int) -> int:
+        """How many rows of a tile are there."""
+        return min(self.tile, self.n_rows - tile * self.tile)
+
+    def table(self, flat: Array) -> Array:
+        """A view (blocks, units, stride) of a flat buffer."""
+        return flat.reshape(self.blocks, -1, self.stride)
+
+    def rows(self, flat: Array, units: Any) -> Array:
+        """(units, rows), a copy."""
+        chosen = self.table(flat)[:, units]
+        return np.ascontiguousarray(np.moveaxis(chosen, 0, 1).reshape(chosen.shape[1], -1)[:, : self.n_rows])
+
+    def put(self, flat: Array, units: Any, block: Array) -> None:
+        """Write (units, rows) back; lanes without a row become 0."""
+        padded = np.zeros((len(block), self.blocks * self.stride), self.dtype)
+        padded[:, : self.n_rows] = block
+        self.table(flat)[:, units] = np.moveaxis(padded.reshape(len(block), self.blocks, self.stride), 1, 0)
+
+    # -- what the engine contract asks for --------------------------------------------------
+
+    @property
+    def outputs(self) -> Array:
+        """Values of the output units, (rows, output units)."""
+        program = self.program
+        result = np.empty((self.n_rows, len(program.outputs)), self.dtype)
+        for tile in range(self.n_tiles):
+            base, first = self.bases(tile)[0], tile * self.tile
+            kernels.store_rows(
+                self.values, base, self.stride, program.outputs, first, self.rows_in(tile), result
+            )
+        return result
+
+    def value(self, units: Array) -> Array:
+        """Values of some units, (units, rows)."""
+        return self.rows(self.values, units)
+
+    def delta(self, units: Array) -> Array:
+        """∂loss/∂z of some units, (units, rows)."""
+        needed = self.program.plan.needs_delta[units, None]
+        return np.where(needed, self.rows(self.deltas, units), self.dtype.type(0))
+
+    def pre_activation(self, units: Array) -> Array:
+        """z of some units, (units, rows); computed again from the parents' values."""
+        plan = self.program.plan
+        result = self.value(units)
+        for row, unit in enumerate(np.asarray(units).tolist()):
+            if unit < plan.n_inputs:
+                continue
+            slots = slice(int(plan.indptr[unit]), int(plan.indptr[unit + 1]))
+            bias = plan.bias_slot[unit]
+            result[row] = self.theta[bias] if bias >= 0 else 0
+            if slots.stop > slots.start:
+                result[row] += self.theta[slots] @ self.rows(self.values, plan.sources[slots])
+        return result
+
+
+class Scratch:
+    """A reverse walk's own memory: weights in walking order, and each thread's derivatives."""
+
+    def __init__(self, program: Program, dtype: Any, parts: int) -> None:
+        n_walked, n_units = len(program.slots_out), program.plan.n_units
+        self.parts = parts
+        self.weights = aligned(n_walked, dtype)
+        self.gradients = aligned(parts * n_walked, dtype).reshape(parts, n_walked)
+        self.bias_gradients = aligned(parts * n_units, dtype).reshape(parts, n_units)
+
+
+class OutputsOnly:
+    """The outputs of many rows, and nothing else."""
+
+    def __init__(self, outputs: Array) -> None:
+        self.outputs = outputs
