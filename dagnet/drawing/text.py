@@ -10,31 +10,13 @@ import unicodedata
 from collections import Counter
 from collections.abc import Hashable, Iterable
 
+from dagnet.markup import visible
+
 __all__ = ["cut", "node_labels", "text_width", "visible", "xml"]
 
 LONGEST = 10_000
-_ESCAPED = frozenset(("Cc", "Cs", "Cn", "Co", "Zl", "Zp"))
-_DIRECTION = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)))
 _NARROW = frozenset("fijlrtI.,:;|!'()[]{} ")
 _WIDE = frozenset("mwMW@%")
-
-
-def visible(text: str) -> str:
-    r"""The text with what cannot be seen, or not be written to a file, as an escape.
-
-    Examples
-    --------
-    >>> print(visible("a\nb"))
-    a\nb
-    """
-    if text.isprintable() and not _DIRECTION.intersection(text):
-        return text
-    return "".join(_shown(character) for character in text)
-
-
-def _shown(character: str) -> str:
-    hidden = character in _DIRECTION or unicodedata.category(character) in _ESCAPED
-    return character.encode("unicode_escape").decode("ascii") if hidden else character
 
 
 def node_labels(names: Iterable[Hashable]) -> list[str]:
