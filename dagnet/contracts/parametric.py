@@ -71,7 +71,7 @@ class Parametric:
             if key in given:
                 raise PluginError(f"{where}: parameter {key!r} is given twice")
             given[key] = value
-        return replace(self, parameters={**known, **given})
+        return replace(self, parameters={**known, **given})  # type: ignore[call-arg]
 
     def __str__(self) -> str:
         inside = ", ".join(f"{key}={value!r}" for key, value in self._parameters().items())
@@ -85,7 +85,7 @@ class Parametric:
         return (*rest, tuple(self._parameters().items()))
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self._identity() == other._identity()  # type: ignore[attr-defined]
+        return type(other) is type(self) and self._identity() == other._identity()
 
     def __hash__(self) -> int:
         return hash((type(self), self.name, tuple(map(repr, self.arguments))))

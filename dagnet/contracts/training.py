@@ -12,7 +12,7 @@ __all__ = ["Callback", "History", "Run"]
 
 
 class History(Mapping[str, list[float]]):
-    """What was recorded in each epoch: ``history["loss"]``, ``history["validation_loss"]`` …
+    """What was recorded in each epoch, as ``history["loss"]`` and ``history["validation_loss"]``.
 
     A mapping from the name of a quantity to its list, one entry an epoch.
     """

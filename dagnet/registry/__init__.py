@@ -13,7 +13,8 @@ from dagnet.registry.lookup import (
     find_optimizer,
     parse_call,
 )
-from dagnet.registry.tables import Origin, registry
+from dagnet.registry.offers import Origin
+from dagnet.registry.tables import registry
 
 __all__ = [
     "Origin",
@@ -65,8 +66,11 @@ def register(obj: object, *, replace: bool = False) -> None:
 
 
 def _script_origin(obj: object) -> Origin:
-    module = getattr(obj, "__module__", None) or getattr(obj, "__name__", None)
-    return Origin(f"register() in {module}" if module and module != "dagnet.contracts" else "register()")
+    """The module that a plugin comes from: of an Activation and its like, that of its function."""
+    functions = (getattr(obj, name, None) for name in ("function", "value", "draw", "write"))
+    owner = next((function for function in functions if callable(function)), obj)
+    module = getattr(owner, "__module__", None) or getattr(owner, "__name__", None)
+    return Origin(f"register() in {module}" if isinstance(module, str) else "register()")
 
 
 def activations() -> Mapping[str, Activation]:

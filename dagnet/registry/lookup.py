@@ -8,9 +8,13 @@ from typing import Any, cast
 
 from dagnet.contracts import Activation, Initializer, Loss, Optimizer
 from dagnet.errors import PluginError, expected
-from dagnet.registry.tables import KINDS, registry
+from dagnet.registry.kinds import KINDS
+from dagnet.registry.tables import registry
 
 __all__ = ["find_activation", "find_initializer", "find_loss", "find_optimizer", "parse_call"]
+
+LONGEST = 1000
+"""Characters in a call form: the parser of a deeply nested one could exhaust the stack."""
 
 
 def parse_call(text: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
@@ -32,8 +36,8 @@ def parse_call(text: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     if stripped.isidentifier():
         return stripped, (), {}
     must = "a name or a call form with literal arguments, such as 'elu(alpha=0.5)'"
-    refusal = PluginError(expected("a plugin", must, text))
-    if len(text) > 1000:
+    refusal = PluginError(expected("a plugin's name", must, text))
+    if len(text) > LONGEST:
         raise refusal
     try:
         node = ast.parse(stripped, mode="eval").body
@@ -81,9 +85,9 @@ def find_optimizer(spec: object) -> Optimizer:
     if isinstance(spec, Optimizer):
         return spec
     if inspect.isclass(spec) and issubclass(spec, Optimizer):
-        cls, positional, named = spec, (), {}
+        cls, positional, named = spec, (), dict[str, Any]()
     elif isinstance(spec, str):
-        name, positional, named = parse_call(spec)  # type: ignore[assignment]
+        name, positional, named = parse_call(spec)
         cls = registry.find("optimizers", name)
     else:
         raise PluginError(expected("an optimizer", "a name, a call form or an Optimizer", spec))
