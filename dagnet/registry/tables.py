@@ -34,8 +34,8 @@ BUILTINS = (
     "dagnet.builtins.losses",
     "dagnet.builtins.initializers",
     "dagnet.builtins.optimizers",
-    "dagnet.engines.reference",
-    "dagnet.engines.compiled",
+    "dagnet.engine.reference",
+    "dagnet.engine.compiled",
     "dagnet.formats",
 )
 EntryPoints = list[importlib.metadata.EntryPoint]

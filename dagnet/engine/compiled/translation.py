@@ -18,7 +18,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from dagnet.engines.compiled.mathematics import EXACT, namespace
+from dagnet.engine.compiled.mathematics import EXACT, namespace
 
 __all__ = ["Translation", "Untranslatable", "reads_first_argument"]
 

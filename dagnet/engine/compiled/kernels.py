@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.engines.compiled.microkernels import (
+from dagnet.engine.compiled.microkernels import (
     VECTORS,
     add_row_sums,
     call_elementwise,

@@ -27,8 +27,8 @@ from numba.core.ccallback import CFunc
 from numba.core.errors import NumbaError, NumbaWarning
 
 from dagnet.contracts import Activation
-from dagnet.engines.compiled import mathematics, translation
-from dagnet.engines.compiled.translation import Translation, Untranslatable, reads_first_argument
+from dagnet.engine.compiled import mathematics, translation
+from dagnet.engine.compiled.translation import Translation, Untranslatable, reads_first_argument
 
 __all__ = ["CompiledActivation", "compile_activation", "compile_cached"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.engines.compiled.activations import CompiledActivation, compile_activation
+from dagnet.engine.compiled.activations import CompiledActivation, compile_activation
 from dagnet.plan import ACTIVATE, DENSE, Plan
 
 __all__ = ["DENSE_SEGMENT", "NUMPY_SEGMENT", "SWEEP", "Program", "Segment"]

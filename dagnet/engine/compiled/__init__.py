@@ -40,13 +40,13 @@ class CompiledEngine:
 
     def prepare(self, plan: Plan, *, dtype: Any, threads: int) -> Any:
         """A runner for the plan."""
-        from dagnet.engines.compiled.runner import CompiledRunner  # noqa: PLC0415 - imports numba
+        from dagnet.engine.compiled.runner import CompiledRunner  # noqa: PLC0415 - imports numba
 
         return CompiledRunner(plan, dtype, threads)
 
     def fused_step(self, optimizer: Optimizer, *, dtype: Any, threads: int) -> Callable[..., None] | None:
         """The optimizer's update as one pass over the flat vector, where its rule compiles."""
-        from dagnet.engines.compiled.updates import fused_step  # noqa: PLC0415 - imports numba
+        from dagnet.engine.compiled.updates import fused_step  # noqa: PLC0415 - imports numba
 
         return fused_step(optimizer, dtype, threads)
 

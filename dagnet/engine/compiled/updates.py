@@ -14,9 +14,9 @@ from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
 from dagnet.contracts import Optimizer
-from dagnet.engines.compiled.activations import compile_cached
-from dagnet.engines.compiled.threads import run_parts
-from dagnet.engines.compiled.translation import Translation, Untranslatable
+from dagnet.engine.compiled.activations import compile_cached
+from dagnet.engine.compiled.threads import run_parts
+from dagnet.engine.compiled.translation import Translation, Untranslatable
 
 __all__ = ["fused_step"]
 

@@ -7,8 +7,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.engines.compiled import kernels
-from dagnet.engines.compiled.segments import Program
+from dagnet.engine.compiled import kernels
+from dagnet.engine.compiled.segments import Program
 
 __all__ = ["CompiledState", "OutputsOnly", "Scratch", "aligned"]
 
@@ -32,22 +32,37 @@ class CompiledState:
 
     def __init__(self, program: Program, dtype: Any, n_rows: int) -> None:
         self.program = program
-        self.n_rows = n_rows
         self.dtype = dtype
         self.tile = kernels.tile_rows(dtype)
-        self.n_tiles = -(-n_rows // self.tile)
-        plan = program.plan
-        if program.has_dense:
-            self.blocks, self.stride = 1, self.n_tiles * self.tile
-            if self.stride * np.dtype(dtype).itemsize % 4096 == 0:
-                self.stride += self.tile  # rows of all units on the same cache sets would evict each other
-        else:
-            self.blocks, self.stride = self.n_tiles, self.tile
-        self.values = aligned(self.blocks * plan.n_units * self.stride, dtype)
-        self.pre = aligned(self.blocks * program.n_pre * self.stride, dtype)
+        self._shape(n_rows)
+        self._capacity = self.blocks * self.stride
+        self.values = aligned(self._capacity * program.plan.n_units, dtype)
+        self.pre = aligned(self._capacity * program.n_pre, dtype)
         self._deltas: Array | None = None
         self.theta: Array = np.zeros(0, dtype)
         self.scratch: Scratch | None = None
+
+    def _shape(self, n_rows: int) -> None:
+        """How the rows lie in memory."""
+        self.n_rows = n_rows
+        self.n_tiles = -(-n_rows // self.tile)
+        self.blocks, self.stride = self.n_tiles, self.tile
+        if self.program.has_dense:
+            self.blocks, self.stride = 1, self.n_tiles * self.tile
+            if self.stride * np.dtype(self.dtype).itemsize % 4096 == 0:
+                self.stride += self.tile  # rows of all units on the same cache sets would evict each other
+
+    def fits(self, program: Program, n_rows: int) -> bool:
+        """Whether this memory can hold another pass; if so it is laid out for it."""
+        if program is not self.program:
+            return False
+        if n_rows != self.n_rows:
+            before = self.n_rows
+            self._shape(n_rows)
+            if self.blocks * self.stride > self._capacity:
+                self._shape(before)
+                return False
+        return True
 
     @property
     def own_scratch(self) -> Scratch:
@@ -73,7 +88,8 @@ class CompiledState:
 
     def table(self, flat: Array) -> Array:
         """A view (blocks, units, stride) of a flat buffer."""
-        return flat.reshape(self.blocks, -1, self.stride)
+        n_units = len(flat) // self._capacity
+        return flat[: self.blocks * n_units * self.stride].reshape(self.blocks, n_units, self.stride)
 
     def rows(self, flat: Array, units: Any) -> Array:
         """(units, rows), a copy."""

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.engines.compiled import kernels
-from dagnet.engines.compiled.segments import DENSE_SEGMENT, SWEEP, Program, Segment
-from dagnet.engines.compiled.state import CompiledState, OutputsOnly, Scratch
-from dagnet.engines.compiled.threads import run_parts
+from dagnet.engine.compiled import kernels
+from dagnet.engine.compiled.segments import DENSE_SEGMENT, SWEEP, Program, Segment
+from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch
+from dagnet.engine.compiled.threads import run_parts
 from dagnet.plan import Plan
 
 __all__ = ["CompiledRunner"]
@@ -67,7 +67,7 @@ class CompiledRunner:
         if not keep and len(inputs) > CHUNK_ROWS:
             return self._outputs_only(theta, inputs)
         state = reuse
-        if state is None or state.n_rows != len(inputs) or state.program is not self.program:
+        if state is None or not state.fits(self.program, len(inputs)):
             state = CompiledState(self.program, self.dtype, len(inputs))
         state.theta = theta
         inputs = np.ascontiguousarray(inputs)
