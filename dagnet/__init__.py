@@ -1,6 +1,5 @@
 """Draw a network as a NetworkX DAG; train it exactly as drawn, and read every number back by name."""
 
-import dagnet.engines as _package  # noqa: F401 - now: a later import would hide the function engines()
 from dagnet.callbacks import Checkpoint, CSVLog, EarlyStopping, LearningRateSchedule, ProgressBar
 from dagnet.contracts import (
     Activation,
