@@ -106,7 +106,7 @@ class Settings:
             "optimizer": str(self.optimizer),
             "learning_rate": self.learning_rate,
             "shuffle": self.shuffle,
-            "seed": seed if seed is None or isinstance(seed, str) else str(int(seed)),
+            "seed": int(seed) if isinstance(seed, np.integer) else seed,
             "clip_norm": self.clip_norm,
             "clip_value": self.clip_value,
             "l1": self.l1,
