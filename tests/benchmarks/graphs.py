@@ -189,7 +189,6 @@ def union(members: list[Wiring]) -> tuple[Wiring, np.ndarray]:
         np.concatenate(targets),
         np.concatenate(weights),
         np.concatenate(biases).astype(np.float32),
-        "sigmoid",
     )
     return joined, np.concatenate(columns)
 
@@ -199,8 +198,9 @@ def strata_arrays(n_edges: int, degree: int = 10, seed: int = 0) -> tuple[np.nda
     rng = np.random.default_rng(seed)
     n_inputs = max(degree, n_edges // (100 * degree))
     nodes = np.arange(n_inputs, n_inputs + n_edges // degree)
-    place = np.arange(degree) + rng.random((len(nodes), degree))
-    sources = np.minimum((place * (nodes / degree)[:, None]).astype(np.int64), nodes[:, None] - 1)
+    bounds = nodes[:, None] * np.arange(degree + 1) // degree
+    spread = rng.random((len(nodes), degree)) * np.diff(bounds)
+    sources = bounds[:, :-1] + spread.astype(np.int64)
     return sources.ravel(), np.repeat(nodes, degree), int(nodes[-1]) + 1
 
 

@@ -1,0 +1,193 @@
+"""dagnet, as the benchmarks call it: the only module here that knows its names."""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from .graphs import Missing, Wiring, to_digraph
+from .oracle import Answer
+
+try:
+    import dagnet
+except ImportError as error:  # pragma: no cover - run from the repository's root
+    dagnet, _why = None, error
+else:
+    _why = None
+
+ENGINE = os.environ.get("DAGNET_BENCHMARK_ENGINE", "compiled")
+
+
+def settings(threads: int) -> dict[str, Any]:
+    if dagnet is None:
+        raise Missing(f"dagnet cannot be imported: {_why}")
+    if ENGINE != "auto" and ENGINE not in dagnet.engines():
+        raise Missing(f"dagnet has no engine {ENGINE!r}")
+    return {"dtype": "float32", "engine": ENGINE, "threads": threads, "seed": 0}
+
+
+def build(wiring: Wiring, threads: int = 1) -> Any:
+    """The network with the wiring's weights, biases and activations."""
+    if not isinstance(wiring.activation, str):
+        return dagnet.Network(to_digraph(wiring), **settings(threads))
+    net = dagnet.Network.from_arrays(
+        wiring.sources,
+        wiring.targets,
+        wiring.weights,
+        inputs=range(wiring.n_inputs),
+        outputs=wiring.outputs.tolist(),
+        activation=wiring.activation,
+        **settings(threads),
+    )
+    net.parameters[bias_places(net, wiring)] = wiring.biases[wiring.n_inputs :]
+    return net
+
+
+def bias_places(net: Any, wiring: Wiring) -> np.ndarray:
+    """Where the computed nodes' biases are in the flat vector."""
+    nodes = np.array([net.topology.index[n] for n in range(wiring.n_inputs, wiring.n_nodes)])
+    return net.plan.bias_slot[net.layout.compiled.first_unit[nodes]]
+
+
+def weight_places(net: Any, wiring: Wiring) -> np.ndarray:
+    """Where the wiring's edges have their weights in the flat vector."""
+    names = np.array(net.topology.nodes, dtype=np.int64)
+    theirs = names[net.topology.targets] * wiring.n_nodes + names[net.topology.sources]
+    order = np.argsort(theirs)
+    ours = wiring.targets * wiring.n_nodes + wiring.sources
+    return net.layout.compiled.edge_slot[order[np.searchsorted(theirs[order], ours)]]
+
+
+def split(net: Any, wiring: Wiring, loss: float, flat: np.ndarray) -> Answer:
+    """A flat gradient in the wiring's order."""
+    biases = np.zeros(wiring.n_nodes)
+    biases[wiring.n_inputs :] = flat[bias_places(net, wiring)]
+    return Answer(loss, flat[weight_places(net, wiring)], biases)
+
+
+class RawStep:
+    """Forward, loss, backward on the engine's runner: what a bare PyTorch step does, no more."""
+
+    def __init__(self, wiring: Wiring, X: np.ndarray, y: np.ndarray, threads: int = 1) -> None:
+        self.wiring, self.net = wiring, build(wiring, threads)
+        self.runner, self.theta = self.net.runner, self.net.theta()
+        self.X, self.y = np.ascontiguousarray(X), np.ascontiguousarray(y)
+        self.gradient = np.zeros(len(self.theta), np.float32)
+        self.state: Any = None
+
+    def __call__(self) -> float:
+        self.state = self.runner.forward(self.theta, self.X, reuse=self.state)
+        error = self.state.outputs - self.y
+        loss = float(np.vdot(error, error)) / len(error)
+        error *= np.float32(2 / len(error))
+        self.runner.backward(self.theta, self.state, error, into=self.gradient)
+        return loss
+
+    def answer(self) -> Answer:
+        loss = self()
+        return split(self.net, self.wiring, loss, self.gradient)
+
+    def fault(self) -> str | None:
+        """Values and gradient against the reference engine, for activations that the oracle lacks."""
+        error = self.runner.forward(self.theta, self.X).outputs - self.y
+        results = []
+        for dtype in ("float32", "float64"):
+            runner = self.runner
+            if dtype == "float64":
+                runner = dagnet.engines()["reference"].prepare(
+                    self.net.plan, dtype=np.dtype(dtype), threads=1
+                )
+            theta, pull = self.theta.astype(dtype), (2 * error / len(error)).astype(dtype)
+            state = runner.forward(theta, self.X.astype(dtype))
+            into = np.zeros(len(theta), dtype)
+            runner.backward(theta, state, pull, into=into)
+            results.append((np.array(state.outputs, float), into.astype(float)))
+        for ours, theirs in zip(*results, strict=True):
+            off = np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
+            if not off <= 2e-3:
+                return f"wrong: {off:.1e} off the reference engine"
+        return None
+
+
+class PublicGradient:
+    """``net.gradient(X, y)``: the same by the public call, checks and names included."""
+
+    def __init__(self, wiring: Wiring, X: np.ndarray, y: np.ndarray, threads: int = 1) -> None:
+        self.wiring, self.net, self.X, self.y = wiring, build(wiring, threads), X, y
+
+    def __call__(self) -> Any:
+        return self.net.gradient(self.X, self.y)
+
+    def answer(self) -> Answer:
+        gradient = self()
+        return split(self.net, self.wiring, gradient.loss, np.asarray(gradient.flat))
+
+
+def fit(net: Any, X: np.ndarray, y: np.ndarray, **arguments: Any) -> Any:
+    """``net.fit`` without a progress bar."""
+    return net.fit(X, y, progress=False, **arguments)
+
+
+class BareSteps:
+    """Batches in order through runner and optimizer, nothing around: what ``fit`` is held against."""
+
+    def __init__(self, net: Any, X: np.ndarray, y: np.ndarray, batch: int, rate: float) -> None:
+        self.net, self.X, self.y, self.batch, self.rate = net, X, y, batch, rate
+        optimizer = dagnet.optimizers()["adam"]
+        optimizer = optimizer() if isinstance(optimizer, type) else optimizer
+        fused = dagnet.engines()[net.engine].fused_step(optimizer, dtype=net.dtype, threads=net.threads)
+        self.move, self.moments = fused or optimizer.step, optimizer.start(net.parameters)
+        self.gradient = np.zeros(net.plan.n_slots, np.float32)
+        self.state, self.count = None, 0
+
+    def __call__(self) -> None:
+        runner, theta = self.net.runner, self.net.parameters
+        for k in range(0, len(self.X), self.batch):
+            self.state = runner.forward(theta, self.X[k : k + self.batch], reuse=self.state)
+            error = self.state.outputs - self.y[k : k + self.batch]
+            error *= np.float32(2 / len(error))
+            runner.backward(theta, self.state, error, into=self.gradient)
+            self.count += 1
+            self.move(theta, self.gradient, self.moments, step=self.count, learning_rate=self.rate)
+
+
+def layer_matrices(net: Any, sizes: tuple[int, ...], *, units: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Weights (in, out) and biases of each layer of a perceptron, copied."""
+    compiled, flat, found = net.layout.compiled, net.parameters, []
+    offsets = np.cumsum([0, *sizes])
+    topology = net.topology
+    for layer, (a, b) in enumerate(pairwise(sizes)):
+        if units:
+            W = net.weights[f"layer{layer}", f"layer{layer + 1}"].T.copy()
+            found.append((W, np.array(net.biases[f"layer{layer + 1}"])))
+            continue
+        W = np.empty((a, b), np.float32)
+        mine = (topology.targets >= offsets[layer + 1]) & (topology.targets < offsets[layer + 2])
+        rows, columns = topology.sources[mine] - offsets[layer], topology.targets[mine] - offsets[layer + 1]
+        W[rows, columns] = flat[compiled.edge_slot[mine]]
+        nodes = compiled.first_unit[offsets[layer + 1] : offsets[layer + 2]]
+        found.append((W, flat[net.plan.bias_slot[nodes]]))
+    return found
+
+
+def from_digraph(graph: Any, threads: int, **arguments: Any) -> Any:
+    return dagnet.Network(graph, **settings(threads), **arguments)
+
+
+def from_arrays(sources: np.ndarray, targets: np.ndarray, threads: int) -> Any:
+    return dagnet.Network.from_arrays(sources, targets, **settings(threads))
+
+
+def step_of(net: Any, rows: int) -> Any:
+    """Forward, loss and backward of any network on random data, as a call."""
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((rows, len(net.inputs)), dtype=np.float32)
+    y = rng.standard_normal((rows, len(net.outputs)), dtype=np.float32)
+    step = RawStep.__new__(RawStep)
+    step.net, step.runner, step.theta = net, net.runner, net.theta()
+    step.X, step.y, step.state = X, y, None
+    step.gradient = np.zeros(len(step.theta), np.float32)
+    return step

@@ -1,0 +1,148 @@
+"""What a piece of work is: contenders built, held to the truth, timed, and set against the targets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .graphs import Missing, Wiring
+from .measure import Contender, Timing, measure
+from .oracle import Answer, answer, disagreement
+
+DAGNET = "dagnet"
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the command line asked for."""
+
+    threads: int = 1
+    quick: bool = False
+    compile: bool = False
+    connex: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Per contender."""
+        return 0.6 if self.quick else 4.0
+
+
+@dataclass
+class Check:
+    """A target and what was reached; ``value`` None where a side of it is missing."""
+
+    text: str
+    value: float | None
+    bound: float
+    at_least: bool
+
+    @property
+    def met(self) -> bool | None:
+        if self.value is None:
+            return None
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
+
+
+@dataclass
+class Outcome:
+    """What a piece of work found."""
+
+    title: str
+    unit: str = "ms"
+    timings: list[Timing] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+
+    def fastest(self, family: str) -> float | None:
+        """Least median of a family's contenders, or of the one contender with that name."""
+        medians = [t.median for t in self.timings if family in (t.contender.family, t.contender.name)]
+        return min(medians, default=None)
+
+    def ratio(self, over: str, under: str) -> float | None:
+        a, b = self.fastest(over), self.fastest(under)
+        return None if a is None or b is None else a / b
+
+    def at_least(self, peer: str, bound: float, subject: str = DAGNET) -> None:
+        """The peer takes at least ``bound`` times dagnet's time."""
+        self.checks.append(Check(f"{peer} / {subject}", self.ratio(peer, subject), bound, at_least=True))
+
+    def at_most(self, peer: str, bound: float, subject: str = DAGNET) -> None:
+        """dagnet takes at most ``bound`` times the peer's time."""
+        self.checks.append(Check(f"{subject} / {peer}", self.ratio(subject, peer), bound, at_least=False))
+
+    def check(self, text: str, value: float | None, bound: float, *, at_least: bool) -> None:
+        self.checks.append(Check(text, value, bound, at_least))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contender to be: its name, its family and how to make it ready."""
+
+    name: str
+    family: str
+    make: Callable[[], Any]
+    steps: int = 1
+
+
+def ready(entries: list[Entry], outcome: Outcome, judge: Callable[[Any], str | None]) -> list[Contender]:
+    """Make every contender; what cannot be, or ``judge`` finds wrong, is skipped with the reason."""
+    contenders = []
+    for entry in entries:
+        start = time.perf_counter()
+        try:
+            call = entry.make()
+            call()
+            before = time.perf_counter() - start
+            fault = judge(call)
+        except Missing as reason:
+            outcome.skipped.append((entry.name, str(reason)))
+        except Exception as error:  # a peer's failure is reported, it does not end the run
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            outcome.skipped.append((entry.name, text[:300]))
+        else:
+            if fault:
+                outcome.skipped.append((entry.name, fault))
+            else:
+                contenders.append(Contender(entry.name, call, entry.family, before, entry.steps))
+    return contenders
+
+
+def agrees_with(truth: Answer, tolerance: float = 2e-3) -> Callable[[Any], str | None]:
+    """The judge of loss and gradient; loose, as one float32 relu may fall on the other side of 0.
+
+    (That a contender computes the right thing, not nearly, is checked on ``small`` networks.)
+    """
+
+    def judge(call: Any) -> str | None:
+        error = disagreement(call.answer(), truth)
+        return None if error <= tolerance else f"wrong: its gradient is off by {error:.1e}"
+
+    return judge
+
+
+def race(title: str, wiring: Wiring, rows: int, entries: list[Entry], conditions: Conditions) -> Outcome:
+    """Forward, loss and backward of one network by all contenders."""
+    outcome = Outcome(title)
+    X, y = wiring.data(rows)
+    contenders = ready(entries, outcome, agrees_with(answer(wiring, X, y)))
+    outcome.timings = measure(contenders, conditions.seconds)
+    outcome.notes.append(
+        f"{wiring.n_nodes:,} nodes, {wiring.n_edges:,} edges, {wiring.level[-1]} levels, "
+        f"{len(wiring.outputs):,} outputs, {rows} rows, float32"
+    )
+    return outcome
+
+
+def timed(entries: list[Entry], outcome: Outcome, conditions: Conditions, truth: np.ndarray) -> None:
+    """The same for plain calls that return an array."""
+
+    def judge(call: Any) -> str | None:
+        error = float(np.abs(np.asarray(call()).reshape(truth.shape) - truth).max() / np.abs(truth).max())
+        return None if error <= 1e-4 else f"wrong: its values are off by {error:.1e}"
+
+    outcome.timings = measure(ready(entries, outcome, judge), conditions.seconds)
