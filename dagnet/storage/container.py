@@ -207,8 +207,8 @@ def _parsed(header: bytes, data: bytearray) -> tuple[bytes, dict[str, Array]]:
     entries = json.loads(
         text, object_pairs_hook=_unrepeated, parse_constant=_no_number, parse_float=_no_number
     )
-    if not isinstance(entries, dict):
-        raise ValueError("the header is no object")  # noqa: TRY004 - the file is wrong, not a type here
+    if not isinstance(entries, dict) or not text.endswith("}"):
+        raise ValueError("the header is no object")
     metadata = msgspec.convert(entries.pop("__metadata__"), _Metadata)
     table = msgspec.convert(entries, dict[str, _Entry])
     return metadata.dagnet.encode(), _tensors(table, data)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dagnet.contracts import Activation, Loss
-from dagnet.errors import DagnetWarning, FormatError, PluginError, shorten
+from dagnet.errors import DagnetWarning, PluginError, shorten
 from dagnet.registry import activations, losses, origin
 from dagnet.storage.schema import Parameter, Plugin
 from dagnet.storage.values import pack_name, unpack_name
@@ -55,7 +55,7 @@ def found(kind: str, plugin: Plugin) -> Any:
     ------
     PluginError
         If it is missing here; the message says what to install.
-    FormatError
+    ValueError
         If its parameters are none.
     """
     what = f"{kind.removesuffix('es') if kind == 'losses' else kind.removesuffix('s')} {plugin.name[:60]!r}"
@@ -72,7 +72,7 @@ def found(kind: str, plugin: Plugin) -> Any:
         )
     values = {parameter.name: unpack_name(parameter.value) for parameter in plugin.parameters}
     if len(values) != len(plugin.parameters):
-        raise FormatError(f"{what} has a parameter twice")
+        raise ValueError(f"{what} has a parameter twice")
     for name, value in values.items():
         if name not in registered.parameters:
             text = f"{what} has no parameter {name[:60]!r} here; the file was written with"
@@ -84,7 +84,7 @@ def found(kind: str, plugin: Plugin) -> Any:
 def _check_number(where: str, value: object, default: object) -> None:
     """Where the default is a number, anything else would only fail later, and less clearly."""
     if type(default) in {int, float} and not isinstance(value, (int, float)):
-        raise FormatError(f"{where} must be a number, got {shorten(value)}")
+        raise ValueError(f"{where} must be a number, got {shorten(value)}")
 
 
 def _is_distribution(plugin: Plugin) -> bool:

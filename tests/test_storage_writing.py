@@ -1,0 +1,136 @@
+"""Files are written whole or not at all."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+
+import pytest
+from safe_files import (
+    listed,
+    small_network,
+)
+
+import dagnet
+from dagnet.storage import atomically
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "net.dagnet"
+    small_network().save(path)
+    return path
+
+
+def test_a_failure_while_writing_leaves_the_old_file_and_no_litter(tmp_path):
+    path = tmp_path / "f"
+    path.write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), atomically(path) as stream:
+        stream.write(b"new" + bytes(1 // 0))
+    assert path.read_bytes() == b"old"
+    assert listed(tmp_path) == ["f"]
+
+
+def test_nothing_is_seen_before_the_end(tmp_path):
+    path = tmp_path / "f"
+    with atomically(path) as stream:
+        stream.write(b"new")
+        stream.flush()
+        assert not path.exists()
+    assert path.read_bytes() == b"new"
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "folder").mkdir()
+    target, link = tmp_path / "folder" / "real", tmp_path / "link"
+    target.write_bytes(b"old")
+    link.symlink_to("folder/real")
+    small_network().save(link)
+    assert link.is_symlink()
+    assert target.read_bytes() == link.read_bytes() != b"old"
+    dangling = tmp_path / "dangling"
+    dangling.symlink_to("folder/new")
+    small_network().save(dangling)
+    assert dangling.is_symlink()
+    assert (tmp_path / "folder" / "new").exists()
+
+
+def test_permissions_are_kept_and_new_files_obey_the_umask(tmp_path):
+    path = tmp_path / "f"
+    before = os.umask(0o027)
+    try:
+        small_network().save(path)
+        assert path.stat().st_mode & 0o7777 == 0o640
+        path.chmod(0o4606)
+        small_network().save(path)
+        assert path.stat().st_mode & 0o7777 == 0o606
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anything")
+def test_read_only_files_and_folders_are_the_systems_error(tmp_path, saved):
+    saved.chmod(0o444)
+    with pytest.raises(PermissionError):
+        small_network().save(saved)
+    saved.chmod(0o644)
+    before = saved.read_bytes()
+    tmp_path.chmod(0o555)
+    with pytest.raises(PermissionError):
+        small_network().save(saved)
+    tmp_path.chmod(0o755)
+    assert saved.read_bytes() == before
+
+
+@pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_device_is_written_to_not_replaced():
+    with pytest.raises(OSError, match="No space left"):
+        small_network().save("/dev/full")
+    small_network().save(os.devnull)
+    assert not pathlib.Path(os.devnull).is_file()
+
+
+def test_a_full_disk_is_the_systems_error_and_the_old_file_stays(tmp_path, saved):
+    before = saved.read_bytes()
+    code = """
+import resource, signal, sys, dagnet
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try: dagnet.Network(dagnet.layered([9, 9, 1])).save(sys.argv[1])
+except OSError as error: print(type(error).__name__, error.errno)
+"""
+    done = subprocess.run([sys.executable, "-c", code, saved], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("OSError")
+    assert saved.read_bytes() == before
+    assert listed(tmp_path) == [saved.name]
+
+
+def test_no_such_folder_and_a_folder_in_the_way_are_the_systems_errors(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        small_network().save(tmp_path / "no" / "n")
+    with pytest.raises(IsADirectoryError):
+        small_network().save(tmp_path)
+    for path in ("", 3, None, "a\0b"):
+        with pytest.raises(dagnet.DataError, match="path must be the name of a file"):
+            small_network().save(path)
+
+
+def test_writers_at_once_leave_one_whole_file(tmp_path):
+    path = tmp_path / "n"
+    nets = [small_network() for _ in range(4)]
+    for number, net in enumerate(nets):
+        net.biases["y"] = float(number)
+
+    def work(net):
+        for _ in range(10):
+            net.save(path)
+            dagnet.load(path)
+
+    threads = [threading.Thread(target=work, args=(net,)) for net in nets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert dagnet.load(path).biases["y"] in range(4)
+    assert listed(tmp_path) == ["n"]
