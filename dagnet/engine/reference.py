@@ -128,13 +128,16 @@ class ReferenceEngine:
     priority = 0
 
     def unavailable(self) -> str | None:
+        """None: NumPy is always there."""
         return None
 
     def prepare(self, plan: Plan, *, dtype: Any, threads: int) -> _Runner:
+        """A runner; NumPy decides about threads."""
         del threads
         return _Runner(plan, np.dtype(dtype))
 
     def fused_step(self, optimizer: Optimizer, *, dtype: Any, threads: int) -> None:
+        """None: the optimizer's own step serves."""
         del optimizer, dtype, threads
 
 

@@ -19,7 +19,7 @@ __all__ = ["CompiledRunner"]
 
 Array = NDArray[Any]
 Stage = tuple[bool, Callable[..., None]]
-"""Whether it is done tile by tile, and what: called with (tile, part) or with nothing."""
+"""Whether threads share it by tiles, and what it is: called with the thread's part, or with nothing."""
 WORK_PER_THREAD = 50_000
 """Edges times tiles for which handing work to another thread pays."""
 CHUNK_ROWS = 2048
@@ -44,19 +44,19 @@ class CompiledRunner:
         worthwhile = (len(self.plan.sources) + self.plan.n_units) * n_tiles // WORK_PER_THREAD
         return max(1, min(self.threads, n_tiles, worthwhile))
 
-    def _run(self, stages: list[Stage], n_tiles: int, parts: int) -> None:
-        """Stages in order; neighbouring ones that go tile by tile need no waiting in between."""
-        for by_tile, group in groupby(stages, key=lambda stage: stage[0]):
+    @staticmethod
+    def _run(stages: list[Stage], parts: int) -> None:
+        """Stages in order; neighbouring ones that go by tiles need no waiting in between."""
+        for by_tiles, group in groupby(stages, key=lambda stage: stage[0]):
             actions = [action for _, action in group]
-            if not by_tile:
+            if not by_tiles:
                 for action in actions:
                     action()
                 continue
 
             def share(part: int, actions: list[Callable[..., None]] = actions) -> None:
-                for tile in range(part, n_tiles, parts):
-                    for action in actions:
-                        action(tile, part)
+                for action in actions:
+                    action(part)
 
             run_parts(share, parts)
 
@@ -64,6 +64,8 @@ class CompiledRunner:
 
     def forward(self, theta: Array, inputs: Array, *, keep: bool = True, reuse: Any = None) -> Any:
         """Evaluate all rows; see :class:`dagnet.contracts.Runner`."""
+        if not keep and self.program.is_one_sweep:
+            return self._evaluate(theta, inputs)
         if not keep and len(inputs) > CHUNK_ROWS:
             return self._outputs_only(theta, inputs)
         state = reuse
@@ -72,29 +74,25 @@ class CompiledRunner:
         state.theta = theta
         inputs = np.ascontiguousarray(inputs)
 
-        def load(tile: int, part: int) -> None:
-            del part
-            first, rows = tile * state.tile, state.rows_in(tile)
-            kernels.load_rows(
-                inputs, first, rows, state.values, state.bases(tile)[0], state.stride, state.tile
-            )
-
-        stages: list[Stage] = [(True, load)]
+        parts = self._parts(state.n_tiles)
+        stages: list[Stage] = [
+            (True, lambda part: kernels.load_rows(inputs, state.values, *state.layout, part, parts))
+        ]
         for segment in self.program.segments:
-            stages.append(self._forward_stage(state, theta, segment))
-        self._run(stages, state.n_tiles, self._parts(state.n_tiles))
+            stages.append(self._forward_stage(state, theta, segment, parts))
+        self._run(stages, parts)
         return state
 
-    def _forward_stage(self, state: CompiledState, theta: Array, segment: Segment) -> Stage:
+    def _forward_stage(self, state: CompiledState, theta: Array, segment: Segment, parts: int) -> Stage:
         if segment.kind == SWEEP:
-            return True, lambda tile, part: self._sweep(state, theta, segment, tile)  # noqa: ARG005
+            return True, lambda part: self._sweep(state, theta, segment, part, parts)
         if segment.kind == DENSE_SEGMENT:
             return False, lambda: self._product(state, theta, segment)
         return False, lambda: self._activate(state, segment)
 
-    def _sweep(self, state: CompiledState, theta: Array, segment: Segment, tile: int) -> None:
+    def _sweep(self, state: CompiledState, theta: Array, segment: Segment, part: int, parts: int) -> None:
         program, plan = self.program, self.plan
-        base, pre_base = state.bases(tile)
+        block, stride, lanes = state.layout
         kernels.forward_sweep(
             program.steps,
             segment.begin,
@@ -107,11 +105,13 @@ class CompiledRunner:
             state.pre,
             program.pre_place,
             program.functions,
-            base,
-            pre_base,
-            state.stride,
-            state.tile,
-            state.rows_in(tile),
+            block,
+            state.pre_block,
+            stride,
+            lanes,
+            state.n_rows,
+            part,
+            parts,
         )
 
     def _matrix(self, vector: Array, segment: Segment) -> Array:
@@ -131,6 +131,34 @@ class CompiledRunner:
         if places[0] >= 0:
             state.put(state.pre, places, z)
         state.put(state.values, units, self.plan.activations[segment.what].value(z))
+
+    def _evaluate(self, theta: Array, inputs: Array) -> OutputsOnly:
+        """One call does it all; a thread needs the memory of one tile."""
+        plan, program = self.plan, self.program
+        inputs = np.ascontiguousarray(inputs)
+        outputs = np.empty((len(inputs), len(plan.outputs)), self.dtype)
+        lanes = kernels.TILE_ROWS[self.dtype.name]
+        parts = self._parts(-(-len(inputs) // lanes))
+
+        def share(part: int) -> None:
+            kernels.evaluate(
+                inputs,
+                program.steps,
+                plan.indptr,
+                plan.sources,
+                theta,
+                plan.bias_slot,
+                program.no_place,
+                program.functions,
+                program.outputs,
+                outputs,
+                lanes,
+                part,
+                parts,
+            )
+
+        run_parts(share, parts)
+        return OutputsOnly(outputs)
 
     def _outputs_only(self, theta: Array, inputs: Array) -> OutputsOnly:
         """Rows in chunks, the outputs of all: memory does not grow with the rows."""
@@ -154,41 +182,37 @@ class CompiledRunner:
         kernels.gather(theta, program.slots_out, scratch.weights)
         if program.has_dense:
             state.table(state.deltas)[:, program.zeroed] = 0
-        deltas = state.deltas
 
-        def start(tile: int, part: int) -> None:
-            if tile == part:
-                scratch.gradients[part] = 0
-                scratch.bias_gradients[part] = 0
-            first, rows = tile * state.tile, state.rows_in(tile)
-            base = state.bases(tile)[0]
-            kernels.start_deltas(
-                deltas, base, state.stride, program.outputs, first, rows, state.tile, gradient
-            )
+        def start(part: int) -> None:
+            scratch.gradients[part] = 0
+            scratch.bias_gradients[part] = 0
+            kernels.start_deltas(state.deltas, *state.layout, program.outputs, gradient, part, parts)
 
+        state.deltas  # noqa: B018 - allocated before threads share it
         stages: list[Stage] = [(True, start)]
         for segment in reversed(program.segments):
             stages += self._backward_stages(state, theta, segment, into)
-        stages.append((True, lambda tile, part: self._pull(state, (0, plan.n_inputs), tile, part)))
-        self._run(stages, state.n_tiles, parts)
+        if program.walks_to_inputs:
+            stages.append((True, lambda part: self._pull(state, (0, plan.n_inputs), part)))
+        self._run(stages, parts)
         self._collect(scratch, into)
 
     def _backward_stages(
         self, state: CompiledState, theta: Array, segment: Segment, into: Array
     ) -> list[Stage]:
         if segment.kind == SWEEP:
-            return [(True, lambda tile, part: self._walk(state, segment, tile, part))]
+            return [(True, lambda part: self._walk(state, segment, part))]
         if segment.kind == DENSE_SEGMENT:
             return [(False, lambda: self._product_back(state, theta, segment, into))]
         units = (segment.first, segment.last)
         return [
-            (True, lambda tile, part: self._pull(state, units, tile, part)),
+            (True, lambda part: self._pull(state, units, part)),
             (False, lambda: self._slope(state, segment)),
         ]
 
-    def _walk(self, state: CompiledState, segment: Segment, tile: int, part: int) -> None:
+    def _walk(self, state: CompiledState, segment: Segment, part: int) -> None:
         program, plan, scratch = self.program, self.plan, state.own_scratch
-        base, pre_base = state.bases(tile)
+        block, stride, lanes = state.layout
         kernels.backward_sweep(
             program.steps,
             segment.begin,
@@ -206,14 +230,16 @@ class CompiledRunner:
             state.pre,
             program.pre_place,
             program.slopes,
-            base,
-            pre_base,
-            state.stride,
-            state.tile,
-            state.rows_in(tile),
+            block,
+            state.pre_block,
+            stride,
+            lanes,
+            state.n_rows,
+            part,
+            scratch.parts,
         )
 
-    def _pull(self, state: CompiledState, units: tuple[int, int], tile: int, part: int) -> None:
+    def _pull(self, state: CompiledState, units: tuple[int, int], part: int) -> None:
         plan, program, scratch = self.plan, self.program, state.own_scratch
         kernels.pull_units(
             units[0],
@@ -225,22 +251,23 @@ class CompiledRunner:
             program.started,
             state.values,
             state.deltas,
-            state.bases(tile)[0],
-            state.stride,
+            *state.layout,
+            state.n_rows,
+            part,
+            scratch.parts,
         )
 
     def _product_back(self, state: CompiledState, theta: Array, segment: Segment, into: Array) -> None:
-        needs_delta = self.plan.needs_delta
         values, deltas = state.table(state.values)[0], state.table(state.deltas)[0]
-        if not needs_delta[segment.first : segment.last].any():
+        if not segment.walked:
             if segment.first_write:
                 deltas[segment.sources] = 0
             return
         here = deltas[segment.first : segment.last]
         np.matmul(here, values[segment.sources].T, out=self._matrix(into, segment))
-        matrix = self._matrix(theta, segment)
-        if not needs_delta[segment.sources].any():
+        if not segment.walks_on:
             return
+        matrix = self._matrix(theta, segment)
         if segment.first_write:
             np.matmul(matrix.T, here, out=deltas[segment.sources])
         else:

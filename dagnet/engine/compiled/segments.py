@@ -21,8 +21,8 @@ SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT = 0, 1, 2
 class Segment:
     """Steps ``begin`` … ``end`` − 1; a dense or NumPy segment is one step.
 
-    ``sources`` and ``first_write`` belong to dense segments: what is read, and whether the
-    reverse walk is the first to write ∂L/∂a there.
+    The rest belongs to dense segments: what is read, whether the reverse walk enters the step's
+    units, whether it goes on to its sources, and whether it is the first to write ∂L/∂a there.
     """
 
     kind: int
@@ -34,6 +34,8 @@ class Segment:
     slot: int = 0
     sources: Any = None
     n_source: int = 0
+    walked: bool = False
+    walks_on: bool = False
     first_write: bool = False
 
 
@@ -54,11 +56,14 @@ class Program:
         self.started = np.zeros(plan.n_units, np.int8)
         self.started[plan.outputs] = 1
         self.segments = self._segments()
+        self.is_one_sweep = all(segment.kind == SWEEP for segment in self.segments)
+        self.no_place = np.full(plan.n_units, -1, np.int64)
         self._mark_first_writes()
         self.outputs = plan.outputs.astype(np.int64)
         self.slots_out = plan.slots_out.astype(np.int64)
         self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
         self.all_wanted = bool(plan.needs_gradient.all())
+        self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or plan.needs_delta[: plan.n_inputs].any())
         self.zeroed = self._zeroed()
         self.not_written = self._not_written()
 
@@ -96,7 +101,8 @@ class Program:
         kind, what, first, last = self.steps[number].tolist()
         step = self.plan.steps[number]
         if kind == DENSE:
-            sources = self.plan.step_sources(step)
+            sources, needed = self.plan.step_sources(step), self.plan.needs_delta
+            walked = bool(needed[first:last].any())
             return Segment(
                 DENSE_SEGMENT,
                 number,
@@ -104,9 +110,11 @@ class Program:
                 first,
                 last,
                 what,
-                int(step["slot"]),
-                sources,
-                int(step["n_source"]),
+                slot=int(step["slot"]),
+                sources=sources,
+                n_source=int(step["n_source"]),
+                walked=walked,
+                walks_on=walked and bool(needed[sources].any()),
             )
         return Segment(NUMPY_SEGMENT, number, number + 1, first, last, what)
 
@@ -142,7 +150,7 @@ class Program:
         written[plan.slots_out] = True
         written[plan.bias_slot[plan.bias_slot >= 0]] = True
         for segment in self.segments:
-            if segment.kind == DENSE_SEGMENT and plan.needs_delta[segment.first : segment.last].any():
+            if segment.walked:
                 written[segment.slot : segment.slot + (segment.last - segment.first) * segment.n_source] = (
                     True
                 )

@@ -33,7 +33,7 @@ class CompiledState:
     def __init__(self, program: Program, dtype: Any, n_rows: int) -> None:
         self.program = program
         self.dtype = dtype
-        self.tile = kernels.tile_rows(dtype)
+        self.tile = kernels.TILE_ROWS[np.dtype(dtype).name]
         self._shape(n_rows)
         self._capacity = self.blocks * self.stride
         self.values = aligned(self._capacity * program.plan.n_units, dtype)
@@ -76,15 +76,16 @@ class CompiledState:
             self._deltas = aligned(len(self.values), self.dtype)
         return self._deltas
 
-    def bases(self, tile: int) -> tuple[int, int]:
-        """Where a tile's values and its kept z begin."""
-        if self.program.has_dense:
-            return tile * self.tile, tile * self.tile
-        return tile * self.program.plan.n_units * self.stride, tile * self.program.n_pre * self.stride
+    @property
+    def layout(self) -> tuple[int, int, int]:
+        """Block, stride and lanes, as kernels take them: tile t of unit u is at t·block + u·stride."""
+        block = self.tile if self.program.has_dense else self.program.plan.n_units * self.stride
+        return block, self.stride, self.tile
 
-    def rows_in(self, tile: int) -> int:
-        """How many rows of a tile are there."""
-        return min(self.tile, self.n_rows - tile * self.tile)
+    @property
+    def pre_block(self) -> int:
+        """The block of the kept z."""
+        return self.tile if self.program.has_dense else self.program.n_pre * self.stride
 
     def table(self, flat: Array) -> Array:
         """A view (blocks, units, stride) of a flat buffer."""
@@ -109,11 +110,7 @@ class CompiledState:
         """Values of the output units, (rows, output units)."""
         program = self.program
         result = np.empty((self.n_rows, len(program.outputs)), self.dtype)
-        for tile in range(self.n_tiles):
-            base, first = self.bases(tile)[0], tile * self.tile
-            kernels.store_rows(
-                self.values, base, self.stride, program.outputs, first, self.rows_in(tile), result
-            )
+        kernels.store_rows(self.values, *self.layout, program.outputs, result)
         return result
 
     def value(self, units: Array) -> Array:
