@@ -9,10 +9,8 @@ from typing import Any
 from dagnet import training
 from dagnet.callbacks import found_checkpoint, with_progress
 from dagnet.contracts import Callback, History, Loss, Optimizer
-from dagnet.errors import GraphError, PluginError
 from dagnet.model import Model
-from dagnet.registry import find_loss
-from dagnet.topology import graph_settings, topology_from_arrays, topology_from_graph
+from dagnet.topology import read_settings, topology_from_arrays, topology_from_graph
 
 __all__ = ["Network", "load"]
 
@@ -78,19 +76,12 @@ class Network(Model):
         seed: Any = None,
         weight: str | None = "weight",
     ) -> None:
-        settings = graph_settings(graph)
-        topology = topology_from_graph(
-            graph,
-            inputs=settings.get("inputs") if inputs is None else inputs,
-            outputs=settings.get("outputs") if outputs is None else outputs,
-            activation=activation,
-            weight=weight,
-        )
+        settings = read_settings(graph, inputs=inputs, outputs=outputs, loss=loss, dtype=dtype)
         super().__init__(
-            topology,
-            loss=_loss(loss, settings.get("loss")),
+            topology_from_graph(graph, settings, activation=activation, weight=weight),
+            loss=settings.loss,
             initializer=initializer,
-            dtype=settings.get("dtype", "float64") if dtype is None else dtype,
+            dtype=settings.dtype,
             engine=engine,
             threads=threads,
             seed=seed,
@@ -130,16 +121,14 @@ class Network(Model):
         >>> dagnet.Network.from_arrays([0, 1], [2, 2], [0.5, -1.0])([[4.0, 1.0]])
         array([[1.]])
         """
-        topology = topology_from_arrays(
-            sources, targets, weights, inputs=inputs, outputs=outputs, activation=activation
-        )
+        settings = read_settings(None, inputs=inputs, outputs=outputs, loss=loss, dtype=dtype)
         network = cls.__new__(cls)
         Model.__init__(
             network,
-            topology,
-            loss=_loss(loss, None),
+            topology_from_arrays(sources, targets, weights, settings, activation=activation),
+            loss=settings.loss,
             initializer=initializer,
-            dtype="float64" if dtype is None else dtype,
+            dtype=settings.dtype,
             engine=engine,
             threads=threads,
             seed=seed,
@@ -310,15 +299,3 @@ def load(path: str | Path, *, engine: str = "auto", threads: int | None = None) 
         network, stored.topology, loss=stored.loss, dtype=stored.dtype, engine=engine, threads=threads
     )
     return network
-
-
-def _loss(argument: str | Loss | None, said: object) -> Loss:
-    """The loss of the argument, else of the graph, else squared error."""
-    if argument is not None:
-        return find_loss(argument)
-    if said is None:
-        return find_loss("squared_error")
-    try:
-        return find_loss(said)
-    except PluginError as error:
-        raise GraphError(f'graph.graph["dagnet"]["loss"]: {error}') from error

@@ -21,7 +21,7 @@ from dagnet.explain.naming import ParameterNames
 from dagnet.explain.twin import twin
 from dagnet.markup import names_text, table_html, table_text
 from dagnet.model import Model
-from dagnet.model.core import row_weights
+from dagnet.model.averaging import row_weights
 from dagnet.model.selection import prepare
 from dagnet.plan.transposition import slot_targets
 

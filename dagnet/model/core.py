@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import copy
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import networkx as nx
 import numpy as np
@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from dagnet.ancestry import Ancestry
 from dagnet.compiler import compile_topology
 from dagnet.contracts import Loss
-from dagnet.errors import DataError, GraphError, PluginError, expected, shorten
+from dagnet.errors import DataError, GraphError, expected, shorten
+from dagnet.model.arguments import checked_threads, make_generator
+from dagnet.model.averaging import mean_loss, output_gradient
 from dagnet.model.data import Columns, encode_inputs, encode_sample_weight, encode_targets
+from dagnet.model.probing import probe_activation, probe_loss
 from dagnet.model.regraph import regraph
 from dagnet.model.results import Forward, Gradient
 from dagnet.model.selection import prepare
@@ -24,12 +27,28 @@ from dagnet.model.start import start_parameters
 from dagnet.model.views import Layout, WritableBiases, WritableWeights
 from dagnet.plan import Plan
 from dagnet.registry import find_initializer
-from dagnet.topology import Topology
+from dagnet.topology import Topology, checked_dtype
 
 __all__ = ["Model"]
 
 Array = NDArray[Any]
-DTYPES = ("float64", "float32")
+Edge = tuple[Hashable, Hashable]
+SHARED = {
+    "_center",
+    "_columns_in",
+    "_columns_out",
+    "_dtype",
+    "_layout",
+    "_loss",
+    "_plan",
+    "_runner",
+    "_scale",
+    "_topology",
+    "_trainable",
+}
+"""What never changes, and so is shared between a network and its copies."""
+REBUILT = ("_columns_in", "_columns_out", "_engine", "_runner")
+"""What follows from the rest, and so is not pickled."""
 
 
 class Model:
@@ -46,14 +65,16 @@ class Model:
         threads: int | None = None,
         seed: object = None,
     ) -> None:
-        self._dtype = _checked_dtype(dtype)
-        self._threads = _checked_threads(threads)
+        self._dtype = checked_dtype(dtype)
+        self._threads = checked_threads(threads)
         self._topology = topology
         compiled = compile_topology(topology)
         self._layout = Layout(topology, compiled)
         self._columns_in = self._columns("X", topology.inputs)
         self._columns_out = self._columns("y", topology.outputs)
         self._loss = self._fitting(loss)
+        for activation in topology.activations:
+            probe_activation(activation, self._dtype)
         generator = make_generator(seed)
         start = start_parameters(topology, compiled, find_initializer(initializer), generator, self._dtype)
         self._parameters = start
@@ -76,6 +97,7 @@ class Model:
                 f"loss {loss.name!r} needs at least {loss.minimum_outputs} output units, "
                 f"got {self._columns_out.width}; add outputs or choose another loss"
             )
+        probe_loss(loss, self._columns_out.width, self._dtype)
         return loss
 
     def _prepare(self, plan: Plan) -> tuple[str, Any]:
@@ -120,7 +142,7 @@ class Model:
         return tuple(self._topology.nodes)
 
     @property
-    def edges(self) -> tuple[tuple[Hashable, Hashable], ...]:
+    def edges(self) -> tuple[Edge, ...]:
         """All edges (parent, child), in the graph's order."""
         return tuple(WritableWeights(self._layout, self._parameters))
 
@@ -212,7 +234,7 @@ class Model:
         return encode_inputs(X, self._columns_in, self._dtype, self._center, self._scale, finite=finite)
 
     def encode_targets(self, y: Any, rows: int, *, finite: bool = False) -> Array:
-        """y checked, (rows, output units)."""
+        """Targets checked, (rows, output units)."""
         return encode_targets(y, self._columns_out, self._loss, rows, self._dtype, finite=finite)
 
     def encode_sample_weight(self, sample_weight: Any, rows: int) -> Array | None:
@@ -221,6 +243,7 @@ class Model:
 
     # -- evaluation ----------------------------------------------------------------------
 
+    @np.errstate(all="ignore")
     def __call__(self, X: Any) -> Array:
         """Values of the output nodes, (rows, output units)."""
         outputs: Array = self._runner.forward(self.theta(), self.encode_inputs(X), keep=False).outputs
@@ -228,12 +251,17 @@ class Model:
 
     def predict(self, X: Any) -> Array:
         """What the loss says the outputs predict, (rows, output units)."""
-        return self._loss.prediction(self(X))
+        outputs = self(X)
+        with np.errstate(all="ignore"):
+            return self._loss.prediction(outputs)
 
+    @np.errstate(all="ignore")
     def forward(self, X: Any) -> Forward:
         """Values and pre-activations of all nodes."""
-        return Forward(self._layout, self._runner.forward(self.theta(), self.encode_inputs(X)))
+        inputs = self.encode_inputs(X).copy()  # the caller may write to X later
+        return Forward(self._layout, self._runner.forward(self.theta(), inputs))
 
+    @np.errstate(all="ignore")
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The mean loss Σwℓ/Σw."""
         inputs = self.encode_inputs(X)
@@ -242,6 +270,7 @@ class Model:
         outputs = self._runner.forward(self.theta(), inputs, keep=False).outputs
         return mean_loss(self._loss, outputs, targets, weights)
 
+    @np.errstate(all="ignore")
     def gradient(
         self,
         X: Any,
@@ -261,7 +290,7 @@ class Model:
             trainable ones.  The reverse walk enters exactly the nodes that have one of them
             in their parent chain and that reach an output.
         """
-        inputs = self.encode_inputs(X)
+        inputs = self.encode_inputs(X).copy()  # the caller may write to X later
         targets = self.encode_targets(y, len(inputs))
         weights = self.encode_sample_weight(sample_weight, len(inputs))
         plan, runner, asked = self._plan, self._runner, self.trainable
@@ -271,10 +300,12 @@ class Model:
             runner = self._prepare(plan)[1]
         theta = self.theta().copy()
         state = runner.forward(theta, inputs)
-        loss, pull = self._loss_and_pull(state.outputs, targets, weights)
+        loss = mean_loss(self._loss, state.outputs, targets, weights)
+        pull = output_gradient(self._loss, state.outputs, targets, weights)
         slots = np.zeros(plan.n_slots, self._dtype)
         runner.backward(theta, state, pull, into=slots)
 
+        @np.errstate(all="ignore")
         def complete() -> Any:
             everywhere = self._plan.restrict(deltas=np.ones(plan.n_units, bool))
             full = self._prepare(everywhere)[1]
@@ -282,39 +313,30 @@ class Model:
             full.backward(theta, again, pull, into=np.zeros(plan.n_slots, self._dtype))
             return again
 
-        gradient = Gradient(self._layout, plan, state, loss, self.collect(slots), complete)
-        return gradient._mark(asked)  # noqa: SLF001
-
-    def _loss_and_pull(self, outputs: Array, targets: Array, weights: Array | None) -> tuple[float, Array]:
-        """The mean loss and its derivative for the outputs, (rows, output units)."""
-        loss = mean_loss(self._loss, outputs, targets, weights)
-        pull = np.asarray(self._loss.row_gradients(outputs, targets))
-        if pull.shape != outputs.shape:
-            where = f"loss {self._loss.name!r}: gradient"
-            raise PluginError(expected(where, f"of shape {outputs.shape}", f"shape {pull.shape}"))
-        factor = row_weights(weights, len(outputs), self._dtype)
-        return loss, np.ascontiguousarray(pull * factor[:, None], self._dtype)
+        return Gradient(self._layout, plan, state, loss, self.collect(slots), asked, complete)
 
     def _wanted(self, wrt: Iterable[Hashable]) -> Array:
         """(parameters,) mask of the edges and nodes named."""
-        topology, layout = self._topology, self._layout
+        must = "a list of edges (parent, child) and nodes"
         if isinstance(wrt, (str, bytes)) or not isinstance(wrt, Iterable):
-            raise DataError(expected("wrt", "a list of edges (parent, child) and nodes", wrt))
-        names = [wrt] if topology.has_edge(wrt) else list(wrt)
+            raise DataError(expected("wrt", must, wrt, f"write wrt=[{shorten(wrt)}]"))
+        names: list[Any] = [wrt] if self._topology.has_edge(wrt) else list(wrt)
         mask = np.zeros(self._plan.n_parameters, bool)
         for name in names:
-            if topology.has_edge(name):
-                places = layout.weight_places(topology.edge_number(name))
-            elif isinstance(name, tuple) and len(name) == 2 and name not in topology.index:
-                places = layout.weight_places(topology.edge_number(name))
-            else:
-                places = layout.bias_places(topology.node_number(name))
-                if not len(places):
-                    raise DataError(
-                        f"wrt: node {shorten(name)} has no bias; name edges (parent, child) or other nodes"
-                    )
-            mask[places] = True
+            mask[self._wanted_places(name)] = True
         return mask
+
+    def _wanted_places(self, name: Hashable) -> Array:
+        """Parameters of one edge or node; where a pair is both, the edge is meant."""
+        topology, layout = self._topology, self._layout
+        pair = isinstance(name, tuple) and len(name) == 2
+        if topology.has_edge(name) or (pair and not topology.has_node(name)):
+            return layout.weight_places(topology.edge_number(name))
+        places = layout.bias_places(topology.node_number(name))
+        if not len(places):
+            mend = "name edges (parent, child), or nodes that have a bias"
+            raise DataError(f"wrt: node {shorten(name)} has no bias; {mend}")
+        return places
 
     # -- elsewhere -----------------------------------------------------------------------
 
@@ -322,11 +344,20 @@ class Model:
         """A fresh graph with every weight, bias and activation; it builds the same network."""
         return regraph(self._layout, self._parameters, self._loss, self._dtype)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        for key, value in self.__dict__.items():
+            copied.__dict__[key] = value if key in SHARED else copy.deepcopy(value, memo)
+        return copied
+
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key not in {"_runner", "_engine"}}
+        return {key: value for key, value in self.__dict__.items() if key not in REBUILT}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._columns_in = self._columns("X", self._topology.inputs)
+        self._columns_out = self._columns("y", self._topology.outputs)
         self._engine, self._runner = self._prepare(self._plan)
 
     def __repr__(self) -> str:
@@ -338,57 +369,11 @@ class Model:
         )
 
 
-def make_generator(seed: object) -> np.random.Generator:
-    """A generator of its own for a seed: None, a whole number ≥ 0, or a Generator."""
-    if isinstance(seed, np.random.Generator):
-        return seed
-    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-    if seed is None or (whole and seed >= 0):  # type: ignore[operator]
-        return np.random.default_rng(seed)  # type: ignore[arg-type]
-    raise DataError(expected("seed", "a whole number of 0 or more, a Generator or None", seed))
-
-
 def by_parameter(plan: Plan, slots: Array) -> Array:
     """From a mask by slot to one by parameter."""
     if plan.tie is None:
         return slots
     mask = np.zeros(plan.n_parameters, bool)
     mask[plan.tie] = slots
+    mask.flags.writeable = False
     return mask
-
-
-def row_weights(weights: Array | None, rows: int, dtype: Any) -> Array:
-    """w/Σw, (rows,)."""
-    if weights is None:
-        return np.full(rows, 1 / rows, dtype)
-    return (weights / weights.sum(dtype=np.float64)).astype(dtype)
-
-
-def mean_loss(loss: Loss, outputs: Array, targets: Array, weights: Array | None) -> float:
-    """Σwℓ/Σw in double precision."""
-    values = np.asarray(loss.row_values(outputs, targets))
-    if values.shape != (len(outputs),):
-        raise PluginError(
-            expected(f"loss {loss.name!r}: value", f"of shape ({len(outputs)},)", f"shape {values.shape}")
-        )
-    if weights is None:
-        return float(values.mean(dtype=np.float64))
-    return float((values * (weights / weights.sum(dtype=np.float64))).sum(dtype=np.float64))
-
-
-def _checked_dtype(dtype: object) -> np.dtype[Any]:
-    try:
-        result = np.dtype(dtype)  # type: ignore[call-overload]
-    except TypeError:
-        result = None
-    if result is None or result.name not in DTYPES:
-        raise DataError(expected("dtype", "'float64' or 'float32'", dtype))
-    return result
-
-
-def _checked_threads(threads: object) -> int:
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if isinstance(threads, (int, np.integer)) and not isinstance(threads, bool) and threads >= 1:
-        return int(threads)
-    raise DataError(expected("threads", "a whole number of 1 or more, or None for all", threads))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class Columns:
         """The name of a column, for messages."""
         for name, units in zip(self.names, self.units, strict=True):
             if column < units:
-                return repr(name) if units == 1 else f"{name!r}, unit {column}"
+                return shorten(name) if units == 1 else f"{shorten(name)}, unit {column}"
             column -= units
         return str(column)
 
@@ -39,7 +39,7 @@ class Columns:
         known = _column_names(table)
         missing = [name for name in self.names if name not in known]
         if missing:
-            listed = ", ".join(repr(name) for name in missing[:LISTED])
+            listed = ", ".join(map(shorten, missing[:LISTED]))
             more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
             mend = did_you_mean(missing[0], known, listed=LISTED)
             raise DataError(f"{self.what}: no column {listed}{more} in the data{mend}")
@@ -49,7 +49,7 @@ class Columns:
         rows = {len(block) for block in blocks}
         if len(rows) > 1:
             lengths = ", ".join(
-                f"{name!r}: {len(b)}" for name, b in zip(self.names[:LISTED], blocks, strict=False)
+                f"{shorten(name)}: {len(b)}" for name, b in zip(self.names[:LISTED], blocks, strict=False)
             )
             raise DataError(f"{self.what}: columns must be equally long, got {lengths}")
         return np.concatenate(blocks, axis=1) if blocks else np.zeros((_length(table), 0))
@@ -60,7 +60,8 @@ class Columns:
             return array[:, None]
         if array.ndim != 2 or array.shape[1] != units:
             form = "(rows,)" if units == 1 else f"(rows, {units})"
-            raise DataError(expected(f"{self.what}: column {name!r}", f"of shape {form}", array.shape))
+            got = f"shape {array.shape}"
+            raise DataError(expected(f"{self.what}: column {shorten(name)}", f"of shape {form}", got))
         return array
 
 
@@ -98,7 +99,7 @@ def encode_inputs(
     if array.ndim != 2:
         _refuse_dimensions(array, columns.width)
     if array.shape[1] != columns.width:
-        listed = ", ".join(repr(name) for name in columns.names[:LISTED])
+        listed = ", ".join(map(shorten, columns.names[:LISTED]))
         more = ", …" if len(columns.names) > LISTED else ""
         raise DataError(
             expected(
@@ -137,7 +138,7 @@ def _refuse_nan(what: str, array: Array, columns: Columns, *, finite: bool) -> N
 def encode_targets(
     y: Any, columns: Columns, loss: Loss, rows: int, dtype: Any, *, finite: bool = False
 ) -> Array:
-    """y as (rows, output units) in ``dtype``; labels become one-hot rows."""
+    """Targets as (rows, output units) in ``dtype``; labels become one-hot rows."""
     if is_table(y):
         array = columns.gather(y)
     else:
@@ -208,12 +209,12 @@ def encode_sample_weight(sample_weight: Any, rows: int, dtype: Any) -> Array | N
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise DataError(expected(f"sample_weight: row {row}", "finite and at least 0", array[row].item()))
-    if not array.sum() > 0:
-        raise DataError("sample_weight must not be 0 for every row; leave it out to count all rows the same")
-    return np.ascontiguousarray(array, dtype)
-
-
-def name_list(names: Iterable[Hashable]) -> str:
-    """Names for a message, at most a few."""
-    listed = list(names)
-    return ", ".join(map(repr, listed[:LISTED])) + (", …" if len(listed) > LISTED else "")
+    with np.errstate(over="ignore"):
+        result: Array = np.ascontiguousarray(array, dtype)
+        total = result.sum(dtype=np.float64)
+    if not 0 < total < np.inf:
+        mend = "leave it out to count all rows the same"
+        raise DataError(
+            expected("sample_weight", f"of a positive, finite sum in {dtype}", float(total), mend)
+        )
+    return result

@@ -45,7 +45,7 @@ class Forward:
         return node_rows(self._layout, node, self._state.value)
 
     def pre_activation(self, node: Hashable) -> Array:
-        """z of a node, (rows,) or (rows, units); of an input, its value."""
+        """Pre-activation z of a node, (rows,) or (rows, units); of an input, its value."""
         return node_rows(self._layout, node, self._state.pre_activation)
 
     def __repr__(self) -> str:
@@ -72,6 +72,7 @@ class Gradient:
         state: Any,
         loss: float,
         flat: Array,
+        asked: Array,
         complete: Callable[[], Any],
     ) -> None:
         self.loss = loss
@@ -80,14 +81,7 @@ class Gradient:
         self._plan = plan
         self._state = state
         self._complete = complete
-        asked = np.zeros(len(flat), bool)
-        slots = plan.needs_gradient if plan.tie is None else plan.tie[plan.needs_gradient]
-        asked[slots] = True
         self._asked = asked
-
-    def _mark(self, asked: Array) -> Gradient:
-        self._asked = asked
-        return self
 
     @property
     def asked(self) -> Array:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dagnet.adjacency import ranges
 from dagnet.compiler import Compiled
 from dagnet.contracts import Initializer
-from dagnet.errors import GraphError, PluginError, expected, shorten
+from dagnet.errors import GraphError, PluginError, expected
 from dagnet.topology import Topology
 
 __all__ = ["start_parameters"]
@@ -66,11 +66,11 @@ def _drawn(
         topology.sources, weights=topology.units[topology.targets], minlength=topology.n_nodes
     )
     counts = sizes[edges]
-    arguments = (
+    fans = (
         np.repeat(fan_in[topology.targets[edges]], counts),
         np.repeat(fan_out[topology.sources[edges]], counts),
     )
-    values = _checked(initializer, initializer.weights(generator, *arguments), arguments[0].shape)
+    values = _drawn_by(initializer, generator, fans)
     result = elements.copy()
     if topology.share is None and single:
         result[edges] = values
@@ -102,9 +102,15 @@ def _spread(topology: Topology, result: Array, edges: Array, counts: Array, valu
             result[starts[other] : starts[other] + sizes[other]] = drawn
 
 
-def _checked(initializer: Initializer, values: Any, shape: tuple[int, ...]) -> Array:
-    array = np.asarray(values)
-    where = f"initializer {shorten(str(initializer))}: result"
+def _drawn_by(initializer: Initializer, generator: np.random.Generator, fans: tuple[Array, Array]) -> Array:
+    where = f"initializer {initializer.name!r}"
+    try:
+        array = np.asarray(initializer.weights(generator, *fans))
+    except PluginError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{where} raised {type(error).__name__}: {error}") from error
+    where, shape = f"{where}: result", fans[0].shape
     if array.shape != shape or array.dtype.kind != "f":
         raise PluginError(
             expected(where, f"floats of shape {shape}", f"{array.dtype} of shape {array.shape}")

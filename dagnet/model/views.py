@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
-from typing import Any, Protocol
+from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.compiler import Compiled
 from dagnet.errors import DataError, expected, shorten
-from dagnet.topology import Topology
+from dagnet.topology import Topology, as_real
 
 __all__ = ["BiasView", "Layout", "WeightView", "WritableBiases", "WritableWeights"]
 
 Array = NDArray[Any]
 Edge = tuple[Hashable, Hashable]
+SHOWN = 6
 
 
-class MissingName(DataError, KeyError):
+class MissingNameError(DataError, KeyError):
     """A name that a mapping does not have."""
 
     __str__ = Exception.__str__
@@ -70,17 +72,19 @@ class _View(Mapping[Any, Any]):
         self._asked = asked
 
     def _places(self, name: Any) -> Array:
-        raise MissingName(shorten(name))
+        raise MissingNameError(shorten(name))
 
     def __getitem__(self, name: Any) -> Any:
         places = self._places(name)
         if self._asked is not None and not self._asked[places].all():
-            raise MissingName(f"the derivative for {shorten(name)} was not asked for; name it in wrt=[…]")
+            raise MissingNameError(
+                f"the derivative for {shorten(name)} was not asked for; name it in wrt=[…]"
+            )
         values = self._flat[places]
         return float(values.flat[0]) if values.size == 1 and self._single(name) else values
 
     def _single(self, name: Any) -> bool:
-        raise MissingName(shorten(name))
+        raise MissingNameError(shorten(name))
 
     def __contains__(self, name: object) -> bool:
         try:
@@ -93,8 +97,8 @@ class _View(Mapping[Any, Any]):
         return sum(1 for _ in self)
 
     def __repr__(self) -> str:
-        shown = [f"{name!r}: {self[name]!r}" for name, _ in zip(self, range(6), strict=False)]
-        more = ", …" if len(shown) == 6 else ""
+        shown = [f"{shorten(name)}: {shorten(self[name])}" for name in islice(self, SHOWN)]
+        more = ", …" if len(self) > SHOWN else ""
         return f"<{type(self).__name__} {{{', '.join(shown)}{more}}}>"
 
 
@@ -103,12 +107,11 @@ class WeightView(_View):
 
     def _places(self, name: Any) -> Array:
         topology = self._layout.topology
-        if not topology.has_edge(name):
-            try:
-                topology.edge_number(name)
-            except DataError as error:
-                raise MissingName(str(error)) from None
-        return self._layout.weight_places(topology.edge_number(name))
+        try:
+            edge = topology.edge_number(name)
+        except DataError as error:
+            raise MissingNameError(str(error)) from None
+        return self._layout.weight_places(edge)
 
     def _single(self, name: Any) -> bool:
         units, index = self._layout.topology.units, self._layout.topology.index
@@ -135,10 +138,10 @@ class BiasView(_View):
         try:
             node = topology.node_number(name)
         except DataError as error:
-            raise MissingName(str(error)) from None
+            raise MissingNameError(str(error)) from None
         places = self._layout.bias_places(node)
         if not len(places):
-            raise MissingName(f"node {shorten(name)} has no bias")
+            raise MissingNameError(f"node {shorten(name)} has no bias")
         return places
 
     def _single(self, name: Any) -> bool:
@@ -166,6 +169,8 @@ class _Writable(_View):
         DataError
             For an unknown name, a wrong shape, or numbers that are not finite.
         """
+        if not isinstance(values, Mapping):
+            raise DataError(expected(f"{self.what} values", "a mapping by name", values))
         checked = [(self._places(name), self._checked(name, value)) for name, value in values.items()]
         for places, value in checked:
             self._flat[places] = value
@@ -173,12 +178,13 @@ class _Writable(_View):
     def _checked(self, name: Any, value: Any) -> Array:
         shape = self._places(name).shape
         where = f"{self.what} of {shorten(name)}"
-        array = np.asarray(value)
-        if array.dtype.kind not in "iuf" or (array.ndim and array.shape != shape):
-            form = "a number" if self._single(name) else f"an array of shape {shape}"
-            raise DataError(expected(where, form, value))
+        given = as_real(value)
+        if given is None or (given.ndim and given.shape != shape):
+            form = "a number" if self._single(name) else f"a number or an array of shape {shape}"
+            got = value if given is None or given.ndim == 0 else f"shape {given.shape}"
+            raise DataError(expected(where, form, got))
         with np.errstate(over="ignore"):
-            array = array.astype(self._flat.dtype)
+            array = given.astype(self._flat.dtype)
         if not np.isfinite(array).all():
             raise DataError(expected(where, f"finite in {self._flat.dtype}", value))
         return array

@@ -123,10 +123,8 @@ class Registry:
         _trace(f"{origin} took {seconds:.3f} s")
         if seconds < SLOW_SECONDS:
             return None
-        return (
-            f"the plugins of distribution {origin.distribution!r} {origin.version} took {seconds:.1f} s to load; "
-            f"a plugin should import heavy libraries inside its functions; {mend}"
-        )
+        took = f"the plugins of distribution {origin.distribution!r} {origin.version} took {seconds:.1f} s"
+        return f"{took} to load; a plugin should import heavy libraries inside its functions; {mend}"
 
     # -- registering ---------------------------------------------------------------------
 

@@ -2,7 +2,18 @@
 
 from dagnet.topology.fingerprint import fingerprint
 from dagnet.topology.frozen import Topology
+from dagnet.topology.problems import as_real, as_whole
 from dagnet.topology.reading import topology_from_arrays, topology_from_graph
-from dagnet.topology.settings import graph_settings
+from dagnet.topology.settings import Settings, checked_dtype, read_settings
 
-__all__ = ["Topology", "fingerprint", "graph_settings", "topology_from_arrays", "topology_from_graph"]
+__all__ = [
+    "Settings",
+    "Topology",
+    "as_real",
+    "as_whole",
+    "checked_dtype",
+    "fingerprint",
+    "read_settings",
+    "topology_from_arrays",
+    "topology_from_graph",
+]

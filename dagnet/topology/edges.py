@@ -43,12 +43,12 @@ class EdgeTable:
 
 def read_ends(graph: nx.DiGraph[Any], index: Mapping[Hashable, int]) -> Ends:
     """Touch the graph's edges once."""
-    adjacency = [neighbours for _, neighbours in graph.adjacency()]
+    rows, adjacency = zip(*graph.adjacency(), strict=True)
     degrees = np.fromiter(map(len, adjacency), np.int64, len(adjacency))
     total = int(degrees.sum())
     targets = np.fromiter(map(index.__getitem__, chain.from_iterable(adjacency)), np.int64, total)
     data = list(chain.from_iterable(neighbours.values() for neighbours in adjacency))
-    sources = np.repeat(np.arange(len(adjacency)), degrees)
+    sources = np.repeat(np.fromiter(map(index.__getitem__, rows), np.int64, len(rows)), degrees)
     return Ends(sources, targets, data, frozenset(chain.from_iterable(data)))
 
 
@@ -66,7 +66,8 @@ def read_edges(
             if "trainable" in attributes:
                 where = f"edge {_name(ends, names, edge)}: trainable"
                 trainable[edge] = problems.flag(where, attributes["trainable"])
-    share, keys = None, ()
+    share: Array | None = None
+    keys: tuple[Hashable, ...] = ()
     if "share" in ends.attributes:
         share, keys = _shared(ends, names, units, start, trainable, problems)
     return EdgeTable(start, trainable, share, keys)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ from dagnet.errors import DataError, did_you_mean, shorten
 __all__ = ["Topology"]
 
 Array = NDArray[Any]
+LISTED = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,11 @@ class Topology:
     share_keys: tuple[Hashable, ...]
     weight_name: str | None
 
+    def __post_init__(self) -> None:
+        for value in vars(self).values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+
     @property
     def n_nodes(self) -> int:
         """How many nodes."""
@@ -123,6 +129,10 @@ class Topology:
         parentless = self.parents.indptr[node] == self.parents.indptr[node + 1]
         return "constant" if parentless else "hidden"
 
+    def has_node(self, name: object) -> bool:
+        """Whether ``name`` is a node."""
+        return _known(name, self.index)
+
     def has_edge(self, name: object) -> bool:
         """Whether ``name`` is a (parent, child) pair that is an edge."""
         return self._edge(name) is not None
@@ -149,7 +159,7 @@ class Topology:
         """
         edge = self._edge(name)
         if edge is None:
-            raise DataError(f"no edge {shorten(name)}{self._edge_mend(name)}")
+            raise DataError(f"no edge {shorten(name)} in the graph{self._edge_mend(name)}")
         return edge
 
     def _edge_mend(self, name: object) -> str:
@@ -157,11 +167,14 @@ class Topology:
             return "; an edge is written as the pair (parent, child)"
         for end in name:
             if not _known(end, self.index):
-                return f": no node {shorten(end)}{did_you_mean(end, self.index, listed=6)}"
-        if self._edge(name[::-1]) is not None:
-            return f"; did you mean {name[::-1]!r}?"
-        parents = [self.nodes[node] for node in self.parents.of(self.index[name[1]])[:6]]
-        return f"; the parents of {name[1]!r} are {', '.join(map(repr, parents)) or 'none'}"
+                return f": no node {shorten(end)}{did_you_mean(end, self.index, listed=LISTED)}"
+        source, target = name
+        if self._edge((target, source)) is not None:
+            return f"; did you mean {shorten((target, source))}?"
+        numbers = self.parents.of(self.index[target])
+        parents = ", ".join(shorten(self.nodes[number]) for number in numbers[:LISTED])
+        more = f" and {len(numbers) - LISTED} more" if len(numbers) > LISTED else ""
+        return f"; the parents of {shorten(target)} are: {parents or 'none'}{more}"
 
     def node_number(self, name: Hashable) -> int:
         """The number of a node.
@@ -172,8 +185,23 @@ class Topology:
             If there is no such node.
         """
         if not _known(name, self.index):
-            raise DataError(f"no node {shorten(name)}{did_you_mean(name, self.index, listed=6)}")
+            mend = did_you_mean(name, self.index, listed=LISTED)
+            raise DataError(f"no node {shorten(name)} in the graph{mend}")
         return self.index[name]
+
+    def __deepcopy__(self, memo: object) -> Topology:
+        """Itself: it never changes, and copies of names would no longer be the users' names."""
+        del memo
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "index"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # A new index: a name such as NaN is found by its identity, which unpickling changes.
+        index = {name: number for number, name in enumerate(state["nodes"])}
+        self.__dict__.update(state, index=index)
+        Topology.__post_init__(self)
 
 
 def _known(name: object, index: dict[Hashable, int]) -> bool:

@@ -63,7 +63,7 @@ def read_nodes(
     is_input[inputs] = True
     has_bias[inputs] = False
     activation_of[inputs] = 0
-    specs: dict[Any, int] = {}
+    specs: dict[object, int] = {}
     for number, attributes in enumerate(data):
         if not attributes:
             continue
@@ -80,7 +80,7 @@ def read_nodes(
             activation_of[number] = specs[key]
         if "bias" in attributes:
             bias = attributes["bias"]
-            has_bias[number] = bias is not False
+            has_bias[number] = not _is_false(bias)
             if not isinstance(bias, (bool, np.bool_)) and bias is not None:
                 shape = (int(units[number]),)
                 start[offsets[number] : offsets[number + 1]] = problems.numbers(f"{where}: bias", bias, shape)
@@ -90,8 +90,12 @@ def read_nodes(
     return NodeTable(tuple(places), activation_of, has_bias, trainable, start, center, scale)
 
 
+def _is_false(value: object) -> bool:
+    return isinstance(value, (bool, np.bool_)) and not value
+
+
 def _check_input(where: str, attributes: Mapping[str, Any], identity: Activation, problems: Problems) -> None:
-    if attributes.get("bias") is not None and attributes["bias"] is not False:
+    if attributes.get("bias") is not None and not _is_false(attributes["bias"]):
         problems.append(
             f"{where} is an input and must have no bias, got {shorten(attributes['bias'])}; remove it"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable
 from typing import Any
 
@@ -12,9 +13,12 @@ from dagnet.contracts import Activation
 from dagnet.errors import DagnetError, expected
 from dagnet.registry import find_activation
 
-__all__ = ["Problems", "edit_distance", "near_misses"]
+__all__ = ["MOST_UNITS", "Problems", "as_real", "as_whole", "edit_distance", "near_misses"]
 
 Array = NDArray[Any]
+MOST_UNITS = 2**31 - 1
+CLOSE = 2
+"""Edits from a known attribute at which an unknown one is probably a misspelling."""
 
 
 class Problems(list[str]):
@@ -34,11 +38,11 @@ class Problems(list[str]):
 
     def units(self, where: str, value: object) -> int:
         """A positive whole number."""
-        if isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_)) and value >= 1:
-            return int(value)
-        self.refuse(
-            f"{where}: units", "a positive whole number", value, "write units=1 or more, or leave it out"
-        )
+        number = as_whole(value)
+        if number is not None and 1 <= number <= MOST_UNITS:
+            return number
+        must = f"at most {MOST_UNITS:,}" if number is not None and number > 1 else "a positive whole number"
+        self.refuse(f"{where}: units", must, value, "write units=1 or more, or leave it out")
         return 1
 
     def flag(self, where: str, value: object) -> bool:
@@ -62,35 +66,52 @@ class Problems(list[str]):
         return np.broadcast_to(array, shape)
 
 
+def as_whole(value: object) -> int | None:
+    """``value`` as a whole number, or None where it is none; True and 2.0 are none."""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return int(value)
+    return None
+
+
 def as_real(value: object) -> Array | None:
     """``value`` as a float64 array, or None where it is not made of real numbers."""
     try:
         array = np.asarray(value)
         if array.dtype.kind == "O" and all(isinstance(item, int) for item in array.ravel()):
-            return array.astype(np.float64)
-        return array.astype(np.float64) if array.dtype.kind in "iuf" else None
-    except (TypeError, ValueError, OverflowError):
+            return np.array([_as_float(item) for item in array.ravel()]).reshape(array.shape)
+    except Exception:  # noqa: BLE001 - whatever a stranger's object raises, it is no number
         return None
+    if array.dtype.kind not in "iuf":
+        return None
+    with np.errstate(over="ignore"):
+        return array.astype(np.float64)
+
+
+def _as_float(whole: int) -> float:
+    try:
+        return float(whole)
+    except OverflowError:
+        return math.inf
 
 
 def near_misses(attributes: Iterable[Hashable], known: Iterable[str]) -> list[tuple[str, str]]:
     """Pairs (attribute, known one) where an unknown attribute is within two edits of a known one."""
     names = list(known)
     found = []
-    for attribute in attributes:
-        if not isinstance(attribute, str) or attribute in names:
+    for attribute in sorted(name for name in attributes if isinstance(name, str)):
+        if attribute in names:
             continue
         distances = [(edit_distance(attribute, name), name) for name in names if len(name) > 3]
         distance, name = min(distances)
-        if distance <= 2:
+        if distance <= CLOSE:
             found.append((attribute, name))
     return found
 
 
 def edit_distance(a: str, b: str) -> int:
-    """Levenshtein's distance, capped at 3 for strings whose lengths differ by more than 2."""
-    if abs(len(a) - len(b)) > 2:
-        return 3
+    """Levenshtein's distance; strings whose lengths alone put them out of reach count as far."""
+    if abs(len(a) - len(b)) > CLOSE:
+        return CLOSE + 1
     row = list(range(len(b) + 1))
     for i, first in enumerate(a, 1):
         above, row[0] = row[0], i

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, cast
 
 import networkx as nx
 import numpy as np
@@ -18,16 +19,18 @@ from dagnet.topology.edges import EDGE_ATTRIBUTES, EdgeTable, Ends, read_edges, 
 from dagnet.topology.frozen import Topology
 from dagnet.topology.nodes import NODE_ATTRIBUTES, read_nodes, read_units
 from dagnet.topology.problems import Problems, near_misses
+from dagnet.topology.settings import Settings
 
 __all__ = ["topology_from_arrays", "topology_from_graph"]
 
 Array = NDArray[Any]
 Names = Iterable[Hashable] | None
 LISTED = 12
+MOST_NODES = 2**31
 
 
 def topology_from_graph(
-    graph: object, *, inputs: Names, outputs: Names, activation: object, weight: str | None
+    graph: object, settings: Settings, *, activation: object, weight: str | None
 ) -> Topology:
     """Validate a graph; all its problems come in one :class:`GraphError`."""
     if weight is not None and not isinstance(weight, str):
@@ -39,19 +42,17 @@ def topology_from_graph(
     data = [attributes for _, attributes in directed.nodes(data=True)]
     ends = read_ends(directed, index)
     _warn_near_misses(data, ends, weight)
-    problems = Problems()
-    units = read_units(data, names, problems)
-    edges = read_edges(ends, names, units, weight, problems)
-    return _assemble(names, index, data, ends, edges, units, (inputs, outputs), hidden, weight, problems)
+    units = read_units(data, names, settings.problems)
+    edges = read_edges(ends, names, units, weight, settings.problems)
+    return _assemble(names, index, data, ends, edges, units, settings, hidden, weight)
 
 
 def topology_from_arrays(
     sources: Any,
     targets: Any,
     weights: Any,
+    settings: Settings,
     *,
-    inputs: Names,
-    outputs: Names,
     activation: object,
 ) -> Topology:
     """The same from integer arrays; nodes are named 0 … n − 1."""
@@ -62,21 +63,21 @@ def topology_from_arrays(
     if not len(parent):
         raise GraphError("the graph has no edges and so no output; give at least one edge")
     n = int(max(parent.max(), child.max())) + 1
-    problems = Problems()
+    if n > MOST_NODES:
+        raise DataError(expected("node numbers", f"less than {MOST_NODES:,}", n - 1, "number nodes from 0"))
     ends = Ends(parent, child, (), frozenset())
     key = np.sort(parent * n + child)
     twice = np.flatnonzero(key[1:] == key[:-1])
     if len(twice):
         source, target = divmod(int(key[twice[0]]), n)
-        problems.append(
+        settings.problems.append(
             f"edge {source} → {target} is given twice; dagnet needs one weight an edge: merge them"
         )
     start = np.full(len(parent), np.nan) if weights is None else _weights(weights, len(parent))
     edges = EdgeTable(start, np.ones(len(parent), bool), None, ())
     names = range(n)
     index: dict[Hashable, int] = dict(zip(names, names, strict=True))
-    ports = (inputs, outputs)
-    return _assemble(names, index, (), ends, edges, np.ones(n, np.int64), ports, hidden, "weight", problems)
+    return _assemble(names, index, (), ends, edges, np.ones(n, np.int64), settings, hidden, "weight")
 
 
 def _integers(where: str, values: Any) -> Array:
@@ -114,7 +115,7 @@ def _directed(graph: object) -> nx.DiGraph[Any]:
     if not len(graph):
         raise GraphError("the graph is empty; add nodes and edges before building a network")
     if not graph.is_multigraph():
-        return graph
+        return cast("nx.DiGraph[Any]", graph)
     parallel = next(((u, v) for u, v in graph.edges() if graph.number_of_edges(u, v) > 1), None)
     if parallel is not None:
         raise GraphError(
@@ -125,17 +126,17 @@ def _directed(graph: object) -> nx.DiGraph[Any]:
 
 
 def _warn_near_misses(data: Sequence[Mapping[str, Any]], ends: Ends, weight: str | None) -> None:
-    seen = frozenset().union(*data) if data else frozenset()
+    seen = frozenset(chain.from_iterable(data))
     edge_known = (*EDGE_ATTRIBUTES, *([weight] if weight else []))
     for kind, pairs in (
-        ("node", near_misses(sorted(map(str, seen)), NODE_ATTRIBUTES)),
-        ("edge", near_misses(sorted(map(str, ends.attributes)), edge_known)),
+        ("node", near_misses(seen, NODE_ATTRIBUTES)),
+        ("edge", near_misses(ends.attributes, edge_known)),
     ):
         for attribute, known in pairs:
             warnings.warn(
                 f"{kind} attribute {attribute!r} is not one that dagnet reads; did you mean {known!r}?",
                 DagnetWarning,
-                stacklevel=5,
+                stacklevel=4,
             )
 
 
@@ -146,18 +147,17 @@ def _assemble(
     ends: Ends,
     edges: EdgeTable,
     units: Array,
-    ports: tuple[Names, Names],
+    settings: Settings,
     hidden: Activation,
     weight: str | None,
-    problems: Problems,
 ) -> Topology:
-    n = len(names)
+    n, problems = len(names), settings.problems
     children = rows_by(ends.sources, ends.targets, n)
     in_degrees = np.bincount(ends.targets, minlength=n)
     level = levels(children, in_degrees)
     cycle = _cycle(names, ends, level, problems)
-    inputs = _inputs(ports[0], names, index, in_degrees, problems)
-    outputs = _outputs(ports[1], index, in_degrees, children, problems)
+    inputs = _inputs(settings.inputs, names, index, in_degrees, problems)
+    outputs = _outputs(settings.outputs, index, in_degrees, children, problems)
     identity = find_activation("identity")
     identity_by_default = in_degrees == 0
     identity_by_default[outputs] = True
@@ -184,9 +184,6 @@ def _assemble(
         **{field: getattr(table, field) for field in table.__dataclass_fields__},
     )
     topology.__dict__["children"] = children
-    for value in vars(topology).values():
-        if isinstance(value, np.ndarray):
-            value.flags.writeable = False
     return topology
 
 
@@ -208,9 +205,8 @@ def _cycle(names: Sequence[Hashable], ends: Ends, level: Array, problems: Proble
     shown = [shorten(name) for name in [*cycle, cycle[0]]]
     if len(shown) > LISTED:
         shown = [*shown[: LISTED - 2], f"… ({len(cycle)} nodes)", shown[-1]]
-    problems.append(
-        f"the graph has a cycle, {' → '.join(shown)}; a network needs an acyclic graph: remove one of these edges"
-    )
+    mend = "a network needs an acyclic graph: remove one of these edges"
+    problems.append(f"the graph has a cycle, {' → '.join(shown)}; {mend}")
     return cycle
 
 
@@ -264,8 +260,6 @@ def _outputs(
 
 
 def _warn_unreached(names: Sequence[Hashable], children: Rows, inputs: Array, outputs: Array) -> None:
-    if not len(inputs):
-        return
     reached = np.zeros(len(names), bool)
     reached[reachable(children, inputs)] = True
     lost = [shorten(names[number]) for number in outputs if not reached[number]]

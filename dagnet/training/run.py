@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dagnet.contracts import Callback, History
 from dagnet.errors import NumericalError
 from dagnet.model import Model
-from dagnet.model.core import make_generator
+from dagnet.model.arguments import make_generator
 from dagnet.training.fingerprint import graph_fingerprint
 from dagnet.training.rows import Batch, Gatherer, encode_rows, encode_validation, mean_loss_of
 from dagnet.training.settings import Settings, checked_callbacks, checked_rate
