@@ -36,6 +36,7 @@ Array = NDArray[Any]
 NO_DIGEST = "0" * 64
 LARGEST_HEADER = 100_000_000
 """The limit of the safetensors format."""
+LARGEST_PADDING = 63
 CHUNK = 1 << 22
 PREFIX = re.compile(
     rb'\{"__metadata__":\{"dagnet":"\{\\"format\\":([1-9][0-9]{0,8}),\\"sha256\\":\\"([0-9a-f]{64})\\",'
@@ -204,6 +205,8 @@ def _data(stream: BinaryIO, size: int, digest: Any) -> bytearray:
 def _parsed(header: bytes, data: bytearray) -> tuple[bytes, dict[str, Array]]:
     """The document and the tensors; ``ValueError`` and the like for whatever is odd."""
     text = header.decode("utf-8").rstrip(" ")
+    if len(header) - len(text.encode()) > LARGEST_PADDING:
+        raise ValueError("the header is padded with more than alignment needs")
     entries = json.loads(
         text, object_pairs_hook=_unrepeated, parse_constant=_no_number, parse_float=_no_number
     )

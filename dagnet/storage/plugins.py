@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dagnet.contracts import Activation, Loss
-from dagnet.errors import DagnetWarning, PluginError, shorten
+from dagnet.errors import DagnetError, DagnetWarning, PluginError, shorten
 from dagnet.registry import activations, losses, origin
 from dagnet.storage.schema import Parameter, Plugin
 from dagnet.storage.values import pack_name, unpack_name
@@ -78,7 +78,10 @@ def found(kind: str, plugin: Plugin) -> Any:
             text = f"{what} has no parameter {name[:60]!r} here; the file was written with"
             raise PluginError(f"{text} {_provider(plugin)}: install that version")
         _check_number(f"{what}: parameter {name!r}", value, registered.parameters[name])
-    return registered.bind(**values)
+    try:
+        return registered.bind(**values)
+    except DagnetError as error:
+        raise ValueError(f"{what} does not take the file's parameters: {error}") from error
 
 
 def _check_number(where: str, value: object, default: object) -> None:

@@ -75,7 +75,7 @@ def _packed_name(value: Any, depth: int) -> Name:
     if kind is bool or value is None:
         return cast("bool | None", value)
     if kind is int:
-        return value if -(2**63) <= value < 2**63 else Whole(format(value, "x"))
+        return value if _is_small(value) else Whole(format(value, "x"))
     if kind is float:
         return Float(struct.pack(">d", value).hex())
     if kind is bytes:
@@ -122,9 +122,17 @@ def pack(value: Any, arrays: Arrays, where: str, depth: int = 0) -> Packed:
 
 def unpack_name(packed: Packed, depth: int = 0) -> Any:
     """The value that :func:`pack_name` was given."""
-    if packed is None or type(packed) in {bool, int, str}:
+    if packed is None or type(packed) in {bool, str}:
+        return packed
+    if type(packed) is int:
+        if not _is_small(packed):
+            raise ValueError("an integer is spelled in an unusual way")
         return packed
     return _UNPACK[type(packed)](packed, depth)
+
+
+def _is_small(value: int) -> bool:
+    return -(2**63) <= value < 2**63
 
 
 def _unpack_float(packed: Float, _: int) -> float:
@@ -133,7 +141,7 @@ def _unpack_float(packed: Float, _: int) -> float:
 
 def _unpack_whole(packed: Whole, _: int) -> int:
     value = int(packed.digits, 16)
-    if -(2**63) <= value < 2**63:
+    if _is_small(value):
         raise ValueError("an integer is spelled in an unusual way")
     return value
 
