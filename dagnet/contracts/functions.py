@@ -124,7 +124,7 @@ class Loss(Parametric):
         checked_function(f"{where}: value", self.value)
         object.__setattr__(self, "parameters", frozen_parameters(self.kind, self.name, self.parameters))
         if self.gradient is None:
-            object.__setattr__(self, "gradient", duals.RowGradient(self.value))
+            object.__setattr__(self, "gradient", duals.RowGradient(self.value, self.rowwise))
         checked_function(f"{where}: gradient", self.gradient)
         if self.predict is not None:
             checked_function(f"{where}: predict", self.predict)

@@ -1,0 +1,218 @@
+"""Derivatives of NumPy functions that come without one: forward mode, by dual numbers.
+
+A function is run once on *dual arrays*, arrays that carry their derivative along; NumPy hands
+every ufunc and every function called on them to the rules of this package
+(``__array_ufunc__``, NEP 13, and ``__array_function__``, NEP 18).  Source: A. Griewank and
+A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM 2008, chapter 3.
+
+At a kink the derivative is the one that PyTorch's function of the same name has:
+
+================================  ========================================================
+``np.maximum``, ``np.minimum``    a half for each at a tie; so ``np.maximum(z, 0)`` has ½ at
+                                  0, as ``torch.maximum`` has, where the built-in ``relu``
+                                  and ``np.where(z > 0, z, 0)`` have 0
+``np.fmax``, ``np.fmin``          a tie goes to the first argument
+``np.clip``                       1 at the bounds and between them (``torch.clamp``)
+``np.abs``, ``np.sign``           0 at 0
+``np.where``, ``np.select``       the chosen branch's, whatever the other one holds
+``np.max``, ``np.min``            shared evenly among ties (``torch.amax``)
+``np.floor`` and the like         0, at the jumps too
+``np.hypot``, ``np.linalg.norm``  0 at the origin
+================================  ========================================================
+
+Masks with assignment and in-place operators mean what they mean in NumPy, on a copy of the
+input.  A function without a rule, or one that leaves NumPy (``math.exp``, ``np.vectorize``),
+is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.duals import choices, functions  # noqa: F401 - their rules register themselves
+from dagnet.duals.dual import Dual, NotDifferentiable
+from dagnet.errors import DagnetError, PluginError, expected
+
+__all__ = ["Derivative", "RowGradient", "derivative"]
+
+Array = NDArray[Any]
+
+LARGEST = 2**20
+"""How many tangents one array may hold; more seeds are run in several passes."""
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """``derivative(z, a, *parameters)``: g'(z) of an elementwise function, of z's shape and dtype.
+
+    Parameters
+    ----------
+    function
+        ``function(z, *parameters) -> a``, elementwise and vectorised, written with NumPy.
+
+    Raises
+    ------
+    PluginError
+        When called, where the function cannot be differentiated; the message names the NumPy
+        function that stands in the way.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cube = Derivative(lambda z: z**3)
+    >>> cube(np.array([1.0, 2.0]), None)
+    array([ 3., 12.])
+    """
+
+    function: Callable[..., Any]
+
+    def __call__(self, z: Any, a: Any = None, *parameters: Any) -> Array:  # noqa: ARG002
+        """g'(z); the value ``a`` is not needed."""
+        return _elementwise(self.function, z, parameters, "activation function", "give derivative=…")[1]
+
+
+@dataclass(frozen=True)
+class RowGradient:
+    """``gradient(outputs, targets, *parameters)`` of a loss, (rows, output units).
+
+    The derivative of the summed value with respect to ``outputs``: one seed an output unit
+    where each row's value depends on that row alone, else one an output.
+
+    Parameters
+    ----------
+    value
+        ``value(outputs, targets, *parameters) -> (rows,)``, written with NumPy.
+    rowwise
+        Whether a row's value depends on that row alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> squares = RowGradient(lambda outputs, targets: np.sum((outputs - targets) ** 2, axis=1))
+    >>> squares(np.array([[1.0, 2.0]]), np.array([[0.0, 0.0]]))
+    array([[2., 4.]])
+    """
+
+    value: Callable[..., Any]
+    rowwise: bool = True
+
+    def __call__(self, outputs: Any, targets: Any, *parameters: Any) -> Array:
+        """The gradient, of the outputs' shape and dtype."""
+        outputs = _floating(outputs)
+        gradient: Array = np.zeros(outputs.shape, outputs.dtype)
+        if not gradient.size:
+            return gradient
+        # Rows that do not couple share their seeds: column u's seed is 1 in every row.
+        units = outputs.shape[1] if self.rowwise else outputs.size
+        block = max(1, LARGEST // outputs.size)
+        for first in range(0, units, block):
+            chosen = slice(first, min(first + block, units))
+            tangents = np.eye(units, chosen.stop - first, -first)
+            if self.rowwise:
+                gradient[:, chosen] = self._tangents(outputs, tangents, targets, parameters)
+            else:
+                tangents = tangents.reshape(*outputs.shape, -1)
+                summed = self._tangents(outputs, tangents, targets, parameters).sum(axis=0)
+                gradient.reshape(-1)[chosen] = summed
+        return gradient
+
+    def _tangents(self, outputs: Array, tangents: Array, targets: Any, parameters: tuple[Any, ...]) -> Array:
+        where = f"loss function {_name(self.value)!r}"
+        result = _run(
+            self.value, outputs, tangents, (targets, *parameters), where=where, mend="give gradient=…"
+        )
+        if result.shape != outputs.shape[:1]:
+            shape = f"one number a row, of shape {outputs.shape[:1]}"
+            raise PluginError(expected(where, shape, result.shape, "sum over the output units, axis=1"))
+        return result.tangents
+
+
+def derivative(function: Callable[..., Any], z: Any, *parameters: Any) -> tuple[Array, Array]:
+    """The value and the derivative of an elementwise function.
+
+    Parameters
+    ----------
+    function
+        ``function(z, *parameters)``, elementwise and vectorised, written with NumPy.
+    z
+        Of any shape; it is not written to.
+
+    Returns
+    -------
+    value, derivative
+        Both of z's shape; the derivative of its dtype.
+
+    Raises
+    ------
+    PluginError
+        Where the function cannot be differentiated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> derivative(np.square, np.array([1.0, 3.0]))
+    (array([1., 9.]), array([2., 6.]))
+    """
+    return _elementwise(function, z, parameters, "function", "give its derivative")
+
+
+def _elementwise(
+    function: Callable[..., Any], z: Any, parameters: tuple[Any, ...], what: str, mend: str
+) -> tuple[Array, Array]:
+    z = _floating(z)
+    where = f"{what} {_name(function)!r}"
+    result = _run(function, z, np.ones(1), parameters, where=where, mend=mend)
+    if result.shape != z.shape:
+        raise PluginError(expected(where, f"elementwise, of its argument's shape {z.shape}", result.shape))
+    return result.value, result.tangents[..., 0].astype(z.dtype)
+
+
+def _run(
+    function: Callable[..., Any], x: Array, tangents: Array, rest: tuple[Any, ...], *, where: str, mend: str
+) -> Dual:
+    """Call a user's function on a dual; what stands in the way is worded with its name."""
+    if isinstance(function, np.vectorize):
+        raise PluginError(
+            f"{where} is an np.vectorize, which hands over bare numbers; {mend} or use whole arrays"
+        )
+    try:
+        with np.errstate(all="ignore"):
+            return _as_dual(function(Dual(x.copy(), tangents), *rest), x, tangents, where)
+    except NotDifferentiable as refusal:
+        otherwise = refusal.mend or "write it with NumPy functions that have one"
+        raise PluginError(f"{where} {refusal.what}; {mend} or {otherwise}") from refusal
+    except DagnetError:
+        raise
+    except Exception as error:
+        with np.errstate(all="ignore"):
+            function(x.copy(), *rest)  # a mistake of the function's own is raised as it is
+        message = f"{where} cannot be differentiated, {type(error).__name__}: {_first_line(error)}"
+        raise PluginError(f"{message}; {mend} or write it with NumPy's functions alone") from error
+
+
+def _as_dual(result: Any, x: Array, tangents: Array, where: str) -> Dual:
+    """A result that does not depend on the argument has zero tangents; one number serves all."""
+    if isinstance(result, Dual):
+        return result
+    if not isinstance(result, (np.ndarray, np.generic, int, float)):
+        raise PluginError(expected(where, "a function that returns an array", result))
+    value = np.asarray(result, x.dtype)
+    return Dual(value if value.ndim else np.broadcast_to(value, x.shape), np.zeros(tangents.shape[-1]))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _floating(z: Any) -> Array:
+    array: Array = np.asarray(z)
+    return array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float64)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))
