@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import unicodedata
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
 from dagnet.errors import shorten
 
@@ -63,19 +63,25 @@ def number(value: float) -> str:
     >>> number(0.1 + 0.2), number(-3.0), number(1e-9)
     ('0.3', '-3', '1e-09')
     """
-    return f"{value:.6g}"
+    return f"{value + 0.0:.6g}"  # + 0.0: no "-0"
 
 
-def table_text(header: Sequence[str], rows: Sequence[Sequence[str]], *, indent: str = "  ") -> str:
-    """Aligned columns, the first to the left, the others to the right."""
+def table_text(header: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> str:
+    """Aligned columns, those in ``left`` to the left, the others to the right."""
     lines = [header, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    aligned = []
-    for line in lines:
-        cells = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
-        cells[0] = line[0].ljust(widths[0])
-        aligned.append(f"{indent}{'  '.join(cells)}".rstrip())
-    return "\n".join(aligned)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [
+                "",
+                *(
+                    f"{cell:{'<' if place in left else '>'}{widths[place]}}"
+                    for place, cell in enumerate(line)
+                ),
+            ]
+        ).rstrip()
+        for line in lines
+    )
 
 
 def table_html(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], note: str = "") -> str:

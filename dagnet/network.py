@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any
 
-from dagnet import training
+from dagnet import explain, training
 from dagnet.callbacks import found_checkpoint, with_progress
 from dagnet.contracts import Callback, History, Loss, Optimizer
 from dagnet.model import Model
@@ -60,6 +60,11 @@ class Network(Model):
     >>> net([[1.0, 2.0]]).shape
     (1, 1)
     """
+
+    trace = explain.trace
+    trace_all = explain.trace_all
+    formula = explain.formula
+    diagnose = explain.diagnose
 
     def __init__(
         self,

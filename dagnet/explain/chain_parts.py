@@ -70,11 +70,12 @@ class Derivative:
 
 @dataclass(frozen=True, eq=False)
 class Fact:
-    """What a node did in the forward pass."""
+    """What a node did in the forward pass; ``target``: y, of an output."""
 
     activation: str
     z: Number
     a: Number
+    target: Number | None
 
 
 @dataclass(frozen=True, eq=False)

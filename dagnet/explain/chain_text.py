@@ -130,7 +130,9 @@ def _factor_rows(rule: ChainParts) -> list[tuple[str, str, str]]:
 def _how(rule: ChainParts, factor: Factor) -> str:
     """Where a factor's number comes from: g′(z) times a weight, or times a value."""
     if factor.of is None or factor.slope is None or factor.times is None:
-        return f"{rule.loss_name}′ where {label(factor.by)} = {quantity(rule.facts[factor.by].a)}"
+        output = rule.facts[factor.by]
+        target = "" if output.target is None else f", y = {quantity(output.target)}"
+        return f"{rule.loss_name}′({quantity(output.a)}{target})"
     fact = rule.facts[factor.of]
     by = label(factor.by[0]) if factor.kind == "weight" else "w"  # type: ignore[index]
     if fact.activation == "identity":

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
 from dagnet.explain.chain_parts import Number
 from dagnet.markup import label, number
 
-__all__ = ["aligned", "fraction", "latex_name", "latex_number", "latex_quantity", "latex_text"]
+__all__ = [
+    "aligned",
+    "display_table",
+    "fraction",
+    "latex_name",
+    "latex_number",
+    "latex_quantity",
+    "latex_text",
+]
 
 GREEK = (
     *("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu"),
@@ -108,3 +116,10 @@ def aligned(lines: list[str]) -> str:
     """Lines aligned at their ``&``, as one display."""
     body = " \\\\\n".join(lines)
     return f"$$\\begin{{aligned}}\n{body}\n\\end{{aligned}}$$"
+
+
+def display_table(header: Sequence[str], rows: list[list[str]]) -> str:
+    """An ``array`` with a line under its header; cells are mathematics."""
+    lines = [" & ".join(row) for row in rows]
+    body = " \\\\\n".join([f"{' & '.join(header)} \\\\ \\hline\n{lines[0]}", *lines[1:]]) if lines else ""
+    return f"$$\\begin{{array}}{{l{'r' * (len(header) - 1)}}}\n{body}\n\\end{{array}}$$"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dagnet.adjacency import reachable
 from dagnet.errors import DataError, expected
-from dagnet.explain.chain_parts import Fact, plain
+from dagnet.explain.chain_parts import Fact, Number, plain
 from dagnet.model import Model
 
 __all__ = ["OneRow"]
@@ -73,7 +73,16 @@ class OneRow:
     def fact(self, node: int) -> Fact:
         """What the node did in the forward pass."""
         activation = str(self.topology.activations[self.topology.activation_of[node]])
-        return Fact(activation, plain(self.z(node)), plain(self.a(node)))
+        return Fact(activation, plain(self.z(node)), plain(self.a(node)), self.target(node))
+
+    def target(self, node: int) -> Number | None:
+        """The target of an output node, None of others."""
+        places = np.flatnonzero(self.topology.outputs == node)
+        if not len(places):
+            return None
+        units = self.topology.units[self.topology.outputs]
+        start = int(units[: places[0]].sum())
+        return plain(self.targets[0, start : start + int(units[places[0]])])
 
     def weight(self, edge: int) -> Array:
         """(child units, parent units)."""

@@ -1,0 +1,277 @@
+"""What is wrong inside a network, by name: dead, saturated, constant, exploding, useless parts.
+
+Every unit gets at most one finding of the first four kinds, the first that holds:
+
+exploding    some |z| or |a| is above 1e6, infinite or NaN
+dead         a = 0 and g′(z) = 0 for every row: nothing passes, forward or backward
+saturated    |g′(z)| < 1e-3 for at least 95 % of the rows
+constant     the value is the same for all rows, to nine digits (needs two rows)
+
+and a node may be
+
+unreachable  no input reaches it, though it has parents: it only repeats constants
+useless      no output is reached from it along weights other than 0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.adjacency import reachable, rows_by
+from dagnet.explain.naming import unit_nodes
+from dagnet.markup import label, number, table_html
+from dagnet.model import Model
+from dagnet.plan import ACTIVATE
+
+__all__ = ["Diagnosis", "Finding", "diagnose"]
+
+Array = NDArray[Any]
+EXPLODING, FLAT, MOSTLY, SAME = 1e6, 1e-3, 0.95, 1e-9
+KINDS = {
+    "exploding": "values above 1e6, infinite or NaN; scale the inputs, or use smaller weights or rates",
+    "dead": "0 for all rows, and no gradient passes; try another start, a smaller learning rate, or leaky_relu",
+    "saturated": "flat for nearly all rows, so it learns slowly; scale the inputs, or use smaller weights",
+    "constant": "the same value for all rows; it acts as a bias",
+    "unreachable": "no input reaches it; connect it, or remove it",
+    "useless": "it changes no output; connect it, or remove it",
+}
+SHOWN = 12
+ELEMENTS = 2**23
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found: its kind, the node, the unit of a node with several, and the numbers."""
+
+    kind: str
+    node: Hashable
+    unit: int | None
+    detail: str
+
+    def __str__(self) -> str:
+        unit = "" if self.unit is None else f"[{self.unit}]"
+        return f"{label(self.node)}{unit} ({self.detail})"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The findings of :func:`diagnose`, and the nodes of each kind by name.
+
+    Attributes
+    ----------
+    findings
+        All of them, kind by kind, in topological order.
+    rows
+        How many rows were looked at.
+    """
+
+    findings: tuple[Finding, ...]
+    rows: int
+
+    def _of(self, kind: str) -> tuple[Hashable, ...]:
+        return tuple(dict.fromkeys(finding.node for finding in self.findings if finding.kind == kind))
+
+    @property
+    def exploding(self) -> tuple[Hashable, ...]:
+        """Nodes with values above 1e6, infinite or NaN."""
+        return self._of("exploding")
+
+    @property
+    def dead(self) -> tuple[Hashable, ...]:
+        """Nodes with a unit that is 0 and lets no gradient pass, whatever the row."""
+        return self._of("dead")
+
+    @property
+    def saturated(self) -> tuple[Hashable, ...]:
+        """Nodes with a unit that is flat for nearly all rows."""
+        return self._of("saturated")
+
+    @property
+    def constant(self) -> tuple[Hashable, ...]:
+        """Nodes, inputs among them, with a unit that has the same value for all rows."""
+        return self._of("constant")
+
+    @property
+    def unreachable(self) -> tuple[Hashable, ...]:
+        """Nodes that no input reaches, though they have parents."""
+        return self._of("unreachable")
+
+    @property
+    def useless(self) -> tuple[Hashable, ...]:
+        """Nodes, inputs among them, that change no output."""
+        return self._of("useless")
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    def _title(self) -> str:
+        n = len(self.findings)
+        what = "nothing to report" if not n else f"{n:,} finding{'s' * (n > 1)}"
+        return f"diagnosis over {self.rows:,} row{'s' * (self.rows != 1)}: {what}"
+
+    def _lines(self) -> Iterator[tuple[str, str, str]]:
+        for kind, meaning in KINDS.items():
+            found = [str(finding) for finding in self.findings if finding.kind == kind]
+            if found:
+                more = f", … {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
+                yield f"{kind} ({len(found):,})", ", ".join(found[:SHOWN]) + more, meaning
+
+    def __str__(self) -> str:
+        lines = [f"  {kind}: {names}\n    {meaning}" for kind, names, meaning in self._lines()]
+        return "\n".join([self._title(), *lines])
+
+    def __repr__(self) -> str:
+        return f"<Diagnosis: {self._title().removeprefix('diagnosis ')}>"
+
+    def _repr_html_(self) -> str:
+        return table_html(self._title(), ("", "where", "what it means"), self._lines())
+
+
+def diagnose(net: Model, X: Any) -> Diagnosis:
+    """Look for units and parts that do not work, on some rows.
+
+    Parameters
+    ----------
+    net
+        The network.
+    X
+        Rows as for :meth:`dagnet.Network.forward`; a few hundred typical ones say enough.
+
+    Examples
+    --------
+    >>> import networkx as nx, dagnet
+    >>> graph = nx.DiGraph([("x", "h1"), ("x", "h2"), ("h1", "y"), ("h2", "y")])
+    >>> net = dagnet.Network(graph, activation="relu", seed=0)
+    >>> net.weights["x", "h1"], net.biases["h1"], net.weights["x", "h2"] = 1.0, -9.0, 1.0
+    >>> net.weights["h1", "y"] = net.weights["h2", "y"] = 1.0
+    >>> print(diagnose(net, [[1.0], [2.0]]))
+    diagnosis over 2 rows: 1 finding
+      dead (1): h1 (relu, z from -8 to -7)
+        0 for all rows, and no gradient passes; try another start, a smaller learning rate, or leaky_relu
+    """
+    inputs = net.encode_inputs(X)
+    measured = _measure(net, inputs)
+    useless, unreachable, constants = _parts(net)
+    found = list(_units(net, measured, useless | unreachable | constants, len(inputs)))
+    names = net.topology.nodes
+    for kind, nodes in (("unreachable", unreachable), ("useless", useless)):
+        found += [Finding(kind, names[node], None, net.topology.role(node)) for node in _walked(net, nodes)]
+    order = {kind: place for place, kind in enumerate(KINDS)}
+    return Diagnosis(tuple(sorted(found, key=lambda finding: order[finding.kind])), len(inputs))
+
+
+def _walked(net: Model, mask: Array) -> list[int]:
+    """The marked nodes in topological order."""
+    nodes = np.flatnonzero(mask)
+    order: list[int] = nodes[np.argsort(net.layout.compiled.first_unit[nodes])].tolist()
+    return order
+
+
+# -- measuring ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """(units,) each, over all rows."""
+
+    low_a: Array
+    high_a: Array
+    low_z: Array
+    high_z: Array
+    finite: Array
+    flat: Array
+    """The share of rows with |g′(z)| < 1e-3."""
+    dead: Array
+    """Whether a = 0 and g′(z) = 0 for all rows."""
+
+
+def _measure(net: Model, inputs: Array) -> _Measured:
+    """A forward pass in portions, so that long data need no more memory than short."""
+    plan = net.layout.plan
+    everything = np.arange(plan.n_units)
+    low, high = np.full((2, plan.n_units), np.inf), np.full((2, plan.n_units), -np.inf)
+    finite, flat = np.ones(plan.n_units, bool), np.zeros(plan.n_units)
+    dead = everything >= plan.n_inputs
+    portion = max(1, ELEMENTS // max(1, plan.n_units))
+    for start in range(0, len(inputs), portion):
+        state = net.runner.forward(net.theta(), inputs[start : start + portion])
+        both = np.stack([state.value(everything), state.pre_activation(everything)])
+        finite &= np.isfinite(both).all(axis=(0, 2))
+        np.minimum(low, both.min(axis=2), out=low)
+        np.maximum(high, both.max(axis=2), out=high)
+        slopes = _slopes(net, both)
+        flat += (np.abs(slopes) < FLAT).sum(axis=1)
+        dead &= ((slopes == 0) & (both[0] == 0)).all(axis=1)
+    return _Measured(low[0], high[0], low[1], high[1], finite, flat / len(inputs), dead)
+
+
+def _slopes(net: Model, both: Array) -> Array:
+    """g′(z), (units, rows); 1 for inputs."""
+    plan = net.layout.plan
+    slopes = np.ones_like(both[0])
+    for step in plan.steps[plan.steps["kind"] == ACTIVATE]:
+        units = slice(int(step["target"]), int(step["target"] + step["n_target"]))
+        slopes[units] = plan.activations[step["what"]].slope(both[1, units], both[0, units])
+    return slopes
+
+
+# -- judging -----------------------------------------------------------------------------
+
+
+def _units(net: Model, measured: _Measured, ignored: Array, rows: int) -> Iterator[Finding]:
+    """At most one finding for each unit; only explosions are reported of ignored nodes."""
+    topology, nodes = net.topology, unit_nodes(net.layout)
+    m = measured
+    largest = np.abs([m.low_a, m.high_a, m.low_z, m.high_z]).max(axis=0)
+    spread = np.where(m.finite, m.high_a - m.low_a, np.inf)
+    judged = ~ignored[nodes]
+    computed = judged & ~topology.is_input[nodes]
+    kinds = np.select(
+        [
+            ~m.finite | (largest > EXPLODING),
+            computed & m.dead,
+            computed & (m.flat >= MOSTLY),
+            judged & (rows > 1) & (spread <= SAME * np.maximum(np.abs(m.low_a), np.abs(m.high_a))),
+        ],
+        np.arange(1, 5),
+    )
+    first = net.layout.compiled.first_unit
+    for unit in np.flatnonzero(kinds).tolist():
+        node = int(nodes[unit])
+        kind = list(KINDS)[kinds[unit] - 1]
+        place = None if topology.units[node] == 1 else int(unit - first[node])
+        yield Finding(kind, topology.nodes[node], place, _detail(net, kind, node, unit, m))
+
+
+def _detail(net: Model, kind: str, node: int, unit: int, m: _Measured) -> str:
+    topology = net.topology
+    z = f"z from {number(float(m.low_z[unit]))} to {number(float(m.high_z[unit]))}"
+    if topology.is_input[node]:
+        return f"input, {number(float(m.low_a[unit]))}" if kind == "constant" else f"input, {z}"
+    activation = str(topology.activations[topology.activation_of[node]])
+    if kind == "saturated":
+        return f"{activation}, {z}, flat for {m.flat[unit]:.0%} of the rows"
+    return f"{activation}, {number(float(m.low_a[unit]))}" if kind == "constant" else f"{activation}, {z}"
+
+
+def _parts(net: Model) -> tuple[Array, Array, Array]:
+    """(nodes,) masks: useless; unreachable; constants, which have no parents to learn from."""
+    topology = net.topology
+    acting = np.fromiter(
+        (bool(net.parameters[net.layout.weight_places(edge)].any()) for edge in range(topology.n_edges)),
+        bool,
+        topology.n_edges,
+    )
+    parents = rows_by(topology.targets[acting], topology.sources[acting], topology.n_nodes)
+    useless, unreachable = np.ones((2, topology.n_nodes), bool)
+    useless[reachable(parents, topology.outputs)] = False
+    unreachable[reachable(topology.children, topology.inputs)] = False
+    constants = unreachable & (topology.parents.degrees() == 0)
+    return useless, unreachable & ~constants, constants

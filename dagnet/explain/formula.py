@@ -1,0 +1,82 @@
+"""A node as a formula with its numbers in it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+
+from dagnet.explain.numbers import signed_sum
+from dagnet.markup import label, number
+from dagnet.model import Model
+
+__all__ = ["formula"]
+
+MOST_TERMS = 200
+
+
+def formula(net: Model, node: Hashable) -> str:
+    """What a node computes, with its weights and its bias.
+
+    Nodes of several units are written with matrices: ``W[3×2]·x`` is the product of the weights
+    (child units, parent units) with the parent's values.  Beyond 200 parents the rest is counted.
+
+    Raises
+    ------
+    DataError
+        If there is no such node.
+
+    Examples
+    --------
+    >>> import networkx as nx, dagnet
+    >>> graph = nx.DiGraph()
+    >>> graph.add_weighted_edges_from([("x1", "h", 0.3), ("x2", "h", -0.1), ("h", "eta", 2.0)])
+    >>> graph.add_node("h", activation="sigmoid", bias=0.5)
+    >>> net = dagnet.Network(graph)
+    >>> print(formula(net, "h"))
+    h = sigmoid(0.3·x1 − 0.1·x2 + 0.5)
+    >>> print(formula(net, "x1"))
+    x1 = the datum
+    """
+    topology = net.topology
+    place = topology.node_number(node)
+    if topology.is_input[place]:
+        return f"{label(node)} = {_datum(net, place)}"
+    activation = str(topology.activations[topology.activation_of[place]])
+    terms = _terms(net, place)
+    summed = signed_sum(terms) if terms else "0"
+    return f"{label(node)} = {summed if activation == 'identity' else f'{activation}({summed})'}"
+
+
+def _datum(net: Model, place: int) -> str:
+    """What an input's value is, standardised where the graph says so."""
+    topology = net.topology
+    units = topology.units[topology.inputs]
+    before = int(units[: int(np.flatnonzero(topology.inputs == place)[0])].sum())
+    columns = slice(before, before + int(topology.units[place]))
+    center, scale = topology.center[columns], topology.scale[columns]
+    if (center == 0).all() and (scale == 1).all():
+        return "the datum"
+    if len(center) > 1:
+        return "(the datum − center) / scale"
+    shifted = signed_sum(["the datum", number(-float(center[0]))]) if center[0] else "the datum"
+    return f"({shifted}) / {number(float(scale[0]))}"
+
+
+def _terms(net: Model, place: int) -> list[str]:
+    topology, layout = net.topology, net.layout
+    edges = topology.parents.edges[topology.parents.expand(np.array([place]))].tolist()
+    terms = []
+    for edge in edges[:MOST_TERMS]:
+        weight = net.parameters[layout.weight_places(edge)]
+        shape = "×".join(map(str, weight.shape))
+        factor = number(float(weight[0, 0])) if weight.size == 1 else f"W[{shape}]"
+        terms.append(f"{factor}·{label(topology.nodes[topology.sources[edge]])}")
+    if len(edges) > MOST_TERMS:
+        terms.append(f"… {len(edges) - MOST_TERMS:,} more …")
+    bias = net.parameters[layout.bias_places(place)]
+    if len(bias) > 1:
+        terms.append(f"b[{len(bias)}]")
+    elif len(bias) and (bias[0] or not terms):
+        terms.append(number(float(bias[0])))
+    return terms
