@@ -27,7 +27,7 @@ from numba.core.ccallback import CFunc
 from numba.core.errors import NumbaError, NumbaWarning
 
 from dagnet.contracts import Activation
-from dagnet.engine.compiled import mathematics, translation
+from dagnet.engine.compiled import bits, elementary, mathematics, translation
 from dagnet.engine.compiled.translation import Translation, Untranslatable, reads_first_argument
 
 __all__ = ["CompiledActivation", "compile_activation", "compile_cached"]
@@ -66,7 +66,7 @@ def _multiply(before, values, deltas, n):  # type: ignore[no-untyped-def]  # noq
         d[k] *= number(scalar(z[k], a[k]))  # type: ignore[name-defined]  # noqa: F821
 
 
-class _ContentCache(FunctionCache):  # type: ignore[misc]
+class _ContentCache(FunctionCache):
     """Numba's cache, but keyed by content instead of by place in a file."""
 
     def __init__(self, function: Callable[..., Any], digest: str) -> None:
@@ -84,7 +84,7 @@ class _ContentCache(FunctionCache):  # type: ignore[misc]
 def _own_digest() -> bytes:
     """A digest of the modules that take part in compiling, so that an edit there compiles anew."""
     digest = hashlib.sha256()
-    for module in (mathematics, translation):
+    for module in (bits, elementary, mathematics, translation):
         digest.update(Path(inspect.getfile(module)).read_bytes())
     digest.update(Path(__file__).read_bytes())
     return digest.digest()

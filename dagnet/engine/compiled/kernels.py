@@ -6,7 +6,8 @@ kernel does tiles ``part``, ``part + parts``, … of the rows; ``lanes`` rows ar
 the last tile that have no row hold 0.
 """
 
-# ruff: noqa: ANN001, ANN201, PLR0917 - Numba infers the types of kernels and takes arguments by position
+# ruff: noqa: ANN001, ANN201, ANN202 - Numba infers types and takes arguments by position
+# ruff: noqa: C901, PLR0912 - kernels are long on purpose: a call in an inner loop costs
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ __all__ = [
     "pull_units",
     "start_deltas",
     "store_rows",
-    "tile_rows",
 ]
 
 Array = NDArray[Any]

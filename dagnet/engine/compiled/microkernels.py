@@ -9,6 +9,9 @@ processor's vectors are narrower.
 ``pull_back``     ∂L/∂a[u] = start + Σ over children of w·δ, and ∂L/∂w = Σ over rows of a·δ on the way
 """
 
+# ruff: noqa: ANN001, ANN201, ARG001 - Numba's protocol for intrinsics
+# mypy: disable-error-code="no-untyped-def"
+
 from __future__ import annotations
 
 from typing import Any
@@ -89,8 +92,9 @@ class _Emitter:
         return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(mask)), mask))
 
     def _folded(self, a: Any, b: Any, group: int, width: int) -> Any:
-        """Add neighbouring runs of ``width`` lanes of a and of b, interleaved run by run within a ``group``."""
-        low, high = [], []
+        """Add neighbouring runs of ``width`` lanes of a and of b, interleaved within each ``group``."""
+        low: list[int] = []
+        high: list[int] = []
         for start in range(0, self.lanes, group):
             for offset in range(0, group, 2 * width):
                 for vector in (0, self.lanes):
@@ -123,7 +127,7 @@ def _data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
 
 
 @intrinsic
-def weighted_sum(typingctx, state, base, stride, sources, theta, first, last, bias, target):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG001
+def weighted_sum(typingctx, state, base, stride, sources, theta, first, last, bias, target):
     """``state[target:] = bias + Σ theta[k] · state[base + sources[k]·stride:]`` for k in first … last − 1."""
     signature = types.void(state, base, stride, sources, theta, first, last, bias, target)
 
@@ -191,7 +195,7 @@ class _Pull:
         return product, [emit.multiply_add(weight, d, s) for d, s in zip(deltas, sums, strict=True)]
 
     def edges(self, place: Any, n: int, sums: list[Any]) -> list[Any]:
-        """n ≤ 4 edges from ``place``: their derivatives are added up in memory."""
+        """N ≤ 4 edges from ``place``: their derivatives are added up in memory."""
         emit, builder = self.emit, self.emit.builder
         products = []
         for number in range(n):
@@ -213,20 +217,20 @@ class _Pull:
 
 
 @intrinsic
-def pull_back(  # type: ignore[no-untyped-def]
-    typingctx,  # noqa: ANN001, ARG001
-    deltas,  # noqa: ANN001
-    values,  # noqa: ANN001
-    base,  # noqa: ANN001
-    stride,  # noqa: ANN001
-    unit,  # noqa: ANN001
-    targets,  # noqa: ANN001
-    weights,  # noqa: ANN001
-    gradient,  # noqa: ANN001
-    first,  # noqa: ANN001
-    last,  # noqa: ANN001
-    started,  # noqa: ANN001
-):  # noqa: ANN201
+def pull_back(
+    typingctx,
+    deltas,
+    values,
+    base,
+    stride,
+    unit,
+    targets,
+    weights,
+    gradient,
+    first,
+    last,
+    started,
+):
     """``deltas[unit] = (deltas[unit] if started else 0) + Σ weights[k] · deltas[targets[k]]``.
 
     For k in first … last − 1; ``gradient[k]`` grows by Σ over rows of values[unit] · deltas[targets[k]].
@@ -331,7 +335,7 @@ def _rest(pull: _Pull, place: Any, last: Any, sums: list[Any]) -> list[Any]:
 
 
 @intrinsic
-def add_row_sums(typingctx, deltas, place, stride, into, unit):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG001
+def add_row_sums(typingctx, deltas, place, stride, into, unit):
     """``into[unit + k] += Σ over rows of deltas[place + k·stride:]`` for k in 0 … 3."""
     signature = types.void(deltas, place, stride, into, unit)
 
@@ -361,7 +365,7 @@ def _call(builder: Any, address: Any, arguments: list[Any]) -> None:
 
 
 @intrinsic
-def call_elementwise(typingctx, address, array, start, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG001
+def call_elementwise(typingctx, address, array, start, n):
     """Call the function at ``address`` with (pointer to ``array[start]``, n)."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -373,7 +377,7 @@ def call_elementwise(typingctx, address, array, start, n):  # type: ignore[no-un
 
 
 @intrinsic
-def call_slope(typingctx, address, pre, values, deltas, place, start, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG001
+def call_slope(typingctx, address, pre, values, deltas, place, start, n):
     """Call the function at ``address`` with pointers into z (at ``place``), a and δ (at ``start``), and n."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:

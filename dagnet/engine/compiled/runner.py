@@ -78,8 +78,7 @@ class CompiledRunner:
         stages: list[Stage] = [
             (True, lambda part: kernels.load_rows(inputs, state.values, *state.layout, part, parts))
         ]
-        for segment in self.program.segments:
-            stages.append(self._forward_stage(state, theta, segment, parts))
+        stages += [self._forward_stage(state, theta, segment, parts) for segment in self.program.segments]
         self._run(stages, parts)
         return state
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.engine.compiled.activations import CompiledActivation, compile_activation
+from dagnet.engine.compiled.activations import compile_activation
 from dagnet.plan import ACTIVATE, DENSE, Plan
 
 __all__ = ["DENSE_SEGMENT", "NUMPY_SEGMENT", "SWEEP", "Program", "Segment"]
@@ -119,7 +119,7 @@ class Program:
         return Segment(NUMPY_SEGMENT, number, number + 1, first, last, what)
 
     def _mark_first_writes(self) -> None:
-        """In walking order: is this dense step the first to write ∂L/∂a of its sources?
+        """Whether each dense step, in walking order, is the first to write ∂L/∂a of its sources.
 
         Sources that something else has written, or will write (sparse children pull, outputs
         start), begin at zero and are added to.

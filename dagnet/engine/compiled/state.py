@@ -16,7 +16,7 @@ Array = NDArray[Any]
 
 
 def aligned(n: int, dtype: Any, *, zero: bool = False) -> Array:
-    """n numbers that start on a cache line."""
+    """N numbers that start on a cache line."""
     size = np.dtype(dtype).itemsize
     raw = (np.zeros if zero else np.empty)(n * size + 64, np.uint8)
     start = -raw.ctypes.data % 64
@@ -123,7 +123,7 @@ class CompiledState:
         return np.where(needed, self.rows(self.deltas, units), self.dtype.type(0))
 
     def pre_activation(self, units: Array) -> Array:
-        """z of some units, (units, rows); computed again from the parents' values."""
+        """Z of some units, (units, rows); computed again from the parents' values."""
         plan = self.program.plan
         result = self.value(units)
         for row, unit in enumerate(np.asarray(units).tolist()):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import builtins
 import dis
 import hashlib
+import math
 import types
 from collections.abc import Callable
 from typing import Any
@@ -18,14 +19,15 @@ from typing import Any
 import numba
 import numpy as np
 
-from dagnet.engine.compiled.mathematics import EXACT, namespace
+from dagnet.engine.compiled.elementary import EXACT
+from dagnet.engine.compiled.mathematics import namespace
 
 __all__ = ["Translation", "Untranslatable", "reads_first_argument"]
 
 SIMPLE = (int, bool, str, type(None), complex)
 
 
-class Untranslatable(Exception):  # noqa: N818 - a reason, not an error: the function then runs through NumPy
+class Untranslatable(Exception):
     """Why a function cannot be compiled."""
 
 
@@ -146,19 +148,13 @@ class Translation:
         if value is np:
             self._note("numpy")
             return self.module
-        if isinstance(value, np.ufunc):
-            return self._attribute(value.__name__)
-        if getattr(value, "__module__", None) == "numpy" and callable(value):
+        if isinstance(value, np.ufunc) or (getattr(value, "__module__", None) == "numpy" and callable(value)):
             return self._attribute(value.__name__)
         if isinstance(value, types.FunctionType):
             return self.function(value)
-        if isinstance(value, types.ModuleType):
-            if value.__name__ == "math":
-                return value
-            raise Untranslatable(f"it uses the module {value.__name__}")
         if isinstance(value, (float, *SIMPLE)):
             return self._constant(value)
-        if isinstance(value, type(abs)) and value.__name__ in {"abs", "min", "max", "round"}:
+        if value is math:
             return value
         raise Untranslatable(f"it uses {type(value).__name__} {getattr(value, '__name__', '')!r}")
 
