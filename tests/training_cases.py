@@ -43,3 +43,13 @@ class Recorder(dagnet.Callback):
 
     def on_training_end(self, run):
         self.calls.append("training end")
+
+
+class StopAt(dagnet.Callback):
+    """Stops at the end of one batch."""
+
+    def __init__(self, epoch, batch):
+        self.place = epoch, batch
+
+    def on_batch_end(self, run):
+        run.stop = run.stop or (run.epoch, run.batch) == self.place

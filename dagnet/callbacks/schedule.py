@@ -60,7 +60,8 @@ class LearningRateSchedule(Callback):
         self.warm_up = count("warm_up", warm_up, least=0)
         self._watch: Watch | None = None
         self._rule = rule if callable(rule) else self._parsed(rule)
-        self._base: float | None = None
+        self._base = 0.0
+        self._restored = False
         self._reduced = 1.0
 
     def _parsed(self, rule: object) -> Rule:
@@ -98,10 +99,11 @@ class LearningRateSchedule(Callback):
 
     def on_training_begin(self, run: Run) -> None:
         """Take the rate to start from, unless a checkpoint has said it."""
-        if run.epoch == 0 or self._base is None:
+        if not self._restored:
             self._base, self._reduced = run.learning_rate, 1.0
             if self._watch is not None:
                 self._watch.clear()
+        self._restored = False
 
     def on_epoch_begin(self, run: Run) -> None:
         """Set the epoch's rate."""
@@ -109,7 +111,7 @@ class LearningRateSchedule(Callback):
             factor = run.epoch / self.warm_up
         else:
             factor = self._rule(run.epoch - self.warm_up, run.epochs - self.warm_up)
-        run.learning_rate = (self._base or 0.0) * factor
+        run.learning_rate = self._base * factor
 
     def on_epoch_end(self, run: Run) -> None:
         """On a plateau: reduce."""
@@ -127,6 +129,7 @@ class LearningRateSchedule(Callback):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`state` returned."""
-        self._base, self._reduced = state["base"], float(state["reduced"])
+        self._restored = True
+        self._base, self._reduced = float(state["base"]), float(state["reduced"])
         if self._watch is not None:
             self._watch.restore(state)

@@ -57,6 +57,7 @@ class EarlyStopping(Callback):
         self.patience = count("patience", patience)
         self.restore_best = bool(restore_best)
         self._watch = Watch(monitor, min_delta)
+        self._restored = False
         self._forget()
 
     def _forget(self) -> None:
@@ -72,9 +73,10 @@ class EarlyStopping(Callback):
 
     def on_training_begin(self, run: Run) -> None:
         """Start afresh, or where a checkpoint was taken."""
-        if run.epoch == 0:
+        if not self._restored:
             self._forget()
-        elif self.stopped_epoch is not None:
+        self._restored = False
+        if self.stopped_epoch is not None:
             run.stop = True
 
     def on_epoch_end(self, run: Run) -> None:
@@ -110,6 +112,7 @@ class EarlyStopping(Callback):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`state` returned."""
+        self._restored = True
         self._watch.restore(state)
         self.best_epoch, self.stopped_epoch = state["best_epoch"], state["stopped_epoch"]
         self._parameters = None if state["parameters"] is None else np.array(state["parameters"])

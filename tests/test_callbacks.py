@@ -1,0 +1,207 @@
+"""The shipped callbacks but for checkpoints."""
+
+from __future__ import annotations
+
+import csv
+import math
+import sys
+
+import numpy as np
+import pytest
+from training_cases import Recorder, StopAt, make_data, make_net
+
+import dagnet
+
+
+class Losses(dagnet.Callback):
+    """Writes a prescribed column into the history, ahead of the callback under test."""
+
+    def __init__(self, values, column="wanted"):
+        self.values, self.column = values, column
+
+    def on_epoch_end(self, run):
+        run.history.append(**{self.column: self.values[run.epoch - 1]})
+
+
+# -- early stopping --------------------------------------------------------------------------
+
+
+def stopped(values, **arguments):
+    early = dagnet.EarlyStopping(monitor="wanted", **arguments)
+    seen = {}
+
+    class Keep(dagnet.Callback):
+        def on_epoch_end(self, run):
+            seen[run.epoch] = run.model.parameters.copy()
+
+    net = make_net()
+    history = net.fit(*make_data(), epochs=len(values), callbacks=[Losses(values), Keep(), early], seed=0)
+    return early, history, net, seen
+
+
+def test_early_stopping_waits_patience_epochs_and_restores_the_best():
+    early, history, net, seen = stopped([5, 4, 4, 4.5, 3, 3.1, 3.0, 3.2, 1], patience=3)
+    assert (early.best, early.best_epoch, early.stopped_epoch, history.epochs) == (3, 5, 8, 8)
+    assert (net.parameters == seen[5]).all()
+
+
+def test_early_stopping_restores_the_best_of_a_run_that_was_not_stopped():
+    early, history, net, seen = stopped([5, 4, 6], patience=3)
+    assert (early.best_epoch, early.stopped_epoch, history.epochs) == (2, None, 3)
+    assert (net.parameters == seen[2]).all()
+
+
+def test_early_stopping_without_restoring():
+    _, _, net, seen = stopped([1, 2, 3], patience=2, restore_best=False)
+    assert (net.parameters == seen[3]).all()
+
+
+def test_min_delta_and_nan_are_no_improvement():
+    early, history, _, _ = stopped([5, 4.9, math.nan, 4.8, 1], patience=3, min_delta=0.5)
+    assert (early.best, early.best_epoch, history.epochs) == (5, 1, 4)
+    early, history, _, _ = stopped([math.nan] * 3 + [1.0], patience=3)
+    assert (early.best, early.best_epoch, history.epochs) == (None, None, 3)
+
+
+def test_early_stopping_watches_the_validation_loss_where_there_is_one():
+    X, y = make_data()
+    early = dagnet.EarlyStopping(patience=1000)
+    history = make_net().fit(X, y, epochs=5, validation_data=(X, -y), callbacks=[early])
+    assert early.best == min(history["validation_loss"])
+    history = make_net().fit(X, y, epochs=5, callbacks=[early])
+    assert early.best == min(history["loss"])
+
+
+def test_early_stopping_does_not_restore_after_an_error():
+    X, y = make_data()
+    seen = Recorder()
+
+    class Blow(dagnet.Callback):
+        def on_epoch_begin(self, run):
+            if run.epoch == 4:
+                run.learning_rate = 1e200
+
+    net = make_net()
+    with pytest.raises(dagnet.NumericalError):
+        net.fit(X, y * 100, optimizer="sgd", callbacks=[Blow(), seen, dagnet.EarlyStopping()])
+    assert (net.parameters == seen.parameters[-1]).all()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"patience": 0},
+        {"patience": 1.5},
+        {"patience": True},
+        {"min_delta": -1},
+        {"min_delta": "a"},
+        {"monitor": 3},
+    ],
+    ids=repr,
+)
+def test_early_stopping_refuses(arguments):
+    with pytest.raises(dagnet.DataError, match=next(iter(arguments))):
+        dagnet.EarlyStopping(**arguments)
+
+
+def test_an_unknown_column_to_watch_is_named():
+    with pytest.raises(dagnet.DataError, match="no 'validation_loss'; known: loss"):
+        make_net().fit(*make_data(), callbacks=[dagnet.EarlyStopping(monitor="validation_loss")])
+
+
+# -- learning rates --------------------------------------------------------------------------
+
+
+def rates(schedule, epochs, values=None):
+    seen = []
+
+    class Watch(dagnet.Callback):
+        def on_batch_end(self, run):
+            seen.append(run.learning_rate)
+
+    callbacks = [schedule, Watch()] if values is None else [Losses(values), schedule, Watch()]
+    make_net().fit([[1.0, 2.0]], [1.0], epochs=epochs, learning_rate=0.1, callbacks=callbacks)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("rule", "warm_up", "factors"),
+    [
+        ("constant", 0, [1, 1, 1]),
+        ("constant", 4, [0.25, 0.5, 0.75, 1, 1]),
+        ("step(every=2, factor=0.5)", 0, [1, 1, 0.5, 0.5, 0.25]),
+        ("step(2, 0.5)", 1, [1, 1, 1, 0.5, 0.5, 0.25]),
+        ("cosine", 0, [1, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2]),
+        ("cosine(final=0.5)", 2, [0.5, 1, 1, 0.75]),
+        (lambda epoch, epochs: epoch / epochs, 0, [0.25, 0.5, 0.75, 1]),
+    ],
+)
+def test_schedules(rule, warm_up, factors):
+    seen = rates(dagnet.LearningRateSchedule(rule, warm_up=warm_up), len(factors))
+    np.testing.assert_allclose(seen, 0.1 * np.array(factors), rtol=1e-12)
+
+
+def test_on_plateau_reduces_after_patience_epochs_and_counts_anew():
+    schedule = dagnet.LearningRateSchedule("on_plateau(factor=0.5, patience=2, monitor='wanted')")
+    seen = rates(schedule, 9, [3, 2, 2, 2, 2, 2, 1, 1, 1])
+    np.testing.assert_allclose(seen, [0.1, 0.1, 0.1, 0.1, 0.05, 0.05, 0.025, 0.025, 0.025])
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "cosin", "step(evry=3)", "step(every=0)", "step(1, 2, 3)", "cosine(final=2)", 3, None,
+        "on_plateau(patience=0)", "constant(1)",
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_schedules_refuse(rule):
+    with pytest.raises(dagnet.DagnetError):
+        dagnet.LearningRateSchedule(rule)
+
+
+# -- the log ---------------------------------------------------------------------------------
+
+
+def test_the_log_has_the_history_exactly_and_goes_on_when_resumed(tmp_path):
+    X, y = make_data()
+    keywords = {"seed": 1, "validation_data": (X[:9], y[:9])}
+    whole, parted, keep = tmp_path / "whole.csv", tmp_path / "parted.csv", tmp_path / "run.dagnet"
+    history = make_net().fit(X, y, epochs=6, callbacks=[dagnet.CSVLog(whole)], **keywords)
+    rows = list(csv.DictReader(whole.read_text().splitlines()))
+    assert [float(row["validation_loss"]) for row in rows] == history["validation_loss"]
+    assert [row["epoch"] for row in rows] == list("123456")
+    callbacks = [dagnet.CSVLog(parted), dagnet.Checkpoint(keep, every=2)]
+    make_net().fit(X, y, epochs=6, callbacks=[*callbacks, StopAt(5, 2)], **keywords)
+    make_net().fit(X, y, epochs=6, callbacks=callbacks, resume=keep, **keywords)
+    assert parted.read_text() == whole.read_text()
+
+
+def test_a_log_that_cannot_be_written_is_an_os_error(tmp_path):
+    with pytest.raises(OSError, match="No such file"):
+        make_net().fit(*make_data(), callbacks=[dagnet.CSVLog(tmp_path / "none" / "log.csv")])
+
+
+# -- the bar ---------------------------------------------------------------------------------
+
+
+def test_the_bar_is_silent_where_there_is_no_terminal_and_drawn_where_asked_for(capfd):
+    X, y = make_data()
+    make_net().fit(X, y, epochs=2)
+    make_net().fit(X, y, epochs=2, callbacks=[dagnet.ProgressBar()])
+    assert capfd.readouterr() == ("", "")
+    make_net().fit(X, y, epochs=2, progress=True, validation_data=(X, y))
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert all(text in err for text in ("epoch 2/2", "100%", "loss", "validation loss", "rows/s"))
+
+
+def test_the_bar_is_drawn_on_a_terminal_unless_told_not_to(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    X, y = make_data()
+    make_net().fit(X, y, epochs=1, progress=False)
+    assert capsys.readouterr().err == ""
+    make_net().fit(X, y, epochs=1)
+    assert capsys.readouterr().err.count("epoch 1/1") >= 1
+    make_net().fit(X, y, epochs=1, callbacks=[dagnet.ProgressBar()])
+    assert "epoch 1/1" in capsys.readouterr().err
