@@ -23,6 +23,7 @@ from dagnet.errors import (
     PluginError,
 )
 from dagnet.explain import check_gradient, verify
+from dagnet.formats import read_graph
 from dagnet.hookspecs import hookimpl
 from dagnet.layered import layered
 from dagnet.network import Network, load
@@ -62,6 +63,7 @@ __all__ = [
     "load",
     "losses",
     "optimizers",
+    "read_graph",
     "register",
     "verify",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any
 
-from dagnet import explain, training
+from dagnet import explain, formats, training
 from dagnet.callbacks import found_checkpoint, with_progress
 from dagnet.contracts import Callback, History, Loss, Optimizer
 from dagnet.model import Model
@@ -65,6 +65,7 @@ class Network(Model):
     trace_all = explain.trace_all
     formula = explain.formula
     diagnose = explain.diagnose
+    export = formats.export
 
     def __init__(
         self,

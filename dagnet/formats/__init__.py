@@ -1,16 +1,26 @@
-"""File formats, as plugins."""
+"""File formats: networks out, graphs in, each an ordinary plugin."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from dagnet.contracts import Exporter
+from dagnet.formats.comma import read_csv, write_csv
+from dagnet.formats.files import export, read_graph
+from dagnet.formats.graphml import read_graphml, write_gexf, write_graphml
+from dagnet.formats.nodelink import read_nodelink, write_cytoscape, write_nodelink
 from dagnet.hookspecs import hookimpl
 
-__all__ = ["dagnet_exporters"]
+__all__ = ["dagnet_exporters", "export", "read_graph"]
 
 
 @hookimpl
 def dagnet_exporters() -> Iterable[Exporter]:
-    """None yet."""
-    return []
+    """The formats that come with dagnet."""
+    return [
+        Exporter("graphml", ".graphml", write_graphml, read_graphml),
+        Exporter("json", ".json", write_nodelink, read_nodelink),
+        Exporter("csv", ".csv", write_csv, read_csv),
+        Exporter("gexf", ".gexf", write_gexf),
+        Exporter("cytoscape", ".cyjs", write_cytoscape),
+    ]

@@ -1,0 +1,181 @@
+"""CSV: one table of a network's nodes and edges, and bare edge lists."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+import networkx as nx
+
+from dagnet.contracts import Observations
+from dagnet.errors import FormatError, did_you_mean, expected, shorten
+from dagnet.formats.described import described
+from dagnet.formats.flat import COLUMNS, PREFIX, flattened, restored
+from dagnet.formats.limits import bounded
+from dagnet.model import Model
+
+__all__ = ["read_csv", "write_csv"]
+
+FIRST = ("kind", "name", "source", "target")
+LONGEST_CELL = 1 << 28
+_csv_limit = threading.Lock()
+
+
+def write_csv(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
+    """Write a network as one table: a row for the graph, then one for each node and each edge."""
+    flat = flattened(described(model, observations))
+    keys = {key: None for _, attributes in flat.nodes(data=True) for key in attributes}
+    keys |= {key: None for _, _, attributes in flat.edges(data=True) for key in attributes}
+    ordered = [key for key in COLUMNS if key in keys] + sorted(key for key in keys if key not in COLUMNS)
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=False)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*FIRST, *ordered, "dagnet"])
+    blank = [""] * len(ordered)
+    writer.writerow(["graph", "", "", "", *blank, flat.graph["dagnet"]])
+    writer.writerows(
+        ["node", name, "", "", *(_cell(attributes.get(key, "")) for key in ordered), ""]
+        for name, attributes in flat.nodes(data=True)
+    )
+    writer.writerows(
+        ["edge", "", source, target, *(_cell(attributes.get(key, "")) for key in ordered), ""]
+        for source, target, attributes in flat.edges(data=True)
+    )
+    text.flush()
+    text.detach()
+
+
+def _cell(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def read_csv(stream: BinaryIO) -> nx.DiGraph[Any]:
+    """Read a graph from a table that dagnet wrote, or from a list ``source,target[,weight]``.
+
+    Names in a bare list are text; further columns ``trainable`` and ``share`` are read too.
+
+    Raises
+    ------
+    FormatError
+        For anything else; it names the line.
+    """
+    try:
+        text = bounded(stream).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"the file is no UTF-8 text (byte {error.start})") from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        with _long_cells():
+            return restored(_read_rows(reader))
+    except csv.Error as error:
+        raise FormatError(f"line {reader.line_num}: no valid CSV: {error}") from None
+
+
+@contextlib.contextmanager
+def _long_cells() -> Iterator[None]:
+    """Matrices are long texts; the csv module's limit is one for the whole process."""
+    with _csv_limit:
+        before = csv.field_size_limit(LONGEST_CELL)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
+
+
+def _read_rows(reader: Any) -> nx.DiGraph[Any]:
+    header = [cell.strip() for cell in next(reader, [])]
+    _check_header(header)
+    flat: nx.DiGraph[Any] = nx.DiGraph()
+    listed = "kind" in header
+    for cells in reader:
+        if not cells:
+            continue
+        if len(cells) != len(header):
+            must = f"{len(header)} cells as the header has"
+            raise FormatError(expected(f"line {reader.line_num}", must, len(cells)))
+        record = {key: cell for key, cell in zip(header, cells, strict=True) if cell}
+        _add(flat, record, reader.line_num, listed=listed)
+    return flat
+
+
+def _check_header(header: list[str]) -> None:
+    if len(set(header)) != len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise FormatError(f"line 1: the column {shorten(twice)} is there twice")
+    for name in ("source", "target"):
+        if name not in header:
+            mend = did_you_mean(name, header)
+            raise FormatError(f"line 1: no column {name!r}; an edge list has source,target[,weight]{mend}")
+
+
+def _add(flat: nx.DiGraph[Any], record: dict[str, str], line: int, *, listed: bool) -> None:
+    where = f"line {line}"
+    kind = record.pop("kind", "") if listed else "edge"
+    if kind == "graph":
+        flat.graph["dagnet"] = record.get("dagnet", "{}")
+    elif kind == "node":
+        name = record.pop("name", "")
+        if not name or name in flat:
+            raise FormatError(expected(f"{where}: name", "a node's name that no line had before", name))
+        flat.add_node(name, **_values(record, where))
+    elif kind == "edge":
+        _add_edge(flat, record, where, listed=listed)
+    else:
+        raise FormatError(expected(f"{where}: kind", "graph, node or edge", kind))
+
+
+def _add_edge(flat: nx.DiGraph[Any], record: dict[str, str], where: str, *, listed: bool) -> None:
+    source, target = record.pop("source", ""), record.pop("target", "")
+    for end, name in (("source", source), ("target", target)):
+        if not name:
+            raise FormatError(f"{where}: the cell {end!r} is empty; an edge has two ends")
+        if listed and name not in flat:
+            raise FormatError(f"{where}: no line for the node {shorten(name)} before this one")
+    if flat.has_edge(source, target):
+        raise FormatError(
+            f"{where}: edge {shorten(source)} → {shorten(target)} is there twice; merge the two"
+        )
+    flat.add_edge(source, target, **_values(record, where))
+
+
+def _values(record: dict[str, str], where: str) -> dict[str, Any]:
+    return {
+        key: cell if key.startswith(PREFIX) else _READ[COLUMNS.get(key, str)](cell, f"{where}: {key}")
+        for key, cell in record.items()
+        if key != "dagnet"
+    }
+
+
+def _number(cell: str, where: str) -> float:
+    try:
+        if "_" not in cell:
+            return float(cell)
+    except ValueError:
+        pass
+    raise FormatError(expected(where, "a number", cell))
+
+
+def _whole(cell: str, where: str) -> int:
+    try:
+        if "_" not in cell:
+            return int(cell)
+    except ValueError:
+        pass
+    raise FormatError(expected(where, "a whole number", cell))
+
+
+def _flag(cell: str, where: str) -> bool:
+    if cell.lower() not in ("true", "false"):
+        raise FormatError(expected(where, "true or false", cell))
+    return cell.lower() == "true"
+
+
+_READ: dict[type, Callable[[str, str], Any]] = {
+    str: lambda cell, _: cell,
+    float: _number,
+    int: _whole,
+    bool: _flag,
+}

@@ -1,0 +1,112 @@
+"""Export and read by suffix."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+
+from dagnet.contracts import Exporter, Observations
+from dagnet.errors import DataError, FormatError, did_you_mean, expected
+from dagnet.model import Model
+from dagnet.registry import exporters
+
+__all__ = ["export", "read_graph"]
+
+
+def export(model: Model, path: str | Path, X: Any = None, y: Any = None) -> None:
+    """Write a network to a file in the format of its suffix, whole or not at all.
+
+    :func:`dagnet.exporters` lists the formats.  Each carries weights, biases, activations,
+    levels and roles; for given rows also means of values and, with targets, gradients.
+
+    Parameters
+    ----------
+    path
+        A name with a suffix such as ``.graphml``, ``.json``, ``.csv`` or ``.html``.
+    X, y
+        Rows and targets, as for :meth:`Model.gradient`.
+
+    Raises
+    ------
+    DataError
+        For an unknown suffix, and rows or targets that do not fit.
+    NumericalError
+        If a weight or a bias is not finite, in formats that are read back.
+    OSError
+        If the file cannot be written; one that was there stays.
+
+    Examples
+    --------
+    >>> import dagnet, os, tempfile
+    >>> net = dagnet.Network(dagnet.layered([2, 1]), seed=0)
+    >>> net.export(os.path.join(tempfile.mkdtemp(), "net.gexf"), [[1.0, 2.0]], [0.5])
+    """
+    exporter = _by_suffix("export", path, list(exporters().values()))
+    if X is None and y is not None:
+        raise DataError("export(): y is given without X; the targets need their rows")
+    from dagnet.storage import atomically  # noqa: PLC0415 - msgspec is only for those who write
+
+    with atomically(path) as stream:
+        exporter.write(model, stream, None if X is None else Observations(X, y))
+
+
+def read_graph(path: str | Path) -> nx.DiGraph[Any]:
+    """Read a graph from a file that :meth:`Network.export` or another program wrote.
+
+    What dagnet wrote comes back as the same network to the bit: names with their types,
+    weights, biases, activations, inputs, outputs, loss and dtype.  Of other programs' files,
+    names and attributes are read as they are.
+
+    Parameters
+    ----------
+    path
+        A file in a format that can be read: ``.graphml``; ``.json``, node-link with ``edges``
+        or ``links``; ``.csv``, a table that dagnet wrote or an edge list
+        ``source,target[,weight]``.
+
+    Raises
+    ------
+    FormatError
+        If the file is not what its suffix says.
+    DataError
+        For a suffix that no format has.
+    OSError
+        If the file cannot be opened.
+
+    Examples
+    --------
+    >>> import dagnet, os, tempfile
+    >>> net = dagnet.Network(dagnet.layered([2, 1]), seed=0)
+    >>> path = os.path.join(tempfile.mkdtemp(), "net.graphml")
+    >>> net.export(path)
+    >>> (dagnet.Network(dagnet.read_graph(path)).parameters == net.parameters).all()
+    np.True_
+    """
+    readable = [exporter for exporter in exporters().values() if exporter.read is not None]
+    exporter = _by_suffix("read_graph", path, readable)
+    with Path(path).open("rb") as stream:
+        try:
+            graph: nx.DiGraph[Any] = exporter.read(stream)  # type: ignore[misc]
+        except FormatError as error:
+            raise FormatError(f"{path}: {error}") from error
+    return graph
+
+
+def _by_suffix(where: str, path: object, known: list[Exporter]) -> Exporter:
+    if not isinstance(path, (str, os.PathLike)) or not str(path):
+        raise DataError(expected(f"{where}(): path", "the name of a file, a string or a Path", path))
+    name = Path(path).name.lower()
+    fitting = [exporter for exporter in known if name.endswith(exporter.suffix) and name != exporter.suffix]
+    if fitting:
+        return max(fitting, key=lambda exporter: len(exporter.suffix))
+    suffix = Path(name).suffix
+    suffixes = sorted(exporter.suffix for exporter in known)
+    mend = did_you_mean(suffix, suffixes) if suffix else ""
+    must = "what can be read" if where == "read_graph" else "what can be written"
+    raise DataError(
+        f"{where}(): the suffix {suffix!r} of {Path(path).name!r} is no known format{mend or ';'} "
+        f"{must}: {', '.join(suffixes)}"
+    )

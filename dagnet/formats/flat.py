@@ -1,0 +1,249 @@
+"""Graphs of plain columns: what file formats can hold, and the way back.
+
+A flat graph has text (in JSON also numbers) for names, and attributes of one type each.  What
+does not fit stands beside as typed JSON, under the attribute's name with ``dagnet_`` before it:
+``dagnet_name`` the name of a node whose id is only its label, ``dagnet_weight`` a matrix,
+``dagnet_bias`` a vector or ``false``.  Graph settings are one such text, ``dagnet``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from dagnet.contracts import Activation, Loss
+from dagnet.errors import FormatError, NumericalError, expected, shorten
+from dagnet.formats.typed import dumps, loads, parse_json, unpack
+from dagnet.markup import visible
+
+__all__ = ["PREFIX", "flattened", "restored", "unique_ids"]
+
+PREFIX = "dagnet_"
+VERSION = 1
+COLUMNS: dict[str, type] = {
+    "activation": str,
+    "bias": float,
+    "units": int,
+    "trainable": bool,
+    "center": float,
+    "scale": float,
+    "weight": float,
+    "share": str,
+    "level": int,
+    "role": str,
+    "mean_value": float,
+    "mean_pre_activation": float,
+    "gradient": float,
+}
+PARAMETERS = ("weight", "bias", "center", "scale")
+SHOWN_IF_FINITE = ("mean_value", "mean_pre_activation", "gradient")
+
+
+def unique_ids(names: Iterable[Hashable], *, native: bool = False) -> list[Any]:
+    """An id for each name, all different: printable text as it is, of other names their label.
+
+    With ``native`` whole numbers stay as they are.
+
+    Examples
+    --------
+    >>> unique_ids(["x1", 7, "7", ("a", 1)]), unique_ids([7, "7"], native=True)
+    (['x1', '7 (int)', '7', "('a', 1)"], [7, '7'])
+    """
+    names = list(names)
+    plain = [_is_plain(name, native=native) for name in names]
+    taken = {name for name, keep in zip(names, plain, strict=True) if keep}
+    ids: list[Any] = []
+    for name, keep in zip(names, plain, strict=True):
+        if keep:
+            ids.append(name)
+            continue
+        label = base = visible(name if isinstance(name, str) else repr(name))
+        if label in taken:
+            label = base = f"{base} ({type(name).__name__})"
+        number = 1
+        while label in taken:
+            number += 1
+            label = f"{base} {number}"
+        taken.add(label)
+        ids.append(label)
+    return ids
+
+
+def _is_plain(name: Hashable, *, native: bool) -> bool:
+    if type(name) is str:
+        return bool(name.strip()) and visible(name) == name
+    return native and type(name) is int and -(2**53) < name < 2**53
+
+
+def flattened(graph: nx.DiGraph[Any], *, native: bool = False) -> nx.DiGraph[Any]:
+    """The flat form of what :meth:`Model.to_networkx` returns.
+
+    With ``native``, for JSON, whole numbers stay names and arrays become lists.
+
+    Raises
+    ------
+    DataError
+        For a name that no file can bring back as it was.
+    NumericalError
+        For a weight or a bias that is not finite.
+    """
+    ids = unique_ids(graph, native=native)
+    id_of = dict(zip(graph, ids, strict=True))
+    flat: nx.DiGraph[Any] = nx.DiGraph()
+    flat.graph["dagnet"] = _settings_text(graph.graph.get("dagnet", {}))
+    for (name, attributes), label in zip(graph.nodes(data=True), ids, strict=True):
+        plain = {} if _is_plain(name, native=native) else {f"{PREFIX}name": dumps(name, "a node's name")}
+        flat.add_node(label, **plain, **_flat_attributes(attributes, ("node", name), native=native))
+    flat.add_edges_from(
+        (id_of[source], id_of[target], _flat_attributes(attributes, ("edge", source, target), native=native))
+        for source, target, attributes in graph.edges(data=True)
+    )
+    return flat
+
+
+def _settings_text(settings: Mapping[str, Any]) -> str:
+    packed = {
+        key: str(value) if isinstance(value, Loss) else list(value) if key in ("inputs", "outputs") else value
+        for key, value in settings.items()
+    }
+    return dumps_settings({"format": VERSION, **packed})
+
+
+def dumps_settings(settings: dict[str, Any]) -> str:
+    """A mapping as JSON text; its values are typed."""
+    texts = (f'"{key}":{dumps(value, f"the graph: {key}")}' for key, value in settings.items())
+    return "{" + ",".join(texts) + "}"
+
+
+def _flat_attributes(
+    attributes: Mapping[str, Any], owner: tuple[Any, ...], *, native: bool
+) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in attributes.items():
+        if type(value) is COLUMNS.get(key):
+            if type(value) is float and not math.isfinite(value):
+                _check_shown(key, value, owner)
+                continue
+            if type(value) is not str or visible(value) == value:
+                flat[key] = value
+                continue
+        if isinstance(value, Activation):
+            flat[key] = str(value)
+        elif isinstance(value, np.ndarray):
+            if not np.isfinite(value).all():
+                _check_shown(key, value, owner)
+            elif native:
+                flat[key] = value.tolist()
+            else:
+                flat[PREFIX + key] = dumps(value, key)
+        elif native and value is False:
+            flat[key] = value
+        else:
+            flat[PREFIX + key] = dumps(value, f"{_worded(owner)}: {key}")
+    return flat
+
+
+def _worded(owner: tuple[Any, ...]) -> str:
+    return f"{owner[0]} {' → '.join(shorten(name) for name in owner[1:])}"
+
+
+def _check_shown(key: str, value: object, owner: tuple[Any, ...]) -> None:
+    """What is only shown is left out where it is not finite; a parameter must not be lost."""
+    if key not in SHOWN_IF_FINITE:
+        mend = "set it to a number, or train again with a smaller learning rate"
+        raise NumericalError(expected(f"{_worded(owner)}: {key}", "finite to be written", value, mend))
+
+
+# -- the way back ------------------------------------------------------------------------
+
+
+def restored(flat: nx.DiGraph[Any]) -> nx.DiGraph[Any]:
+    """The graph that a flat one stands for; graphs of other programs pass through as they are.
+
+    Raises
+    ------
+    FormatError
+        For typed JSON that dagnet did not write, and parameters that are not finite.
+    """
+    graph: nx.DiGraph[Any] = nx.DiGraph()
+    name_of: dict[Any, Any] = {}
+    for label, attributes in flat.nodes(data=True):
+        where = f"node {shorten(label)}"
+        restored_attributes = _restored_attributes(attributes, where)
+        name = restored_attributes.pop("name", label) if f"{PREFIX}name" in attributes else label
+        if not _hashable(name) or name in graph:
+            must = "a name of its own, and no list"
+            raise FormatError(expected(where, must, name))
+        name_of[label] = name
+        graph.add_node(name, **restored_attributes)
+    for source, target, attributes in flat.edges(data=True):
+        where = f"edge {shorten(source)} → {shorten(target)}"
+        graph.add_edge(name_of[source], name_of[target], **_restored_attributes(attributes, where))
+    graph.graph.update({key: value for key, value in flat.graph.items() if key != "dagnet"})
+    if "dagnet" in flat.graph:
+        graph.graph["dagnet"] = _restored_settings(flat.graph["dagnet"])
+    return graph
+
+
+def _hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return value is not None
+
+
+def _restored_attributes(attributes: Mapping[str, Any], where: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in attributes.items():
+        if not isinstance(key, str):
+            raise FormatError(expected(f"{where}: an attribute's name", "text", key))
+        if key.startswith(PREFIX):
+            place = f"{where}: {key}"
+            if not isinstance(value, str):
+                raise FormatError(expected(place, "typed JSON as dagnet writes it", value))
+            found[key.removeprefix(PREFIX)] = loads(value, place)
+        else:
+            found.setdefault(key, value)
+    for key in PARAMETERS:
+        if key in found:
+            found[key] = _finite(found[key], f"{where}: {key}")
+    return found
+
+
+def _finite(value: Any, where: str) -> Any:
+    """Lists of numbers as arrays; numbers and arrays finite; all else is for the network to judge."""
+    if isinstance(value, list):
+        try:
+            value = np.array(value, np.float64)
+        except (TypeError, ValueError):
+            raise FormatError(expected(where, "a number or a table of numbers", value)) from None
+    if isinstance(value, (float, np.ndarray)) and not np.isfinite(value).all():
+        raise FormatError(expected(where, "finite", value, "leave it out to have it drawn"))
+    return value
+
+
+def _restored_settings(settings: object) -> dict[str, Any]:
+    where = 'the graph: "dagnet"'
+    read = loads_settings(settings, where) if isinstance(settings, str) else settings
+    if not isinstance(read, Mapping):
+        raise FormatError(expected(where, "a mapping with inputs, outputs, loss and dtype", settings))
+    found = {str(key): value for key, value in read.items()}
+    version = found.pop("format", VERSION)
+    if not isinstance(version, int) or version > VERSION:
+        raise FormatError(
+            f"{where}: written in format {shorten(version)}, this dagnet reads {VERSION}; update it"
+        )
+    return found
+
+
+def loads_settings(text: str, where: str) -> dict[str, Any]:
+    """The mapping that :func:`dumps_settings` was given."""
+    parsed = parse_json(text, where)
+    if not isinstance(parsed, dict):
+        raise FormatError(expected(where, "a JSON object", parsed))
+    return {key: unpack(value, where) for key, value in parsed.items()}

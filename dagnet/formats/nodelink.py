@@ -1,0 +1,113 @@
+"""Node-link JSON and Cytoscape's JSON, as NetworkX arranges them."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import networkx as nx
+
+from dagnet.contracts import Observations
+from dagnet.errors import FormatError, expected, shorten
+from dagnet.formats.described import described
+from dagnet.formats.flat import flattened, restored
+from dagnet.formats.limits import bounded
+from dagnet.formats.typed import parse_json
+from dagnet.model import Model
+
+__all__ = ["read_nodelink", "write_cytoscape", "write_nodelink"]
+
+
+def write_nodelink(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
+    """Write a network as node-link JSON."""
+    flat = flattened(described(model, observations), native=True)
+    with warnings.catch_warnings():
+        # NetworkX 3.4 and 3.5 announce the new name of the list of edges; both are read.
+        warnings.simplefilter("ignore", FutureWarning)
+        _dump(nx.node_link_data(flat), stream)
+
+
+def write_cytoscape(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
+    """Write a network as JSON for Cytoscape and cytoscape.js."""
+    _dump(nx.cytoscape_data(flattened(described(model, observations))), stream)
+
+
+def _dump(data: dict[str, Any], stream: BinaryIO) -> None:
+    stream.write(json.dumps(data, allow_nan=False, separators=(",", ":")).encode("ascii"))
+    stream.write(b"\n")
+
+
+def read_nodelink(stream: BinaryIO) -> nx.DiGraph[Any]:
+    """Read a graph from node-link JSON, with its edges under ``edges`` or ``links``.
+
+    Raises
+    ------
+    FormatError
+        For anything but one directed graph without parallel edges.
+    """
+    data = parse_json(bounded(stream), "the file")
+    if not isinstance(data, dict):
+        raise FormatError(expected("the file", 'an object with "nodes" and "edges"', data))
+    if data.get("directed", True) is not True:
+        raise FormatError('the graph is undirected; a network needs "directed": true')
+    flat: nx.DiGraph[Any] = nx.DiGraph()
+    attributes = data.get("graph", {})
+    flat.graph.update(dict(attributes) if _is_table(attributes) else {})
+    for number, node in enumerate(_records(data, "nodes")):
+        if "id" not in node:
+            raise FormatError(f'nodes[{number}] has no "id"')
+        name = _name(node.pop("id"), f"nodes[{number}]")
+        if name in flat:
+            raise FormatError(f"node {shorten(name)} is there twice")
+        flat.add_node(name, **node)
+    for number, edge in enumerate(_records(data, "edges", "links")):
+        _add_edge(flat, edge, f"edges[{number}]")
+    return restored(flat)
+
+
+def _is_table(attributes: object) -> bool:
+    """Whether graph attributes are an object, or a list of pairs as cytoscape data has them."""
+    if isinstance(attributes, dict):
+        return True
+    raise FormatError(expected('"graph"', "an object", attributes))
+
+
+def _records(data: dict[str, Any], *keys: str) -> Iterator[dict[str, Any]]:
+    found = [key for key in keys if key in data]
+    if not found:
+        raise FormatError(f'the file has no "{keys[0]}"; is it node-link JSON?')
+    records = data[found[0]]
+    if not isinstance(records, list):
+        raise FormatError(expected(f'"{found[0]}"', "a list", records))
+    for number, record in enumerate(records):
+        if not isinstance(record, dict):
+            raise FormatError(expected(f"{found[0]}[{number}]", "an object", record))
+        yield record
+
+
+def _name(value: Any, where: str, depth: int = 0) -> Any:
+    """Lists were tuples before they were JSON."""
+    if isinstance(value, list) and depth < 100:
+        return tuple(_name(item, where, depth + 1) for item in value)
+    if isinstance(value, (dict, list)) or (value is None and depth == 0):
+        raise FormatError(
+            expected(f"{where}: the name of a node", "text, a number or a list of these", value)
+        )
+    return value
+
+
+def _add_edge(flat: nx.DiGraph[Any], edge: dict[str, Any], where: str) -> None:
+    ends = []
+    for end in ("source", "target"):
+        if end not in edge:
+            raise FormatError(f'{where} has no "{end}"')
+        name = _name(edge.pop(end), where)
+        if name not in flat:
+            raise FormatError(f"{where}: no node {shorten(name)} among the nodes; list it there")
+        ends.append(name)
+    edge.pop("key", None)
+    if flat.has_edge(*ends):
+        raise FormatError(f"edge {shorten(ends[0])} → {shorten(ends[1])} is there twice; merge the two")
+    flat.add_edge(*ends, **edge)
