@@ -95,7 +95,8 @@ class CompiledState:
     def rows(self, flat: Array, units: Any) -> Array:
         """(units, rows), a copy."""
         chosen = self.table(flat)[:, units]
-        return np.ascontiguousarray(np.moveaxis(chosen, 0, 1).reshape(chosen.shape[1], -1)[:, : self.n_rows])
+        lanes = np.moveaxis(chosen, 0, 1).reshape(chosen.shape[1], self.blocks * self.stride)
+        return np.ascontiguousarray(lanes[:, : self.n_rows])
 
     def put(self, flat: Array, units: Any, block: Array) -> None:
         """Write (units, rows) back; lanes without a row become 0."""
