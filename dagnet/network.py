@@ -6,9 +6,10 @@ from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any
 
-from dagnet import explain, formats, training
+from dagnet import drawing, explain, formats, training
 from dagnet.callbacks import found_checkpoint, with_progress
 from dagnet.contracts import Callback, History, Loss, Optimizer
+from dagnet.markup import facts_html, names_text
 from dagnet.model import Model
 from dagnet.topology import read_settings, topology_from_arrays, topology_from_graph
 
@@ -66,6 +67,7 @@ class Network(Model):
     formula = explain.formula
     diagnose = explain.diagnose
     export = formats.export
+    draw = drawing.draw
 
     def __init__(
         self,
@@ -276,6 +278,20 @@ class Network(Model):
         from dagnet.storage import save_model  # noqa: PLC0415 - only those who save pay for it
 
         save_model(self, path)
+
+    def _repr_html_(self) -> str:
+        topology = self.topology
+        frozen = int((~self.trainable).sum())
+        facts = {
+            "nodes": f"{topology.n_nodes:,} in {int(topology.level.max()) + 1:,} levels",
+            "edges": f"{topology.n_edges:,}",
+            "parameters": f"{len(self.parameters):,}" + (f", {frozen:,} of them frozen" if frozen else ""),
+            "inputs": names_text(self.inputs),
+            "outputs": names_text(self.outputs),
+            "loss": self.loss,
+            "runs in": f"{self.dtype} on the {self.engine} engine",
+        }
+        return facts_html(type(self).__name__, facts)
 
 
 def load(path: str | Path, *, engine: str = "auto", threads: int | None = None) -> Network:

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 from dagnet.contracts import Exporter
 from dagnet.formats.comma import read_csv, write_csv
+from dagnet.formats.dot import write_dot
 from dagnet.formats.files import export, read_graph
 from dagnet.formats.graphml import read_graphml, write_gexf, write_graphml
 from dagnet.formats.nodelink import read_nodelink, write_cytoscape, write_nodelink
+from dagnet.formats.picture import write_svg
 from dagnet.hookspecs import hookimpl
 
 __all__ = ["dagnet_exporters", "export", "read_graph"]
@@ -23,4 +25,6 @@ def dagnet_exporters() -> Iterable[Exporter]:
         Exporter("csv", ".csv", write_csv, read_csv),
         Exporter("gexf", ".gexf", write_gexf),
         Exporter("cytoscape", ".cyjs", write_cytoscape),
+        Exporter("dot", ".dot", write_dot),
+        Exporter("svg", ".svg", write_svg),
     ]

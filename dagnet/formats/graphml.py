@@ -9,7 +9,7 @@ from xml.parsers import expat
 import networkx as nx
 
 from dagnet.contracts import Observations
-from dagnet.errors import FormatError, shorten
+from dagnet.errors import FormatError, expected, shorten
 from dagnet.formats.described import described
 from dagnet.formats.flat import flattened, restored
 from dagnet.formats.limits import bounded
@@ -63,6 +63,8 @@ class _Guard:
 
     def __init__(self) -> None:
         self.depth = self.text = 0
+        self.nodes: set[str] = set()
+        self.ends: set[str] = set()
 
     def check(self, data: bytes) -> None:
         parser = expat.ParserCreate()
@@ -75,16 +77,27 @@ class _Guard:
         except expat.ExpatError as error:
             raise FormatError(f"no well-formed XML: {error}") from None
         except (LookupError, ValueError) as error:
-            raise (
-                error if isinstance(error, FormatError) else FormatError(f"no readable XML: {error}")
-            ) from None
+            raise error if isinstance(error, FormatError) else _unreadable(error) from None
+        for name in self.ends - self.nodes:
+            raise FormatError(f"an edge joins {shorten(name)}, but there is no such node")
 
-    def _start(self, tag: str, _: dict[str, str]) -> None:
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
         self.depth, self.text = self.depth + 1, 0
         if self.depth > DEEPEST:
             raise FormatError(f"the XML is nested more than {DEEPEST} deep; GraphML is not")
         if self.depth == 1 and tag.rpartition(":")[2] != "graphml":
             raise FormatError(f"no GraphML: the outermost element is <{tag[:40]}>, not <graphml>")
+
+        local = tag.rpartition(":")[2]
+        if local == "node":
+            name = attributes.get("id")
+            if name is None or name in self.nodes:
+                raise FormatError(expected("a node's id", "there, and not there twice", name))
+            self.nodes.add(name)
+        elif local == "edge":
+            if "source" not in attributes or "target" not in attributes:
+                raise FormatError(expected("an edge", "an element with source and target", attributes))
+            self.ends.update((attributes["source"], attributes["target"]))
 
     def _end(self, _: str) -> None:
         self.depth -= 1
@@ -96,3 +109,7 @@ class _Guard:
 
     def _refuse(self, *_: object) -> None:
         raise FormatError("the XML has a document type or entities (<!DOCTYPE …>); remove them")
+
+
+def _unreadable(error: Exception) -> FormatError:
+    return FormatError(f"no readable XML: {error}")

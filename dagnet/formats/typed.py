@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.errors import DataError, FormatError, expected, shorten
+from dagnet.errors import DataError, FormatError, expected
 
 __all__ = ["dumps", "loads", "pack", "parse_json", "unpack"]
 
@@ -121,7 +121,7 @@ def parse_json(text: str | bytes, where: str) -> Any:
         raise FormatError(f"{where}: the JSON is nested too deep; is it a graph?") from None
     except ValueError as error:
         # UnicodeDecodeError prints its whole input
-        reason = "it is not UTF-8 text" if isinstance(error, UnicodeError) else shorten(error, 200)
+        reason = "it is not UTF-8 text" if isinstance(error, UnicodeError) else str(error)[:200]
         raise FormatError(f"{where}: no valid JSON: {reason}") from None
 
 

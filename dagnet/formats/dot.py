@@ -1,0 +1,60 @@
+"""DOT, the language of Graphviz."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from dagnet.contracts import Observations
+from dagnet.drawing import NEGATIVE, NEUTRAL, POSITIVE, ROLE_FILL, edge_strengths
+from dagnet.formats.described import described
+from dagnet.formats.flat import PREFIX, flattened
+from dagnet.model import Model
+
+__all__ = ["write_dot"]
+
+SHAPES = {"input": "box", "hidden": "circle", "output": "doublecircle", "constant": "diamond"}
+
+
+def write_dot(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
+    """Write a network for Graphviz: shapes by role, lines coloured and as wide as their weights.
+
+    What dagnet knows of nodes and edges stands in attributes that begin with ``dagnet_``;
+    ``weight`` means something else in DOT.
+    """
+    stream.writelines(line.encode() for line in _lines(model, observations))
+
+
+def _lines(model: Model, observations: Observations | None) -> Iterator[str]:
+    flat = flattened(described(model, observations))
+    yield "digraph {\n  rankdir=LR;\n"
+    yield f"  graph [dagnet={_quoted(flat.graph['dagnet'])}];\n"
+    yield '  node [style=filled fillcolor="white" fontname="Helvetica"];\n'
+    for name, attributes in flat.nodes(data=True):
+        role = attributes["role"]
+        shape = f'shape={SHAPES[role]} fillcolor="{ROLE_FILL[role]}"'
+        yield f"  {_quoted(name)} [{shape}{_named(attributes)}];\n"
+    by_source = np.argsort(model.topology.sources, kind="stable")  # the order of a DiGraph's edges
+    strengths = np.nan_to_num(edge_strengths(model, model.parameters))[by_source]
+    widths = 0.3 + 2.7 * np.abs(strengths) / max(float(np.abs(strengths).max(initial=0.0)), 1e-300)
+    for (source, target, attributes), weight, width in zip(
+        flat.edges(data=True), strengths.tolist(), widths.tolist(), strict=True
+    ):
+        colour = POSITIVE if weight > 0 else NEGATIVE if weight < 0 else NEUTRAL
+        line = f'color="{colour}" penwidth={width:.2f}'
+        yield f"  {_quoted(source)} -> {_quoted(target)} [{line}{_named(attributes)}];\n"
+    yield "}\n"
+
+
+def _named(attributes: Mapping[str, Any]) -> str:
+    return "".join(
+        f" {PREFIX}{key.removeprefix(PREFIX)}={_quoted(str(value))}" for key, value in attributes.items()
+    )
+
+
+def _quoted(text: str) -> str:
+    r"""A DOT string.  Backslashes are doubled, since labels read ``\n`` and ``\N`` as commands."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
