@@ -83,7 +83,9 @@ class _Runner:
 
     def _bias(self, theta: Array, targets: slice) -> Array:
         slots = self.plan.bias_slot[targets]
-        return np.where(slots >= 0, theta[slots], theta.dtype.type(0))[:, None]
+        biases = np.zeros(len(slots), self.dtype)
+        biases[slots >= 0] = theta[slots[slots >= 0]]
+        return biases[:, None]
 
     def backward(self, theta: Array, state: _State, output_gradient: Array, *, into: Array) -> None:
         plan, z, a, d = self.plan, state.z, state.a, state.d

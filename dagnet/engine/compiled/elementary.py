@@ -49,7 +49,9 @@ class _Format:
         limits = (88.72284, -104.0) if single else (709.782712893384, -746.0)
         parts = (0.693359375, LN2 - 0.693359375) if single else (0.6931471803691238, 1.9082149292705877e-10)
         terms = (7, 5) if single else (13, 11)
-        return cls(number, integer, *map(integer, layout), *map(number, limits), *map(number, parts), *terms)
+        bias, mantissa = map(integer, layout)
+        largest, smallest, high, low = map(number, limits + parts)
+        return cls(number, integer, bias, mantissa, largest, smallest, high, low, *terms)
 
 
 def _polynomial(coefficients: list[float], number: Any) -> Any:

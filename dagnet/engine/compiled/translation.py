@@ -14,6 +14,7 @@ import hashlib
 import math
 import types
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numba
@@ -98,10 +99,19 @@ class Translation:
             types.CellType(self._meaning(cell.cell_contents)) for cell in function.__closure__ or ()
         )
         self._note(function.__defaults__)
+        self._check_numpy_names(function)
         read = {i.argval: None for i in dis.get_instructions(function.__code__) if i.opname == "LOAD_GLOBAL"}
         names = {name: self._global(function, name) for name in read if name in function.__globals__}
         names["__builtins__"] = builtins
         return code, cells or None, names
+
+    def _check_numpy_names(self, function: types.FunctionType) -> None:
+        """Each ``np.name`` in the code must have a compiled form."""
+        instructions = [i for i in dis.get_instructions(function.__code__) if i.opname != "CACHE"]
+        for owner, attribute in pairwise(instructions):
+            reads = owner.opname == "LOAD_GLOBAL" and attribute.opname in {"LOAD_ATTR", "LOAD_METHOD"}
+            if reads and function.__globals__.get(owner.argval) is np:
+                self._attribute(attribute.argval)
 
     def _with_fixed(self, code: types.CodeType, arguments: tuple[Any, ...], n_free: int) -> types.CodeType:
         """The code with its last arguments as constants: reading one becomes reading a constant."""

@@ -1,0 +1,363 @@
+"""What the compiled engine promises beyond being right (tests/test_engines.py has that)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import warnings
+
+import networkx as nx
+import numpy as np
+import pytest
+
+import dagnet
+
+pytest.importorskip("numba")
+
+from dagnet.engine.compiled import threads as worker_threads
+from dagnet.engine.compiled.activations import compile_activation
+from dagnet.engine.compiled.elementary import exponentials, logarithms
+from dagnet.engine.compiled.translation import Translation, Untranslatable, reads_first_argument
+from dagnet.registry import find_activation, find_optimizer
+
+OFFSET = 0.25
+
+
+def irregular(n_nodes=300, n_edges=1500, seed=0, activations=("relu", "tanh", "sigmoid", "gelu")):
+    rng = np.random.default_rng(seed)
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(n_nodes))
+    while graph.number_of_edges() < n_edges:
+        a, b = sorted(rng.integers(0, n_nodes, 2).tolist())
+        if a != b:
+            graph.add_edge(a, b)
+    graph.remove_nodes_from([n for n in list(graph) if graph.degree(n) == 0])
+    for node in graph:
+        if graph.in_degree(node):
+            graph.nodes[node]["activation"] = activations[int(rng.integers(len(activations)))]
+    return graph
+
+
+def rows(net, n, seed=1):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((n, len(net.inputs))), rng.standard_normal((n, len(net.outputs)))
+
+
+# -- threads, forks, bits ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def spread(monkeypatch):
+    """Make even small work go to several threads."""
+    from dagnet.engine.compiled import runner
+
+    monkeypatch.setattr(runner, "WORK_PER_THREAD", 1)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_the_same_bits_from_run_to_run(spread, n_threads):
+    net = dagnet.Network(irregular(), engine="compiled", threads=n_threads, seed=0)
+    X, y = rows(net, 200)
+    first, second = net.gradient(X, y).flat, net.gradient(X, y).flat
+    assert np.array_equal(first, second)
+
+
+def test_any_number_of_threads_gives_the_same_beyond_rounding(spread):
+    graph = irregular()
+    nets = [dagnet.Network(graph, engine="compiled", threads=n, seed=0) for n in (1, 2, 4)]
+    X, y = rows(nets[0], 333)
+    one, *others = [net.gradient(X, y).flat for net in nets]
+    for other in others:
+        np.testing.assert_allclose(other, one, rtol=1e-11, atol=1e-13)
+
+
+def test_one_network_used_from_several_python_threads(spread):
+    net = dagnet.Network(irregular(), engine="compiled", threads=2, seed=0)
+    data = [rows(net, 100, seed) for seed in range(6)]
+    expected = [net.gradient(X, y).flat for X, y in data]
+    found = {}
+
+    def work(number):
+        for _ in range(20):
+            found.setdefault(number, []).append(net.gradient(*data[number]).flat)
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(len(data))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for number, answers in found.items():
+        assert all(np.array_equal(answer, expected[number]) for answer in answers)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_computes_the_same(spread):
+    net = dagnet.Network(irregular(), engine="compiled", threads=2, seed=0)
+    X, y = rows(net, 100)
+    expected = net.gradient(X, y).flat  # the parent's workers exist now
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forks beside threads
+        child = os.fork()
+    if child == 0:
+        try:
+            same = np.array_equal(net.gradient(X, y).flat, expected)
+            os.write(writing, b"1" if same else b"0")
+        finally:
+            os._exit(0)
+    os.close(writing)
+    assert os.read(reading, 1) == b"1"
+    os.waitpid(child, 0)
+    os.close(reading)
+
+
+def test_an_error_in_a_worker_reaches_the_caller():
+    def task(part):
+        if part == 1:
+            raise KeyError("worker")
+
+    with pytest.raises(KeyError, match="worker"):
+        worker_threads.run_parts(task, 3)
+    seen = []
+    worker_threads.run_parts(seen.append, 3)
+    assert sorted(seen) == [0, 1, 2]
+
+
+def test_the_rows_beside_a_row_do_not_matter():
+    net = dagnet.Network(irregular(), engine="compiled", seed=0)
+    X, _ = rows(net, 70)
+    alone = np.concatenate([net(X[k : k + 1]) for k in range(len(X))])
+    np.testing.assert_array_equal(alone, net(X))
+
+
+def test_nan_and_infinities_stay_in_their_row():
+    graph = nx.DiGraph([("x", "h"), ("h", "y")])
+    graph.nodes["h"]["activation"] = "exp"
+    nets = [dagnet.Network(graph, engine=name, seed=0) for name in ("compiled", "reference")]
+    for net in nets:
+        net.weights["x", "h"] = 1.0
+    X = np.linspace(-1, 1, 37)[:, None]
+    X[5] = 1e4
+    gradients = [net.gradient(X, np.zeros(37)) for net in nets]
+    for compiled, reference in ((g.delta("h") for g in gradients), (g.flat for g in gradients)):
+        np.testing.assert_array_equal(np.isfinite(compiled), np.isfinite(reference))
+        np.testing.assert_array_equal(np.isnan(compiled), np.isnan(reference))
+
+
+def test_many_rows_need_the_memory_of_a_few():
+    net = dagnet.Network(irregular(2000, 9000), engine="compiled", dtype="float32", threads=1, seed=0)
+    X = np.random.default_rng(0).standard_normal((20_000, len(net.inputs))).astype("f4")
+    import tracemalloc
+
+    tracemalloc.start()
+    net(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * X.nbytes + 20_000 * len(net.outputs) * 12  # all nodes' values would be 160 MB
+
+
+# -- activations ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", sorted(dagnet.activations()))
+def test_every_builtin_compiles(name, dtype):
+    compiled = compile_activation(dagnet.activations()[name], dtype)
+    assert compiled.function, compiled.reason
+    assert compiled.slope
+
+
+def test_parameters_of_every_kind_compile():
+    for form in ("gelu(approximate='tanh')", "leaky_relu(0.3)", "softplus(beta=2.0)", "hard_tanh(-2, 3)"):
+        assert compile_activation(find_activation(form), "float32").function
+
+
+def helper(z):
+    return np.maximum(z, OFFSET) * 2.0
+
+
+def uses_helper(z, power):
+    return helper(z) ** power + np.where(z > 1, z, -z)
+
+
+def uses_helper_slope(z, a, power):
+    return power * helper(z) ** (power - 1) * 2.0 * (z > OFFSET) + np.where(z > 1, 1.0, -1.0) + 0 * a
+
+
+def test_helpers_constants_and_parameters_of_a_stranger_compile():
+    activation = dagnet.Activation("stranger", uses_helper, uses_helper_slope, parameters={"power": 2.0})
+    assert compile_activation(activation, "float64").function
+    graph = nx.DiGraph([("x", "h"), ("h", "y")])
+    graph.nodes["h"]["activation"] = activation
+    X = np.linspace(-3, 3, 41)[:, None]
+    compiled, reference = (dagnet.Network(graph, engine=e, seed=1) for e in ("compiled", "reference"))
+    np.testing.assert_allclose(compiled(X), reference(X), rtol=1e-13, atol=1e-13)
+    ours, theirs = compiled.gradient(X, X[:, 0]), reference.gradient(X, X[:, 0])
+    np.testing.assert_allclose(ours.flat, theirs.flat, rtol=1e-12, atol=1e-12)
+
+
+UNTRANSLATABLE = {
+    "numpy.sort": lambda z: np.sort(z, axis=0) + 0,
+    "dict": lambda z: z * {"a": 1.0}["a"] if UNTRANSLATABLE else z,
+    "function inside": lambda z: sum(u for u in (z,)),
+    "variable": lambda *z: z[0] + 0,
+}
+
+
+@pytest.mark.parametrize("name", UNTRANSLATABLE)
+def test_what_cannot_be_translated_says_why(name):
+    with pytest.raises(Untranslatable, match=name):
+        Translation("float64").function(UNTRANSLATABLE[name])
+
+
+def recursive(z):
+    return recursive(z)
+
+
+def test_recursion_is_refused():
+    with pytest.raises(Untranslatable, match="calls itself"):
+        Translation("float64").function(recursive)
+
+
+def odd_root(z):
+    return np.cbrt(z)
+
+
+def test_numpy_runs_what_does_not_compile_and_the_listing_says_so():
+    activation = dagnet.Activation("odd_root", odd_root, lambda z, a: 1 / (3 * np.cbrt(z) ** 2))
+    graph = irregular(60, 200)
+    for node in list(graph)[20:30]:
+        if graph.in_degree(node):
+            graph.nodes[node]["activation"] = activation
+    compiled, reference = (dagnet.Network(graph, engine=e, seed=0) for e in ("compiled", "reference"))
+    assert "[NumPy]" in str(compiled.plan)
+    assert "cbrt" in str(compiled.plan)
+    X, y = rows(compiled, 50)
+    ours, theirs = compiled.gradient(X, y), reference.gradient(X, y)
+    np.testing.assert_allclose(ours.flat, theirs.flat, rtol=1e-9, atol=1e-9 * np.abs(theirs.flat).max())
+    np.testing.assert_allclose(compiled(X), reference(X), rtol=1e-11, atol=1e-11)
+
+
+def test_a_derivative_that_ignores_z_is_recognised():
+    assert not reads_first_argument(lambda z, a: a * (1 - a))
+    assert reads_first_argument(lambda z, a: z + a)
+    assert reads_first_argument(np.add)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["exp", "expm1", "tanh", "log", "log1p"])
+def test_elementary_functions_are_accurate(name, dtype):
+    import numba
+
+    number = np.dtype(dtype).type
+    function = (exponentials(number) | logarithms(number))[name]
+
+    @numba.njit
+    def loop(x, out):
+        for k in range(len(x)):
+            out[k] = function(x[k])
+
+    small, large = np.geomspace(1e-30, 1, 500), np.linspace(-100, 100, 2001)
+    special = [0.0, -0.0, np.inf, -np.inf, np.nan, -1.0, 1.0, 88.8, 1e4, -1e4, 709.9, -745.5]
+    x = np.concatenate([small, -small, large, special]).astype(dtype)
+    out = np.empty_like(x)
+    loop(x, out)
+    with np.errstate(all="ignore"):
+        exact = getattr(np, name)(x.astype(np.longdouble))
+        expected = exact.astype(dtype)
+    np.testing.assert_array_equal(np.isnan(out), np.isnan(expected))
+    np.testing.assert_array_equal(np.isinf(out), np.isinf(expected))
+    normal = np.isfinite(expected) & (np.abs(expected) > np.finfo(dtype).tiny)
+    error = np.abs((out[normal] - exact[normal]) / exact[normal])
+    assert error.max() < 2.5 * np.finfo(dtype).eps
+
+
+# -- optimizers -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "sgd",
+        "sgd(momentum=0.9, nesterov=True, weight_decay=0.01)",
+        "sgd(momentum=0.9, dampening=0.1)",
+        "rmsprop(centered=True, momentum=0.9)",
+        "adam",
+        "adam(weight_decay=0.1, betas=(0.8, 0.99))",
+        "adamw",
+        "adagrad(lr_decay=0.1)",
+    ],
+)
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-13), ("float32", 2e-6)])
+def test_the_fused_step_is_the_plain_step(form, dtype, tolerance):
+    optimizer = find_optimizer(form)
+    fused = dagnet.engines()["compiled"].fused_step(optimizer, dtype=dtype, threads=1)
+    assert fused is not None
+    rng = np.random.default_rng(0)
+    plain, quick = rng.standard_normal((2, 1001)).astype(dtype)
+    quick[:] = plain
+    states = optimizer.start(plain), optimizer.start(quick)
+    for step in range(1, 21):
+        gradient = rng.standard_normal(1001).astype(dtype)
+        optimizer.step(plain, gradient, states[0], step=step, learning_rate=0.01)
+        fused(quick, gradient, states[1], step=step, learning_rate=0.01)
+    np.testing.assert_allclose(quick, plain, rtol=tolerance, atol=tolerance)
+
+
+def test_an_optimizer_that_overrides_step_is_left_alone():
+    class Odd(type(find_optimizer("sgd"))):
+        def step(self, *args, **kwargs):
+            raise AssertionError
+
+    assert dagnet.engines()["compiled"].fused_step(Odd(), dtype="float64", threads=1) is None
+
+
+# -- the cache --------------------------------------------------------------------------------
+
+STEP = """
+import numpy as np, networkx as nx, dagnet
+graph = nx.DiGraph([("x", "h"), ("h", "y"), ("x", "y")])
+graph.nodes["h"]["activation"] = "tanh"
+net = dagnet.Network(graph, engine="compiled", seed=0)
+print(repr(net.gradient([[1.0], [2.0]], [0.5, 1.0]).flat.tolist()))
+"""
+
+
+def run(code, **environment):
+    # warnings are left alone: numba says so where it finds no place for its cache
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_machine_code_is_kept_and_used_by_the_next_process(tmp_path):
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    first = run(STEP, **cache)
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb[ci]")}
+    assert any("dagnet-" in path.name for path in kept)
+    assert run(STEP, **cache) == first
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb[ci]")} == kept
+
+
+@pytest.mark.slow
+def test_a_process_killed_while_it_compiles_leaves_a_cache_that_works(tmp_path):
+    import time
+
+    cache = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    expected = run(STEP)
+    for delay in np.linspace(0.3, 6.0, 20):
+        process = subprocess.Popen([sys.executable, "-c", STEP], env=cache, stdout=subprocess.DEVNULL)
+        time.sleep(delay)
+        process.kill()
+        process.wait()
+    assert run(STEP, NUMBA_CACHE_DIR=str(tmp_path)) == expected
