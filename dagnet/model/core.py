@@ -258,8 +258,8 @@ class Model:
     @np.errstate(all="ignore")
     def forward(self, X: Any) -> Forward:
         """Values and pre-activations of all nodes."""
-        inputs = self.encode_inputs(X).copy()  # the caller may write to X later
-        return Forward(self._layout, self._runner.forward(self.theta(), inputs))
+        inputs = self.encode_inputs(X).copy()  # the caller may write to X and to the parameters later
+        return Forward(self._layout, self._runner.forward(self.theta().copy(), inputs))
 
     @np.errstate(all="ignore")
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> float:

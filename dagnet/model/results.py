@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.errors import shorten
+from dagnet.markup import number, table_html
+from dagnet.model.naming import ParameterNames
 from dagnet.model.views import BiasView, Layout, WeightView
 from dagnet.plan import Plan
 
 __all__ = ["Forward", "Gradient"]
 
 Array = NDArray[Any]
+LISTED = 10
 
 
+@np.errstate(all="ignore")
 def node_rows(layout: Layout, name: Hashable, read: Callable[[Array], Array]) -> Array:
     """(rows,) for a one-unit node, (rows, units) for others."""
     node = layout.topology.node_number(name)
@@ -114,6 +117,7 @@ class Gradient:
         return node_rows(self._layout, node, state.delta)
 
     @cached_property
+    @np.errstate(all="ignore")
     def inputs(self) -> Array:
         """∂loss/∂X, (rows, input units), with respect to X as it was given."""
         topology = self._layout.topology
@@ -130,5 +134,12 @@ class Gradient:
 
     def __repr__(self) -> str:
         asked, n = int(self._asked.sum()), len(self.flat)
-        largest = shorten(float(np.abs(self.flat).max())) if n else "0"
+        largest = number(float(np.abs(self.flat).max(initial=0.0)))
         return f"<Gradient: loss {self.loss:.6g}, {asked:,} of {n:,} derivatives, largest {largest}>"
+
+    def _repr_html_(self) -> str:
+        names, asked = ParameterNames(self._layout), np.flatnonzero(self._asked)
+        largest = asked[np.argsort(-np.abs(self.flat[asked]), kind="stable")][:LISTED].tolist()
+        rows = [(str(names[place]), number(float(self.flat[place]))) for place in largest]
+        more = f"… and {len(asked) - LISTED:,} smaller ones" if len(asked) > LISTED else ""
+        return table_html(repr(self)[1:-1], ("derivative for", "value"), rows, more)

@@ -117,6 +117,11 @@ class PlanData:
         start, n = int(step["source"]), int(step["n_source"])
         return self.gather[start : start + n] if step["what"] else slice(start, start + n)
 
+    def step_source_units(self, step: Any) -> Array:
+        """The same as an array of units in either case."""
+        sources = self.step_sources(step)
+        return np.arange(sources.start, sources.stop) if isinstance(sources, slice) else sources
+
     def __repr__(self) -> str:
         return f"<Plan: {self.n_units} units, {self.n_slots} slots, {len(self.steps)} steps>"
 

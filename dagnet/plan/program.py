@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from dagnet.markup import listing_html
 from dagnet.plan.frozen import PlanData
 from dagnet.plan.listing import list_plan
 from dagnet.plan.restriction import restrict_plan
@@ -56,3 +57,6 @@ class Plan(PlanData):
 
     def __str__(self) -> str:
         return list_plan(self)
+
+    def _repr_html_(self) -> str:
+        return listing_html(list_plan(self))

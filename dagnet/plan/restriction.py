@@ -22,9 +22,9 @@ def restrict_plan(plan: P, units: Array | None, parameters: Array | None, deltas
     """See :meth:`dagnet.plan.Plan.restrict`."""
     wanted = plan.needs_gradient if parameters is None else parameters
     if units is not None:
-        plan = _cut(plan, units)
-        wanted = wanted[plan.slot_ids]
-        deltas = None if deltas is None else deltas[plan.unit_ids]
+        plan, kept_units, kept_slots = _cut(plan, units)
+        wanted = wanted[kept_slots]
+        deltas = None if deltas is None else deltas[kept_units]
     needs_delta = walked_units(plan, wanted, deltas)
     needs_gradient = wanted & needs_delta[_slot_units(plan)]
     rows = pull_rows(plan.steps, plan.indptr, plan.sources, needs_delta, needs_gradient)
@@ -66,8 +66,11 @@ def walked_units(plan: PlanData, wanted: Array, deltas: Array | None) -> Array:
     return chain & reaching
 
 
-def _cut(plan: P, units: Array) -> P:
-    """Keep the computed units in the mask; what else they read becomes an input."""
+def _cut(plan: P, units: Array) -> tuple[P, Array, Array]:
+    """Keep the computed units in the mask; what else they read becomes an input.
+
+    Returns the plan, and which units and slots of the old one it has.
+    """
     kept = units.copy()
     kept[: plan.n_inputs] = False
     computed = np.flatnonzero(kept)
@@ -89,7 +92,7 @@ def _cut(plan: P, units: Array) -> P:
     bias_slot[has_bias] = len(slots) + np.arange(has_bias.sum())
     steps, gather = _cut_steps(plan, kept, place, indptr)
     outputs = plan.outputs[kept[plan.outputs]]
-    return replace(
+    cut = replace(
         plan,
         n_units=len(unit_ids),
         n_inputs=len(boundary),
@@ -106,6 +109,7 @@ def _cut(plan: P, units: Array) -> P:
         unit_ids=unit_ids if plan.unit_ids is None else plan.unit_ids[unit_ids],
         slot_ids=slot_ids if plan.slot_ids is None else plan.slot_ids[slot_ids],
     )
+    return cut, unit_ids, slot_ids
 
 
 def _cut_steps(plan: PlanData, kept: Array, place: Array, indptr: Array) -> tuple[Array, Array]:
@@ -125,7 +129,7 @@ def _cut_steps(plan: PlanData, kept: Array, place: Array, indptr: Array) -> tupl
     gather = [np.zeros(0, np.int64)]
     filled = 0
     for number in np.flatnonzero(steps["kind"] == DENSE):
-        sources = np.arange(plan.n_units)[plan.step_sources(old[number])]
+        sources = plan.step_source_units(old[number])
         gather.append(place[sources])
         steps["what"][number], steps["source"][number] = 1, filled
         filled += len(sources)

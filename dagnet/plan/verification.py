@@ -73,7 +73,7 @@ def _step_invariants(plan: PlanData) -> Iterator[tuple[bool, str]]:
         yield step["slot"] == slots.start, "a step starts at its first weight"
         yield bool((ready[plan.sources[slots]] < number).all()), "a step reads values that are ready"
         if step["kind"] == DENSE:
-            wanted = np.tile(np.arange(plan.n_units)[plan.step_sources(step)], step["n_target"])
+            wanted = np.tile(plan.step_source_units(step), step["n_target"])
             yield np.array_equal(plan.sources[slots], wanted), "a dense step's units have the same parents"
         else:
             yield step["n_source"] == slots.stop - slots.start, "a sparse step counts its nonzeros"
