@@ -12,11 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.adjacency import reachable
+from dagnet.errors import shorten
+from dagnet.markup import facts_html
 from dagnet.topology import Topology
 
-__all__ = ["Ancestry"]
+__all__ = ["Ancestry", "Answer"]
 
 Array = NDArray[Any]
+SHOWN = 20
+
+
+class Answer(tuple[Any, ...]):
+    """The nodes or edges that answer a question: a tuple that shows itself in a few lines."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        if len(self) <= SHOWN:
+            return super().__repr__()
+        return f"({', '.join(map(shorten, self[:SHOWN]))}, … {len(self) - SHOWN:,} more)"
+
+    def _repr_html_(self) -> str:
+        more = f", … {len(self) - SHOWN:,} more" if len(self) > SHOWN else ""
+        names = ", ".join(map(shorten, self[:SHOWN])) + more
+        return facts_html("", {f"{len(self):,} in all": names})
 
 
 class Ancestry:
@@ -49,7 +68,7 @@ class Ancestry:
         topology = self._topology
         edges = self.sharing(topology.edge_number(edge))
         found = reachable(topology.children, topology.targets[edges])
-        return tuple(topology.nodes[node] for node in self._sorted(found))
+        return Answer(topology.nodes[node] for node in self._sorted(found))
 
     def parent_chain(self, node: Hashable) -> tuple[tuple[Hashable, Hashable], ...]:
         """The edges into ``node`` or into one of its ancestors, in topological order of their children.
@@ -64,7 +83,7 @@ class Ancestry:
         edges = topology.parents.edges[topology.parents.expand(nodes)]
         names = topology.nodes
         pairs = zip(topology.sources[edges].tolist(), topology.targets[edges].tolist(), strict=True)
-        return tuple((names[source], names[target]) for source, target in pairs)
+        return Answer((names[source], names[target]) for source, target in pairs)
 
     def sharing(self, edge: int) -> Array:
         """Numbers of the edges that are one weight with this one, itself included."""

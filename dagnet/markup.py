@@ -12,7 +12,16 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
 from dagnet.errors import shorten
 
-__all__ = ["facts_html", "label", "names_text", "number", "table_html", "table_text", "visible"]
+__all__ = [
+    "facts_html",
+    "label",
+    "listing_html",
+    "names_text",
+    "number",
+    "table_html",
+    "table_text",
+    "visible",
+]
 
 _ESCAPED = frozenset(("Cc", "Cs", "Cn", "Co", "Zl", "Zp"))
 _DIRECTION = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)))
@@ -100,6 +109,12 @@ def facts_html(caption: str, facts: Mapping[str, object]) -> str:
         for what, value in facts.items()
     )
     return f"<table><caption>{_text(caption)}</caption>{rows}</table>"
+
+
+def listing_html(text: str) -> str:
+    """Lines as they stand, escaped."""
+    lines = "\n".join(html.escape(visible(line)) for line in text.splitlines())
+    return f"<pre>{lines}</pre>"
 
 
 def _text(text: str) -> str:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 from dagnet.errors import did_you_mean
+from dagnet.markup import number, table_html
 
 __all__ = ["Callback", "History", "Run"]
 
@@ -50,7 +51,16 @@ class History(Mapping[str, list[float]]):
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={column[-1]:.6g}" for name, column in self._columns.items() if column)
-        return f"<History: {self.epochs} epochs{': ' + last if last else ''}>"
+        return f"<History: {self.epochs} epoch{'s' * (self.epochs != 1)}{': ' + last if last else ''}>"
+
+    def _repr_html_(self) -> str:
+        shown = sorted({*range(3), *range(self.epochs - 7, self.epochs)} & set(range(self.epochs)))
+        columns = self._columns.values()
+        rows = [
+            (str(epoch + 1), *(number(column[epoch]) if epoch < len(column) else "" for column in columns))
+            for epoch in shown
+        ]
+        return table_html(f"History: {self.epochs} epochs", ("epoch", *self._columns), rows)
 
 
 class Run(Protocol):

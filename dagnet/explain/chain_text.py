@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from dagnet.explain.chain_parts import ChainParts, Derivative, Factor, Number, Path
-from dagnet.explain.naming import edge_label
 from dagnet.explain.numbers import product, quantity, signed_sum, term
 from dagnet.markup import label, table_html
+from dagnet.model.naming import edge_label
 
 __all__ = ["chain_html", "chain_text", "chain_title", "elided", "path_count"]
 

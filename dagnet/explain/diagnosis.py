@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.adjacency import reachable, rows_by
-from dagnet.explain.naming import unit_nodes
 from dagnet.markup import label, number, table_html
 from dagnet.model import Model
+from dagnet.model.naming import unit_nodes
 from dagnet.plan import ACTIVATE
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
@@ -34,7 +34,7 @@ Array = NDArray[Any]
 EXPLODING, FLAT, MOSTLY, SAME = 1e6, 1e-3, 0.95, 1e-9
 KINDS = {
     "exploding": "values above 1e6, infinite or NaN; scale the inputs, or use smaller weights or rates",
-    "dead": "0 for all rows, and no gradient passes; try another start, a smaller learning rate, or leaky_relu",
+    "dead": "0 for all rows, and no gradient passes; try another start, a lower learning rate, or leaky_relu",
     "saturated": "flat for nearly all rows, so it learns slowly; scale the inputs, or use smaller weights",
     "constant": "the same value for all rows; it acts as a bias",
     "unreachable": "no input reaches it; connect it, or remove it",
@@ -154,7 +154,7 @@ def diagnose(net: Model, X: Any) -> Diagnosis:
     >>> print(diagnose(net, [[1.0], [2.0]]))
     diagnosis over 2 rows: 1 finding
       dead (1): h1 (relu, z from -8 to -7)
-        0 for all rows, and no gradient passes; try another start, a smaller learning rate, or leaky_relu
+        0 for all rows, and no gradient passes; try another start, a lower learning rate, or leaky_relu
     """
     inputs = net.encode_inputs(X)
     measured = _measure(net, inputs)

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from dagnet.adjacency import Rows, reachable, rows_by
 from dagnet.explain.kinks import units_on_kinks
-from dagnet.explain.naming import ParameterNames
 from dagnet.explain.twin import twin
 from dagnet.markup import names_text, table_html, table_text
 from dagnet.model import Model
 from dagnet.model.averaging import row_weights
+from dagnet.model.naming import ParameterNames
 from dagnet.model.selection import prepare
 from dagnet.plan.transposition import slot_targets
 

@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.explain.kinks import units_on_kinks
-from dagnet.explain.naming import ParameterNames, unit_nodes
 from dagnet.explain.twin import twin
 from dagnet.markup import label, names_text, table_html, table_text
 from dagnet.model import Model
 from dagnet.model.averaging import mean_loss, row_weights
+from dagnet.model.naming import ParameterNames, unit_nodes
 from dagnet.model.selection import prepare
 from dagnet.model.views import Layout
 from dagnet.plan import ACTIVATE, Plan
