@@ -10,8 +10,6 @@ import html
 import unicodedata
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
-from dagnet.errors import shorten
-
 __all__ = [
     "facts_html",
     "label",
@@ -54,8 +52,15 @@ def label(name: Hashable, limit: int = LONGEST) -> str:
     >>> label("h11"), label(("gene", 7)), label("")
     ('h11', "('gene', 7)", "''")
     """
-    text = visible(name if isinstance(name, str) and name.strip() else shorten(name, limit))
+    text = visible(name if isinstance(name, str) and name.strip() else _written(name))
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _written(name: Hashable) -> str:
+    try:
+        return repr(name)
+    except Exception:  # noqa: BLE001 - a page must not fail because of a stranger's __repr__
+        return f"<{type(name).__name__}>"
 
 
 def names_text(names: Sequence[Hashable], limit: int = 6) -> str:
