@@ -1,0 +1,78 @@
+"""Networks in files, by suffix: graphs that other programs read too, and dagnet's own safe file."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+
+from dagnet.errors import DataError, did_you_mean
+from dagnet.formats import export, read_graph
+from dagnet.network import Network, load
+from dagnet.registry import exporters
+from dagnet.storage import atomically
+
+__all__ = ["check_writable", "is_graph_file", "open_graph", "open_network", "write_network"]
+
+MODEL_SUFFIXES = (".dagnet", ".safetensors")
+
+
+def graph_suffixes() -> list[str]:
+    """The suffixes of formats that can be read back."""
+    return sorted(exporter.suffix for exporter in exporters().values() if exporter.read is not None)
+
+
+def is_graph_file(path: Path) -> bool:
+    """Whether a path is a graph in a format of its suffix, else it is a model file.
+
+    Raises
+    ------
+    DataError
+        For a suffix that is neither.
+    """
+    suffix = path.suffix.lower()
+    if suffix in graph_suffixes():
+        return True
+    if suffix in MODEL_SUFFIXES:
+        return False
+    known = [*graph_suffixes(), *MODEL_SUFFIXES]
+    mend = did_you_mean(suffix, known, listed=12)
+    raise DataError(f"{path}: {suffix or 'no suffix'!r} is no format that can be read back{mend}")
+
+
+def open_graph(path: Path) -> nx.DiGraph[Any]:
+    """The graph in a file; of a model file, the graph of its network."""
+    return read_graph(path) if is_graph_file(path) else load(path).to_networkx()
+
+
+def open_network(path: Path, threads: int | None = None) -> Network:
+    """The network in a file of either kind."""
+    if is_graph_file(path):
+        return Network(read_graph(path), threads=threads)
+    return load(path, threads=threads)
+
+
+def write_network(network: Network, path: Path) -> None:
+    """Write a network as its suffix says, whole or not at all."""
+    if is_graph_file(path):
+        export(network, path)
+    else:
+        network.save(path)
+
+
+def check_writable(path: Path) -> None:
+    """See, before the work is done, that a file can be written; nothing is left behind.
+
+    Raises
+    ------
+    OSError
+        If it cannot.
+    """
+    with contextlib.suppress(_NothingWritten), atomically(path):
+        raise _NothingWritten
+
+
+class _NothingWritten(Exception):
+    """Leaves the block before anything takes the file's place."""

@@ -1,0 +1,68 @@
+"""Lines that the commands print."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.cli.scores import accuracy, area_under_curve, determination
+from dagnet.network import Network
+
+__all__ = ["counted", "score_lines"]
+
+Array = NDArray[Any]
+Columns = Mapping[Hashable, Array]
+
+
+def counted(network: Network) -> str:
+    """Nodes, edges, levels, parameters.
+
+    Examples
+    --------
+    >>> import dagnet
+    >>> counted(dagnet.Network(dagnet.layered([2, 3, 1]), seed=0))
+    '6 nodes, 9 edges, 3 levels, 13 parameters'
+    """
+    topology = network.topology
+    levels = int(topology.level.max()) + 1
+    parts = {
+        "node": topology.n_nodes,
+        "edge": topology.n_edges,
+        "level": levels,
+        "parameter": len(network.parameters),
+    }
+    return ", ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for noun, count in parts.items())
+
+
+def score_lines(network: Network, parts: Mapping[str, tuple[Columns, Columns] | None]) -> list[str]:
+    """A table: loss, and accuracy and AUC or R², of each part that there is."""
+    rows = {name: scores(network, *part) for name, part in parts.items() if part is not None}
+    heads = list(next(iter(rows.values())))
+    lines = ["          " + "".join(f"{head:>10}" for head in heads)]
+    for name, values in rows.items():
+        lines.append(f"{name:<10}" + "".join(f"{_figure(values[head]):>10}" for head in heads))
+    return lines
+
+
+def _figure(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4f}" if abs(value) < 1e4 else f"{value:.4g}"
+
+
+def scores(network: Network, X: Columns, y: Columns) -> dict[str, float]:
+    """Loss, and what else measures predictions of that kind; the mean over several targets."""
+    result = {"loss": network.evaluate(X, y)}
+    truth = np.column_stack([y[name] for name in network.outputs])
+    predicted = np.asarray(network.predict(X), np.float64)
+    kind = network.loss.targets
+    if kind == "class":
+        return result | {"accuracy": accuracy(truth, predicted)}
+    columns = list(zip(truth.T, predicted.T, strict=True))
+    if kind in {"binary", "probability"}:
+        result["accuracy"] = float(np.mean([accuracy(*pair) for pair in columns]))
+        result["AUC"] = float(np.mean([area_under_curve(*pair) for pair in columns]))
+        return result
+    return result | {"R²": float(np.mean([determination(*pair) for pair in columns]))}

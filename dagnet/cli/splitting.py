@@ -1,0 +1,67 @@
+"""Which rows train, validate and test: drawn by a seed, classes in equal shares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.errors import DataError, expected
+from dagnet.model.arguments import make_generator
+
+__all__ = ["split_rows"]
+
+Array = NDArray[Any]
+
+
+def split_rows(n: int, shares: Mapping[str, float], labels: Array | None, seed: object) -> dict[str, Array]:
+    """Row numbers by purpose, each sorted; what is left over is ``"train"``.
+
+    Parameters
+    ----------
+    n
+        How many rows there are.
+    shares
+        Share of the rows by purpose, each taken from what the earlier ones left; 0 for none.
+    labels
+        (rows,) classes that every part gets its share of, or None.
+    seed
+        The same seed, the same split.
+
+    Raises
+    ------
+    DataError
+        For a share outside [0, 1), or too few rows for it.
+
+    Examples
+    --------
+    >>> parts = split_rows(10, {"test": 0.2}, np.arange(10) % 2, 0)
+    >>> {purpose: len(rows) for purpose, rows in parts.items()}
+    {'test': 2, 'train': 8}
+    """
+    generator = make_generator(seed)
+    left, result = np.arange(n), {}
+    for purpose, share in shares.items():
+        if not isinstance(share, float) or math.isnan(share) or not 0 <= share < 1:
+            raise DataError(expected(f"--{purpose}", "a share from 0 up to, but without, 1", share))
+        if not share:
+            continue
+        taken = _taken(left, share, None if labels is None else labels[left], generator)
+        if not 0 < len(taken) < len(left):
+            mend = f"give more rows, or --{purpose} 0 for none"
+            raise DataError(
+                f"--{purpose}: a share of {share:g} leaves a part of {len(left)} rows empty; {mend}"
+            )
+        result[purpose] = taken
+        left = np.setdiff1d(left, taken)
+    result["train"] = left
+    return result
+
+
+def _taken(rows: Array, share: float, labels: Array | None, generator: np.random.Generator) -> Array:
+    groups = [rows] if labels is None else [rows[labels == label] for label in np.unique(labels)]
+    chosen = [generator.permutation(group)[: round(share * len(group))] for group in groups]
+    return np.sort(np.concatenate(chosen))

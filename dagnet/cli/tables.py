@@ -1,0 +1,120 @@
+"""CSV files with a header, read strictly: whatever is not a number is named by row and column."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Hashable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.errors import DataError, did_you_mean, expected
+
+__all__ = ["Table", "read_table"]
+
+Array = NDArray[Any]
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
+LISTED = 8
+
+
+class Table:
+    """The text of a CSV file by column; numbers are made of the columns that are asked for."""
+
+    def __init__(self, path: Path, header: Sequence[str], cells: list[list[str]], lines: list[int]) -> None:
+        self.path, self.header = path, tuple(header)
+        self._cells, self._lines = cells, lines
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def columns(self, names: Iterable[Hashable]) -> dict[Hashable, Array]:
+        """Numbers by node name, (rows,) each; a column's header is the node's name as text.
+
+        Raises
+        ------
+        DataError
+            If a name has no column, or a cell is missing or no finite number.
+        """
+        wanted = list(names)
+        by_text: dict[str, Hashable] = {}
+        for name in wanted:
+            if (other := by_text.setdefault(str(name), name)) is not name:
+                raise DataError(
+                    f"the nodes {other!r} and {name!r} share the column {str(name)!r}; rename one"
+                )
+        missing = [name for name in wanted if str(name) not in self.header]
+        if missing:
+            listed = ", ".join(repr(str(name)) for name in missing[:LISTED])
+            more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
+            mend = did_you_mean(str(missing[0]), self.header, listed=LISTED)
+            raise DataError(f"{self.path} has no column for the node {listed}{more}{mend}")
+        return {name: self._numbers(self.header.index(str(name))) for name in wanted}
+
+    def _numbers(self, column: int) -> Array:
+        texts = [row[column] for row in self._cells]
+        try:
+            numbers = np.array(texts, dtype=np.float64)
+        except ValueError:
+            numbers = np.full(len(texts), np.nan)
+        if not np.isfinite(numbers).all() or any("_" in text for text in texts):
+            numbers = np.array([self._number(row, column, text) for row, text in enumerate(texts)])
+        return numbers
+
+    def _number(self, row: int, column: int, text: str) -> float:
+        """One cell, with care."""
+        where = f"{self.path}, line {self._lines[row]} (row {row + 1}), column {self.header[column]!r}"
+        if text.strip().lower() in MISSING:
+            raise DataError(f"{where}: the value is missing; fill it in or drop the row")
+        try:
+            number = float("x" if "_" in text else text)
+        except ValueError:
+            raise DataError(expected(where, "a number", text)) from None
+        if not np.isfinite(number):
+            raise DataError(expected(where, "a finite number", text))
+        return number
+
+
+def read_table(path: str | Path) -> Table:
+    """Read a CSV file with a header, comma-separated, UTF-8.
+
+    Raises
+    ------
+    DataError
+        If it is no such file, has no rows, or rows of different length.
+    OSError
+        If it cannot be read.
+    """
+    place = Path(path)
+    try:
+        with place.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            _check_header(place, header)
+            cells, lines = [], []
+            for row in reader:
+                if not row:
+                    continue  # an empty line, as files often end with one
+                if len(row) != len(header):
+                    where = f"{place}, line {reader.line_num}"
+                    raise DataError(expected(where, f"{len(header)} cells long, as the header", len(row)))
+                cells.append(row)
+                lines.append(reader.line_num)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{place} must be text in UTF-8; {error.reason} at byte {error.start}") from None
+    except csv.Error as error:
+        raise DataError(f"{place}, line {reader.line_num}: {error}") from None
+    if not cells:
+        raise DataError(f"{place} has a header but no rows")
+    return Table(place, header, cells, lines)
+
+
+def _check_header(place: Path, header: list[str]) -> None:
+    if not header:
+        raise DataError(f"{place} is empty; its first line must name the columns")
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise DataError(f"{place}: the column {twice[0]!r} is there more than once; rename or drop one")
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
+        raise DataError(f"{place} must be separated by commas; its header is {header[0]!r}")

@@ -1,0 +1,245 @@
+"""``dagnet train``: from two files to a trained one."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.callbacks import Checkpoint, EarlyStopping
+from dagnet.cli.files import check_writable, is_graph_file, open_graph, write_network
+from dagnet.cli.reports import counted, score_lines
+from dagnet.cli.splitting import split_rows
+from dagnet.cli.tables import Table, read_table
+from dagnet.contracts import Callback, Run
+from dagnet.errors import DataError, did_you_mean
+from dagnet.network import Network
+
+__all__ = ["Request", "train_from_files"]
+
+Array = NDArray[Any]
+Columns = dict[Hashable, Array]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of ``dagnet train``."""
+
+    graph: Path
+    data: Path
+    targets: tuple[str, ...]
+    out: Path
+    loss: str | None
+    optimizer: str
+    learning_rate: float | None
+    epochs: int
+    batch_size: int
+    seed: int
+    test: float
+    validation: str | None
+    early_stopping: int | None
+    l2: float
+    activation: str
+    raw: bool
+    checkpoint: Path | None
+    resume: Path | None
+    threads: int | None
+
+
+class Interrupt(Callback):
+    """Ctrl-C stops the run at the end of the batch; a second one stops the program."""
+
+    def __init__(self) -> None:
+        self.pressed = False
+        self._before: Any = None
+
+    def on_training_begin(self, _run: Run) -> None:
+        """Listen."""
+        self._before = signal.signal(signal.SIGINT, self._press)
+
+    def _press(self, number: int, frame: Any) -> None:
+        del number, frame
+        self.pressed = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def on_batch_end(self, run: Run) -> None:
+        """Stop if asked to."""
+        if self.pressed:
+            run.stop = True
+
+    def on_training_end(self, _run: Run) -> None:
+        """Listen no more."""
+        signal.signal(signal.SIGINT, self._before)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows by node name: to train on, to validate and to test on."""
+
+    train: tuple[Columns, Columns]
+    validation: tuple[Columns, Columns] | None
+    test: tuple[Columns, Columns] | None
+    rows: dict[str, int] = field(default_factory=dict)
+
+
+def train_from_files(request: Request, say: Say) -> None:
+    """Read, train, report, write."""
+    _check_out(request)
+    table, graph = read_table(request.data), open_graph(request.graph)
+    targets = _target_nodes(graph, request, table)
+    network, parts = _prepared(graph, table, targets, request)
+    say(f"graph     {request.graph}: {counted(network)}")
+    split = ", ".join(f"{count:,} to {purpose}" for purpose, count in parts.rows.items())
+    say(f"data      {request.data}: {len(table):,} rows; {split}")
+    say(_fit(network, parts, request))
+    for line in score_lines(
+        network, {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    ):
+        say(line)
+    write_network(network, request.out)
+    say(f"written   {request.out}")
+
+
+def _check_out(request: Request) -> None:
+    """Refuse, before the work is done, an output that could not be written."""
+    is_graph_file(request.out)
+    if request.out.exists() and request.out.samefile(request.data):
+        raise DataError(f"--out: {request.out} is the file with the data; choose another")
+    check_writable(request.out)
+
+
+def _target_nodes(graph: nx.DiGraph[Any], request: Request, table: Table) -> list[Hashable] | None:
+    """The nodes that ``--target`` names, by their names as text."""
+    by_text = {str(node): node for node in graph}
+    for name in request.targets:
+        if name not in by_text:
+            mend = did_you_mean(name, by_text, listed=8)
+            raise DataError(f"--target: {request.graph} has no node {name!r}{mend}")
+        if name not in table.header:
+            mend = did_you_mean(name, table.header, listed=8)
+            raise DataError(f"--target: {request.data} has no column {name!r}{mend}")
+    return [by_text[name] for name in dict.fromkeys(request.targets)] or None
+
+
+def _prepared(
+    graph: nx.DiGraph[Any], table: Table, targets: list[Hashable] | None, request: Request
+) -> tuple[Network, Parts]:
+    """The network with its standardisation, and the rows that it will see."""
+    arguments: dict[str, Any] = {
+        "outputs": targets,
+        "activation": request.activation,
+        "seed": request.seed,
+        "threads": request.threads,
+    }
+    draft = Network(graph, loss=request.loss, **arguments)
+    X, y = table.columns(draft.inputs), table.columns(draft.outputs)
+    _refuse_constant(table, y)
+    parts = _split(X, y, request, draft)
+    if not request.raw:
+        standardise(graph, parts.train[0])
+    loss = request.loss or _fitting_loss(graph, draft, y)
+    return Network(graph, loss=loss, **arguments), parts
+
+
+def _refuse_constant(table: Table, y: Columns) -> None:
+    for name, column in y.items():
+        if len(column) and (column == column[0]).all():
+            what = f"the target {str(name)!r} is {column[0]:g} in every row"
+            raise DataError(f"{table.path}: {what}; there is nothing to learn")
+
+
+def _fitting_loss(graph: nx.DiGraph[Any], draft: Network, y: Columns) -> str | None:
+    """For targets that are 0 or 1 the binary cross-entropy, where the graph does not say."""
+    if "loss" in graph.graph.get("dagnet", {}):
+        return None
+    if not all(np.isin(column, (0, 1)).all() for column in y.values()):
+        return None
+    sigmoid = all(
+        str(graph.nodes[node].get("activation", "")).startswith("sigmoid") for node in draft.outputs
+    )
+    return "binary_cross_entropy" if sigmoid else "binary_cross_entropy_with_logits"
+
+
+def _split(X: Columns, y: Columns, request: Request, draft: Network) -> Parts:
+    only = next(iter(y.values())) if len(y) == 1 else None
+    labels = only if only is not None and np.isin(only, (0, 1)).all() else None
+    n = len(next(iter(y.values())))
+    share, file = _validation(request)
+    rows = split_rows(n, {"test": request.test, "validation": share}, labels, request.seed)
+    chosen = {purpose: _rows(X, y, rows[purpose]) for purpose in rows}
+    counts = {purpose: len(rows[purpose]) for purpose in rows}
+    validation = chosen.get("validation")
+    if file is not None:
+        other = read_table(file)
+        validation = other.columns(draft.inputs), other.columns(draft.outputs)
+        counts["validation"] = len(other)
+    words = {"train": "train", "validation": "validate", "test": "test"}
+    named = {words[purpose]: counts[purpose] for purpose in words if purpose in counts}
+    return Parts(chosen["train"], validation, chosen.get("test"), named)
+
+
+def _validation(request: Request) -> tuple[float, Path | None]:
+    """``--validation`` as a share of rows, or as a file."""
+    text = request.validation
+    if text is None:
+        return 0.0, None
+    try:
+        return float(text), None
+    except ValueError:
+        return 0.0, Path(text)
+
+
+def _rows(X: Columns, y: Columns, rows: Array) -> tuple[Columns, Columns]:
+    return {name: column[rows] for name, column in X.items()}, {
+        name: column[rows] for name, column in y.items()
+    }
+
+
+def standardise(graph: nx.DiGraph[Any], X: Columns) -> None:
+    """Write mean and standard deviation to the inputs, unless the graph has its own already."""
+    if any("center" in graph.nodes[name] or "scale" in graph.nodes[name] for name in X):
+        return
+    for name, column in X.items():
+        spread = float(column.std())
+        graph.nodes[name]["center"] = float(column.mean())
+        graph.nodes[name]["scale"] = spread if spread > 0 else 1.0
+
+
+def _fit(network: Network, parts: Parts, request: Request) -> str:
+    """Train; a line that says how it went."""
+    interrupt = Interrupt()
+    callbacks: list[Callback] = [interrupt]
+    early = None
+    if request.early_stopping is not None:
+        early = EarlyStopping(request.early_stopping)
+        callbacks.append(early)
+    if request.checkpoint is not None:
+        callbacks.append(Checkpoint(request.checkpoint))
+    begun = time.perf_counter()
+    history = network.fit(
+        *parts.train,
+        epochs=request.epochs,
+        batch_size=request.batch_size,
+        optimizer=request.optimizer,
+        learning_rate=request.learning_rate,
+        validation_data=parts.validation,
+        callbacks=callbacks,
+        seed=request.seed,
+        resume=request.resume,
+        l2=request.l2,
+    )
+    seconds = time.perf_counter() - begun
+    ended = f"training  {history.epochs:,} epochs, {seconds:.1f} s"
+    if interrupt.pressed:
+        return f"{ended}, stopped by Ctrl-C"
+    if early is not None and early.best_epoch is not None:
+        return f"{ended}; the best was epoch {early.best_epoch:,}"
+    return ended

@@ -1,0 +1,404 @@
+"""The command line: what it prints, what it writes, what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import dagnet
+from dagnet.cli import main
+
+ROOT = Path(__file__).parent.parent
+DATA = ROOT / "examples" / "data"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A small graph and its data in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    graph = nx.DiGraph([("a", "h"), ("b", "h"), ("h", "sick"), ("b", "sick")])
+    graph.nodes["h"]["activation"] = "tanh"
+    nx.write_graphml(graph, tmp_path / "graph.graphml")
+    (tmp_path / "edges.csv").write_text("source,target\na,h\nb,h\nh,sick\nb,sick\n")
+    generator = np.random.default_rng(0)
+    a, b = generator.normal(5, 3, 60), generator.normal(-100, 20, 60)
+    sick = (a + b / 20 + generator.normal(0, 0.5, 60) > 0).astype(int)
+    write(tmp_path / "data.csv", {"a": a, "note": ["x"] * 60, "b": b, "sick": sick, "dose": a * 2 + b})
+    return tmp_path
+
+
+def write(path, columns):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+
+
+def read_numbers(text, column):
+    return [float(row[column]) for row in csv.DictReader(text.splitlines())]
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result.stdout if code == 0 else result.stderr
+
+
+def listing():
+    return sorted(place.name for place in Path().iterdir())
+
+
+TRAIN = ("train", "graph.graphml", "data.csv", "--target", "sick", "--out")
+
+
+# -- the main job ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("out", ["model.graphml", "model.json", "model.csv", "model.dagnet"])
+def test_what_is_written_predicts_on_raw_data(folder, out):
+    text = run(*TRAIN, out, "--epochs", 200, "--learning-rate", 0.05)
+    for part in (
+        "4 nodes, 4 edges, 3 levels, 6 parameters",
+        "60 rows; 48 to train, 12 to test",
+        "200 epochs",
+    ):
+        assert part in text
+    assert [line.split()[0] for line in text.splitlines()] == [
+        "graph", "data", "training", "loss", "train", "test", "written",
+    ]  # fmt: skip
+    predicted = np.array(read_numbers(run("predict", out, "data.csv"), "sick"))
+    rows = list(csv.DictReader((folder / "data.csv").read_text().splitlines()))
+    truth = np.array([float(row["sick"]) for row in rows])
+    assert ((predicted > 0.5) == truth).mean() > 0.9
+    net = dagnet.load(out) if out.endswith("dagnet") else dagnet.Network(dagnet.read_graph(out))
+    X = {name: np.array([float(row[name]) for row in rows]) for name in "ab"}
+    np.testing.assert_array_equal(net.predict(X)[:, 0], predicted)
+    evaluated = run("evaluate", out, "data.csv")
+    assert f"{net.evaluate(X, truth):.4f}" in evaluated
+    assert f"{((predicted > 0.5) == truth).mean():.4f}" in evaluated
+    assert "binary_cross_entropy_with_logits" in run("show", out)
+
+
+def test_the_scores_are_those_of_an_independent_count(folder):
+    metrics = pytest.importorskip("sklearn.metrics")
+    run(*TRAIN, "model.dagnet")
+    net = dagnet.load("model.dagnet")
+    rows = list(csv.DictReader((folder / "data.csv").read_text().splitlines()))
+    X = {name: np.array([float(row[name]) for row in rows]) for name in "ab"}
+    truth, predicted = np.array([float(row["sick"]) for row in rows]), net.predict(X)[:, 0]
+    line = run("evaluate", "model.dagnet", "data.csv").splitlines()[-1].split()
+    assert line[-1] == f"{metrics.roc_auc_score(truth, predicted):.4f}"
+
+
+def test_auc_with_ties_and_r2_equal_scikit_learns():
+    metrics = pytest.importorskip("sklearn.metrics")
+    from dagnet.cli.scores import area_under_curve, determination
+
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        truth = generator.integers(0, 2, 30)
+        truth[:2] = 0, 1
+        score = generator.integers(0, 6, 30) / 5
+        assert area_under_curve(truth, score) == pytest.approx(metrics.roc_auc_score(truth, score), rel=1e-12)
+        assert determination(score, truth) == pytest.approx(metrics.r2_score(score, truth), rel=1e-12)
+    assert np.isnan(area_under_curve(np.ones(3), np.arange(3.0)))
+
+
+def test_a_real_target_is_regression_and_r2_is_printed(folder):
+    nx.write_graphml(nx.DiGraph([("a", "dose"), ("b", "dose")]), folder / "line.graphml")
+    text = run(
+        "train", "line.graphml", "data.csv", "--target", "dose", "--out", "line.json", "--epochs", 300,
+        "--optimizer", "sgd(momentum=0.9)", "--learning-rate", 0.05,
+    )  # fmt: skip
+    assert "R²" in text
+    assert "1.0000" in text.splitlines()[-2]
+    net = dagnet.Network(dagnet.read_graph("line.json"))
+    np.testing.assert_allclose(net({"a": [1.0, 0.0], "b": [0.0, 1.0]})[:, 0], [2.0, 1.0], atol=1e-6)
+
+
+def test_several_targets_and_edges_from_csv(folder):
+    (folder / "edges.csv").write_text("source,target\na,h\nb,h\nh,sick\nb,dose\n")
+    run(
+        "train",
+        "edges.csv",
+        "data.csv",
+        "-t",
+        "sick",
+        "-t",
+        "dose",
+        "-o",
+        "two.json",
+        "--loss",
+        "squared_error",
+    )
+    lines = run("predict", "two.json", "data.csv").splitlines()
+    assert lines[0] == "sick,dose"
+    assert len(lines) == 61
+
+
+def test_inputs_are_standardised_on_the_training_rows_only_once(folder):
+    run(*TRAIN, "model.json", "--test", 0)
+    graph = dagnet.read_graph("model.json")
+    a = np.array([float(row["a"]) for row in csv.DictReader((folder / "data.csv").read_text().splitlines())])
+    assert graph.nodes["a"]["center"] == pytest.approx(a.mean())
+    assert graph.nodes["a"]["scale"] == pytest.approx(a.std())
+    write(folder / "shifted.csv", {"a": a + 50, "b": a, "sick": (a > a.mean()).astype(int)})
+    run("train", "model.json", "shifted.csv", "-t", "sick", "-o", "again.json")
+    assert dagnet.read_graph("again.json").nodes["a"]["center"] == graph.nodes["a"]["center"]
+    run(*TRAIN, "raw.json", "--raw")
+    assert "center" not in dagnet.read_graph("raw.json").nodes["a"]
+
+
+def test_same_seed_same_file_other_seed_other_split(folder):
+    run(*TRAIN, "one.json", "--epochs", 5)
+    run(*TRAIN, "two.json", "--epochs", 5)
+    run(*TRAIN, "other.json", "--epochs", 5, "--seed", 1)
+    assert Path("one.json").read_bytes() == Path("two.json").read_bytes() != Path("other.json").read_bytes()
+
+
+def test_validation_early_stopping_and_resume(folder):
+    options = ("--validation", 0.2, "--early-stopping", 3, "--learning-rate", 0.5, "--epochs", 200)
+    resumable = ("--checkpoint", "run.dagnet", "--resume", "run.dagnet")
+    text = run(*TRAIN, "one.json", *options, *resumable)
+    assert "39 to train, 9 to validate, 12 to test" in text
+    assert "the best was epoch" in text
+    assert run(*TRAIN, "two.json", *options, *resumable).splitlines()[3:6] == text.splitlines()[3:6]
+    run(*TRAIN, "three.json", *options)
+    assert Path("one.json").read_bytes() == Path("two.json").read_bytes() == Path("three.json").read_bytes()
+    assert "batch_size" in run(*TRAIN, "four.json", *options, *resumable, "--batch-size", 7, code=1)
+    run(*TRAIN, "five.json", "--validation", "data.csv", "--epochs", 3)
+
+
+def test_predict_writes_a_file_whole(folder):
+    run(*TRAIN, "model.dagnet", "--epochs", 2)
+    run("predict", "model.dagnet", "data.csv", "--out", "predicted.csv")
+    assert Path("predicted.csv").read_text() == run("predict", "model.dagnet", "data.csv")
+
+
+def test_show_a_graph_and_list_plugins(folder):
+    text = run("show", "graph.graphml")
+    assert "4 nodes, 4 edges" in text
+    assert "plan:" in text
+    listed = run("plugins")
+    for line in ("activations", "squared_error", "adam", "graphml", "reference"):
+        assert line in listed
+
+
+@pytest.mark.parametrize("command", ["", "train", "predict", "evaluate", "show", "plugins"])
+def test_help_names_every_option_with_a_text(command):
+    text = run(*command.split(), "--help")
+    assert "Usage: " in text
+    for name, item in main.commands.items():
+        if name == command:
+            assert all(option.help for option in item.params if option.param_type_name == "option")
+
+
+# -- bad input -------------------------------------------------------------------------------
+
+
+def bad_csv(folder, text):
+    (folder / "bad.csv").write_text(text, encoding="utf-8")
+    return run("train", "edges.csv", "bad.csv", "--target", "sick", "--out", "never.json", code=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b,sick\n1,2,0\n3,four,1\n", "line 3 (row 2), column 'b' must be a number, got 'four'"),
+        ("a,b,sick\n1,2,0\n3,,1\n", "line 3 (row 2), column 'b': the value is missing"),
+        ("a,b,sick\n1,2,0\n3,NaN,1\n", "column 'b': the value is missing"),
+        ("a,b,sick\n1,2,0\n3,inf,1\n", "column 'b' must be a finite number, got 'inf'"),
+        ("a,b,sick\n1,2,0\n3,1_0,1\n", "column 'b' must be a number, got '1_0'"),
+        ("a,b,sick\n1,2,no\n3,1,yes\n", "column 'sick' must be a number, got 'no'"),
+        ("a,b,sick\n1,2,0\n3,4\n", "line 3 must be 3 cells long, as the header, got 2"),
+        ("a,a,sick\n1,2,0\n", "the column 'a' is there more than once"),
+        ("a,bb,sick\n1,2,0\n", "no column for the node 'b'"),
+        ("a,b\n1,2\n", "has no column 'sick'"),
+        ("a,b,sick\n", "has a header but no rows"),
+        ("", "is empty"),
+        ("a;b;sick\n1;2;0\n", "must be separated by commas"),
+        ('a,b,sick\n1,"2,0\n', "line"),
+        ("a,b,sick\n1,2,1\n3,1,1\n2,2,1\n", "the target 'sick' is 1 in every row"),
+        ("a,b,sick\n1,2,1\n", "the target 'sick' is 1 in every row"),
+        ("a,b,sick\n1,2,1\n3,4,0\n", "--test 0 for none"),
+    ],
+)
+def test_bad_data_is_named_by_row_and_column(folder, text, message):
+    assert message in bad_csv(folder, text)
+    assert not Path("never.json").exists()
+
+
+def test_bytes_that_are_no_text_are_refused(folder):
+    (folder / "bad.csv").write_bytes(b"a,b,sick\n\xff,2,0\n")
+    assert "must be text in UTF-8" in run(
+        "train", "edges.csv", "bad.csv", "-t", "sick", "-o", "x.json", code=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("g.graphml", "<graphml><graph"),
+        ("g.graphml", "{}"),
+        ("g.json", "[1, 2"),
+        ("g.json", "<graphml/>"),
+        ("g.csv", "from,to\na,b\n"),
+        ("g.dagnet", "not a model"),
+        ("g.txt", "a b"),
+        ("g", "a b"),
+        ("g.csv", "source,target\na,sick\nsick,a\n"),
+    ],
+)
+def test_a_bad_graph_is_refused_without_a_traceback(folder, name, content):
+    Path(name).write_text(content)
+    assert run("train", name, "data.csv", "-t", "sick", "-o", "x.json", code=1).startswith("Error: ")
+    assert not Path("x.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--target", "sik"], 1, "no node 'sik'; did you mean 'sick'?"),
+        (["--target", "note"], 1, "no node 'note'"),
+        (["--target", "h"], 1, "no column 'h'"),
+        (["--target", "sick", "--epochs", "0"], 1, "epochs must be a whole number of 1 or more, got 0"),
+        (["--target", "sick", "--epochs", "2.5"], 2, "'2.5' is not a valid integer"),
+        (["--target", "sick", "--batch-size", "-1"], 1, "batch_size"),
+        (["--target", "sick", "--learning-rate", "0"], 1, "learning_rate"),
+        (["--target", "sick", "--learning-rate", "nan"], 1, "learning_rate"),
+        (["--target", "sick", "--optimizer", "adamm"], 1, "did you mean 'adam'"),
+        (["--target", "sick", "--loss", "squared_eror"], 1, "did you mean 'squared_error'"),
+        (["--target", "sick", "--activation", "tanhh"], 1, "tanh"),
+        (["--target", "sick", "--test", "1.5"], 1, "--test"),
+        (["--target", "sick", "--validation", "nan"], 1, "--validation"),
+        (["--target", "sick", "--validation", "nowhere.csv"], 1, "nowhere.csv"),
+        (["--target", "sick", "--early-stopping", "0"], 1, "patience"),
+        (["--target", "sick", "--seed", "-1"], 1, "seed"),
+        (["--target", "sick", "--threads", "0"], 1, "threads"),
+        (["--target", "sick", "--resume", "nowhere.dagnet"], 1, "nowhere.dagnet"),
+        (["--target", "sick", "--checkpoint", "no/where.dagnet"], 1, "no such folder"),
+        (["--targt", "sick"], 2, "No such option"),
+        ([], 1, "no column for the node"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_bad_options(folder, arguments, code, message):
+    (folder / "edges.csv").write_text("source,target\na,h\nb,h\nh,sick\nh,other\n" if not arguments else
+                                      (folder / "edges.csv").read_text())  # fmt: skip
+    assert message in run("train", "edges.csv", "data.csv", *arguments, "--out", "x.json", code=code)
+    assert not Path("x.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("no/where.json", "No such file or directory"),
+        ("data.csv", "is the file with the data"),
+        ("model.png", "no format that can be read back"),
+        ("model", "no format that can be read back"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_training(folder, monkeypatch, out, message):
+    monkeypatch.setattr(dagnet.Network, "fit", lambda *_, **__: pytest.fail("trained"))
+    before = listing()
+    assert message in run(*TRAIN, out, code=1)
+    assert listing() == before
+
+
+def test_nothing_is_left_behind_by_a_run_that_fails(folder):
+    before = listing()
+    wild = ("--optimizer", "sgd", "--learning-rate", 1e300, "--loss", "squared_error")
+    assert "became" in run(*TRAIN, "x.json", *wild, code=1)
+    assert listing() == before
+
+
+def test_missing_files_are_named(folder):
+    assert "nowhere.csv: No such file" in run("train", "edges.csv", "nowhere.csv", "-o", "x.json", code=1)
+    assert "nowhere.json: No such file" in run("show", "nowhere.json", code=1)
+
+
+# -- as a program ----------------------------------------------------------------------------
+
+SLOW_START = """
+import os, signal, sys
+import dagnet
+from dagnet.cli import main
+
+class Press(dagnet.Callback):
+    def on_batch_begin(self, run):
+        if (run.epoch, run.batch) == (3, 2):
+            os.kill(os.getpid(), signal.SIGINT)
+
+fit = dagnet.Network.fit
+def pressed(self, *data, callbacks, **settings):
+    return fit(self, *data, callbacks=[*callbacks, Press()], **settings)
+dagnet.Network.fit = pressed
+main(sys.argv[1:])
+"""
+
+
+def program(*arguments):
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
+    )
+
+
+def test_ctrl_c_stops_at_the_end_of_the_batch_and_writes_what_was_learned(folder):
+    job = program(
+        "-c",
+        SLOW_START,
+        *TRAIN,
+        "model.json",
+        "--epochs",
+        10**6,
+        "--batch-size",
+        8,
+        "--checkpoint",
+        "run.dagnet",
+    )
+    assert job.returncode == 0, job.stderr
+    assert "2 epochs" in job.stdout
+    assert "stopped by Ctrl-C" in job.stdout
+    assert "written   model.json" in job.stdout
+    from dagnet.storage import load_checkpoint
+
+    snapshot = load_checkpoint("run.dagnet")
+    assert (snapshot["epoch"], snapshot["batch"]) == (2, 2)
+    np.testing.assert_array_equal(
+        dagnet.Network(dagnet.read_graph("model.json")).parameters, snapshot["parameters"]
+    )
+
+
+def test_the_handler_for_ctrl_c_is_given_back(folder):
+    before = signal.getsignal(signal.SIGINT)
+    run(*TRAIN, "model.json", "--epochs", 2)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_it_runs_as_a_module_on_the_shipped_data(folder):
+    job = program(
+        "-m", "dagnet", "train", DATA / "breast_cancer.graphml", DATA / "breast_cancer.csv",
+        "--target", "malignant", "--learning-rate", 0.01, "--l2", 0.001, "--out", "trained.graphml",
+    )  # fmt: skip
+    assert job.returncode == 0, job.stderr
+    assert job.stderr == ""  # no terminal, no bar
+    test = next(line.split() for line in job.stdout.splitlines() if line.startswith("test"))
+    assert float(test[2]) > 0.95
+    bad = program("-m", "dagnet", "show", "nowhere.json")
+    assert (bad.returncode, bad.stdout) == (1, "")
+    assert program("-m", "dagnet", "no-such-command").returncode == 2
