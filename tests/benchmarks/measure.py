@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-TURN = 0.01  # seconds that a contender calls on end before the next one has its turn
+TURN = 0.02  # seconds that a contender calls on end before the next one has its turn
 
 
 @dataclass
@@ -46,23 +46,28 @@ class Timing:
         return self.cpu / self.wall if self.wall else 0.0
 
 
-def _calls_for(call: Callable[[], Any]) -> tuple[int, int, float]:
-    """How many calls make one sample, how many samples a turn, and how long a turn takes."""
-    start = time.perf_counter()
-    call()
-    once = max(time.perf_counter() - start, 1e-8)
-    if once < 1e-3:  # a second look: the first call may have warmed something up
+def _calls_for(call: Callable[[], Any], warm_up: float) -> tuple[int, int, bool, float]:
+    """Calls a sample, samples a turn, whether an untimed call comes first, seconds a turn.
+
+    The calls for that are the warm-up, too: some peers need a dozen until their memory is in place.
+    """
+    times: list[float] = []
+    begin = time.perf_counter()
+    while len(times) < 2 or (time.perf_counter() - begin < warm_up and len(times) < 100):
         start = time.perf_counter()
         call()
-        once = max(time.perf_counter() - start, 1e-8)
+        times.append(max(time.perf_counter() - start, 1e-8))
+    once = min(times)
     inner = max(1, round(1e-4 / once))
-    samples = max(1, min(20, int(TURN / (inner * once))))
-    return inner, samples, (samples * inner + 1) * once
+    least = 3 if once < 0.2 else 1
+    samples = max(least, min(20, int(TURN / (inner * once))))
+    untimed = once < 0.5
+    return inner, samples, untimed, (samples * inner + untimed) * once
 
 
-def _turn(timing: Timing, inner: int, samples: int, *, warm: bool) -> None:
+def _turn(timing: Timing, inner: int, samples: int, *, untimed: bool) -> None:
     call = timing.contender.call
-    if warm:
+    if untimed:
         call()
     processor, wall = time.process_time(), time.perf_counter()
     for _ in range(samples):
@@ -78,13 +83,13 @@ def _turn(timing: Timing, inner: int, samples: int, *, warm: bool) -> None:
 def measure(contenders: list[Contender], seconds: float = 4.0, most_rounds: int = 400) -> list[Timing]:
     """Give each contender about ``seconds``, by turns; slow ones sit rounds out, evenly.
 
-    Before the timed calls of a turn stands one untimed call (where it takes less than 0.1 s), so that
+    Before the timed calls of a turn stands one untimed call (where it takes less than 0.5 s), so that
     nobody pays for the cache that the one before left behind: a training loop would not either.
     """
     timings = [Timing(contender) for contender in contenders]
     if not timings:
         return []
-    plans = [_calls_for(contender.call) for contender in contenders]
+    plans = [_calls_for(contender.call, seconds / 4) for contender in contenders]
     turns = [max(3, min(most_rounds, int(seconds / duration))) for *_, duration in plans]
     rounds = max(turns)
     gc.collect()
@@ -92,9 +97,9 @@ def measure(contenders: list[Contender], seconds: float = 4.0, most_rounds: int 
     gc.disable()
     try:
         for number in range(rounds):
-            for timing, (inner, samples, duration), wanted in zip(timings, plans, turns, strict=True):
+            for timing, (inner, samples, untimed, _), wanted in zip(timings, plans, turns, strict=True):
                 if (number + 1) * wanted // rounds > number * wanted // rounds:
-                    _turn(timing, inner, samples, warm=duration < 0.1)
+                    _turn(timing, inner, samples, untimed=untimed)
             gc.collect(0)
     finally:
         if was_enabled:

@@ -48,6 +48,8 @@ def print_outcome(name: str, threads: int, outcome: Outcome) -> None:
 def _verdict(check: Check) -> str:
     word = {True: "reached", False: "MISSED ", None: "no figure"}[check.met]
     value = "" if check.value is None else f" = {check.value:.2f}"
+    if check.by_least is not None:
+        value += f", {check.by_least:.2f} by least times"
     return f"{word}  {check.text}{value}  (target {'≥' if check.at_least else '≤'} {check.bound:g})"
 
 
@@ -115,6 +117,7 @@ def _work(name: str, threads: int, outcome: Outcome) -> dict[str, Any]:
             {
                 "what": c.text,
                 "value": c.value,
+                "by_least_times": c.by_least,
                 "bound": c.bound,
                 "at_least": c.at_least,
                 "reached": c.met,

@@ -33,12 +33,16 @@ class Conditions:
 
 @dataclass
 class Check:
-    """A target and what was reached; ``value`` None where a side of it is missing."""
+    """A target and what was reached; ``value`` None where a side of it is missing.
+
+    ``by_least``: the same ratio of the least times, which a busy machine disturbs less.
+    """
 
     text: str
     value: float | None
     bound: float
     at_least: bool
+    by_least: float | None = None
 
     @property
     def met(self) -> bool | None:
@@ -58,22 +62,25 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
 
-    def fastest(self, family: str) -> float | None:
-        """Least median of a family's contenders, or of the one contender with that name."""
-        medians = [t.median for t in self.timings if family in (t.contender.family, t.contender.name)]
-        return min(medians, default=None)
+    def fastest(self, family: str, what: str = "median") -> float | None:
+        """Least median (or minimum) of a family's contenders, or of the one contender with that name."""
+        found = [getattr(t, what) for t in self.timings if family in (t.contender.family, t.contender.name)]
+        return min(found, default=None)
 
-    def ratio(self, over: str, under: str) -> float | None:
-        a, b = self.fastest(over), self.fastest(under)
-        return None if a is None or b is None else a / b
+    def _ratio(self, over: str, under: str, bound: float, *, at_least: bool) -> None:
+        ratios = []
+        for what in ("median", "minimum"):
+            a, b = self.fastest(over, what), self.fastest(under, what)
+            ratios.append(None if a is None or b is None else a / b)
+        self.checks.append(Check(f"{over} / {under}", ratios[0], bound, at_least, ratios[1]))
 
     def at_least(self, peer: str, bound: float, subject: str = DAGNET) -> None:
         """The peer takes at least ``bound`` times dagnet's time."""
-        self.checks.append(Check(f"{peer} / {subject}", self.ratio(peer, subject), bound, at_least=True))
+        self._ratio(peer, subject, bound, at_least=True)
 
     def at_most(self, peer: str, bound: float, subject: str = DAGNET) -> None:
         """dagnet takes at most ``bound`` times the peer's time."""
-        self.checks.append(Check(f"{subject} / {peer}", self.ratio(subject, peer), bound, at_least=False))
+        self._ratio(subject, peer, bound, at_least=False)
 
     def check(self, text: str, value: float | None, bound: float, *, at_least: bool) -> None:
         self.checks.append(Check(text, value, bound, at_least))
