@@ -19,6 +19,7 @@ __all__ = [
     "GraphError",
     "NumericalError",
     "PluginError",
+    "Verbatim",
     "did_you_mean",
     "expected",
     "shorten",
@@ -86,13 +87,33 @@ class DagnetWarning(UserWarning):
 
 def shorten(value: object, limit: int = 60) -> str:
     """``repr`` of a value on one line, cut to at most ``limit`` characters."""
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - a message must never fail because of a stranger's __repr__
-        text = f"<{type(value).__name__}>"
+    text = _shown(value)
+    if text is None and type(value) is tuple:
+        text = f"({', '.join(_shown(item) or _typed(item) for item in value)})"
+    text = _typed(value) if text is None else text
     if "\n" in text:
         text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _shown(value: object) -> str | None:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - a message must never fail because of a stranger's __repr__
+        return None
+
+
+def _typed(value: object) -> str:
+    return f"<{type(value).__name__}>"
+
+
+class Verbatim(str):
+    """Words that a message shows without quotation marks: ``expected(…, Verbatim("shape (3,)"))``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def did_you_mean(name: object, known: Iterable[object], *, listed: int = 0) -> str:

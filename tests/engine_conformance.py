@@ -18,7 +18,7 @@ def available():
 
 
 def assert_alike(got, wanted, dtype, what, scale=None):
-    """Equal within the tolerance relative to the scale of the array; NaN and infinities in the same places."""
+    """Equal within the tolerance relative to the array's scale; NaN and infinities in the same places."""
     got, wanted = np.asarray(got), np.asarray(wanted)
     assert got.shape == wanted.shape, what
     assert got.dtype == wanted.dtype == np.dtype(dtype), what

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.contracts import Loss
-from dagnet.errors import DataError, did_you_mean, expected, shorten
+from dagnet.errors import DataError, Verbatim, did_you_mean, expected, shorten
 
 __all__ = ["Columns", "encode_inputs", "encode_sample_weight", "encode_targets"]
 
@@ -60,7 +60,7 @@ class Columns:
             return array[:, None]
         if array.ndim != 2 or array.shape[1] != units:
             form = "(rows,)" if units == 1 else f"(rows, {units})"
-            got = f"shape {array.shape}"
+            got = Verbatim(f"shape {array.shape}")
             raise DataError(expected(f"{self.what}: column {shorten(name)}", f"of shape {form}", got))
         return array
 
@@ -87,7 +87,9 @@ def numeric(where: str, values: Any) -> Array:
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{where} must be numbers in a rectangular array; {error}") from error
     if array.dtype.kind not in "biuf":
-        raise DataError(expected(where, "real numbers", f"dtype {array.dtype}", "convert it before"))
+        raise DataError(
+            expected(where, "real numbers", Verbatim(f"dtype {array.dtype}"), "convert it before")
+        )
     return array
 
 
@@ -103,11 +105,13 @@ def encode_inputs(
         more = ", …" if len(columns.names) > LISTED else ""
         raise DataError(
             expected(
-                "X", f"{columns.width} columns wide, one for each of [{listed}{more}]", f"shape {array.shape}"
+                "X",
+                f"{columns.width} columns wide, one for each of [{listed}{more}]",
+                Verbatim(f"shape {array.shape}"),
             )
         )
     if not len(array):
-        raise DataError(expected("X", "at least one row long", "0 rows"))
+        raise DataError(expected("X", "at least one row long", Verbatim("0 rows")))
     _refuse_nan("X", array, columns, finite=finite)
     if center is not None and scale is not None:
         array = (array - center) / scale
@@ -120,8 +124,8 @@ def _refuse_dimensions(array: Array, width: int) -> None:
     must = f"two-dimensional, (rows, {width})"
     if array.ndim == 1:
         mend = "X.reshape(1, -1) makes it one row, X.reshape(-1, 1) one column"
-        raise DataError(expected("X", must, f"shape {array.shape}", mend))
-    raise DataError(expected("X", must, f"shape {array.shape}"))
+        raise DataError(expected("X", must, Verbatim(f"shape {array.shape}"), mend))
+    raise DataError(expected("X", must, Verbatim(f"shape {array.shape}")))
 
 
 def _refuse_nan(what: str, array: Array, columns: Columns, *, finite: bool) -> None:
@@ -145,13 +149,15 @@ def encode_targets(
         array = numeric("y", y)
         if loss.targets == "class" and array.ndim == 1:
             return _one_hot(array, columns.width, rows, dtype)
-        if array.ndim == 1 and columns.width == 1:
+        if array.shape == (rows,) and columns.width == 1:
             array = array[:, None]
     if array.shape != (rows, columns.width):
         form = f"({rows},)" if columns.width == 1 else f"({rows}, {columns.width})"
         labels = f" or labels ({rows},)" if loss.targets == "class" else ""
         raise DataError(
-            expected("y", f"of shape {form}{labels}, one row for each row of X", f"shape {array.shape}")
+            expected(
+                "y", f"of shape {form}{labels}, one row for each row of X", Verbatim(f"shape {array.shape}")
+            )
         )
     _refuse_nan("y", array, columns, finite=finite)
     _refuse_range(array, columns, loss)
@@ -161,7 +167,9 @@ def encode_targets(
 def _one_hot(labels: Array, width: int, rows: int, dtype: Any) -> Array:
     if labels.shape != (rows,):
         raise DataError(
-            expected("y", f"of shape ({rows},), one label for each row of X", f"shape {labels.shape}")
+            expected(
+                "y", f"of shape ({rows},), one label for each row of X", Verbatim(f"shape {labels.shape}")
+            )
         )
     numbers = labels.astype(np.float64)
     bad = ~((numbers >= 0) & (numbers < width) & (numbers == np.floor(numbers)))
@@ -192,7 +200,9 @@ def _refuse_range(array: Array, columns: Columns, loss: Loss) -> None:
         if len(wrong):
             total = float(array[wrong[0]].sum())
             raise DataError(
-                expected(f"y: row {wrong[0]}", "class probabilities that sum to 1", f"sum {total:g}")
+                expected(
+                    f"y: row {wrong[0]}", "class probabilities that sum to 1", Verbatim(f"sum {total:g}")
+                )
             )
 
 
@@ -203,7 +213,7 @@ def encode_sample_weight(sample_weight: Any, rows: int, dtype: Any) -> Array | N
     array = numeric("sample_weight", sample_weight)
     if array.shape != (rows,):
         raise DataError(
-            expected("sample_weight", f"of shape ({rows},), one a row of X", f"shape {array.shape}")
+            expected("sample_weight", f"of shape ({rows},), one a row of X", Verbatim(f"shape {array.shape}"))
         )
     bad = ~(np.isfinite(array) & (array >= 0))
     if bad.any():

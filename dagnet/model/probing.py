@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.contracts import Activation, Loss
-from dagnet.errors import PluginError, expected
+from dagnet.errors import PluginError, Verbatim, expected
 
 __all__ = ["probe_activation", "probe_loss"]
 
@@ -88,7 +88,7 @@ def _result(
         if not np.array_equal(argument, before, equal_nan=True):
             raise PluginError(f"{where} must leave its arguments as they are; make a new array")
     if result.shape != shape or result.dtype.kind != "f":
-        got = f"{result.dtype} of shape {result.shape}"
+        got = Verbatim(f"{result.dtype} of shape {result.shape}")
         mend = "see the docstring of its class"
         raise PluginError(
             expected(f"{where}: result for {given[0].shape} numbers", f"floats of shape {shape}", got, mend)

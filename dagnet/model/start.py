@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dagnet.adjacency import ranges
 from dagnet.compiler import Compiled
 from dagnet.contracts import Initializer
-from dagnet.errors import GraphError, PluginError, expected
+from dagnet.errors import GraphError, PluginError, Verbatim, expected
 from dagnet.topology import Topology
 
 __all__ = ["start_parameters"]
@@ -113,7 +113,7 @@ def _drawn_by(initializer: Initializer, generator: np.random.Generator, fans: tu
     where, shape = f"{where}: result", fans[0].shape
     if array.shape != shape or array.dtype.kind != "f":
         raise PluginError(
-            expected(where, f"floats of shape {shape}", f"{array.dtype} of shape {array.shape}")
+            expected(where, f"floats of shape {shape}", Verbatim(f"{array.dtype} of shape {array.shape}"))
         )
     if not np.isfinite(array).all():
         raise PluginError(expected(where, "finite", float(array[~np.isfinite(array)][0])))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.compiler import Compiled
-from dagnet.errors import DataError, expected, shorten
+from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.topology import Topology, as_real
 
 __all__ = ["BiasView", "Layout", "WeightView", "WritableBiases", "WritableWeights"]
@@ -159,7 +159,7 @@ class _Writable(_View):
     what = "value"
 
     def __setitem__(self, name: Any, value: Any) -> None:
-        self.update({name: value})
+        self._flat[self._places(name)] = self._checked(name, value)
 
     def update(self, values: Mapping[Any, Any]) -> None:
         """Set many at once; if one will not do, none is set.
@@ -181,7 +181,7 @@ class _Writable(_View):
         given = as_real(value)
         if given is None or (given.ndim and given.shape != shape):
             form = "a number" if self._single(name) else f"a number or an array of shape {shape}"
-            got = value if given is None or given.ndim == 0 else f"shape {given.shape}"
+            got = value if given is None or given.ndim == 0 else Verbatim(f"shape {given.shape}")
             raise DataError(expected(where, form, got))
         with np.errstate(over="ignore"):
             array = given.astype(self._flat.dtype)

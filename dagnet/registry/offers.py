@@ -10,7 +10,7 @@ from typing import Any
 import pluggy
 
 from dagnet import hookspecs
-from dagnet.errors import PluginError, did_you_mean, expected, shorten
+from dagnet.errors import PluginError, Verbatim, did_you_mean, expected, shorten
 from dagnet.registry.kinds import KINDS, Kind
 
 __all__ = ["GROUP", "Offer", "Origin", "offers"]
@@ -96,7 +96,7 @@ def _returned(function: Callable[[], Any], entry: Kind, where: str) -> list[Any]
     except (Exception, SystemExit) as error:
         raise PluginError(f"{where} raised {type(error).__name__}: {error}") from error
     if len(items) > MOST_ITEMS:
-        raise PluginError(expected(f"{where}: result", f"at most {MOST_ITEMS:,} items", "more"))
+        raise PluginError(expected(f"{where}: result", f"at most {MOST_ITEMS:,} items", Verbatim("more")))
     return items
 
 

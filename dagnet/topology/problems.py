@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.contracts import Activation
-from dagnet.errors import DagnetError, expected
+from dagnet.errors import DagnetError, Verbatim, expected
 from dagnet.registry import find_activation
 
 __all__ = ["MOST_UNITS", "Problems", "as_real", "as_whole", "edit_distance", "near_misses"]
@@ -57,7 +57,7 @@ class Problems(list[str]):
         array = as_real(value)
         if array is None or (array.ndim and array.shape != shape):
             form = "a number" if shape in {(), (1,), (1, 1)} else f"a number or an array of shape {shape}"
-            got = value if array is None or array.ndim == 0 else f"shape {array.shape}"
+            got = value if array is None or array.ndim == 0 else Verbatim(f"shape {array.shape}")
             self.refuse(where, form, got)
             return np.zeros(shape)
         if not np.isfinite(array).all():

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 
 from dagnet.adjacency import Rows, find_cycle, levels, reachable, rows_by
 from dagnet.contracts import Activation
-from dagnet.errors import CycleError, DagnetWarning, DataError, GraphError, did_you_mean, expected, shorten
+from dagnet.errors import (
+    CycleError,
+    DagnetWarning,
+    DataError,
+    GraphError,
+    Verbatim,
+    did_you_mean,
+    expected,
+    shorten,
+)
 from dagnet.registry import find_activation
 from dagnet.topology.edges import EDGE_ATTRIBUTES, EdgeTable, Ends, read_edges, read_ends
 from dagnet.topology.frozen import Topology
@@ -59,7 +68,8 @@ def topology_from_arrays(
     hidden = find_activation(activation)
     parent, child = _integers("sources", sources), _integers("targets", targets)
     if parent.shape != child.shape:
-        raise DataError(expected("targets", f"as long as sources, {len(parent)}", f"length {len(child)}"))
+        got = Verbatim(f"length {len(child)}")
+        raise DataError(expected("targets", f"as long as sources, {len(parent)}", got))
     if not len(parent):
         raise GraphError("the graph has no edges and so no output; give at least one edge")
     n = int(max(parent.max(), child.max())) + 1
@@ -82,32 +92,29 @@ def topology_from_arrays(
 
 def _integers(where: str, values: Any) -> Array:
     array = np.asarray(values)
-    if array.ndim != 1 or array.dtype.kind not in "iu" or (array.size and array.min() < 0):
-        got = (
-            f"{array.dtype} of shape {array.shape}"
-            if array.dtype.kind not in "iu" or array.ndim != 1
-            else array.min()
-        )
-        raise DataError(expected(where, "a one-dimensional array of node numbers ≥ 0", got))
+    must = "a one-dimensional array of node numbers ≥ 0"
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise DataError(expected(where, must, Verbatim(f"{array.dtype} of shape {array.shape}")))
+    if array.size and array.min() < 0:
+        raise DataError(expected(where, must, int(array.min())))
     return array.astype(np.int64)
 
 
 def _weights(weights: Any, n: int) -> Array:
     array = np.asarray(weights)
     if array.shape != (n,) or array.dtype.kind not in "iuf":
-        raise DataError(
-            expected("weights", f"{n} numbers, one an edge", f"{array.dtype} of shape {array.shape}")
-        )
+        got = Verbatim(f"{array.dtype} of shape {array.shape}")
+        raise DataError(expected("weights", f"{n} numbers, one an edge", got))
     array = array.astype(np.float64)
     if not np.isfinite(array).all():
         place = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise DataError(expected(f"weights[{place}]", "finite", array[place]))
+        raise DataError(expected(f"weights[{place}]", "finite", float(array[place])))
     return array
 
 
 def _directed(graph: object) -> nx.DiGraph[Any]:
     if not isinstance(graph, nx.Graph):
-        raise GraphError(expected("the graph", "a networkx.DiGraph", type(graph).__name__))
+        raise GraphError(expected("the graph", "a networkx.DiGraph", Verbatim(type(graph).__name__)))
     if not graph.is_directed():
         raise GraphError(
             "the graph is undirected; dagnet needs directed edges parent → child: use nx.DiGraph"
@@ -215,15 +222,16 @@ def _named(what: str, given: Iterable[Hashable], index: dict[Hashable, int], pro
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         problems.refuse(what, "a list of nodes", given)
         return []
+    unknown = 0
     for name in given:
         try:
             number = index.get(name)
         except TypeError:
             number = None
         if number is None:
-            problems.append(
-                f"{what}: no node {shorten(name)} in the graph{did_you_mean(name, index, listed=6)}"
-            )
+            mend = did_you_mean(name, index, listed=6) if unknown < LISTED else ""
+            problems.append(f"{what}: no node {shorten(name)} in the graph{mend}")
+            unknown += 1
         elif number in numbers:
             problems.append(f"{what}: node {shorten(name)} is named twice; name it once")
         else:
