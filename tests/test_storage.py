@@ -23,6 +23,7 @@ from safe_files import (
     small_network,
     typed,
 )
+from strategies import dags, network
 
 import dagnet
 from dagnet.storage import load_checkpoint, save_checkpoint
@@ -57,6 +58,18 @@ def test_a_loaded_network_is_the_saved_one_to_the_bit(folder, net, data):
     first = path.read_bytes()
     loaded.save(path)
     assert path.read_bytes() == first
+
+
+@RELAXED
+@given(graph=dags())
+@pytest.mark.filterwarnings("ignore:no input reaches output")
+def test_every_graph_comes_back_as_it_was(folder, graph):
+    path = folder / "any.dagnet"
+    net = network(graph)
+    net.save(path)
+    loaded = dagnet.load(path)
+    assert facts(loaded) == facts(net)
+    assert facts(dagnet.Network(loaded.to_networkx())) == facts(dagnet.Network(net.to_networkx()))
 
 
 @RELAXED

@@ -2,8 +2,10 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 
 import pytest
@@ -69,18 +71,36 @@ def test_permissions_are_kept_and_new_files_obey_the_umask(tmp_path):
         os.umask(before)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anything")
-def test_read_only_files_and_folders_are_the_systems_error(tmp_path, saved):
-    saved.chmod(0o444)
+@pytest.fixture
+def somebody(tmp_path):
+    """A folder of a user who may not write everything, and for the time of the test that user."""
+    folder = pathlib.Path(tempfile.mkdtemp())
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.chown(folder, 65534, 65534)
+        os.seteuid(65534)
+    yield folder
+    if is_root:
+        os.seteuid(0)
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_read_only_files_and_folders_are_the_systems_error(somebody):
+    path, net = somebody / "n", small_network()
+    net.save(path)
+    before = path.read_bytes()
+    path.chmod(0o444)
     with pytest.raises(PermissionError):
-        small_network().save(saved)
-    saved.chmod(0o644)
-    before = saved.read_bytes()
-    tmp_path.chmod(0o555)
+        net.save(path)
+    path.chmod(0o644)
+    somebody.chmod(0o555)
     with pytest.raises(PermissionError):
-        small_network().save(saved)
-    tmp_path.chmod(0o755)
-    assert saved.read_bytes() == before
+        net.save(path)
+    assert path.read_bytes() == before
+    path.chmod(0o000)
+    with pytest.raises(PermissionError):
+        dagnet.load(path)
 
 
 @pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="needs /dev/full")

@@ -44,7 +44,7 @@ def atomically(path: object) -> Iterator[BinaryIO]:
         with target.open("wb") as stream:
             yield stream
         return
-    if before is not None and not os.access(target, os.W_OK):
+    if before is not None and not _is_writable(target):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
     temporary = target.parent / f".dagnet-{secrets.token_hex(8)}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
@@ -68,6 +68,10 @@ def _status(target: Path) -> os.stat_result | None:
         return target.stat()
     except FileNotFoundError:
         return None
+
+
+def _is_writable(target: Path) -> bool:
+    return os.access(target, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _keep_permissions(descriptor: int, before: os.stat_result) -> None:
