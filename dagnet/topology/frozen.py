@@ -111,6 +111,7 @@ class Topology:
         """(nodes,) mask of the inputs."""
         mask = np.zeros(self.n_nodes, bool)
         mask[self.inputs] = True
+        mask.flags.writeable = False
         return mask
 
     @cached_property
@@ -118,6 +119,7 @@ class Topology:
         """(nodes,) mask of the outputs."""
         mask = np.zeros(self.n_nodes, bool)
         mask[self.outputs] = True
+        mask.flags.writeable = False
         return mask
 
     def role(self, node: int) -> str:

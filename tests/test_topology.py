@@ -1,0 +1,277 @@
+"""From a graph or arrays to the frozen topology, and what its walks over edges give."""
+
+import copy
+import pickle
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import dagnet
+from dagnet.adjacency import find_cycle, levels, ranges, reachable, rows_by
+from dagnet.topology import Topology
+from dagnet.topology.problems import edit_distance, near_misses
+
+
+def topology(graph, **arguments) -> Topology:
+    return dagnet.Network(graph, engine="reference", **arguments).topology
+
+
+# -- adjacency ---------------------------------------------------------------------------
+
+
+@st.composite
+def digraphs(draw, *, acyclic):
+    """A graph of up to 80 nodes: wide enough for the frontiers that NumPy handles at once."""
+    n = draw(st.integers(1, 80))
+    seed = draw(st.integers(0, 2**32 - 1))
+    rng = np.random.default_rng(seed)
+    m = draw(st.integers(0, 3 * n))
+    pairs = rng.integers(0, n, (m, 2))
+    if acyclic:
+        pairs = np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1)
+    pairs = np.unique(pairs, axis=0) if len(pairs) else np.zeros((0, 2), np.int64)
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(n))
+    graph.add_edges_from(map(tuple, pairs.tolist()))
+    return graph, pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64), n
+
+
+@given(digraphs(acyclic=True))
+def test_levels_are_longest_distances(drawn):
+    graph, sources, targets, n = drawn
+    level = levels(rows_by(sources, targets, n), np.bincount(targets, minlength=n))
+    expected = {}
+    for node in nx.topological_sort(graph):
+        expected[node] = 1 + max((expected[parent] for parent in graph.predecessors(node)), default=-1)
+    assert level.tolist() == [expected[node] for node in range(n)]
+
+
+@given(digraphs(acyclic=False))
+def test_a_cycle_is_found_where_there_is_one(drawn):
+    graph, sources, targets, n = drawn
+    level = levels(rows_by(sources, targets, n), np.bincount(targets, minlength=n))
+    assert (level >= 0).all() == nx.is_directed_acyclic_graph(graph)
+    if (level < 0).any():
+        cycle = find_cycle(rows_by(targets, sources, n), level)
+        assert len(set(cycle)) == len(cycle)
+        assert all(graph.has_edge(u, v) for u, v in zip(cycle, cycle[1:] + cycle[:1], strict=True))
+
+
+@given(digraphs(acyclic=False), st.randoms(use_true_random=False))
+def test_reachable_nodes_are_the_seeds_and_their_descendants(drawn, random):
+    graph, sources, targets, n = drawn
+    rows = rows_by(sources, targets, n)
+    seeds = [random.randrange(n) for _ in range(random.randrange(1, 4))]
+    expected = set(seeds).union(*(nx.descendants(graph, seed) for seed in seeds))
+    found = reachable(rows, np.array(seeds))
+    assert sorted(found.tolist()) == sorted(expected)
+    within = np.array([random.random() < 0.7 for _ in range(n)])
+    inside = graph.subgraph(np.flatnonzero(within).tolist())
+    seeds = [seed for seed in seeds if within[seed]]
+    expected = set(seeds).union(*(nx.descendants(inside, seed) for seed in seeds))
+    assert sorted(reachable(rows, np.array(seeds, np.int64), within).tolist()) == sorted(expected)
+
+
+def test_rows_keep_the_order_of_their_edges():
+    rows = rows_by(np.array([1, 0, 1, 1]), np.array([5, 4, 3, 2]), 3)
+    assert rows.of(1).tolist() == [5, 3, 2]
+    assert rows.edges.tolist() == [1, 0, 2, 3]
+    assert rows.degrees().tolist() == [1, 3, 0]
+    assert rows.expand(np.array([1, 0])).tolist() == [1, 2, 3, 0]
+    assert ranges(np.array([3, 5, 5]), np.array([5, 5, 6])).tolist() == [3, 4, 5]
+    assert ranges(np.array([3]), np.array([3])).tolist() == []
+
+
+# -- reading -----------------------------------------------------------------------------
+
+
+def test_nodes_and_edges_keep_the_graphs_order():
+    graph = nx.DiGraph([("b", "c"), ("a", "c"), ("b", "a")])
+    found = topology(graph)
+    assert found.nodes == ("b", "c", "a")
+    edges = [(found.nodes[u], found.nodes[v]) for u, v in zip(found.sources, found.targets, strict=True)]
+    assert edges == list(graph.edges)
+    assert found.level.tolist() == [0, 2, 1]
+
+
+def test_everything_is_frozen():
+    found = topology(nx.DiGraph([("x", "y")]))
+    arrays = [value for value in vars(found).values() if isinstance(value, np.ndarray)]
+    assert len(arrays) > 10
+    assert not any(array.flags.writeable for array in arrays)
+    with pytest.raises(AttributeError):
+        found.nodes = ()
+
+
+def test_roles():
+    graph = nx.DiGraph([("x", "h"), ("h", "y"), ("c", "h")])
+    found = topology(graph, inputs=["x"])
+    assert [found.role(found.index[name]) for name in "xhyc"] == ["input", "hidden", "output", "constant"]
+
+
+def test_defaults_of_activations():
+    graph = nx.DiGraph([("x", "h"), ("h", "y"), ("c", "h"), ("c", "d")])
+    graph.nodes["d"]["activation"] = "sin"
+    found = topology(graph, inputs=["x"], outputs=["y"], activation="elu(alpha=0.5)")
+    names = [str(found.activations[found.activation_of[found.index[name]]]) for name in "hycd"]
+    assert names == ["elu(alpha=0.5)", "identity", "identity", "sin"]
+
+
+def test_equal_activations_are_one():
+    graph = nx.DiGraph([("x", "a"), ("x", "b"), ("x", "c"), ("x", "y")])
+    relu = dagnet.activations()["relu"]
+    for node, spec in zip("abc", ("relu", relu, "relu"), strict=True):
+        graph.nodes[node]["activation"] = spec
+    assert len(topology(graph, activation="identity").activations) == 2
+
+
+def test_an_activation_object_is_its_own():
+    graph = nx.DiGraph([("x", "y")])
+    cube = dagnet.Activation("cube", lambda z: z**3, lambda z, a: 3 * z**2)
+    graph.nodes["y"]["activation"] = cube
+    graph.edges["x", "y"]["weight"] = 2.0
+    assert dagnet.Network(graph)([[1.0]])[0, 0] == 8.0
+
+
+@pytest.mark.parametrize(
+    "value", [2, np.float64(2), np.float32(2), np.int8(2), np.array(2.0), np.array([[2.0]])]
+)
+def test_numbers_of_any_kind_are_weights(value):
+    graph = nx.DiGraph([("x", "y")])
+    graph.edges["x", "y"]["weight"] = value
+    graph.add_edge("x", "z", weight=None)
+    net = dagnet.Network(graph, initializer="constant(value=3.0)")
+    assert net.weights["x", "y"] == 2.0
+    assert net.weights["x", "z"] == 3.0
+
+
+@pytest.mark.parametrize("value", [2, np.float32(2), np.array(2.0), [2.0], np.array([2])])
+def test_numbers_of_any_kind_are_biases(value):
+    graph = nx.DiGraph([("x", "y")])
+    graph.nodes["y"]["bias"] = value
+    assert dagnet.Network(graph).biases["y"] == 2.0
+
+
+@pytest.mark.parametrize("value", [False, np.False_])
+def test_no_bias(value):
+    graph = nx.DiGraph([("x", "y")])
+    graph.nodes["y"]["bias"] = value
+    net = dagnet.Network(graph)
+    assert "y" not in net.biases
+    assert len(net.parameters) == 1
+
+
+@pytest.mark.parametrize("value", [True, np.True_, None])
+def test_a_bias_of_0(value):
+    graph = nx.DiGraph([("x", "y")])
+    graph.nodes["y"]["bias"] = value
+    assert dagnet.Network(graph).biases["y"] == 0.0
+
+
+def test_units_as_numpy_numbers():
+    graph = nx.DiGraph([("x", "y")])
+    graph.nodes["y"]["units"] = np.int64(3)
+    assert dagnet.Network(graph)([[1.0]]).shape == (1, 3)
+
+
+def test_subclasses_and_views_are_graphs():
+    class Wiring(nx.DiGraph):
+        """A subclass with a rule of its own."""
+
+        def add_edge(self, u, v, **attributes):
+            super().add_edge(v, u, **attributes)
+
+    graph = Wiring()
+    graph.add_edge("y", "x", weight=2.0)
+    assert dagnet.Network(graph)([[3.0]])[0, 0] == 6.0
+    whole = nx.DiGraph([("x", "y"), ("y", "z"), ("q", "y")])
+    assert set(topology(whole.subgraph("xy")).nodes) == {"x", "y"}
+    assert set(topology(whole.subgraph("xyz").copy(as_view=True)).nodes) == set("xyz")
+    assert topology(nx.reverse_view(whole)).has_edge(("z", "y"))
+    assert topology(nx.freeze(whole.copy())).n_edges == 3
+    assert topology(nx.restricted_view(whole, ["q"], [("y", "z")])).n_edges == 1
+
+
+def test_arrays_and_graphs_build_the_same():
+    sources, targets = np.array([0, 1, 0, 2]), np.array([2, 2, 3, 3], np.uint8)
+    weights = np.array([0.5, -1.0, 2.0, 3.0], np.float32)
+    net = dagnet.Network.from_arrays(sources, targets, weights, engine="reference", activation="tanh")
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(4))
+    for u, v, w in zip(sources.tolist(), targets.tolist(), weights.tolist(), strict=True):
+        graph.add_edge(u, v, weight=w)
+    other = dagnet.Network(graph, engine="reference", activation="tanh")
+    X = np.array([[1.0, 2.0], [-1.0, 0.5]])
+    assert (net(X) == other(X)).all()
+    assert net.nodes == (0, 1, 2, 3)
+    assert net.weights[2, 3] == 3.0
+    sources[:] = 9
+    assert net.edges == ((0, 2), (1, 2), (0, 3), (2, 3))
+
+
+def test_arrays_with_declared_ports_and_isolated_nodes():
+    net = dagnet.Network.from_arrays([4, 1], [2, 2], inputs=np.array([4]), outputs=[2], seed=0)
+    assert net.inputs == (4,)
+    assert net.nodes == (0, 1, 2, 3, 4)
+
+
+def test_pickling_rebuilds_the_index_and_freezes_again():
+    found = topology(nx.DiGraph([("x", "y")]))
+    found.children, found.is_output  # cached, and not to be pickled
+    again = pickle.loads(pickle.dumps(found))
+    assert again.index == found.index
+    assert not again.sources.flags.writeable
+    assert "is_output" not in vars(again)
+    assert copy.deepcopy(found) is found
+
+
+def test_the_graph_says_its_settings_and_arguments_override_them():
+    graph = nx.DiGraph([("x", "y"), ("x", "z"), ("u", "z")])
+    graph.graph["dagnet"] = {
+        "inputs": ["u", "x"],
+        "outputs": ["z"],
+        "loss": "huber(delta=2.0)",
+        "dtype": "float32",
+        "more": 1,
+    }
+    net = dagnet.Network(graph)
+    assert (net.inputs, net.outputs, str(net.loss), net.dtype) == (
+        ("u", "x"),
+        ("z",),
+        "huber(delta=2.0)",
+        "float32",
+    )
+    net = dagnet.Network(graph, inputs=["x", "u"], outputs=["z", "y"], loss="poisson", dtype="float64")
+    assert (net.inputs, net.outputs, str(net.loss), net.dtype) == (
+        ("x", "u"),
+        ("z", "y"),
+        "poisson",
+        "float64",
+    )
+
+
+# -- near misses -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "distance"),
+    [("bias", "bias", 0), ("bais", "bias", 2), ("unit", "units", 1), ("weight", "wieght", 2), ("", "abc", 3)],
+)
+def test_edit_distance(a, b, distance):
+    assert edit_distance(a, b) == distance
+    assert edit_distance(b, a) == distance
+
+
+def test_far_strings_are_far():
+    assert edit_distance("activation", "pos") > 2
+
+
+def test_near_misses_are_listed_once_and_in_order():
+    known = ("activation", "bias", "units")
+    assert near_misses(["unitz", "bias", "label", 3, "activaton"], known) == [
+        ("activaton", "activation"),
+        ("unitz", "units"),
+    ]
