@@ -1,0 +1,112 @@
+"""The README's code runs and prints what it says; so do the examples."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import dagnet
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NUMBER = re.compile(r"[-−]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+
+
+def blocks():
+    """(language, text) in order."""
+    return BLOCK.findall(README)
+
+
+def assert_same(printed, promised):
+    """Equal but for the last digits, which differ from machine to machine."""
+    assert NUMBER.sub("#", printed).split() == NUMBER.sub("#", promised).split(), printed
+    for one, other in zip(NUMBER.findall(printed), NUMBER.findall(promised), strict=True):
+        assert float(one) == pytest.approx(float(other), rel=0.02, abs=0.01), printed
+
+
+def run_block(text, folder):
+    """What a block prints; one that begins with a file's name becomes that file instead."""
+    named = re.match(r"# (\w+)\.py\b", text)
+    if named:
+        (folder / f"{named[1]}.py").write_text(text, encoding="utf-8")
+        importlib.invalidate_caches()
+        return ""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(text, "README.md", "exec"), {"__name__": "readme"})
+    return printed.getvalue()
+
+
+def test_every_code_block_of_the_readme_runs_and_prints_what_it_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.syspath_prepend(tmp_path)
+    found, printed, ran = blocks(), None, 0
+    for language, text in found:
+        if language == "python":
+            printed, ran = run_block(text, tmp_path), ran + 1
+        elif language == "text" and printed:
+            assert_same(printed, text)
+            printed = None
+    assert ran >= 3
+    assert printed is None
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.py")), ids=lambda path: path.name)
+def test_every_example_runs(path, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+    command = [sys.executable, "-W", "error", str(path)]
+    job = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert job.returncode == 0, job.stderr
+    assert job.stdout.strip()
+    if path.name == "breast_cancer.py":
+        promised = next(text for language, text in blocks() if language == "text" and "five folds" in text)
+        assert_same(job.stdout, promised)
+        scores = [[float(word) for word in line.split()[-2:]] for line in job.stdout.splitlines()[1:]]
+        assert scores[0][0] >= scores[1][0] - 0.01
+        assert scores[0][1] >= scores[1][1] - 0.005
+
+
+def test_the_main_command_of_the_readme_does_the_main_job(tmp_path, monkeypatch):
+    from click.testing import CliRunner
+
+    from dagnet.cli import main
+
+    line = next(text for language, text in blocks() if language == "sh" and "dagnet train" in text)
+    assert len(line.splitlines()) == 1
+    words = line.split(".venv/bin/dagnet ")[1].split()
+    monkeypatch.chdir(ROOT)
+    words[words.index("--out") + 1] = str(tmp_path / "trained.graphml")
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "trained.graphml").exists()
+
+
+def test_the_readme_keeps_to_its_size_and_its_links_lead_somewhere():
+    assert 70 <= len(README.splitlines()) <= 110
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
+
+
+def test_what_the_readme_calls_exists():
+    for name in re.findall(r"dagnet\.([A-Za-z_]+)\(", README):
+        assert hasattr(dagnet, name), name
+    for name in set(re.findall(r"\bnet\.([a-z_]+)", README)) - {"dagnet"}:
+        assert hasattr(dagnet.Network, name), name
+
+
+def test_the_readme_names_the_python_that_is_needed():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert "Python " + project["requires-python"].removeprefix(">=") in README
