@@ -37,7 +37,11 @@ class State(Protocol):
 
 
 class Runner(Protocol):
-    """A plan made ready to run; callable from several threads at once."""
+    """A plan made ready to run; callable from several threads at once.
+
+    A runner may also have ``evaluate(theta, inputs)``: the outputs alone, (rows, output units), or
+    None where an input is NaN or it would rather be asked for them by :meth:`forward`.
+    """
 
     def forward(self, theta: Array, inputs: Array, *, keep: bool = True, reuse: Any = None) -> Any:
         """Evaluate: ``theta`` (slots,), ``inputs`` (rows, input units) -> a :class:`State`.

@@ -24,7 +24,7 @@ from dagnet.model.regraph import regraph
 from dagnet.model.results import Forward, Gradient
 from dagnet.model.selection import prepare
 from dagnet.model.start import start_parameters
-from dagnet.model.views import Layout, WritableBiases, WritableWeights
+from dagnet.model.views import Layout, WritableBiases, WritableWeights, by_parameter
 from dagnet.plan import Plan
 from dagnet.registry import find_initializer
 from dagnet.topology import Topology, checked_dtype
@@ -38,6 +38,7 @@ SHARED = {
     "_columns_in",
     "_columns_out",
     "_dtype",
+    "_evaluate",
     "_layout",
     "_loss",
     "_plan",
@@ -47,7 +48,7 @@ SHARED = {
     "_trainable",
 }
 """What never changes, and so is shared between a network and its copies."""
-REBUILT = ("_columns_in", "_columns_out", "_engine", "_runner")
+REBUILT = ("_columns_in", "_columns_out", "_engine", "_evaluate", "_runner")
 """What follows from the rest, and so is not pickled."""
 
 
@@ -395,13 +396,3 @@ class Model:
             f"{int(topology.level.max()) + 1:,} levels, {len(self._parameters):,} parameters, "
             f"loss {self._loss}, {self._dtype}, engine {self._engine}>"
         )
-
-
-def by_parameter(plan: Plan, slots: Array) -> Array:
-    """From a mask by slot to one by parameter."""
-    if plan.tie is None:
-        return slots
-    mask = np.zeros(plan.n_parameters, bool)
-    mask[plan.tie] = slots
-    mask.flags.writeable = False
-    return mask

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from dagnet.compiler import Compiled
 from dagnet.errors import DataError, Verbatim, expected, shorten
+from dagnet.plan import Plan
 from dagnet.topology import Topology, as_real
 
-__all__ = ["BiasView", "Layout", "WeightView", "WritableBiases", "WritableWeights"]
+__all__ = ["BiasView", "Layout", "WeightView", "WritableBiases", "WritableWeights", "by_parameter"]
 
 Array = NDArray[Any]
 Edge = tuple[Hashable, Hashable]
@@ -61,6 +62,16 @@ class Layout:
         order = np.argsort(self.compiled.first_unit)
         starts = self.compiled.first_unit[order]
         return order[np.searchsorted(starts, units, side="right") - 1]
+
+
+def by_parameter(plan: Plan, slots: Array) -> Array:
+    """From a mask by slot to one by parameter."""
+    if plan.tie is None:
+        return slots
+    mask = np.zeros(plan.n_parameters, bool)
+    mask[plan.tie] = slots
+    mask.flags.writeable = False
+    return mask
 
 
 class _View(Mapping[Any, Any]):

@@ -18,76 +18,18 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.engine.compiled.microkernels import (
-    VECTORS,
-    add_row_sums,
-    call_elementwise,
-    call_slope,
-    pull_back,
-    weighted_sum,
-)
+from dagnet.engine.compiled.addresses import call_elementwise, call_slope, int32_at, int64_at
+from dagnet.engine.compiled.copies import KERNEL
+from dagnet.engine.compiled.microkernels import add_row_sums, pull_back, weighted_sum
 from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
-__all__ = [
-    "backward_sweep",
-    "collect",
-    "forward_sweep",
-    "gather",
-    "load_rows",
-    "pull_units",
-    "start_deltas",
-    "store_rows",
-]
+__all__ = ["FEW", "backward_sweep", "evaluate", "forward_sweep", "pull_units"]
 
 Array = NDArray[Any]
-FAST = {"reassoc", "contract", "nsz", "arcp"}  # keeps NaN and infinities
-KERNEL = {"nogil": True, "cache": True, "fastmath": FAST, "error_model": "numpy", "boundscheck": False}
+FEW = 4
+"""Rows up to which a row at a time beats a tile that is mostly empty."""
 INNER = {**KERNEL, "cache": False}
 _ACTIVATE, _DENSE, _SPARSE = ACTIVATE, DENSE, SPARSE
-
-
-TILE_ROWS = {name: VECTORS * 64 // np.dtype(name).itemsize for name in ("float32", "float64")}
-"""Rows in a tile: what ``VECTORS`` vectors of 64 bytes hold."""
-
-
-@numba.njit(**KERNEL)
-def load_rows(inputs, state, block, stride, lanes, part, parts):
-    """Copy (rows, units) into the units 0 … of the tiles."""
-    n_rows = inputs.shape[0]
-    for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
-        first = tile * lanes
-        there = min(lanes, n_rows - first)
-        for unit in range(inputs.shape[1]):
-            place = tile * block + unit * stride
-            for row in range(there):
-                state[place + row] = inputs[first + row, unit]
-            for row in range(there, lanes):
-                state[place + row] = 0
-
-
-@numba.njit(**KERNEL)
-def store_rows(state, block, stride, lanes, units, outputs):
-    """Copy some units of all tiles into (rows, units)."""
-    n_rows = outputs.shape[0]
-    for column in range(len(units)):
-        for row in range(n_rows):
-            place = (row // lanes) * block + units[column] * stride
-            outputs[row, column] = state[place + row % lanes]
-
-
-@numba.njit(**KERNEL)
-def start_deltas(deltas, block, stride, lanes, units, gradient, part, parts):
-    """∂L/∂a of the output units, from (rows, units)."""
-    n_rows = gradient.shape[0]
-    for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
-        first = tile * lanes
-        there = min(lanes, n_rows - first)
-        for column in range(len(units)):
-            place = tile * block + units[column] * stride
-            for row in range(there):
-                deltas[place + row] = gradient[first + row, column]
-            for row in range(there, lanes):
-                deltas[place + row] = 0
 
 
 @numba.njit(**INNER)
@@ -186,19 +128,58 @@ def forward_sweep(
         )
 
 
+@numba.njit(**{**INNER, "fastmath": {"contract"}})
+def _forward_row(steps, indptr, sources, theta, bias_slot, functions, state):
+    """All steps for one row, a number a unit; sums in the same order as in a tile, so the same bits."""
+    zero = state.dtype.type(0)
+    for number in range(len(steps)):
+        first, last = steps[number, 2], steps[number, 3]
+        if steps[number, 0] == _ACTIVATE:
+            call_elementwise(functions[steps[number, 1]], state, first, last - first)
+            continue
+        for unit in range(first, last):
+            slot = bias_slot[unit]
+            total = theta[slot] if slot >= 0 else zero
+            for k in range(indptr[unit], indptr[unit + 1]):
+                total = total + theta[k] * state[sources[k]]
+            state[unit] = total
+
+
 @numba.njit(**KERNEL)
-def evaluate(
-    inputs, steps, indptr, sources, theta, bias_slot, no_place, functions, units, outputs, lanes, part, parts
-):
-    """All steps for all rows, with the memory of one tile: only ``outputs`` (rows, units) is left behind."""
-    n_rows = inputs.shape[0]
-    state = np.empty(len(bias_slot) * lanes, theta.dtype)
+def evaluate(table, inputs, theta, outputs, lanes, part, parts):
+    """All steps for all rows, with the memory of one tile; whether an input is NaN.
+
+    ``table`` has addresses and lengths of the program's arrays: to take few arguments is most of the
+    speed where the network is small and the rows are one.
+    """
+    n_units = table[3]
+    steps = numba.carray(int64_at(table[0]), (table[1], 4))
+    indptr = numba.carray(int64_at(table[2]), n_units + 1)
+    sources = numba.carray(int32_at(table[4]), table[5])
+    bias_slot = numba.carray(int64_at(table[6]), n_units)
+    no_place = numba.carray(int64_at(table[7]), n_units)
+    functions = numba.carray(int64_at(table[8]), table[9])
+    units = numba.carray(int64_at(table[10]), outputs.shape[1])
+    n_rows, n_inputs = inputs.shape
+    some_nan = False
+    if n_rows <= FEW:
+        state = np.empty(n_units, theta.dtype)
+        for row in range(n_rows):
+            for unit in range(n_inputs):
+                state[unit] = inputs[row, unit]
+                some_nan |= np.isnan(state[unit])
+            _forward_row(steps, indptr, sources, theta, bias_slot, functions, state)
+            for column in range(len(units)):
+                outputs[row, column] = state[units[column]]
+        return some_nan
+    state = np.empty(n_units * lanes, theta.dtype)
     for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
         first = tile * lanes
         there = min(lanes, n_rows - first)
-        for unit in range(inputs.shape[1]):
+        for unit in range(n_inputs):
             for row in range(there):
                 state[unit * lanes + row] = inputs[first + row, unit]
+                some_nan |= np.isnan(inputs[first + row, unit])
             for row in range(there, lanes):
                 state[unit * lanes + row] = 0
         _forward_tile(
@@ -222,6 +203,7 @@ def evaluate(
         for column in range(len(units)):
             for row in range(there):
                 outputs[first + row, column] = state[units[column] * lanes + row]
+    return some_nan
 
 
 @numba.njit(**KERNEL)
@@ -344,21 +326,3 @@ def pull_units(
                     stop,
                     started[unit],
                 )
-
-
-@numba.njit(**KERNEL)
-def gather(source, places, into):
-    """``into[k] = source[places[k]]``."""
-    for k in range(len(places)):
-        into[k] = source[places[k]]
-
-
-@numba.njit(**KERNEL)
-def collect(into, places, parts):
-    """``into[places[k]] = Σ over threads of parts[thread, k]`` where the place is not negative."""
-    for k in range(len(places)):
-        if places[k] >= 0:
-            total = parts[0, k]
-            for part in range(1, parts.shape[0]):
-                total += parts[part, k]
-            into[places[k]] = total

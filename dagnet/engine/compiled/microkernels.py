@@ -21,7 +21,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["VECTORS", "add_row_sums", "call_elementwise", "call_slope", "pull_back", "weighted_sum"]
+from dagnet.engine.compiled.addresses import data_pointer
+
+__all__ = ["VECTORS", "add_row_sums", "pull_back", "weighted_sum"]
 
 VECTORS = 2
 VECTOR_BYTES = 64
@@ -122,17 +124,13 @@ class _Emitter:
         return self.builder.call(function, [ir.Constant(self.element, 0.0), product], fastmath=REORDER)
 
 
-def _data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
-    return context.make_array(array_type)(context, builder, array).data
-
-
 @intrinsic
 def weighted_sum(typingctx, state, base, stride, sources, theta, first, last, bias, target):
     """``state[target:] = bias + Σ theta[k] · state[base + sources[k]·stride:]`` for k in first … last − 1."""
     signature = types.void(state, base, stride, sources, theta, first, last, bias, target)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        values, parents, weights = (_data(context, builder, sig.args[i], args[i]) for i in (0, 3, 4))
+        values, parents, weights = (data_pointer(context, builder, sig.args[i], args[i]) for i in (0, 3, 4))
         base, stride, first, last, bias, target = (args[i] for i in (1, 2, 5, 6, 7, 8))
         emit = _Emitter(context, builder, values.type.pointee)
         start = emit.splat(bias)
@@ -254,7 +252,7 @@ def pull_back(
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         a = {
-            name: _data(context, builder, kind, arg) if name in arrays else arg
+            name: data_pointer(context, builder, kind, arg) if name in arrays else arg
             for name, kind, arg in zip(names, sig.args, args, strict=True)
         }
         emit = _Emitter(context, builder, a["values"].type.pointee)
@@ -340,7 +338,7 @@ def add_row_sums(typingctx, deltas, place, stride, into, unit):
     signature = types.void(deltas, place, stride, into, unit)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        rows, sums = (_data(context, builder, sig.args[i], args[i]) for i in (0, 3))
+        rows, sums = (data_pointer(context, builder, sig.args[i], args[i]) for i in (0, 3))
         emit = _Emitter(context, builder, rows.type.pointee)
         vectors = []
         for k in range(4):
@@ -357,33 +355,3 @@ def add_row_sums(typingctx, deltas, place, stride, into, unit):
         return context.get_dummy_value()
 
     return signature, codegen
-
-
-def _call(builder: Any, address: Any, arguments: list[Any]) -> None:
-    function_type = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
-    builder.call(builder.inttoptr(address, function_type.as_pointer()), arguments)
-
-
-@intrinsic
-def call_elementwise(typingctx, address, array, start, n):
-    """Call the function at ``address`` with (pointer to ``array[start]``, n)."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        pointer = builder.gep(_data(context, builder, sig.args[1], args[1]), [args[2]])
-        _call(builder, args[0], [pointer, args[3]])
-        return context.get_dummy_value()
-
-    return types.void(address, array, start, n), codegen
-
-
-@intrinsic
-def call_slope(typingctx, address, pre, values, deltas, place, start, n):
-    """Call the function at ``address`` with pointers into z (at ``place``), a and δ (at ``start``), and n."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        pre = builder.gep(_data(context, builder, sig.args[1], args[1]), [args[4]])
-        rest = [builder.gep(_data(context, builder, sig.args[i], args[i]), [args[5]]) for i in (2, 3)]
-        _call(builder, args[0], [pre, *rest, args[6]])
-        return context.get_dummy_value()
-
-    return types.void(address, pre, values, deltas, place, start, n), codegen

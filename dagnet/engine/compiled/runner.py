@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.engine.compiled import kernels
+from dagnet.engine.compiled import copies, kernels
 from dagnet.engine.compiled.segments import DENSE_SEGMENT, SWEEP, Program, Segment
 from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch
 from dagnet.engine.compiled.threads import run_parts
@@ -34,6 +34,8 @@ class CompiledRunner:
         self.dtype = np.dtype(dtype)
         self.threads = threads
         self.program = Program(plan, self.dtype)
+        self._n_outputs = len(plan.outputs)
+        self._lanes = copies.TILE_ROWS[self.dtype.name]
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which activations NumPy runs, and why."""
@@ -64,8 +66,6 @@ class CompiledRunner:
 
     def forward(self, theta: Array, inputs: Array, *, keep: bool = True, reuse: Any = None) -> Any:
         """Evaluate all rows; see :class:`dagnet.contracts.Runner`."""
-        if not keep and self.program.is_one_sweep:
-            return self._evaluate(theta, inputs)
         if not keep and len(inputs) > CHUNK_ROWS:
             return self._outputs_only(theta, inputs)
         state = reuse
@@ -76,7 +76,7 @@ class CompiledRunner:
 
         parts = self._parts(state.n_tiles)
         stages: list[Stage] = [
-            (True, lambda part: kernels.load_rows(inputs, state.values, *state.layout, part, parts))
+            (True, lambda part: copies.load_rows(inputs, state.values, *state.layout, part, parts))
         ]
         stages += [self._forward_stage(state, theta, segment, parts) for segment in self.program.segments]
         self._run(stages, parts)
@@ -131,33 +131,25 @@ class CompiledRunner:
             state.put(state.pre, places, z)
         state.put(state.values, units, self.plan.activations[segment.what].value(z))
 
-    def _evaluate(self, theta: Array, inputs: Array) -> OutputsOnly:
-        """One call does it all; a thread needs the memory of one tile."""
-        plan, program = self.plan, self.program
-        inputs = np.ascontiguousarray(inputs)
-        outputs = np.empty((len(inputs), len(plan.outputs)), self.dtype)
-        lanes = kernels.TILE_ROWS[self.dtype.name]
-        parts = self._parts(-(-len(inputs) // lanes))
+    def evaluate(self, theta: Array, inputs: Array) -> Array | None:
+        """The outputs of (rows, input units), or None where an input is NaN or a dense step needs more.
+
+        One call of a kernel does it all; a thread needs the memory of one tile.
+        """
+        table = self.program.table
+        if table is None:
+            return None
+        outputs = np.empty((len(inputs), self._n_outputs), self.dtype)
+        if len(inputs) <= kernels.FEW:
+            return None if kernels.evaluate(table, inputs, theta, outputs, self._lanes, 0, 1) else outputs
+        parts = self._parts(-(-len(inputs) // self._lanes))
+        some_nan = [False] * parts
 
         def share(part: int) -> None:
-            kernels.evaluate(
-                inputs,
-                program.steps,
-                plan.indptr,
-                plan.sources,
-                theta,
-                plan.bias_slot,
-                program.no_place,
-                program.functions,
-                program.outputs,
-                outputs,
-                lanes,
-                part,
-                parts,
-            )
+            some_nan[part] = kernels.evaluate(table, inputs, theta, outputs, self._lanes, part, parts)
 
         run_parts(share, parts)
-        return OutputsOnly(outputs)
+        return None if any(some_nan) else outputs
 
     def _outputs_only(self, theta: Array, inputs: Array) -> OutputsOnly:
         """Rows in chunks, the outputs of all: memory does not grow with the rows."""
@@ -178,14 +170,14 @@ class CompiledRunner:
             state.scratch = Scratch(program, self.dtype, parts)
         scratch = state.scratch
         gradient = np.ascontiguousarray(output_gradient, self.dtype)
-        kernels.gather(theta, program.slots_out, scratch.weights)
+        copies.gather(theta, program.slots_out, scratch.weights)
         if program.has_dense:
             state.table(state.deltas)[:, program.zeroed] = 0
 
         def start(part: int) -> None:
             scratch.gradients[part] = 0
             scratch.bias_gradients[part] = 0
-            kernels.start_deltas(state.deltas, *state.layout, program.outputs, gradient, part, parts)
+            copies.start_deltas(state.deltas, *state.layout, program.outputs, gradient, part, parts)
 
         state.deltas  # noqa: B018 - allocated before threads share it
         stages: list[Stage] = [(True, start)]
@@ -289,7 +281,7 @@ class CompiledRunner:
         """The threads' derivatives into one vector, always in the same order."""
         program, plan = self.program, self.plan
         into[program.not_written] = 0
-        kernels.collect(into, program.slots_out, scratch.gradients)
-        kernels.collect(into, plan.bias_slot, scratch.bias_gradients)
+        copies.collect(into, program.slots_out, scratch.gradients)
+        copies.collect(into, plan.bias_slot, scratch.bias_gradients)
         if not program.all_wanted:
             into[~plan.needs_gradient] = 0

@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.engine.compiled import kernels
+from dagnet.engine.compiled import copies
 from dagnet.engine.compiled.segments import Program
 
 __all__ = ["CompiledState", "OutputsOnly", "Scratch", "aligned"]
@@ -33,7 +33,7 @@ class CompiledState:
     def __init__(self, program: Program, dtype: Any, n_rows: int) -> None:
         self.program = program
         self.dtype = dtype
-        self.tile = kernels.TILE_ROWS[np.dtype(dtype).name]
+        self.tile = copies.TILE_ROWS[np.dtype(dtype).name]
         self._shape(n_rows)
         self._capacity = self.blocks * self.stride
         self.values = aligned(self._capacity * program.plan.n_units, dtype)
@@ -111,7 +111,7 @@ class CompiledState:
         """Values of the output units, (rows, output units)."""
         program = self.program
         result = np.empty((self.n_rows, len(program.outputs)), self.dtype)
-        kernels.store_rows(self.values, *self.layout, program.outputs, result)
+        copies.store_rows(self.values, *self.layout, program.outputs, result)
         return result
 
     def value(self, units: Array) -> Array:

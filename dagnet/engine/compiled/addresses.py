@@ -1,0 +1,65 @@
+"""Calling machine code by its address, and reading arrays by theirs."""
+
+# ruff: noqa: ANN001, ANN201, ARG001 - Numba's protocol for intrinsics
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+__all__ = ["call_elementwise", "call_slope", "data_pointer", "int32_at", "int64_at"]
+
+
+def data_pointer(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
+    """The pointer to an array's first element."""
+    return context.make_array(array_type)(context, builder, array).data
+
+
+def _pointer_at(element: Any) -> Any:
+    """An intrinsic: an address as a pointer to ``element``."""
+
+    @intrinsic
+    def pointer_at(typingctx, address):  # noqa: ANN202
+        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            return builder.inttoptr(args[0], context.get_value_type(sig.return_type))
+
+        return types.CPointer(element)(types.int64), codegen
+
+    return pointer_at
+
+
+int64_at, int32_at = _pointer_at(types.int64), _pointer_at(types.int32)
+
+
+def _call(builder: Any, address: Any, arguments: list[Any]) -> None:
+    function_type = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+    builder.call(builder.inttoptr(address, function_type.as_pointer()), arguments)
+
+
+@intrinsic
+def call_elementwise(typingctx, address, array, start, n):
+    """Call the function at ``address`` with (pointer to ``array[start]``, n)."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = builder.gep(data_pointer(context, builder, sig.args[1], args[1]), [args[2]])
+        _call(builder, args[0], [pointer, args[3]])
+        return context.get_dummy_value()
+
+    return types.void(address, array, start, n), codegen
+
+
+@intrinsic
+def call_slope(typingctx, address, pre, values, deltas, place, start, n):
+    """Call the function at ``address`` with pointers into z (at ``place``), a and δ (at ``start``), and n."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pre = builder.gep(data_pointer(context, builder, sig.args[1], args[1]), [args[4]])
+        rest = [builder.gep(data_pointer(context, builder, sig.args[i], args[i]), [args[5]]) for i in (2, 3)]
+        _call(builder, args[0], [pre, *rest, args[6]])
+        return context.get_dummy_value()
+
+    return types.void(address, pre, values, deltas, place, start, n), codegen

@@ -1,0 +1,76 @@
+"""Kernels that copy: rows into tiles and out of them, vectors into another order."""
+
+# ruff: noqa: ANN001, ANN201 - Numba infers the types of kernels and takes arguments by position
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from dagnet.engine.compiled.microkernels import VECTORS
+
+__all__ = ["KERNEL", "TILE_ROWS", "collect", "gather", "load_rows", "start_deltas", "store_rows"]
+
+FAST = {"reassoc", "contract", "nsz", "arcp"}  # keeps NaN and infinities
+KERNEL = {"nogil": True, "cache": True, "fastmath": FAST, "error_model": "numpy", "boundscheck": False}
+TILE_ROWS = {name: VECTORS * 64 // np.dtype(name).itemsize for name in ("float32", "float64")}
+"""Rows in a tile: what ``VECTORS`` vectors of 64 bytes hold."""
+
+
+@numba.njit(**KERNEL)
+def load_rows(inputs, state, block, stride, lanes, part, parts):
+    """Copy (rows, units) into the units 0 … of the tiles."""
+    n_rows = inputs.shape[0]
+    for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
+        first = tile * lanes
+        there = min(lanes, n_rows - first)
+        for unit in range(inputs.shape[1]):
+            place = tile * block + unit * stride
+            for row in range(there):
+                state[place + row] = inputs[first + row, unit]
+            for row in range(there, lanes):
+                state[place + row] = 0
+
+
+@numba.njit(**KERNEL)
+def store_rows(state, block, stride, lanes, units, outputs):
+    """Copy some units of all tiles into (rows, units)."""
+    n_rows = outputs.shape[0]
+    for column in range(len(units)):
+        for row in range(n_rows):
+            place = (row // lanes) * block + units[column] * stride
+            outputs[row, column] = state[place + row % lanes]
+
+
+@numba.njit(**KERNEL)
+def start_deltas(deltas, block, stride, lanes, units, gradient, part, parts):
+    """∂L/∂a of the output units, from (rows, units)."""
+    n_rows = gradient.shape[0]
+    for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
+        first = tile * lanes
+        there = min(lanes, n_rows - first)
+        for column in range(len(units)):
+            place = tile * block + units[column] * stride
+            for row in range(there):
+                deltas[place + row] = gradient[first + row, column]
+            for row in range(there, lanes):
+                deltas[place + row] = 0
+
+
+@numba.njit(**KERNEL)
+def gather(source, places, into):
+    """``into[k] = source[places[k]]``."""
+    for k in range(len(places)):
+        into[k] = source[places[k]]
+
+
+@numba.njit(**KERNEL)
+def collect(into, places, parts):
+    """``into[places[k]] = Σ over threads of parts[thread, k]`` where the place is not negative."""
+    for k in range(len(places)):
+        if places[k] >= 0:
+            total = parts[0, k]
+            for part in range(1, parts.shape[0]):
+                total += parts[part, k]
+            into[places[k]] = total
