@@ -43,7 +43,8 @@ def parse_call(text: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
         node = ast.parse(stripped, mode="eval").body
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             raise refusal
-        if any(keyword.arg is None for keyword in node.keywords):
+        words = [keyword.arg for keyword in node.keywords]
+        if None in words or len(set(words)) < len(words):
             raise refusal
         positional = tuple(ast.literal_eval(argument) for argument in node.args)
         named = {cast("str", word.arg): ast.literal_eval(word.value) for word in node.keywords}
