@@ -22,7 +22,7 @@ __all__ = ["DENSE_MINIMUM", "Compiled", "compile_topology"]
 
 Array = NDArray[Any]
 
-DENSE_MINIMUM = 1024
+DENSE_MINIMUM = 4096
 """Weights that a block must have to become a matrix product.
 
 Below, the sparse kernels are as fast as the BLAS call with its overhead, above they lose; the
