@@ -1,0 +1,105 @@
+"""What an initializer must do, one check a sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.contracts import Initializer
+from dagnet.layered import layered
+from dagnet.network import Network
+from dagnet.testing.copies import same_bits, survives_copying, survives_pickling
+from dagnet.testing.outcomes import Check, must
+
+__all__ = ["CHECKS"]
+
+Array = NDArray[Any]
+
+
+def _fans(edges: int) -> tuple[Array, Array]:
+    """Fan-in and fan-out, as different edges of a DAG have them."""
+    return np.arange(edges) % 7 + 1.0, np.arange(edges) % 5 + 1.0
+
+
+def _drawn(initializer: Initializer, edges: int = 40, seed: int = 0) -> Array:
+    return np.asarray(initializer.weights(np.random.default_rng(seed), *_fans(edges)))
+
+
+def check_it_draws_one_weight_an_edge(initializer: Initializer) -> None:
+    """For no edges, for one and for many; the weights are floats."""
+    for edges in (0, 1, 40):
+        weights = _drawn(initializer, edges)
+        got = f"{weights.dtype} of shape {weights.shape}"
+        must(
+            weights.shape == (edges,) and weights.dtype.kind == "f",
+            f"for {edges} edges it must draw floats of shape ({edges},), got {got}",
+        )
+
+
+def check_the_weights_are_finite(initializer: Initializer) -> None:
+    """All of them."""
+    must(np.isfinite(_drawn(initializer)).all(), "it draws weights that are not finite")
+
+
+def check_the_same_seed_draws_the_same_weights(initializer: Initializer) -> None:
+    """To the bit, whatever was drawn before, here or from NumPy's global state."""
+    first = _drawn(initializer)
+    _drawn(initializer, seed=1)
+    state = np.random.get_state()  # noqa: NPY002 - a plugin may misuse it
+    try:
+        np.random.seed(12345)  # noqa: NPY002
+        again = _drawn(initializer)
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+    must(same_bits(first, again), "the same seed draws other weights; draw from the generator alone")
+
+
+def check_the_global_random_state_is_left_alone(initializer: Initializer) -> None:
+    """It draws from the generator that it is given."""
+    before = np.random.get_state()[1].copy(), np.random.get_state()[2]  # type: ignore[index]  # noqa: NPY002
+    _drawn(initializer)
+    after = np.random.get_state()[1], np.random.get_state()[2]  # type: ignore[index]  # noqa: NPY002
+    same = np.array_equal(before[0], after[0]) and before[1] == after[1]
+    must(same, "it draws from NumPy's global random state; draw from the generator")
+
+
+def check_the_arguments_are_not_written(initializer: Initializer) -> None:
+    """Neither fan-in nor fan-out."""
+    given, kept = _fans(40), _fans(40)
+    initializer.weights(np.random.default_rng(0), *given)
+    same = np.array_equal(given[0], kept[0]) and np.array_equal(given[1], kept[1])
+    must(same, "it writes to fan_in or fan_out; work on new arrays")
+
+
+def check_a_network_starts_with_it(initializer: Initializer) -> None:
+    """In both precisions, the same bits for the same seed."""
+    for dtype in ("float64", "float32"):
+        first, again = (
+            Network(layered([3, 4, 2]), initializer=initializer, dtype=dtype, seed=3, threads=1).parameters
+            for _ in range(2)
+        )
+        must(same_bits(first, again), f"two networks with one seed start differently, {dtype}")
+
+
+def check_it_can_be_pickled(initializer: Initializer) -> None:
+    """And draws the same when it is read back."""
+    survives_pickling(initializer, _drawn)
+
+
+def check_it_can_be_copied(initializer: Initializer) -> None:
+    """And the copy draws the same."""
+    survives_copying(initializer, _drawn)
+
+
+CHECKS: tuple[Check, ...] = (
+    check_it_draws_one_weight_an_edge,
+    check_the_weights_are_finite,
+    check_the_same_seed_draws_the_same_weights,
+    check_the_global_random_state_is_left_alone,
+    check_the_arguments_are_not_written,
+    check_a_network_starts_with_it,
+    check_it_can_be_pickled,
+    check_it_can_be_copied,
+)

@@ -1,0 +1,175 @@
+"""The kit's front: which checks a plugin has to pass, and the functions that run them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dagnet.contracts import Activation, Engine, Exporter, Initializer, Loss, Optimizer
+from dagnet.errors import PluginError, expected
+from dagnet.registry import engines, exporters, find_activation, find_initializer, find_loss, find_optimizer
+from dagnet.registry.kinds import KINDS
+from dagnet.testing import activations as of_activations
+from dagnet.testing import engines as of_engines
+from dagnet.testing import exporters as of_exporters
+from dagnet.testing import initializers as of_initializers
+from dagnet.testing import losses as of_losses
+from dagnet.testing import optimizers as of_optimizers
+from dagnet.testing.outcomes import Check, Outcome, conform, judge
+
+__all__ = [
+    "check_activation",
+    "check_engine",
+    "check_exporter",
+    "check_initializer",
+    "check_loss",
+    "check_optimizer",
+    "checks_of",
+    "label",
+    "outcomes",
+]
+
+CHECKS: dict[str, tuple[Check, ...]] = {
+    "activation": of_activations.CHECKS,
+    "loss": of_losses.CHECKS,
+    "initializer": of_initializers.CHECKS,
+    "optimizer": of_optimizers.CHECKS,
+    "engine": of_engines.CHECKS,
+    "exporter": of_exporters.CHECKS,
+}
+Failures = Mapping[str, str] | None
+
+
+def _kind(item: object) -> str:
+    if isinstance(item, Optimizer):
+        return "optimizer"
+    fitting = [kind.singular for kind in KINDS.values() if kind.fits(item)]
+    if not fitting:
+        must = "an Activation, Loss, Initializer, Optimizer, engine or Exporter"
+        raise PluginError(expected("a plugin to check", must, item))
+    return fitting[0]
+
+
+def label(item: Any) -> str:
+    """What a plugin is called in messages and test ids: its call form, or its name."""
+    return str(item) if isinstance(item, (Activation, Loss, Initializer, Optimizer)) else str(item.name)
+
+
+def checks_of(item: object, *, reader: of_exporters.Reader | None = None) -> tuple[Check, ...]:
+    """The checks that a plugin has to pass, in order.
+
+    Parameters
+    ----------
+    item
+        An :class:`Activation`, :class:`Loss`, :class:`Initializer`, :class:`Exporter`, an
+        :class:`Optimizer` or a subclass of it, or an engine.
+    reader
+        For an exporter: ``reader(stream)`` returns the NetworkX graph in the file.
+
+    Raises
+    ------
+    PluginError
+        If it is none of these.
+    """
+    kind = _kind(item)
+    checks = CHECKS[kind]
+    if kind == "optimizer":
+        rule = item if isinstance(item, type) else type(item)
+        if rule.step is not Optimizer.step:  # type: ignore[attr-defined]
+            checks = tuple(check for check in checks if check is not of_optimizers.ELEMENTWISE)
+    return (*checks, of_exporters.read_by(reader)) if reader is not None else checks
+
+
+def outcomes(
+    item: object, expected_failures: Failures = None, *, reader: of_exporters.Reader | None = None
+) -> tuple[Outcome, ...]:
+    """Run all checks of a plugin and say what each found; nothing is raised for a failure."""
+    return judge(item, checks_of(item, reader=reader), expected_failures)
+
+
+def _run(kind: str, item: object, expected_failures: Failures, **options: Any) -> None:
+    if _kind(item) != kind:
+        raise PluginError(
+            expected(
+                f"check_{kind}(): the argument", f"an {kind}" if kind[0] in "aeio" else f"a {kind}", item
+            )
+        )
+    conform(f"{kind} {label(item)!r}", outcomes(item, expected_failures, **options))
+
+
+def check_activation(activation: Activation | str, *, expected_failures: Failures = None) -> None:
+    """Run every check on an activation.
+
+    Parameters
+    ----------
+    activation
+        An :class:`Activation`, or the name or call form of a registered one.
+    expected_failures
+        From the name of a check to the reason why it cannot pass.  A declared failure that
+        does not come is a failure.
+
+    Raises
+    ------
+    AssertionError
+        With every check that failed, what it found and how to mend it.
+
+    Examples
+    --------
+    >>> import dagnet.testing
+    >>> dagnet.testing.check_activation("leaky_relu(negative_slope=0.2)")
+    """
+    _run("activation", find_activation(activation), expected_failures)
+
+
+def check_loss(loss: Loss | str, *, expected_failures: Failures = None) -> None:
+    """Run every check on a loss; see :func:`check_activation`.
+
+    Examples
+    --------
+    >>> import dagnet.testing
+    >>> dagnet.testing.check_loss("huber(delta=0.5)")
+    """
+    _run("loss", find_loss(loss), expected_failures)
+
+
+def check_initializer(initializer: Initializer | str, *, expected_failures: Failures = None) -> None:
+    """Run every check on an initializer; see :func:`check_activation`."""
+    _run("initializer", find_initializer(initializer), expected_failures)
+
+
+def check_optimizer(
+    optimizer: Optimizer | type[Optimizer] | str, *, expected_failures: Failures = None
+) -> None:
+    """Run every check on an optimizer, a class or an instance; see :func:`check_activation`."""
+    found: Any = find_optimizer(optimizer) if isinstance(optimizer, str) else optimizer
+    _run("optimizer", found, expected_failures)
+
+
+def check_engine(engine: Engine | str, *, expected_failures: Failures = None) -> None:
+    """Run every check on an engine, against the reference engine; see :func:`check_activation`."""
+    _run("engine", _named(engine, engines()), expected_failures)
+
+
+def check_exporter(
+    exporter: Exporter | str,
+    *,
+    reader: of_exporters.Reader | None = None,
+    expected_failures: Failures = None,
+) -> None:
+    """Run every check on an exporter; see :func:`check_activation`.
+
+    Parameters
+    ----------
+    exporter
+        An :class:`Exporter`, or the name of a registered one.
+    reader
+        Another program's reader of the format, ``reader(stream)`` → a NetworkX graph with the
+        names as strings and ``weight`` on the edges; for instance ``networkx.read_graphml``.
+    expected_failures
+        As for :func:`check_activation`.
+    """
+    _run("exporter", _named(exporter, exporters()), expected_failures, reader=reader)
+
+
+def _named(item: Any, table: Mapping[str, Any]) -> Any:
+    return table.get(item, item) if isinstance(item, str) else item
