@@ -20,7 +20,7 @@ def dagnet_losses() -> list[dagnet.Loss]:
     """Six losses, all of them row by row."""
     rates = {"predict": likelihoods.exp, "targets": "count"}
     return [
-        dagnet.Loss("gamma", likelihoods.gamma, likelihoods.gamma_gradient, **rates),
+        dagnet.Loss("gamma", likelihoods.gamma, likelihoods.gamma_gradient, predict=likelihoods.exp),
         dagnet.Loss(
             "negative_binomial",
             likelihoods.negative_binomial,

@@ -1,0 +1,112 @@
+"""Genomes of neat-python to graphs, and trained weights back into genomes."""
+
+import math
+from typing import Any
+
+import networkx as nx
+
+import dagnet
+from dagnet_neat.graphs import Connection, Node, drawn
+
+__all__ = ["from_genome", "to_genome"]
+
+
+def from_genome(genome: Any, config: Any) -> nx.DiGraph:
+    """Draw a genome: the graph whose network is ``neat.nn.FeedForwardNetwork.create(genome, config)``.
+
+    Parameters
+    ----------
+    genome
+        A ``neat.DefaultGenome`` of feed-forward networks; it is read, never changed.
+    config
+        Its ``neat.Config``.
+
+    Returns
+    -------
+    nx.DiGraph
+        Nodes are named by NEAT's keys: inputs −1, −2 …, outputs 0, 1 …  Disabled connections
+        and nodes that no output needs are left out.
+
+    Raises
+    ------
+    GraphError
+        For an aggregation other than the sum where a node has several parents, and for custom
+        functions that are not registered; all of them at once.
+    DataError
+        For a configuration of recurrent networks.
+
+    Examples
+    --------
+    ``net = dagnet.Network(dagnet_neat.from_genome(winner, config))``
+    """
+    settings = config.genome_config
+    if not settings.feed_forward:
+        mend = "set feed_forward = True and evolve anew"
+        raise dagnet.DataError(f"config must be of feed-forward networks, got feed_forward = False; {mend}")
+    connections = [Connection(*gene.key, gene.weight) for gene in genome.connections.values() if gene.enabled]
+    nodes = [_node(key, gene, settings) for key, gene in genome.nodes.items()]
+    return drawn(settings.input_keys, settings.output_keys, nodes, connections)
+
+
+def _node(key: int, gene: Any, settings: Any) -> Node:
+    activation, own = _resolved(gene.activation, settings.activation_defs, "activation")
+    aggregation, plain = _resolved(gene.aggregation, settings.aggregation_function_defs, "aggregation")
+    custom = [kind for kind, known in (("activation", own), ("aggregation", plain)) if not known]
+    return Node(key, gene.bias, gene.response, activation, aggregation, tuple(custom))
+
+
+def _resolved(name: str, functions: Any, kind: str) -> tuple[str, bool]:
+    """neat-python's own name for a function, and whether it is its own: a name can be given anew."""
+    function = functions.get(name)
+    if getattr(function, "__module__", None) == f"neat.{kind}s":
+        return function.__name__.removesuffix(f"_{kind}"), True
+    return name, False
+
+
+def to_genome(net: Any, genome: Any) -> Any:
+    """Write a network's weights and biases into the genome that it was drawn from.
+
+    A weight of the graph is response · w, so the gene's w becomes weight/response.  Responses
+    stay as they are, except where that quotient is not finite (a response of 0): such a node's
+    response becomes 1.  Genes that did not move keep their bits.  What the network lacks
+    (disabled connections, nodes that no output needs), keys and the fitness stay as they are.
+
+    Parameters
+    ----------
+    net
+        A :class:`dagnet.Network` of the graph that :func:`from_genome` returned.
+    genome
+        The genome; it is changed.  ``copy.deepcopy`` it before to keep it.
+
+    Returns
+    -------
+    genome
+        The same object.
+
+    Raises
+    ------
+    DataError
+        If the network has a node or an edge that the genome lacks; then nothing is changed.
+    """
+    lacking = [key for key in net.biases if key not in genome.nodes]
+    lacking += [edge for edge in net.weights if edge not in genome.connections]
+    if lacking:
+        mend = "give the genome that from_genome drew this network from"
+        raise dagnet.DataError(f"genome must have a gene for {lacking[0]!r}, got none; {mend}")
+    parents: dict[Any, dict[Any, float]] = {}
+    for edge, weight in net.weights.items():
+        parents.setdefault(edge[1], {})[edge] = weight
+    for key, bias in net.biases.items():
+        genome.nodes[key].bias = bias
+        _write_weights(genome, genome.nodes[key], parents.get(key, {}))
+    return genome
+
+
+def _write_weights(genome: Any, gene: Any, weights: dict[Any, float]) -> None:
+    """The weights into one node, ``gene``, by their edges."""
+    genes = genome.connections
+    moved = {edge: weight for edge, weight in weights.items() if gene.response * genes[edge].weight != weight}
+    if not all(gene.response and math.isfinite(weight / gene.response) for weight in moved.values()):
+        moved, gene.response = weights, 1.0
+    for edge, weight in moved.items():
+        genes[edge].weight = weight / gene.response
