@@ -18,18 +18,23 @@ def dagnet_activations() -> list[dagnet.Activation]:
 @dagnet.hookimpl
 def dagnet_losses() -> list[dagnet.Loss]:
     """Six losses, all of them row by row."""
-    rates = {"predict": likelihoods.exp, "targets": "count"}
     return [
         dagnet.Loss("gamma", likelihoods.gamma, likelihoods.gamma_gradient, predict=likelihoods.exp),
         dagnet.Loss(
             "negative_binomial",
             likelihoods.negative_binomial,
             likelihoods.negative_binomial_gradient,
+            predict=likelihoods.exp,
+            targets="count",
             parameters={"alpha": 1.0},
-            **rates,
         ),
         dagnet.Loss(
-            "tweedie", likelihoods.tweedie, likelihoods.tweedie_gradient, parameters={"power": 1.5}, **rates
+            "tweedie",
+            likelihoods.tweedie,
+            likelihoods.tweedie_gradient,
+            predict=likelihoods.exp,
+            targets="count",
+            parameters={"power": 1.5},
         ),
         dagnet.Loss("quantile", likelihoods.quantile, likelihoods.quantile_gradient, parameters={"tau": 0.5}),
         dagnet.Loss(

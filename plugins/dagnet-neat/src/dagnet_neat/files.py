@@ -13,7 +13,7 @@ from dagnet_neat.graphs import Connection, Node, drawn
 __all__ = ["from_json"]
 
 
-def from_json(path: str | Path) -> nx.DiGraph:
+def from_json(path: str | Path) -> "nx.DiGraph[Any]":
     """Draw a feed-forward network that neat-python exported as JSON.
 
     Parameters
@@ -48,7 +48,7 @@ class _MalformedError(Exception):
     """What is wrong with the file, without its name."""
 
 
-def _drawn(data: Any) -> nx.DiGraph:
+def _drawn(data: Any) -> "nx.DiGraph[Any]":
     kind = _text(data, "network_type", "the file")
     if kind != "feedforward":
         raise _MalformedError(f"network_type must be 'feedforward', got {kind!r}")
@@ -74,7 +74,8 @@ def _node(entry: Any, where: str) -> Node:
     names = [_text(function, "name", f"{where}: {kind}") for kind, function in functions.items()]
     custom = [kind for kind, function in functions.items() if function.get("custom", False)]
     bias, response = (_number(entry, key, where) for key in ("bias", "response"))
-    return Node(_key(_at(entry, "id", where), f"{where}: id"), bias, response, *names, tuple(custom))
+    key = _key(_at(entry, "id", where), f"{where}: id")
+    return Node(key, bias, response, names[0], names[1], tuple(custom))
 
 
 def _enabled(entry: Any, number: int) -> bool:

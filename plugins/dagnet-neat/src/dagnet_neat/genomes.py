@@ -11,7 +11,7 @@ from dagnet_neat.graphs import Connection, Node, drawn
 __all__ = ["from_genome", "to_genome"]
 
 
-def from_genome(genome: Any, config: Any) -> nx.DiGraph:
+def from_genome(genome: Any, config: Any) -> "nx.DiGraph[Any]":
     """Draw a genome: the graph whose network is ``neat.nn.FeedForwardNetwork.create(genome, config)``.
 
     Parameters
@@ -43,7 +43,9 @@ def from_genome(genome: Any, config: Any) -> nx.DiGraph:
     if not settings.feed_forward:
         mend = "set feed_forward = True and evolve anew"
         raise dagnet.DataError(f"config must be of feed-forward networks, got feed_forward = False; {mend}")
-    connections = [Connection(*gene.key, gene.weight) for gene in genome.connections.values() if gene.enabled]
+    connections = [
+        Connection(key[0], key[1], gene.weight) for key, gene in genome.connections.items() if gene.enabled
+    ]
     nodes = [_node(key, gene, settings) for key, gene in genome.nodes.items()]
     return drawn(settings.input_keys, settings.output_keys, nodes, connections)
 

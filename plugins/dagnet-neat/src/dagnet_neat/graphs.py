@@ -7,6 +7,7 @@ carries its child's, response · w, which for a sum is the same value and the sa
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import networkx as nx
 
@@ -46,7 +47,7 @@ def drawn(
     outputs: Sequence[Hashable],
     nodes: Iterable[Node],
     connections: Iterable[Connection],
-) -> nx.DiGraph:
+) -> "nx.DiGraph[Any]":
     """The graph of the nodes that an output needs, ready for :class:`dagnet.Network`.
 
     Raises
@@ -66,7 +67,7 @@ def drawn(
     problems = [problem for node in used for problem in _problems(node, parents[node.key])]
     if problems:
         raise dagnet.GraphError(problems)
-    graph = nx.DiGraph(dagnet={"inputs": list(inputs), "outputs": list(outputs)})
+    graph: nx.DiGraph[Any] = nx.DiGraph(dagnet={"inputs": list(inputs), "outputs": list(outputs)})
     graph.add_nodes_from(inputs)
     for node in used:
         graph.add_node(node.key, activation=f"neat_{node.activation}", bias=node.bias)
