@@ -41,7 +41,9 @@ class Columns:
         if missing:
             listed = ", ".join(map(shorten, missing[:LISTED]))
             more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
-            mend = did_you_mean(missing[0], known, listed=LISTED)
+            # Where not one name fits, the names that there are say more than a guess.
+            guessed = missing[0] if len(missing) < len(self.names) else ""
+            mend = did_you_mean(guessed, known, listed=LISTED)
             raise DataError(f"{self.what}: no column {listed}{more} in the data{mend}")
         blocks = [
             self._block(table[name], name, units) for name, units in zip(self.names, self.units, strict=True)
