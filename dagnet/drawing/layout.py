@@ -45,15 +45,20 @@ class Layout:
     direct: bool
     crossings: int
 
-    def scaled(self, aspect: float, *, least: tuple[float, float] = (2.0, 1.0)) -> tuple[float, float]:
-        """Column and row gap, at least ``least``, that bring width / height near ``aspect``."""
+    def scaled(
+        self, aspect: float, *, least: tuple[float, float] = (2.0, 1.0), stretch: float = 3.0
+    ) -> tuple[float, float]:
+        """Column and row gap, at least ``least``, that bring width / height near ``aspect``.
+
+        Rows are not drawn apart by more than ``stretch``.
+        """
         columns = max(float(np.ptp(self.x)) if len(self.x) else 0.0, 1.0)
         rows = max(float(np.ptp(self.y)) if len(self.y) else 0.0, 1.0)
         across, down = least
         across_wanted = aspect * rows * down / columns
         if across_wanted >= across:
             return min(across_wanted, 60 * down), down
-        return across, min(across * columns / (aspect * rows), 3 * down)
+        return across, min(across * columns / (aspect * rows), stretch * down)
 
 
 def layered_layout(

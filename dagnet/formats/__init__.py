@@ -9,6 +9,7 @@ from dagnet.formats.comma import read_csv, write_csv
 from dagnet.formats.dot import write_dot
 from dagnet.formats.files import export, read_graph
 from dagnet.formats.graphml import read_graphml, write_gexf, write_graphml
+from dagnet.formats.inspector import write_html
 from dagnet.formats.nodelink import read_nodelink, write_cytoscape, write_nodelink
 from dagnet.formats.picture import write_svg
 from dagnet.hookspecs import hookimpl
@@ -27,4 +28,5 @@ def dagnet_exporters() -> Iterable[Exporter]:
         Exporter("cytoscape", ".cyjs", write_cytoscape),
         Exporter("dot", ".dot", write_dot),
         Exporter("svg", ".svg", write_svg),
+        Exporter("html", ".html", write_html),
     ]
