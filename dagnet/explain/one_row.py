@@ -43,9 +43,26 @@ class OneRow:
         self._a = state.value(everything)[:, 0]
         outputs = state.outputs
         self.loss = float(np.asarray(net.loss.row_values(outputs, self.targets))[0])
+        self._columns = self._output_columns()
+        self._single = self._single_weights()
         self._pull = np.zeros(len(everything), net.dtype)
         gradient = np.asarray(net.loss.row_gradients(outputs, self.targets))
         np.add.at(self._pull, self.layout.plan.outputs, gradient[0])
+
+    def _output_columns(self) -> dict[int, slice]:
+        """Where each output node has its columns in y."""
+        units = self.topology.units[self.topology.outputs]
+        stops = np.cumsum(units)
+        starts = (stops - units).tolist()
+        ends = zip(self.topology.outputs.tolist(), starts, stops.tolist(), strict=True)
+        return {node: slice(start, stop) for node, start, stop in ends}
+
+    def _single_weights(self) -> Array | None:
+        """(edges,) weights where no node has several units, else None."""
+        if (self.topology.units != 1).any():
+            return None
+        slots, tie = self.layout.compiled.edge_slot, self.layout.plan.tie
+        return self.net.parameters[slots if tie is None else tie[slots]]
 
     def name(self, node: int) -> Hashable:
         """The name of a node."""
@@ -77,15 +94,13 @@ class OneRow:
 
     def target(self, node: int) -> Number | None:
         """The target of an output node, None of others."""
-        places = np.flatnonzero(self.topology.outputs == node)
-        if not len(places):
-            return None
-        units = self.topology.units[self.topology.outputs]
-        start = int(units[: places[0]].sum())
-        return plain(self.targets[0, start : start + int(units[places[0]])])
+        columns = self._columns.get(node)
+        return None if columns is None else plain(self.targets[0, columns])
 
     def weight(self, edge: int) -> Array:
         """(child units, parent units)."""
+        if self._single is not None:
+            return self._single[edge : edge + 1].reshape(1, 1)
         return self.net.parameters[self.layout.weight_places(edge)]
 
     def between(self, seeds: Array) -> Array:
