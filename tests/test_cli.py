@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import networkx as nx
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from cli_cases import TRAIN, fill, listing, read_numbers, run, write
 
 import dagnet
 from dagnet.cli import main
@@ -23,42 +19,9 @@ DATA = ROOT / "examples" / "data"
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A small graph and its data in the working folder."""
     monkeypatch.chdir(tmp_path)
-    graph = nx.DiGraph([("a", "h"), ("b", "h"), ("h", "sick"), ("b", "sick")])
-    graph.nodes["h"]["activation"] = "tanh"
-    nx.write_graphml(graph, tmp_path / "graph.graphml")
-    (tmp_path / "edges.csv").write_text("source,target\na,h\nb,h\nh,sick\nb,sick\n")
-    generator = np.random.default_rng(0)
-    a, b = generator.normal(5, 3, 60), generator.normal(-100, 20, 60)
-    sick = (a + b / 20 + generator.normal(0, 0.5, 60) > 0).astype(int)
-    write(tmp_path / "data.csv", {"a": a, "note": ["x"] * 60, "b": b, "sick": sick, "dose": a * 2 + b})
+    fill(tmp_path)
     return tmp_path
-
-
-def write(path, columns):
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-
-
-def read_numbers(text, column):
-    return [float(row[column]) for row in csv.DictReader(text.splitlines())]
-
-
-def run(*arguments, code=0):
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result.stdout if code == 0 else result.stderr
-
-
-def listing():
-    return sorted(place.name for place in Path().iterdir())
-
-
-TRAIN = ("train", "graph.graphml", "data.csv", "--target", "sick", "--out")
 
 
 # -- the main job ----------------------------------------------------------------------------
@@ -194,6 +157,11 @@ def test_show_a_graph_and_list_plugins(folder):
         assert line in listed
 
 
+def test_plugins_check_runs_the_kit():
+    assert "activation tanh: passes" in run("plugins", "check", "tanh")
+    assert "did you mean 'tanh'" in run("plugins", "check", "tahn", code=1)
+
+
 @pytest.mark.parametrize("command", ["", "train", "predict", "evaluate", "show", "plugins"])
 def test_help_names_every_option_with_a_text(command):
     text = run(*command.split(), "--help")
@@ -325,80 +293,3 @@ def test_nothing_is_left_behind_by_a_run_that_fails(folder):
 def test_missing_files_are_named(folder):
     assert "nowhere.csv: No such file" in run("train", "edges.csv", "nowhere.csv", "-o", "x.json", code=1)
     assert "nowhere.json: No such file" in run("show", "nowhere.json", code=1)
-
-
-# -- as a program ----------------------------------------------------------------------------
-
-SLOW_START = """
-import os, signal, sys
-import dagnet
-from dagnet.cli import main
-
-class Press(dagnet.Callback):
-    def on_batch_begin(self, run):
-        if (run.epoch, run.batch) == (3, 2):
-            os.kill(os.getpid(), signal.SIGINT)
-
-fit = dagnet.Network.fit
-def pressed(self, *data, callbacks, **settings):
-    return fit(self, *data, callbacks=[*callbacks, Press()], **settings)
-dagnet.Network.fit = pressed
-main(sys.argv[1:])
-"""
-
-
-def program(*arguments):
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
-    )
-
-
-def test_ctrl_c_stops_at_the_end_of_the_batch_and_writes_what_was_learned(folder):
-    job = program(
-        "-c",
-        SLOW_START,
-        *TRAIN,
-        "model.json",
-        "--epochs",
-        10**6,
-        "--batch-size",
-        8,
-        "--checkpoint",
-        "run.dagnet",
-    )
-    assert job.returncode == 0, job.stderr
-    assert "2 epochs" in job.stdout
-    assert "stopped by Ctrl-C" in job.stdout
-    assert "written   model.json" in job.stdout
-    from dagnet.storage import load_checkpoint
-
-    snapshot = load_checkpoint("run.dagnet")
-    assert (snapshot["epoch"], snapshot["batch"]) == (2, 2)
-    np.testing.assert_array_equal(
-        dagnet.Network(dagnet.read_graph("model.json")).parameters, snapshot["parameters"]
-    )
-
-
-def test_the_handler_for_ctrl_c_is_given_back(folder):
-    before = signal.getsignal(signal.SIGINT)
-    run(*TRAIN, "model.json", "--epochs", 2)
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_it_runs_as_a_module_on_the_shipped_data(folder):
-    job = program(
-        "-m", "dagnet", "train", DATA / "breast_cancer.graphml", DATA / "breast_cancer.csv",
-        "--target", "malignant", "--learning-rate", 0.01, "--l2", 0.001, "--out", "trained.graphml",
-    )  # fmt: skip
-    assert job.returncode == 0, job.stderr
-    assert job.stderr == ""  # no terminal, no bar
-    test = next(line.split() for line in job.stdout.splitlines() if line.startswith("test"))
-    assert float(test[2]) > 0.95
-    bad = program("-m", "dagnet", "show", "nowhere.json")
-    assert (bad.returncode, bad.stdout) == (1, "")
-    assert program("-m", "dagnet", "no-such-command").returncode == 2

@@ -184,3 +184,16 @@ def plugins(ctx: click.Context) -> None:
         from dagnet.cli.showing import list_plugins  # noqa: PLC0415 - keeps --help fast
 
         list_plugins(click.echo)
+
+
+@plugins.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME|DISTRIBUTION...")
+def check(names: tuple[str, ...]) -> None:
+    """Run the conformance kit on plugins, named or all of a distribution.
+
+    Exit status 1 if a check fails; the kit for test suites is dagnet.testing.
+    """
+    from dagnet.cli.checking import check_plugins  # noqa: PLC0415 - keeps --help fast
+
+    if not check_plugins(names, click.echo):
+        raise SystemExit(1)
