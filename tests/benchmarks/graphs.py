@@ -193,12 +193,18 @@ def union(members: list[Wiring]) -> tuple[Wiring, np.ndarray]:
     return joined, np.concatenate(columns)
 
 
-def strata_arrays(n_edges: int, degree: int = 10, seed: int = 0) -> tuple[np.ndarray, np.ndarray, int]:
-    """Sources, targets, nodes of a DAG of any size: one parent in each ``degree``-th of the earlier nodes."""
+def strata_arrays(
+    n_edges: int, degree: int = 10, window: int | None = None, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Sources, targets, nodes of a DAG of any size: a parent in each ``degree``-th of the earlier nodes.
+
+    ``window``: of the last so many earlier nodes, so that neighbours stay near in memory, too.
+    """
     rng = np.random.default_rng(seed)
     n_inputs = max(degree, n_edges // (100 * degree))
     nodes = np.arange(n_inputs, n_inputs + n_edges // degree)
-    bounds = nodes[:, None] * np.arange(degree + 1) // degree
+    span = nodes if window is None else np.minimum(nodes, window)
+    bounds = (nodes - span)[:, None] + span[:, None] * np.arange(degree + 1) // degree
     spread = rng.random((len(nodes), degree)) * np.diff(bounds)
     sources = bounds[:, :-1] + spread.astype(np.int64)
     return sources.ravel(), np.repeat(nodes, degree), int(nodes[-1]) + 1

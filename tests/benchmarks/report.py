@@ -36,9 +36,11 @@ def print_outcome(name: str, threads: int, outcome: Outcome) -> None:
         heads = f"{'median ' + outcome.unit:>11} {'least ' + outcome.unit:>11} {'ratio':>8}"
         print(f"   {'':{width}}  {heads} {'cpus':>5} {'ready s':>8}")
     for t in outcome.timings:
-        ratio = _number(t.median / outcome.timings[0].median)
+        ratio = _number(t.median / outcome.timings[0].median) if outcome.ratios else ""
         times = f"{_number(t.median * factor):>11} {_number(t.minimum * factor):>11} {ratio:>8}"
         print(f"   {t.contender.name:{width}}  {times} {t.cores:>5.1f} {t.contender.before:>8.2f}")
+    if any(0 < t.cores < 0.9 for t in outcome.timings):
+        print("   the machine was busy with something else: long calls suffer most; trust the least times")
     for who, reason in outcome.skipped:
         print(f"   skipped: {who}: {reason}")
     for check in outcome.checks:
@@ -106,7 +108,7 @@ def _work(name: str, threads: int, outcome: Outcome) -> dict[str, Any]:
                 "least_ms": t.minimum,
                 "quartiles_ms": statistics.quantiles(t.samples, n=4) if len(t.samples) > 1 else None,
                 "samples": len(t.samples),
-                "ratio": t.median / base,
+                "ratio": t.median / base if outcome.ratios else None,
                 "cpus": t.cores,
                 "ready_s": t.contender.before,
             }

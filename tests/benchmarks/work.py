@@ -57,6 +57,7 @@ class Outcome:
 
     title: str
     unit: str = "ms"
+    ratios: bool = True  # whether the lines are alternatives to the first one
     timings: list[Timing] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -185,5 +185,4 @@ def reactome(conditions: Conditions) -> Outcome:
     outcome = race("Reactome, 256 rows", wiring, 256, everyone(wiring, 256, conditions), conditions)
     outcome.at_least("kpnn2", 20)
     outcome.at_least("PyTorch, masked linear", 20)
-    outcome.at_least(TORCH, 20)
     return outcome
