@@ -12,7 +12,8 @@ import numpy as np
 from dagnet import registry
 from dagnet.cli.files import open_network
 from dagnet.cli.reports import counted
-from dagnet.errors import shorten
+from dagnet.contracts import Activation
+from dagnet.errors import PluginError, shorten
 from dagnet.network import Network
 
 __all__ = ["list_plugins", "show_file"]
@@ -56,14 +57,7 @@ def list_plugins(say: Say) -> None:
 def _forms(kind: str, table: Mapping[str, Any]) -> dict[str, str]:
     """What runs compiled on the default engine, and what as NumPy."""
     if kind == "activations":
-        graph: nx.DiGraph[Any] = nx.DiGraph([("x", name) for name in table])
-        for name in table:
-            graph.nodes[name]["activation"] = name
-        network = Network(graph)
-        if network.engine == "reference":
-            return dict.fromkeys(table, "NumPy")
-        notes = network.plan.notes
-        return {name: notes.get(str(activation), network.engine) for name, activation in table.items()}
+        return {name: _form(activation) for name, activation in table.items()}
     if kind == "optimizers":
         engine = registry.engines()[Network(nx.DiGraph([("x", "y")])).engine]
         fused = {
@@ -72,6 +66,18 @@ def _forms(kind: str, table: Mapping[str, Any]) -> dict[str, str]:
         }
         return {name: "NumPy" if step is None else engine.name for name, step in fused.items()}
     return {}
+
+
+def _form(activation: Activation) -> str:
+    graph: nx.DiGraph[Any] = nx.DiGraph([("x", "y")])
+    graph.nodes["y"]["activation"] = activation
+    try:
+        network = Network(graph)
+    except PluginError as error:  # one that misbehaves must not hide the others
+        return f"refused: {error}"
+    if network.engine == "reference":
+        return "NumPy"
+    return str(network.plan.notes.get(str(activation), network.engine))
 
 
 def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:

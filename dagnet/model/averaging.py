@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dagnet.contracts import Loss
 from dagnet.errors import PluginError, Verbatim, expected
+from dagnet.registry import named
 
 __all__ = ["mean_loss", "output_gradient", "row_weights"]
 
@@ -27,7 +28,7 @@ def mean_loss(loss: Loss, outputs: Array, targets: Array, weights: Array | None)
     values = np.asarray(loss.row_values(outputs, targets))
     if values.shape != (len(outputs),):
         must = f"of shape ({len(outputs)},), one number a row"
-        raise PluginError(expected(f"loss {loss.name!r}: value", must, Verbatim(f"shape {values.shape}")))
+        raise PluginError(expected(f"{named(loss)}: value", must, Verbatim(f"shape {values.shape}")))
     if weights is None:
         return float(values.mean(dtype=np.float64))
     return float((values * (weights / weights.sum(dtype=np.float64))).sum(dtype=np.float64))
@@ -37,7 +38,7 @@ def output_gradient(loss: Loss, outputs: Array, targets: Array, weights: Array |
     """∂(Σwℓ/Σw)/∂outputs, (rows, output units)."""
     pull = np.asarray(loss.row_gradients(outputs, targets))
     if pull.shape != outputs.shape:
-        where = f"loss {loss.name!r}: gradient"
+        where = f"{named(loss)}: gradient"
         raise PluginError(expected(where, f"of shape {outputs.shape}", Verbatim(f"shape {pull.shape}")))
     factor = row_weights(weights, len(outputs), outputs.dtype)
     return np.ascontiguousarray(pull * factor[:, None], outputs.dtype)

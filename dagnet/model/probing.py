@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.contracts import Activation, Loss
-from dagnet.errors import PluginError, Verbatim, expected
+from dagnet.errors import DagnetWarning, PluginError, Verbatim, expected
+from dagnet.registry import named
 
 __all__ = ["probe_activation", "probe_loss"]
 
@@ -30,16 +32,17 @@ def probe_activation(activation: Activation, dtype: Any) -> None:
         If one of them raises, writes to its arguments, or gives something else than floats of
         z's shape.
     """
-    where = f"activation {activation.name!r}"
+    where = named(activation)
     z = np.linspace(-1, 1, SHAPE[0] * SHAPE[1], dtype=dtype).reshape(SHAPE)
     try:
         a = _result(f"{where}: function", activation.value, (z,), SHAPE)
-        _result(f"{where}: derivative", activation.slope, (z, a), SHAPE)
+        slope = _result(f"{where}: derivative", activation.slope, (z, a), SHAPE)
     except PluginError:
         raise
     except Exception as error:
         mend = "it must take any array of floats"
         raise PluginError(f"{where} raised {type(error).__name__}: {error}; {mend}") from error
+    _complain(activation, {"function": a, "derivative": slope}, dtype)
 
 
 @lru_cache(maxsize=256)
@@ -51,7 +54,7 @@ def probe_loss(loss: Loss, width: int, dtype: Any) -> None:
     PluginError
         See above.
     """
-    where = f"loss {loss.name!r}"
+    where = named(loss)
     outputs = np.full((ROWS, width), 0.5, dtype)
     targets = np.zeros_like(outputs)
     if loss.targets == "class":
@@ -61,9 +64,11 @@ def probe_loss(loss: Loss, width: int, dtype: Any) -> None:
         ("gradient", loss.row_gradients, (outputs, targets), outputs.shape),
         ("predict", loss.prediction, (outputs,), outputs.shape),
     )
+    results = {}
     for what, function, arguments, shape in trials:
         with _only_plugin_errors():
-            _result(f"{where}: {what}", function, arguments, shape)
+            results[what] = _result(f"{where}: {what}", function, arguments, shape)
+    _complain(loss, results, dtype)
 
 
 @contextmanager
@@ -94,3 +99,18 @@ def _result(
             expected(f"{where}: result for {given[0].shape} numbers", f"floats of shape {shape}", got, mend)
         )
     return result
+
+
+def _complain(item: Activation | Loss, results: Mapping[str, Array], dtype: Any) -> None:
+    """Warn of a registered plugin, whose user did not write it, where it works but badly."""
+    where, wrong = named(item), dict[str, str]()
+    if where == f"{item.kind} {item.name!r}":
+        return
+    for what, result in results.items():
+        if np.isnan(result).all():
+            wrong[what] = f"{what} gives NaN for all numbers that were tried"
+        elif result.dtype != dtype:
+            wrong[what] = f"{what} gives {result.dtype} for {dtype}, which is slow and rounded"
+    if wrong:
+        mend = f"`dagnet plugins check {item.name}` says more"
+        warnings.warn(f"{where}: {', '.join(wrong.values())}; {mend}", DagnetWarning, stacklevel=5)

@@ -11,6 +11,7 @@ from dagnet.adjacency import ranges
 from dagnet.compiler import Compiled
 from dagnet.contracts import Initializer
 from dagnet.errors import GraphError, PluginError, Verbatim, expected
+from dagnet.registry import named
 from dagnet.topology import Topology
 
 __all__ = ["start_parameters"]
@@ -103,7 +104,7 @@ def _spread(topology: Topology, result: Array, edges: Array, counts: Array, valu
 
 
 def _drawn_by(initializer: Initializer, generator: np.random.Generator, fans: tuple[Array, Array]) -> Array:
-    where = f"initializer {initializer.name!r}"
+    where = named(initializer)
     try:
         array = np.asarray(initializer.weights(generator, *fans))
     except PluginError:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from dagnet.contracts import Activation, Engine, Exporter, Initializer, Loss, Optimizer
 from dagnet.errors import PluginError, expected
+from dagnet.registry.kinds import KINDS
 from dagnet.registry.lookup import (
     find_activation,
     find_initializer,
@@ -27,6 +28,7 @@ __all__ = [
     "find_optimizer",
     "initializers",
     "losses",
+    "named",
     "optimizers",
     "origin",
     "parse_call",
@@ -67,8 +69,7 @@ def register(obj: object, *, replace: bool = False) -> None:
 
 def _script_origin(obj: object) -> Origin:
     """The module that a plugin comes from: of an Activation and its like, that of its function."""
-    functions = (getattr(obj, name, None) for name in ("function", "value", "draw", "write"))
-    owner = next((function for function in functions if callable(function)), obj)
+    owner = _function(obj) or obj
     module = getattr(owner, "__module__", None) or getattr(owner, "__name__", None)
     return Origin(f"register() in {module}" if isinstance(module, str) else "register()")
 
@@ -106,3 +107,26 @@ def engines() -> Mapping[str, Engine]:
 def origin(kind: str, name: str) -> Origin | None:
     """Who registered ``name``; ``kind`` is a plural such as ``"activations"``."""
     return registry.origin(kind, name)
+
+
+def named(item: Activation | Loss | Initializer) -> str:
+    """What a message calls it: ``activation 'cube'``, and of which plugin where that is not dagnet.
+
+    Examples
+    --------
+    >>> named(find_activation("relu"))
+    "activation 'relu'"
+    """
+    kind = next(plural for plural, entry in KINDS.items() if entry.singular == item.kind)
+    registered = registry.table(kind).get(item.name)
+    source = registry.origin(kind, item.name)
+    text = f"{item.kind} {item.name!r}"
+    if source is None or source.distribution == "dagnet" or _function(registered) != _function(item):
+        return text
+    return f"{text} of {source}"
+
+
+def _function(item: object) -> object:
+    """What an activation, a loss, an initializer or an exporter works with."""
+    functions = (getattr(item, name, None) for name in ("function", "value", "draw", "write"))
+    return next((function for function in functions if callable(function)), None)

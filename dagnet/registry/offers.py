@@ -17,6 +17,7 @@ __all__ = ["GROUP", "Offer", "Origin", "offers"]
 
 GROUP = "dagnet"
 MOST_ITEMS = 10_000
+NEWER = "; if it is no slip, the plugin needs a newer dagnet: pip install --upgrade dagnet"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def _implementations(plugin: object, origin: Origin) -> dict[str, list[Callable[
         manager.check_pending()
     except Exception as error:
         wrong = [name for name in dir(plugin) if name.startswith(f"{GROUP}_") and name not in hooks]
-        mend = did_you_mean(wrong[0], hooks) if wrong else ""
+        mend = did_you_mean(wrong[0], hooks) + NEWER if wrong else ""
         raise PluginError(f"plugin {_label(plugin)} of {origin}: {error}{mend}") from error
     found = {
         caller.name: [implementation.function for implementation in caller.get_hookimpls()]
@@ -81,6 +82,9 @@ def _implementations(plugin: object, origin: Origin) -> dict[str, list[Callable[
             f"plugin {_label(plugin)} of {origin} has no hook implementation; "
             f"decorate one of {', '.join(hooks)} with @dagnet.hookimpl, or pass an Activation, Loss, …"
         )
+    for name in hooks:
+        if name not in found and callable(getattr(plugin, name, None)):
+            raise PluginError(f"{name} of plugin {_label(plugin)} ({origin}) must carry @dagnet.hookimpl")
     return found
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dagnet.errors import NumericalError, shorten
 from dagnet.model import Model
+from dagnet.registry import named
 
 __all__ = ["bad_gradient", "bad_loss", "bad_step"]
 
@@ -31,13 +32,15 @@ def bad_loss(
     if found is not None:
         unit, row, z, a = found
         name = _node(model, unit)
-        sums = "" if np.isfinite(z) else f" (its pre-activation is {z})"
-        return _error(where, f"node {shorten(name)} became {a} in row {rows[row]} of X{sums}", _origin(model))
+        sums = f"{_activation(model, unit)} at z = {z:g}" if np.isfinite(z) else f"its pre-activation is {z}"
+        return _error(
+            where, f"node {shorten(name)} became {a} in row {rows[row]} of X ({sums})", _origin(model)
+        )
     bad = np.flatnonzero(~np.isfinite(row_losses))
     if len(bad):
         row = int(bad[0])
         outputs = shorten(model.outputs if len(model.outputs) > 1 else model.outputs[0])
-        what = f"the loss {model.loss.name!r} at node {outputs} became {row_losses[row]}"
+        what = f"the {named(model.loss)} at node {outputs} became {row_losses[row]}"
         return _error(where, f"{what} in row {rows[row]} of X", "")
     return _error(where, f"the loss, penalties included, became {loss}", "")
 
@@ -90,7 +93,16 @@ def _first_bad(units: Array, first: Reading, second: Reading) -> tuple[int, int,
 
 
 def _node(model: Model, unit: int) -> Any:
-    return model.topology.nodes[int(model.layout.nodes_of_units(np.array([unit]))[0])]
+    return model.topology.nodes[_place(model, unit)]
+
+
+def _place(model: Model, unit: int) -> int:
+    return int(model.layout.nodes_of_units(np.array([unit]))[0])
+
+
+def _activation(model: Model, unit: int) -> str:
+    topology = model.topology
+    return named(topology.activations[int(topology.activation_of[_place(model, unit)])])
 
 
 def _origin(model: Model) -> str:

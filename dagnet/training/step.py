@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dagnet.errors import PluginError, expected
 from dagnet.model import Model
-from dagnet.registry import engines
+from dagnet.registry import engines, named
 from dagnet.training.blame import bad_gradient, bad_loss, bad_step
 from dagnet.training.penalty import Penalty, clip_to_norm
 from dagnet.training.rows import Batch
@@ -115,9 +115,7 @@ class Step:
     def _check_plugin(self, what: str, values: Any, shape: tuple[int, ...]) -> None:
         if not isinstance(values, np.ndarray) or values.shape != shape:
             got = f"shape {np.shape(values)}"
-            raise PluginError(
-                expected(f"loss {self._loss.name!r}: {what}", f"an array of shape {shape}", got)
-            )
+            raise PluginError(expected(f"{named(self._loss)}: {what}", f"an array of shape {shape}", got))
 
     def _gathered_gradient(self) -> Array:
         if self._tie is not None:
@@ -164,6 +162,8 @@ class Step:
 def _fused(model: Model, settings: Settings) -> Callable[..., None] | None:
     """The engine's own form of the optimizer's step, where it has one."""
     engine = engines().get(model.engine)
-    return None if engine is None else engine.fused_step(
-        settings.optimizer, dtype=model.dtype, threads=model.threads
+    return (
+        None
+        if engine is None
+        else engine.fused_step(settings.optimizer, dtype=model.dtype, threads=model.threads)
     )
