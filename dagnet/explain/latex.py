@@ -35,10 +35,10 @@ SPECIAL = {
     "\\": r"\backslash ",
     "^": r"{\wedge}",
     "~": r"{\sim}",
-    "'": r"{\prime}",
-    "`": r"{\prime}",
+    "'": r"\text{'}",
+    "`": r"\text{`}",
     "-": r"\text{-}",
-    '"': r"{\prime\prime}",
+    '"': r'\text{"}',
     **{character: rf"\{character}" for character in "#$%&_{}"},
 }
 SMALL = 36

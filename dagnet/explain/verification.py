@@ -127,7 +127,7 @@ class Verification:
         where = f", first at {label(self.worst[0])}" if self.worst else ""
         return (
             f"engine {self.engine!r} {verdict} with 'reference' in {self.dtype}: "
-            f"{self._topology.n_nodes:,} nodes, {self.rows:,} rows, largest relative error "
+            f"{self._topology.n_nodes:,} nodes, {self.rows:,} row{'s' * (self.rows != 1)}, largest relative error "
             f"{self.max_error:.1e}, allowed {self.tolerance:.0e}{where}"
         )
 
