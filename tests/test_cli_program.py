@@ -115,3 +115,23 @@ def test_a_plugin_that_fails_the_kit_is_named_with_the_check():
     assert job.returncode == 1
     assert "check_the_derivative_is_the_functions" in job.stdout
     assert "activation tanh: passes" in job.stdout
+
+
+def test_warnings_are_one_line_on_standard_error(folder):
+    (folder / "odd.json").write_text(
+        '{"directed": true, "nodes": [{"id": "a"}, {"id": "h", "activaton": "tanh"}, {"id": "sick"}],'
+        ' "edges": [{"source": "a", "target": "h"}, {"source": "h", "target": "sick"}]}'
+    )
+    job = program("-m", "dagnet", "show", "odd.json")
+    assert job.returncode == 0
+    assert job.stderr.startswith("Warning: ")
+    assert "activaton" in job.stderr
+    assert len(job.stderr.splitlines()) == 1
+
+
+def test_an_error_inside_the_loss_says_when(folder):
+    wild = ("--loss", "binary_cross_entropy", "--learning-rate", 0.5)
+    job = program("-m", "dagnet", *TRAIN, "x.json", *wild)
+    assert job.returncode == 1
+    assert "epoch 1, batch" in job.stderr
+    assert "sigmoid" in job.stderr

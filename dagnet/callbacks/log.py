@@ -26,12 +26,12 @@ class CSVLog(Callback):
 
     Examples
     --------
-    >>> import dagnet, tempfile, os
-    >>> path = os.path.join(tempfile.mkdtemp(), "log.csv")
+    >>> import dagnet, pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "log.csv"
     >>> net = dagnet.Network(dagnet.layered([1, 1]), seed=0)
     >>> _ = net.fit([[1.0]], [1.0], epochs=2, callbacks=[CSVLog(path)])
-    >>> print(open(path).readline().strip())
-    epoch,learning_rate,loss
+    >>> path.read_text().splitlines()[0]
+    'epoch,learning_rate,loss'
     """
 
     def __init__(self, path: str | Path) -> None:

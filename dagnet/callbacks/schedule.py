@@ -49,11 +49,13 @@ class LearningRateSchedule(Callback):
     >>> import dagnet
     >>> net = dagnet.Network(dagnet.layered([1, 1]), seed=0)
     >>> class Watch(dagnet.Callback):
+    ...     seen = []
     ...     def on_epoch_end(self, run):
-    ...         print(round(run.learning_rate, 3), end=" ")
+    ...         self.seen.append(round(run.learning_rate, 3))
     >>> schedule = LearningRateSchedule("step(every=2, factor=0.5)", warm_up=2)
     >>> _ = net.fit([[1.0]], [1.0], epochs=6, learning_rate=0.1, callbacks=[schedule, Watch()])
-    0.05 0.1 0.1 0.1 0.05 0.05
+    >>> Watch.seen
+    [0.05, 0.1, 0.1, 0.1, 0.05, 0.05]
     """
 
     def __init__(self, rule: str | Rule = "constant", *, warm_up: int = 0) -> None:

@@ -30,7 +30,8 @@ class Commands(click.Group):
             try:
                 return super().invoke(ctx)
             except DagnetError as error:
-                raise click.ClickException(str(error)) from None
+                notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+                raise click.ClickException(f"{error}{notes}") from None
             except OSError as error:
                 if error.errno == errno.EPIPE:
                     raise

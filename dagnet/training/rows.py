@@ -114,9 +114,9 @@ class Gatherer:
 
 
 def mean_loss_of(model: Model, rows: Rows, batch_size: int) -> float:
-    """Σwℓ/Σw over all rows, evaluated in chunks so that memory stays small."""
-    chunk = max(batch_size, CHUNK_VALUES // max(1, model.plan.n_units))
+    """Σwℓ/Σw over all rows, in chunks so that memory stays small, unless the loss couples rows."""
     theta, loss = model.theta(), model.loss
+    chunk = max(batch_size, CHUNK_VALUES // max(1, model.plan.n_units)) if loss.rowwise else len(rows)
     state, total, weight = None, 0.0, 0.0
     for start in range(0, len(rows), chunk):
         part = slice(start, start + chunk)

@@ -124,8 +124,9 @@ class TrainingRun:
             "optimizer": {name: vector.copy() for name, vector in self.step.optimizer_state.items()},
             "history": {name: np.array(column) for name, column in self.history.items()},
             "callbacks": [
-                {"name": type(callback).__name__, "state": callback.state()}
-                for callback in stateful(self.callbacks)
+                {"name": type(callback).__name__, "state": state}
+                for callback in self.callbacks
+                if (state := callback.state())
             ],
             "settings": self.settings.described(),
             **self.fingerprints,
