@@ -98,22 +98,41 @@ def table_text(header: Sequence[str], rows: Sequence[Sequence[str]], left: Colle
     )
 
 
-def table_html(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], note: str = "") -> str:
-    """A table in which every cell is escaped text."""
-    head = "".join(f"<th>{_text(cell)}</th>" for cell in header)
-    body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
+def table_html(
+    caption: str,
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    note: str = "",
+    left: Collection[int] = (0,),
+) -> str:
+    """A table in which every cell is escaped text, columns aligned as in :func:`table_text`."""
+    sides = ["left" if place in left else "right" for place in range(len(header))]
+    body = [_row("td", row, sides) for row in rows]
+    head = _row("th", header, sides) if body else ""
     foot = f"<div>{_text(note)}</div>" if note else ""
-    return f"<table><caption>{_text(caption)}</caption><tr>{head}</tr>{body}</table>{foot}"
+    return f"<table>{_caption(caption)}{head}{''.join(body)}</table>{foot}"
 
 
 def facts_html(caption: str, facts: Mapping[str, object]) -> str:
     """A table of two columns: what, and its value."""
-    rows = "".join(
-        f'<tr><th style="text-align:left">{_text(what)}</th>'
-        f'<td style="text-align:left">{_text(str(value))}</td></tr>'
+    rows = (
+        f"<tr>{_cell('th', what, 'left')}{_cell('td', str(value), 'left')}</tr>"
         for what, value in facts.items()
     )
-    return f"<table><caption>{_text(caption)}</caption>{rows}</table>"
+    return f"<table>{_caption(caption)}{''.join(rows)}</table>"
+
+
+def _caption(text: str) -> str:
+    style = "caption-side:top;text-align:left;white-space:nowrap"
+    return f'<caption style="{style}">{_text(text)}</caption>' if text else ""
+
+
+def _row(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
+    return f"<tr>{''.join(_cell(tag, cell, side) for cell, side in zip(cells, sides, strict=True))}</tr>"
+
+
+def _cell(tag: str, text: str, side: str) -> str:
+    return f'<{tag} style="text-align:{side}">{_text(text)}</{tag}>'
 
 
 def listing_html(text: str) -> str:

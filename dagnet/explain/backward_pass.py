@@ -25,6 +25,7 @@ __all__ = ["BackwardPass", "EdgeStep", "NodeStep", "trace_all"]
 
 Array = NDArray[Any]
 HEADER = ("node", "z", "a", "∂L/∂a", "g′(z)", "δ", "from", "∂L/∂w = δ · a", "")
+LEFT = (0, 6, 7, 8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +76,13 @@ class BackwardPass:
         return elided(rows, lambda n: [f"… {n:,} more rows …", *[""] * (len(HEADER) - 1)], 200, 40)
 
     def __str__(self) -> str:
-        return f"{self._title()}\n{table_text(HEADER, self._rows(), left=(0, 6, 7))}"
+        return f"{self._title()}\n{table_text(HEADER, self._rows(), left=LEFT)}"
 
     def __repr__(self) -> str:
         return f"<BackwardPass: {self._title().removeprefix('backward pass: ')}>"
 
     def _repr_html_(self) -> str:
-        return table_html(self._title(), HEADER, self._rows())
+        return table_html(self._title(), HEADER, self._rows(), left=LEFT)
 
     def _repr_latex_(self) -> str:
         rows = [row for step in self.nodes for row in _latex_rows(step)]

@@ -35,7 +35,7 @@ def chain_html(rule: ChainParts) -> str:
     shown = [(caption, (what, "is", "value"), rows) for caption, what, rows in tables if rows]
     notes = [*[""] * len(shown), account.conclusion]  # under the last table
     head = table_html(account.title, ("in symbols",), [("\n".join(account.symbols),)], notes[0])
-    rest = [table_html(*table, note) for table, note in zip(shown, notes[1:], strict=True)]
+    rest = [table_html(*table, note, left=(0, 1)) for table, note in zip(shown, notes[1:], strict=True)]
     return "".join([head, *rest])
 
 

@@ -131,7 +131,7 @@ class Diagnosis:
         return f"<Diagnosis: {self._title().removeprefix('diagnosis ')}>"
 
     def _repr_html_(self) -> str:
-        return table_html(self._title(), ("", "where", "what it means"), self._lines())
+        return table_html(self._title(), ("", "where", "what it means"), self._lines(), left=(0, 1, 2))
 
 
 def diagnose(net: Model, X: Any) -> Diagnosis:

@@ -125,9 +125,10 @@ class Verification:
     def _title(self) -> str:
         verdict = "agrees" if self.passed else "DISAGREES"
         where = f", first at {label(self.worst[0])}" if self.worst else ""
+        rows = f"{self.rows:,} row{'s' * (self.rows != 1)}"
         return (
             f"engine {self.engine!r} {verdict} with 'reference' in {self.dtype}: "
-            f"{self._topology.n_nodes:,} nodes, {self.rows:,} row{'s' * (self.rows != 1)}, largest relative error "
+            f"{self._topology.n_nodes:,} nodes, {rows}, largest relative error "
             f"{self.max_error:.1e}, allowed {self.tolerance:.0e}{where}"
         )
 
