@@ -61,7 +61,7 @@ def unique_ids(names: Iterable[Hashable], *, native: bool = False) -> list[Any]:
         if keep:
             ids.append(name)
             continue
-        label = base = visible(name if isinstance(name, str) else repr(name))
+        label = base = visible(name if isinstance(name, str) and name.strip() else repr(name))
         if label in taken:
             label = base = f"{base} ({type(name).__name__})"
         number = 1
@@ -94,7 +94,6 @@ def flattened(graph: nx.DiGraph[Any], *, native: bool = False) -> nx.DiGraph[Any
     ids = unique_ids(graph, native=native)
     id_of = dict(zip(graph, ids, strict=True))
     flat: nx.DiGraph[Any] = nx.DiGraph()
-    flat.graph["dagnet"] = _settings_text(graph.graph.get("dagnet", {}))
     for (name, attributes), label in zip(graph.nodes(data=True), ids, strict=True):
         plain = {} if _is_plain(name, native=native) else {f"{PREFIX}name": dumps(name, "a node's name")}
         flat.add_node(label, **plain, **_flat_attributes(attributes, ("node", name), native=native))
@@ -102,6 +101,7 @@ def flattened(graph: nx.DiGraph[Any], *, native: bool = False) -> nx.DiGraph[Any
         (id_of[source], id_of[target], _flat_attributes(attributes, ("edge", source, target), native=native))
         for source, target, attributes in graph.edges(data=True)
     )
+    flat.graph["dagnet"] = _settings_text(graph.graph.get("dagnet", {}))
     return flat
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.errors import DataError
 from dagnet.model import Model
 from dagnet.model.averaging import mean_loss, output_gradient
 from dagnet.model.selection import prepare
@@ -53,12 +52,10 @@ def observe(model: Model, X: Any, y: Any = None) -> Observed:
     Raises
     ------
     DataError
-        For rows or targets that do not fit, and for no rows.
+        For rows or targets that do not fit.
     """
     inputs = model.encode_inputs(X)
     n = len(inputs)
-    if not n:
-        raise DataError("export(): X has no rows; give at least one, or leave X out")
     plan = model.plan
     everything = np.arange(plan.n_units)
     if y is None:

@@ -20,7 +20,7 @@ function paintLabels(to, visible) {
   let left = MOST_LABELS;
   for (const v of ranked(visible)) {
     if (!left) break;
-    const dim = light && !light.nodes[v];
+    const dim = light && !light.nodes[v] && !isEnd(v);
     if (r < 4.5 && !isChosen(v) && !found.has(v) && !(light?.few && !dim)) continue;
     if (paintLabel(to, v, r, px, taken, dim)) left--;
   }
@@ -68,16 +68,17 @@ function paintNumbers(to, taken) {
       const [x, y] = free;
       taken.add(x - half, y - 7, x + half, y + 7);
       to.globalAlpha = dim ? 0.25 : 1;
-      to.lineWidth = 4; to.strokeStyle = theme.halo;
+      to.fillStyle = theme.halo;
+      to.fillRect(x - half, y - 7, 2 * half, 14);
       to.fillStyle = batch.sign > 0 ? theme.positive : batch.sign < 0 ? theme.negative : theme.soft;
-      to.strokeText(text, x, y); to.fillText(text, x, y);
+      to.fillText(text, x, y);
     }
   to.globalAlpha = 1;
 }
 
 function inkOn(fill) {
   const [r, g, b] = [1, 3, 5].map((i) => parseInt(fill.slice(i, i + 2), 16));
-  return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#14181d" : "#ffffff";
+  return 0.299 * r + 0.587 * g + 0.114 * b > 130 ? "#14181d" : "#ffffff";
 }
 
 class Taken {

@@ -99,13 +99,15 @@ function* paintEdges(to, box) {
     for (const batch of style.batches) {
       const width = (0.55 + (batch.step * 3.1) / WIDTHS) * room + (lit === 1 ? 0.5 : 0);
       to.strokeStyle = lit === 0 ? theme.line : batch.sign > 0 ? theme.positive : batch.sign < 0 ? theme.negative : theme.zero;
-      to.globalAlpha = lit === 0 ? 0.55 : lit === 1 ? Math.max(alpha, light.few ? 0.95 : 0.45) : Math.min(0.95, alpha * (0.7 + 0.5 * batch.step));
+      to.globalAlpha = lit === 0 ? 0.55 : lit === 1 ? Math.max(alpha, Math.min(0.95, 45 / Math.sqrt(light.count))) : Math.min(0.95, alpha * (0.7 + 0.5 * batch.step));
       to.lineWidth = width / view.k;
       yield* strokes(to, batch.edges, box, lit);
     }
   }
   to.globalAlpha = 1;
-  if (chosen?.kind === "edge") yield* paintChosen(to);
+  const everywhere = { left: -Infinity, top: -Infinity, right: Infinity, bottom: Infinity };
+  if (chosen?.kind === "edge") yield* paintChosen(to, everywhere);
+  else if (chosen && !light.few) yield* paintNear(to, everywhere);
   if (style.shown <= 400 && net.radius * view.k > 6) paintHeads(to, box);
 }
 
@@ -133,15 +135,24 @@ function* strokes(to, edges, box, lit) {
   yield;
 }
 
-function* paintChosen(to) {
+function* paintNear(to, everywhere) {
+  // Among very many lit edges, those of the chosen node itself.
+  to.lineWidth = 1.6 / view.k;
+  for (const e of [...edgesInto(chosen.id), ...edgesOutOf(chosen.id)].filter(isShown)) {
+    to.strokeStyle = net.weight[e] > 0 ? theme.positive : net.weight[e] < 0 ? theme.negative : theme.zero;
+    yield* strokes(to, [e], everywhere, -1);
+  }
+}
+
+function* paintChosen(to, everywhere) {
   // The chosen weight itself, above the others.
   to.strokeStyle = theme.ring;
   to.lineWidth = 5 / view.k;
-  yield* strokes(to, light.twins, { left: -Infinity, top: -Infinity, right: Infinity, bottom: Infinity }, -1);
+  yield* strokes(to, light.twins, everywhere, -1);
   for (const e of light.twins) {
     to.strokeStyle = net.weight[e] > 0 ? theme.positive : net.weight[e] < 0 ? theme.negative : theme.zero;
     to.lineWidth = 3 / view.k;
-    yield* strokes(to, [e], { left: -Infinity, top: -Infinity, right: Infinity, bottom: Infinity }, -1);
+    yield* strokes(to, [e], everywhere, -1);
   }
 }
 

@@ -50,7 +50,7 @@ function aboutNode(v) {
 function nodeNumbers(v) {
   const pairs = [["z", show(ofNode("z", v))], ["a", show(ofNode("a", v))]], u = net.unitStart[v];
   if (net.center) pairs.push(...(net.role[v] === 0 ? [["datum", show(ofNode("a", v) * net.scale[u] + net.center[u])]] : []));
-  if (net.rows.delta) pairs.push(["δ = ∂L/∂z", signed(ofNode("delta", v))]);
+  if (net.rows.delta) pairs.push(["δ = ∂L/∂z", signed(ofNode("delta", v), 4)]);
   if (net.role[v] !== 0) pairs.push(["g′(z)", show(ofNode("slope", v))], ["bias", show(net.bias[u])]);
   const place = net.rows.target && outputPlace(u);
   if (place >= 0 && place !== null) pairs.push(["target", show(net.rows.target[state.row * net.rows.outputs.length + place])]);

@@ -30,9 +30,11 @@ function signed(x, digits) {
   return element("span", { class: x > 0 ? "up" : x < 0 ? "down" : "" }, show(x, digits));
 }
 
+const breakable = (value) => (typeof value === "string" ? value.replace(/_/g, "_\u200b") : value);
+
 function facts(pairs, three = false) {
   const list = element("dl", { class: three ? "facts three" : "facts" });
-  for (const [what, value] of pairs) list.append(element("div", {}, element("dt", {}, what), element("dd", { class: typeof value === "string" && value.length > 9 ? "long" : "" }, value)));
+  for (const [what, value] of pairs) list.append(element("div", {}, element("dt", {}, what), element("dd", { class: typeof value === "string" && value.length > 9 ? "long" : "" }, breakable(value))));
   return list;
 }
 

@@ -40,6 +40,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dagnet.adjacency import ranges
 from dagnet.contracts import Observations
 from dagnet.drawing import ROLES, Layout, Sketch, edge_strengths, group, layered_layout, node_labels, sketch
 from dagnet.formats.inspector.packing import packed
@@ -103,7 +104,9 @@ def _facts(model: Model) -> list[list[str]]:
 def _placed(drawn: Sketch) -> dict[str, Any]:
     """Names, coordinates and the ends of edges."""
     layout = layered_layout(len(drawn.names), drawn.sources, drawn.targets, drawn.levels)
-    across, down = layout.scaled(ASPECT, least=(3.6 if np.ptp(layout.x) < 7 else 2.4, 1.0))
+    few = len(drawn.names) and np.ptp(layout.x) < 7
+    stretch = 8.0 if len(drawn.names) > 1_500 else 2.6
+    across, down = layout.scaled(ASPECT, least=(3.6 if few else 2.4, 1.0), stretch=stretch)
     return {
         "names": node_labels(drawn.names),
         "role": packed([ROLES.index(role) for role in drawn.roles], "u1"),
@@ -136,16 +139,14 @@ def _bends(layout: Layout, across: float, down: float) -> dict[str, Any]:
 
 def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
     topology, layout = model.topology, model.layout
-    units = np.concatenate([np.arange(topology.n_nodes)[:0], topology.units])
+    units = topology.units
     starts = np.cumsum(units) - units
     bias = np.full(int(units.sum()), np.nan)
     center, scale = np.zeros(len(bias)), np.ones(len(bias))
     for node in np.flatnonzero(topology.has_bias).tolist():
         bias[starts[node] : starts[node] + units[node]] = model.parameters[layout.bias_places(node)]
-    places = np.concatenate(
-        [np.arange(starts[n], starts[n] + units[n]) for n in topology.inputs.tolist()] or [[]]
-    )
-    center[places.astype(int)], scale[places.astype(int)] = topology.center, topology.scale
+    places = ranges(starts[topology.inputs], starts[topology.inputs] + units[topology.inputs])
+    center[places], scale[places] = topology.center, topology.scale
     plain = (topology.center == 0).all() and (topology.scale == 1).all()
     return {
         **_placed(drawn),

@@ -1,7 +1,7 @@
 // The page's state, and how it begins.
 
 const canvas = document.getElementById("canvas"), context = canvas.getContext("2d");
-const timings = { start: performance.timeOrigin ? 0 : 0 };
+const timings = {};
 const net = readNet();
 timings.read = performance.now();
 const view = { x: 0, y: 0, k: 1 }, size = { w: 1, h: 1 }, limits = { least: 0.01, most: 400 };
@@ -15,6 +15,7 @@ function choose(what, centre = false) {
   chosen = what;
   state.edgesOf = null;
   light = lightOf(what);
+  if (light) light.count = light.edges.reduce((sum, x) => sum + x, 1);
   if (light) light.few = light.nodes.reduce((sum, x) => sum + x, 0) <= 80;
   fillPanel();
   if (what && centre) show1(what);
@@ -47,12 +48,12 @@ function litNodes() {
 function fit() {
   const box = bounds(), pad = 40, [before, after] = sideLabels();
   const wide = box.right - box.left + 3 * net.radius || 1, high = box.bottom - box.top + 3 * net.radius || 1;
-  const below = document.getElementById("legend").offsetHeight + 26;
-  view.k = Math.min((size.w - 2 * pad - before - after) / wide, (size.h - pad - below) / high, 27 / net.radius);
+  const below = document.getElementById("legend").offsetHeight + 26, above = document.getElementById("message").offsetHeight;
+  view.k = Math.min((size.w - 2 * pad - before - after) / wide, (size.h - pad - below - above) / high, 27 / net.radius);
   view.k = Math.max(view.k, 1e-3);
   limits.least = view.k / 4; limits.most = Math.max(60 / net.radius, view.k * 4);
   view.x = (size.w + before - after) / 2 - ((box.left + box.right) / 2) * view.k;
-  view.y = (size.h - below + pad * 0.5) / 2 - ((box.top + box.bottom) / 2) * view.k;
+  view.y = (size.h - below + above + pad * 0.5) / 2 - ((box.top + box.bottom) / 2) * view.k;
   redraw();
 }
 
