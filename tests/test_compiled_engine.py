@@ -74,6 +74,64 @@ def test_any_number_of_threads_gives_the_same_beyond_rounding(spread):
         np.testing.assert_allclose(other, one, rtol=1e-11, atol=1e-13)
 
 
+def layered_with_skips():
+    graph = dagnet.layered([70, 90, 80, 70], activation="gelu")
+    graph.add_edges_from([("x1", "y1"), ("h11", "y2"), ("h12", "y70")])
+    return graph
+
+
+def numpy_in_the_middle():
+    graph = dagnet.layered([70, 90, 80, 5], activation="relu")
+    for k in range(1, 40):
+        graph.nodes[f"h2{k}"]["activation"] = dagnet.Activation("odd_root", odd_root, odd_root_slope)
+    return graph
+
+
+DENSE = {
+    "layered": lambda: dagnet.layered([70, 90, 80, 70], activation="tanh"),
+    "with skips": layered_with_skips,
+    "NumPy in the middle": numpy_in_the_middle,
+}
+
+
+@pytest.mark.parametrize("n_rows", [1, 5, 64, 512, 1024])
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+@pytest.mark.parametrize("shape", DENSE)
+def test_dense_steps_agree_with_the_reference(spread, shape, n_threads, n_rows):
+    graph = DENSE[shape]()
+    compiled = dagnet.Network(graph, engine="compiled", threads=n_threads, seed=0)
+    reference = dagnet.Network(graph, engine="reference", seed=0)
+    assert "W[" in str(compiled.plan)
+    X, y = rows(compiled, n_rows)
+    np.testing.assert_allclose(compiled(X), reference(X), rtol=1e-12, atol=1e-12)
+    ours, theirs = compiled.gradient(X, y), reference.gradient(X, y)
+    scale = np.abs(theirs.flat).max()
+    np.testing.assert_allclose(ours.flat, theirs.flat, rtol=1e-10, atol=1e-12 * scale)
+    np.testing.assert_allclose(ours.inputs, theirs.inputs, rtol=1e-10, atol=1e-12 * scale)
+    values = compiled.forward(X)
+    np.testing.assert_array_equal(values["x3"], X[:, 2])
+    for node in ("h11", "h280", "h21"):
+        np.testing.assert_allclose(values[node], reference.forward(X)[node], rtol=1e-11, atol=1e-12)
+        pre = reference.forward(X).pre_activation(node)
+        np.testing.assert_allclose(values.pre_activation(node), pre, rtol=1e-11, atol=1e-12)
+
+
+def test_memory_reused_for_fewer_rows_holds_no_old_ones(spread):
+    for graph in (layered_with_skips(), irregular()):
+        net = dagnet.Network(graph, engine="compiled", threads=2, seed=0)
+        X, _ = rows(net, 300)
+        runner, theta = net.runner, net.theta()
+        state = None
+        for n in (300, 17, 64, 299, 3):
+            state = runner.forward(theta, X[:n], reuse=state)
+            np.testing.assert_allclose(state.outputs, net(X[:n]), rtol=1e-13, atol=1e-13)
+            pull = np.ones((n, len(net.outputs)))
+            into, fresh = np.empty_like(theta), np.empty_like(theta)
+            runner.backward(theta, state, pull, into=into)
+            runner.backward(theta, runner.forward(theta, X[:n]), pull, into=fresh)
+            np.testing.assert_array_equal(into, fresh)
+
+
 def test_one_network_used_from_several_python_threads(spread):
     net = dagnet.Network(irregular(), engine="compiled", threads=2, seed=0)
     data = [rows(net, 100, seed) for seed in range(6)]
@@ -226,8 +284,12 @@ def odd_root(z):
     return np.cbrt(z)
 
 
+def odd_root_slope(z, a):
+    return 1 / (3 * np.cbrt(z) ** 2)
+
+
 def test_numpy_runs_what_does_not_compile_and_the_listing_says_so():
-    activation = dagnet.Activation("odd_root", odd_root, lambda z, a: 1 / (3 * np.cbrt(z) ** 2))
+    activation = dagnet.Activation("odd_root", odd_root, odd_root_slope)
     graph = irregular(60, 200)
     for node in list(graph)[20:30]:
         if graph.in_degree(node):

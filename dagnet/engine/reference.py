@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dagnet.contracts import Engine, Optimizer
 from dagnet.hookspecs import hookimpl
-from dagnet.plan import ACTIVATE, DENSE, Plan
+from dagnet.plan import ACTIVATE, DENSE, Plan, Step
 
 __all__ = ["ReferenceEngine", "dagnet_engines"]
 
@@ -59,27 +59,23 @@ class _Runner:
         z = np.zeros((plan.n_units, len(inputs)), self.dtype)
         a = np.zeros_like(z)
         z[: plan.n_inputs] = a[: plan.n_inputs] = inputs.T
-        for step in plan.steps:
-            targets = slice(step["target"], step["target"] + step["n_target"])
-            if step["kind"] == ACTIVATE:
-                a[targets] = plan.activations[step["what"]].value(z[targets])
-                continue
-            z[targets] = self._weighted_sum(step, theta, a) + self._bias(theta, targets)
+        for step in plan.program():
+            if step.kind == ACTIVATE:
+                a[step.targets] = plan.activations[step.what].value(z[step.targets])
+            else:
+                z[step.targets] = self._weighted_sum(step, theta, a) + self._bias(theta, step.targets)
         return _State(plan, z, a, np.zeros_like(z))
 
-    def _weighted_sum(self, step: Any, theta: Array, a: Array) -> Array:
-        if step["kind"] == DENSE:
+    def _weighted_sum(self, step: Step, theta: Array, a: Array) -> Array:
+        if step.kind == DENSE:
             return self._matrix(step, theta) @ a[self.plan.step_sources(step)]
-        if step["n_source"] == 0:
-            return np.zeros((step["n_target"], a.shape[1]), self.dtype)
-        slots = slice(step["slot"], step["slot"] + step["n_source"])
-        terms = theta[slots, None] * a[self.plan.sources[slots]]
-        starts = self.plan.indptr[step["target"] : step["target"] + step["n_target"]] - step["slot"]
-        return np.add.reduceat(terms, starts)
+        if step.n_source == 0:
+            return np.zeros((step.n_target, a.shape[1]), self.dtype)
+        terms = theta[step.slots, None] * a[self.plan.sources[step.slots]]
+        return np.add.reduceat(terms, self.plan.indptr[step.targets] - step.slot)
 
-    def _matrix(self, step: Any, theta: Array) -> Array:
-        n_target, n_source = int(step["n_target"]), int(step["n_source"])
-        return theta[step["slot"] : step["slot"] + n_target * n_source].reshape(n_target, n_source)
+    def _matrix(self, step: Step, theta: Array) -> Array:
+        return theta[step.slots].reshape(step.n_target, step.n_source)
 
     def _bias(self, theta: Array, targets: slice) -> Array:
         slots = self.plan.bias_slot[targets]
@@ -92,10 +88,10 @@ class _Runner:
         into[:] = 0
         da = np.zeros_like(a)
         np.add.at(da, plan.outputs, output_gradient.T)
-        for step in plan.steps[::-1]:
-            targets = slice(step["target"], step["target"] + step["n_target"])
-            if step["kind"] == ACTIVATE:
-                slope = plan.activations[step["what"]].slope(z[targets], a[targets])
+        for step in reversed(plan.program()):
+            targets = step.targets
+            if step.kind == ACTIVATE:
+                slope = plan.activations[step.what].slope(z[targets], a[targets])
                 d[targets] = np.where(plan.needs_delta[targets, None], da[targets] * slope, 0)
             elif plan.needs_delta[targets].any():
                 self._walk_back(step, theta, state, da, into)
@@ -104,23 +100,19 @@ class _Runner:
         d[: plan.n_inputs] = np.where(plan.needs_delta[: plan.n_inputs, None], da[: plan.n_inputs], 0)
         into[~plan.needs_gradient] = 0
 
-    def _walk_back(self, step: Any, theta: Array, state: _State, da: Array, into: Array) -> None:
+    def _walk_back(self, step: Step, theta: Array, state: _State, da: Array, into: Array) -> None:
         """From the δ of a step's targets to its weights and to its sources."""
-        plan, a = self.plan, state.a
-        delta = state.d[step["target"] : step["target"] + step["n_target"]]
-        if step["kind"] == DENSE:
+        plan, a, delta = self.plan, state.a, state.d[step.targets]
+        if step.kind == DENSE:
             sources = plan.step_sources(step)
-            into[step["slot"] : step["slot"] + step["n_target"] * step["n_source"]] = (
-                delta @ a[sources].T
-            ).ravel()
+            into[step.slots] = (delta @ a[sources].T).ravel()
             da[sources] += self._matrix(step, theta).T @ delta
             return
-        slots = slice(step["slot"], step["slot"] + step["n_source"])
-        sources = plan.sources[slots]
-        degrees = np.diff(plan.indptr[step["target"] : step["target"] + step["n_target"] + 1])
+        sources = plan.sources[step.slots]
+        degrees = np.diff(plan.indptr[step.target : step.target + step.n_target + 1])
         spread = np.repeat(delta, degrees, axis=0)
-        into[slots] = (spread * a[sources]).sum(axis=1)
-        np.add.at(da, sources, theta[slots, None] * spread)
+        into[step.slots] = (spread * a[sources]).sum(axis=1)
+        np.add.at(da, sources, theta[step.slots, None] * spread)
 
 
 class ReferenceEngine:

@@ -27,6 +27,7 @@ from numba.core.ccallback import CFunc
 from numba.core.errors import NumbaError, NumbaWarning
 
 from dagnet.contracts import Activation
+from dagnet.duals import Derivative
 from dagnet.engine.compiled import bits, elementary, mathematics, translation
 from dagnet.engine.compiled.translation import Translation, Untranslatable, reads_first_argument
 
@@ -137,7 +138,11 @@ def compile_activation(activation: Activation, dtype: Any) -> CompiledActivation
 
 
 def _compile(activation: Activation, dtype: Any) -> CompiledActivation:
-    needs_z = reads_first_argument(activation.derivative)  # type: ignore[arg-type]
+    derivative: Any = activation.derivative
+    arguments = activation.arguments
+    if isinstance(derivative, Derivative) and (spelled := derivative.spelled_out(arguments)) is not None:
+        derivative, arguments = spelled, ()
+    needs_z = reads_first_argument(derivative)
     real = numba.from_dtype(np.dtype(dtype))
     pointer, void, n = numba.types.CPointer(real), numba.types.void, numba.types.int64
     try:
@@ -145,8 +150,8 @@ def _compile(activation: Activation, dtype: Any) -> CompiledActivation:
         slope = _loop(
             _multiply,
             void(pointer, pointer, pointer, n),
-            activation.derivative,
-            activation.arguments,
+            derivative,
+            arguments,
             2,
             dtype,
         )

@@ -14,6 +14,7 @@ __all__ = ["KERNEL", "TILE_ROWS", "collect", "gather", "load_rows", "start_delta
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # keeps NaN and infinities
 KERNEL = {"nogil": True, "cache": True, "fastmath": FAST, "error_model": "numpy", "boundscheck": False}
+COLUMNS = 16
 TILE_ROWS = {name: VECTORS * 64 // np.dtype(name).itemsize for name in ("float32", "float64")}
 """Rows in a tile: what ``VECTORS`` vectors of 64 bytes hold."""
 
@@ -35,12 +36,16 @@ def load_rows(inputs, state, block, stride, lanes, part, parts):
 
 @numba.njit(**KERNEL)
 def store_rows(state, block, stride, lanes, units, outputs):
-    """Copy some units of all tiles into (rows, units)."""
+    """Copy some units of all tiles into (rows, units), a few columns at a time for the cache's sake."""
     n_rows = outputs.shape[0]
-    for column in range(len(units)):
-        for row in range(n_rows):
-            place = (row // lanes) * block + units[column] * stride
-            outputs[row, column] = state[place + row % lanes]
+    for tile in range((n_rows + lanes - 1) // lanes):
+        first = tile * lanes
+        there = min(lanes, n_rows - first)
+        for begin in range(0, len(units), COLUMNS):
+            end = min(begin + COLUMNS, len(units))
+            for row in range(there):
+                for column in range(begin, end):
+                    outputs[first + row, column] = state[tile * block + units[column] * stride + row]
 
 
 @numba.njit(**KERNEL)
@@ -50,12 +55,14 @@ def start_deltas(deltas, block, stride, lanes, units, gradient, part, parts):
     for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
         first = tile * lanes
         there = min(lanes, n_rows - first)
-        for column in range(len(units)):
-            place = tile * block + units[column] * stride
+        for begin in range(0, len(units), COLUMNS):
+            end = min(begin + COLUMNS, len(units))
             for row in range(there):
-                deltas[place + row] = gradient[first + row, column]
-            for row in range(there, lanes):
-                deltas[place + row] = 0
+                for column in range(begin, end):
+                    deltas[tile * block + units[column] * stride + row] = gradient[first + row, column]
+            for column in range(begin, end):
+                for row in range(there, lanes):
+                    deltas[tile * block + units[column] * stride + row] = 0
 
 
 @numba.njit(**KERNEL)

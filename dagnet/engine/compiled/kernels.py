@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 
 from dagnet.engine.compiled.addresses import call_elementwise, call_slope, int32_at, int64_at
 from dagnet.engine.compiled.copies import KERNEL
-from dagnet.engine.compiled.microkernels import add_row_sums, pull_back, weighted_sum
+from dagnet.engine.compiled.microkernels import VECTORS, add_row_sums, pull_back, weighted_sum
 from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
 __all__ = ["FEW", "backward_sweep", "evaluate", "forward_sweep", "pull_units"]
 
 Array = NDArray[Any]
+TILE_BYTES = VECTORS * 64
 FEW = 4
 """Rows up to which a row at a time beats a tile that is mostly empty."""
 INNER = {**KERNEL, "cache": False}
@@ -281,9 +282,12 @@ def backward_sweep(
                 for unit in range(first, last):
                     for place in range(base + unit * stride + there, base + unit * stride + lanes):
                         deltas[place] = zero
-            for unit in range(first, last - 3, 4):
-                add_row_sums(deltas, base + unit * stride, stride, bias_gradient, unit)
-            for unit in range(last - (last - first) % 4, last):
+            begin_rest = first
+            if lanes * state.itemsize == TILE_BYTES:
+                begin_rest = last - (last - first) % 4
+                for unit in range(first, begin_rest, 4):
+                    add_row_sums(deltas, base + unit * stride, stride, bias_gradient, unit)
+            for unit in range(begin_rest, last):
                 total = zero
                 for place in range(base + unit * stride, base + unit * stride + lanes):
                     total += deltas[place]

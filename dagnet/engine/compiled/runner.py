@@ -72,17 +72,18 @@ class CompiledRunner:
         if state is None or not state.fits(self.program, len(inputs)):
             state = CompiledState(self.program, self.dtype, len(inputs))
         state.theta = theta
-        inputs = np.ascontiguousarray(inputs)
-
+        state.take_inputs(np.ascontiguousarray(inputs))
         parts = self._parts(state.n_tiles)
-        stages: list[Stage] = [
-            (True, lambda part: copies.load_rows(inputs, state.values, *state.layout, part, parts))
-        ]
+        stages: list[Stage] = []
+        if not self.program.skips_inputs:
+            stages.append((True, lambda part: state.load_inputs(part, parts)))
         stages += [self._forward_stage(state, theta, segment, parts) for segment in self.program.segments]
         self._run(stages, parts)
         return state
 
     def _forward_stage(self, state: CompiledState, theta: Array, segment: Segment, parts: int) -> Stage:
+        if segment.kind == SWEEP and segment.wide:  # one tile: nothing to share
+            return False, lambda: self._sweep(state, theta, segment, 0, 1)
         if segment.kind == SWEEP:
             return True, lambda part: self._sweep(state, theta, segment, part, parts)
         if segment.kind == DENSE_SEGMENT:
@@ -91,7 +92,7 @@ class CompiledRunner:
 
     def _sweep(self, state: CompiledState, theta: Array, segment: Segment, part: int, parts: int) -> None:
         program, plan = self.program, self.plan
-        block, stride, lanes = state.layout
+        block, stride, lanes = state.wide_layout if segment.wide else state.layout
         kernels.forward_sweep(
             program.steps,
             segment.begin,
@@ -118,9 +119,14 @@ class CompiledRunner:
         return vector[segment.slot : segment.slot + n_target * n_source].reshape(n_target, n_source)
 
     def _product(self, state: CompiledState, theta: Array, segment: Segment) -> None:
-        values = state.table(state.values)[0]
-        targets = values[segment.first : segment.last]
-        np.matmul(self._matrix(theta, segment), values[segment.sources], out=targets)
+        targets = state.matrix(state.values, slice(segment.first, segment.last))
+        np.matmul(self._matrix(theta, segment), self._sources(state, segment), out=targets)
+
+    def _sources(self, state: CompiledState, segment: Segment) -> Array:
+        """What a dense step reads, (sources, rows)."""
+        if segment.from_inputs:
+            return state.input_matrix(segment.sources)
+        return state.matrix(state.values, segment.sources)
 
     def _activate(self, state: CompiledState, segment: Segment) -> None:
         """An activation that NumPy runs."""
@@ -191,6 +197,8 @@ class CompiledRunner:
     def _backward_stages(
         self, state: CompiledState, theta: Array, segment: Segment, into: Array
     ) -> list[Stage]:
+        if segment.kind == SWEEP and segment.wide:
+            return [(False, lambda: self._walk(state, segment, 0))]
         if segment.kind == SWEEP:
             return [(True, lambda part: self._walk(state, segment, part))]
         if segment.kind == DENSE_SEGMENT:
@@ -203,7 +211,7 @@ class CompiledRunner:
 
     def _walk(self, state: CompiledState, segment: Segment, part: int) -> None:
         program, plan, scratch = self.program, self.plan, state.own_scratch
-        block, stride, lanes = state.layout
+        block, stride, lanes = state.wide_layout if segment.wide else state.layout
         kernels.backward_sweep(
             program.steps,
             segment.begin,
@@ -249,20 +257,19 @@ class CompiledRunner:
         )
 
     def _product_back(self, state: CompiledState, theta: Array, segment: Segment, into: Array) -> None:
-        values, deltas = state.table(state.values)[0], state.table(state.deltas)[0]
         if not segment.walked:
             if segment.first_write:
-                deltas[segment.sources] = 0
+                state.table(state.deltas)[0][segment.sources] = 0
             return
-        here = deltas[segment.first : segment.last]
-        np.matmul(here, values[segment.sources].T, out=self._matrix(into, segment))
+        here = state.matrix(state.deltas, slice(segment.first, segment.last))
+        np.matmul(here, self._sources(state, segment).T, out=self._matrix(into, segment))
         if not segment.walks_on:
             return
         matrix = self._matrix(theta, segment)
         if segment.first_write:
-            np.matmul(matrix.T, here, out=deltas[segment.sources])
+            np.matmul(matrix.T, here, out=state.matrix(state.deltas, segment.sources))
         else:
-            deltas[segment.sources] += matrix.T @ here
+            state.table(state.deltas)[0][segment.sources, : state.n_rows] += matrix.T @ here
 
     def _slope(self, state: CompiledState, segment: Segment) -> None:
         """δ where NumPy runs the activation."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.engine.compiled.activations import compile_activation
-from dagnet.plan import ACTIVATE, DENSE, Plan
+from dagnet.plan import ACTIVATE, DENSE, SPARSE, Plan
 
 __all__ = ["DENSE_SEGMENT", "NUMPY_SEGMENT", "SWEEP", "Program", "Segment"]
 
@@ -21,8 +21,10 @@ SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT = 0, 1, 2
 class Segment:
     """Steps ``begin`` … ``end`` − 1; a dense or NumPy segment is one step.
 
-    The rest belongs to dense segments: what is read, whether the reverse walk enters the step's
-    units, whether it goes on to its sources, and whether it is the first to write ∂L/∂a there.
+    ``wide``, of a sweep: nothing in it gathers sparsely, so that all rows may be one tile.  The rest
+    belongs to dense segments: what is read, whether that is inputs only, whether the reverse walk
+    enters the step's units, whether it goes on to its sources, and whether it is the first to
+    write ∂L/∂a there.
     """
 
     kind: int
@@ -31,9 +33,11 @@ class Segment:
     first: int = 0
     last: int = 0
     what: int = 0
+    wide: bool = False
     slot: int = 0
     sources: Any = None
     n_source: int = 0
+    from_inputs: bool = False
     walked: bool = False
     walks_on: bool = False
     first_write: bool = False
@@ -59,11 +63,15 @@ class Program:
         self.is_one_sweep = all(segment.kind == SWEEP for segment in self.segments)
         self.no_place = np.full(plan.n_units, -1, np.int64)
         self._mark_first_writes()
+        if self.has_dense:
+            sweeps = (replace(s, wide=self._is_wide(s)) if s.kind == SWEEP else s for s in self.segments)
+            self.segments = list(sweeps)
         self.outputs = plan.outputs.astype(np.int64)
         self.slots_out = plan.slots_out.astype(np.int64)
         self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
         self.all_wanted = bool(plan.needs_gradient.all())
         self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or plan.needs_delta[: plan.n_inputs].any())
+        self.skips_inputs = self._skips_inputs()
         self.zeroed = self._zeroed()
         self.not_written = self._not_written()
         self.table = self._table() if self.is_one_sweep and plan.sources.dtype == np.int32 else None
@@ -77,9 +85,6 @@ class Program:
         places = np.full(self.plan.n_units, -1, np.int64)
         places[keeps] = np.arange(int(keeps.sum()))
         return places, int(keeps.sum())
-
-    def _is_sweep(self, step: list[int]) -> bool:
-        return step[0] != ACTIVATE or self.activations[step[1]].function != 0
 
     def _segments(self) -> list[Segment]:
         steps = self.steps
@@ -98,6 +103,22 @@ class Program:
             segments.append(Segment(SWEEP, begin, len(steps)))
         return segments
 
+    def _is_wide(self, segment: Segment) -> bool:
+        """Whether a sweep goes along units' rows alone: no sums over sparse edges, forth or back."""
+        steps, indptr_out = self.steps[segment.begin : segment.end], self.plan.indptr_out
+        active = steps[steps[:, 0] == ACTIVATE]
+        pulls = indptr_out[active[:, 3]] > indptr_out[active[:, 2]]
+        begun = (self.started[first:last].all() for first, last in active[:, 2:].tolist())
+        return not (steps[:, 0] == SPARSE).any() and not pulls.any() and all(begun)
+
+    def _skips_inputs(self) -> bool:
+        """Whether only dense steps read the inputs, which they can do from the rows as given."""
+        plan = self.plan
+        read = int((plan.sources < plan.n_inputs).sum())
+        dense = sum((s.last - s.first) * s.n_source for s in self.segments if s.from_inputs)
+        asked = self.walks_to_inputs or (plan.outputs < plan.n_inputs).any()
+        return self.has_dense and read == dense and not asked
+
     def _single(self, number: int) -> Segment:
         kind, what, first, last = self.steps[number].tolist()
         step = self.plan.steps[number]
@@ -114,6 +135,7 @@ class Program:
                 slot=int(step["slot"]),
                 sources=sources,
                 n_source=int(step["n_source"]),
+                from_inputs=isinstance(sources, slice) and sources.stop <= self.plan.n_inputs,
                 walked=walked,
                 walks_on=walked and bool(needed[sources].any()),
             )
@@ -132,7 +154,7 @@ class Program:
                 continue
             sources = segment.sources
             if isinstance(sources, slice) and not written[sources].any():
-                self.segments[place] = Segment(**{**vars(segment), "first_write": True})
+                self.segments[place] = replace(segment, first_write=True)
             written[sources] = True
             self.started[sources] = 1
 

@@ -42,6 +42,8 @@ class CompiledState:
         self.theta: Array = np.zeros(0, dtype)
         self.scratch: Scratch | None = None
 
+        self._inputs: Array | None = None
+
     def _shape(self, n_rows: int) -> None:
         """How the rows lie in memory."""
         self.n_rows = n_rows
@@ -87,6 +89,28 @@ class CompiledState:
         """The block of the kept z."""
         return self.tile if self.program.has_dense else self.program.n_pre * self.stride
 
+    @property
+    def wide_layout(self) -> tuple[int, int, int]:
+        """The same where one tile holds all rows: for steps that go along a unit's rows alone."""
+        return 0, self.stride, self.stride
+
+    def take_inputs(self, inputs: Array) -> None:
+        """The rows of this pass."""
+        self._inputs = inputs
+
+    def load_inputs(self, part: int, parts: int) -> None:
+        """Copy a thread's share of the rows into the inputs' units."""
+        copies.load_rows(self._inputs, self.values, *self.layout, part, parts)
+
+    def matrix(self, flat: Array, units: Any) -> Array:
+        """A view (units, rows) for matrix products; only without tiles."""
+        chosen: Array = self.table(flat)[0][units, : self.n_rows]
+        return chosen
+
+    def input_matrix(self, units: slice) -> Array:
+        """The inputs' values as (units, rows), a view of the rows as they were given."""
+        return cast("Array", self._inputs)[:, units].T
+
     def table(self, flat: Array) -> Array:
         """A view (blocks, units, stride) of a flat buffer."""
         n_units = len(flat) // self._capacity
@@ -116,6 +140,8 @@ class CompiledState:
 
     def value(self, units: Array) -> Array:
         """Values of some units, (units, rows)."""
+        if self.program.skips_inputs:
+            self.load_inputs(0, 1)
         return self.rows(self.values, units)
 
     def delta(self, units: Array) -> Array:
@@ -134,7 +160,7 @@ class CompiledState:
             bias = plan.bias_slot[unit]
             result[row] = self.theta[bias] if bias >= 0 else 0
             if slots.stop > slots.start:
-                result[row] += self.theta[slots] @ self.rows(self.values, plan.sources[slots])
+                result[row] += self.theta[slots] @ self.value(plan.sources[slots])
         return result
 
 

@@ -74,7 +74,7 @@ def fused_step(optimizer: Optimizer, dtype: Any, threads: int) -> Callable[..., 
         coefficients = tuple(number(value) for value in optimizer.coefficients(step, learning_rate))
         vectors = [parameters, gradient, *(state[name] for name in optimizer.state_names)]
         parts = max(1, min(threads, len(parameters) // WORK_PER_THREAD))
-        bounds = np.linspace(0, len(parameters), parts + 1).astype(int).tolist()
+        bounds = [len(parameters) * part // parts for part in range(parts + 1)]
 
         def share(part: int) -> None:
             compiled(*(vector[bounds[part] : bounds[part + 1]] for vector in vectors), coefficients)
