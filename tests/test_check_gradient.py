@@ -3,6 +3,8 @@
 import networkx as nx
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from strategies import SMOOTH, dags, network, row_counts, rows_for, seeds
 
 import dagnet
 from dagnet.explain import gradient_check
@@ -214,3 +216,17 @@ def test_renderings_are_bounded_and_escaped():
     html = check._repr_html_()
     assert "<img" not in html
     assert "GradientCheck: passed" in repr(check)
+
+
+@given(dags(activations=SMOOTH), seeds, row_counts)
+def test_drawn_graphs_pass_within_the_contract_s_bounds(graph, seed, rows):
+    net = network(graph, seed=seed)
+    X, y = rows_for(net, rows=rows, seed=seed)
+    forward = net.forward(X)
+    largest = max(
+        np.abs([forward[node].ravel(), forward.pre_activation(node).ravel()]).max() for node in graph
+    )
+    assume(largest <= 1e3)
+    check = dagnet.check_gradient(net, X, y)
+    assert check.passed, check
+    assert len(check.analytic) == net.trainable.sum()

@@ -1,6 +1,5 @@
 """Chain rules, backward passes, formulas: equal to the gradient, readable, safe with any name."""
 
-import html.parser
 import re
 import shutil
 import subprocess
@@ -10,24 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from renderings import HOSTILE, assert_html_is_sound, assert_latex_is_sound
 from strategies import dags, network, rows_for, seeds
 
 import dagnet
 from dagnet.explain import trace
-
-HOSTILE = [
-    "<img src=x onerror=alert(1)>",
-    r"a_b^c~d\e{f}$g%h#i&j",
-    "new\nline\tand\x00control",
-    "\ud800 lone surrogate",
-    "\u202e right to left",
-    "emoji 😀 and é",
-    "k" * 10_000,
-    ("a", ("b", 1.5)),
-    -3,
-    "",
-    "'quotes' \"double\" `back`",
-]
+from dagnet.markup import label
 
 
 def one_row(net, seed):
@@ -271,47 +258,6 @@ def test_refusals():
 # -- renderings with any name ------------------------------------------------------------
 
 
-class Strict(html.parser.HTMLParser):
-    """Collects tags and checks that they close in order."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.seen = [], set()
-
-    def handle_starttag(self, tag, attrs):
-        self.seen.add(tag)
-        if tag != "br":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
-def assert_html_is_sound(text):
-    parser = Strict()
-    parser.feed(text)
-    assert parser.open == []
-    assert parser.seen <= {"table", "caption", "tr", "th", "td", "br", "div"}
-    text.encode("utf-8")
-    assert "\x00" not in text
-
-
-def assert_latex_is_sound(text):
-    """Balanced, ASCII, and no special character that is not escaped."""
-    assert text.isascii()
-    assert text.startswith("$$")
-    assert text.endswith("$$")
-    body = text[2:-2]
-    depth = 0
-    for token in re.findall(r"\\[A-Za-z]+|\\.|.", body, re.DOTALL):
-        depth += {"{": 1, "}": -1}.get(token, 0)
-        assert depth >= 0
-        assert token not in {"#", "%", "$", "~"}
-    assert depth == 0
-    assert re.findall(r"\\begin\{(\w+)\}", body)[0] == re.findall(r"\\end\{(\w+)\}", body)[-1]
-    assert len(re.findall(r"\\begin", body)) == len(re.findall(r"\\end\{", body))
-
-
 def hostile_network():
     graph = nx.DiGraph()
     graph.add_edges_from((name, ("hidden", name)) for name in HOSTILE)
@@ -372,3 +318,32 @@ def test_renderings_of_drawn_graphs_are_sound(graph):
     assert_html_is_sound(net.trace_all(X[0], y)._repr_html_())
     for edge in net.edges:
         assert_html_is_sound(net.trace(edge, X[0], y)._repr_html_())
+
+
+def test_numbers_that_have_no_short_form():
+    graph = nx.DiGraph([("x", "h"), ("h", "y")])
+    graph.add_node("x", units=9, center=np.arange(9.0), scale=2.0)
+    graph.add_node("h", units=9, activation="exp")
+    net = dagnet.Network(graph, seed=0)
+    assert net.formula("x") == "x = (the datum − center) / scale"
+    rule = net.trace(("x", "h"), np.ones(9), 1.0)
+    assert "(9×9, largest " in str(rule)
+    assert r"\left[9 \times 9\right]" in rule._repr_latex_()
+    net.biases["h"] = np.full(9, 1e3)
+    with np.errstate(all="ignore"):
+        endless = net.trace(("h", "y"), np.ones(9), 1.0)
+        for shown in (endless, net.trace_all(np.ones(9), 1.0)):
+            assert "inf" in str(shown) or "nan" in str(shown)
+            assert_latex_is_sound(shown._repr_latex_())
+
+
+class Unwritable:
+    """A name that cannot be written."""
+
+    def __repr__(self):
+        raise RuntimeError
+
+
+def test_a_name_that_cannot_be_written_is_its_type():
+    assert label(Unwritable()) == "<Unwritable>"
+    assert label("a" * 100) == "a" * 59 + "…"

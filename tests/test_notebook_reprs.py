@@ -5,7 +5,7 @@ import pickle
 
 import networkx as nx
 import pytest
-from test_explain import HOSTILE, assert_html_is_sound
+from renderings import HOSTILE, assert_html_is_sound
 
 import dagnet
 
