@@ -20,6 +20,10 @@ At a kink the derivative is the one that PyTorch's function of the same name has
 ``np.hypot``, ``np.linalg.norm``  0 at the origin
 ================================  ========================================================
 
+A zero derivative inside wins over an infinite one outside (``np.sqrt(np.maximum(z, 0))`` has 0
+at negative z), and where a number overflowed to infinity, a zero one outside over an infinite one
+inside (``1 / (1 + np.exp(-z))`` has 0 at -1e4, where PyTorch has NaN).
+
 Masks with assignment and in-place operators mean what they mean in NumPy, on a copy of the
 input.  A function without a rule, or one that leaves NumPy (``math.exp``, ``np.vectorize``),
 is refused by name.
@@ -29,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -36,6 +41,7 @@ from numpy.typing import NDArray
 
 from dagnet.duals import choices, functions  # noqa: F401 - their rules register themselves
 from dagnet.duals.dual import Dual, NotDifferentiable
+from dagnet.duals.spelling import spelled_out
 from dagnet.errors import DagnetError, PluginError, expected
 
 __all__ = ["Derivative", "RowGradient", "derivative"]
@@ -74,6 +80,10 @@ class Derivative:
     def __call__(self, z: Any, a: Any = None, *parameters: Any) -> Array:  # noqa: ARG002
         """g'(z); the value ``a`` is not needed."""
         return _elementwise(self.function, z, parameters, "activation function", "give derivative=…")[1]
+
+    def spelled_out(self, parameters: tuple[Any, ...] = ()) -> FunctionType | None:
+        """The derivative as code, ``slope(z, a)``, that an engine may compile; None if there is none."""
+        return spelled_out(self.function, parameters)
 
 
 @dataclass(frozen=True)

@@ -253,14 +253,19 @@ def seeds(items: Any) -> int:
     return next(int(item.tangents.shape[-1]) for item in items if isinstance(item, Dual))
 
 
-def chain(slope: Any, tangents: Array) -> Array:
-    """slope·tangent; a zero tangent stays zero even beside an infinite slope."""
+def chain(slope: Any, tangents: Array, value: Any = 0.0) -> Array:
+    """slope·tangent at a value.
+
+    A zero tangent stays zero even beside an infinite slope; so does a zero slope at an infinite
+    value, where something overflowed and the function has levelled out, as 1/(1 + exp(-z)) does.
+    """
     if isinstance(slope, (int, float)) and math.isfinite(slope):
         return tangents * slope
     slope = np.asarray(slope)[..., None]
     product: Array = slope * tangents
-    if not np.isfinite(slope).all():
-        product = np.where(tangents == 0, 0, product)
+    if not np.isfinite(product).all():
+        level = (slope == 0) & np.isinf(np.asarray(value))[..., None]
+        product = np.where((tangents == 0) | level, 0, product)
     return product
 
 
@@ -316,7 +321,7 @@ def _differentiated(ufunc: np.ufunc, inputs: Any, out: Any, options: Any) -> Dua
     value = ufunc(*values, **options)
     with np.errstate(all="ignore"):
         parts = [
-            chain(slope(*values, value), item.tangents)
+            chain(slope(*values, value), item.tangents, item.value)
             for slope, item in zip(SLOPES[ufunc], inputs, strict=True)
             if isinstance(item, Dual)
         ]

@@ -1,0 +1,244 @@
+"""A derived derivative spelled out as code, for engines that compile.
+
+The function is run on symbols that write down every operation, tangents included, by the same
+rules as for dual arrays.  What comes of ``lambda z: np.tanh(2 * z)`` is ::
+
+    def slope(z, a):
+        t3 = 1.0 - a
+        t4 = 1.0 + a
+        t5 = t3 * t4
+        t6 = 2.0 * t5
+        return t6
+
+Functions that do more than apply ufuncs, ``where`` and ``clip`` are not spelled out.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from dagnet.duals.slopes import FLAT, PLAIN, SLOPES
+
+__all__ = ["spelled_out"]
+
+OPERATORS: dict[np.ufunc, str] = {
+    np.add: "+",
+    np.subtract: "-",
+    np.multiply: "*",
+    np.divide: "/",
+    np.equal: "==",
+    np.not_equal: "!=",
+    np.less: "<",
+    np.less_equal: "<=",
+    np.greater: ">",
+    np.greater_equal: ">=",
+    np.bitwise_and: "&",
+    np.bitwise_or: "|",
+    np.logical_and: "&",
+    np.logical_or: "|",
+}
+BOUNDED = {
+    *(np.add, np.subtract, np.multiply, np.negative, np.positive, np.square, np.sin, np.cos, np.tanh),
+    *(np.arctan, np.absolute, np.fabs, np.maximum, np.minimum, np.fmax, np.fmin, np.logaddexp, *FLAT),
+}
+"""Ufuncs whose slopes are finite for finite numbers: there a zero tangent needs no guard."""
+LONGEST = 200
+
+
+class _NotSpelled(Exception):
+    """The function does something that has no spelling."""
+
+
+class _Program:
+    """Lines of code, each expression once."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, str] = {}  # from expression to name
+
+    def write(self, expression: str) -> _Symbol:
+        if len(self.lines) > LONGEST:
+            raise _NotSpelled
+        return _Symbol(self, self.lines.setdefault(expression, f"t{len(self.lines)}"))
+
+
+def _text(item: Any) -> str:
+    if isinstance(item, _Symbol):
+        return item.name
+    if isinstance(item, (bool, np.bool_)):
+        return str(bool(item))
+    if not isinstance(item, (int, float, np.generic)) and np.shape(item):
+        raise _NotSpelled
+    number = float(item)
+    text = repr(abs(number)) if math.isfinite(number) else "np.nan" if math.isnan(number) else "np.inf"
+    return f"(-{text})" if math.copysign(1, number) < 0 else text
+
+
+def _is_whole(item: Any) -> bool:
+    if not isinstance(item, (int, float, np.integer, np.floating)):
+        return False
+    return 0 <= float(item) < 64 and float(item).is_integer()
+
+
+class _Symbol(NDArrayOperatorsMixin):
+    """A name for a number that is not known yet."""
+
+    def __init__(self, program: _Program, name: str) -> None:
+        self.program, self.name = program, name
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if any(isinstance(item, _Pair) for item in inputs):
+            return NotImplemented
+        if method != "__call__" or options or ufunc.nout != 1:
+            raise _NotSpelled
+        texts = [_text(item) for item in inputs]
+        if ufunc is np.power and _is_whole(inputs[1]):
+            return self.program.write(f"{texts[0]} ** {int(inputs[1])}") if inputs[1] != 1 else inputs[0]
+        if ufunc in OPERATORS:
+            return self.program.write(f"{texts[0]} {OPERATORS[ufunc]} {texts[1]}")
+        return self.program.write(f"np.{ufunc.__name__}({', '.join(texts)})")
+
+    def __array_function__(self, function: Any, _types: Any, arguments: Any, options: Any) -> Any:
+        if any(isinstance(item, _Pair) for item in arguments):
+            return NotImplemented
+        if function is not np.where or options or len(arguments) != 3:
+            raise _NotSpelled
+        if not isinstance(arguments[0], _Symbol):
+            return arguments[1] if arguments[0] else arguments[2]
+        return self.program.write(f"np.where({', '.join(map(_text, arguments))})")
+
+    def __bool__(self) -> bool:
+        raise _NotSpelled
+
+
+class _Pair(NDArrayOperatorsMixin):
+    """A symbol and its tangent, which is a number where that is known.
+
+    ``wild``: the tangent may be infinite.
+    """
+
+    def __init__(self, value: Any, tangent: Any, *, wild: bool = False) -> None:
+        self.value, self.tangent, self.wild = value, tangent, wild
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        values = [_value(item) for item in inputs]
+        if method != "__call__" or options:
+            raise _NotSpelled
+        if ufunc in PLAIN:
+            return ufunc(*values)
+        if ufunc not in SLOPES:
+            raise _NotSpelled
+        result = ufunc(*values)
+        tangent: Any = 0.0
+        for slope, item in zip(SLOPES[ufunc], inputs, strict=True):
+            if isinstance(item, _Pair) and not _is(item.tangent, 0.0):
+                part = _product(slope(*values, result), item, steep=ufunc not in BOUNDED)
+                tangent = part if _is(tangent, 0.0) else tangent + part
+        wild = ufunc not in BOUNDED or any(isinstance(item, _Pair) and item.wild for item in inputs)
+        return _Pair(result, tangent, wild=wild)
+
+    def __array_function__(self, function: Any, _types: Any, arguments: Any, options: Any) -> Any:
+        if function is np.where and len(arguments) == 3 and not options:
+            condition, *branches = arguments
+            tangents = [item.tangent if isinstance(item, _Pair) else 0.0 for item in branches]
+            wild = any(isinstance(item, _Pair) and item.wild for item in branches)
+            value = np.where(_value(condition), *map(_value, branches))
+            same = isinstance(tangents[0], float) and _is(tangents[1], tangents[0])
+            tangent = tangents[0] if same else np.where(_value(condition), *tangents)
+            return _Pair(value, tangent, wild=wild)
+        if function is np.clip and len(arguments) == 3 and not options:
+            return self.clip(*arguments[1:])
+        if function in {np.zeros_like, np.ones_like} and len(arguments) == 1 and not options:
+            return _Pair(self.value.program.write(f"np.{function.__name__}({_text(self.value)})"), 0.0)
+        raise _NotSpelled
+
+    def clip(self, low: Any, high: Any) -> _Pair:
+        """Between two numbers; the bounds belong to the inside."""
+        if not isinstance(self.value, _Symbol):
+            raise _NotSpelled
+        value = self.value.program.write(f"np.clip({self.value.name}, {_text(low)}, {_text(high)})")
+        inside = (self.value >= low) & (self.value <= high)
+        return _Pair(value, np.where(inside, self.tangent, 0.0), wild=self.wild)
+
+    def __bool__(self) -> bool:
+        raise _NotSpelled
+
+
+def _value(item: Any) -> Any:
+    return item.value if isinstance(item, _Pair) else item
+
+
+def _is(item: Any, number: float) -> bool:
+    return isinstance(item, float) and item == number
+
+
+def _product(slope: Any, item: _Pair, *, steep: bool) -> Any:
+    """slope·tangent, with the guards of :func:`dagnet.duals.dual.chain` where they may be needed."""
+    tangent = item.tangent
+    if not isinstance(slope, _Symbol):
+        slope = float(slope)
+    if _is(tangent, 1.0) or _is(slope, 0.0):
+        return slope
+    if _is(slope, 1.0):
+        return tangent
+    product = slope * tangent
+    if isinstance(tangent, _Symbol) and steep:
+        product = np.where(tangent == 0.0, 0.0, product)
+    if isinstance(slope, _Symbol) and item.wild:
+        product = np.where((slope == 0.0) & (np.absolute(item.value) == np.inf), 0.0, product)
+    return product
+
+
+def spelled_out(function: Callable[..., Any], parameters: tuple[Any, ...] = ()) -> FunctionType | None:
+    """The derivative of an elementwise function as ``slope(z, a)``, or None.
+
+    Parameters
+    ----------
+    function
+        ``function(z, *parameters) -> a``.
+    parameters
+        The values that it is to have.
+
+    Returns
+    -------
+    function or None
+        Code of arithmetic and calls ``np.name``, for one number or for arrays, with the
+        parameters as constants; None where the function cannot be written so.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> slope = spelled_out(lambda z: np.tanh(2 * z))
+    >>> float(slope(0.0, 0.0))
+    2.0
+    """
+    program = _Program()
+    try:
+        with np.errstate(all="ignore"):
+            result = function(_Pair(_Symbol(program, "z"), 1.0), *parameters)
+            if not isinstance(result, _Pair) or not isinstance(result.value, _Symbol):
+                return None
+            code = _source(program, result.value.name, _text(result.tangent))
+    except Exception:  # noqa: BLE001 - whatever stops it, the dual arrays serve
+        return None
+    names: dict[str, Any] = {"np": np}
+    exec(compile(code, f"<derivative of {getattr(function, '__name__', '')}>", "exec"), names)  # noqa: S102
+    slope: FunctionType = names["slope"]
+    return slope
+
+
+def _source(program: _Program, value: str, tangent: str) -> str:
+    """The lines that the tangent needs; where they need the value itself, it is ``a``."""
+    needed, kept = {tangent}, list[str]()
+    for expression, name in reversed(program.lines.items()):
+        if name in needed and name != value:
+            kept.append(f"    {name} = {expression}\n")
+            needed.update(re.findall(r"\bt\d+\b", expression))
+    body = "".join(reversed(kept)) + f"    return {tangent}\n"
+    return "def slope(z, a):\n" + (re.sub(rf"\b{value}\b", "a", body) if value != "z" else body)
