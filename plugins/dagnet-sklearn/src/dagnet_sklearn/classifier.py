@@ -71,7 +71,7 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
     >>> import dagnet
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = DAGClassifier(dagnet.layered([4, 6, 3]), epochs=100, random_state=0).fit(X, y)
+    >>> model = DAGClassifier(dagnet.layered([4, 8, 3]), random_state=0).fit(X, y)
     >>> model.score(X, y) > 0.9
     True
     """
@@ -129,6 +129,8 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
             random_state=random_state,
         )
         self.class_weight = class_weight
+
+    classes_: Array
 
     # -- training ----------------------------------------------------------------------------
 
@@ -195,7 +197,8 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
         weight = self._weights(sample_weight, X)
         if self.class_weight is None:
             return weight
-        return weight * compute_sample_weight(self.class_weight, y)
+        result: Array = weight * compute_sample_weight(self.class_weight, y)
+        return result
 
     def _checked_classes(self, classes: Array) -> Array:
         if len(classes) < 2:

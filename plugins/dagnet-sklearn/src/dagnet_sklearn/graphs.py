@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 
 def default_graph(
-    columns: Sequence[str], outputs: Sequence[Hashable], hidden: int, activation: str
+    columns: Sequence[str], outputs: Sequence[Hashable], hidden: int, activation: Any
 ) -> nx.DiGraph[Any]:
     """One hidden node of ``hidden`` units between the columns and the outputs, and edges past it."""
     graph: nx.DiGraph[Any] = nx.DiGraph()
@@ -49,7 +49,7 @@ def columns_of(
         If a column is missing, or there are more or fewer of them than inputs.
     """
     if names is not None and all(count == 1 for count in units):
-        places = {name: place for place, name in enumerate(names)}
+        places: dict[Hashable, int] = {name: place for place, name in enumerate(names)}
         missing = [node for node in inputs if node not in places]
         if missing:
             shown = ", ".join(map(repr, missing[:8]))
