@@ -98,7 +98,8 @@ def measure(contenders: list[Contender], seconds: float = 4.0, most_rounds: int 
     try:
         for number in range(rounds):
             for timing, (inner, samples, untimed, _), wanted in zip(timings, plans, turns, strict=True):
-                if (number + 1) * wanted // rounds > number * wanted // rounds:
+                spent = timing.wall > 2 * seconds and len(timing.samples) >= 3
+                if not spent and (number + 1) * wanted // rounds > number * wanted // rounds:
                     _turn(timing, inner, samples, untimed=untimed)
             gc.collect(0)
     finally:
