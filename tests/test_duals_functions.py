@@ -8,9 +8,10 @@ import pickle
 import numpy as np
 import pytest
 
-from dagnet import Loss, PluginError, activations, losses
+from dagnet import Activation, Loss, PluginError, activations, losses, register
 from dagnet.duals import Derivative, RowGradient, derivative
 from dagnet.duals.dual import Dual
+from dagnet.registry.offers import Origin, offers
 
 STEP = np.longdouble(np.finfo(np.longdouble).eps) ** np.longdouble(0.2)
 ARRAY = np.array([[0.31, -1.2, 2.4, 0.9], [1.7, 0.44, -0.6, -2.1], [-0.35, 1.9, 0.77, 3.2]])
@@ -338,6 +339,29 @@ def test_the_message_names_the_function_and_the_way_out():
         RowGradient(lambda o, t: mine(o))(ARRAY, None)
     with pytest.raises(PluginError, match=r"function 'mine' calls numpy.sort.*give its derivative"):
         derivative(mine, ARRAY)
+
+
+def test_what_cannot_be_derived_is_refused_at_registration():
+    with pytest.raises(
+        PluginError, match=r"activation 'mine': activation function '<lambda>' calls numpy\.sort"
+    ):
+        register(Activation("mine", lambda z: np.sort(z)))
+    with pytest.raises(PluginError, match=r"loss 'mine': loss function '<lambda>' calls numpy\.median"):
+        register(Loss("mine", lambda o, t: np.median(abs(o - t), axis=1)))
+    with pytest.raises(PluginError, match=r"loss 'mine': .* must be one number a row"):
+        register(Loss("mine", lambda o, t: (o - t) ** 2))
+    assert "mine" not in activations()
+    assert "mine" not in losses()
+
+
+def test_a_loss_may_refuse_the_numbers_that_are_tried_at_registration():
+    def whole_only(outputs, targets):
+        if (outputs % 1).any():
+            raise ValueError("whole numbers only")
+        return np.sum(outputs - targets, axis=1)
+
+    (offer,) = offers(Loss("whole_only", whole_only), Origin("tests"))
+    assert offer.name == "whole_only"
 
 
 def test_a_mistake_of_the_functions_own_is_raised_as_it_is():

@@ -81,6 +81,10 @@ class Derivative:
         """g'(z); the value ``a`` is not needed."""
         return _elementwise(self.function, z, parameters, "activation function", "give derivative=…")[1]
 
+    def check(self, *parameters: Any) -> None:
+        """Refuse now what would be refused at the first call."""
+        _tried(self, np.linspace(-1, 1, 6).reshape(2, 3), None, *parameters)
+
     def spelled_out(self, parameters: tuple[Any, ...] = ()) -> FunctionType | None:
         """The derivative as code, ``slope(z, a)``, that an engine may compile; None if there is none."""
         return spelled_out(self.function, parameters)
@@ -130,6 +134,12 @@ class RowGradient:
                 summed = self._tangents(outputs, tangents, targets, parameters).sum(axis=0)
                 gradient.reshape(-1)[chosen] = summed
         return gradient
+
+    def check(self, width: int, *parameters: Any) -> None:
+        """Refuse now what would be refused at the first call, for so many output units."""
+        targets = np.zeros((2, width))
+        targets[:, 0] = 1
+        _tried(self, np.full((2, width), 0.5), targets, *parameters)
 
     def _tangents(self, outputs: Array, tangents: Array, targets: Any, parameters: tuple[Any, ...]) -> Array:
         where = f"loss function {_name(self.value)!r}"
@@ -213,6 +223,16 @@ def _as_dual(result: Any, x: Array, tangents: Array, where: str) -> Dual:
         raise PluginError(expected(where, "a function that returns an array", result))
     value = np.asarray(result, x.dtype)
     return Dual(value if value.ndim else np.broadcast_to(value, x.shape), np.zeros(tangents.shape[-1]))
+
+
+def _tried(derived: Callable[..., Any], *arguments: Any) -> None:
+    """A function may refuse the numbers that are tried here; then the first real ones decide."""
+    try:
+        derived(*arguments)
+    except PluginError:
+        raise
+    except Exception:  # noqa: BLE001, S110 - a stranger's code may raise anything
+        pass
 
 
 def _first_line(error: Exception) -> str:
