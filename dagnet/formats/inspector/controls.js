@@ -78,7 +78,7 @@ function bindKeys() {
     const typing = event.target.matches("input, select, textarea");
     if (event.key === "Escape") return typing ? canvas.focus() : choose(null);
     if (typing) return;
-    const action = { "/": () => document.getElementById("search").focus(), f: () => fit(), 0: () => fit(), "+": () => zoomMiddle(1.3), "=": () => zoomMiddle(1.3), "-": () => zoomMiddle(1 / 1.3), "[": () => setRow(state.row - 1), "]": () => setRow(state.row + 1), "?": toggleKeys, e: () => nextEdge(1), E: () => nextEdge(-1) }[event.key];
+    const action = { "/": () => { const input = document.getElementById("search"); input.focus(); input.select(); }, f: () => fit(), 0: () => fit(), "+": () => zoomMiddle(1.3), "=": () => zoomMiddle(1.3), "-": () => zoomMiddle(1 / 1.3), "[": () => setRow(state.row - 1), "]": () => setRow(state.row + 1), "?": toggleKeys, e: () => nextEdge(1), E: () => nextEdge(-1) }[event.key];
     if (action) { event.preventDefault(); return action(); }
     if (event.key.startsWith("Arrow") && !event.target.closest("#panel, [role=radiogroup]")) { event.preventDefault(); arrow(event.key.slice(5), event.shiftKey); }
     if (event.key === "Enter" && event.target === canvas && !chosen && net.n) choose({ kind: "node", id: net.columns.find(Boolean)[0] }, true);

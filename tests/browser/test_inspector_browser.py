@@ -1,0 +1,358 @@
+"""The inspector driven in a real browser: what is lit is read back, nothing is asked of any network."""
+
+import json
+import shutil
+import time
+
+import networkx as nx
+import numpy as np
+import pytest
+
+import dagnet
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    BROWSER is None or DRIVER is None,
+    reason="chromium and chromedriver are not installed (apt-get install chromium chromium-driver)",
+)
+FLAGS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-dev-shm-usage", "--window-size=1500,950"),
+)
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    options = webdriver.ChromeOptions()
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.binary_location = BROWSER
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+class Viewer:
+    """One open page."""
+
+    def __init__(self, driver, path):
+        self.driver = driver
+        driver.get_log("browser"), driver.get_log("performance")
+        start = time.perf_counter()
+        driver.get(path.as_uri())
+        self.settle()
+        self.seconds = time.perf_counter() - start
+
+    def js(self, code, *arguments):
+        return self.driver.execute_script(code, *arguments)
+
+    def ask(self, what, *arguments):
+        return self.js(f"return dagnet.{what}(...arguments)", *arguments)
+
+    def settle(self, limit=30):
+        end = time.perf_counter() + limit
+        while self.js("return dagnet.busy() || !dagnet.state.drawn"):
+            assert time.perf_counter() < end, "the page never came to rest"
+            time.sleep(0.02)
+
+    def find(self, selector):
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def press(self, *keys):
+        ActionChains(self.driver).send_keys(*keys).perform()
+        self.settle()
+
+    def click_at(self, place):
+        canvas = self.find("#canvas").rect
+        x, y = place[0] - canvas["x"] - canvas["width"] / 2, place[1] - canvas["y"] - canvas["height"] / 2
+        chain = ActionChains(self.driver).move_to_element_with_offset(
+            self.find("#canvas"), round(x), round(y)
+        )
+        chain.click().perform()
+        self.settle()
+
+    def panel(self):
+        return self.find("#panel").text
+
+    def check_quiet(self):
+        """No console error, and no request but for the page itself."""
+        assert [entry for entry in self.driver.get_log("browser") if entry["level"] != "INFO"] == []
+        events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+        # The browser's own first tab (chrome://) may still be loading when a test begins.
+        assert {url.split(":")[0] for url in asked} <= {"file", "data", "chrome"}
+
+
+def open_page(browser, folder, net, X=None, y=None):
+    path = folder / "model.html"
+    net.export(path, X, y)
+    return Viewer(browser, path)
+
+
+@pytest.fixture
+def textbook(browser, tmp_path):
+    net = dagnet.Network(dagnet.layered([2, 2, 2, 1], activation="sigmoid"), seed=3)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 2))
+    viewer = open_page(browser, tmp_path, net, X, X[:, 0] * X[:, 1])
+    viewer.net, viewer.X, viewer.y = net, X, X[:, 0] * X[:, 1]
+    yield viewer
+    viewer.check_quiet()
+
+
+def test_clicking_a_node_lights_its_chain_and_what_it_feeds(textbook):
+    textbook.click_at(textbook.ask("at", "h21"))
+    assert textbook.ask("chosen") == "h21"
+    assert set(textbook.ask("lit")) == {"x1", "x2", "h11", "h12", "h21", "eta"}
+    want = {*textbook.net.ancestry.parent_chain("h21"), ("h21", "eta")}
+    assert set(map(tuple, textbook.ask("litEdges"))) == want
+    text = textbook.panel()
+    forward = textbook.net.forward(textbook.X)
+    assert f"{forward['h21'][0]:.5g}".rstrip("0") in text.replace("−", "-")
+    assert "sigmoid" in text
+    textbook.press(Keys.ESCAPE)
+    assert textbook.ask("chosen") is None
+    assert textbook.ask("lit") == []
+
+
+def test_clicking_an_edge_lights_the_nodes_with_that_weight_in_their_chain(textbook):
+    for edge in (("x1", "h11"), ("h12", "h22"), ("h21", "eta")):
+        textbook.click_at(textbook.js("const [x, y] = dagnet.middle(...arguments); return [x, y]", *edge))
+        if textbook.ask("chosen") != list(edge):  # crossing lines: the middle belongs to two
+            textbook.ask("selectEdge", *edge)
+        assert tuple(textbook.ask("chosen")) == edge
+        assert set(textbook.ask("lit")) == set(textbook.net.ancestry.nodes_with(edge))
+    textbook.ask("selectEdge", "x1", "h11")
+    row = textbook.net.gradient(textbook.X[:1], textbook.y[:1]).weights["x1", "h11"]
+    whole = textbook.net.gradient(textbook.X, textbook.y).weights["x1", "h11"]
+    text = textbook.panel().replace("−", "-")
+    assert f"{row:.6g}" in text
+    assert f"{whole:.6g}" in text
+    assert "4 NODES" in text.upper()
+
+
+def test_the_row_can_be_chosen(textbook):
+    textbook.ask("selectEdge", "x1", "h11")
+    textbook.find("#row-after").click()
+    row = textbook.find("#row")
+    assert row.get_attribute("value") == "2"
+    value = textbook.net.gradient(textbook.X[1:2], textbook.y[1:2]).weights["x1", "h11"]
+    assert f"{value:.6g}" in textbook.panel().replace("−", "-")
+    row.clear()
+    row.send_keys("40", Keys.ENTER)
+    assert "ROW 40" in textbook.panel().upper()
+
+
+def test_search_finds_by_name(textbook):
+    textbook.press("/")
+    assert textbook.js("return document.activeElement.id") == "search"
+    textbook.press("h2")
+    assert [item.text.split()[0] for item in textbook.driver.find_elements(By.CSS_SELECTOR, "#found li")] == [
+        "h21",
+        "h22",
+    ]
+    textbook.press(Keys.ARROW_DOWN, Keys.ENTER)
+    assert textbook.ask("chosen") == "h22"
+    textbook.press("/")
+    textbook.press("zzz")  # what was there is selected, and so replaced
+    assert "no node" in textbook.find("#found").text
+    textbook.press(Keys.ESCAPE)
+
+
+def test_the_slider_hides_small_weights(textbook):
+    assert textbook.ask("shown") == 10
+    sizes = np.sort(np.abs(list(textbook.net.weights.values())))
+    textbook.js(
+        "const s = document.getElementById('threshold'); s.value = 700; s.dispatchEvent(new Event('input'))"
+    )
+    assert textbook.ask("shown") == (sizes >= 0.49 * sizes[-1]).sum()
+    assert str((sizes >= 0.49 * sizes[-1]).sum()) in textbook.find("#threshold-text").text
+
+
+def test_keys_move_zoom_and_walk(textbook):
+    textbook.find("#canvas").click()
+    textbook.press(Keys.ESCAPE)
+    before = textbook.js("return {...dagnet.view}")
+    textbook.press("+")
+    assert textbook.js("return dagnet.view.k") > before["k"]
+    textbook.press(Keys.ARROW_LEFT)
+    textbook.press("f")
+    after = textbook.js("return {...dagnet.view}")
+    assert after == pytest.approx(before)
+    textbook.js("document.getElementById('canvas').focus()")
+    textbook.press(Keys.ENTER)
+    assert textbook.ask("chosen") == "x1"
+    textbook.press(Keys.ARROW_DOWN)
+    assert textbook.ask("chosen") == "x2"
+    textbook.press(Keys.ARROW_RIGHT)
+    first = textbook.ask("chosen")
+    assert first in {"h11", "h12"}
+    textbook.press("e")
+    assert first in textbook.ask("chosen")
+    textbook.press("]")
+    assert textbook.js("return dagnet.state.row") == 1
+    assert "row 2" in textbook.js("return document.getElementById('spoken').textContent") or textbook.ask(
+        "chosen"
+    )
+    textbook.press(Keys.ESCAPE)
+    assert textbook.ask("chosen") is None
+
+
+def test_the_wheel_zooms_where_the_pointer_is_and_dragging_moves(textbook):
+    before = textbook.ask("at", "h11")
+    canvas = textbook.find("#canvas")
+    box = canvas.rect
+    origin = (before[0] - box["x"] - box["width"] / 2, before[1] - box["y"] - box["height"] / 2)
+    ActionChains(textbook.driver).move_to_element_with_offset(canvas, *map(round, origin)).perform()
+    scroll = webdriver.common.actions.wheel_input.ScrollOrigin.from_element(canvas, *map(round, origin))
+    ActionChains(textbook.driver).scroll_from_origin(scroll, 0, -200).perform()
+    textbook.settle()
+    assert textbook.ask("at", "h11") == pytest.approx(before, abs=2)
+    place = textbook.js("return dagnet.view.x")
+    chain = ActionChains(textbook.driver).move_to_element_with_offset(canvas, 0, 250).click_and_hold()
+    chain.move_by_offset(80, -20).release().perform()
+    assert textbook.js("return dagnet.view.x") == pytest.approx(place + 80, abs=1)
+
+
+def test_modes_and_themes(textbook):
+    for mode in ("Value", "Gradient"):
+        next(
+            b for b in textbook.driver.find_elements(By.CSS_SELECTOR, "#colour button") if b.text == mode
+        ).click()
+        textbook.settle()
+        assert "row 1" in textbook.find("#legend").text
+    textbook.ask("width", "gradient")
+    assert "∂loss/∂weight" in textbook.find("#legend").text
+    light = textbook.js("return getComputedStyle(document.body).backgroundColor")
+    textbook.find("#theme").click()
+    textbook.settle()
+    assert textbook.js("return getComputedStyle(document.body).backgroundColor") != light
+    textbook.find("#theme").click()
+
+
+def test_every_control_has_a_name(textbook):
+    nameless = textbook.js(
+        "return [...document.querySelectorAll('button, input, canvas')]"
+        ".filter(e => !(e.getAttribute('aria-label') || e.textContent.trim())).map(e => e.id)"
+    )
+    assert nameless == []
+
+
+def test_names_are_labels(browser, tmp_path):
+    names = [HOSTILE, "\u202eabc", "\x00\x1f", "\ud800", "🦆 שלום", "x" * 10_000, 7, "7", ("a", b"\xff")]
+    graph = nx.DiGraph([(name, "end") for name in names])
+    net = dagnet.Network(graph, seed=0)
+    viewer = open_page(browser, tmp_path, net, np.ones((2, len(names))), np.ones(2))
+    assert viewer.ask("names")[0] == HOSTILE
+    viewer.ask("select", HOSTILE)
+    assert HOSTILE in viewer.panel()
+    for name in viewer.ask("names"):
+        viewer.ask("select", name)
+    viewer.press("/")
+    viewer.press("onerror")
+    assert viewer.find("#found li").text.startswith(HOSTILE)
+    viewer.press(Keys.ESCAPE)
+    assert viewer.js("return document.images.length") == 0
+    viewer.check_quiet()
+
+
+def test_units_shared_weights_and_history(browser, tmp_path):
+    graph = nx.DiGraph([("a", "h"), ("b", "h"), ("h", "v"), ("v", "y")])
+    graph.nodes["v"].update(units=3, activation="tanh")
+    for edge in (("a", "h"), ("b", "h")):
+        graph.edges[edge].update(share="k", weight=0.5)
+    net = dagnet.Network(graph, seed=0)
+    X, y = np.random.default_rng(0).normal(size=(20, 2)), np.zeros(20)
+    net.history = net.fit(X, y, epochs=3, progress=False, seed=0)
+    viewer = open_page(browser, tmp_path, net, X, y)
+    assert "TRAINING" in viewer.panel().upper()
+    viewer.ask("select", "v")
+    assert "3 units" in viewer.panel()
+    viewer.ask("selectEdge", "h", "v")
+    assert "3 × 1" in viewer.panel()
+    viewer.ask("selectEdge", "a", "h")
+    assert "shared by 2 edges" in viewer.panel()
+    total = net.gradient(X[:1], y[:1]).weights["a", "h"]
+    assert f"{total:.6g}" in viewer.panel().replace("−", "-")
+    viewer.check_quiet()
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_networks_of_one_node_and_without_rows(browser, tmp_path, rows):
+    graph = nx.DiGraph()
+    graph.add_node("only")
+    net = dagnet.Network(graph, outputs=["only"])
+    viewer = open_page(browser, tmp_path, net, *((np.ones((1, 1)), np.ones(1)) if rows else ()))
+    viewer.ask("select", "only")
+    viewer.press("f")
+    viewer.check_quiet()
+
+
+def random_network(n, degree, inputs, window, seed=0):
+    rng = np.random.default_rng(seed)
+    targets = np.repeat(np.arange(inputs, n), degree)
+    low = np.maximum(0, targets - window)
+    sources = low + (rng.random(len(targets)) * (targets - low)).astype(int)
+    _, first = np.unique(sources * n + targets, return_index=True)
+    return dagnet.Network.from_arrays(sources[first], targets[first], seed=0, activation="tanh")
+
+
+def test_five_thousand_nodes_open_within_three_seconds_and_move(browser, tmp_path, capsys):
+    net = random_network(5_000, 10, 100, 300)
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, len(net.inputs))), rng.normal(size=(40, len(net.outputs)))
+    viewer = open_page(browser, tmp_path, net, X, y)
+    name = str(net.nodes[2_500])
+    viewer.ask("select", name)
+    viewer.settle()
+    chain = {str(v) for edge in net.ancestry.parent_chain(2_500) for v in edge}
+    fed = {str(v) for v in nx.descendants(net.to_networkx(), 2_500)}
+    assert set(viewer.ask("lit")) == chain | fed | {name}
+    edge = net.edges[20_000]
+    viewer.ask("selectEdge", *map(str, edge))
+    viewer.settle()
+    assert set(viewer.ask("lit")) == {str(v) for v in net.ancestry.nodes_with(edge)}
+    viewer.ask("clear")
+    viewer.settle()
+    frames = viewer.driver.execute_async_script(
+        """const done = arguments[0], times = []; let n = 0, last = performance.now();
+        const canvas = document.getElementById("canvas");
+        const send = (kind, x) => canvas.dispatchEvent(
+          new PointerEvent(kind, {pointerId: 1, clientX: x, clientY: 400, bubbles: true}));
+        canvas.setPointerCapture = () => {};
+        send("pointerdown", 500);
+        const step = () => { const now = performance.now(); times.push(now - last); last = now;
+          send("pointermove", 500 + 4 * n);
+          if (++n < 40) return requestAnimationFrame(step);
+          send("pointercancel", 660); done(times.slice(1)); };
+        requestAnimationFrame(step);"""
+    )
+    viewer.settle()
+    timings = viewer.js("return dagnet.timings")
+    with capsys.disabled():
+        print(
+            f"\n5,000 nodes, {len(net.edges):,} edges: opened and drawn in {viewer.seconds:.2f} s "
+            f"(data read after {timings['read']:.0f} ms, ready {timings['ready']:.0f} ms); "
+            f"moving: median frame {np.median(frames):.0f} ms, worst {max(frames):.0f} ms"
+        )
+    assert viewer.seconds < 3
+    assert np.median(frames) < 50
+    viewer.check_quiet()
+
+
+def test_a_larger_network_is_summarised_with_a_message(browser, tmp_path):
+    net = random_network(9_000, 10, 100, 900)
+    viewer = open_page(browser, tmp_path, net)
+    assert "too many to draw one by one" in viewer.find("#message").text
+    viewer.ask("select", viewer.ask("names")[0])
+    assert "level" in viewer.panel()
+    viewer.check_quiet()
