@@ -68,19 +68,17 @@ def levels(children: Rows, in_degrees: Array) -> Array:
     """
     remaining = np.array(in_degrees, np.int64)
     level = np.full(len(remaining), -1, np.int64)
-    frontier: Array | list[int] = np.flatnonzero(remaining == 0)
     views = (remaining.data, children.indptr.data, _int64(children.neighbours).data)
-    marks = level.data
+    frontier = np.flatnonzero(remaining == 0)
     depth = 0
     while len(frontier):
         if len(frontier) < NARROW:
-            frontier = _narrow_round(list(map(int, frontier)), depth, marks, views)
-        else:
-            wide = np.asarray(frontier)
-            level[wide] = depth
-            reached = children.neighbours[children.expand(wide)]
-            np.subtract.at(remaining, reached, 1)
-            frontier = np.unique(reached[remaining[reached] == 0])
+            frontier, depth = _narrow_levels(frontier.tolist(), depth, level.data, views)
+            continue
+        level[frontier] = depth
+        reached = children.neighbours[children.expand(frontier)]
+        np.subtract.at(remaining, reached, 1)
+        frontier = np.unique(reached[remaining[reached] == 0])
         depth += 1
     return level
 
@@ -89,19 +87,23 @@ def _int64(array: Array) -> Array:
     return np.ascontiguousarray(array, np.int64)
 
 
-def _narrow_round(
-    frontier: list[int], depth: int, marks: memoryview, views: tuple[memoryview, memoryview, memoryview]
-) -> list[int]:
+def _narrow_levels(
+    frontier: list[int], depth: int, level: memoryview, views: tuple[memoryview, memoryview, memoryview]
+) -> tuple[Array, int]:
+    """Rounds of :func:`levels` while the frontier is narrow."""
     remaining, indptr, neighbours = views
-    following = []
-    for node in frontier:
-        marks[node] = depth
-        for place in range(indptr[node], indptr[node + 1]):
-            child = neighbours[place]
-            remaining[child] -= 1
-            if not remaining[child]:
-                following.append(child)
-    return following
+    while 0 < len(frontier) < NARROW:
+        following = []
+        for node in frontier:
+            level[node] = depth
+            for place in range(indptr[node], indptr[node + 1]):
+                child = neighbours[place]
+                remaining[child] -= 1
+                if not remaining[child]:
+                    following.append(child)
+        frontier = following
+        depth += 1
+    return np.array(frontier, np.int64), depth
 
 
 def reachable(rows: Rows, seeds: Array, within: Array | None = None) -> Array:
@@ -112,32 +114,37 @@ def reachable(rows: Rows, seeds: Array, within: Array | None = None) -> Array:
     fresh = np.ones(len(rows.indptr) - 1, bool) if within is None else within.copy()
     views = (fresh.data, rows.indptr.data, _int64(rows.neighbours).data)
     distinct = np.unique(seeds)
-    frontier: Array | list[int] = distinct[fresh[distinct]]
+    frontier = distinct[fresh[distinct]]
     fresh[frontier] = False
-    found = [frontier]
+    found = []
     while len(frontier):
         if len(frontier) < NARROW:
-            frontier = _narrow_step(list(map(int, frontier)), *views)
-        else:
-            wide = np.asarray(frontier)
-            reached = rows.neighbours[rows.expand(wide)]
-            frontier = np.unique(reached[fresh[reached]])
-            fresh[frontier] = False
+            passed, frontier = _narrow_reach(frontier.tolist(), *views)
+            found.append(passed)
+            continue
         found.append(frontier)
-    return np.concatenate(found).astype(np.int64)
+        reached = rows.neighbours[rows.expand(frontier)]
+        frontier = np.unique(reached[fresh[reached]])
+        fresh[frontier] = False
+    return np.concatenate([*found, np.zeros(0, np.int64)]).astype(np.int64, copy=False)
 
 
-def _narrow_step(
+def _narrow_reach(
     frontier: list[int], fresh: memoryview, indptr: memoryview, neighbours: memoryview
-) -> list[int]:
-    following = []
-    for node in frontier:
-        for place in range(indptr[node], indptr[node + 1]):
-            other = neighbours[place]
-            if fresh[other]:
-                fresh[other] = False
-                following.append(other)
-    return following
+) -> tuple[Array, Array]:
+    """Steps of :func:`reachable` while the frontier is narrow: what was passed, and the next frontier."""
+    passed: list[int] = []
+    while 0 < len(frontier) < NARROW:
+        passed += frontier
+        following = []
+        for node in frontier:
+            for place in range(indptr[node], indptr[node + 1]):
+                other = neighbours[place]
+                if fresh[other]:
+                    fresh[other] = False
+                    following.append(other)
+        frontier = following
+    return np.array(passed, np.int64), np.array(frontier, np.int64)
 
 
 def find_cycle(parents: Rows, level: Array) -> list[int]:

@@ -1,13 +1,18 @@
 """What every engine must do as the reference engine does it; used by test_engines.py."""
 
+import math
+
 import networkx as nx
 import numpy as np
 import pytest
 from strategies import network
 
 import dagnet
+from dagnet.compiler import DENSE_MINIMUM
 from dagnet.plan import DENSE, SPARSE
 
+SIDE = math.isqrt(DENSE_MINIMUM) + 1
+"""A block of so many units with so many parents becomes a dense step."""
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 ROWS = (1, 63, 64, 65, 1000)
 
@@ -25,7 +30,7 @@ def assert_alike(got, wanted, dtype, what, scale=None):
     finite = np.isfinite(wanted)
     assert (np.isnan(got) == np.isnan(wanted)).all(), what
     assert (got[~finite & ~np.isnan(wanted)] == wanted[~finite & ~np.isnan(wanted)]).all(), what
-    scale = np.abs(wanted[finite]).max(initial=0) if scale is None else scale
+    scale = np.abs(wanted[finite]).max(initial=1) if scale is None else scale
     assert np.abs(got[finite] - wanted[finite]).max(initial=0) <= TOLERANCE[dtype] * max(scale, 1e-30), what
 
 
@@ -65,7 +70,7 @@ def assert_conforms(net, reference, X, y, *, wrt=None, sample_weight=None):
 def wide_layers(seed=0):
     """Dense blocks whose parents are contiguous, and sparse layers before them."""
     rng = np.random.default_rng(seed)
-    graph = dagnet.layered([6, 48, 40, 5], activation="tanh")
+    graph = dagnet.layered([6, SIDE, SIDE + 3, 5], activation="tanh")
     for _, _, data in graph.edges(data=True):
         data["weight"] = float(rng.uniform(-0.3, 0.3))
     for node in list(graph)[6:]:
@@ -79,14 +84,14 @@ def gathered_blocks():
     rng = np.random.default_rng(1)
     graph = nx.DiGraph()
     kinds = ("relu", "tanh", "sigmoid", "square")
-    for k in range(80):
+    for k in range(2 * SIDE):
         graph.add_edge(f"x{k % 7}", f"a{k}", weight=float(rng.uniform(-1, 1)))
         graph.nodes[f"a{k}"].update(activation=kinds[k % 4], bias=float(rng.uniform(-1, 1)))
-    for k in range(72):
-        for parent in range(k % 2, 80, 2):
+    for k in range(2 * SIDE):
+        for parent in range(k % 2, 2 * SIDE, 2):
             graph.add_edge(f"a{parent}", f"b{k}", weight=float(rng.uniform(-0.2, 0.2)))
         graph.nodes[f"b{k}"].update(activation=kinds[k % 3], bias=False if k % 4 == 0 else 0.1)
-    for k in range(72):
+    for k in range(2 * SIDE):
         graph.edges["a0" if k % 2 == 0 else "a1", f"b{k}"]["trainable"] = False
         graph.add_edge(f"b{k}", f"y{k % 3}", weight=float(rng.uniform(-1, 1)))
     return graph
@@ -96,16 +101,16 @@ def unit_blocks():
     """Nodes of many units: dense by birth, one shared weight, one skip edge, one odd width."""
     rng = np.random.default_rng(2)
     graph = nx.DiGraph()
-    for name, units in (("x", 9), ("a", 40), ("b", 40), ("c", 40), ("y", 3)):
+    for name, units in (("x", 9), ("a", SIDE), ("b", SIDE), ("c", SIDE), ("y", 3)):
         graph.add_node(name, units=units)
     for name in "abc":
-        graph.nodes[name].update(activation="tanh", bias=rng.uniform(-1, 1, 40))
-    shared = rng.uniform(-0.3, 0.3, (40, 40))
-    graph.add_edge("x", "a", weight=rng.uniform(-0.3, 0.3, (40, 9)))
+        graph.nodes[name].update(activation="tanh", bias=rng.uniform(-1, 1, SIDE))
+    shared = rng.uniform(-0.3, 0.3, (SIDE, SIDE))
+    graph.add_edge("x", "a", weight=rng.uniform(-0.3, 0.3, (SIDE, 9)))
     graph.add_edge("a", "b", weight=shared, share="w")
     graph.add_edge("b", "c", weight=shared, share="w")
-    graph.add_edge("x", "c", weight=rng.uniform(-0.3, 0.3, (40, 9)), trainable=False)
-    graph.add_edge("c", "y", weight=rng.uniform(-0.3, 0.3, (3, 40)))
+    graph.add_edge("x", "c", weight=rng.uniform(-0.3, 0.3, (SIDE, 9)), trainable=False)
+    graph.add_edge("c", "y", weight=rng.uniform(-0.3, 0.3, (3, SIDE)))
     return graph
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import networkx as nx
 import numpy as np
 import pytest
-from engine_conformance import GRAPHS
+from engine_conformance import GRAPHS, SIDE
 
 import dagnet
 from dagnet.compiler import DENSE_MINIMUM, compile_topology
@@ -53,28 +53,28 @@ def test_units_of_a_level_are_sorted_by_activation_so_that_one_step_serves_them(
 
 
 def test_a_layered_network_is_one_matrix_a_layer():
-    plan = plan_of(dagnet.layered([40, 50, 60, 1]))
+    plan = plan_of(dagnet.layered([SIDE, SIDE + 1, SIDE + 2, 1]))
     dense = plan.steps[plan.steps["kind"] == DENSE]
-    assert dense["n_target"].tolist() == [50, 60]
-    assert dense["n_source"].tolist() == [40, 50]
+    assert dense["n_target"].tolist() == [SIDE + 1, SIDE + 2]
+    assert dense["n_source"].tolist() == [SIDE, SIDE + 1]
     assert (dense["what"] == 0).all()
     assert plan.gather.size == 0
 
 
 def test_a_node_of_many_units_is_one_matrix_by_birth():
     graph = nx.DiGraph()
-    graph.add_node("x", units=33)
-    graph.add_node("h", units=32)
+    graph.add_node("x", units=SIDE + 1)
+    graph.add_node("h", units=SIDE)
     graph.add_edge("x", "h")
     step = plan_of(graph).steps[0]
-    assert (step["kind"], step["n_target"], step["n_source"]) == (DENSE, 32, 33)
+    assert (step["kind"], step["n_target"], step["n_source"]) == (DENSE, SIDE, SIDE + 1)
 
 
 def test_what_is_too_small_or_too_narrow_stays_sparse():
-    assert DENSE_MINIMUM > 10 * 10
-    assert (plan_of(dagnet.layered([10, 10, 1])).steps["kind"] != DENSE).all()
-    assert (plan_of(dagnet.layered([2000, 2, 1])).steps["kind"] != DENSE).all()
-    assert (plan_of(dagnet.layered([2, 2000, 1])).steps["kind"] != DENSE).all()
+    assert DENSE_MINIMUM > 4 * 4
+    assert (plan_of(dagnet.layered([4, 4, 1])).steps["kind"] != DENSE).all()
+    assert (plan_of(dagnet.layered([DENSE_MINIMUM, 2, 1])).steps["kind"] != DENSE).all()
+    assert (plan_of(dagnet.layered([2, DENSE_MINIMUM, 1])).steps["kind"] != DENSE).all()
 
 
 def test_parents_that_lie_apart_are_gathered():
@@ -96,7 +96,7 @@ def test_equal_fingerprints_of_unequal_parents_make_no_block(monkeypatch):
             return np.ones(n, dtype)
 
     monkeypatch.setattr("numpy.random.default_rng", lambda seed: Colliding())
-    graph = nx.DiGraph((f"x{(k + j) % 100}", f"h{k}") for k in range(40) for j in range(40))
+    graph = nx.DiGraph((f"x{(k + j) % 200}", f"h{k}") for k in range(SIDE) for j in range(SIDE))
     topology = dagnet.topology.topology_from_graph(
         graph,
         dagnet.topology.read_settings(graph, inputs=None, outputs=None, loss=None, dtype=None),
@@ -107,7 +107,7 @@ def test_equal_fingerprints_of_unequal_parents_make_no_block(monkeypatch):
     plan.verify()
     assert (plan.steps["kind"] != DENSE).all()
     uneven = graph.copy()
-    uneven.add_edges_from((f"x{j}", "more") for j in range(30))
+    uneven.add_edges_from((f"x{j}", "more") for j in range(SIDE - 1))
     settings = dagnet.topology.read_settings(uneven, inputs=None, outputs=None, loss=None, dtype=None)
     topology = dagnet.topology.topology_from_graph(uneven, settings, activation="relu", weight=None)
     assert (compile_topology(topology).plan.steps["kind"] != DENSE).all()
@@ -206,7 +206,7 @@ def test_values_must_be_ready_when_a_step_reads_them(plan):
     ("column", "value"), [("what", 1), ("source", 1), ("n_source", 3), ("source", -3), ("source", 10**6)]
 )
 def test_dense_steps_must_read_what_their_units_read(column, value):
-    plan = plan_of(dagnet.layered([40, 50, 1]))
+    plan = plan_of(dagnet.layered([SIDE, SIDE, 1]))
     with pytest.raises(DagnetError, match="a dense step's units have the same parents"):
         broken_steps(plan, column, value).verify()
 
@@ -230,15 +230,15 @@ def test_a_plan_without_wanted_parameters_walks_nowhere(plan):
 
 
 def test_a_dense_step_cut_to_some_of_its_units_stays_dense():
-    plan = plan_of(dagnet.layered([40, 50, 1]))
+    plan = plan_of(dagnet.layered([SIDE, SIDE, 1]))
     kept = np.zeros(plan.n_units, bool)
-    kept[45:70] = True
+    kept[SIDE + 5 : SIDE + 30] = True
     cut = plan.restrict(units=kept, deltas=np.ones(plan.n_units, bool))
     cut.verify()
-    assert cut.n_inputs == 40
+    assert cut.n_inputs == SIDE
     assert cut.steps["kind"].tolist() == [DENSE, ACTIVATE]
     assert cut.steps["n_target"].tolist() == [25, 25]
-    assert cut.unit_ids.tolist() == [*range(40), *range(45, 70)]
+    assert cut.unit_ids.tolist() == [*range(SIDE), *range(SIDE + 5, SIDE + 30)]
 
 
 def test_restriction_does_not_change_the_plan(plan):
@@ -278,8 +278,9 @@ def test_the_listing_reads_like_a_program():
 
 
 def test_the_listing_of_dense_shared_and_noted_steps():
-    listing = str(plan_of(dagnet.layered([40, 50, 20])))
-    assert "dense     u40…u89          = W[50×40] @ u0…u39 + 50 biases" in listing
+    listing = " ".join(str(plan_of(dagnet.layered([SIDE, SIDE, 20]))).split())
+    n = SIDE
+    assert f"dense u{n}…u{2 * n - 1} = W[{n}×{n}] @ u0…u{n - 1} + {n} biases" in listing
     assert "gathered" in str(plan_of(GRAPHS["gathered blocks"]()))
     graph = nx.DiGraph([("a", "b"), ("b", "c")])
     for edge in graph.edges:

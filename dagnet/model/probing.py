@@ -56,9 +56,9 @@ def probe_loss(loss: Loss, width: int, dtype: Any) -> None:
     """
     where = named(loss)
     outputs = np.full((ROWS, width), 0.5, dtype)
-    targets = np.zeros_like(outputs)
+    targets = np.ones_like(outputs)
     if loss.targets == "class":
-        targets[:, 0] = 1
+        targets[:, 1:] = 0
     trials: tuple[tuple[str, Callable[..., Any], tuple[Array, ...], tuple[int, ...]], ...] = (
         ("value", loss.row_values, (outputs, targets), (ROWS,)),
         ("gradient", loss.row_gradients, (outputs, targets), outputs.shape),

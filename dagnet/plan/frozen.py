@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.contracts import Activation
 
-__all__ = ["ACTIVATE", "DENSE", "KINDS", "SPARSE", "STEP", "PlanData"]
+__all__ = ["ACTIVATE", "DENSE", "KINDS", "SPARSE", "STEP", "PlanData", "Step"]
 
 Array = NDArray[Any]
 STEP = np.dtype(
@@ -34,6 +34,29 @@ STEP = np.dtype(
 )
 DENSE, SPARSE, ACTIVATE = 0, 1, 2
 KINDS = ("dense", "sparse", "activate")
+
+
+class Step(NamedTuple):
+    """One row of the table :data:`STEP`, as Python's numbers."""
+
+    kind: int
+    what: int
+    target: int
+    n_target: int
+    source: int
+    n_source: int
+    slot: int
+
+    @property
+    def targets(self) -> slice:
+        """The units that the step computes."""
+        return slice(self.target, self.target + self.n_target)
+
+    @property
+    def slots(self) -> slice:
+        """The weights that a dense or sparse step reads."""
+        n = self.n_source * self.n_target if self.kind == DENSE else self.n_source
+        return slice(self.slot, self.slot + n)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,10 +135,15 @@ class PlanData:
         """How many parameters: slots, tied ones counted once."""
         return self.n_slots if self.tie is None or not len(self.tie) else int(self.tie.max()) + 1
 
+    def program(self) -> list[Step]:
+        """The steps one by one."""
+        return [Step._make(row) for row in self.steps.tolist()]
+
     def step_sources(self, step: Any) -> Any:
-        """What a dense step reads: a slice of units, or an array of them."""
-        start, n = int(step["source"]), int(step["n_source"])
-        return self.gather[start : start + n] if step["what"] else slice(start, start + n)
+        """What a dense step (a :class:`Step` or a row) reads: a slice of units, or an array of them."""
+        row = Step._make(step.item() if isinstance(step, np.void) else step)
+        units = slice(row.source, row.source + row.n_source)
+        return self.gather[units] if row.what else units
 
     def step_source_units(self, step: Any) -> Array:
         """The same as an array of units in either case."""

@@ -1,0 +1,249 @@
+"""Plugins that misbehave when they run: found out when a network is built, and named."""
+
+import math
+
+import networkx as nx
+import numpy as np
+import pytest
+
+import dagnet
+from dagnet.contracts import Initializer
+from dagnet.errors import PluginError
+from dagnet.model.probing import probe_activation
+
+
+def build(**arguments):
+    graph = nx.DiGraph([("x", "h"), ("h", "y"), ("h", "z")])
+    return dagnet.Network(graph, engine="reference", **arguments)
+
+
+def writes(z):
+    z *= 2
+    return z.copy()
+
+
+def writes_elsewhere(z, a):
+    a[:] = 0
+    return np.ones_like(z)
+
+
+def ones(z, a):
+    return np.ones_like(a)
+
+
+@pytest.mark.parametrize(
+    ("function", "derivative", "words"),
+    [
+        (
+            lambda z: z.sum(axis=0),
+            ones,
+            ["function: result", "floats of shape (3, 4)", "float64 of shape (4,)"],
+        ),
+        (lambda z: z[:2], ones, ["function", "shape (2, 4)"]),
+        (lambda z: 1.0, ones, ["function", "shape ()"]),
+        (lambda z: z > 0, ones, ["function", "bool of shape (3, 4)"]),
+        (lambda z: np.sign(z).astype(int), ones, ["function", "int64"]),
+        (lambda z: z + 1j, ones, ["function", "complex128"]),
+        (lambda z: None, ones, ["function", "object of shape ()"]),
+        (lambda z: z.T.copy(), ones, ["function", "shape (4, 3)"]),
+        (writes, ones, ["function must leave its arguments as they are"]),
+        (math.tanh, ones, ["raised TypeError"]),
+        (lambda z, more: z, ones, ["raised TypeError", "more"]),
+        (lambda z: 1 // 0, ones, ["raised ZeroDivisionError"]),
+        (np.tanh, lambda z, a: a[0], ["derivative: result", "shape (4,)"]),
+        (np.tanh, lambda z, a: 1, ["derivative: result", "shape ()"]),
+        (np.tanh, lambda z: 1 - z, ["raised TypeError"]),
+        (np.tanh, writes_elsewhere, ["derivative must leave its arguments as they are"]),
+    ],
+)
+@pytest.mark.parametrize("engine", ["reference", "auto"])
+def test_faulty_activations_are_named_when_a_network_is_built(engine, function, derivative, words):
+    activation = dagnet.Activation("faulty", function, derivative)
+    with pytest.raises(PluginError) as caught:
+        dagnet.Network(nx.DiGraph([("x", "h"), ("h", "y")]), activation=activation, engine=engine)
+    for word in ("activation 'faulty'", *words):
+        assert word in str(caught.value)
+
+
+def test_parameters_of_the_wrong_type_are_named_too():
+    steep = dagnet.Activation("steep", lambda z, k: k * z, lambda z, a, k: k + 0 * z, parameters={"k": 2.0})
+    assert build(activation=steep.bind(3.0), weight=None).forward([[0.0]])["h"] == 0
+    with pytest.raises(PluginError, match="activation 'steep'"):
+        build(activation=steep.bind(k="much"))
+
+
+def test_a_plugin_error_of_the_plugin_passes_through():
+    def function(z):
+        raise PluginError("no licence")
+
+    with pytest.raises(PluginError, match=r"^no licence$"):
+        build(activation=dagnet.Activation("licensed", function, ones))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda z: z,
+        np.log,
+        np.sqrt,
+        lambda z: np.exp(1000 * z),
+        lambda z: np.where(z > 0, z, 0.0),
+        lambda z: z * np.float64(2),
+        lambda z: np.broadcast_to(z, z.shape),
+    ],
+)
+def test_odd_but_sound_activations_are_accepted_in_silence(function, dtype):
+    net = build(activation=dagnet.Activation("odd", function, lambda z, a: np.ones_like(z)), dtype=dtype)
+    assert net([[1.0]]).dtype == dtype
+
+
+def test_an_activation_is_tried_once():
+    calls = []
+
+    def function(z):
+        calls.append(z.shape)
+        return z.copy()
+
+    activation = dagnet.Activation("counted", function, ones)
+    for _ in range(3):
+        build(activation=activation)
+    assert calls == [(3, 4)]
+    probe_activation(activation, np.dtype("float64"))
+    assert len(calls) == 1
+
+
+def test_inputs_are_not_tried():
+    """A network of inputs alone applies nothing; identity is there only as the default."""
+    graph = nx.DiGraph()
+    graph.add_node("x")
+    assert dagnet.Network(graph, outputs=["x"], engine="reference")([[2.0]])[0, 0] == 2.0
+
+
+def squares(o, t):
+    return ((o - t) ** 2).sum(axis=1)
+
+
+def slope(o, t):
+    return 2 * (o - t)
+
+
+def spoils(o, t):
+    o -= t
+    return (o**2).sum(axis=1)
+
+
+@pytest.mark.parametrize(
+    ("value", "gradient", "predict", "words"),
+    [
+        (lambda o, t: ((o - t) ** 2).mean(), slope, None, ["value: result", "shape (2,)", "shape ()"]),
+        (lambda o, t: (o - t) ** 2, slope, None, ["value: result", "shape (2,)", "shape (2, 2)"]),
+        (
+            squares,
+            lambda o, t: slope(o, t).sum(axis=1),
+            None,
+            ["gradient: result", "shape (2, 2)", "shape (2,)"],
+        ),
+        (squares, slope, lambda o: o[:, 0], ["predict: result", "shape (2,)"]),
+        (squares, slope, lambda o: o > 0, ["predict: result", "bool"]),
+        (spoils, slope, None, ["value must leave its arguments as they are"]),
+    ],
+)
+def test_faulty_losses_are_named_when_a_network_is_built(value, gradient, predict, words):
+    loss = dagnet.Loss("faulty", value, gradient, predict=predict)
+    with pytest.raises(PluginError) as caught:
+        build(loss=loss)
+    for word in ("loss 'faulty'", *words):
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("targets", ["real", "binary", "probability", "count", "class"])
+def test_a_loss_may_refuse_the_numbers_that_are_tried(targets):
+    def value(o, t):
+        if (o == 0.5).all():
+            raise dagnet.DataError("halves are not defined")
+        return squares(o, t)
+
+    net = build(loss=dagnet.Loss("picky", value, slope, targets=targets), seed=0)
+    net.parameters[:] = 0
+    net.biases.update({"y": 0.5, "z": 0.5})
+    with pytest.raises(dagnet.DataError, match="halves"):
+        net.evaluate([[1.0]], [[1.0, 0.0]])
+
+
+def test_a_loss_whose_shape_changes_with_the_rows_is_caught_when_it_happens():
+    value = lambda o, t: squares(o, t) if len(o) == 2 else squares(o, t).sum()
+    gradient = lambda o, t: slope(o, t) if len(o) == 2 else slope(o, t)[0]
+    net = build(loss=dagnet.Loss("changing", value, gradient))
+    with pytest.raises(PluginError, match=r"loss 'changing': value must be of shape \(1,\)"):
+        net.evaluate([[1.0]], [[1.0, 2.0]])
+    net = build(loss=dagnet.Loss("changing", squares, gradient))
+    with pytest.raises(PluginError, match=r"loss 'changing': gradient must be of shape \(1, 2\)"):
+        net.gradient([[1.0]], [[1.0, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("draw", "words"),
+    [
+        (lambda g, i, o: np.ones(2), ["result must be floats of shape (3,)", "shape (2,)"]),
+        (lambda g, i, o: 1.0, ["shape ()"]),
+        (lambda g, i, o: np.ones(3, int), ["int64 of shape (3,)"]),
+        (lambda g, i, o: np.array([1.0, np.nan, 2.0]), ["result must be finite, got nan"]),
+        (lambda g, i: np.ones(3), ["raised TypeError"]),
+        (lambda g, i, o: None, ["object"]),
+    ],
+)
+def test_faulty_initializers_are_named(draw, words):
+    with pytest.raises(PluginError) as caught:
+        build(initializer=Initializer("faulty", draw))
+    for word in ("initializer 'faulty'", *words):
+        assert word in str(caught.value)
+
+
+def test_a_plugin_error_of_an_initializer_passes_through():
+    def draw(generator, fan_in, fan_out):
+        raise PluginError("no luck")
+
+    with pytest.raises(PluginError, match=r"^no luck$"):
+        build(initializer=Initializer("unlucky", draw))
+
+
+class Lame:
+    """An engine that runs nothing, or only says so late."""
+
+    priority = 1000
+
+    def __init__(self, name, reason=None):
+        self.name, self.reason = name, reason
+
+    def unavailable(self):
+        return self.reason
+
+    def prepare(self, plan, *, dtype, threads):
+        raise dagnet.contracts.Unsupported("it is Sunday")
+
+    def fused_step(self, optimizer, *, dtype, threads):
+        return None
+
+
+@pytest.mark.parametrize(
+    ("engine", "words"),
+    [
+        (Lame("lame_here", "no such machine"), "engine 'lame_here' cannot run here: no such machine"),
+        (Lame("lame_now"), "engine 'lame_now' does not run this network: it is Sunday"),
+    ],
+)
+def test_auto_takes_the_next_engine_and_says_so_once(monkeypatch, engine, words):
+    from dagnet.model import selection
+
+    table = {**dagnet.engines(), engine.name: engine}
+    monkeypatch.setattr(selection, "engines", lambda: table)
+    with pytest.warns(dagnet.DagnetWarning, match=words):
+        net = dagnet.Network(nx.DiGraph([("x", "y")]))
+    assert net.engine != engine.name
+    dagnet.Network(nx.DiGraph([("x", "y")]))
+    with pytest.raises(PluginError):
+        dagnet.Network(nx.DiGraph([("x", "y")]), engine=engine.name)
+    monkeypatch.setattr(selection, "engines", lambda: {engine.name: engine})
+    with pytest.raises(PluginError, match="no engine can run this network"):
+        dagnet.Network(nx.DiGraph([("x", "y")]))
