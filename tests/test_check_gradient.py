@@ -228,5 +228,6 @@ def test_drawn_graphs_pass_within_the_contract_s_bounds(graph, seed, rows):
     )
     assume(largest <= 1e3)
     check = dagnet.check_gradient(net, X, y)
+    assume(not check.on_kinks)
     assert check.passed, check
     assert len(check.analytic) == net.trainable.sum()
