@@ -102,7 +102,9 @@ def dagnet_losses():
         "loss_doubles": lambda o, t: squares(o, t).astype(np.float64),
         "loss_hole": lambda o, t: np.where(t[:, 0] > 2, np.nan, squares(o, t)),
     }
-    return [dagnet.Loss(name, value, lambda o, t: 2 * (o - t)) for name, value in values.items()]
+    doubled = lambda o: o.astype(np.float64)
+    slope = lambda o, t: 2 * (o - t)
+    return [dagnet.Loss(name, value, slope, predict=doubled) for name, value in values.items()]
 """
 
 
@@ -199,6 +201,7 @@ for name in NAMES:
             graph = dagnet.layered([1, 1], output_activation="good" if spec else name)
             net = dagnet.Network(graph, dtype="float32", initializer="constant(1.0)", **spec)
             net.fit([[1.0], [3.0]], [1.0, 3.0], epochs=1, shuffle=False)
+            assert net([[1.0]]).dtype == net.predict([[1.0]]).dtype == "float32"
         except dagnet.DagnetError as error:
             said[name] = [type(error).__name__, str(error)]
         else:

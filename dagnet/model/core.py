@@ -282,7 +282,7 @@ class Model:
         """What the loss says the outputs predict, (rows, output units)."""
         outputs = self(X)
         with np.errstate(all="ignore"):
-            return self._loss.prediction(outputs)
+            return np.asarray(self._loss.prediction(outputs), self._dtype)
 
     @np.errstate(all="ignore")
     def forward(self, X: Any) -> Forward:
