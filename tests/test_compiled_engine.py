@@ -271,6 +271,16 @@ def test_what_cannot_be_translated_says_why(name):
         Translation("float64").function(UNTRANSLATABLE[name])
 
 
+def test_a_negative_power_of_zero_is_infinite():
+    activation = dagnet.Activation("inverse", lambda z: z**-1, lambda z, a: -(z**-2))
+    assert compile_activation(activation, "float64").function
+    graph = nx.DiGraph([("x", "h"), ("h", "y")])
+    graph.nodes["h"]["activation"] = activation
+    X = np.array([[1.0], [0.0], [-2.0], [4.0]])
+    answers = [dagnet.Network(graph, engine=e, seed=0).forward(X)["h"] for e in ("compiled", "reference")]
+    np.testing.assert_allclose(*answers)
+
+
 def recursive(z):
     return recursive(z)
 

@@ -141,7 +141,8 @@ class Translation:
         return self._constant(value)
 
     def _constant(self, value: Any) -> Any:
-        if isinstance(value, (float, np.floating)):
+        negative = isinstance(value, int) and value < 0  # as an exponent Numba would raise at 0
+        if isinstance(value, (float, np.floating)) or negative:
             self._note(float(value))
             return self.number(value)
         if isinstance(value, types.CodeType):
