@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,7 @@ HEADER = ("node", "z", "a", "∂L/∂a", "g′(z)", "δ", "from", "∂L/∂w = �
 LEFT = (0, 6, 7, 8)
 
 
-@dataclass(frozen=True, eq=False)
-class EdgeStep:
+class EdgeStep(NamedTuple):
     """One edge: its weight w, the parent's value a, and ∂L/∂w = δ · a.
 
     Where edges share a weight, ``derivative`` is this edge's part of the sum.
@@ -43,8 +42,7 @@ class EdgeStep:
     shared: bool
 
 
-@dataclass(frozen=True, eq=False)
-class NodeStep:
+class NodeStep(NamedTuple):
     """One node: its forward numbers (``fact``), ∂L/∂a, g′(z), δ, and the edges into it.
 
     ``bias`` is ∂L/∂b, None where there is no bias.

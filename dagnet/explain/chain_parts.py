@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,7 @@ Number = float | Array
 Edge = tuple[Hashable, Hashable]
 
 
-@dataclass(frozen=True, eq=False)
-class Factor:
+class Factor(NamedTuple):
     """One factor, ∂of/∂by.
 
     Attributes
@@ -45,8 +44,7 @@ class Factor:
     times: Number | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Path:
+class Path(NamedTuple):
     """One path from the loss to the weight: ``nodes`` from an output back to the edge's child."""
 
     edge: Edge
@@ -55,8 +53,7 @@ class Path:
     value: Number
 
 
-@dataclass(frozen=True, eq=False)
-class Derivative:
+class Derivative(NamedTuple):
     """∂L/∂node, as the sum of ``terms``.
 
     A term (child, ∂child/∂node) stands for ∂L/∂child · ∂child/∂node, and (None, ∂L/∂node) for
@@ -68,8 +65,7 @@ class Derivative:
     terms: tuple[tuple[Hashable | None, Factor], ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Fact:
+class Fact(NamedTuple):
     """What a node did in the forward pass; ``target``: y, of an output."""
 
     activation: str

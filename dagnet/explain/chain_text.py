@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from dagnet.explain.chain_parts import ChainParts, Derivative, Factor, Number, Path
 from dagnet.explain.numbers import product, quantity, signed_sum, term
@@ -39,8 +38,7 @@ def chain_html(rule: ChainParts) -> str:
     return "".join([head, *rest])
 
 
-@dataclass(frozen=True)
-class _Account:
+class _Account(NamedTuple):
     """What is written, before it is text or HTML; rows are (what, how, value)."""
 
     title: str

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +44,7 @@ SHOWN = 12
 ELEMENTS = 2**23
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing found: its kind, the node, the unit of a node with several, and the numbers."""
 
     kind: str
@@ -177,8 +176,7 @@ def _walked(net: Model, mask: Array) -> list[int]:
 # -- measuring ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class _Measured:
+class _Measured(NamedTuple):
     """(units,) each, over all rows."""
 
     low_a: Array

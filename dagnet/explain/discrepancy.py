@@ -16,8 +16,7 @@ got wrong is not held against a node, so that a node beyond the tolerance is one
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +30,7 @@ Array = NDArray[Any]
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 
 
-@dataclass(frozen=True, eq=False)
-class Walk:
+class Walk(NamedTuple):
     """All numbers of a forward and a backward pass.
 
     ``z``, ``a``, ``delta`` are (units, rows); ``pull`` = ∂L/∂outputs is (output units, rows);
@@ -47,8 +45,7 @@ class Walk:
     loss: float
 
 
-@dataclass(frozen=True, eq=False)
-class Discrepancies:
+class Discrepancies(NamedTuple):
     """(units,) of z, a, δ and of what leads into the unit (``gradient``); of the loss."""
 
     z: Array
@@ -108,8 +105,7 @@ def _pairs(ours: Walk, theirs: Walk) -> list[tuple[Array, Array]]:
     return [(getattr(ours, name), getattr(theirs, name)) for name in ("z", "a", "delta", "pull")]
 
 
-@dataclass(frozen=True, eq=False)
-class _ByUnit:
+class _ByUnit(NamedTuple):
     """(units,) each."""
 
     z: Array

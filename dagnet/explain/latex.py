@@ -29,7 +29,7 @@ GREEK = (
     *("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu"),
     *("nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"),
 )
-INDEXED = re.compile(rf"([A-Za-z]|{'|'.join(GREEK)})(\d+(?:_\d+)?)")
+INDEXED = rf"([A-Za-z]|{'|'.join(GREEK)})(\d+(?:_\d+)?)"
 SPECIAL = {
     " ": r"\ ",
     "\\": r"\backslash ",
@@ -53,7 +53,7 @@ def latex_name(name: Hashable) -> str:
     h_{11} \eta \mathrm{TP\_53} \mathrm{7}
     """
     if isinstance(name, str):
-        indexed = INDEXED.fullmatch(name)
+        indexed = re.fullmatch(INDEXED, name)
         if indexed:
             return f"{_letter(indexed[1])}_{{{indexed[2].replace('_', ',')}}}"
         if name in GREEK or re.fullmatch("[A-Za-z]", name):

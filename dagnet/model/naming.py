@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +17,7 @@ __all__ = ["ParameterName", "ParameterNames", "edge_label", "unit_nodes"]
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class ParameterName:
+class ParameterName(NamedTuple):
     """An edge (parent, child) or a node, and the element of its weight or bias.
 
     ``element`` is () between one-unit nodes, (i, j) of a weight matrix, (i,) of a bias vector.
