@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any
 
-from dagnet import drawing, explain, formats, training
+from dagnet import explain, formats, training
 from dagnet.callbacks import found_checkpoint, with_progress
 from dagnet.contracts import Callback, History, Loss, Optimizer
 from dagnet.markup import facts_html, names_text
@@ -67,7 +67,6 @@ class Network(Model):
     formula = explain.formula
     diagnose = explain.diagnose
     export = formats.export
-    draw = drawing.draw
 
     def __init__(
         self,
@@ -248,6 +247,30 @@ class Network(Model):
         if resume is not None and (snapshot := found_checkpoint(resume, run.callbacks)) is not None:
             training.restore(run, snapshot)
         return run.train()
+
+    def draw(self, *, title: str = "", legend: bool = True) -> Any:
+        """Draw the network, left to right: notebooks show the picture, ``.save(path)`` keeps it.
+
+        Squares are inputs, circles hidden nodes, double circles outputs, diamonds constants.  A
+        line is as wide as its weight is large, blue for a positive and orange for a negative one.
+        A network of more than 2,000 nodes or 12,000 edges is drawn as an overview that says so.
+
+        Parameters
+        ----------
+        title
+            Above the picture.
+        legend
+            Whether to explain shapes and colours below it.
+
+        Examples
+        --------
+        >>> import dagnet
+        >>> dagnet.Network(dagnet.layered([2, 2, 1]), seed=0).draw()
+        <Drawing: 356 × 192 px, 4,043 characters of SVG>
+        """
+        from dagnet.drawing import draw  # noqa: PLC0415 - only those who draw pay for it
+
+        return draw(self, title=title, legend=legend)
 
     def save(self, path: str | Path) -> None:
         """Write the network to one safe file, whole or not at all; :func:`dagnet.load` reads it.

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet import duals
 from dagnet.contracts.parametric import Parametric, checked_function, checked_name, frozen_parameters
 from dagnet.errors import PluginError, expected
 
@@ -59,7 +58,9 @@ class Activation(Parametric):
         checked_function(f"activation {self.name!r}: function", self.function)
         object.__setattr__(self, "parameters", frozen_parameters(self.kind, self.name, self.parameters))
         if self.derivative is None:
-            object.__setattr__(self, "derivative", duals.Derivative(self.function))
+            from dagnet.duals import Derivative  # noqa: PLC0415 - only those who leave it out pay for it
+
+            object.__setattr__(self, "derivative", Derivative(self.function))
         checked_function(f"activation {self.name!r}: derivative", self.derivative)
         if not callable(self.kinks):
             object.__setattr__(self, "kinks", tuple(self.kinks))
@@ -124,7 +125,9 @@ class Loss(Parametric):
         checked_function(f"{where}: value", self.value)
         object.__setattr__(self, "parameters", frozen_parameters(self.kind, self.name, self.parameters))
         if self.gradient is None:
-            object.__setattr__(self, "gradient", duals.RowGradient(self.value, self.rowwise))
+            from dagnet.duals import RowGradient  # noqa: PLC0415 - only those who leave it out pay for it
+
+            object.__setattr__(self, "gradient", RowGradient(self.value, self.rowwise))
         checked_function(f"{where}: gradient", self.gradient)
         if self.predict is not None:
             checked_function(f"{where}: predict", self.predict)

@@ -19,25 +19,7 @@ Floats = NDArray[np.float64]
 
 
 def draw(model: Model, *, title: str = "", legend: bool = True) -> Drawing:
-    """Draw the network, left to right: notebooks show the picture, ``.save(path)`` keeps it.
-
-    Squares are inputs, circles hidden nodes, double circles outputs, diamonds constants.  A
-    line is as wide as its weight is large, blue for a positive and orange for a negative one.
-    A network of more than 2,000 nodes or 12,000 edges is drawn as an overview that says so.
-
-    Parameters
-    ----------
-    title
-        Above the picture.
-    legend
-        Whether to explain shapes and colours below it.
-
-    Examples
-    --------
-    >>> import dagnet
-    >>> dagnet.Network(dagnet.layered([2, 2, 1]), seed=0).draw()
-    <Drawing: 356 × 192 px, 4,043 characters of SVG>
-    """
+    """See :meth:`dagnet.Network.draw`."""
     return draw_sketch(summarised(sketch(model)), title=title, legend=legend)
 
 

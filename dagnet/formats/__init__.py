@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dagnet.contracts import Exporter
-from dagnet.formats.comma import read_csv, write_csv
-from dagnet.formats.dot import write_dot
 from dagnet.formats.files import export, read_graph
-from dagnet.formats.graphml import read_graphml, write_gexf, write_graphml
-from dagnet.formats.inspector import write_html
-from dagnet.formats.nodelink import read_nodelink, write_cytoscape, write_nodelink
-from dagnet.formats.picture import write_svg
 from dagnet.hookspecs import hookimpl
 
 __all__ = ["dagnet_exporters", "export", "read_graph"]
@@ -19,7 +13,14 @@ __all__ = ["dagnet_exporters", "export", "read_graph"]
 
 @hookimpl
 def dagnet_exporters() -> Iterable[Exporter]:
-    """The formats that come with dagnet."""
+    """The formats that come with dagnet; only those who look for one pay for their import."""
+    from dagnet.formats.comma import read_csv, write_csv  # noqa: PLC0415
+    from dagnet.formats.dot import write_dot  # noqa: PLC0415
+    from dagnet.formats.graphml import read_graphml, write_gexf, write_graphml  # noqa: PLC0415
+    from dagnet.formats.inspector import write_html  # noqa: PLC0415
+    from dagnet.formats.nodelink import read_nodelink, write_cytoscape, write_nodelink  # noqa: PLC0415
+    from dagnet.formats.picture import write_svg  # noqa: PLC0415
+
     return [
         Exporter("graphml", ".graphml", write_graphml, read_graphml),
         Exporter("json", ".json", write_nodelink, read_nodelink),

@@ -11,7 +11,6 @@ import pluggy
 
 from dagnet import hookspecs
 from dagnet.contracts import Activation, Loss
-from dagnet.duals import Derivative, RowGradient
 from dagnet.errors import PluginError, Verbatim, did_you_mean, expected, shorten
 from dagnet.registry.kinds import KINDS, Kind
 
@@ -119,6 +118,8 @@ def _checked(kind: str, item: Any, where: str) -> Offer:
 
 def _check_derived(item: Any, where: str) -> None:
     """A derivative that dagnet has to derive is tried out once."""
+    from dagnet.duals import Derivative, RowGradient  # noqa: PLC0415 - `import dagnet` need not pay for it
+
     try:
         if isinstance(item, Activation) and isinstance(item.derivative, Derivative):
             item.derivative.check(*item.arguments)
