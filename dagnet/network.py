@@ -60,6 +60,9 @@ class Network(Model):
     >>> net = dagnet.Network(dagnet.layered([2, 2, 1]), loss="squared_error", seed=0)
     >>> net([[1.0, 2.0]]).shape
     (1, 1)
+    >>> history = net.fit([[1.0, 2.0], [2.0, 1.0]], [3.0, 1.0], epochs=200, learning_rate=0.05, seed=0)
+    >>> history["loss"][-1] < history["loss"][0]
+    True
     """
 
     trace = explain.trace
@@ -143,64 +146,37 @@ class Network(Model):
         return network
 
     def fit(
-        self,
-        X: Any,
-        y: Any,
-        *,
-        epochs: int = 100,
-        batch_size: int = 32,
-        optimizer: str | Optimizer | type[Optimizer] = "adam",
-        learning_rate: float | None = None,
-        sample_weight: Any = None,
-        validation_data: Any = None,
-        shuffle: bool = True,
-        callbacks: Iterable[Callback] = (),
-        progress: bool | None = None,
-        seed: Any = None,
-        resume: str | Path | None = None,
-        clip_norm: float | None = None,
-        clip_value: float | None = None,
-        l1: float = 0.0,
-        l2: float = 0.0,
-    ) -> History:
-        """Train on mini-batches; the parameters are changed in place.
-
-        The same seed gives the same bits, on the same engine with the same number of threads.
+        self, X: Any, y: Any, *, epochs: int = 100, batch_size: int = 32,
+        optimizer: str | Optimizer | type[Optimizer] = "adam", learning_rate: float | None = None,
+        sample_weight: Any = None, validation_data: Any = None, shuffle: bool = True,
+        callbacks: Iterable[Callback] = (), progress: bool | None = None, seed: Any = None,
+        resume: str | Path | None = None, clip_norm: float | None = None, clip_value: float | None = None,
+        l1: float = 0.0, l2: float = 0.0,
+    ) -> History:  # fmt: skip
+        """Train on mini-batches, in place; the same seed, engine and threads give the same bits.
 
         Parameters
         ----------
         X, y, sample_weight
-            As for :meth:`evaluate`; besides NaN, ±inf is refused.  A batch's loss is Σwℓ/Σw.
-        epochs
-            Passes over the data; with ``resume`` those before it included.
-        batch_size
-            Rows a step; more than there are means all of them.
-        optimizer
-            A name, a call form such as ``"sgd(momentum=0.9)"``, or an :class:`Optimizer`.  Its
-            state starts afresh on each call.
-        learning_rate
-            Instead of the optimizer's own.
+            As for :meth:`evaluate`; ±inf is refused, too.  A batch's loss is Σwℓ/Σw.
+        epochs, batch_size
+            Passes over the data (in all, with ``resume``); rows a step, at most all there are.
+        optimizer, learning_rate
+            A name, a call form such as ``"sgd(momentum=0.9)"``, or an :class:`Optimizer`, its
+            state fresh on each call; a rate instead of the optimizer's own.
         validation_data
-            ``(X, y)`` or ``(X, y, sample_weight)``; its mean loss, without penalties, is
-            recorded after each epoch.
-        shuffle
-            Whether every epoch takes the rows in a new random order.
-        callbacks
-            For instance ``[dagnet.EarlyStopping(patience=10)]``.
-        progress
-            Whether to draw a bar; None: on a terminal only.
-        seed
-            For the order of rows: a whole number, a Generator (used up), or None.
+            ``(X, y)`` or ``(X, y, sample_weight)``: the loss without penalties after each epoch.
+        shuffle, seed
+            Whether each epoch has an order of its own, drawn by an integer, a Generator or None.
+        callbacks, progress
+            Such as ``[dagnet.EarlyStopping(patience=10)]``; a bar, by default on a terminal only.
         resume
-            A file that :class:`dagnet.Checkpoint` wrote: the run goes on where that was taken,
-            and ends with the bits of a run that was never interrupted.  A finished run returns
-            as it is.  Where there is no such file yet, but a Checkpoint among the callbacks
-            is about to write it, the run starts afresh: a job may be started again and again
-            with the same command.
-        clip_norm, clip_value
-            The largest Euclidean norm of the gradient, and the largest absolute value in it.
-        l1, l2
-            Add l1·Σ|w| + l2·Σw² to the loss, over the trainable weights, not the biases.
+            A file of :class:`dagnet.Checkpoint`, from which the run goes on to the bits of one
+            never interrupted; a finished run returns as it is.  Where there is no such file yet,
+            but a Checkpoint among the callbacks is about to write it, the run starts afresh.
+        clip_norm, clip_value, l1, l2
+            The gradient's largest norm and absolute value; l1·Σ|w| + l2·Σw² over the trainable
+            weights (not biases) is added to the loss.
 
         Returns
         -------
@@ -212,38 +188,15 @@ class Network(Model):
         DataError
             For data or arguments that will not do, and for a checkpoint of another run.
         NumericalError
-            If the loss became NaN or infinite, with the epoch, the batch, the first node and
-            the row; the parameters are then those before that batch.
-
-        Examples
-        --------
-        >>> import dagnet
-        >>> net = dagnet.Network(dagnet.layered([1, 1]), seed=0)
-        >>> history = net.fit([[0.0], [1.0]], [1.0, 3.0], optimizer="sgd", learning_rate=0.5, seed=0)
-        >>> round(net.weights[("x1", "eta")], 6), round(net.biases["eta"], 6)
-        (2.0, 1.0)
+            If NaN or infinity arises; the parameters are those before the batch, which it names.
         """
         settings = training.Settings.checked(
-            epochs=epochs,
-            batch_size=batch_size,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            shuffle=shuffle,
-            seed=seed,
-            clip_norm=clip_norm,
-            clip_value=clip_value,
-            l1=l1,
-            l2=l2,
-        )
-        run = training.TrainingRun(
-            self,
-            X,
-            y,
-            settings,
-            sample_weight=sample_weight,
-            validation_data=validation_data,
-            callbacks=with_progress(callbacks, progress),
-        )
+            epochs=epochs, batch_size=batch_size, optimizer=optimizer, learning_rate=learning_rate,
+            shuffle=shuffle, seed=seed, clip_norm=clip_norm, clip_value=clip_value, l1=l1, l2=l2,
+        )  # fmt: skip
+        watching = with_progress(callbacks, progress)
+        data = {"sample_weight": sample_weight, "validation_data": validation_data}
+        run = training.TrainingRun(self, X, y, settings, callbacks=watching, **data)
         if resume is not None and (snapshot := found_checkpoint(resume, run.callbacks)) is not None:
             training.restore(run, snapshot)
         return run.train()
