@@ -115,7 +115,8 @@ def rank(name: str) -> tuple[int, str]:
 def test_what_is_public_is_sorted_and_there(path):
     name = MODULES[FILES.index(path)].removesuffix(".__init__")
     for node in TREES[path].body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if getattr(targets[0], "id", "") == "__all__":
             names = ast.literal_eval(node.value)
             assert len(set(names)) == len(names)
             assert names == sorted(names, key=rank)
