@@ -14,7 +14,7 @@ import networkx as nx
 from dagnet.contracts import Observations
 from dagnet.errors import FormatError, did_you_mean, expected, shorten
 from dagnet.formats.described import described
-from dagnet.formats.flat import COLUMNS, PREFIX, flattened, restored
+from dagnet.formats.flat import COLUMNS, PREFIX, flatten, restored
 from dagnet.formats.limits import bounded
 from dagnet.model import Model
 
@@ -27,29 +27,26 @@ _csv_limit = threading.Lock()
 
 def write_csv(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
     """Write a network as one table: a row for the graph, then one for each node and each edge."""
-    flat = flattened(described(model, observations))
-    keys = {key: None for _, attributes in flat.nodes(data=True) for key in attributes}
-    keys |= {key: None for _, _, attributes in flat.edges(data=True) for key in attributes}
+    graph = described(model, observations)
+    ids = flatten(graph)
+    keys: frozenset[str] = frozenset().union(
+        *graph.nodes.values(), *(data for _, _, data in graph.edges(data=True))
+    )
     ordered = [key for key in COLUMNS if key in keys] + sorted(key for key in keys if key not in COLUMNS)
-    text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=False)
+    text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*FIRST, *ordered, "dagnet"])
     blank = [""] * len(ordered)
-    writer.writerow(["graph", "", "", "", *blank, flat.graph["dagnet"]])
+    writer.writerow(["graph", "", "", "", *blank, graph.graph["dagnet"]])
     writer.writerows(
-        ["node", name, "", "", *(_cell(attributes.get(key, "")) for key in ordered), ""]
-        for name, attributes in flat.nodes(data=True)
+        ["node", ids[name], "", "", *map(attributes.get, ordered), ""]
+        for name, attributes in graph.nodes(data=True)
     )
     writer.writerows(
-        ["edge", "", source, target, *(_cell(attributes.get(key, "")) for key in ordered), ""]
-        for source, target, attributes in flat.edges(data=True)
+        ["edge", "", ids[source], ids[target], *map(attributes.get, ordered), ""]
+        for source, target, attributes in graph.edges(data=True)
     )
-    text.flush()
-    text.detach()
-
-
-def _cell(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value
+    stream.write(text.getvalue().encode())
 
 
 def read_csv(stream: BinaryIO) -> nx.DiGraph[Any]:

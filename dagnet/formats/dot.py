@@ -10,7 +10,7 @@ import numpy as np
 from dagnet.contracts import Observations
 from dagnet.drawing import NEGATIVE, NEUTRAL, POSITIVE, ROLE_FILL, edge_strengths
 from dagnet.formats.described import described
-from dagnet.formats.flat import PREFIX, flattened
+from dagnet.formats.flat import PREFIX, flatten
 from dagnet.model import Model
 
 __all__ = ["write_dot"]
@@ -28,14 +28,15 @@ def write_dot(model: Model, stream: BinaryIO, observations: Observations | None)
 
 
 def _lines(model: Model, observations: Observations | None) -> Iterator[str]:
-    flat = flattened(described(model, observations))
+    flat = described(model, observations)
+    ids = flatten(flat)
     yield "digraph {\n  rankdir=LR;\n"
     yield f"  graph [dagnet={_quoted(flat.graph['dagnet'])}];\n"
     yield '  node [style=filled fillcolor="white" fontname="Helvetica"];\n'
     for name, attributes in flat.nodes(data=True):
         role = attributes["role"]
         shape = f'shape={SHAPES[role]} fillcolor="{ROLE_FILL[role]}"'
-        yield f"  {_quoted(name)} [{shape}{_named(attributes)}];\n"
+        yield f"  {_quoted(ids[name])} [{shape}{_named(attributes)}];\n"
     by_source = np.argsort(model.topology.sources, kind="stable")  # the order of a DiGraph's edges
     strengths = np.nan_to_num(edge_strengths(model, model.parameters))[by_source]
     widths = 0.3 + 2.7 * np.abs(strengths) / max(float(np.abs(strengths).max(initial=0.0)), 1e-300)
@@ -44,7 +45,7 @@ def _lines(model: Model, observations: Observations | None) -> Iterator[str]:
     ):
         colour = POSITIVE if weight > 0 else NEGATIVE if weight < 0 else NEUTRAL
         line = f'color="{colour}" penwidth={width:.2f}'
-        yield f"  {_quoted(source)} -> {_quoted(target)} [{line}{_named(attributes)}];\n"
+        yield f"  {_quoted(ids[source])} -> {_quoted(ids[target])} [{line}{_named(attributes)}];\n"
     yield "}\n"
 
 

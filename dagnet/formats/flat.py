@@ -8,8 +8,8 @@ does not fit stands beside as typed JSON, under the attribute's name with ``dagn
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Iterable, Mapping
+from math import isfinite
 from typing import Any
 
 import networkx as nx
@@ -20,7 +20,7 @@ from dagnet.errors import FormatError, NumericalError, expected, shorten
 from dagnet.formats.typed import dumps, loads, parse_json, unpack
 from dagnet.markup import visible
 
-__all__ = ["PREFIX", "flattened", "restored", "unique_ids"]
+__all__ = ["PREFIX", "flatten", "flattened", "restored", "unique_ids"]
 
 PREFIX = "dagnet_"
 VERSION = 1
@@ -80,7 +80,7 @@ def _is_plain(name: Hashable, *, native: bool) -> bool:
 
 
 def flattened(graph: nx.DiGraph[Any], *, native: bool = False) -> nx.DiGraph[Any]:
-    """The flat form of what :meth:`Model.to_networkx` returns.
+    """The flat form of what :meth:`Model.to_networkx` returns; the graph given is used up.
 
     With ``native``, for JSON, whole numbers stay names and arrays become lists.
 
@@ -91,18 +91,22 @@ def flattened(graph: nx.DiGraph[Any], *, native: bool = False) -> nx.DiGraph[Any
     NumericalError
         For a weight or a bias that is not finite.
     """
-    ids = unique_ids(graph, native=native)
-    id_of = dict(zip(graph, ids, strict=True))
-    flat: nx.DiGraph[Any] = nx.DiGraph()
-    for (name, attributes), label in zip(graph.nodes(data=True), ids, strict=True):
-        plain = {} if _is_plain(name, native=native) else {f"{PREFIX}name": dumps(name, "a node's name")}
-        flat.add_node(label, **plain, **_flat_attributes(attributes, ("node", name), native=native))
-    flat.add_edges_from(
-        (id_of[source], id_of[target], _flat_attributes(attributes, ("edge", source, target), native=native))
-        for source, target, attributes in graph.edges(data=True)
-    )
-    flat.graph["dagnet"] = _settings_text(graph.graph.get("dagnet", {}))
-    return flat
+    ids = flatten(graph, native=native)
+    same = all(label is name for name, label in ids.items())
+    return graph if same else nx.relabel_nodes(graph, ids)
+
+
+def flatten(graph: nx.DiGraph[Any], *, native: bool = False) -> dict[Hashable, Any]:
+    """Make the attributes of a graph plain, in place; the id of each node."""
+    for name, attributes in graph.nodes(data=True):
+        _flatten(attributes, ("node", name), native=native)
+        if not _is_plain(name, native=native):
+            attributes[f"{PREFIX}name"] = dumps(name, "a node's name")
+    for source, neighbours in graph.adjacency():
+        for target, attributes in neighbours.items():
+            _flatten(attributes, ("edge", source, target), native=native)
+    graph.graph["dagnet"] = _settings_text(graph.graph.get("dagnet", {}))
+    return dict(zip(graph, unique_ids(graph, native=native), strict=True))
 
 
 def _settings_text(settings: Mapping[str, Any]) -> str:
@@ -119,32 +123,24 @@ def dumps_settings(settings: dict[str, Any]) -> str:
     return "{" + ",".join(texts) + "}"
 
 
-def _flat_attributes(
-    attributes: Mapping[str, Any], owner: tuple[Any, ...], *, native: bool
-) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in attributes.items():
-        if type(value) is COLUMNS.get(key):
-            if type(value) is float and not math.isfinite(value):
-                _check_shown(key, value, owner)
-                continue
-            if type(value) is not str or visible(value) == value:
-                flat[key] = value
-                continue
+def _flatten(attributes: dict[str, Any], owner: tuple[Any, ...], *, native: bool) -> None:
+    """Make attributes plain, in place; most are, so the first look must be quick."""
+    odd = [
+        key
+        for key, value in attributes.items()
+        if (not isfinite(value) if type(value) is float else type(value) is str and visible(value) != value)
+        or type(value) is not COLUMNS.get(key)
+    ]
+    for key in odd:
+        value = attributes.pop(key)
         if isinstance(value, Activation):
-            flat[key] = str(value)
-        elif isinstance(value, np.ndarray):
-            if not np.isfinite(value).all():
-                _check_shown(key, value, owner)
-            elif native:
-                flat[key] = value.tolist()
-            else:
-                flat[PREFIX + key] = dumps(value, key)
-        elif native and value is False:
-            flat[key] = value
+            attributes[key] = str(value)
+        elif isinstance(value, (float, np.ndarray)) and not np.isfinite(value).all():
+            _check_shown(key, value, owner)
+        elif native and (isinstance(value, np.ndarray) or value is False):
+            attributes[key] = value if value is False else value.tolist()
         else:
-            flat[PREFIX + key] = dumps(value, f"{_worded(owner)}: {key}")
-    return flat
+            attributes[PREFIX + key] = dumps(value, f"{_worded(owner)}: {key}")
 
 
 def _worded(owner: tuple[Any, ...]) -> str:
