@@ -65,6 +65,9 @@ class Network(Model):
     True
     """
 
+    history: History | None = None
+    """What the last :meth:`fit` recorded; the inspector draws it."""
+
     trace = explain.trace
     trace_all = explain.trace_all
     formula = explain.formula
@@ -199,7 +202,10 @@ class Network(Model):
         run = training.TrainingRun(self, X, y, settings, callbacks=watching, **data)
         if resume is not None and (snapshot := found_checkpoint(resume, run.callbacks)) is not None:
             training.restore(run, snapshot)
-        return run.train()
+        try:
+            return run.train()
+        finally:
+            self.history = run.history
 
     def draw(self, *, title: str = "", legend: bool = True) -> Any:
         """Draw the network, left to right: notebooks show the picture, ``.save(path)`` keeps it.

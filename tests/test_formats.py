@@ -253,6 +253,39 @@ def test_cytoscape_json(small):
     assert edges == dict(small.weights)
 
 
+CYTOSCAPE = """
+const cytoscape = require("cytoscape"), data = JSON.parse(require("fs").readFileSync(0));
+const cy = cytoscape({ headless: true, elements: data.elements });
+const edges = cy.edges().map((e) => [e.source().id(), e.target().id(), e.data("weight")]);
+console.log(JSON.stringify([cy.nodes().map((n) => n.id()), edges]));
+"""
+
+
+def has_cytoscape():
+    try:
+        return (
+            subprocess.run(
+                ["node", "-e", "require('cytoscape')"], capture_output=True, check=False
+            ).returncode
+            == 0
+        )
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(
+    not has_cytoscape(), reason="Node.js finds no cytoscape (npm install cytoscape; NODE_PATH)"
+)
+def test_cytoscape_js_reads_cytoscape_json(small):
+    for net in (small, hostile_network()):
+        data = written(net, dagnet.exporters()["cytoscape"])
+        done = subprocess.run(["node", "-e", CYTOSCAPE], input=data, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        nodes, edges = json.loads(done.stdout)
+        assert len(set(nodes)) == len(net.nodes)
+        assert sorted(weight for _, _, weight in edges) == sorted(net.weights.values())
+
+
 def test_csv_is_one_rectangle_that_the_csv_module_reads(small):
     rows = list(csv.DictReader(io.StringIO(written(hostile_network(), READABLE["csv"]).decode(), newline="")))
     assert {row["kind"] for row in rows} == {"graph", "node", "edge"}

@@ -32,10 +32,14 @@ def node_labels(names: Iterable[Hashable]) -> list[str]:
     twice = {label for label, count in Counter(plain).items() if count > 1}
     return [
         visible(repr(name))[:LONGEST]
-        if isinstance(name, str) and (label in twice or not label.strip())
+        if isinstance(name, str) and (label in twice or not any(map(_shows, label)))
         else label
         for name, label in zip(names, plain, strict=True)
     ]
+
+
+def _shows(character: str) -> bool:
+    return character.isprintable() and not character.isspace()
 
 
 def xml(text: str) -> str:

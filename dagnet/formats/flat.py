@@ -61,7 +61,7 @@ def unique_ids(names: Iterable[Hashable], *, native: bool = False) -> list[Any]:
         if keep:
             ids.append(name)
             continue
-        label = base = visible(name if isinstance(name, str) and name.strip() else repr(name))
+        label = base = visible(name if isinstance(name, str) and _shows(name) else repr(name))
         if label in taken:
             label = base = f"{base} ({type(name).__name__})"
         number = 1
@@ -75,8 +75,13 @@ def unique_ids(names: Iterable[Hashable], *, native: bool = False) -> list[Any]:
 
 def _is_plain(name: Hashable, *, native: bool) -> bool:
     if type(name) is str:
-        return bool(name.strip()) and visible(name) == name
+        return _shows(name) and visible(name) == name
     return native and type(name) is int and -(2**53) < name < 2**53
+
+
+def _shows(text: str) -> bool:
+    """Whether there is anything to see: no id may be empty to a reader that trims it."""
+    return any(character.isprintable() and not character.isspace() for character in text)
 
 
 def flattened(graph: nx.DiGraph[Any], *, native: bool = False) -> nx.DiGraph[Any]:
