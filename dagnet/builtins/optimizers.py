@@ -10,7 +10,7 @@ Examples
 sgd(learning_rate=0.1, momentum=0.9, dampening=0.0, weight_decay=0.0, nesterov=False)
 """
 
-# ruff: noqa: PLR0917 - a rule takes its state and settings by position, as engines pass them
+
 
 from __future__ import annotations
 
