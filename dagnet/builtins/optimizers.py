@@ -10,8 +10,6 @@ Examples
 sgd(learning_rate=0.1, momentum=0.9, dampening=0.0, weight_decay=0.0, nesterov=False)
 """
 
-
-
 from __future__ import annotations
 
 import math
