@@ -93,9 +93,10 @@ def test_equal_fingerprints_of_unequal_parents_make_no_block(monkeypatch):
 
     class Colliding:
         def integers(self, low, high, n, dtype):
-            return np.ones(n, dtype)
+            return np.full(n, mark, dtype)
 
     monkeypatch.setattr("numpy.random.default_rng", lambda seed: Colliding())
+    mark = 1
     graph = nx.DiGraph((f"x{(k + j) % 200}", f"h{k}") for k in range(SIDE) for j in range(SIDE))
     topology = dagnet.topology.topology_from_graph(
         graph,
@@ -106,6 +107,7 @@ def test_equal_fingerprints_of_unequal_parents_make_no_block(monkeypatch):
     plan = compile_topology(topology).plan
     plan.verify()
     assert (plan.steps["kind"] != DENSE).all()
+    mark = 0
     uneven = graph.copy()
     uneven.add_edges_from((f"x{j}", "more") for j in range(SIDE - 1))
     settings = dagnet.topology.read_settings(uneven, inputs=None, outputs=None, loss=None, dtype=None)
