@@ -34,7 +34,7 @@ def export(model: Model, path: str | Path, X: Any = None, y: Any = None) -> None
     DataError
         For an unknown suffix, and rows or targets that do not fit.
     NumericalError
-        If a weight or a bias is not finite, in formats that are read back.
+        If a weight or a bias is not finite, in formats of text (pictures show it).
     OSError
         If the file cannot be written; one that was there stays.
 
