@@ -10,11 +10,19 @@ import numpy as np
 
 from dagnet.engine.compiled.microkernels import VECTORS
 
-__all__ = ["KERNEL", "TILE_ROWS", "collect", "gather", "load_rows", "start_deltas", "store_rows"]
+__all__ = [
+    "KERNEL",
+    "TILE_ROWS",
+    "collect",
+    "collect_biases",
+    "gather",
+    "load_rows",
+    "start_deltas",
+    "store_rows",
+]
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # keeps NaN and infinities
 KERNEL = {"nogil": True, "cache": True, "fastmath": FAST, "error_model": "numpy", "boundscheck": False}
-COLUMNS = 16
 TILE_ROWS = {name: VECTORS * 64 // np.dtype(name).itemsize for name in ("float32", "float64")}
 """Rows in a tile: what ``VECTORS`` vectors of 64 bytes hold."""
 
@@ -36,16 +44,15 @@ def load_rows(inputs, state, block, stride, lanes, part, parts):
 
 @numba.njit(**KERNEL)
 def store_rows(state, block, stride, lanes, units, outputs):
-    """Copy some units of all tiles into (rows, units), a few columns at a time for the cache's sake."""
+    """Copy some units of all tiles into (rows, units)."""
     n_rows = outputs.shape[0]
     for tile in range((n_rows + lanes - 1) // lanes):
         first = tile * lanes
         there = min(lanes, n_rows - first)
-        for begin in range(0, len(units), COLUMNS):
-            end = min(begin + COLUMNS, len(units))
+        for column in range(len(units)):
+            place = tile * block + units[column] * stride
             for row in range(there):
-                for column in range(begin, end):
-                    outputs[first + row, column] = state[tile * block + units[column] * stride + row]
+                outputs[first + row, column] = state[place + row]
 
 
 @numba.njit(**KERNEL)
@@ -55,14 +62,12 @@ def start_deltas(deltas, block, stride, lanes, units, gradient, part, parts):
     for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
         first = tile * lanes
         there = min(lanes, n_rows - first)
-        for begin in range(0, len(units), COLUMNS):
-            end = min(begin + COLUMNS, len(units))
+        for column in range(len(units)):
+            place = tile * block + units[column] * stride
             for row in range(there):
-                for column in range(begin, end):
-                    deltas[tile * block + units[column] * stride + row] = gradient[first + row, column]
-            for column in range(begin, end):
-                for row in range(there, lanes):
-                    deltas[tile * block + units[column] * stride + row] = 0
+                deltas[place + row] = gradient[first + row, column]
+            for row in range(there, lanes):
+                deltas[place + row] = 0
 
 
 @numba.njit(**KERNEL)
@@ -74,10 +79,24 @@ def gather(source, places, into):
 
 @numba.njit(**KERNEL)
 def collect(into, places, parts):
-    """``into[places[k]] = Σ over threads of parts[thread, k]`` where the place is not negative."""
+    """``into[places[k]] = Σ over threads of parts[thread, k]``."""
+    if parts.shape[0] == 1:
+        for k in range(len(places)):
+            into[places[k]] = parts[0, k]
+        return
     for k in range(len(places)):
-        if places[k] >= 0:
-            total = parts[0, k]
+        total = parts[0, k]
+        for part in range(1, parts.shape[0]):
+            total += parts[part, k]
+        into[places[k]] = total
+
+
+@numba.njit(**KERNEL)
+def collect_biases(into, bias_slot, parts):
+    """The same for units, where those without a bias have −1 for a place."""
+    for unit in range(len(bias_slot)):
+        if bias_slot[unit] >= 0:
+            total = parts[0, unit]
             for part in range(1, parts.shape[0]):
-                total += parts[part, k]
-            into[places[k]] = total
+                total += parts[part, unit]
+            into[bias_slot[unit]] = total

@@ -289,6 +289,6 @@ class CompiledRunner:
         program, plan = self.program, self.plan
         into[program.not_written] = 0
         copies.collect(into, program.slots_out, scratch.gradients)
-        copies.collect(into, plan.bias_slot, scratch.bias_gradients)
+        copies.collect_biases(into, plan.bias_slot, scratch.bias_gradients)
         if not program.all_wanted:
             into[~plan.needs_gradient] = 0

@@ -67,7 +67,7 @@ class Program:
             sweeps = (replace(s, wide=self._is_wide(s)) if s.kind == SWEEP else s for s in self.segments)
             self.segments = list(sweeps)
         self.outputs = plan.outputs.astype(np.int64)
-        self.slots_out = np.ascontiguousarray(plan.slots_out, np.int64)
+        self.slots_out = plan.slots_out.astype(np.int32 if plan.n_slots < 2**31 else np.int64)
         self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
         self.all_wanted = bool(plan.needs_gradient.all())
         self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or plan.needs_delta[: plan.n_inputs].any())
