@@ -50,8 +50,11 @@ class Runner(Protocol):
         earlier call, gives its memory away.
         """
 
-    def backward(self, theta: Array, state: Any, output_gradient: Array, *, into: Array) -> None:
-        """Walk back from ∂loss/∂outputs (rows, output units); ∂loss/∂theta is written to ``into``."""
+    def backward(self, theta: Array, state: Any, output_gradient: Array, *, into: Array) -> float | None:
+        """Walk back from ∂loss/∂outputs (rows, output units); ∂loss/∂theta is written to ``into``.
+
+        Returns the sum of the squares written, where the engine has it at hand, else None.
+        """
 
 
 class Engine(Protocol):

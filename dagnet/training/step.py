@@ -48,6 +48,7 @@ class Step:
         self._pulled = self._gradient if self._free is None else np.empty_like(self._live)
         self._pull = np.empty((batch_size, len(plan.outputs)), parameters.dtype)
         self._penalty = Penalty.over_weights(model, self._free, settings.l1, settings.l2)
+        self._plain = plan.tie is None and self._free is None and self._penalty is None
         self._move = _fused(model, settings) or settings.optimizer.step
         self._seen: set[int] = set()
         self.optimizer_state = settings.optimizer.start(self._live)
@@ -70,13 +71,13 @@ class Step:
             loss, values = self._forward(theta, batch)
             if not math.isfinite(loss):
                 raise bad_loss(self._model, self._state, where(), rows(), loss=loss, row_losses=values)
-            self._runner.backward(theta, self._state, self._pulled_back(batch), into=self._slots)
+            told = self._runner.backward(theta, self._state, self._pulled_back(batch), into=self._slots)
             gradient = self._gathered_gradient()
             if self._penalty is not None:
                 loss += self._penalty.add_to(gradient, self._live)
                 if not math.isfinite(loss):
                     raise bad_loss(self._model, self._state, where(), rows(), loss=loss, row_losses=values)
-            square = float(np.dot(gradient, gradient))
+            square = told if told is not None and self._plain else float(np.dot(gradient, gradient))
             if not math.isfinite(square) and not np.isfinite(gradient).all():
                 raise bad_gradient(self._model, self._state, where(), rows(), self._everywhere(gradient))
             if self._settings.clip_value is not None or self._settings.clip_norm is not None:

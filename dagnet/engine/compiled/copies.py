@@ -79,24 +79,26 @@ def gather(source, places, into):
 
 @numba.njit(**KERNEL)
 def collect(into, places, parts):
-    """``into[places[k]] = Σ over threads of parts[thread, k]``."""
-    if parts.shape[0] == 1:
-        for k in range(len(places)):
-            into[places[k]] = parts[0, k]
-        return
+    """``into[places[k]] = Σ over threads of parts[thread, k]``; the sum of their squares."""
+    square = 0.0
     for k in range(len(places)):
         total = parts[0, k]
         for part in range(1, parts.shape[0]):
             total += parts[part, k]
         into[places[k]] = total
+        square += total * total
+    return square
 
 
 @numba.njit(**KERNEL)
 def collect_biases(into, bias_slot, parts):
     """The same for units, where those without a bias have −1 for a place."""
+    square = 0.0
     for unit in range(len(bias_slot)):
         if bias_slot[unit] >= 0:
             total = parts[0, unit]
             for part in range(1, parts.shape[0]):
                 total += parts[part, unit]
             into[bias_slot[unit]] = total
+            square += total * total
+    return square

@@ -168,13 +168,16 @@ class CompiledRunner:
 
     # -- backward ------------------------------------------------------------------------
 
-    def backward(self, theta: Array, state: CompiledState, output_gradient: Array, *, into: Array) -> None:
+    def backward(
+        self, theta: Array, state: CompiledState, output_gradient: Array, *, into: Array
+    ) -> float | None:
         """Walk back; see :class:`dagnet.contracts.Runner`."""
         program, plan = self.program, self.plan
         parts = self._parts(state.n_tiles)
         if state.scratch is None or state.scratch.parts != parts:
             state.scratch = Scratch(program, self.dtype, parts)
         scratch = state.scratch
+        scratch.square = 0.0
         gradient = np.ascontiguousarray(output_gradient, self.dtype)
         copies.gather(theta, program.slots_out, scratch.weights)
         if program.has_dense:
@@ -192,7 +195,7 @@ class CompiledRunner:
         if program.walks_to_inputs:
             stages.append((True, lambda part: self._pull(state, (0, plan.n_inputs), part)))
         self._run(stages, parts)
-        self._collect(scratch, into)
+        return self._collect(scratch, into)
 
     def _backward_stages(
         self, state: CompiledState, theta: Array, segment: Segment, into: Array
@@ -262,7 +265,9 @@ class CompiledRunner:
                 state.table(state.deltas)[0][segment.sources] = 0
             return
         here = state.matrix(state.deltas, slice(segment.first, segment.last))
-        np.matmul(here, self._sources(state, segment).T, out=self._matrix(into, segment))
+        derivatives = self._matrix(into, segment)
+        np.matmul(here, self._sources(state, segment).T, out=derivatives)
+        state.own_scratch.square += float(np.vdot(derivatives, derivatives))  # while they are in the cache
         if not segment.walks_on:
             return
         matrix = self._matrix(theta, segment)
@@ -284,11 +289,13 @@ class CompiledRunner:
         state.put(state.deltas, units, delta)
         state.own_scratch.bias_gradients[0, units] += delta.sum(axis=1)
 
-    def _collect(self, scratch: Scratch, into: Array) -> None:
-        """The threads' derivatives into one vector, always in the same order."""
+    def _collect(self, scratch: Scratch, into: Array) -> float | None:
+        """The threads' derivatives into one vector, always in the same order; the sum of squares."""
         program, plan = self.program, self.plan
         into[program.not_written] = 0
-        copies.collect(into, program.slots_out, scratch.gradients)
-        copies.collect_biases(into, plan.bias_slot, scratch.bias_gradients)
-        if not program.all_wanted:
-            into[~plan.needs_gradient] = 0
+        square: float = copies.collect(into, program.slots_out, scratch.gradients)
+        square += copies.collect_biases(into, plan.bias_slot, scratch.bias_gradients)
+        if program.all_wanted:
+            return square + scratch.square
+        into[~plan.needs_gradient] = 0
+        return None
