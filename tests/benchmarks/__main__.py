@@ -25,6 +25,7 @@ WORKS = {
     "reactome": ("works_race", "reactome"),
     "single": ("works_small", "single"),
     "population": ("works_small", "population"),
+    "small_fit": ("works_small", "small_fit"),
     "build": ("works_scale", "build"),
     "memory": ("works_scale", "memory"),
     "scaling": ("works_scale", "scaling"),

@@ -1,4 +1,4 @@
-"""Small networks: one row at a time, and a whole population at once, beside neat-python."""
+"""Small networks: one row at a time, a whole population at once, and trained on small batches."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from .graphs import Wiring
 from .measure import measure
 from .peers_neat import activate_rows, neat_network
 from .peers_row import RowBags, RowDense
-from .peers_torch import need_torch
+from .peers_torch import Levelwise, MaskedLinear, embedding_bag, gather_index_add, need_torch, torch
 from .work import DAGNET, Conditions, Entry, Outcome, ready, timed
 
 NEAT, TORCH = "neat-python", "PyTorch"
+STEPS, BATCH, RATE = 100, 32, 1e-3  # a call of ``small_fit`` is an epoch of so many batches
 
 
 class Call:
@@ -98,4 +99,84 @@ def population(conditions: Conditions) -> Outcome:
             outcome.notes.append(f"neat-python was timed on {part} of the {rows:,} rows and scaled up")
     outcome.notes.append(f"{joined.n_nodes:,} nodes, {joined.n_edges:,} edges in all")
     outcome.at_least(NEAT, 100)
+    return outcome
+
+
+class Fit:
+    """An epoch of ``fit``, shuffled, Adam."""
+
+    def __init__(self, wiring: Wiring, X: np.ndarray, y: np.ndarray, threads: int) -> None:
+        self.wiring, self.threads, self.X, self.y = wiring, threads, X, y
+        self.net = subject.build(wiring, threads)
+
+    def __call__(self) -> Any:
+        return subject.fit(self.net, self.X, self.y, epochs=1, batch_size=BATCH, learning_rate=RATE)
+
+    def losses(self) -> np.ndarray:
+        """Of three epochs of one batch, from the start."""
+        net = subject.build(self.wiring, self.threads)
+        history = subject.fit(
+            net, self.X[:BATCH], self.y[:BATCH], epochs=3, batch_size=BATCH, learning_rate=RATE
+        )
+        return np.array(history["loss"])
+
+
+class TorchLoop:
+    """The usual loop around a PyTorch contender: shuffled index, fused Adam."""
+
+    def __init__(self, make: Any, wiring: Wiring, X: np.ndarray, y: np.ndarray) -> None:
+        self.fresh = partial(make, wiring, X[:BATCH], y[:BATCH])
+        self.peer = self.fresh()
+        self.X, self.y = torch.tensor(X), torch.tensor(y)
+        self.optimizer = torch.optim.Adam(self.peer.parameters, lr=RATE, fused=True)
+        self.rows_first = isinstance(self.peer, MaskedLinear)
+
+    def __call__(self) -> None:
+        order = torch.randperm(len(self.X))
+        for k in range(0, len(order), BATCH):
+            rows = order[k : k + BATCH]
+            x = self.X[rows]
+            self.peer.x, self.peer.y = x if self.rows_first else x.T.contiguous(), self.y[rows].T
+            self.peer()
+            self.optimizer.step()
+
+    def losses(self) -> np.ndarray:
+        peer = self.fresh()
+        optimizer = torch.optim.Adam(peer.parameters, lr=RATE, fused=True)
+        found = []
+        for _ in range(3):
+            found.append(float(peer().detach()))
+            optimizer.step()
+        return np.array(found)
+
+
+def small_fit(conditions: Conditions) -> Outcome:
+    """200 nodes, 1,000 edges, batches of 32 rows, a step of Adam inside ``fit``."""
+    outcome = Outcome("200 nodes, 1,000 edges, 32 rows, a training step with Adam", unit="µs")
+    wiring = graphs.small_net()
+    X, y = wiring.data(STEPS * BATCH)
+    start = oracle.answer(wiring, X[:BATCH], y[:BATCH]).loss
+
+    def judge(call: Any) -> str | None:
+        losses = call.losses()
+        right = np.isclose(losses[0], start, rtol=1e-4) and (np.diff(losses) < 0).all()
+        return None if right else f"wrong: losses {losses}, the first should be {start:.6g}"
+
+    def torch_loop(make: Any) -> TorchLoop:
+        need_torch()
+        return TorchLoop(make, wiring, X, y)
+
+    idioms = {
+        "gather, index_add": partial(Levelwise, idiom=gather_index_add),
+        "embedding_bag": partial(Levelwise, idiom=embedding_bag),
+        "masked linear": MaskedLinear,
+    }
+    entries = [Entry("dagnet fit", DAGNET, partial(Fit, wiring, X, y, conditions.threads), STEPS)]
+    entries += [
+        Entry(f"PyTorch loop, {name} a level", TORCH, partial(torch_loop, make), STEPS)
+        for name, make in idioms.items()
+    ]
+    outcome.timings = measure(ready(entries, outcome, judge), conditions.seconds)
+    outcome.notes.append(f"{wiring.level[-1]} levels, {len(wiring.outputs)} outputs, float32")
+    outcome.at_least(TORCH, 20)
     return outcome
