@@ -422,6 +422,11 @@ def test_machine_code_is_kept_and_used_by_the_next_process(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb[ci]")} == kept
 
 
+def test_without_a_place_for_the_cache_everything_is_compiled_anew():
+    nowhere = "from numba.core.caching import CacheImpl; CacheImpl._locator_classes = []\n"
+    assert run(nowhere + STEP) == run(STEP)
+
+
 @pytest.mark.slow
 def test_a_process_killed_while_it_compiles_leaves_a_cache_that_works(tmp_path):
     import time

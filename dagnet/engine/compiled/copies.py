@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+from numba.core.caching import FunctionCache
 
 from dagnet.engine.compiled.microkernels import VECTORS
 
@@ -21,8 +22,24 @@ __all__ = [
     "store_rows",
 ]
 
+
+def _can_cache() -> bool:
+    """Whether Numba finds a directory to keep machine code in; asked for one in vain, it raises."""
+    try:
+        FunctionCache(_can_cache)
+    except (RuntimeError, OSError):
+        return False
+    return True
+
+
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # keeps NaN and infinities
-KERNEL = {"nogil": True, "cache": True, "fastmath": FAST, "error_model": "numpy", "boundscheck": False}
+KERNEL = {
+    "nogil": True,
+    "cache": _can_cache(),
+    "fastmath": FAST,
+    "error_model": "numpy",
+    "boundscheck": False,
+}
 TILE_ROWS = {name: VECTORS * 64 // np.dtype(name).itemsize for name in ("float32", "float64")}
 """Rows in a tile: what ``VECTORS`` vectors of 64 bytes hold."""
 
