@@ -717,3 +717,13 @@ def test_a_suggestion_among_very_many_names_takes_no_time():
     net = dagnet.Network.from_arrays(np.arange(200_000), np.arange(1, 200_001), engine="reference")
     with pytest.raises(DataError, match="no node -5 in the graph"):
         net.biases[-5]
+
+
+@pytest.mark.parametrize("labels", [["sick", "well"], np.array(["sick", "well"], object), [1.0, "well"]])
+def test_labels_that_are_words_say_how_to_number_them(labels):
+    net = dagnet.Network(dagnet.layered([1, 2]), loss="cross_entropy", seed=0)
+    with pytest.raises(DataError, match=r"names, y = np\.unique\(labels, return_inverse=True\)"):
+        net.fit([[0.0], [1.0]], labels)
+    names, y = np.unique(["sick", "well"], return_inverse=True)
+    assert list(names) == ["sick", "well"]
+    assert np.isfinite(net.evaluate([[0.0], [1.0]], y))

@@ -290,6 +290,17 @@ def test_nothing_is_left_behind_by_a_run_that_fails(folder):
     assert listing() == before
 
 
+def test_a_graph_without_weights_predicts_nothing(folder):
+    for command in ("predict", "evaluate"):
+        said = run(command, "graph.graphml", "data.csv", code=1)
+        assert "graph.graphml: the edge 'a' → 'h' has no weight; dagnet train writes a graph" in said
+
+
+def test_an_input_cannot_be_learned(folder):
+    said = run("train", "graph.graphml", "data.csv", "--target", "a", "--out", "m.dagnet", code=1)
+    assert "--target: nothing leads to the node 'a'; choose one that has parents" in said
+
+
 def test_missing_files_are_named(folder):
     assert "nowhere.csv: No such file" in run("train", "edges.csv", "nowhere.csv", "-o", "x.json", code=1)
     assert "nowhere.json: No such file" in run("show", "nowhere.json", code=1)

@@ -6,6 +6,7 @@ import subprocess
 
 import networkx as nx
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -347,3 +348,16 @@ class Unwritable:
 def test_a_name_that_cannot_be_written_is_its_type():
     assert label(Unwritable()) == "<Unwritable>"
     assert label("a" * 100) == "a" * 59 + "…"
+
+
+def test_a_row_of_a_data_frame_is_read_by_name_whatever_its_order():
+    net = textbook()
+    true = net.trace(("x1", "h11"), [2.0, 3.0], 100.0).value
+    frame = pd.DataFrame({"note": [0.0], "x2": [3.0], "eta": [100.0], "x1": [2.0]})
+    swapped = frame[["x2", "x1"]]
+    for x in (frame, frame.iloc[0], swapped, swapped.iloc[0], pd.Series([2.0, 3.0])):
+        assert net.trace(("x1", "h11"), x, 100.0).value == true
+    for y in (frame[["eta"]], frame["eta"], frame.iloc[0], frame["eta"].iloc[0]):
+        assert net.trace(("x1", "h11"), [2.0, 3.0], y).value == true
+    with pytest.raises(dagnet.DataError, match="no column 'x1'"):
+        net.trace(("x1", "h11"), frame[["x2", "note"]].iloc[0], 100.0)

@@ -154,3 +154,10 @@ def test_writers_at_once_leave_one_whole_file(tmp_path):
         thread.join()
     assert dagnet.load(path).biases["y"] in range(4)
     assert listed(tmp_path) == ["n"]
+
+
+def test_a_folder_that_is_not_there_is_an_error_about_the_file_asked_for(tmp_path):
+    path = tmp_path / "nowhere" / "net.dagnet"
+    with pytest.raises(FileNotFoundError) as caught:
+        small_network().save(path)
+    assert caught.value.filename == str(path)

@@ -8,13 +8,13 @@ from typing import Any
 
 import networkx as nx
 
-from dagnet.errors import DataError, did_you_mean
+from dagnet.errors import DataError, did_you_mean, shorten
 from dagnet.formats import export, read_graph
 from dagnet.network import Network, load
 from dagnet.registry import exporters
 from dagnet.storage import atomically
 
-__all__ = ["check_writable", "is_graph_file", "open_graph", "open_network", "write_network"]
+__all__ = ["check_writable", "is_graph_file", "open_graph", "open_network", "open_trained", "write_network"]
 
 MODEL_SUFFIXES = (".dagnet", ".safetensors")
 
@@ -52,6 +52,27 @@ def open_network(path: Path, threads: int | None = None) -> Network:
     if is_graph_file(path):
         return Network(read_graph(path), threads=threads)
     return load(path, threads=threads)
+
+
+def open_trained(path: Path, threads: int | None) -> Network:
+    """The network in a file whose weights are all there.
+
+    Raises
+    ------
+    DataError
+        If a weight is missing: it would be drawn, and what the network says would mean nothing.
+    """
+    if not is_graph_file(path):
+        return load(path, threads=threads)
+    graph = read_graph(path)
+    network = Network(graph, threads=threads)  # first, so that a bad graph is refused as such
+    for parent, child, attributes in graph.edges(data=True):
+        if attributes.get("weight") is None:
+            edge = f"{shorten(parent)} → {shorten(child)}"
+            raise DataError(
+                f"{path}: the edge {edge} has no weight; dagnet train writes a graph that has them"
+            )
+    return network
 
 
 def write_network(network: Network, path: Path) -> None:

@@ -70,7 +70,8 @@ class Table:
         try:
             number = float("x" if "_" in text else text)
         except ValueError:
-            raise DataError(expected(where, "a number", text)) from None
+            mend = "write categories as numbers, such as 0 and 1"
+            raise DataError(expected(where, "a number", text, mend)) from None
         if not np.isfinite(number):
             raise DataError(expected(where, "a finite number", text))
         return number

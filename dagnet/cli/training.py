@@ -126,6 +126,8 @@ def _target_nodes(graph: nx.DiGraph[Any], request: Request, table: Table) -> lis
         if name not in table.header:
             mend = did_you_mean(name, table.header, listed=8)
             raise DataError(f"--target: {request.data} has no column {name!r}{mend}")
+        if not graph.in_degree(by_text[name]):
+            raise DataError(f"--target: nothing leads to the node {name!r}; choose one that has parents")
     return [by_text[name] for name in dict.fromkeys(request.targets)] or None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from dagnet.adjacency import reachable
 from dagnet.errors import DataError, expected
 from dagnet.explain.chain_parts import Fact, Number, plain
 from dagnet.model import Model
+from dagnet.model.data import is_table
 
 __all__ = ["OneRow"]
 
@@ -26,17 +27,17 @@ class OneRow:
     net
         The network.
     x
-        One row: (input units,), or a mapping from input node to its value.
+        One row: (input units,), or a mapping, Series or data frame from input node to its value.
     y
         The row's target: a number, (output units,), a label, or a mapping from output node.
     """
 
     def __init__(self, net: Model, x: Any, y: Any) -> None:
         self.net, self.topology, self.layout = net, net.topology, net.layout
-        inputs = net.encode_inputs(_as_row("x", x))
+        inputs = net.encode_inputs(_as_row("x", x, net.inputs))
         if len(inputs) != 1:
             raise DataError(expected("x", "one row", f"{len(inputs)} rows", "choose one, for instance X[0]"))
-        self.targets = net.encode_targets(_as_row("y", y), 1)
+        self.targets = net.encode_targets(_as_row("y", y, net.outputs), 1)
         state = net.runner.forward(net.theta(), inputs)
         everything = np.arange(self.layout.plan.n_units)
         self._z = state.pre_activation(everything)[:, 0]
@@ -114,8 +115,12 @@ class OneRow:
         return found[np.argsort(-order)]
 
 
-def _as_row(what: str, values: Any) -> Any:
+def _as_row(what: str, values: Any, names: Sequence[Hashable] = ()) -> Any:
     """One row as a table of one row; what is a table already is left to the usual checks."""
+    if is_table(values) and not isinstance(values, Mapping):
+        return values  # a data frame, whose columns are found by name
+    if hasattr(values, "to_dict") and not set(names).isdisjoint(getattr(values, "index", ())):
+        values = values.to_dict()  # a row taken of a data frame, which carries its columns' names
     if isinstance(values, Mapping):
         return {name: _as_row(what, value) for name, value in values.items()}
     try:

@@ -15,6 +15,7 @@ __all__ = ["Columns", "encode_inputs", "encode_sample_weight", "encode_targets"]
 
 Array = NDArray[Any]
 LISTED = 8
+LABELS = "labels are numbers from 0 on: names, y = np.unique(labels, return_inverse=True)"
 
 
 class Columns:
@@ -87,11 +88,11 @@ def numeric(where: str, values: Any) -> Array:
         if array.dtype.kind == "O":
             array = array.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{where} must be numbers in a rectangular array; {error}") from error
+        mend = f"; {LABELS}" if where == "y" else ""
+        raise DataError(f"{where} must be numbers in a rectangular array; {error}{mend}") from error
     if array.dtype.kind not in "biuf":
-        raise DataError(
-            expected(where, "real numbers", Verbatim(f"dtype {array.dtype}"), "convert it before")
-        )
+        mend = LABELS if where == "y" else "convert it before"
+        raise DataError(expected(where, "real numbers", Verbatim(f"dtype {array.dtype}"), mend))
     return array
 
 

@@ -47,7 +47,7 @@ def atomically(path: object) -> Iterator[BinaryIO]:
     if before is not None and not _is_writable(target):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
     temporary = target.parent / f".dagnet-{secrets.token_hex(8)}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    descriptor = _created(temporary, target)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             if before is not None:
@@ -61,6 +61,14 @@ def atomically(path: object) -> Iterator[BinaryIO]:
             temporary.unlink()
         raise
     _sync_folder(target.parent)
+
+
+def _created(temporary: Path, target: Path) -> int:
+    """The descriptor of a new file; an error names the file that was asked for."""
+    try:
+        return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def _status(target: Path) -> os.stat_result | None:
