@@ -186,6 +186,10 @@ def test_shared_weights_are_drawn_once():
     graph = nx.DiGraph([("a", "b"), ("b", "c"), ("c", "d")])
     for edge in (("a", "b"), ("c", "d")):
         graph.edges[edge]["share"] = "k"
+    counted = []
+    draw = dagnet.contracts.Initializer("counted", lambda g, i, o: counted.append(len(i)) or np.zeros_like(i))
+    dagnet.Network(graph, initializer=draw, engine="reference")
+    assert counted == [2]
     net = dagnet.Network(graph, seed=0, engine="reference")
     assert net.weights["a", "b"] == net.weights["c", "d"] != net.weights["b", "c"]
     assert len(net.parameters) == 5

@@ -180,6 +180,7 @@ DAMAGE = {
     "one entry a unit": lambda p: replace(p, needs_delta=p.needs_delta[1:]),
     "one entry a slot": lambda p: replace(p, needs_gradient=p.needs_gradient[1:]),
     "biases follow the weights": lambda p: replace(p, bias_slot=with_entry(p.bias_slot, 3, 0)),
+    "wanted derivatives are walked to": lambda p: replace(p, needs_delta=np.zeros(p.n_units, bool)),
     "one parameter a slot": lambda p: replace(p, tie=np.arange(3)),
     "every computed unit is summed once": lambda p: broken_steps(p, "n_target", 2),
     "every computed unit is activated once": lambda p: replace(p, steps=p.steps[:-1]),

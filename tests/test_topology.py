@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from unittest import mock
 
 import networkx as nx
 import numpy as np
@@ -39,40 +40,49 @@ def digraphs(draw, *, acyclic):
     return graph, pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.int64), n
 
 
+narrows = pytest.mark.parametrize("narrow", [0, 5, 1000])  # all at once by NumPy, both, one by one
+
+
+@narrows
 @given(digraphs(acyclic=True))
-def test_levels_are_longest_distances(drawn):
-    graph, sources, targets, n = drawn
-    level = levels(rows_by(sources, targets, n), np.bincount(targets, minlength=n))
-    expected = {}
-    for node in nx.topological_sort(graph):
-        expected[node] = 1 + max((expected[parent] for parent in graph.predecessors(node)), default=-1)
-    assert level.tolist() == [expected[node] for node in range(n)]
+def test_levels_are_longest_distances(narrow, drawn):
+    with mock.patch("dagnet.adjacency.NARROW", narrow):
+        graph, sources, targets, n = drawn
+        level = levels(rows_by(sources, targets, n), np.bincount(targets, minlength=n))
+        expected = {}
+        for node in nx.topological_sort(graph):
+            expected[node] = 1 + max((expected[parent] for parent in graph.predecessors(node)), default=-1)
+        assert level.tolist() == [expected[node] for node in range(n)]
 
 
+@narrows
 @given(digraphs(acyclic=False))
-def test_a_cycle_is_found_where_there_is_one(drawn):
-    graph, sources, targets, n = drawn
-    level = levels(rows_by(sources, targets, n), np.bincount(targets, minlength=n))
-    assert (level >= 0).all() == nx.is_directed_acyclic_graph(graph)
-    if (level < 0).any():
-        cycle = find_cycle(rows_by(targets, sources, n), level)
-        assert len(set(cycle)) == len(cycle)
-        assert all(graph.has_edge(u, v) for u, v in zip(cycle, cycle[1:] + cycle[:1], strict=True))
+def test_a_cycle_is_found_where_there_is_one(narrow, drawn):
+    with mock.patch("dagnet.adjacency.NARROW", narrow):
+        graph, sources, targets, n = drawn
+        level = levels(rows_by(sources, targets, n), np.bincount(targets, minlength=n))
+        assert (level >= 0).all() == nx.is_directed_acyclic_graph(graph)
+        if (level < 0).any():
+            cycle = find_cycle(rows_by(targets, sources, n), level)
+            assert len(set(cycle)) == len(cycle)
+            assert all(graph.has_edge(u, v) for u, v in zip(cycle, cycle[1:] + cycle[:1], strict=True))
 
 
+@narrows
 @given(digraphs(acyclic=False), st.randoms(use_true_random=False))
-def test_reachable_nodes_are_the_seeds_and_their_descendants(drawn, random):
-    graph, sources, targets, n = drawn
-    rows = rows_by(sources, targets, n)
-    seeds = [random.randrange(n) for _ in range(random.randrange(1, 4))]
-    expected = set(seeds).union(*(nx.descendants(graph, seed) for seed in seeds))
-    found = reachable(rows, np.array(seeds))
-    assert sorted(found.tolist()) == sorted(expected)
-    within = np.array([random.random() < 0.7 for _ in range(n)])
-    inside = graph.subgraph(np.flatnonzero(within).tolist())
-    seeds = [seed for seed in seeds if within[seed]]
-    expected = set(seeds).union(*(nx.descendants(inside, seed) for seed in seeds))
-    assert sorted(reachable(rows, np.array(seeds, np.int64), within).tolist()) == sorted(expected)
+def test_reachable_nodes_are_the_seeds_and_their_descendants(narrow, drawn, random):
+    with mock.patch("dagnet.adjacency.NARROW", narrow):
+        graph, sources, targets, n = drawn
+        rows = rows_by(sources, targets, n)
+        seeds = [random.randrange(n) for _ in range(random.randrange(1, 4))]
+        expected = set(seeds).union(*(nx.descendants(graph, seed) for seed in seeds))
+        found = reachable(rows, np.array(seeds))
+        assert sorted(found.tolist()) == sorted(expected)
+        within = np.array([random.random() < 0.7 for _ in range(n)])
+        inside = graph.subgraph(np.flatnonzero(within).tolist())
+        seeds = [seed for seed in seeds if within[seed]]
+        expected = set(seeds).union(*(nx.descendants(inside, seed) for seed in seeds))
+        assert sorted(reachable(rows, np.array(seeds, np.int64), within).tolist()) == sorted(expected)
 
 
 def test_rows_keep_the_order_of_their_edges():

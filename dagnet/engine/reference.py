@@ -87,7 +87,7 @@ class _Runner:
         plan, z, a, d = self.plan, state.z, state.a, state.d
         into[:] = 0
         da = np.zeros_like(a)
-        np.add.at(da, plan.outputs, output_gradient.T)
+        da[plan.outputs] = output_gradient.T
         for step in reversed(plan.program()):
             targets = step.targets
             if step.kind == ACTIVATE:

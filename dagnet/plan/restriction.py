@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dagnet.adjacency import Rows, ranges, reachable
 from dagnet.plan.frozen import ACTIVATE, DENSE, SPARSE, PlanData
-from dagnet.plan.transposition import pull_rows, slot_targets
+from dagnet.plan.transposition import pull_rows, slot_targets, slot_units
 
 __all__ = ["restrict_plan", "walked_units"]
 
@@ -26,7 +26,7 @@ def restrict_plan(plan: P, units: Array | None, parameters: Array | None, deltas
         wanted = wanted[kept_slots]
         deltas = None if deltas is None else deltas[kept_units]
     needs_delta = walked_units(plan, wanted, deltas)
-    needs_gradient = wanted & needs_delta[_slot_units(plan)]
+    needs_gradient = wanted & needs_delta[slot_units(plan)]
     rows = pull_rows(plan.steps, plan.indptr, plan.sources, needs_delta, needs_gradient)
     return replace(
         plan,
@@ -38,19 +38,10 @@ def restrict_plan(plan: P, units: Array | None, parameters: Array | None, deltas
     )
 
 
-def _slot_units(plan: PlanData) -> Array:
-    """(slots,) the unit that each slot belongs to."""
-    units = np.zeros(plan.n_slots, np.int64)
-    units[: plan.n_weights] = slot_targets(plan.indptr)
-    biased = np.flatnonzero(plan.bias_slot >= 0)
-    units[plan.bias_slot[biased]] = biased
-    return units
-
-
 def walked_units(plan: PlanData, wanted: Array, deltas: Array | None) -> Array:
     """(units,) mask: something wanted in the parent chain, and a way to an output."""
     own = np.zeros(plan.n_units, bool)
-    own[_slot_units(plan)[wanted]] = True
+    own[slot_units(plan)[wanted]] = True
     if deltas is not None:
         own |= deltas
     parents = Rows(plan.indptr, plan.sources, np.zeros(0, np.int64))

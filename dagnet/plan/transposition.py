@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.plan.frozen import DENSE
+from dagnet.plan.frozen import DENSE, PlanData
 
-__all__ = ["dense_units", "pull_rows", "slot_targets"]
+__all__ = ["dense_units", "pull_rows", "slot_targets", "slot_units"]
 
 Array = NDArray[Any]
 
@@ -25,6 +25,15 @@ def dense_units(steps: Array, n_units: int) -> Array:
 def slot_targets(indptr: Array) -> Array:
     """(weights,) the unit that each weight leads into."""
     return np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+
+
+def slot_units(plan: PlanData) -> Array:
+    """(slots,) the unit that each weight leads into, or that each bias belongs to."""
+    units = np.zeros(plan.n_slots, np.int64)
+    units[: plan.n_weights] = slot_targets(plan.indptr)
+    biased = np.flatnonzero(plan.bias_slot >= 0)
+    units[plan.bias_slot[biased]] = biased
+    return units
 
 
 def pull_rows(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dagnet.errors import DagnetError
 from dagnet.plan.frozen import ACTIVATE, DENSE, SPARSE, PlanData
-from dagnet.plan.transposition import pull_rows, slot_targets
+from dagnet.plan.transposition import pull_rows, slot_targets, slot_units
 
 __all__ = ["verify_plan"]
 
@@ -42,6 +42,10 @@ def _invariants(plan: PlanData) -> Iterator[tuple[bool, str]]:
     biases = np.sort(plan.bias_slot[plan.bias_slot >= 0])
     yield bool((biases == np.arange(weights, plan.n_slots)).all()), "biases follow the weights"
     yield plan.tie is None or len(plan.tie) == plan.n_slots, "one parameter a slot"
+    yield (
+        bool(plan.needs_delta[slot_units(plan)][plan.needs_gradient].all()),
+        "wanted derivatives are walked to",
+    )
     yield from _step_invariants(plan)
     rows = pull_rows(plan.steps, plan.indptr, plan.sources, plan.needs_delta, plan.needs_gradient)
     same = [

@@ -62,7 +62,6 @@ def read_nodes(
     is_input = np.zeros(n, bool)
     is_input[inputs] = True
     has_bias[inputs] = False
-    activation_of[inputs] = 0
     specs: dict[object, int] = {}
     for number, attributes in enumerate(data):
         if not attributes:
