@@ -284,14 +284,44 @@ def test_the_learning_rate_that_a_callback_sets_is_checked():
         make_net().fit(*make_data(), callbacks=[Set()])
 
 
-def test_an_error_inside_a_plugin_has_epoch_and_batch_beside_it():
-    def broken(outputs, targets):
-        raise ZeroDivisionError("inside")
+@pytest.mark.parametrize("engine", ["reference", "auto"])
+@pytest.mark.parametrize("part", ["function", "derivative"])
+def test_an_error_inside_an_activation_names_node_plugin_epoch_batch_and_row(engine, part):
+    def touchy(z, *rest):
+        if (z == 7).any():
+            raise ZeroDivisionError("inside")
+        return np.ones_like(z) if rest else z + 0
 
-    loss = dagnet.Loss("broken_of_training_test", broken, lambda o, t: o)
+    functions = {"function": lambda z: z + 0, "derivative": lambda z, a: np.ones_like(z)} | {part: touchy}
+    activation = dagnet.Activation("touchy_of_training_test", **functions)
+    graph = nx.DiGraph([("x", "calm"), ("x", "touchy"), ("calm", "y"), ("touchy", "y")])
+    graph.add_node("touchy", activation=activation, bias=False)
+    graph.add_edge("x", "touchy", weight=1.0, trainable=False)
+    net = dagnet.Network(graph, engine=engine)
+    X = np.arange(10.0)[:, None]
     with pytest.raises(ZeroDivisionError) as caught:
-        make_net(loss=loss).fit(*make_data())
-    assert any("epoch 1, batch 1" in note for note in caught.value.__notes__)
+        net.fit(X, X[:, 0], batch_size=4, shuffle=False)
+    expected = "in fit, epoch 1, batch 2: activation 'touchy_of_training_test' at node 'touchy', row 7 of X"
+    assert caught.value.__notes__ == [expected]
+
+
+@pytest.mark.parametrize("part", ["value", "gradient"])
+def test_an_error_inside_a_loss_names_it_and_epoch_batch_and_row(part):
+    good = {"value": lambda o, t: ((o - t) ** 2).sum(axis=1), "gradient": lambda o, t: 2 * (o - t)}
+    right = good[part]
+
+    def touchy(outputs, targets):
+        if (targets == 7).any():
+            raise ZeroDivisionError("inside")
+        return right(outputs, targets)
+
+    loss = dagnet.Loss("touchy_loss_of_training_test", **(good | {part: touchy}))
+    X = np.arange(10.0)[:, None]
+    with pytest.raises(ZeroDivisionError) as caught:
+        dagnet.Network(nx.DiGraph([("x", "y")]), loss=loss).fit(X, X[:, 0], batch_size=4, shuffle=False)
+    assert caught.value.__notes__ == [
+        "in fit, epoch 1, batch 2: loss 'touchy_loss_of_training_test', row 7 of X"
+    ]
 
 
 @pytest.mark.parametrize("part", ["value", "gradient"])

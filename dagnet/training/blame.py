@@ -1,18 +1,22 @@
-"""Where a NaN or an infinity arose: looked for only once a batch has failed."""
+"""Where a NaN, an infinity or an error arose: looked for only once a batch has failed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dagnet.contracts import Activation
 from dagnet.errors import NumericalError, shorten
 from dagnet.model import Model
-from dagnet.registry import named
+from dagnet.plan import ACTIVATE
+from dagnet.registry import engines, named
+from dagnet.training.rows import Batch
 
-__all__ = ["bad_gradient", "bad_loss", "bad_step"]
+__all__ = ["bad_gradient", "bad_loss", "bad_step", "culprit"]
 
 Array = NDArray[Any]
 Reading = Callable[[Array], Array]
@@ -65,6 +69,72 @@ def bad_step(model: Model, where: str, parameters: Array, optimizer: str) -> Num
     place = int(np.flatnonzero(~np.isfinite(parameters))[0])
     what = f"a step of {optimizer} made {parameter_name(model, place)} {parameters[place]}"
     return _error(where, what, "")
+
+
+def culprit(model: Model, batch: Batch, rows: Array, error: Exception) -> str:
+    """Which activation or loss raises such an error in the batch, at which node and row; "" if none.
+
+    The batch is run again on the reference engine, which asks plugins in a known order; ``rows``
+    (batch rows,) are its row numbers in X.
+    """
+    plan, loss, theta, asked = model.plan, model.loss, model.theta(), list[_Question]()
+    witnesses: Any = tuple(_Witness(activation, asked) for activation in plan.activations)
+    runner = engines()["reference"].prepare(
+        replace(plan, activations=witnesses), dtype=model.dtype, threads=1
+    )
+    try:
+        state = runner.forward(theta, batch.inputs)
+        _ask(asked, loss.row_values, state.outputs, batch.targets)
+        pull = _ask(asked, loss.row_gradients, state.outputs, batch.targets)
+        runner.backward(theta, state, pull, into=np.empty_like(theta))
+    except Exception as again:  # noqa: BLE001 - a stranger's code may raise anything
+        if not asked or type(again) is not type(error):
+            return ""
+    else:
+        return ""
+    steps = [step.target for step in plan.program() if step.kind == ACTIVATE]
+    first = [*steps, None, None, *reversed(steps)][len(asked) - 1]
+    function, arguments = asked[-1]
+    if first is None:  # (rows, output units); everywhere else (units, rows)
+        row = next(
+            (k for k in range(len(rows)) if _raises(function, [x[k : k + 1] for x in arguments])), None
+        )
+        return named(loss) + ("" if row is None else f", row {rows[row]} of X")
+    places = np.ndindex(*arguments[0].shape)
+    cells = ((u, k) for u, k in places if _raises(function, [x[u : u + 1, k : k + 1] for x in arguments]))
+    unit, row = next(cells, (0, None))
+    what = f"{_activation(model, first + unit)} at node {shorten(_node(model, first + unit))}"
+    return what + ("" if row is None else f", row {rows[row]} of X")
+
+
+_Question = tuple[Callable[..., Any], tuple[Array, ...]]
+
+
+@dataclass(frozen=True)
+class _Witness:
+    """Stands in for an activation and writes down what it is asked."""
+
+    activation: Activation
+    asked: list[_Question]
+
+    def value(self, z: Array) -> Any:
+        return _ask(self.asked, self.activation.value, z)
+
+    def slope(self, z: Array, a: Array) -> Any:
+        return _ask(self.asked, self.activation.slope, z, a)
+
+
+def _ask(asked: list[_Question], function: Callable[..., Any], *arguments: Array) -> Any:
+    asked.append((function, arguments))
+    return function(*arguments)
+
+
+def _raises(function: Callable[..., Any], arguments: list[Array]) -> bool:
+    try:
+        function(*arguments)
+    except Exception:  # noqa: BLE001 - see above
+        return True
+    return False
 
 
 def parameter_name(model: Model, place: int) -> str:

@@ -15,6 +15,7 @@ from dagnet.contracts import Callback, History
 from dagnet.errors import NumericalError
 from dagnet.model import Model
 from dagnet.model.arguments import make_generator
+from dagnet.training.blame import culprit
 from dagnet.training.fingerprint import graph_fingerprint
 from dagnet.training.rows import Batch, Gatherer, encode_rows, encode_validation, mean_loss_of
 from dagnet.training.settings import Settings, checked_callbacks, checked_rate
@@ -200,7 +201,9 @@ class TrainingRun:
             return self.step(batch, self._where, rows, self._learning_rate)
         except Exception as error:
             if not isinstance(error, NumericalError):  # which says so itself
-                error.add_note(f"in fit, {self._where()}")
+                with np.errstate(all="ignore"):
+                    where = culprit(self.model, batch, rows(), error)
+                error.add_note(f"in fit, {self._where()}" + (where and f": {where}"))
             raise
 
     def _where(self) -> str:

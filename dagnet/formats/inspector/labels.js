@@ -4,8 +4,10 @@ const SANS = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "N
 const MOST_LABELS = 420;
 const shortName = (v, longest = 40) => (net.names[v].length > longest ? net.names[v].slice(0, longest - 1) + "…" : net.names[v]);
 
+const isAsked = (v) => isChosen(v) || (chosen?.kind === "edge" && (net.source[chosen.id] === v || net.target[chosen.id] === v));
+
 function ranked(visible) {
-  const weight = (v) => (isChosen(v) ? 1e6 : 0) + (found.has(v) ? 1e5 : 0) + (light && light.nodes[v] ? 1e4 : 0) + (net.role[v] === 1 ? 0 : 500)
+  const weight = (v) => (isAsked(v) ? 1e6 : 0) + (found.has(v) ? 1e5 : 0) + (light && light.nodes[v] ? 1e4 : 0) + (net.role[v] === 1 ? 0 : 500)
     + net.into.ptr[v + 1] - net.into.ptr[v] + net.outOf.ptr[v + 1] - net.outOf.ptr[v];
   return visible.map((v) => [weight(v), v]).sort((a, b) => b[0] - a[0]).slice(0, 4 * MOST_LABELS).map((pair) => pair[1]);
 }
@@ -21,7 +23,7 @@ function paintLabels(to, visible) {
   for (const v of ranked(visible)) {
     if (!left) break;
     const dim = light && !light.nodes[v] && !isEnd(v);
-    if (r < 4.5 && !isChosen(v) && !found.has(v) && !(light?.few && !dim)) continue;
+    if (r < 4.5 && !isAsked(v) && !found.has(v) && !(light?.few && !dim)) continue;
     if (paintLabel(to, v, r, px, taken, dim)) left--;
   }
   if (style.shown <= 60 && r > 10) paintNumbers(to, taken);
@@ -40,18 +42,17 @@ function paintLabel(to, v, r, px, taken, dim) {
   const first = net.level[v] === 0 && net.role[v] !== 2, last = net.level[v] === net.columns.length - 1;
   const below = [x - width / 2, y + r + 2, x + width / 2, y + r + px + 5], before = [x - r - width - 6, y - px / 2, x - r - 5, y + px / 2];
   const after = [x + r + 5, y - px / 2, x + r + 6 + width, y + px / 2];
-  for (const box of first ? [before, below] : last ? [after, below] : [below, after]) {
-    if (taken.meets(...box)) continue;
+  const boxes = first ? [before, below] : last ? [after, below] : [below, after];
+  const box = boxes.find((one) => !taken.meets(...one)) ?? (isAsked(v) ? boxes[0] : null);
+  if (box) {
     taken.add(...box);
     to.textAlign = "left";
     to.lineWidth = 3.5; to.strokeStyle = theme.halo; to.fillStyle = theme.ink;
     to.strokeText(text, box[0], (box[1] + box[3]) / 2);
     to.fillText(text, box[0], (box[1] + box[3]) / 2);
-    to.globalAlpha = 1;
-    return true;
   }
   to.globalAlpha = 1;
-  return false;
+  return Boolean(box);
 }
 
 function paintNumbers(to, taken) {
