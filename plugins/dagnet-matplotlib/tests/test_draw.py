@@ -1,0 +1,139 @@
+"""The picture of a network: what stands on the axes, and what is refused."""
+
+import networkx as nx
+import numpy as np
+import pytest
+from dagnet_matplotlib import draw
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+import dagnet
+from dagnet.drawing import NEGATIVE, NEUTRAL, POSITIVE, layered_layout
+from dagnet.errors import DataError
+
+
+@pytest.fixture
+def net():
+    """Three edges, of weights 2, -1 and 0."""
+    graph = nx.DiGraph()
+    graph.add_edge("a", "h", weight=2.0)
+    graph.add_edge("b", "h", weight=-1.0)
+    graph.add_edge("h", "out", weight=0.0)
+    return dagnet.Network(graph)
+
+
+def lines(ax):
+    return next(c for c in ax.collections if isinstance(c, PathCollection))
+
+
+def words(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def render(ax):
+    ax.figure.canvas.draw()
+
+
+def test_width_is_size_and_colour_is_sign(net):
+    drawn = lines(draw(net))
+    found = dict(zip(map(to_hex, drawn.get_edgecolors()), drawn.get_linewidths(), strict=True))
+    assert set(found) == {POSITIVE, NEGATIVE, NEUTRAL}
+    assert found[POSITIVE] > found[NEGATIVE] > found[NEUTRAL]
+    zero = found[NEUTRAL]
+    assert found[NEGATIVE] - zero == pytest.approx((found[POSITIVE] - zero) / 2)
+
+
+def test_names_weights_and_key_are_written(net):
+    shown = words(draw(net, title="A $title$"))
+    assert {"a", "b", "h", "out", "2", "-1", "0", "input", "positive weight", "negative weight"} <= set(shown)
+    assert "input" not in words(draw(net, legend=False))
+    assert draw(net, title="A $title$").get_title() == "A $title$"
+
+
+def test_nodes_stand_where_the_layout_puts_them(net):
+    ax = draw(net)
+    topology = net.topology
+    layout = layered_layout(topology.n_nodes, topology.sources, topology.targets, topology.level)
+    columns = {name: next(t for t in ax.texts if t.get_text() == name).get_position()[0] for name in "ah"}
+    levels = dict(zip(net.nodes, layout.x, strict=True))
+    assert (columns["a"] < columns["h"]) == (levels["a"] < levels["h"])
+    left, right = ax.get_xlim()
+    bottom, top = ax.get_ylim()
+    assert left < columns["a"]
+    assert right > columns["h"]
+    assert bottom > top
+
+
+def test_names_are_data():
+    names = ["$x_1$", r"$\frac{$", "a\nb", "\ud800", "\U0010fffd", "{}", "x" * 10_000, "\u202eabc"]
+    graph = nx.DiGraph([(name, "y$") for name in names])
+    ax = draw(dagnet.Network(graph, seed=0), title="_^ $")
+    render(ax)
+    shown = words(ax)
+    assert {"$x_1$", r"$\frac{$", r"a\nb", r"\ud800", r"\U0010fffd", "y$"} <= set(shown)
+    assert not any(text.get_parse_math() for text in ax.texts)
+    assert max(map(len, shown)) < 100
+
+
+def test_given_axes_are_filled_and_no_others(net):
+    figure = Figure(figsize=(8, 3))
+    left, right = figure.subplots(1, 2)
+    assert draw(net, left) is left
+    assert not right.collections
+    assert len(figure.axes) == 2
+    small = Figure(figsize=(1.0, 1.0)).subplots()
+    shown = words(draw(net, small))
+    assert "out" not in shown  # no room
+    assert max(lines(small).get_linewidths()) < max(lines(left).get_linewidths())
+
+
+def test_text_stays_within_the_figure():
+    names = ["mean of something wide", "WWWWWWWWWWWW", "iiii"]
+    graph = nx.DiGraph([(name, f"target of {name}") for name in names])
+    ax = draw(dagnet.Network(graph, seed=0))
+    render(ax)
+    width, height = ax.figure.canvas.get_width_height()
+    for text in ax.texts:
+        box = text.get_window_extent()
+        assert min(box.x0, box.y0) >= 0, text.get_text()
+        assert (box.x1 <= width, box.y1 <= height) == (True, True), text.get_text()
+
+
+def test_numbers_do_not_hide_each_other():
+    ax = draw(dagnet.Network(dagnet.layered([2, 3, 2]), seed=1))
+    render(ax)
+    boxes = [t.get_window_extent() for t in ax.texts if t.get_text().lstrip("-")[:2] in ("0.", "1.", "2.")]
+    assert len(boxes) == 12
+    overlaps = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+    assert not overlaps
+
+
+def test_large_networks_are_drawn_as_an_overview():
+    net = dagnet.Network(dagnet.layered([100, 200, 3]), seed=0)
+    shown = words(draw(net))
+    assert any(text.startswith("100 inputs") for text in shown)
+    assert any("too many to draw" in text for text in shown)
+
+
+def test_the_network_and_pyplot_are_left_alone(net):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    before = net.parameters.copy()
+    draw(net)
+    assert np.array_equal(before, net.parameters)
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"net": nx.DiGraph()}, "draw.*net must be a dagnet.Network, got"),
+        ({"ax": "left"}, "draw.*ax must be matplotlib Axes.*got 'left'; pass one of"),
+        ({"ax": Figure()}, "ax must be matplotlib Axes"),
+        ({"ax": Figure().add_subplot(projection="polar")}, "straight x and y"),
+        ({"title": 7}, "title must be text, got 7"),
+    ],
+)
+def test_wrong_arguments_are_refused(net, arguments, words):
+    with pytest.raises(DataError, match=words):
+        draw(**{"net": net, **arguments})
