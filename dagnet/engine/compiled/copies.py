@@ -95,15 +95,21 @@ def gather(source, places, into):
 
 
 @numba.njit(**KERNEL)
-def collect(into, places, parts):
-    """``into[places[k]] = Σ over threads of parts[thread, k]``; the sum of their squares."""
+def collect(into, walked, parts):
+    """``into[slot] = Σ over threads of parts[thread, walked[slot]]``; the sum of their squares.
+
+    Slots that the walk does not come by have −1.  Reading at random and writing in order takes
+    half the time of the reverse.
+    """
     square = 0.0
-    for k in range(len(places)):
-        total = parts[0, k]
-        for part in range(1, parts.shape[0]):
-            total += parts[part, k]
-        into[places[k]] = total
-        square += total * total
+    for slot in range(len(walked)):
+        place = walked[slot]
+        if place >= 0:
+            total = parts[0, place]
+            for part in range(1, parts.shape[0]):
+                total += parts[part, place]
+            into[slot] = total
+            square += total * total
     return square
 
 
