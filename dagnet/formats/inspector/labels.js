@@ -40,7 +40,8 @@ function paintLabel(to, v, r, px, taken, dim) {
     return true;
   }
   const first = net.level[v] === 0 && net.role[v] !== 2, last = net.level[v] === net.columns.length - 1;
-  const below = [x - width / 2, y + r + 2, x + width / 2, y + r + px + 5], before = [x - r - width - 6, y - px / 2, x - r - 5, y + px / 2];
+  const rim = r + (isAsked(v) ? 6 : 2); // room for a chosen node's ring
+  const below = [x - width / 2, y + rim, x + width / 2, y + rim + px + 3], before = [x - r - width - 6, y - px / 2, x - r - 5, y + px / 2];
   const after = [x + r + 5, y - px / 2, x + r + 6 + width, y + px / 2];
   const boxes = first ? [before, below] : last ? [after, below] : [below, after];
   const box = boxes.find((one) => !taken.meets(...one)) ?? (isAsked(v) ? boxes[0] : null);
