@@ -297,6 +297,18 @@ def test_a_misspelt_attribute_is_warned_of(place, wrong, right):
     assert caught[0].filename == __file__
 
 
+def test_a_misspelt_setting_of_the_graph_is_warned_of():
+    graph = small()
+    graph.graph["dagnet"] = {"input": ["x1"], "los": "huber", "format": 1, 7: 8}
+    with pytest.warns(DagnetWarning) as caught:
+        dagnet.Network(graph)
+    assert [str(warning.message).partition("key ")[2] for warning in caught] == [
+        "'input' is not one that dagnet reads; did you mean 'inputs'?",
+        "'los' is not one that dagnet reads; did you mean 'loss'?",
+    ]
+    assert caught[0].filename == __file__
+
+
 def test_other_attributes_are_left_alone():
     graph = small()
     graph.nodes["h"].update(label="hidden", pos=(0, 1), colour="red")

@@ -151,3 +151,14 @@ def test_the_csv_module_keeps_its_limit(tmp_path):
     (tmp_path / "g.csv").write_text(f"source,target\na,{'b' * (before + 10)}\n")
     assert len(dagnet.read_graph(tmp_path / "g.csv")) == 2
     assert csv.field_size_limit() == before
+
+
+def test_a_network_where_a_graph_is_wanted_and_a_graph_where_a_network_is_say_what_opens_them(tmp_path):
+    net = dagnet.Network(dagnet.layered([1, 1]), seed=0)
+    with pytest.raises(dagnet.DataError, match=r"is no known format; use dagnet\.load; what can be read"):
+        dagnet.read_graph(tmp_path / "net.dagnet")
+    with pytest.raises(dagnet.DataError, match=r"is no known format; use net\.save; what can be written"):
+        net.export(tmp_path / "net.dagnet")
+    net.export(tmp_path / "net.csv")
+    with pytest.raises(dagnet.FormatError, match=r"open a graph with dagnet\.read_graph$"):
+        dagnet.load(tmp_path / "net.csv")

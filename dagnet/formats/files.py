@@ -106,6 +106,8 @@ def _by_suffix(where: str, path: object, known: list[Exporter]) -> Exporter:
     suffixes = sorted(exporter.suffix for exporter in known)
     mend = did_you_mean(suffix, suffixes) if suffix else ""
     must = "what can be read" if where == "read_graph" else "what can be written"
+    if suffix == ".dagnet":  # a network, not a graph
+        mend = f"; use {'dagnet.load' if where == 'read_graph' else 'net.save'};"
     raise DataError(
         f"{where}(): the suffix {suffix!r} of {Path(path).name!r} is no known format{mend or ';'} "
         f"{must}: {', '.join(suffixes)}"

@@ -83,7 +83,10 @@ def decoding(name: Path) -> Iterator[None]:
     except DagnetError:
         raise
     except (ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        raise FormatError(f"{name} is no intact dagnet file: {error}; restore it from a copy") from error
+        mend = "restore it from a copy"
+        if name.suffix not in ("", ".dagnet", ".safetensors"):
+            mend += ", or open a graph with dagnet.read_graph"
+        raise FormatError(f"{name} is no intact dagnet file: {error}; {mend}") from error
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from dagnet.contracts import Loss
-from dagnet.errors import DagnetError, DataError, expected
+from dagnet.errors import DagnetError, DagnetWarning, DataError, expected
 from dagnet.registry import find_loss
-from dagnet.topology.problems import Problems
+from dagnet.topology.problems import Problems, near_misses
 
 __all__ = ["Settings", "checked_dtype", "read_settings"]
 
+KEYS = ("inputs", "outputs", "loss", "dtype")
 DTYPES = ("float64", "float32")
 PLACE = 'graph.graph["dagnet"]'
 
@@ -60,8 +62,13 @@ def read_settings(
 def _said(graph: object, problems: Problems) -> Mapping[str, Any]:
     attributes = getattr(graph, "graph", None)
     said = attributes.get("dagnet") if isinstance(attributes, Mapping) else None
-    if said is None or isinstance(said, Mapping):
-        return said or {}
+    if said is None:
+        return {}
+    if isinstance(said, Mapping):
+        for key, known in near_misses(said, KEYS):
+            text = f"{PLACE}: the key {key!r} is not one that dagnet reads; did you mean {known!r}?"
+            warnings.warn(text, DagnetWarning, stacklevel=5)
+        return said
     problems.refuse(PLACE, "a mapping with the keys inputs, outputs, loss, dtype", said, "remove or mend it")
     return {}
 
