@@ -67,7 +67,7 @@ def _said(graph: object, problems: Problems) -> Mapping[str, Any]:
     if isinstance(said, Mapping):
         for key, known in near_misses(said, KEYS):
             text = f"{PLACE}: the key {key!r} is not one that dagnet reads; did you mean {known!r}?"
-            warnings.warn(text, DagnetWarning, stacklevel=5)
+            warnings.warn(text, DagnetWarning, stacklevel=4)
         return said
     problems.refuse(PLACE, "a mapping with the keys inputs, outputs, loss, dtype", said, "remove or mend it")
     return {}
