@@ -50,6 +50,8 @@ def ones(z, a):
         (math.tanh, ones, ["raised TypeError"]),
         (lambda z, more: z, ones, ["raised TypeError", "more"]),
         (lambda z: 1 // 0, ones, ["raised ZeroDivisionError"]),
+        (lambda z: z / np.linalg.norm(z), ones, ["function must treat each number by itself"]),
+        (lambda z: np.cumsum(z, axis=0), ones, ["function must treat each number by itself"]),
         (np.tanh, lambda z, a: a[0], ["derivative: result", "shape (4,)"]),
         (np.tanh, lambda z, a: 1, ["derivative: result", "shape ()"]),
         (np.tanh, lambda z: 1 - z, ["raised TypeError"]),
@@ -108,7 +110,7 @@ def test_an_activation_is_tried_once():
     activation = dagnet.Activation("counted", function, ones)
     for _ in range(3):
         build(activation=activation)
-    assert calls == [(3, 4)]
+    assert calls == [(3, 4), (1, 1)]
     probe_activation(activation, np.dtype("float64"))
     assert len(calls) == 1
 

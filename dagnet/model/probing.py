@@ -29,19 +29,22 @@ def probe_activation(activation: Activation, dtype: Any) -> None:
     Raises
     ------
     PluginError
-        If one of them raises, writes to its arguments, or gives something else than floats of
-        z's shape.
+        If one of them raises, writes to its arguments, gives something else than floats of z's
+        shape, or mixes numbers (a derivative by element would then be wrong in silence).
     """
     where = named(activation)
     z = np.linspace(-1, 1, SHAPE[0] * SHAPE[1], dtype=dtype).reshape(SHAPE)
     try:
         a = _result(f"{where}: function", activation.value, (z,), SHAPE)
         slope = _result(f"{where}: derivative", activation.slope, (z, a), SHAPE)
+        alone = _result(f"{where}: function", activation.value, (z[1:2, 1:2],), (1, 1))
     except PluginError:
         raise
     except Exception as error:
         mend = "it must take any array of floats"
         raise PluginError(f"{where} raised {type(error).__name__}: {error}; {mend}") from error
+    if not np.allclose(alone, a[1:2, 1:2], rtol=1e-3, equal_nan=True):
+        raise PluginError(f"{where}: function must treat each number by itself, whatever stands beside it")
     _complain(activation, {"function": a, "derivative": slope}, dtype)
 
 
