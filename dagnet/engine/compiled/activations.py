@@ -8,27 +8,21 @@ and parameters, so that an edited plugin is compiled anew and two plugins never 
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import inspect
 import threading
 import types
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
-from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.ccallback import CFunc
 from numba.core.errors import NumbaError, NumbaWarning
 
 from dagnet.contracts import Activation
 from dagnet.duals import Derivative
-from dagnet.engine.compiled import bits, elementary, mathematics, translation
+from dagnet.engine.compiled.caching import kept
 from dagnet.engine.compiled.translation import Translation, Untranslatable, reads_first_argument
 
 __all__ = ["CompiledActivation", "compile_activation", "compile_cached"]
@@ -67,30 +61,6 @@ def _multiply(before, values, deltas, n):  # type: ignore[no-untyped-def]  # noq
         d[k] *= number(scalar(z[k], a[k]))  # type: ignore[name-defined]  # noqa: F821
 
 
-class _ContentCache(FunctionCache):
-    """Numba's cache, but keyed by content instead of by place in a file."""
-
-    def __init__(self, function: Callable[..., Any], digest: str) -> None:
-        super().__init__(function)
-        self._digest = digest
-        self._cache_file = IndexDataCacheFile(
-            cache_path=self._cache_path, filename_base=f"dagnet-{digest[:32]}", source_stamp=digest
-        )
-
-    def _index_key(self, sig: Any, codegen: Any) -> Any:
-        return sig, codegen.magic_tuple(), self._digest
-
-
-@cache
-def _own_digest() -> bytes:
-    """A digest of the modules that take part in compiling, so that an edit there compiles anew."""
-    digest = hashlib.sha256()
-    for module in (bits, elementary, mathematics, translation):
-        digest.update(Path(inspect.getfile(module)).read_bytes())
-    digest.update(Path(__file__).read_bytes())
-    return digest.digest()
-
-
 def _bound(template: Callable[..., Any], names: dict[str, Any]) -> types.FunctionType:
     bound = types.FunctionType(template.__code__, {**names, "carray": numba.carray}, template.__name__)
     bound.__module__ = __name__
@@ -98,18 +68,11 @@ def _bound(template: Callable[..., Any], names: dict[str, Any]) -> types.Functio
     return bound
 
 
-def _attach_cache(compiled: Any, bound: types.FunctionType, digest: str) -> None:
-    """Numba caches by file and line; ours is by content."""
-    key = hashlib.sha256(digest.encode() + _own_digest() + bound.__code__.co_code).hexdigest()
-    with contextlib.suppress(RuntimeError, OSError):  # nowhere to keep it: compiled in each process
-        compiled._cache = _ContentCache(bound, key)  # noqa: SLF001 - there is no public way
-
-
 def compile_cached(template: Callable[..., Any], names: dict[str, Any], digest: str) -> Any:
     """A dispatcher from ``template`` with its free names bound, cached by content."""
     bound = _bound(template, names)
     compiled = numba.njit(**{key: value for key, value in LOOP.items() if key != "nopython"})(bound)
-    _attach_cache(compiled, bound, digest)
+    kept(compiled, bound, digest)
     return compiled
 
 
@@ -117,7 +80,7 @@ def _compile_loop(template: Callable[..., Any], signature: Any, names: dict[str,
     """A C function from ``template`` with its free names bound, cached by content."""
     bound = _bound(template, names)
     compiled = CFunc(bound, (signature.args, signature.return_type), locals={}, options=dict(LOOP))
-    _attach_cache(compiled, bound, digest)
+    kept(compiled, bound, digest)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NumbaWarning)
         compiled.compile()

@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
-from numba.core.caching import FunctionCache
 
+from dagnet.engine.compiled.caching import kernel
 from dagnet.engine.compiled.microkernels import VECTORS
 
 __all__ = [
-    "KERNEL",
     "TILE_ROWS",
     "collect",
     "collect_biases",
@@ -23,28 +21,11 @@ __all__ = [
 ]
 
 
-def _can_cache() -> bool:
-    """Whether Numba finds a directory to keep machine code in; asked for one in vain, it raises."""
-    try:
-        FunctionCache(_can_cache)
-    except (RuntimeError, OSError):
-        return False
-    return True
-
-
-FAST = {"reassoc", "contract", "nsz", "arcp"}  # keeps NaN and infinities
-KERNEL = {
-    "nogil": True,
-    "cache": _can_cache(),
-    "fastmath": FAST,
-    "error_model": "numpy",
-    "boundscheck": False,
-}
 TILE_ROWS = {name: VECTORS * 64 // np.dtype(name).itemsize for name in ("float32", "float64")}
 """Rows in a tile: what ``VECTORS`` vectors of 64 bytes hold."""
 
 
-@numba.njit(**KERNEL)
+@kernel
 def load_rows(inputs, state, block, stride, lanes, part, parts):
     """Copy (rows, units) into the units 0 … of the tiles."""
     n_rows = inputs.shape[0]
@@ -59,7 +40,7 @@ def load_rows(inputs, state, block, stride, lanes, part, parts):
                 state[place + row] = 0
 
 
-@numba.njit(**KERNEL)
+@kernel
 def store_rows(state, block, stride, lanes, units, outputs):
     """Copy some units of all tiles into (rows, units)."""
     n_rows = outputs.shape[0]
@@ -72,7 +53,7 @@ def store_rows(state, block, stride, lanes, units, outputs):
                 outputs[first + row, column] = state[place + row]
 
 
-@numba.njit(**KERNEL)
+@kernel
 def start_deltas(deltas, block, stride, lanes, units, gradient, part, parts):
     """∂L/∂a of the output units, from (rows, units)."""
     n_rows = gradient.shape[0]
@@ -87,14 +68,14 @@ def start_deltas(deltas, block, stride, lanes, units, gradient, part, parts):
                 deltas[place + row] = 0
 
 
-@numba.njit(**KERNEL)
+@kernel
 def gather(source, places, into):
     """``into[k] = source[places[k]]``."""
     for k in range(len(places)):
         into[k] = source[places[k]]
 
 
-@numba.njit(**KERNEL)
+@kernel
 def collect(into, walked, parts):
     """``into[slot] = Σ over threads of parts[thread, walked[slot]]``; the sum of their squares.
 
@@ -113,7 +94,7 @@ def collect(into, walked, parts):
     return square
 
 
-@numba.njit(**KERNEL)
+@kernel
 def collect_biases(into, bias_slot, parts):
     """The same for units, where those without a bias have −1 for a place."""
     square = 0.0

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.engine.compiled.addresses import call_elementwise, call_slope, int32_at, int64_at
-from dagnet.engine.compiled.copies import KERNEL
+from dagnet.engine.compiled.caching import KERNEL, kernel
 from dagnet.engine.compiled.microkernels import VECTORS, add_row_sums, pull_back, weighted_sum
 from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
@@ -29,11 +29,10 @@ Array = NDArray[Any]
 TILE_BYTES = VECTORS * 64
 FEW = 4
 """Rows up to which a row at a time beats a tile that is mostly empty."""
-INNER = {**KERNEL, "cache": False}
 _ACTIVATE, _DENSE, _SPARSE = ACTIVATE, DENSE, SPARSE
 
 
-@numba.njit(**INNER)
+@numba.njit(**KERNEL)
 def _forward_tile(
     steps,
     begin,
@@ -86,7 +85,7 @@ def _forward_tile(
                     state[place] = zero
 
 
-@numba.njit(**KERNEL)
+@kernel
 def forward_sweep(
     steps,
     begin,
@@ -129,7 +128,7 @@ def forward_sweep(
         )
 
 
-@numba.njit(**{**INNER, "fastmath": {"contract"}})
+@numba.njit(**{**KERNEL, "fastmath": {"contract"}})
 def _forward_row(steps, indptr, sources, theta, bias_slot, functions, state):
     """All steps for one row, a number a unit; sums in the same order as in a tile, so the same bits."""
     zero = state.dtype.type(0)
@@ -146,7 +145,7 @@ def _forward_row(steps, indptr, sources, theta, bias_slot, functions, state):
             state[unit] = total
 
 
-@numba.njit(**KERNEL)
+@kernel
 def evaluate(table, inputs, theta, outputs, lanes, part, parts):
     """All steps for all rows, with the memory of one tile; whether an input is NaN.
 
@@ -207,7 +206,7 @@ def evaluate(table, inputs, theta, outputs, lanes, part, parts):
     return some_nan
 
 
-@numba.njit(**KERNEL)
+@kernel
 def backward_sweep(
     steps,
     begin,
@@ -294,7 +293,7 @@ def backward_sweep(
                 bias_gradient[unit] += total
 
 
-@numba.njit(**KERNEL)
+@kernel
 def pull_units(
     begin,
     end,

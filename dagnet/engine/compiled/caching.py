@@ -1,0 +1,70 @@
+"""Machine code on disk, by content.
+
+Numba keeps all signatures of a function in one index, by the function's own file and line.  Two
+processes that compile different signatures at the same time may then give both the same
+number, and one loads the other's code; and an edit in another file goes unnoticed.  Here each
+signature has files of its own, named by a digest of all that went into the code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+__all__ = ["KERNEL", "ContentCache", "kept", "kernel"]
+
+FAST = {"reassoc", "contract", "nsz", "arcp"}  # keeps NaN and infinities
+KERNEL = {"nogil": True, "fastmath": FAST, "error_model": "numpy", "boundscheck": False}
+
+
+class ContentCache(FunctionCache):
+    """Numba's cache with a file for each signature and content."""
+
+    def __init__(self, function: Callable[..., Any], content: str) -> None:
+        super().__init__(function)
+        self._content = content
+
+    def _file(self, sig: Any) -> IndexDataCacheFile:
+        key = hashlib.sha256(f"{self._content} {sig}".encode()).hexdigest()[:32]
+        return IndexDataCacheFile(self._cache_path, f"dagnet-{key}", key)
+
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        return sig, codegen.magic_tuple(), self._content
+
+    def _load_overload(self, sig: Any, target_context: Any) -> Any:
+        self._cache_file = self._file(sig)
+        return super()._load_overload(sig, target_context)
+
+    def _save_overload(self, sig: Any, data: Any) -> None:
+        self._cache_file = self._file(sig)
+        super()._save_overload(sig, data)
+
+
+@cache
+def _own_digest() -> str:
+    """A digest of this folder's sources, all of which may take part in compiling."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def kept(compiled: Any, function: Callable[..., Any], content: str) -> Any:
+    """Let Numba keep the machine code of ``compiled``; without a place for it, each process compiles."""
+    with contextlib.suppress(RuntimeError, OSError):
+        name = f"{function.__module__}.{function.__qualname__}"
+        # Numba offers a cache by file and line only.
+        compiled._cache = ContentCache(function, f"{name} {_own_digest()} {content}")  # noqa: SLF001
+    return compiled
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile with the options of all kernels, and keep the machine code."""
+    return kept(numba.njit(**KERNEL)(function), function, "")
