@@ -44,7 +44,7 @@ def gradient_of(function, array):
         return np.sum(flat * np.cos(np.arange(flat.size) * 1.0))
 
     def value(x, _):
-        return np.append(np.reshape(total(x), 1), x[1:, 0] * 0.0)
+        return np.concatenate([np.reshape(total(x), 1), x[1:, 0] * 0.0])
 
     return RowGradient(value, rowwise=False)(array, None), quotient(total, array)
 
@@ -60,24 +60,16 @@ FUNCTIONS = {
     "mean where": lambda x: np.mean(x * x, axis=1, where=MASK),
     "var": lambda x: x.var(axis=1) + np.var(x, axis=1, ddof=1),
     "std": lambda x: x.std(axis=0) * np.std(x),
-    "average": lambda x: np.average(x * x, axis=1) + np.average(x * x, axis=0).sum(),
-    "average weights": lambda x: np.average(x * x, axis=0, weights=[0.2, 0.5, 1.0]),
-    "average by duals": lambda x: np.average(1.0 * x, weights=x * x),
     "max": lambda x: x.max(axis=1) ** 2 + np.max(x),
     "max keepdims": lambda x: np.exp(x - np.max(x, axis=1, keepdims=True)),
     "max where": lambda x: np.max(x * x, axis=1, where=MASK, initial=0.5),
     "min": lambda x: np.amin(x * x, axis=0) * np.amax(x, axis=0) + x.min(),
-    "ptp": lambda x: np.ptp(x, axis=1),
     "prod": lambda x: np.prod(x, axis=1) + x.prod(),
     "prod where": lambda x: np.prod(x, axis=0, where=MASK, initial=3.0),
     "cumsum": lambda x: np.cumsum(x * x, axis=1) * np.cumsum(x).reshape(3, 4),
-    "cumprod": lambda x: np.cumprod(x, axis=1) + x.cumprod().reshape(3, 4),
-    "diff": lambda x: np.diff(x**2, axis=0)[:, 1:] * np.diff(x, n=2, axis=1)[1:, :1],
     "norm": lambda x: np.linalg.norm(x) * np.linalg.norm(x, axis=1) + np.linalg.norm(x, 2, axis=1),
     "add.reduce": lambda x: np.add.reduce(x * x) * np.maximum.reduce(x, axis=0),
     "multiply.reduce": lambda x: np.multiply.reduce(x, axis=1),
-    "add.accumulate": lambda x: np.add.accumulate(x * x) * np.multiply.accumulate(x, axis=1),
-    "multiply.outer": lambda x: np.multiply.outer(x[0], x[1] ** 2),
     "reshape": lambda x: x.reshape(2, 6) ** 2 + np.reshape(x, (-1, 6), order="F"),
     "ravel": lambda x: np.ravel(x)[::-1] * x.flatten() * x.ravel("F") + x.T.ravel(),
     "transpose": lambda x: x.T @ x + np.transpose(x, (1, 0)).dot(x) + x.transpose().mT.T[:, :4] @ x,
@@ -100,16 +92,12 @@ FUNCTIONS = {
     "concatenate": lambda x: np.concatenate([x**2, np.ones((3, 1)), x], axis=-1),
     "concatenate flat": lambda x: np.concatenate([x**2, np.ones((3, 1))], axis=None),
     "stack": lambda x: np.stack([x, np.exp(x)], axis=-1) * np.stack([x, ARRAY], axis=2),
-    "hstack vstack": lambda x: np.hstack([x, x**2]) * np.vstack([x.T**2, x.T]).T,
-    "column_stack": lambda x: np.column_stack([x[:, 0] ** 2, x]) * np.hstack([x[0], x[0, :1]]),
-    "extract": lambda x: np.extract(MASK, x**2),
-    "compress": lambda x: np.compress([True, False, True], x**2, axis=0),
     "matmul": lambda x: np.tanh(x @ WEIGHTS) @ WEIGHTS.T,
     "matmul of two": lambda x: (x * x) @ x.T + np.matmul(ARRAY, x.T),
     "matmul vectors": lambda x: (x[0] @ x[1]) * (x @ x[0]) + x.T[0] @ x @ ARRAY[0],
     "matmul batches": lambda x: np.stack([x, x**2]) @ x.T + x @ np.stack([ARRAY, ARRAY]).mT,
     "in-place matmul": lambda x: (a := x @ x.T, a.__imatmul__(x @ x.T))[1],
-    "dot outer": lambda x: np.dot(x, WEIGHTS) * np.dot(2.0, x[:, :1]) + np.outer(x[0], x[1]).sum(),
+    "dot": lambda x: np.dot(x, WEIGHTS) * np.dot(2.0, x[:, :1]),
     "vecdot": lambda x: np.vecdot(x, x**2),
     "logsumexp": lambda x: (m := x.max(axis=1)) + np.log(np.sum(np.exp(x - m[:, None]), axis=1)),
     "iteration": lambda x: sum(row * row.sum() for row in x) * len(x),

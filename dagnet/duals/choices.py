@@ -162,11 +162,6 @@ def _dot(a: Any, b: Any) -> Any:
     return np.multiply(a, b) if 0 in (np.ndim(a), np.ndim(b)) else _matmul(a, b)
 
 
-@rule(np.outer)
-def _outer(a: Any, b: Any) -> Any:
-    return np.multiply(np.reshape(a, (-1, 1)), np.reshape(b, (1, -1)))
-
-
 def _vecdot(a: Any, b: Any, *, axis: int = -1) -> Any:
     return np.sum(np.multiply(a, b), axis=axis)
 

@@ -48,7 +48,7 @@ REDUCTIONS: dict[np.ufunc, Callable[..., Any]] = {
 }
 METHODS = frozenset(
     {
-        *("all", "any", "argmax", "argmin", "argsort", "clip", "cumprod", "cumsum", "dot", "max", "mean"),
+        *("all", "any", "argmax", "argmin", "argsort", "clip", "cumsum", "dot", "max", "mean"),
         *("min", "nonzero", "prod", "ravel", "repeat", "round", "squeeze", "std", "sum", "swapaxes", "take"),
         *("var", "conjugate", "conj"),
     }
@@ -208,12 +208,6 @@ class Dual(NDArrayOperatorsMixin):
             return _call(ufunc, inputs, **options)
         if ufunc in PLAIN:
             return getattr(ufunc, method)(*map(plain, inputs), **options)
-        if method == "outer":
-            first, second = inputs
-            return _call(ufunc, (first[(..., *[None] * np.ndim(second))], second), **options)
-        if method == "accumulate" and ufunc in (np.add, np.multiply):
-            function: Any = np.cumsum if ufunc is np.add else np.cumprod
-            return function(*inputs, **{"axis": 0, **options})
         rule = REDUCTIONS.get(ufunc) if method == "reduce" else None
         if rule is None:
             raise NotDifferentiable(f"calls {full_name(ufunc)}.{method}, which has no derivative rule")

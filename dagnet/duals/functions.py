@@ -97,18 +97,6 @@ def _std(*arguments: Any, **options: Any) -> Any:
     return np.sqrt(_var(*arguments, **options))
 
 
-@rule(np.average)
-def _average(x: Any, axis: Any = None, weights: Any = None, *, keepdims: Any = False) -> Any:
-    if weights is None:
-        return np.mean(x, axis=axis, keepdims=keepdims)
-    if np.ndim(weights) < np.ndim(x):
-        weights = np.reshape(
-            weights, [-1 if place == axis % np.ndim(x) else 1 for place in range(np.ndim(x))]
-        )
-    total = np.sum(weights * np.ones_like(x), axis=axis, keepdims=keepdims)
-    return np.sum(x * weights, axis=axis, keepdims=keepdims) / total
-
-
 def _extreme(
     function: Function, pair: np.ufunc, x: Any, axis: Any = None, *, keepdims: Any = False,
     initial: Any = None, where: Any = True,
@@ -129,11 +117,6 @@ def _extreme(
 
 FUNCTIONS.update(dict.fromkeys((np.max, np.amax), partial(_extreme, np.max, np.maximum)))
 FUNCTIONS.update(dict.fromkeys((np.min, np.amin), partial(_extreme, np.min, np.minimum)))
-
-
-@rule(np.ptp)
-def _ptp(x: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
-    return np.max(x, axis=axis, keepdims=keepdims) - np.min(x, axis=axis, keepdims=keepdims)
 
 
 @rule(np.prod)
@@ -160,26 +143,6 @@ def _cumsum(x: Any, axis: Any = None, dtype: Any = None) -> Any:
         x, axis = np.ravel(x), 0
     place = normalize_axis_index(axis, x.ndim)
     return Dual(np.cumsum(plain(x), place, dtype), np.cumsum(x.tangents, place))
-
-
-@rule(np.cumprod)
-def _cumprod(x: Any, axis: Any = None) -> Any:
-    if axis is None:
-        x, axis = np.ravel(x), 0
-    steps = [
-        x[(*[slice(None)] * normalize_axis_index(axis, x.ndim), place)] for place in range(x.shape[axis])
-    ]
-    for place in range(1, len(steps)):
-        steps[place] = steps[place - 1] * steps[place]
-    return np.stack(steps, axis=axis) if steps else x.copy()
-
-
-@rule(np.diff)
-def _diff(x: Any, n: int = 1, axis: int = -1) -> Any:
-    for _ in range(n):
-        x = np.swapaxes(x, axis, 0)
-        x = np.swapaxes(x[1:] - x[:-1], 0, axis)
-    return x
 
 
 @rule(np.linalg.norm)
@@ -228,16 +191,6 @@ def _ravel(x: Any, order: Any = "C") -> Any:
     return (_reshaped if order == "C" else _rearranged)(np.ravel, x, order)
 
 
-@rule(np.extract)
-def _extract(condition: Any, x: Any) -> Any:
-    return np.ravel(x)[np.ravel(plain(condition)).astype(bool)]
-
-
-@rule(np.compress)
-def _compress(condition: Any, x: Any, axis: Any = None) -> Any:
-    return np.take(x, np.flatnonzero(plain(condition)), axis=axis)
-
-
 # -- joining -------------------------------------------------------------------------------
 
 
@@ -254,26 +207,3 @@ def _concatenate(parts: Any, axis: Any = 0, **options: Any) -> Any:
 @rule(np.stack)
 def _stack(parts: Any, axis: Any = 0, **options: Any) -> Any:
     return np.concatenate([np.expand_dims(part, axis) for part in parts], axis=axis, **options)
-
-
-@rule(np.hstack)
-def _hstack(parts: Any, **options: Any) -> Any:
-    parts = [np.atleast_1d(part) for part in parts]
-    return np.concatenate(parts, axis=0 if parts[0].ndim == 1 else 1, **options)
-
-
-@rule(np.vstack)
-def _vstack(parts: Any, **options: Any) -> Any:
-    return np.concatenate([np.atleast_2d(part) for part in parts], axis=0, **options)
-
-
-@rule(np.column_stack)
-def _column_stack(parts: Any) -> Any:
-    return np.concatenate(
-        [part if np.ndim(part) > 1 else np.reshape(part, (-1, 1)) for part in parts], axis=1
-    )
-
-
-@rule(np.append)
-def _append(x: Any, values: Any, axis: Any = None) -> Any:
-    return np.concatenate([x, values], axis=axis)

@@ -26,7 +26,6 @@ from dagnet.adjacency import reachable, rows_by
 from dagnet.markup import label, number, table_html
 from dagnet.model import Model
 from dagnet.model.naming import unit_nodes
-from dagnet.plan import ACTIVATE
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
 
@@ -204,20 +203,10 @@ def _measure(net: Model, inputs: Array) -> _Measured:
         finite &= np.isfinite(both).all(axis=(0, 2))
         np.minimum(low, both.min(axis=2), out=low)
         np.maximum(high, both.max(axis=2), out=high)
-        slopes = _slopes(net, both)
+        slopes = plan.slopes(both[1], both[0])
         flat += (np.abs(slopes) < FLAT).sum(axis=1)
         dead &= ((slopes == 0) & (both[0] == 0)).all(axis=1)
     return _Measured(low[0], high[0], low[1], high[1], finite, flat / len(inputs), dead)
-
-
-def _slopes(net: Model, both: Array) -> Array:
-    """g′(z), (units, rows); 1 for inputs."""
-    plan = net.layout.plan
-    slopes = np.ones_like(both[0])
-    for step in plan.steps[plan.steps["kind"] == ACTIVATE]:
-        units = slice(int(step["target"]), int(step["target"] + step["n_target"]))
-        slopes[units] = plan.activations[step["what"]].slope(both[1, units], both[0, units])
-    return slopes
 
 
 # -- judging -----------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.plan import ACTIVATE, Plan
+from dagnet.plan import Plan
 from dagnet.plan.transposition import slot_targets
 
 __all__ = ["TOLERANCES", "Discrepancies", "Walk", "discrepancies"]
@@ -63,7 +63,7 @@ def discrepancies(plan: Plan, theta: Array, ours: Walk, theirs: Walk, trained: A
     weights, dtype = _Weights(plan, theta), ours.a.dtype
     e = _by_unit(plan, [difference(*pair) for pair in _pairs(ours, theirs)])
     m = _by_unit(plan, [_largest(right) for _, right in _pairs(ours, theirs)])
-    slope = np.maximum(1, _slopes(plan, theirs))
+    slope = np.maximum(1, _largest(plan.slopes(theirs.z, theirs.a)))
     size_z = weights.into(m.a) + weights.bias
     size_z[: plan.n_inputs] = m.a[: plan.n_inputs]
     size_a = np.maximum(m.a, slope * np.minimum(1, size_z))
@@ -123,15 +123,6 @@ def _by_unit(plan: Plan, numbers: list[Array]) -> _ByUnit:
 def _largest(values: Array) -> Array:
     """(units,) the largest finite magnitude over rows."""
     return np.where(np.isfinite(values), np.abs(values), 0).max(axis=1).astype(np.float64)
-
-
-def _slopes(plan: Plan, walk: Walk) -> Array:
-    """(units,) the largest |g′(z)| over rows; 1 for inputs."""
-    slopes = np.ones(plan.n_units)
-    for step in plan.steps[plan.steps["kind"] == ACTIVATE]:
-        units = slice(int(step["target"]), int(step["target"] + step["n_target"]))
-        slopes[units] = _largest(plan.activations[step["what"]].slope(walk.z[units], walk.a[units]))
-    return slopes
 
 
 class _Weights:

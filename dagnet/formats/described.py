@@ -48,15 +48,11 @@ def _add_observed(graph: nx.DiGraph[Any], model: Model, observed: Observed) -> N
         attributes |= {key: _plain(values[units]) for key, values in columns.items()}
     if observed.gradient is None:
         return
-    names, topology = topology_names(model), model.topology
+    topology = model.topology
+    names = topology.nodes
     for edge, (source, target) in enumerate(zip(topology.sources, topology.targets, strict=True)):
         block = observed.gradient[layout.weight_places(edge)]
         graph[names[source]][names[target]]["gradient"] = _plain(block)
-
-
-def topology_names(model: Model) -> Any:
-    """The names by number."""
-    return model.topology.nodes
 
 
 def _plain(values: Array) -> Any:

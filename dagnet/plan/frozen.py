@@ -150,6 +150,14 @@ class PlanData:
         sources = self.step_sources(step)
         return np.arange(sources.start, sources.stop) if isinstance(sources, slice) else sources
 
+    def slopes(self, z: Array, a: Array) -> Array:
+        """g′(z) of every unit, (units, rows), from its z and a; 1 for inputs."""
+        slopes = np.ones_like(z)
+        for step in self.steps[self.steps["kind"] == ACTIVATE]:
+            units = slice(int(step["target"]), int(step["target"] + step["n_target"]))
+            slopes[units] = self.activations[step["what"]].slope(z[units], a[units])
+        return slopes
+
     def __repr__(self) -> str:
         return f"<Plan: {self.n_units} units, {self.n_slots} slots, {len(self.steps)} steps>"
 

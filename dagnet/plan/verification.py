@@ -34,6 +34,7 @@ def _invariants(plan: PlanData) -> Iterator[tuple[bool, str]]:
     yield plan.indptr[0] == 0 and plan.indptr[-1] == weights, "rows cover all weights"
     yield bool((np.diff(plan.indptr) >= 0).all()), "rows do not overlap"
     yield bool((plan.indptr[: plan.n_inputs + 1] == 0).all()), "inputs have no parents"
+    yield bool((plan.bias_slot[: plan.n_inputs] < 0).all()), "inputs have no biases"
     yield bool((plan.sources < slot_targets(plan.indptr)).all()), "parents come before their children"
     yield bool((plan.sources >= 0).all()), "parents exist"
     yield bool(((plan.outputs >= 0) & (plan.outputs < n)).all()), "outputs exist"

@@ -165,8 +165,8 @@ def _parts(document: ModelDocument, tensors: Mapping[str, Array]) -> Parts:
     arrays |= {name: _taken(rest, name, "b").copy() for name in MASKS}
     for name in ("center", "scale"):
         arrays[name] = _taken(rest, name, "f", np.dtype(np.float64)).copy()
-    for name in ("weights", "biases"):
-        arrays[name] = _taken(rest, name, "f", floating).astype(np.float64)
+    for name, tensor in (("weight_start", "weights"), ("bias_start", "biases")):
+        arrays[name] = _taken(rest, tensor, "f", floating).astype(np.float64)
     share = _taken(rest, "share", "i").copy() if "share" in rest else None
     if rest:
         raise ValueError(f"there is an unknown tensor {next(iter(rest))[:40]!r}")

@@ -37,8 +37,8 @@ class Parts:
     share_keys: tuple[Hashable, ...]
     center: Array
     scale: Array
-    weights: Array
-    biases: Array
+    weight_start: Array
+    bias_start: Array
     weight_name: object
 
 
@@ -56,28 +56,11 @@ def checked_topology(parts: Parts) -> Topology:
         _check_shared(parts, parts.share)
     elif parts.share_keys:
         raise ValueError("there are share keys without shared weights")
-    topology = Topology(
-        nodes=parts.nodes if isinstance(parts.nodes, range) else tuple(parts.nodes),
-        index=index,
-        sources=parts.sources,
-        targets=parts.targets,
-        inputs=parts.inputs,
-        outputs=parts.outputs,
-        level=level,
-        units=parts.units,
-        activations=parts.activations,
-        activation_of=parts.activation_of.astype(np.int32),
-        has_bias=parts.has_bias,
-        bias_trainable=parts.bias_trainable,
-        bias_start=parts.biases,
-        center=parts.center,
-        scale=parts.scale,
-        weight_start=parts.weights,
-        edge_trainable=parts.edge_trainable,
-        share=parts.share,
-        share_keys=parts.share_keys,
-        weight_name=parts.weight_name if isinstance(parts.weight_name, str) else None,
-    )
+    fields: dict[str, Any] = vars(parts) | {
+        "nodes": parts.nodes if isinstance(parts.nodes, range) else tuple(parts.nodes),
+        "activation_of": parts.activation_of.astype(np.int32),
+    }
+    topology = Topology(**fields, index=index, level=level)
     topology.__dict__["children"] = children
     for value in vars(topology).values():
         if isinstance(value, np.ndarray):
@@ -109,9 +92,9 @@ def _check_units(parts: Parts) -> None:
     """Before anything of that size is allocated; doubles cannot overflow, 64-bit integers could."""
     _check((parts.units >= 1).all(), "a node has no units")
     units = parts.units.astype(np.float64)
-    _check(units.sum() == len(parts.biases), "there is not one bias for each unit")
+    _check(units.sum() == len(parts.bias_start), "there is not one bias for each unit")
     weights = (units[parts.sources] * units[parts.targets]).sum()
-    _check(weights == len(parts.weights), "the weights do not fit the edges")
+    _check(weights == len(parts.weight_start), "the weights do not fit the edges")
     inputs = units[parts.inputs].sum()
     _check(inputs == len(parts.center) == len(parts.scale), "center and scale do not fit the inputs")
 
@@ -146,11 +129,11 @@ def _check_activations(parts: Parts) -> None:
 
 
 def _check_numbers(parts: Parts) -> None:
-    for numbers in (parts.weights, parts.biases, parts.center, parts.scale):
+    for numbers in (parts.weight_start, parts.bias_start, parts.center, parts.scale):
         _check(np.isfinite(numbers).all(), "a number is not finite")
     _check((parts.scale != 0).all(), "an input's scale is 0")
     biased = np.repeat(parts.has_bias, parts.units)
-    _check(not parts.biases[~biased].view(np.int64).any(), "there is a bias of a node that has none")
+    _check(not parts.bias_start[~biased].view(np.int64).any(), "there is a bias of a node that has none")
 
 
 def _check_shared(parts: Parts, share: Array) -> None:
@@ -170,6 +153,6 @@ def _check_shared(parts: Parts, share: Array) -> None:
     )
     starts = np.cumsum(rows * columns) - rows * columns
     sizes = (rows * columns)[one]
-    bits = parts.weights.view(np.int64)
+    bits = parts.weight_start.view(np.int64)
     here, there = (bits[ranges(starts[edges], starts[edges] + sizes)] for edges in (one, other))
     _check((here == there).all(), "edges that share a weight differ in it")

@@ -27,13 +27,14 @@ def kept_rows(model: Model, observations: Observations, observed: Observed) -> d
     kind = "f8" if kept * len(order) <= EXACT else "f4"
     runner = model.runner if observations.y is None else full_runner(model)
     state = runner.forward(model.theta(), inputs[:kept])
-    z, a = state.pre_activation(order), state.value(order)
+    everything = np.arange(len(order))
+    z, a = state.pre_activation(everything), state.value(everything)
     rows: dict[str, Any] = {
         "total": observed.rows,
         "kept": kept,
-        "z": packed(z.T, kind),
-        "a": packed(a.T, kind),
-        "slope": packed(_slopes(model, z, a).T, kind),
+        "z": packed(z[order].T, kind),
+        "a": packed(a[order].T, kind),
+        "slope": packed(model.plan.slopes(z, a)[order].T, kind),
         "outputs": packed(_places(order)[model.plan.outputs], "i4"),
         "delta": None,
     }
@@ -64,15 +65,3 @@ def _places(order: Array) -> Array:
     places = np.empty_like(order)
     places[order] = np.arange(len(order))
     return places
-
-
-def _slopes(model: Model, z: Array, a: Array) -> Array:
-    """g′(z) of each unit, in the order of the nodes: (units, rows)."""
-    topology = model.topology
-    kinds = np.repeat(np.where(topology.is_input, -1, topology.activation_of), topology.units)
-    slopes = np.ones_like(z)
-    for place, activation in enumerate(topology.activations):
-        chosen = kinds == place
-        if chosen.any():
-            slopes[chosen] = activation.slope(z[chosen], a[chosen])
-    return slopes
