@@ -55,4 +55,5 @@ def test_ten_problems_are_shown():
     assert "problem 9" in str(error)
     assert "problem 10" not in str(error)
     assert str(error).endswith("… and 2 more")
+    assert str(GraphError(["problem"] * 10)).count("\n") == 10
     assert str(GraphError(["one"])) == "one"

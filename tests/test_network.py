@@ -491,6 +491,8 @@ def test_to_networkx_says_everything(graph):
     graph.edges["x1", "y"].update(trainable=False, share="k")
     net = dagnet.Network(graph, loss="huber(delta=2.0)", dtype="float32", engine="reference")
     back = net.to_networkx()
+    graph.nodes["x1"].update(center=1.0, scale=1.0)
+    assert dagnet.Network(graph).to_networkx().nodes["x1"] == {"center": 1.0, "scale": 1.0}
     assert type(back) is nx.DiGraph
     assert back.graph["dagnet"] == {
         "inputs": ["x1", "x2"],

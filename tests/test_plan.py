@@ -174,6 +174,7 @@ DAMAGE = {
     "rows cover all weights": lambda p: replace(p, indptr=with_entry(p.indptr, -1, 99)),
     "rows do not overlap": lambda p: replace(p, indptr=with_entry(p.indptr, 4, 99)),
     "inputs have no parents": lambda p: replace(p, indptr=with_entry(p.indptr, 2, 1)),
+    "inputs have no biases": lambda p: replace(p, bias_slot=with_entry(p.bias_slot, 0, 9)),
     "parents come before their children": lambda p: replace(p, sources=with_entry(p.sources, 0, 6)),
     "parents exist": lambda p: replace(p, sources=with_entry(p.sources, 0, -1)),
     "outputs exist": lambda p: replace(p, outputs=np.array([70])),

@@ -197,6 +197,16 @@ def test_subclasses_and_views_are_graphs():
     graph = Wiring()
     graph.add_edge("y", "x", weight=2.0)
     assert dagnet.Network(graph)([[3.0]])[0, 0] == 6.0
+
+    class Backwards(nx.DiGraph):
+        """Its adjacency comes in another order than its nodes."""
+
+        def adjacency(self):
+            return reversed(list(super().adjacency()))
+
+    graph = Backwards([("x", "y"), ("y", "z")])
+    assert topology(graph).has_edge(("x", "y"))
+    assert topology(graph).level.tolist() == [0, 1, 2]
     whole = nx.DiGraph([("x", "y"), ("y", "z"), ("q", "y")])
     assert set(topology(whole.subgraph("xy")).nodes) == {"x", "y"}
     assert set(topology(whole.subgraph("xyz").copy(as_view=True)).nodes) == set("xyz")

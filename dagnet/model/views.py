@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -92,10 +93,7 @@ class _View(Mapping[Any, Any]):
                 f"the derivative for {shorten(name)} was not asked for; name it in wrt=[…]"
             )
         values = self._flat[places]
-        return float(values.flat[0]) if values.size == 1 and self._single(name) else values
-
-    def _single(self, name: Any) -> bool:
-        raise MissingNameError(shorten(name))
+        return float(values.flat[0]) if values.size == 1 else values
 
     def __contains__(self, name: object) -> bool:
         try:
@@ -124,10 +122,6 @@ class WeightView(_View):
             raise MissingNameError(str(error)) from None
         return self._layout.weight_places(edge)
 
-    def _single(self, name: Any) -> bool:
-        units, index = self._layout.topology.units, self._layout.topology.index
-        return bool(units[index[name[0]]] == 1 and units[index[name[1]]] == 1)
-
     def __iter__(self) -> Iterator[Edge]:
         topology = self._layout.topology
         names = topology.nodes
@@ -154,10 +148,6 @@ class BiasView(_View):
         if not len(places):
             raise MissingNameError(f"node {shorten(name)} has no bias")
         return places
-
-    def _single(self, name: Any) -> bool:
-        topology = self._layout.topology
-        return bool(topology.units[topology.index[name]] == 1)
 
     def __iter__(self) -> Iterator[Hashable]:
         topology = self._layout.topology
@@ -191,7 +181,7 @@ class _Writable(_View):
         where = f"{self.what} of {shorten(name)}"
         given = as_real(value)
         if given is None or (given.ndim and given.shape != shape):
-            form = "a number" if self._single(name) else f"a number or an array of shape {shape}"
+            form = "a number" if math.prod(shape) == 1 else f"a number or an array of shape {shape}"
             got = value if given is None or given.ndim == 0 else Verbatim(f"shape {given.shape}")
             raise DataError(expected(where, form, got))
         with np.errstate(over="ignore"):
