@@ -1,6 +1,7 @@
 """Graphs go out and come back to the bit; strangers' readers read them; hostile files are refused."""
 
 import csv
+import gc
 import io
 import itertools
 import json
@@ -356,6 +357,14 @@ def test_files_are_written_whole_or_not_at_all(small, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions work otherwise")
+def test_garbage_is_collected_again_afterwards(small, tmp_path):
+    small.export(tmp_path / "net.csv")
+    with pytest.raises(dagnet.DataError):
+        small.export(tmp_path / "net.csv", [[np.nan] * len(small.inputs)])
+    dagnet.read_graph(tmp_path / "net.csv")
+    assert gc.isenabled()
+
+
 def test_unwritable_paths_say_so(small, tmp_path):
     with pytest.raises(FileNotFoundError):
         small.export(tmp_path / "no" / "g.csv")

@@ -29,9 +29,8 @@ def write_csv(model: Model, stream: BinaryIO, observations: Observations | None)
     """Write a network as one table: a row for the graph, then one for each node and each edge."""
     graph = described(model, observations)
     ids = flatten(graph)
-    keys: frozenset[str] = frozenset().union(
-        *graph.nodes.values(), *(data for _, _, data in graph.edges(data=True))
-    )
+    edges = [(source, *edge) for source, children in graph.adjacency() for edge in children.items()]
+    keys: frozenset[str] = frozenset().union(*graph.nodes.values(), *(data for _, _, data in edges))
     ordered = [key for key in COLUMNS if key in keys] + sorted(key for key in keys if key not in COLUMNS)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -44,7 +43,7 @@ def write_csv(model: Model, stream: BinaryIO, observations: Observations | None)
     )
     writer.writerows(
         ["edge", "", ids[source], ids[target], *map(attributes.get, ordered), ""]
-        for source, target, attributes in graph.edges(data=True)
+        for source, target, attributes in edges
     )
     stream.write(text.getvalue().encode())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import networkx as nx
@@ -51,7 +52,7 @@ def regraph(layout: Layout, parameters: Array, loss: Loss, dtype: Any) -> nx.DiG
             attributes["activation"] = spelled[topology.activation_of[node]]
             attributes |= _bias(layout, node, parameters)
         graph.add_node(name, **attributes)
-    _add_edges(graph, layout, parameters)
+    graph.add_edges_from(_edges(layout, parameters))
     graph.graph["dagnet"] = {
         "inputs": [topology.nodes[node] for node in topology.inputs],
         "outputs": [topology.nodes[node] for node in topology.outputs],
@@ -84,20 +85,20 @@ def _plain(values: Array) -> Any:
     return float(values[0]) if values.size == 1 else values.astype(np.float64)
 
 
-def _add_edges(graph: nx.DiGraph[Any], layout: Layout, parameters: Array) -> None:
-    topology = layout.topology
-    names = topology.nodes
+def _edges(layout: Layout, parameters: Array) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
+    topology, plan, slots = layout.topology, layout.plan, layout.compiled.edge_slot
+    names, trainable = topology.nodes, topology.edge_trainable.tolist()
     single = (topology.units == 1).all()
-    slots = layout.compiled.edge_slot
-    flat = parameters[slots if layout.plan.tie is None else layout.plan.tie[slots]].tolist() if single else []
-    sources, targets = topology.sources.tolist(), topology.targets.tolist()
-    for edge, (source, target) in enumerate(zip(sources, targets, strict=True)):
+    flat = parameters[slots if plan.tie is None else plan.tie[slots]].tolist() if single else []
+    groups = [] if topology.share is None else topology.share.tolist()
+    ends = zip(topology.sources.tolist(), topology.targets.tolist(), strict=True)
+    for edge, (source, target) in enumerate(ends):
         attributes: dict[str, Any] = {"weight": flat[edge] if single else _matrix(layout, edge, parameters)}
-        if not topology.edge_trainable[edge]:
+        if not trainable[edge]:
             attributes["trainable"] = False
-        if topology.share is not None and topology.share[edge] >= 0:
-            attributes["share"] = topology.share_keys[topology.share[edge]]
-        graph.add_edge(names[source], names[target], **attributes)
+        if groups and groups[edge] >= 0:
+            attributes["share"] = topology.share_keys[groups[edge]]
+        yield names[source], names[target], attributes
 
 
 def _matrix(layout: Layout, edge: int, parameters: Array) -> Any:
