@@ -243,11 +243,25 @@ def assert_same_network(net, other, X, y):
     assert str(net.plan) == str(other.plan)
 
 
-@given(dags(), seeds, st.sampled_from(["float64", "float32"]))
-def test_the_graph_of_a_network_builds_the_same_network(graph, seed, dtype):
-    net = network(graph, engine="reference", seed=seed, dtype=dtype)
+@given(dags(), seeds, st.sampled_from(["float64", "float32"]), st.sampled_from(["relu", "tanh", "sin"]))
+def test_the_graph_of_a_network_builds_the_same_network(graph, seed, dtype, activation):
+    net = network(graph, engine="reference", seed=seed, dtype=dtype, activation=activation)
     X, y = rows_for(net, rows=2, seed=seed)
     assert_same_network(net, network(net.to_networkx(), engine="reference"), X, y)
+
+
+def test_where_an_activation_is_said_is_not_seen_in_the_last_bit():
+    """As the default or as an attribute: the order in which terms are added is the same."""
+    graph = nx.DiGraph([("x", f"h{k}") for k in range(9)] + [(f"h{k}", "y") for k in range(9)])
+    for k in range(0, 9, 2):
+        graph.nodes[f"h{k}"]["activation"] = "sin" if k % 4 else "relu"
+    for engine in dagnet.engines():
+        net = dagnet.Network(graph, activation="tanh", seed=0, engine=engine)
+        other = dagnet.Network(net.to_networkx(), engine=engine)
+        assert str(other.plan) == str(net.plan)
+        X = np.random.default_rng(0).normal(size=(50, 1))
+        assert net(X).tobytes() == other(X).tobytes()
+        assert net.topology.activations == other.topology.activations
 
 
 @given(dags(), seeds)

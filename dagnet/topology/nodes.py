@@ -86,7 +86,26 @@ def read_nodes(
         if "trainable" in attributes:
             trainable[number] = problems.flag(f"{where}: trainable", attributes["trainable"])
     center, scale = _standardisation(data, names, units, inputs, problems)
-    return NodeTable(tuple(places), activation_of, has_bias, trainable, start, center, scale)
+    activations, activation_of = _by_first_use(tuple(places), activation_of)
+    return NodeTable(activations, activation_of, has_bias, trainable, start, center, scale)
+
+
+def _by_first_use(
+    activations: Sequence[Activation], activation_of: Array
+) -> tuple[tuple[Activation, ...], Array]:
+    """Identity, then the others as nodes use them first.
+
+    Units are computed, and so terms are added, in the order of the numbers: where a node has its
+    activation from, an attribute or the default, must not be seen in the last bit of a sum.
+    """
+    n = len(activation_of)
+    first = np.full(len(activations), n)
+    first[activation_of[::-1]] = np.arange(n)[::-1]  # of several the last assignment stays
+    first[0] = -1
+    order = np.argsort(first, kind="stable")[: np.count_nonzero(first < n)]
+    number = np.zeros(len(activations), np.int32)
+    number[order] = np.arange(len(order))
+    return tuple(activations[place] for place in order.tolist()), number[activation_of]
 
 
 def _is_false(value: object) -> bool:
