@@ -1,5 +1,6 @@
 """Size: refusals in under a second, long chains without recursion, queries at the cost of their answer."""
 
+import json
 import sys
 import time
 
@@ -122,3 +123,41 @@ def test_building_costs_at_most_twice_reading_the_edges_once():
             dagnet.Network(graph, engine="reference")
         ratios.append(building.seconds / reading.seconds)
     assert min(ratios) < 2
+
+
+def _write_cytoscape(graph, path):
+    with path.open("w") as file:
+        json.dump(nx.cytoscape_data(graph), file)
+
+
+def _write_node_link(graph, path):
+    with path.open("w") as file:
+        json.dump(nx.node_link_data(graph), file)
+
+
+WRITERS = {
+    ".graphml": nx.write_graphml,
+    ".gexf": nx.write_gexf,
+    ".json": _write_node_link,
+    ".cyjs": _write_cytoscape,
+    ".csv": lambda graph, path: nx.write_edgelist(graph, path, data=["weight"]),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_exporting_100000_edges_takes_at_most_three_times_networkxs_own_writer(suffix, tmp_path):
+    net = dagnet.Network.from_arrays(*wide(108_000), engine="reference", seed=0)
+    assert len(net.edges) > 100_000
+    graph = nx.DiGraph()
+    graph.add_nodes_from((node, {"activation": "relu", "bias": 0.0}) for node in net.nodes)
+    graph.add_weighted_edges_from((*edge, weight) for edge, weight in net.weights.items())
+    ratios = []
+    for _ in range(3):
+        with Stopwatch() as theirs:
+            WRITERS[suffix](graph, tmp_path / f"theirs{suffix}")
+        with Stopwatch() as ours:
+            net.export(tmp_path / f"ours{suffix}")
+        ratios.append(ours.seconds / theirs.seconds)
+    print(f"{suffix}: {min(ratios):.2f} times networkx's writer")
+    assert min(ratios) < 3
