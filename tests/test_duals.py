@@ -9,11 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagnet import Activation
-from dagnet.duals import Derivative, derivative
+from dagnet.duals import Derivative
+from dagnet.duals.dual import Dual
 from dagnet.duals.slopes import FLAT, PLAIN, SLOPES
 
 EPS = np.finfo(np.longdouble).eps
 H = np.longdouble(EPS) ** np.longdouble(0.2)
+
+
+def derivative(function, z):
+    return Derivative(function)(z)
 
 
 def stencil(function, z):
@@ -26,7 +31,7 @@ def stencil(function, z):
 
 
 def close(function, z, *, rtol=1e-10, atol=1e-11):
-    np.testing.assert_allclose(derivative(function, z)[1], stencil(function, z), rtol=rtol, atol=atol)
+    np.testing.assert_allclose(derivative(function, z), stencil(function, z), rtol=rtol, atol=atol)
 
 
 ANYWHERE = np.array([-2.71, -1.3, -0.41, -0.26, 0.27, 0.36, 1.1, 2.63, 4.27])
@@ -74,8 +79,8 @@ def test_integer_powers_of_negative_numbers():
     for n in (-3, -1, 0, 1, 2, 5):
         close(lambda z, n=n: z**n, ANYWHERE, rtol=1e-8, atol=1e-7)
     close(lambda z: 2.0**z, ANYWHERE)
-    np.testing.assert_array_equal(derivative(lambda z: z**0, np.array([0.0, 2.0]))[1], 0)
-    np.testing.assert_array_equal(derivative(lambda z: z**1, np.array([0.0, 2.0]))[1], 1)
+    np.testing.assert_array_equal(derivative(lambda z: z**0, np.array([0.0, 2.0])), 0)
+    np.testing.assert_array_equal(derivative(lambda z: z**1, np.array([0.0, 2.0])), 1)
 
 
 def test_ldexp_and_pairs_of_results():
@@ -100,7 +105,7 @@ def test_unary_rules_against_mpmath(ufunc):
     z = DOMAINS.get(ufunc, ANYWHERE)
     with mpmath.workdps(40):
         truth = [float(mpmath.diff(function, mpmath.mpf(float(x)))) for x in z]
-    np.testing.assert_allclose(derivative(ufunc, z)[1], truth, rtol=2e-13, atol=1e-15)
+    np.testing.assert_allclose(derivative(ufunc, z), truth, rtol=2e-13, atol=1e-15)
 
 
 # -- kinks -----------------------------------------------------------------------------------
@@ -147,10 +152,10 @@ KINKS = {
 def test_kink(name):
     function, z, slopes = KINKS[name]
     z = np.array(z, float)
-    value, slope = derivative(function, z)
-    np.testing.assert_allclose(slope, slopes, atol=1e-15)
+    np.testing.assert_allclose(derivative(function, z), slopes, atol=1e-15)
     with np.errstate(all="ignore"):
-        np.testing.assert_array_equal(value, np.broadcast_to(function(z.copy()), z.shape))
+        result = function(Dual(z.copy(), np.ones(1)))
+        np.testing.assert_array_equal(getattr(result, "value", result), function(z.copy()))
 
 
 def test_kinks_are_those_of_torch():
@@ -169,11 +174,11 @@ def test_kinks_are_those_of_torch():
             ufunc = getattr(np, ours)
             function = (lambda z: ufunc(z, fixed)) if place == 0 else (lambda z: ufunc(fixed, z))  # noqa: B023
             np.testing.assert_allclose(
-                derivative(function, pairs[:, place])[1], truth.numpy(), rtol=1e-15, err_msg=ours
+                derivative(function, pairs[:, place]), truth.numpy(), rtol=1e-15, err_msg=ours
             )
     z = torch.tensor([-2.0, -1, 0, 1, 2, nan], dtype=torch.float64, requires_grad=True)
     torch.clamp(z, -1, 1).sum().backward()
-    ours = derivative(lambda z: np.clip(z, -1, 1), z.detach().numpy())[1]
+    ours = derivative(lambda z: np.clip(z, -1, 1), z.detach().numpy())
     np.testing.assert_array_equal(ours, z.grad.numpy())
 
 
@@ -250,11 +255,11 @@ def test_branches_and_assignment(name, shape):
 
 def test_what_the_other_branch_holds_cannot_reach_the_result():
     z = np.array([-1.0, 0.0, 2.0])
-    slope = derivative(lambda z: np.where(z > 0, np.log(z), z), z)[1]
+    slope = derivative(lambda z: np.where(z > 0, np.log(z), z), z)
     np.testing.assert_array_equal(slope, [1, 1, 0.5])
-    slope = derivative(lambda z: np.sqrt(np.where(z > 0, z, 0)), z)[1]
+    slope = derivative(lambda z: np.sqrt(np.where(z > 0, z, 0)), z)
     np.testing.assert_allclose(slope, [0, 0, 0.5 / math.sqrt(2)])
-    slope = derivative(lambda z: np.where(z > 1e3, z, np.exp(z)), np.array([2e3]))[1]
+    slope = derivative(lambda z: np.where(z > 1e3, z, np.exp(z)), np.array([2e3]))
     assert slope == 1
 
 
@@ -266,7 +271,7 @@ def test_a_function_that_writes_to_its_argument_does_not_reach_ours():
         z *= 3
         return z
 
-    np.testing.assert_array_equal(derivative(careless, z)[1], [0, 3])
+    np.testing.assert_array_equal(derivative(careless, z), [0, 3])
     np.testing.assert_array_equal(z, [-1, 2])
 
 
@@ -292,15 +297,15 @@ def test_shape_and_dtype_are_kept(dtype, shape):
 def test_float32_is_as_precise_as_float32():
     z = np.linspace(-3, 3, 50, dtype=np.float32)
     for function in (np.tanh, masked, BRANCHES["stable softplus"], lambda z: z**3 / (1 + z * z)):
-        exact = derivative(function, z.astype(np.float64))[1]
-        np.testing.assert_allclose(derivative(function, z)[1], exact, rtol=2e-5, atol=1e-6)
+        exact = derivative(function, z.astype(np.float64))
+        np.testing.assert_allclose(derivative(function, z), exact, rtol=2e-5, atol=1e-6)
 
 
 def test_an_input_that_cannot_be_written_or_is_not_contiguous():
     z = np.arange(12.0).reshape(3, 4).T[::2]
     z.flags.writeable = False
-    np.testing.assert_array_equal(derivative(np.square, z)[1], 2 * z)
-    np.testing.assert_array_equal(derivative(np.square, [1, 2])[1], [2.0, 4.0])
+    np.testing.assert_array_equal(derivative(np.square, z), 2 * z)
+    np.testing.assert_array_equal(derivative(np.square, [1, 2]), [2.0, 4.0])
 
 
 def test_parameters_are_passed_on():
@@ -357,5 +362,5 @@ def test_random_expressions(function):
         # Beside a kink or a pole a difference quotient tells nothing.
         half = (function(z.astype(np.longdouble) + H) - function(z.astype(np.longdouble) - H)) / (2 * H)
     smooth = (np.abs(half - truth) < 1e-3 * (1 + np.abs(truth))) & (np.abs(around) < 1e3).all(axis=0)
-    slope = derivative(function, z)[1]
+    slope = derivative(function, z)
     np.testing.assert_allclose(slope[smooth], truth[smooth], rtol=1e-6, atol=1e-6)

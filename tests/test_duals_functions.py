@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dagnet import Activation, Loss, PluginError, activations, losses, register
-from dagnet.duals import Derivative, RowGradient, derivative
+from dagnet.duals import Derivative, RowGradient
 from dagnet.duals.dual import Dual
 from dagnet.registry.offers import Origin, offers
 
@@ -19,6 +19,10 @@ POSITIVE = abs(ARRAY)
 MASK = ARRAY > 0.4
 rng = np.random.default_rng(0)
 WEIGHTS = rng.normal(size=(4, 2))
+
+
+def derivative(function, z):
+    return Derivative(function)(z)
 
 
 def quotient(total, array):
@@ -325,7 +329,7 @@ def test_the_message_names_the_function_and_the_way_out():
     )
     with pytest.raises(PluginError, match=r"loss function .<lambda>. calls numpy.sort.*give gradient=…"):
         RowGradient(lambda o, t: mine(o))(ARRAY, None)
-    with pytest.raises(PluginError, match=r"function 'mine' calls numpy.sort.*give its derivative"):
+    with pytest.raises(PluginError, match=r"function 'mine' calls numpy.sort.*give derivative="):
         derivative(mine, ARRAY)
 
 

@@ -44,7 +44,7 @@ from dagnet.duals.dual import Dual, NotDifferentiable
 from dagnet.duals.spelling import spelled_out
 from dagnet.errors import DagnetError, PluginError, expected
 
-__all__ = ["Derivative", "RowGradient", "derivative"]
+__all__ = ["Derivative", "RowGradient"]
 
 Array = NDArray[Any]
 
@@ -79,7 +79,13 @@ class Derivative:
 
     def __call__(self, z: Any, a: Any = None, *parameters: Any) -> Array:  # noqa: ARG002
         """g'(z); the value ``a`` is not needed."""
-        return _elementwise(self.function, z, parameters, "activation function", "give derivative=…")[1]
+        z = _floating(z)
+        where = f"activation function {_name(self.function)!r}"
+        result = _run(self.function, z, np.ones(1), parameters, where=where, mend="give derivative=…")
+        if result.shape != z.shape:
+            must = f"elementwise, of its argument's shape {z.shape}"
+            raise PluginError(expected(where, must, result.shape))
+        return result.tangents[..., 0].astype(z.dtype)
 
     def check(self, *parameters: Any) -> None:
         """Refuse now what would be refused at the first call."""
@@ -150,46 +156,6 @@ class RowGradient:
             shape = f"one number a row, of shape {outputs.shape[:1]}"
             raise PluginError(expected(where, shape, result.shape, "sum over the output units, axis=1"))
         return result.tangents
-
-
-def derivative(function: Callable[..., Any], z: Any, *parameters: Any) -> tuple[Array, Array]:
-    """The value and the derivative of an elementwise function.
-
-    Parameters
-    ----------
-    function
-        ``function(z, *parameters)``, elementwise and vectorised, written with NumPy.
-    z
-        Of any shape; it is not written to.
-
-    Returns
-    -------
-    value, derivative
-        Both of z's shape; the derivative of its dtype.
-
-    Raises
-    ------
-    PluginError
-        Where the function cannot be differentiated.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> derivative(np.square, np.array([1.0, 3.0]))
-    (array([1., 9.]), array([2., 6.]))
-    """
-    return _elementwise(function, z, parameters, "function", "give its derivative")
-
-
-def _elementwise(
-    function: Callable[..., Any], z: Any, parameters: tuple[Any, ...], what: str, mend: str
-) -> tuple[Array, Array]:
-    z = _floating(z)
-    where = f"{what} {_name(function)!r}"
-    result = _run(function, z, np.ones(1), parameters, where=where, mend=mend)
-    if result.shape != z.shape:
-        raise PluginError(expected(where, f"elementwise, of its argument's shape {z.shape}", result.shape))
-    return result.value, result.tangents[..., 0].astype(z.dtype)
 
 
 def _run(
