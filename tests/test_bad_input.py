@@ -739,3 +739,10 @@ def test_labels_that_are_words_say_how_to_number_them(labels):
     names, y = np.unique(["sick", "well"], return_inverse=True)
     assert list(names) == ["sick", "well"]
     assert np.isfinite(net.evaluate([[0.0], [1.0]], y))
+
+
+def test_masked_values_are_missing_not_what_lies_under_the_mask(net):
+    X = np.ma.masked_array([[1.0, 2.0]], [[False, True]])
+    with pytest.raises(DataError, match="row 0, column 'x2' must be without NaN"):
+        net(X)
+    assert (net(X.filled(0.0)) == net(np.ma.masked_array([[1.0, 0.0]]))).all()

@@ -118,6 +118,18 @@ def test_a_taken_name_is_refused_naming_both_parties(fresh):
     assert face.activations()["cube"] is other
 
 
+def test_a_taken_suffix_is_refused_since_no_file_would_reach_the_exporter(fresh):
+    def write(_network, _stream, _observations):
+        """Nothing."""
+
+    before = counts(fresh)
+    with pytest.raises(PluginError, match=r"'mine' of register\(\).*suffix '\.json' of the exporter 'json'"):
+        face.register(dagnet.Exporter("mine", ".json", write))
+    assert counts(fresh) == before
+    face.register(dagnet.Exporter("json", ".json", write), replace=True)
+    face.register(dagnet.Exporter("longer", ".more.json", write))
+
+
 def test_a_name_twice_in_one_plugin_is_refused(fresh):
     class Plugin:
         @dagnet.hookimpl

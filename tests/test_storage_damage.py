@@ -81,6 +81,12 @@ def test_other_files_are_refused(tmp_path, content):
     _refused(tmp_path / "n", "no intact dagnet file")
 
 
+def test_a_folder_is_named(tmp_path):
+    with pytest.raises(OSError) as caught:
+        dagnet.load(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
 def test_a_pickle_is_refused_and_not_run(tmp_path):
     import pickle
 

@@ -84,6 +84,8 @@ def is_table(data: object) -> bool:
 def numeric(where: str, values: Any) -> Array:
     """``values`` as an array of real numbers."""
     try:
+        if isinstance(values, np.ma.MaskedArray):  # what is masked is missing, and refused as such
+            values = np.where(np.ma.getmaskarray(values), np.nan, np.ma.getdata(values))
         array = np.asarray(values)
         if array.dtype.kind == "O":
             array = array.astype(np.float64)

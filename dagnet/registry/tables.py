@@ -145,10 +145,21 @@ class Registry:
                     "choose another name, or pass replace=True to register()"
                 )
             entering[key] = offer.item
+        self._refuse_shared_suffixes(entering, origin)
         for (kind, name), item in entering.items():
             _trace(f"{KINDS[kind].singular} {name} from {origin}")
             self._tables[kind][name] = item
             self._origins[kind, name] = origin
+
+    def _refuse_shared_suffixes(self, entering: Mapping[tuple[str, str], Any], origin: Origin) -> None:
+        """Refuse an exporter that no file would ever reach, since another has its suffix."""
+        suffixes = {item.suffix: name for name, item in self._tables["exporters"].items()}
+        for (kind, name), item in entering.items():
+            if kind == "exporters" and (other := suffixes.setdefault(item.suffix, name)) != name:
+                raise PluginError(
+                    f"exporter {name!r} of {origin} has the suffix {item.suffix!r} of the exporter "
+                    f"{other!r}; choose another suffix"
+                )
 
 
 def _entry_points() -> list[tuple[Origin, EntryPoints]]:

@@ -163,7 +163,7 @@ _Kind: msgspec.json.Decoder[_Peek] = msgspec.json.Decoder(_Peek)
 def _opened(name: Path) -> BinaryIO:
     # Without O_NONBLOCK, opening a named pipe waits for a writer that may never come.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    return os.fdopen(os.open(name, flags), "rb")
+    return open(name, "rb", opener=lambda path, _: os.open(path, flags))
 
 
 def _verified(stream: BinaryIO) -> tuple[int, bytes, bytearray]:
