@@ -59,10 +59,8 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
 
 
 def _walk(net: Model, inputs: Array, targets: Array, weights: Array | None) -> Walk:
-    everything = np.arange(net.layout.plan.n_units)
-    plan = net.layout.plan.restrict(
-        parameters=np.ones(net.layout.plan.n_slots, bool), deltas=np.ones(len(everything), bool)
-    )
+    plan = net.layout.plan.everywhere()
+    everything = np.arange(plan.n_units)
     _, runner = prepare(net.engine, plan, net.dtype, net.threads)
     theta = net.theta().copy()
     state = runner.forward(theta, inputs)

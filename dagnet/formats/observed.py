@@ -89,9 +89,7 @@ def _with_targets(model: Model, inputs: Array, targets: Array) -> Observed:
 
 def full_runner(model: Model) -> Any:
     """A runner whose reverse walk enters every unit and finds every derivative, frozen ones too."""
-    plan = model.plan
-    everywhere = plan.restrict(parameters=np.ones(plan.n_slots, bool), deltas=np.ones(plan.n_units, bool))
-    return prepare(model.engine, everywhere, model.dtype, model.threads)[1]
+    return prepare(model.engine, model.plan.everywhere(), model.dtype, model.threads)[1]
 
 
 def _blocks(model: Model, n: int) -> Iterator[slice]:

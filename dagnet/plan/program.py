@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.markup import listing_html
@@ -54,6 +55,10 @@ class Plan(PlanData):
             parent chain (themselves included) and that reach an output.
         """
         return restrict_plan(self, units, parameters, deltas)
+
+    def everywhere(self) -> Plan:
+        """The plan whose reverse walk enters every unit and finds every derivative, frozen ones too."""
+        return self.restrict(parameters=np.ones(self.n_slots, bool), deltas=np.ones(self.n_units, bool))
 
     def __str__(self) -> str:
         return list_plan(self)

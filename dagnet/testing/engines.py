@@ -69,10 +69,6 @@ def _case(name: str, net: Network, rows: int, plan: Plan | None = None) -> Case:
     return Case(name, plan, net.theta().copy(), inputs, pull)
 
 
-def _everything(plan: Plan) -> Plan:
-    return plan.restrict(parameters=np.ones(plan.n_slots, bool), deltas=np.ones(plan.n_units, bool))
-
-
 def _cases(
     engine: Engine, rows: tuple[int, ...] = ROWS, dtypes: Any = ("float64", "float32")
 ) -> Iterator[Case]:
@@ -81,7 +77,7 @@ def _cases(
     for dtype in dtypes:
         for name, net in networks(dtype):
             for n in rows:
-                case = _case(name, net, n, _everything(net.layout.plan))
+                case = _case(name, net, n, net.layout.plan.everywhere())
                 try:
                     engine.prepare(case.plan, dtype=case.theta.dtype, threads=1)
                 except Unsupported as error:
