@@ -42,8 +42,13 @@ class EdgeTable:
 
 
 def read_ends(graph: nx.DiGraph[Any], index: Mapping[Hashable, int]) -> Ends:
-    """Touch the graph's edges once."""
-    rows, adjacency = zip(*graph.adjacency(), strict=True)
+    """Touch the graph's edges once.
+
+    No tuple is kept for a node or an edge: many new ones would set off garbage collections, each
+    of which visits all dictionaries of the graph.
+    """
+    rows = [row for row, _ in graph.adjacency()]
+    adjacency = [neighbours for _, neighbours in graph.adjacency()]
     degrees = np.fromiter(map(len, adjacency), np.int64, len(adjacency))
     total = int(degrees.sum())
     targets = np.fromiter(map(index.__getitem__, chain.from_iterable(adjacency)), np.int64, total)
