@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.adjacency import Rows, ranges, reachable
+from dagnet.adjacency import Rows, ranges, reachable, rows_by
 from dagnet.plan.frozen import ACTIVATE, DENSE, SPARSE, PlanData
 from dagnet.plan.transposition import pull_rows, slot_targets, slot_units
 
@@ -44,17 +44,28 @@ def walked_units(plan: PlanData, wanted: Array, deltas: Array | None) -> Array:
     own[slot_units(plan)[wanted]] = True
     if deltas is not None:
         own |= deltas
-    parents = Rows(plan.indptr, plan.sources, np.zeros(0, np.int64))
-    reaching = np.zeros(plan.n_units, bool)
-    reaching[reachable(parents, plan.outputs)] = True
     chain = own.copy()
     if not own[plan.n_inputs :].all():
         child = slot_targets(plan.indptr)
-        order = np.argsort(plan.sources, kind="stable")
-        indptr = np.zeros(plan.n_units + 1, np.int64)
-        np.cumsum(np.bincount(plan.sources, minlength=plan.n_units), out=indptr[1:])
-        chain[reachable(Rows(indptr, child[order], order), np.flatnonzero(own))] = True
-    return chain & reaching
+        children = rows_by(plan.sources, child, plan.n_units)
+        chain[reachable(children, np.flatnonzero(own))] = True
+    return chain & _reaching(plan)
+
+
+def _reaching(plan: PlanData) -> Array:
+    """(units,) mask: a way to an output.
+
+    Each way ends in a unit without children.  Where all of these that have parents are outputs,
+    as they are by default, there is nothing to walk.
+    """
+    ends = np.bincount(plan.sources, minlength=plan.n_units) == 0
+    ends[plan.outputs] = False
+    if not (ends & (np.diff(plan.indptr) > 0)).any():
+        return ~ends
+    reaching = np.zeros(plan.n_units, bool)
+    parents = Rows(plan.indptr, plan.sources, np.zeros(0, np.int64))
+    reaching[reachable(parents, plan.outputs)] = True
+    return reaching
 
 
 def _cut(plan: P, units: Array) -> tuple[P, Array, Array]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dagnet.adjacency import stable_order
 from dagnet.plan.frozen import DENSE, PlanData
 
 __all__ = ["dense_units", "pull_rows", "slot_targets", "slot_units"]
@@ -52,7 +53,7 @@ def pull_rows(
         walked &= ~dense[child]
     slots = np.flatnonzero(walked)
     parent = sources[slots]
-    order = np.argsort(parent, kind="stable")
+    order = stable_order(parent, n_units)
     indptr_out = np.zeros(n_units + 1, np.int64)
     np.cumsum(np.bincount(parent, minlength=n_units), out=indptr_out[1:])
     slots_out = slots[order]

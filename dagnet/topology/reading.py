@@ -173,7 +173,7 @@ def _assemble(
         raise CycleError(problems, cycle)
     if problems:
         raise GraphError(problems)
-    _warn_unreached(names, children, inputs, outputs)
+    _warn_unreached(names, children, inputs, outputs, int((in_degrees == 0).sum()))
     topology = Topology(
         nodes=names if isinstance(names, range) else tuple(names),
         index=index,
@@ -267,7 +267,11 @@ def _outputs(
     return numbers
 
 
-def _warn_unreached(names: Sequence[Hashable], children: Rows, inputs: Array, outputs: Array) -> None:
+def _warn_unreached(
+    names: Sequence[Hashable], children: Rows, inputs: Array, outputs: Array, parentless: int
+) -> None:
+    if len(inputs) == parentless:  # each way back ends in one of them
+        return
     reached = np.zeros(len(names), bool)
     reached[reachable(children, inputs)] = True
     lost = [shorten(names[number]) for number in outputs if not reached[number]]
