@@ -197,7 +197,7 @@ def test_the_textbook_network():
         texts
     )
     assert sum("→" in title for title in titles) == 10
-    assert len([t for t in texts if re.fullmatch(r"-?\d+(\.\d+)?", t)]) == 10  # weights beside lines
+    assert len([t for t in texts if re.fullmatch(r"[−-]?\d+(\.\d+)?", t)]) == 10  # weights beside lines
     assert drawing._repr_svg_() == drawing.svg == str(drawing)
     assert isinstance(drawing, Drawing)
     assert repr(drawing).startswith("<Drawing: ")
@@ -269,3 +269,14 @@ def test_labels_are_distinct_and_visible():
     labels = node_labels(names)
     assert len(set(labels)) == len(names)
     assert all(label.isprintable() and label.strip() for label in labels)
+
+
+def test_numbers_on_lines_stand_on_paper_and_have_a_minus():
+    """A line that shows between two digits reads as a colon."""
+    graph = nx.DiGraph([("a", "b"), ("c", "b")])
+    graph.edges["a", "b"]["weight"], graph.edges["c", "b"]["weight"] = -1.5, 2.0
+    svg = dagnet.Network(graph).draw().svg
+    assert re.findall(r'<rect [^>]*height="10"[^>]*/><text [^>]*>([^<]*)</text>', svg.replace("\n", "")) == [
+        "−1.5",
+        "2",
+    ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dagnet.drawing.page import NUMBERS, Page
 from dagnet.drawing.palette import INK, NEGATIVE, NEUTRAL, PAPER, POSITIVE, ROLE_FILL
 from dagnet.drawing.routes import Point, cut_end, path_data, point_at
-from dagnet.drawing.text import xml
+from dagnet.drawing.text import text_width, xml
 
 __all__ = ["edge_marks", "label_marks", "node_marks", "number_marks", "shape"]
 
@@ -78,11 +78,15 @@ def number_marks(page: Page) -> Iterator[str]:
     """The weights themselves, beside their lines, while they are few."""
     if not 0 < len(page.strength) <= NUMBERS or page.column < 70:
         return
-    yield f'<g font-size="9" text-anchor="middle" stroke="{PAPER}" stroke-width="3.6" paint-order="stroke">'
+    yield '<g font-size="9" text-anchor="middle">'
     for edge, weight in enumerate(page.sketch.weights.tolist()):
         if not math.isnan(weight):
             x, y = point_at(page.route(edge), 0.36)
-            number = f"{weight:,.0f}" if page.sketch.counted else f"{weight:.3g}"
+            number = f"{weight:,.0f}" if page.sketch.counted else f"{weight:.3g}".replace("-", "−")
+            half = text_width(number, 9) / 2 + 2
+            # A halo of the digits would leave a bit of the line between them, which reads as a colon.
+            size = f'width="{2 * half:.1f}" height="10"'
+            yield f'<rect x="{x - half:.1f}" y="{y - 5:.1f}" {size} fill="{PAPER}"/>'
             yield f'<text x="{x:.1f}" y="{y + 3:.1f}" fill="{_colour(page, weight)}">{number}</text>'
     yield "</g>"
 

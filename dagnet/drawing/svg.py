@@ -120,7 +120,8 @@ def _keys(page: Page) -> Iterator[tuple[str, str]]:
     if sketch.counted:
         yield f'<path d="M-6 0H6" stroke="{NEUTRAL}" stroke-width="2"/>', "edges, the wider the more"
         return
-    signs = (("positive", POSITIVE, sketch.weights > 0), ("negative", NEGATIVE, sketch.weights < 0))
+    negative = "negative" if (sketch.weights > 0).any() else "negative weight"
+    signs = (("positive weight", POSITIVE, sketch.weights > 0), (negative, NEGATIVE, sketch.weights < 0))
     for word, colour, present in signs:
         if present.any():
-            yield f'<path d="M-6 0H6" stroke="{colour}" stroke-width="2"/>', f"{word} weight"
+            yield f'<path d="M-6 0H6" stroke="{colour}" stroke-width="2"/>', word
