@@ -76,21 +76,18 @@ def gather(source, places, into):
 
 
 @kernel
-def collect(into, walked, parts):
-    """``into[slot] = Σ over threads of parts[thread, walked[slot]]``; the sum of their squares.
+def collect(into, slots, places, parts):
+    """``into[slots[k]] = Σ over threads of parts[thread, places[k]]``; the sum of their squares.
 
-    Slots that the walk does not come by have −1.  Reading at random and writing in order takes
-    half the time of the reverse.
+    With the slots in order: to read at random and write in order takes half the time of the reverse.
     """
     square = 0.0
-    for slot in range(len(walked)):
-        place = walked[slot]
-        if place >= 0:
-            total = parts[0, place]
-            for part in range(1, parts.shape[0]):
-                total += parts[part, place]
-            into[slot] = total
-            square += total * total
+    for k in range(len(slots)):
+        total = parts[0, places[k]]
+        for part in range(1, parts.shape[0]):
+            total += parts[part, places[k]]
+        into[slots[k]] = total
+        square += total * total
     return square
 
 

@@ -293,7 +293,7 @@ class CompiledRunner:
         """The threads' derivatives into one vector, always in the same order; the sum of squares."""
         program, plan = self.program, self.plan
         into[program.not_written] = 0
-        square: float = copies.collect(into, program.walked, scratch.gradients)
+        square: float = copies.collect(into, program.slots, program.places, scratch.gradients)
         square += copies.collect_biases(into, plan.bias_slot, scratch.bias_gradients)
         if program.all_wanted:
             return square + scratch.square

@@ -68,8 +68,8 @@ class Program:
             self.segments = list(sweeps)
         self.outputs = plan.outputs.astype(np.int64)
         self.slots_out = plan.slots_out.astype(np.int32 if plan.n_slots < 2**31 else np.int64)
-        self.walked = np.full(plan.n_weights, -1, np.int32)
-        self.walked[plan.slots_out] = np.arange(len(plan.slots_out))
+        self.places = np.argsort(self.slots_out).astype(np.int32)
+        self.slots = self.slots_out[self.places]
         self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
         self.all_wanted = bool(plan.needs_gradient.all())
         self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or plan.needs_delta[: plan.n_inputs].any())
