@@ -119,10 +119,6 @@ class _Emitter:
             every = self.builder.fadd(lower, upper, flags=REORDER)
         return every
 
-    def one_sum(self, product: Any) -> Any:
-        function = self._intrinsic("vector.reduce.fadd", self.element, [self.element, self.vector])
-        return self.builder.call(function, [ir.Constant(self.element, 0.0), product], fastmath=REORDER)
-
 
 @intrinsic
 def weighted_sum(typingctx, state, base, stride, sources, theta, first, last, bias, target):
