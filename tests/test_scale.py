@@ -13,6 +13,11 @@ import dagnet
 ENGINES = [name for name, engine in dagnet.engines().items() if engine.unavailable() is None]
 
 
+def slack():
+    """Code that is traced, for coverage say, takes about twice as long; the libraries' is not."""
+    return 1 if sys.gettrace() is None else 2
+
+
 class Stopwatch:
     def __enter__(self):
         self.start = time.perf_counter()
@@ -129,7 +134,7 @@ def test_building_costs_at_most_twice_reading_the_edges_once(weighted):
         with Stopwatch() as building:
             dagnet.Network(graph, engine="reference")
         ratios.append(building.seconds / reading.seconds)
-    assert min(ratios) < 2
+    assert min(ratios) < 2 * slack()
 
 
 def _write_cytoscape(graph, path):
@@ -167,4 +172,4 @@ def test_exporting_100000_edges_takes_at_most_three_times_networkxs_own_writer(s
             net.export(tmp_path / f"ours{suffix}")
         ratios.append(ours.seconds / theirs.seconds)
     print(f"{suffix}: {min(ratios):.2f} times networkx's writer")
-    assert min(ratios) < 3
+    assert min(ratios) < 3 * slack()
