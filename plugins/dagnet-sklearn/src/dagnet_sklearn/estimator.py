@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -26,7 +27,7 @@ Array = NDArray[Any]
 FLOATS = [np.float64, np.float32]
 
 
-class DAGEstimator(BaseEstimator):
+class DAGEstimator(BaseEstimator, ABC):
     """A drawn network behind scikit-learn's interface."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -99,21 +100,21 @@ class DAGEstimator(BaseEstimator):
 
     # -- what the two kinds of estimator say -----------------------------------------------
 
+    @abstractmethod
     def _default_outputs(self) -> list[Hashable]:
         """Names of the default graph's outputs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _ordered(self, outputs: tuple[Hashable, ...]) -> list[Hashable] | None:
         """The output nodes in the order of the targets, where their names say it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _fitting_loss(self, units: int) -> Any:
         """The loss for so many output units; ``ValueError`` where they do not fit the targets."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _strata(self, targets: Array) -> Array | None:
         """What the validation rows should have in the same proportions."""
-        raise NotImplementedError
 
     # -- building ----------------------------------------------------------------------------
 
