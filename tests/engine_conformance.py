@@ -9,6 +9,7 @@ from strategies import network
 
 import dagnet
 from dagnet.compiler import DENSE_MINIMUM
+from dagnet.model.averaging import row_weights
 from dagnet.plan import DENSE, SPARSE
 
 SIDE = math.isqrt(DENSE_MINIMUM) + 1
@@ -65,6 +66,26 @@ def assert_conforms(net, reference, X, y, *, wrt=None, sample_weight=None):
     assert one.visited == two.visited
     assert_alike(everything(net, one.delta), everything(net, two.delta), dtype, "deltas")
     assert_alike(one.inputs, two.inputs, dtype, "gradient for the inputs")
+    if wrt is None:
+        assert_fused_conforms(net, two, X, y, sample_weight)
+
+
+def assert_fused_conforms(net, wanted, X, y, sample_weight=None):
+    """Forward, loss and backward as one call, where the engine has it."""
+    offered = getattr(net.runner, "fused_gradient", None)
+    fused = None if offered is None else offered(net.loss)
+    if fused is None:
+        return False
+    inputs, dtype = net.encode_inputs(X), net.dtype.name
+    factor = row_weights(net.encode_sample_weight(sample_weight, len(inputs)), len(inputs), net.dtype)
+    slots = np.full(net.plan.n_slots, np.nan, net.dtype)
+    with np.errstate(all="ignore"):
+        loss, square = fused(net.theta(), inputs, net.encode_targets(y, len(inputs)), factor, into=slots)
+    assert loss == pytest.approx(wanted.loss, rel=TOLERANCE[dtype], nan_ok=True)
+    assert_alike(net.collect(slots), wanted.flat, dtype, "gradient found with the loss in one call")
+    slots = slots.astype(np.float64)
+    assert square == pytest.approx(float(slots @ slots), rel=1e-5, nan_ok=True)
+    return True
 
 
 def wide_layers(seed=0):

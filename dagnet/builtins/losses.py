@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.builtins import special
 from dagnet.builtins.rules import POSITIVE, RuledLoss
+from dagnet.builtins.special import exp, sigmoid
 from dagnet.contracts import Loss
 from dagnet.errors import DataError, expected
 from dagnet.hookspecs import hookimpl
@@ -122,7 +122,7 @@ def binary_cross_entropy_with_logits(outputs: Array, targets: Array) -> Array:
 
 
 def _with_logits_gradient(outputs: Array, targets: Array) -> Array:
-    gradient: Array = special.sigmoid(outputs) - targets
+    gradient: Array = sigmoid(outputs) - targets
     return gradient
 
 
@@ -157,11 +157,11 @@ def _cross_entropy_gradient(outputs: Array, targets: Array) -> Array:
 
 def poisson(outputs: Array, targets: Array) -> Array:
     """ℓ = Σ exp(o) − t o: the Poisson likelihood of counts t at rates exp(o), up to log t!."""
-    return _row_sums(special.exp(outputs) - targets * outputs)
+    return _row_sums(exp(outputs) - targets * outputs)
 
 
 def _poisson_gradient(outputs: Array, targets: Array) -> Array:
-    gradient: Array = special.exp(outputs) - targets
+    gradient: Array = exp(outputs) - targets
     return gradient
 
 
@@ -177,7 +177,7 @@ def dagnet_losses() -> list[Loss]:
             "binary_cross_entropy_with_logits",
             binary_cross_entropy_with_logits,
             _with_logits_gradient,
-            predict=special.sigmoid,
+            predict=sigmoid,
             targets="binary",
         ),
         Loss(
@@ -188,5 +188,5 @@ def dagnet_losses() -> list[Loss]:
             targets="class",
             minimum_outputs=2,
         ),
-        Loss("poisson", poisson, _poisson_gradient, predict=special.exp, targets="count"),
+        Loss("poisson", poisson, _poisson_gradient, predict=exp, targets="count"),
     ]

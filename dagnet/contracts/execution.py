@@ -40,7 +40,10 @@ class Runner(Protocol):
     """A plan made ready to run; callable from several threads at once.
 
     A runner may also have ``evaluate(theta, inputs)``: the outputs alone, (rows, output units), or
-    None where an input is NaN or it would rather be asked for them by :meth:`forward`.
+    None where an input is NaN or it would rather be asked for them by :meth:`forward`; and
+    ``fused_gradient(loss)``: a callable ``(theta, inputs, targets, factor, *, into)`` that writes
+    ∂(Σ factor·ℓ)/∂theta to ``into`` and returns (Σ factor·ℓ, the sum of the squares written or None), or
+    None for a loss that has to run through NumPy.  It owns its memory: each run of steps asks for one.
     """
 
     def forward(self, theta: Array, inputs: Array, *, keep: bool = True, reuse: Any = None) -> Any:

@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 
 from dagnet.duals import choices, functions  # noqa: F401 - their rules register themselves
 from dagnet.duals.dual import Dual, NotDifferentiable
-from dagnet.duals.spelling import spelled_out
+from dagnet.duals.spelling import Term, spelled_out, spelled_term
 from dagnet.errors import DagnetError, PluginError, expected
 
 __all__ = ["Derivative", "RowGradient"]
@@ -100,8 +100,9 @@ class Derivative:
 class RowGradient:
     """``gradient(outputs, targets, *parameters)`` of a loss, (rows, output units).
 
-    The derivative of the summed value with respect to ``outputs``: one seed an output unit
-    where each row's value depends on that row alone, else one an output.
+    The derivative of the summed value with respect to ``outputs``.  Of a sum over output units
+    of one term each it is the term's own derivative; else dual numbers have one seed an
+    output unit where each row's value depends on that row alone, else one an output.
 
     Parameters
     ----------
@@ -127,6 +128,10 @@ class RowGradient:
         gradient: Array = np.zeros(outputs.shape, outputs.dtype)
         if not gradient.size:
             return gradient
+        if (term := self.term(*parameters)) is not None:
+            with np.errstate(all="ignore"):
+                gradient[...] = term.slope(outputs, targets)
+            return gradient
         # Rows that do not couple share their seeds: column u's seed is 1 in every row.
         units = outputs.shape[1] if self.rowwise else outputs.size
         block = max(1, LARGEST // outputs.size)
@@ -140,6 +145,10 @@ class RowGradient:
                 summed = self._tangents(outputs, tangents, targets, parameters).sum(axis=0)
                 gradient.reshape(-1)[chosen] = summed
         return gradient
+
+    def term(self, *parameters: Any) -> Term | None:
+        """What the loss adds up over its output units, where it is such a sum."""
+        return spelled_term(self.value, parameters) if self.rowwise else None
 
     def check(self, width: int, *parameters: Any) -> None:
         """Refuse now what would be refused at the first call, for so many output units."""

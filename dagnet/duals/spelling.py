@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
@@ -26,7 +27,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from dagnet.duals.slopes import FLAT, PLAIN, SLOPES
 
-__all__ = ["spelled_out"]
+__all__ = ["Term", "spelled_out", "spelled_term"]
 
 OPERATORS: dict[np.ufunc, str] = {
     np.add: "+",
@@ -154,6 +155,8 @@ class _Pair(NDArrayOperatorsMixin):
             return _Pair(value, tangent, wild=wild)
         if function is np.clip and len(arguments) == 3 and not options:
             return self.clip(*arguments[1:])
+        if function is np.sum and len(arguments) == 1:
+            return self.sum(**options)
         if function in {np.zeros_like, np.ones_like} and len(arguments) == 1 and not options:
             return _Pair(self.value.program.write(f"np.{function.__name__}({_text(self.value)})"), 0.0)
         raise _NotSpelled
@@ -166,8 +169,44 @@ class _Pair(NDArrayOperatorsMixin):
         inside = (self.value >= low) & (self.value <= high)
         return _Pair(value, np.where(inside, self.tangent, 0.0), wild=self.wild)
 
+    def sum(self, *, axis: Any) -> _Sum:
+        """Over the output units."""
+        if axis not in {1, -1}:
+            raise _NotSpelled
+        return _Sum(self)
+
     def __bool__(self) -> bool:
         raise _NotSpelled
+
+
+class _Sum:
+    """The sum of a term over the output units: it may be scaled, and added to another."""
+
+    def __init__(self, term: Any) -> None:
+        self.term = term
+
+    def __add__(self, other: Any) -> _Sum:
+        return _Sum(self.term + _term(other))
+
+    def __sub__(self, other: Any) -> _Sum:
+        return _Sum(self.term - _term(other))
+
+    def __mul__(self, factor: Any) -> _Sum:
+        return _Sum(self.term * float(factor))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: Any) -> _Sum:
+        return _Sum(self.term / float(divisor))
+
+    def __neg__(self) -> _Sum:
+        return _Sum(-self.term)
+
+
+def _term(item: Any) -> Any:
+    if not isinstance(item, _Sum):
+        raise _NotSpelled
+    return item.term
 
 
 def _value(item: Any) -> Any:
@@ -219,26 +258,78 @@ def spelled_out(function: Callable[..., Any], parameters: tuple[Any, ...] = ()) 
     2.0
     """
     program = _Program()
+    result = _traced(lambda: function(_Pair(_Symbol(program, "z"), 1.0), *parameters))
+    if not isinstance(result, _Pair) or not isinstance(result.value, _Symbol):
+        return None
+    value, tangent = result.value.name, _text(result.tangent)
+    body = _lines(program, tangent, value) + f"    return {tangent}\n"
+    if value != "z":
+        body = re.sub(rf"\b{value}\b", "a", body)
+    return _function("slope", f"def slope(z, a):\n{body}", function)
+
+
+@dataclass(frozen=True)
+class Term:
+    """What a loss adds up over its output units: ``value(o, t)``, and ``slope(o, t)`` = ∂value/∂o."""
+
+    value: FunctionType
+    slope: FunctionType
+
+
+def spelled_term(loss: Callable[..., Any], parameters: tuple[Any, ...] = ()) -> Term | None:
+    """The term of a loss that is a sum over output units, or None.
+
+    Parameters
+    ----------
+    loss
+        ``loss(outputs, targets, *parameters) -> (rows,)``.
+    parameters
+        The values that it is to have.
+
+    Returns
+    -------
+    Term or None
+        Two functions, for one number or for arrays; None where units may interact, or where the loss
+        does more than apply ufuncs, ``where`` and ``clip``, and sum over axis 1.
+
+    Examples
+    --------
+    >>> term = spelled_term(lambda o, t: ((o - t) ** 2).sum(axis=1))
+    >>> term.value(3.0, 1.0), term.slope(3.0, 1.0)
+    (4.0, 4.0)
+    """
+    program = _Program()
+    result = _traced(
+        lambda: loss(_Pair(_Symbol(program, "o"), 1.0), _Pair(_Symbol(program, "t"), 0.0), *parameters)
+    )
+    if not isinstance(result, _Sum) or not isinstance(result.term, _Pair):
+        return None
+    texts = _text(result.term.value), _text(result.term.tangent)
+    bodies = (f"{_lines(program, text)}    return {text}\n" for text in texts)
+    value, slope = (_function("term", f"def term(o, t):\n{body}", loss) for body in bodies)
+    return Term(value, slope)
+
+
+def _traced(call: Callable[[], Any]) -> Any:
     try:
         with np.errstate(all="ignore"):
-            result = function(_Pair(_Symbol(program, "z"), 1.0), *parameters)
-            if not isinstance(result, _Pair) or not isinstance(result.value, _Symbol):
-                return None
-            code = _source(program, result.value.name, _text(result.tangent))
-    except Exception:  # noqa: BLE001 - whatever stops it, the dual arrays serve
+            return call()
+    except Exception:  # noqa: BLE001 - whatever stops it, arrays serve
         return None
-    names: dict[str, Any] = {"np": np}
-    exec(compile(code, f"<derivative of {getattr(function, '__name__', '')}>", "exec"), names)  # noqa: S102
-    slope: FunctionType = names["slope"]
-    return slope
 
 
-def _source(program: _Program, value: str, tangent: str) -> str:
-    """The lines that the tangent needs; where they need the value itself, it is ``a``."""
-    needed, kept = {tangent}, list[str]()
+def _lines(program: _Program, wanted: str, given: str = "") -> str:
+    """The lines that an expression needs, those of ``given`` left out."""
+    needed, kept = {wanted}, list[str]()
     for expression, name in reversed(program.lines.items()):
-        if name in needed and name != value:
+        if name in needed and name != given:
             kept.append(f"    {name} = {expression}\n")
             needed.update(re.findall(r"\bt\d+\b", expression))
-    body = "".join(reversed(kept)) + f"    return {tangent}\n"
-    return "def slope(z, a):\n" + (re.sub(rf"\b{value}\b", "a", body) if value != "z" else body)
+    return "".join(reversed(kept))
+
+
+def _function(name: str, code: str, origin: Callable[..., Any]) -> FunctionType:
+    names: dict[str, Any] = {"np": np}
+    exec(compile(code, f"<derived from {getattr(origin, '__name__', '')}>", "exec"), names)  # noqa: S102
+    function: FunctionType = names[name]
+    return function

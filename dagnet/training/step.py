@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.errors import PluginError, expected
+from dagnet.errors import NumericalError, PluginError, expected
 from dagnet.model import Model
 from dagnet.registry import engines, named
 from dagnet.training.blame import bad_gradient, bad_loss, bad_step
@@ -49,7 +49,8 @@ class Step:
         self._pull = np.empty((batch_size, len(plan.outputs)), parameters.dtype)
         self._penalty = Penalty.over_weights(model, self._free, settings.l1, settings.l2)
         self._plain = plan.tie is None and self._free is None and self._penalty is None
-        self._move = _fused(model, settings) or settings.optimizer.step
+        self._fused = _fused_gradient(model)
+        self._move = _fused_step(model, settings) or settings.optimizer.step
         self._seen: set[int] = set()
         self.optimizer_state = settings.optimizer.start(self._live)
         self.count = 0
@@ -68,18 +69,17 @@ class Step:
         """
         with np.errstate(all="ignore"):
             theta = self._gathered_theta()
-            loss, values = self._forward(theta, batch)
+            loss, told = self._loss_and_slots(theta, batch)
             if not math.isfinite(loss):
-                raise bad_loss(self._model, self._state, where(), rows(), loss=loss, row_losses=values)
-            told = self._runner.backward(theta, self._state, self._pulled_back(batch), into=self._slots)
+                raise self._bad_loss(theta, batch, where(), rows(), loss)
             gradient = self._gathered_gradient()
             if self._penalty is not None:
                 loss += self._penalty.add_to(gradient, self._live)
                 if not math.isfinite(loss):
-                    raise bad_loss(self._model, self._state, where(), rows(), loss=loss, row_losses=values)
+                    raise self._bad_loss(theta, batch, where(), rows(), loss)
             square = told if told is not None and self._plain else float(np.dot(gradient, gradient))
             if not math.isfinite(square) and not np.isfinite(gradient).all():
-                raise bad_gradient(self._model, self._state, where(), rows(), self._everywhere(gradient))
+                raise self._bad_gradient(theta, batch, where(), rows(), gradient)
             if self._settings.clip_value is not None or self._settings.clip_norm is not None:
                 square = self._clip(gradient, square)
             self._step(gradient, square, where, learning_rate)
@@ -93,15 +93,38 @@ class Step:
             np.take(parameters, self._free, out=self._live, mode="clip")
         return self._theta
 
-    def _forward(self, theta: Array, batch: Batch) -> tuple[float, Array]:
+    def _loss_and_slots(self, theta: Array, batch: Batch) -> tuple[float, float | None]:
+        """The loss; its derivatives go to ``_slots``, and the sum of their squares is told if known."""
+        if self._fused is not None:
+            told: tuple[float, float | None] = self._fused(
+                theta, batch.inputs, batch.targets, batch.factor, into=self._slots
+            )
+            return told
         self._state = self._runner.forward(theta, batch.inputs, reuse=self._state)
         self._outputs = self._state.outputs
         values = self._loss.row_values(self._outputs, batch.targets)
         if len(batch) not in self._seen:
             self._check_plugin("value", values, (len(batch),))
         if batch.equal:
-            return float(np.add.reduce(values, dtype=np.float64)) / len(batch), values
-        return float(np.dot(values.astype(np.float64), batch.factor.astype(np.float64))), values
+            loss = float(np.add.reduce(values, dtype=np.float64)) / len(batch)
+        else:
+            loss = float(np.dot(values.astype(np.float64), batch.factor.astype(np.float64)))
+        if not math.isfinite(loss):
+            return loss, None
+        return loss, self._runner.backward(theta, self._state, self._pulled_back(batch), into=self._slots)
+
+    def _bad_loss(self, theta: Array, batch: Batch, where: str, rows: Array, loss: float) -> NumericalError:
+        state = self._runner.forward(theta, batch.inputs)
+        values = self._loss.row_values(state.outputs, batch.targets)
+        return bad_loss(self._model, state, where, rows, loss=loss, row_losses=values)
+
+    def _bad_gradient(
+        self, theta: Array, batch: Batch, where: str, rows: Array, gradient: Array
+    ) -> NumericalError:
+        state = self._runner.forward(theta, batch.inputs)
+        self._outputs = state.outputs
+        self._runner.backward(theta, state, self._pulled_back(batch), into=np.empty_like(self._slots))
+        return bad_gradient(self._model, state, where, rows, self._everywhere(gradient))
 
     def _pulled_back(self, batch: Batch) -> Array:
         """∂loss/∂outputs, (rows, output units)."""
@@ -160,7 +183,13 @@ class Step:
         return result
 
 
-def _fused(model: Model, settings: Settings) -> Callable[..., None] | None:
+def _fused_gradient(model: Model) -> Callable[..., tuple[float, float | None]] | None:
+    """The engine's own form of forward, loss and backward, where it has one."""
+    offered = getattr(model.runner, "fused_gradient", None)
+    return None if offered is None else offered(model.loss)
+
+
+def _fused_step(model: Model, settings: Settings) -> Callable[..., None] | None:
     """The engine's own form of the optimizer's step, where it has one."""
     engine = engines().get(model.engine)
     return (

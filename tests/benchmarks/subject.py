@@ -76,9 +76,14 @@ class RawStep:
         self.runner, self.theta = self.net.runner, self.net.theta()
         self.X, self.y = np.ascontiguousarray(X), np.ascontiguousarray(y)
         self.gradient = np.zeros(len(self.theta), np.float32)
+        self.factor = np.full(len(X), 1 / len(X), np.float32)
+        self.fused = self.runner.fused_gradient(self.net.loss)
         self.state: Any = None
 
     def __call__(self) -> float:
+        if self.fused is not None:
+            loss, _ = self.fused(self.theta, self.X, self.y, self.factor, into=self.gradient)
+            return loss
         self.state = self.runner.forward(self.theta, self.X, reuse=self.state)
         error = self.state.outputs - self.y
         loss = float(np.vdot(error, error)) / len(error)
@@ -190,4 +195,5 @@ def step_of(net: Any, rows: int) -> Any:
     step.net, step.runner, step.theta = net, net.runner, net.theta()
     step.X, step.y, step.state = X, y, None
     step.gradient = np.zeros(len(step.theta), np.float32)
+    step.factor, step.fused = np.full(rows, 1 / rows, np.float32), net.runner.fused_gradient(net.loss)
     return step

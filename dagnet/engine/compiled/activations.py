@@ -25,7 +25,7 @@ from dagnet.duals import Derivative
 from dagnet.engine.compiled.caching import kept
 from dagnet.engine.compiled.translation import Translation, Untranslatable, reads_first_argument
 
-__all__ = ["CompiledActivation", "compile_activation", "compile_cached"]
+__all__ = ["CompiledActivation", "compile_activation", "compile_cached", "compile_loop"]
 
 LOOP = {
     "fastmath": {"contract"},
@@ -76,7 +76,7 @@ def compile_cached(template: Callable[..., Any], names: dict[str, Any], digest: 
     return compiled
 
 
-def _compile_loop(template: Callable[..., Any], signature: Any, names: dict[str, Any], digest: str) -> Any:
+def compile_loop(template: Callable[..., Any], signature: Any, names: dict[str, Any], digest: str) -> Any:
     """A C function from ``template`` with its free names bound, cached by content."""
     bound = _bound(template, names)
     compiled = CFunc(bound, (signature.args, signature.return_type), locals={}, options=dict(LOOP))
@@ -136,7 +136,7 @@ def _loop(
     translated = Translation(dtype)
     scalar = translated.function(function, arguments, n_free)
     names = {"scalar": scalar, "number": getattr(np, np.dtype(dtype).name)}
-    return _compile_loop(template, signature, names, translated.digest)
+    return compile_loop(template, signature, names, translated.digest)
 
 
 def _first_line(error: BaseException) -> str:

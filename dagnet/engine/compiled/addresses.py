@@ -11,7 +11,16 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-__all__ = ["call_elementwise", "call_slope", "data_pointer", "int32_at", "int64_at"]
+__all__ = [
+    "bool_at",
+    "byte_at",
+    "call_elementwise",
+    "call_loss",
+    "call_slope",
+    "data_pointer",
+    "int32_at",
+    "int64_at",
+]
 
 
 def data_pointer(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
@@ -32,7 +41,9 @@ def _pointer_at(element: Any) -> Any:
     return pointer_at
 
 
-int64_at, int32_at = _pointer_at(types.int64), _pointer_at(types.int32)
+int64_at, int32_at, byte_at, bool_at = (
+    _pointer_at(element) for element in (types.int64, types.int32, types.int8, types.boolean)
+)
 
 
 def _call(builder: Any, address: Any, arguments: list[Any]) -> None:
@@ -63,3 +74,19 @@ def call_slope(typingctx, address, pre, values, deltas, place, start, n):
         return context.get_dummy_value()
 
     return types.void(address, pre, values, deltas, place, start, n), codegen
+
+
+@intrinsic
+def call_loss(typingctx, address, values, place, targets, factor, first, deltas, losses, n):
+    """Call the function at ``address`` with pointers into outputs, targets, factors, δ and losses, and n."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        def pointer(number: int) -> Any:
+            return data_pointer(context, builder, sig.args[number], args[number])
+
+        outputs, deltas = (builder.gep(pointer(number), [args[2]]) for number in (1, 6))
+        factor = builder.gep(pointer(4), [args[5]])
+        _call(builder, args[0], [outputs, pointer(3), factor, deltas, pointer(7), args[8]])
+        return context.get_dummy_value()
+
+    return types.void(address, values, place, targets, factor, first, deltas, losses, n), codegen

@@ -18,6 +18,7 @@ __all__ = [
     "load_rows",
     "start_deltas",
     "store_rows",
+    "sum_of_squares",
 ]
 
 
@@ -77,29 +78,32 @@ def gather(source, places, into):
 
 @kernel
 def collect(into, slots, places, parts):
-    """``into[slots[k]] = Σ over threads of parts[thread, places[k]]``; the sum of their squares.
+    """``into[slots[k]] = Σ over threads of parts[thread, places[k]]``.
 
     With the slots in order: to read at random and write in order takes half the time of the reverse.
     """
-    square = 0.0
     for k in range(len(slots)):
         total = parts[0, places[k]]
         for part in range(1, parts.shape[0]):
             total += parts[part, places[k]]
         into[slots[k]] = total
-        square += total * total
-    return square
 
 
 @kernel
 def collect_biases(into, bias_slot, parts):
     """The same for units, where those without a bias have −1 for a place."""
-    square = 0.0
     for unit in range(len(bias_slot)):
         if bias_slot[unit] >= 0:
             total = parts[0, unit]
             for part in range(1, parts.shape[0]):
                 total += parts[part, unit]
             into[bias_slot[unit]] = total
-            square += total * total
-    return square
+
+
+@kernel
+def sum_of_squares(vector):
+    """In double precision."""
+    total = 0.0
+    for k in range(len(vector)):
+        total += float(vector[k]) * float(vector[k])
+    return total

@@ -6,7 +6,7 @@ kernel does tiles ``part``, ``part + parts``, … of the rows; ``lanes`` rows ar
 the last tile that have no row hold 0.
 """
 
-# ruff: noqa: ANN001, ANN201, ANN202 - Numba infers types and takes arguments by position
+# ruff: noqa: ANN001, ANN201 - Numba infers types and takes arguments by position
 # ruff: noqa: C901, PLR0912 - kernels are long on purpose: a call in an inner loop costs
 # mypy: disable-error-code="no-untyped-def"
 
@@ -15,25 +15,29 @@ from __future__ import annotations
 from typing import Any
 
 import numba
-import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.engine.compiled.addresses import call_elementwise, call_slope, int32_at, int64_at
+from dagnet.engine.compiled.addresses import call_elementwise, call_slope
 from dagnet.engine.compiled.caching import KERNEL, kernel
 from dagnet.engine.compiled.microkernels import VECTORS, add_row_sums, pull_back, weighted_sum
 from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
-__all__ = ["FEW", "backward_sweep", "evaluate", "forward_sweep", "pull_units"]
+__all__ = [
+    "backward_sweep",
+    "backward_tile",
+    "forward_sweep",
+    "forward_tile",
+    "pull_tile",
+    "pull_units",
+]
 
 Array = NDArray[Any]
 TILE_BYTES = VECTORS * 64
-FEW = 4
-"""Rows up to which a row at a time beats a tile that is mostly empty."""
 _ACTIVATE, _DENSE, _SPARSE = ACTIVATE, DENSE, SPARSE
 
 
 @numba.njit(**KERNEL)
-def _forward_tile(
+def forward_tile(
     steps,
     begin,
     end,
@@ -108,7 +112,7 @@ def forward_sweep(
 ):
     """Steps ``begin`` … ``end`` − 1."""
     for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
-        _forward_tile(
+        forward_tile(
             steps,
             begin,
             end,
@@ -128,82 +132,92 @@ def forward_sweep(
         )
 
 
-@numba.njit(**{**KERNEL, "fastmath": {"contract"}})
-def _forward_row(steps, indptr, sources, theta, bias_slot, functions, state):
-    """All steps for one row, a number a unit; sums in the same order as in a tile, so the same bits."""
-    zero = state.dtype.type(0)
-    for number in range(len(steps)):
-        first, last = steps[number, 2], steps[number, 3]
-        if steps[number, 0] == _ACTIVATE:
-            call_elementwise(functions[steps[number, 1]], state, first, last - first)
-            continue
-        for unit in range(first, last):
-            slot = bias_slot[unit]
-            total = theta[slot] if slot >= 0 else zero
-            for k in range(indptr[unit], indptr[unit + 1]):
-                total = total + theta[k] * state[sources[k]]
-            state[unit] = total
+@numba.njit(**KERNEL)
+def pull_tile(begin, end, indptr_out, targets, weights, gradient, started, state, deltas, base, stride):
+    """∂L/∂a of units ``begin`` … ``end`` − 1 over their sparse children, last first."""
+    for unit in range(end - 1, begin - 1, -1):
+        start, stop = indptr_out[unit], indptr_out[unit + 1]
+        if start < stop or started[unit] == 0:
+            pull_back(
+                deltas,
+                state,
+                base,
+                stride,
+                unit,
+                targets,
+                weights,
+                gradient,
+                start,
+                stop,
+                started[unit],
+            )
 
 
-@kernel
-def evaluate(table, inputs, theta, outputs, lanes, part, parts):
-    """All steps for all rows, with the memory of one tile; whether an input is NaN.
+@numba.njit(**KERNEL)
+def backward_tile(
+    steps,
+    begin,
+    end,
+    indptr_out,
+    targets,
+    weights,
+    gradient,
+    bias_gradient,
+    started,
+    needs_delta,
+    all_needed,
+    state,
+    deltas,
+    pre,
+    pre_place,
+    slopes,
+    base,
+    pre_base,
+    stride,
+    lanes,
+    there,
+):
+    """The activation steps among ``begin`` … ``end`` − 1, last first, for one tile with ``there`` rows.
 
-    ``table`` has addresses and lengths of the program's arrays: to take few arguments is most of the
-    speed where the network is small and the rows are one.
+    Each unit first pulls ∂L/∂a over its sparse children; the derivatives of those edges' weights
+    are found on the way.  Then δ = ∂L/∂a · g'(z).
     """
-    n_units = table[3]
-    steps = numba.carray(int64_at(table[0]), (table[1], 4))
-    indptr = numba.carray(int64_at(table[2]), n_units + 1)
-    sources = numba.carray(int32_at(table[4]), table[5])
-    bias_slot = numba.carray(int64_at(table[6]), n_units)
-    no_place = numba.carray(int64_at(table[7]), n_units)
-    functions = numba.carray(int64_at(table[8]), table[9])
-    units = numba.carray(int64_at(table[10]), outputs.shape[1])
-    n_rows, n_inputs = inputs.shape
-    some_nan = False
-    if n_rows <= FEW:
-        state = np.empty(n_units, theta.dtype)
-        for row in range(n_rows):
-            for unit in range(n_inputs):
-                state[unit] = inputs[row, unit]
-                some_nan |= np.isnan(state[unit])
-            _forward_row(steps, indptr, sources, theta, bias_slot, functions, state)
-            for column in range(len(units)):
-                outputs[row, column] = state[units[column]]
-        return some_nan
-    state = np.empty(n_units * lanes, theta.dtype)
-    for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
-        first = tile * lanes
-        there = min(lanes, n_rows - first)
-        for unit in range(n_inputs):
-            for row in range(there):
-                state[unit * lanes + row] = inputs[first + row, unit]
-                some_nan |= np.isnan(inputs[first + row, unit])
-            for row in range(there, lanes):
-                state[unit * lanes + row] = 0
-        _forward_tile(
-            steps,
-            0,
-            len(steps),
-            indptr,
-            sources,
-            theta,
-            bias_slot,
-            state,
-            state,
-            no_place,
-            functions,
-            0,
-            0,
-            lanes,
-            lanes,
-            there,
-        )
-        for column in range(len(units)):
-            for row in range(there):
-                outputs[first + row, column] = state[units[column] * lanes + row]
-    return some_nan
+    zero = state.dtype.type(0)
+    for number in range(end - 1, begin - 1, -1):
+        if steps[number, 0] != _ACTIVATE:
+            continue
+        what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
+        pull_tile(first, last, indptr_out, targets, weights, gradient, started, state, deltas, base, stride)
+        if stride == lanes and pre_place[first] < 0:
+            place = base + first * stride
+            call_slope(slopes[what], state, state, deltas, place, place, (last - first) * stride)
+        else:
+            for unit in range(first, last):
+                here = base + unit * stride
+                if pre_place[unit] >= 0:
+                    kept = pre_base + pre_place[unit] * stride
+                    call_slope(slopes[what], pre, state, deltas, kept, here, lanes)
+                else:
+                    call_slope(slopes[what], state, state, deltas, here, here, lanes)
+        if not all_needed:
+            for unit in range(first, last):
+                if not needs_delta[unit]:
+                    for place in range(base + unit * stride, base + unit * stride + lanes):
+                        deltas[place] = zero
+        if there < lanes:
+            for unit in range(first, last):
+                for place in range(base + unit * stride + there, base + unit * stride + lanes):
+                    deltas[place] = zero
+        begin_rest = first
+        if lanes * state.itemsize == TILE_BYTES:
+            begin_rest = last - (last - first) % 4
+            for unit in range(first, begin_rest, 4):
+                add_row_sums(deltas, base + unit * stride, stride, bias_gradient, unit)
+        for unit in range(begin_rest, last):
+            total = zero
+            for place in range(base + unit * stride, base + unit * stride + lanes):
+                total += deltas[place]
+            bias_gradient[unit] += total
 
 
 @kernel
@@ -232,65 +246,31 @@ def backward_sweep(
     part,
     parts,
 ):
-    """The activation steps among ``begin`` … ``end`` − 1, last first.
-
-    Each unit first pulls ∂L/∂a over its sparse children; the derivatives of those edges' weights
-    are found on the way.  Then δ = ∂L/∂a · g'(z).
-    """
-    zero = state.dtype.type(0)
+    """The activation steps among ``begin`` … ``end`` − 1, last first."""
     for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
-        base, pre_base = tile * block, tile * pre_block
-        there = min(lanes, n_rows - tile * lanes)
-        for number in range(end - 1, begin - 1, -1):
-            if steps[number, 0] != _ACTIVATE:
-                continue
-            what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
-            for unit in range(last - 1, first - 1, -1):
-                start, stop = indptr_out[unit], indptr_out[unit + 1]
-                if start < stop or started[unit] == 0:
-                    pull_back(
-                        deltas,
-                        state,
-                        base,
-                        stride,
-                        unit,
-                        targets,
-                        weights,
-                        gradient,
-                        start,
-                        stop,
-                        started[unit],
-                    )
-            if stride == lanes and pre_place[first] < 0:
-                place = base + first * stride
-                call_slope(slopes[what], state, state, deltas, place, place, (last - first) * stride)
-            else:
-                for unit in range(first, last):
-                    here = base + unit * stride
-                    if pre_place[unit] >= 0:
-                        kept = pre_base + pre_place[unit] * stride
-                        call_slope(slopes[what], pre, state, deltas, kept, here, lanes)
-                    else:
-                        call_slope(slopes[what], state, state, deltas, here, here, lanes)
-            if not all_needed:
-                for unit in range(first, last):
-                    if not needs_delta[unit]:
-                        for place in range(base + unit * stride, base + unit * stride + lanes):
-                            deltas[place] = zero
-            if there < lanes:
-                for unit in range(first, last):
-                    for place in range(base + unit * stride + there, base + unit * stride + lanes):
-                        deltas[place] = zero
-            begin_rest = first
-            if lanes * state.itemsize == TILE_BYTES:
-                begin_rest = last - (last - first) % 4
-                for unit in range(first, begin_rest, 4):
-                    add_row_sums(deltas, base + unit * stride, stride, bias_gradient, unit)
-            for unit in range(begin_rest, last):
-                total = zero
-                for place in range(base + unit * stride, base + unit * stride + lanes):
-                    total += deltas[place]
-                bias_gradient[unit] += total
+        backward_tile(
+            steps,
+            begin,
+            end,
+            indptr_out,
+            targets,
+            weights,
+            gradient,
+            bias_gradient,
+            started,
+            needs_delta,
+            all_needed,
+            state,
+            deltas,
+            pre,
+            pre_place,
+            slopes,
+            tile * block,
+            tile * pre_block,
+            stride,
+            lanes,
+            min(lanes, n_rows - tile * lanes),
+        )
 
 
 @kernel
@@ -313,19 +293,16 @@ def pull_units(
 ):
     """∂L/∂a of units ``begin`` … ``end`` − 1 over their sparse children, and those weights' derivatives."""
     for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
-        for unit in range(end - 1, begin - 1, -1):
-            start, stop = indptr_out[unit], indptr_out[unit + 1]
-            if start < stop or started[unit] == 0:
-                pull_back(
-                    deltas,
-                    state,
-                    tile * block,
-                    stride,
-                    unit,
-                    targets,
-                    weights,
-                    gradient,
-                    start,
-                    stop,
-                    started[unit],
-                )
+        pull_tile(
+            begin,
+            end,
+            indptr_out,
+            targets,
+            weights,
+            gradient,
+            started,
+            state,
+            deltas,
+            tile * block,
+            stride,
+        )

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.engine.compiled import copies, kernels
+from dagnet.contracts import Loss
+from dagnet.engine.compiled import copies, kernels, passes
+from dagnet.engine.compiled.fused import FusedGradient
+from dagnet.engine.compiled.losses import compile_loss
 from dagnet.engine.compiled.segments import DENSE_SEGMENT, SWEEP, Program, Segment
 from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch
 from dagnet.engine.compiled.threads import run_parts
@@ -34,6 +37,8 @@ class CompiledRunner:
         self.dtype = np.dtype(dtype)
         self.threads = threads
         self.program = Program(plan, self.dtype)
+        narrow = plan.sources.dtype == np.int32 and plan.n_slots < 2**31
+        self._table = passes.table_of(self.program) if self.program.is_one_sweep and narrow else None
         self._n_outputs = len(plan.outputs)
         self._lanes = copies.TILE_ROWS[self.dtype.name]
 
@@ -142,20 +147,26 @@ class CompiledRunner:
 
         One call of a kernel does it all; a thread needs the memory of one tile.
         """
-        table = self.program.table
+        table = self._table
         if table is None:
             return None
         outputs = np.empty((len(inputs), self._n_outputs), self.dtype)
-        if len(inputs) <= kernels.FEW:
-            return None if kernels.evaluate(table, inputs, theta, outputs, self._lanes, 0, 1) else outputs
+        if len(inputs) <= passes.FEW:
+            return None if passes.evaluate(table, inputs, theta, outputs, self._lanes, 0, 1) else outputs
         parts = self._parts(-(-len(inputs) // self._lanes))
         some_nan = [False] * parts
 
         def share(part: int) -> None:
-            some_nan[part] = kernels.evaluate(table, inputs, theta, outputs, self._lanes, part, parts)
+            some_nan[part] = passes.evaluate(table, inputs, theta, outputs, self._lanes, part, parts)
 
         run_parts(share, parts)
         return None if any(some_nan) else outputs
+
+    def fused_gradient(self, loss: Loss) -> FusedGradient | None:
+        """Forward, loss and backward as one call; None where the program or the loss needs NumPy."""
+        if self._table is None or (compiled := compile_loss(loss, self.dtype)) is None:
+            return None
+        return FusedGradient(self.program, self._table, compiled, self._parts, self.dtype)
 
     def _outputs_only(self, theta: Array, inputs: Array) -> OutputsOnly:
         """Rows in chunks, the outputs of all: memory does not grow with the rows."""
@@ -168,16 +179,13 @@ class CompiledRunner:
 
     # -- backward ------------------------------------------------------------------------
 
-    def backward(
-        self, theta: Array, state: CompiledState, output_gradient: Array, *, into: Array
-    ) -> float | None:
+    def backward(self, theta: Array, state: CompiledState, output_gradient: Array, *, into: Array) -> float:
         """Walk back; see :class:`dagnet.contracts.Runner`."""
         program, plan = self.program, self.plan
         parts = self._parts(state.n_tiles)
         if state.scratch is None or state.scratch.parts != parts:
             state.scratch = Scratch(program, self.dtype, parts)
         scratch = state.scratch
-        scratch.square = 0.0
         gradient = np.ascontiguousarray(output_gradient, self.dtype)
         copies.gather(theta, program.slots_out, scratch.weights)
         if program.has_dense:
@@ -195,7 +203,8 @@ class CompiledRunner:
         if program.walks_to_inputs:
             stages.append((True, lambda part: self._pull(state, (0, plan.n_inputs), part)))
         self._run(stages, parts)
-        return self._collect(scratch, into)
+        self._collect(scratch, into)
+        return float(copies.sum_of_squares(into))
 
     def _backward_stages(
         self, state: CompiledState, theta: Array, segment: Segment, into: Array
@@ -265,9 +274,7 @@ class CompiledRunner:
                 state.table(state.deltas)[0][segment.sources] = 0
             return
         here = state.matrix(state.deltas, slice(segment.first, segment.last))
-        derivatives = self._matrix(into, segment)
-        np.matmul(here, self._sources(state, segment).T, out=derivatives)
-        state.own_scratch.square += float(np.vdot(derivatives, derivatives))  # while they are in the cache
+        np.matmul(here, self._sources(state, segment).T, out=self._matrix(into, segment))
         if not segment.walks_on:
             return
         matrix = self._matrix(theta, segment)
@@ -289,13 +296,11 @@ class CompiledRunner:
         state.put(state.deltas, units, delta)
         state.own_scratch.bias_gradients[0, units] += delta.sum(axis=1)
 
-    def _collect(self, scratch: Scratch, into: Array) -> float | None:
-        """The threads' derivatives into one vector, always in the same order; the sum of squares."""
+    def _collect(self, scratch: Scratch, into: Array) -> None:
+        """The threads' derivatives into one vector, always in the same order."""
         program, plan = self.program, self.plan
         into[program.not_written] = 0
-        square: float = copies.collect(into, program.slots, program.places, scratch.gradients)
-        square += copies.collect_biases(into, plan.bias_slot, scratch.bias_gradients)
-        if program.all_wanted:
-            return square + scratch.square
-        into[~plan.needs_gradient] = 0
-        return None
+        copies.collect(into, program.slots, program.places, scratch.gradients)
+        copies.collect_biases(into, plan.bias_slot, scratch.bias_gradients)
+        if not program.all_wanted:
+            into[~plan.needs_gradient] = 0

@@ -76,7 +76,10 @@ class Program:
         self.skips_inputs = self._skips_inputs()
         self.zeroed = self._zeroed()
         self.not_written = self._not_written()
-        self.table = self._table() if self.is_one_sweep and plan.sources.dtype == np.int32 else None
+        self.indptr, self.indptr_out, self.bias_slot = (
+            np.ascontiguousarray(a, np.int64) for a in (plan.indptr, plan.indptr_out, plan.bias_slot)
+        )
+        self.sources, self.children, self.needs_delta = plan.sources, plan.targets, plan.needs_delta
 
     def _pre_places(self) -> tuple[Array, int]:
         """Where z of each unit is kept, −1 for units whose g' needs only a."""
@@ -180,24 +183,6 @@ class Program:
                     True
                 )
         return np.flatnonzero(~written)
-
-    def _table(self) -> Array:
-        """Addresses and lengths of the arrays that :func:`dagnet.engine.compiled.kernels.evaluate` reads."""
-        plan = self.plan
-        self.indptr, self.bias_slot = (
-            np.ascontiguousarray(a, np.int64) for a in (plan.indptr, plan.bias_slot)
-        )
-        at = [a.ctypes.data for a in (self.steps, self.indptr, plan.sources, self.bias_slot, self.no_place)]
-        steps, indptr, sources, bias_slot, no_place = at
-        functions, outputs = self.functions.ctypes.data, self.outputs.ctypes.data
-        sizes = len(self.steps), plan.n_units, len(plan.sources), len(self.functions)
-        return np.array(
-            [
-                *(steps, sizes[0], indptr, sizes[1], sources, sizes[2]),
-                *(bias_slot, no_place, functions, sizes[3], outputs),
-            ],
-            np.int64,
-        )
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which activations NumPy runs, and why."""

@@ -170,7 +170,6 @@ class Scratch:
     def __init__(self, program: Program, dtype: Any, parts: int) -> None:
         n_walked, n_units = len(program.slots_out), program.plan.n_units
         self.parts = parts
-        self.square = 0.0
         self.weights = aligned(n_walked, dtype)
         self.gradients = aligned(parts * n_walked, dtype).reshape(parts, n_walked)
         self.bias_gradients = aligned(parts * n_units, dtype).reshape(parts, n_units)

@@ -77,8 +77,10 @@ class Translation:
         if id(function) in self._open:
             raise Untranslatable(f"{function.__name__} calls itself")
         self._open.add(id(function))
-        code, closure, names = self._rebuilt(function, arguments, n_free)
-        self._open.discard(id(function))
+        try:
+            code, closure, names = self._rebuilt(function, arguments, n_free)
+        finally:
+            self._open.discard(id(function))
         defaults = tuple(0 for _ in arguments) or function.__defaults__  # never read
         copy = types.FunctionType(code, names, function.__name__, defaults, closure)
         compiled = numba.njit(**EXACT)(copy)

@@ -1,0 +1,78 @@
+"""Forward, loss and backward tile by tile, each thread in the memory of one tile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.engine.compiled import copies, passes
+from dagnet.engine.compiled.segments import Program
+from dagnet.engine.compiled.state import aligned
+from dagnet.engine.compiled.threads import run_parts
+
+__all__ = ["FusedGradient"]
+
+Array = NDArray[Any]
+
+
+class FusedGradient:
+    """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
+
+    def __init__(
+        self, program: Program, table: Array, loss: Any, parts: Callable[[int], int], dtype: Any
+    ) -> None:
+        self._program, self._table, self._loss, self._parts = program, table, loss, parts
+        self._dtype = dtype
+        self._lanes = copies.TILE_ROWS[np.dtype(dtype).name]
+        self._memory: list[Array] = []
+        self._others = np.empty((0, program.plan.n_slots), dtype)
+
+    def __call__(
+        self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
+    ) -> tuple[float, float]:
+        """Σ factor·ℓ and the sum of the squares of ∂/∂theta, which is written to ``into`` (slots,).
+
+        ``inputs`` (rows, input units), ``targets`` (rows, output units), ``factor`` (rows,).
+        """
+        program = self._program
+        inputs, targets, factor = map(_writable, (inputs, targets, factor))
+        parts = self._parts(-(-len(inputs) // self._lanes))
+        while len(self._memory) < parts:
+            self._memory.append(aligned(passes.memory_of(program, self._lanes), self._dtype))
+        if len(self._others) < parts - 1:
+            self._others = np.empty((parts - 1, program.plan.n_slots), self._dtype)
+        if len(program.not_written):
+            into[program.not_written] = 0
+            self._others[:, program.not_written] = 0
+        losses = [0.0] * parts
+
+        def share(part: int) -> None:
+            own = into if part == 0 else self._others[part - 1]
+            losses[part] = passes.loss_and_gradient(
+                self._table,
+                self._loss.address,
+                inputs,
+                targets,
+                factor,
+                theta,
+                self._memory[part],
+                own,
+                self._lanes,
+                part,
+                parts,
+            )
+
+        run_parts(share, parts)
+        if parts > 1:
+            passes.combine(into, self._others[: parts - 1])
+        if not program.all_wanted:
+            into[~program.plan.needs_gradient] = 0
+        return sum(losses), copies.sum_of_squares(into)
+
+
+def _writable(array: Array) -> Array:
+    """The array or, if it is read-only, a copy: machine code for read-only arrays would be other code."""
+    return array if array.flags.writeable else array.copy()
