@@ -20,6 +20,8 @@ __all__ = [
     "data_pointer",
     "int32_at",
     "int64_at",
+    "uint32_at",
+    "uint64_at",
 ]
 
 
@@ -41,8 +43,9 @@ def _pointer_at(element: Any) -> Any:
     return pointer_at
 
 
-int64_at, int32_at, byte_at, bool_at = (
-    _pointer_at(element) for element in (types.int64, types.int32, types.int8, types.boolean)
+int64_at, int32_at, uint64_at, uint32_at, byte_at, bool_at = (
+    _pointer_at(element)
+    for element in (types.int64, types.int32, types.uint64, types.uint32, types.int8, types.boolean)
 )
 
 

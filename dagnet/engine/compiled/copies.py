@@ -33,12 +33,13 @@ def load_rows(inputs, state, block, stride, lanes, part, parts):
     for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
         first = tile * lanes
         there = min(lanes, n_rows - first)
+        rows = inputs[first : first + there]
         for unit in range(inputs.shape[1]):
             place = tile * block + unit * stride
+            run = state[place : place + lanes]
             for row in range(there):
-                state[place + row] = inputs[first + row, unit]
-            for row in range(there, lanes):
-                state[place + row] = 0
+                run[row] = rows[row, unit]
+            run[there:] = 0
 
 
 @kernel
@@ -48,10 +49,12 @@ def store_rows(state, block, stride, lanes, units, outputs):
     for tile in range((n_rows + lanes - 1) // lanes):
         first = tile * lanes
         there = min(lanes, n_rows - first)
+        rows = outputs[first : first + there]
         for column in range(len(units)):
             place = tile * block + units[column] * stride
+            run = state[place : place + lanes]
             for row in range(there):
-                outputs[first + row, column] = state[place + row]
+                rows[row, column] = run[row]
 
 
 @kernel
@@ -61,12 +64,13 @@ def start_deltas(deltas, block, stride, lanes, units, gradient, part, parts):
     for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
         first = tile * lanes
         there = min(lanes, n_rows - first)
+        rows = gradient[first : first + there]
         for column in range(len(units)):
             place = tile * block + units[column] * stride
+            run = deltas[place : place + lanes]
             for row in range(there):
-                deltas[place + row] = gradient[first + row, column]
-            for row in range(there, lanes):
-                deltas[place + row] = 0
+                run[row] = rows[row, column]
+            run[there:] = 0
 
 
 @kernel

@@ -33,7 +33,26 @@ __all__ = [
 
 Array = NDArray[Any]
 TILE_BYTES = VECTORS * 64
+CACHED = 4096
+"""Numbers that the nearest cache holds: so many are read again without a way to memory."""
 _ACTIVATE, _DENSE, _SPARSE = ACTIVATE, DENSE, SPARSE
+
+
+@numba.njit(**KERNEL)
+def _begins_with(steps, number, end, first, last):
+    """Whether a step activates just the units that a dense step before it computes."""
+    same = number < end and steps[number, 2] == first and steps[number, 3] == last
+    return same and steps[number, 0] == _ACTIVATE
+
+
+@numba.njit(**KERNEL)
+def _add_biases(theta, bias_slot, state, first, last, base, stride, lanes):
+    for unit in range(first, last):
+        slot = bias_slot[unit]
+        if slot >= 0:
+            row, bias = state[base + unit * stride : base + unit * stride + lanes], theta[slot]
+            for lane in range(lanes):
+                row[lane] += bias
 
 
 @numba.njit(**KERNEL)
@@ -67,26 +86,27 @@ def forward_tile(
                 weighted_sum(state, base, stride, sources, theta, start, stop, bias, place)
             continue
         if kind == _DENSE:
-            for unit in range(first, last):
-                slot = bias_slot[unit]
-                if slot >= 0:
-                    for place in range(base + unit * stride, base + unit * stride + lanes):
-                        state[place] += theta[slot]
+            if not _begins_with(steps, number + 1, end, first, last):
+                _add_biases(theta, bias_slot, state, first, last, base, stride, lanes)
             continue
-        if pre_place[first] >= 0:
-            for unit in range(first, last):
-                here, kept = base + unit * stride, pre_base + pre_place[unit] * stride
-                for lane in range(lanes):
-                    pre[kept + lane] = state[here + lane]
-        if stride == lanes:
-            call_elementwise(functions[what], state, base + first * stride, (last - first) * stride)
-        else:
-            for unit in range(first, last):
-                call_elementwise(functions[what], state, base + unit * stride, lanes)
-        if there < lanes:
-            for unit in range(first, last):
-                for place in range(base + unit * stride + there, base + unit * stride + lanes):
-                    state[place] = zero
+        biased = number > begin and steps[number - 1, 0] == _DENSE
+        biased = biased and _begins_with(steps, number, end, steps[number - 1, 2], steps[number - 1, 3])
+        for start in range(first, last, max(1, CACHED // stride)):
+            stop = min(start + max(1, CACHED // stride), last)
+            if biased:
+                _add_biases(theta, bias_slot, state, start, stop, base, stride, lanes)
+            if pre_place[first] >= 0:
+                for unit in range(start, stop):
+                    here, kept = base + unit * stride, pre_base + pre_place[unit] * stride
+                    pre[kept : kept + lanes] = state[here : here + lanes]
+            if stride == lanes:
+                call_elementwise(functions[what], state, base + start * stride, (stop - start) * stride)
+            else:
+                for unit in range(start, stop):
+                    call_elementwise(functions[what], state, base + unit * stride, lanes)
+            if there < lanes:
+                for unit in range(start, stop):
+                    state[base + unit * stride + there : base + unit * stride + lanes] = zero
 
 
 @kernel
@@ -154,6 +174,20 @@ def pull_tile(begin, end, indptr_out, targets, weights, gradient, started, state
 
 
 @numba.njit(**KERNEL)
+def _add_bias_gradients(deltas, bias_gradient, first, last, base, stride, lanes):
+    rest = first
+    if lanes * deltas.itemsize == TILE_BYTES:
+        rest = last - (last - first) % 4
+        for unit in range(first, rest, 4):
+            add_row_sums(deltas, base + unit * stride, stride, bias_gradient, unit)
+    for unit in range(rest, last):
+        row, total = deltas[base + unit * stride : base + unit * stride + lanes], bias_gradient[unit]
+        for lane in range(lanes):
+            total += row[lane]
+        bias_gradient[unit] = total
+
+
+@numba.njit(**KERNEL)
 def backward_tile(
     steps,
     begin,
@@ -188,36 +222,26 @@ def backward_tile(
             continue
         what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
         pull_tile(first, last, indptr_out, targets, weights, gradient, started, state, deltas, base, stride)
-        if stride == lanes and pre_place[first] < 0:
-            place = base + first * stride
-            call_slope(slopes[what], state, state, deltas, place, place, (last - first) * stride)
-        else:
-            for unit in range(first, last):
+        for start in range(first, last, max(4, CACHED // stride // 4 * 4)):
+            stop = min(start + max(4, CACHED // stride // 4 * 4), last)
+            if stride == lanes and pre_place[first] < 0:
+                place = base + start * stride
+                call_slope(slopes[what], state, state, deltas, place, place, (stop - start) * stride)
+            else:
+                for unit in range(start, stop):
+                    here = base + unit * stride
+                    if pre_place[unit] >= 0:
+                        kept = pre_base + pre_place[unit] * stride
+                        call_slope(slopes[what], pre, state, deltas, kept, here, lanes)
+                    else:
+                        call_slope(slopes[what], state, state, deltas, here, here, lanes)
+            for unit in range(start, stop):
                 here = base + unit * stride
-                if pre_place[unit] >= 0:
-                    kept = pre_base + pre_place[unit] * stride
-                    call_slope(slopes[what], pre, state, deltas, kept, here, lanes)
-                else:
-                    call_slope(slopes[what], state, state, deltas, here, here, lanes)
-        if not all_needed:
-            for unit in range(first, last):
-                if not needs_delta[unit]:
-                    for place in range(base + unit * stride, base + unit * stride + lanes):
-                        deltas[place] = zero
-        if there < lanes:
-            for unit in range(first, last):
-                for place in range(base + unit * stride + there, base + unit * stride + lanes):
-                    deltas[place] = zero
-        begin_rest = first
-        if lanes * state.itemsize == TILE_BYTES:
-            begin_rest = last - (last - first) % 4
-            for unit in range(first, begin_rest, 4):
-                add_row_sums(deltas, base + unit * stride, stride, bias_gradient, unit)
-        for unit in range(begin_rest, last):
-            total = zero
-            for place in range(base + unit * stride, base + unit * stride + lanes):
-                total += deltas[place]
-            bias_gradient[unit] += total
+                if not all_needed and not needs_delta[unit]:
+                    deltas[here : here + lanes] = zero
+                elif there < lanes:
+                    deltas[here + there : here + lanes] = zero
+            _add_bias_gradients(deltas, bias_gradient, start, stop, base, stride, lanes)
 
 
 @kernel

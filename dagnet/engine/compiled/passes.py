@@ -21,6 +21,8 @@ from dagnet.engine.compiled.addresses import (
     call_loss,
     int32_at,
     int64_at,
+    uint32_at,
+    uint64_at,
 )
 from dagnet.engine.compiled.caching import KERNEL, kernel
 from dagnet.engine.compiled.kernels import backward_tile, forward_tile, pull_tile
@@ -86,12 +88,13 @@ def _forward_row(steps, indptr, sources, theta, bias_slot, functions, state):
 def _load_tile(inputs, state, first, there, lanes):
     """Rows ``first`` … of (rows, units) into the first units; whether one is NaN."""
     some_nan = False
+    rows = inputs[first : first + there]
     for unit in range(inputs.shape[1]):
+        tile = state[unit * lanes : unit * lanes + there]
         for row in range(there):
-            state[unit * lanes + row] = inputs[first + row, unit]
-            some_nan |= np.isnan(inputs[first + row, unit])
-        for row in range(there, lanes):
-            state[unit * lanes + row] = 0
+            tile[row] = rows[row, unit]
+            some_nan |= np.isnan(rows[row, unit])
+        state[unit * lanes + there : (unit + 1) * lanes] = 0
     return some_nan
 
 
@@ -126,9 +129,9 @@ def evaluate(table, inputs, theta, outputs, lanes, part, parts):
     units = numba.carray(int64_at(table[OUTPUTS]), table[N_OUTPUTS])
     some_nan = False
     if n_rows <= FEW:
-        steps = numba.carray(int64_at(table[STEPS]), (table[N_STEPS], 4))
-        indptr = numba.carray(int64_at(table[INDPTR]), n_units + 1)
-        sources = numba.carray(int32_at(table[SOURCES]), table[N_EDGES])
+        steps = numba.carray(uint64_at(table[STEPS]), (table[N_STEPS], 4))
+        indptr = numba.carray(uint64_at(table[INDPTR]), n_units + 1)
+        sources = numba.carray(uint32_at(table[SOURCES]), table[N_EDGES])
         bias_slot = numba.carray(int64_at(table[BIAS_SLOT]), n_units)
         functions = numba.carray(int64_at(table[FUNCTIONS]), table[N_FUNCTIONS])
         state = np.empty(n_units, theta.dtype)
@@ -147,9 +150,11 @@ def evaluate(table, inputs, theta, outputs, lanes, part, parts):
         there = min(lanes, n_rows - first)
         some_nan |= _load_tile(inputs, state, first, there, lanes)
         _sweep_tile(table, theta, state, state, no_place, lanes, there)
+        rows = outputs[first : first + there]
         for column in range(len(units)):
+            tile_of = state[units[column] * lanes : units[column] * lanes + there]
             for row in range(there):
-                outputs[first + row, column] = state[units[column] * lanes + row]
+                rows[row, column] = tile_of[row]
     return some_nan
 
 
@@ -157,13 +162,13 @@ def evaluate(table, inputs, theta, outputs, lanes, part, parts):
 def _loss_of_tile(loss, units, state, targets, factor, deltas, wanted, first, there, lanes):
     """Σ factor·ℓ over the rows of a tile; ∂/∂a of the outputs goes to ``deltas``."""
     losses = np.zeros(lanes, np.float64)
+    rows = targets[first : first + there]
     for column in range(len(units)):
         place = units[column] * lanes
         for row in range(there):
-            wanted[row] = targets[first + row, column]
+            wanted[row] = rows[row, column]
         call_loss(loss, state, place, wanted, factor, first, deltas, losses, there)
-        for row in range(there, lanes):
-            deltas[place + row] = 0
+        deltas[place + there : place + lanes] = 0
     total = 0.0
     for row in range(there):
         total += losses[row] * factor[first + row]
@@ -215,9 +220,9 @@ def loss_and_gradient(table, loss, inputs, targets, factor, theta, memory, into,
     """
     n_units, n_walked = table[N_UNITS], table[N_WALKED]
     units = numba.carray(int64_at(table[OUTPUTS]), table[N_OUTPUTS])
-    slots_out = numba.carray(int32_at(table[SLOTS_OUT]), n_walked)
-    slots = numba.carray(int32_at(table[SLOTS]), n_walked)
-    places = numba.carray(int32_at(table[PLACES]), n_walked)
+    slots_out = numba.carray(uint32_at(table[SLOTS_OUT]), n_walked)
+    slots = numba.carray(uint32_at(table[SLOTS]), n_walked)
+    places = numba.carray(uint32_at(table[PLACES]), n_walked)
     bias_slot = numba.carray(int64_at(table[BIAS_SLOT]), n_units)
     pre_place = numba.carray(int64_at(table[PRE_PLACE]), n_units)
     at = n_units * lanes

@@ -37,7 +37,7 @@ class CompiledRunner:
         self.dtype = np.dtype(dtype)
         self.threads = threads
         self.program = Program(plan, self.dtype)
-        narrow = plan.sources.dtype == np.int32 and plan.n_slots < 2**31
+        narrow = plan.sources.dtype == np.int32 and plan.n_slots < 2**32
         self._table = passes.table_of(self.program) if self.program.is_one_sweep and narrow else None
         self._n_outputs = len(plan.outputs)
         self._lanes = copies.TILE_ROWS[self.dtype.name]

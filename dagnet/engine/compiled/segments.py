@@ -67,8 +67,9 @@ class Program:
             sweeps = (replace(s, wide=self._is_wide(s)) if s.kind == SWEEP else s for s in self.segments)
             self.segments = list(sweeps)
         self.outputs = plan.outputs.astype(np.int64)
-        self.slots_out = plan.slots_out.astype(np.int32 if plan.n_slots < 2**31 else np.int64)
-        self.places = np.argsort(self.slots_out).astype(np.int32)
+        # unsigned, because for a signed index Numba asks each time whether it counts from the end
+        self.slots_out = plan.slots_out.astype(np.uint32 if plan.n_slots < 2**32 else np.uint64)
+        self.places = np.argsort(self.slots_out).astype(self.slots_out.dtype)
         self.slots = self.slots_out[self.places]
         self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
         self.all_wanted = bool(plan.needs_gradient.all())
