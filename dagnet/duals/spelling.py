@@ -27,7 +27,17 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from dagnet.duals.slopes import FLAT, PLAIN, SLOPES
 
-__all__ = ["Term", "spelled_out", "spelled_term"]
+__all__ = [
+    "NotSpelled",
+    "Program",
+    "Symbol",
+    "Term",
+    "function_of",
+    "spelled_out",
+    "spelled_term",
+    "text_of",
+    "traced",
+]
 
 OPERATORS: dict[np.ufunc, str] = {
     np.add: "+",
@@ -53,29 +63,40 @@ BOUNDED = {
 LONGEST = 200
 
 
-class _NotSpelled(Exception):
-    """The function does something that has no spelling."""
+class NotSpelled(Exception):
+    """A function does something that has no spelling."""
 
 
-class _Program:
+class Program:
     """Lines of code, each expression once."""
 
     def __init__(self) -> None:
         self.lines: dict[str, str] = {}  # from expression to name
 
-    def write(self, expression: str) -> _Symbol:
+    def write(self, expression: str) -> str:
+        """The name of what an expression gives."""
         if len(self.lines) > LONGEST:
-            raise _NotSpelled
-        return _Symbol(self, self.lines.setdefault(expression, f"t{len(self.lines)}"))
+            raise NotSpelled
+        return self.lines.setdefault(expression, f"t{len(self.lines)}")
+
+    def lines_for(self, wanted: str, given: str = "") -> str:
+        """The lines that an expression needs, that of ``given`` left out."""
+        needed, kept = {wanted}, list[str]()
+        for expression, name in reversed(self.lines.items()):
+            if name in needed and name != given:
+                kept.append(f"    {name} = {expression}\n")
+                needed.update(re.findall(r"\bt\d+\b", expression))
+        return "".join(reversed(kept))
 
 
-def _text(item: Any) -> str:
-    if isinstance(item, _Symbol):
+def text_of(item: Any) -> str:
+    """A symbol's name, or a number as code."""
+    if isinstance(item, Symbol):
         return item.name
     if isinstance(item, (bool, np.bool_)):
         return str(bool(item))
     if not isinstance(item, (int, float, np.generic)) and np.shape(item):
-        raise _NotSpelled
+        raise NotSpelled
     number = float(item)
     text = repr(abs(number)) if math.isfinite(number) else "np.nan" if math.isnan(number) else "np.inf"
     return f"(-{text})" if math.copysign(1, number) < 0 else text
@@ -87,35 +108,40 @@ def _is_whole(item: Any) -> bool:
     return 0 <= float(item) < 64 and float(item).is_integer()
 
 
-class _Symbol(NDArrayOperatorsMixin):
+class Symbol(NDArrayOperatorsMixin):
     """A name for a number that is not known yet."""
 
-    def __init__(self, program: _Program, name: str) -> None:
+    def __init__(self, program: Program, name: str) -> None:
         self.program, self.name = program, name
+
+    def write(self, expression: str, *_inputs: Any) -> Any:
+        """The symbol for an expression in some inputs."""
+        return Symbol(self.program, self.program.write(expression))
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if any(isinstance(item, _Pair) for item in inputs):
             return NotImplemented
         if method != "__call__" or options or ufunc.nout != 1:
-            raise _NotSpelled
-        texts = [_text(item) for item in inputs]
+            raise NotSpelled
+        texts = [text_of(item) for item in inputs]
         if ufunc is np.power and _is_whole(inputs[1]):
-            return self.program.write(f"{texts[0]} ** {int(inputs[1])}") if inputs[1] != 1 else inputs[0]
+            power = int(inputs[1])
+            return self.write(f"{texts[0]} ** {power}", inputs[0]) if power != 1 else inputs[0]
         if ufunc in OPERATORS:
-            return self.program.write(f"{texts[0]} {OPERATORS[ufunc]} {texts[1]}")
-        return self.program.write(f"np.{ufunc.__name__}({', '.join(texts)})")
+            return self.write(f"{texts[0]} {OPERATORS[ufunc]} {texts[1]}", *inputs)
+        return self.write(f"np.{ufunc.__name__}({', '.join(texts)})", *inputs)
 
     def __array_function__(self, function: Any, _types: Any, arguments: Any, options: Any) -> Any:
         if any(isinstance(item, _Pair) for item in arguments):
             return NotImplemented
         if function is not np.where or options or len(arguments) != 3:
-            raise _NotSpelled
-        if not isinstance(arguments[0], _Symbol):
+            raise NotSpelled
+        if not isinstance(arguments[0], Symbol):
             return arguments[1] if arguments[0] else arguments[2]
-        return self.program.write(f"np.where({', '.join(map(_text, arguments))})")
+        return self.write(f"np.where({', '.join(map(text_of, arguments))})", *arguments)
 
     def __bool__(self) -> bool:
-        raise _NotSpelled
+        raise NotSpelled
 
 
 class _Pair(NDArrayOperatorsMixin):
@@ -130,11 +156,11 @@ class _Pair(NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         values = [_value(item) for item in inputs]
         if method != "__call__" or options:
-            raise _NotSpelled
+            raise NotSpelled
         if ufunc in PLAIN:
             return ufunc(*values)
         if ufunc not in SLOPES:
-            raise _NotSpelled
+            raise NotSpelled
         result = ufunc(*values)
         tangent: Any = 0.0
         for slope, item in zip(SLOPES[ufunc], inputs, strict=True):
@@ -158,25 +184,25 @@ class _Pair(NDArrayOperatorsMixin):
         if function is np.sum and len(arguments) == 1:
             return self.sum(**options)
         if function in {np.zeros_like, np.ones_like} and len(arguments) == 1 and not options:
-            return _Pair(self.value.program.write(f"np.{function.__name__}({_text(self.value)})"), 0.0)
-        raise _NotSpelled
+            return _Pair(self.value.write(f"np.{function.__name__}({text_of(self.value)})", self.value), 0.0)
+        raise NotSpelled
 
     def clip(self, low: Any, high: Any) -> _Pair:
         """Between two numbers; the bounds belong to the inside."""
-        if not isinstance(self.value, _Symbol):
-            raise _NotSpelled
-        value = self.value.program.write(f"np.clip({self.value.name}, {_text(low)}, {_text(high)})")
+        if not isinstance(self.value, Symbol):
+            raise NotSpelled
+        value = self.value.write(f"np.clip({self.value.name}, {text_of(low)}, {text_of(high)})", self.value)
         inside = (self.value >= low) & (self.value <= high)
         return _Pair(value, np.where(inside, self.tangent, 0.0), wild=self.wild)
 
     def sum(self, *, axis: Any) -> _Sum:
         """Over the output units."""
         if axis not in {1, -1}:
-            raise _NotSpelled
+            raise NotSpelled
         return _Sum(self)
 
     def __bool__(self) -> bool:
-        raise _NotSpelled
+        raise NotSpelled
 
 
 class _Sum:
@@ -205,7 +231,7 @@ class _Sum:
 
 def _term(item: Any) -> Any:
     if not isinstance(item, _Sum):
-        raise _NotSpelled
+        raise NotSpelled
     return item.term
 
 
@@ -220,16 +246,16 @@ def _is(item: Any, number: float) -> bool:
 def _product(slope: Any, item: _Pair, *, steep: bool) -> Any:
     """slope·tangent, with the guards of :func:`dagnet.duals.dual.chain` where they may be needed."""
     tangent = item.tangent
-    if not isinstance(slope, _Symbol):
+    if not isinstance(slope, Symbol):
         slope = float(slope)
     if _is(tangent, 1.0) or _is(slope, 0.0):
         return slope
     if _is(slope, 1.0):
         return tangent
     product = slope * tangent
-    if isinstance(tangent, _Symbol) and steep:
+    if isinstance(tangent, Symbol) and steep:
         product = np.where(tangent == 0.0, 0.0, product)
-    if isinstance(slope, _Symbol) and item.wild:
+    if isinstance(slope, Symbol) and item.wild:
         product = np.where((slope == 0.0) & (np.absolute(item.value) == np.inf), 0.0, product)
     return product
 
@@ -257,15 +283,15 @@ def spelled_out(function: Callable[..., Any], parameters: tuple[Any, ...] = ()) 
     >>> float(slope(0.0, 0.0))
     2.0
     """
-    program = _Program()
-    result = _traced(lambda: function(_Pair(_Symbol(program, "z"), 1.0), *parameters))
-    if not isinstance(result, _Pair) or not isinstance(result.value, _Symbol):
+    program = Program()
+    result = traced(lambda: function(_Pair(Symbol(program, "z"), 1.0), *parameters))
+    if not isinstance(result, _Pair) or not isinstance(result.value, Symbol):
         return None
-    value, tangent = result.value.name, _text(result.tangent)
-    body = _lines(program, tangent, value) + f"    return {tangent}\n"
+    value, tangent = result.value.name, text_of(result.tangent)
+    body = program.lines_for(tangent, value) + f"    return {tangent}\n"
     if value != "z":
         body = re.sub(rf"\b{value}\b", "a", body)
-    return _function("slope", f"def slope(z, a):\n{body}", function)
+    return function_of("slope", f"def slope(z, a):\n{body}", function)
 
 
 @dataclass(frozen=True)
@@ -298,19 +324,20 @@ def spelled_term(loss: Callable[..., Any], parameters: tuple[Any, ...] = ()) -> 
     >>> term.value(3.0, 1.0), term.slope(3.0, 1.0)
     (4.0, 4.0)
     """
-    program = _Program()
-    result = _traced(
-        lambda: loss(_Pair(_Symbol(program, "o"), 1.0), _Pair(_Symbol(program, "t"), 0.0), *parameters)
+    program = Program()
+    result = traced(
+        lambda: loss(_Pair(Symbol(program, "o"), 1.0), _Pair(Symbol(program, "t"), 0.0), *parameters)
     )
     if not isinstance(result, _Sum) or not isinstance(result.term, _Pair):
         return None
-    texts = _text(result.term.value), _text(result.term.tangent)
-    bodies = (f"{_lines(program, text)}    return {text}\n" for text in texts)
-    value, slope = (_function("term", f"def term(o, t):\n{body}", loss) for body in bodies)
+    texts = text_of(result.term.value), text_of(result.term.tangent)
+    bodies = (f"{program.lines_for(text)}    return {text}\n" for text in texts)
+    value, slope = (function_of("term", f"def term(o, t):\n{body}", loss) for body in bodies)
     return Term(value, slope)
 
 
-def _traced(call: Callable[[], Any]) -> Any:
+def traced(call: Callable[[], Any]) -> Any:
+    """What a call gives, None where anything stops it."""
     try:
         with np.errstate(all="ignore"):
             return call()
@@ -318,17 +345,8 @@ def _traced(call: Callable[[], Any]) -> Any:
         return None
 
 
-def _lines(program: _Program, wanted: str, given: str = "") -> str:
-    """The lines that an expression needs, those of ``given`` left out."""
-    needed, kept = {wanted}, list[str]()
-    for expression, name in reversed(program.lines.items()):
-        if name in needed and name != given:
-            kept.append(f"    {name} = {expression}\n")
-            needed.update(re.findall(r"\bt\d+\b", expression))
-    return "".join(reversed(kept))
-
-
-def _function(name: str, code: str, origin: Callable[..., Any]) -> FunctionType:
+def function_of(name: str, code: str, origin: Callable[..., Any]) -> FunctionType:
+    """The function that some code defines; ``origin`` is what it was derived from."""
     names: dict[str, Any] = {"np": np}
     exec(compile(code, f"<derived from {getattr(origin, '__name__', '')}>", "exec"), names)  # noqa: S102
     function: FunctionType = names[name]

@@ -49,9 +49,9 @@ int64_at, int32_at, uint64_at, uint32_at, byte_at, bool_at = (
 )
 
 
-def _call(builder: Any, address: Any, arguments: list[Any]) -> None:
-    function_type = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
-    builder.call(builder.inttoptr(address, function_type.as_pointer()), arguments)
+def _call(builder: Any, address: Any, arguments: list[Any], result: Any = None) -> Any:
+    function_type = ir.FunctionType(result or ir.VoidType(), [argument.type for argument in arguments])
+    return builder.call(builder.inttoptr(address, function_type.as_pointer()), arguments)
 
 
 @intrinsic
@@ -80,16 +80,22 @@ def call_slope(typingctx, address, pre, values, deltas, place, start, n):
 
 
 @intrinsic
-def call_loss(typingctx, address, values, place, targets, factor, first, deltas, losses, n):
-    """Call the function at ``address`` with pointers into outputs, targets, factors, δ and losses, and n."""
+def call_loss(
+    typingctx, address, state, base, places, targets, factor, first, deltas, work, n_units, lanes, n
+):
+    """Call the function at ``address`` for ``n`` rows of a tile that begins at ``base``; its result."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         def pointer(number: int) -> Any:
             return data_pointer(context, builder, sig.args[number], args[number])
 
-        outputs, deltas = (builder.gep(pointer(number), [args[2]]) for number in (1, 6))
-        factor = builder.gep(pointer(4), [args[5]])
-        _call(builder, args[0], [outputs, pointer(3), factor, deltas, pointer(7), args[8]])
-        return context.get_dummy_value()
+        values, deltas = (builder.gep(pointer(number), [args[2]]) for number in (1, 7))
+        factor = builder.gep(pointer(5), [args[6]])
+        length = context.make_array(sig.args[1])(context, builder, args[1]).nitems
+        room = builder.sub(length, args[2])
+        arguments = [values, pointer(3), pointer(4), factor, deltas, pointer(8), room, *args[9:]]
+        return _call(builder, args[0], arguments, ir.DoubleType())
 
-    return types.void(address, values, place, targets, factor, first, deltas, losses, n), codegen
+    return types.float64(
+        address, state, base, places, targets, factor, first, deltas, work, n_units, lanes, n
+    ), codegen

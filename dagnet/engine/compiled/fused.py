@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.engine.compiled import copies, passes
+from dagnet.engine.compiled.losses import CompiledLoss
 from dagnet.engine.compiled.segments import Program
 from dagnet.engine.compiled.state import aligned
 from dagnet.engine.compiled.threads import run_parts
 
-__all__ = ["FusedGradient"]
+__all__ = ["FusedGradient", "StagedGradient"]
 
 Array = NDArray[Any]
 
@@ -22,11 +23,12 @@ class FusedGradient:
     """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
 
     def __init__(
-        self, program: Program, table: Array, loss: Any, parts: Callable[[int], int], dtype: Any
+        self, program: Program, table: Array, loss: CompiledLoss, parts: Callable[[int], int], dtype: Any
     ) -> None:
         self._program, self._table, self._loss, self._parts = program, table, loss, parts
         self._dtype = dtype
         self._lanes = copies.TILE_ROWS[np.dtype(dtype).name]
+        self._places = program.outputs * self._lanes
         self._memory: list[Array] = []
         self._others = np.empty((0, program.plan.n_slots), dtype)
 
@@ -54,6 +56,8 @@ class FusedGradient:
             losses[part] = passes.loss_and_gradient(
                 self._table,
                 self._loss.address,
+                self._loss.n_reductions,
+                self._places,
                 inputs,
                 targets,
                 factor,
@@ -71,6 +75,41 @@ class FusedGradient:
         if not program.all_wanted:
             into[~program.plan.needs_gradient] = 0
         return sum(losses), copies.sum_of_squares(into)
+
+
+class StagedGradient:
+    """The same, where matrix products or NumPy's activations stand between sweeps."""
+
+    def __init__(self, runner: Any, loss: CompiledLoss) -> None:
+        self._runner, self._loss = runner, loss
+        self._state: Any = None
+
+    def __call__(
+        self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
+    ) -> tuple[float, float]:
+        """As :meth:`FusedGradient.__call__`."""
+        inputs, targets, factor = map(_writable, (inputs, targets, factor))
+        state = self._state = self._runner.forward(theta, inputs, reuse=self._state)
+        block, stride, lanes = state.layout
+        places, losses = self._runner.program.outputs * stride, dict[int, float]()
+
+        def begin(part: int, parts: int) -> None:
+            losses[part] = passes.lose(
+                self._loss.address,
+                self._loss.n_reductions,
+                places,
+                state.values,
+                state.deltas,
+                block,
+                lanes,
+                targets,
+                factor,
+                part,
+                parts,
+            )
+
+        square = self._runner.walk(theta, state, begin, into)
+        return sum(losses[part] for part in sorted(losses)), square
 
 
 def _writable(array: Array) -> Array:

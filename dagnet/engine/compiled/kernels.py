@@ -6,7 +6,7 @@ kernel does tiles ``part``, ``part + parts``, … of the rows; ``lanes`` rows ar
 the last tile that have no row hold 0.
 """
 
-# ruff: noqa: ANN001, ANN201 - Numba infers types and takes arguments by position
+# ruff: noqa: ANN001, ANN201, ANN202 - Numba infers types and takes arguments by position
 # ruff: noqa: C901, PLR0912 - kernels are long on purpose: a call in an inner loop costs
 # mypy: disable-error-code="no-untyped-def"
 

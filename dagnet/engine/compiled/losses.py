@@ -1,14 +1,15 @@
-"""Losses as machine code: one function, called by address for the rows of one output unit.
+"""Losses as machine code: one function for a tile of rows, called by its address.
 
-``loss(o, t, w, δ, ℓ, n)``: ℓ[k] += ℓ(o[k], t[k]) and δ[k] = w[k] ∂ℓ/∂o[k].
-
-For losses that are a sum over output units of one term each; which those are is seen by tracing
-``value`` on symbols.  The others run through NumPy between forward and backward.
+It finds the rows' losses, and δ of the output units times what each row counts.  Which losses can
+be so is seen by tracing their functions on symbols (:mod:`dagnet.duals.rowwise`); the others
+run through NumPy between forward and backward.
 """
 
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import numba
@@ -16,60 +17,105 @@ import numpy as np
 
 from dagnet.contracts import Loss
 from dagnet.duals import RowGradient
-from dagnet.duals.spelling import spelled_term
+from dagnet.duals.rowwise import RowLoss, spelled_loss
 from dagnet.engine.compiled.activations import compile_loop
+from dagnet.engine.compiled.mathematics import namespace
 from dagnet.engine.compiled.translation import Translation
 
-__all__ = ["compile_loss"]
+__all__ = ["CompiledLoss", "compile_loss"]
 
-
-def _lose(outputs, targets, weights, deltas, losses, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    o = carray(outputs, n)  # type: ignore[name-defined]  # noqa: F821 - bound in compile_loop
-    t = carray(targets, n)  # type: ignore[name-defined]  # noqa: F821
-    w = carray(weights, n)  # type: ignore[name-defined]  # noqa: F821
-    d = carray(deltas, n)  # type: ignore[name-defined]  # noqa: F821
-    total = carray(losses, n)  # type: ignore[name-defined]  # noqa: F821
+BEGINNINGS = {"sum": "0.0", "max": "-inf", "min": "inf"}
+COMBINED = {"sum": "{} + {}", "max": "maximum({}, {})", "min": "minimum({}, {})"}
+TEMPLATE = """
+def loss_of_rows(state, places, targets, factor, deltas, work, n_state, n_units, lanes, n):
+    s, d, p = carray(state, n_state), carray(deltas, n_state), carray(places, n_units)
+    w, f, r = carray(targets, n_units * lanes), carray(factor, n), carray(work, ({n_reductions}, lanes))
+    count = number(n_units)
     for k in range(n):
-        total[k] += number(term(o[k], t[k]))  # type: ignore[name-defined]  # noqa: F821
-        d[k] = w[k] * number(slope(o[k], t[k]))  # type: ignore[name-defined]  # noqa: F821
+        {beginnings}
+{loops}
+    total = 0.0
+    for k in range(n):
+        total += f[k] * value(count, {known})
+    return total
+"""
+LOOP = """
+    for u in range(n_units):
+        o, t, to = s[p[u] : p[u] + n], w[u * lanes : u * lanes + n], d[p[u] : p[u] + n]
+        for k in range(n):
+            {statements}
+"""
 
 
-_compiled: dict[str, Any] = {}
+@dataclass(frozen=True)
+class CompiledLoss:
+    """The function's address, and how many numbers a row it needs."""
+
+    address: int
+    n_reductions: int
+    keep: Any
+
+
+_compiled: dict[tuple[str, str], CompiledLoss | None] = {}
 _lock = threading.Lock()
 
 
-def compile_loss(loss: Loss, dtype: Any) -> Any:
-    """The C function, with its ``address``, or None; compiled once a process at most.
+def compile_loss(loss: Loss, dtype: Any) -> CompiledLoss | None:
+    """The loss as machine code, None where it has to run through NumPy.
 
     What the functions say is read anew each time, so that a loss whose closed-over numbers have
-    changed is another loss.
+    changed is another loss; the same code is compiled once a process.
     """
-    term = spelled_term(loss.value, loss.arguments) if loss.rowwise else None
-    if term is None:
+    gradient = None if isinstance(loss.gradient, RowGradient) else loss.gradient
+    spelled = spelled_loss(loss.value, gradient, loss.arguments) if loss.rowwise else None
+    if spelled is None:
         return None
-    slope: Any = loss.gradient
-    arguments = loss.arguments
-    if isinstance(slope, RowGradient):
-        slope, arguments = term.slope, ()
-    translated = Translation(dtype)
+    text, translated = _text(spelled), Translation(dtype)
+    number = getattr(np, np.dtype(dtype).name)
     try:
-        names = {
-            "term": translated.function(term.value),
-            "slope": translated.function(slope, arguments, 2),
-            "number": getattr(np, np.dtype(dtype).name),
-        }
+        names = {name: translated.function(function) for name, function in _functions(spelled).items()}
+        key = (text, translated.digest)
         with _lock:
-            if translated.digest not in _compiled:
-                _compiled[translated.digest] = _compile(names, translated.digest, dtype)
-            return _compiled[translated.digest]
+            if key not in _compiled:
+                np_ = namespace(np.dtype(dtype).name)
+                names |= {"number": number, "inf": number(np.inf)}
+                names |= {"maximum": np_.maximum, "minimum": np_.minimum}
+                _compiled[key] = _compile(text, names, translated.digest, len(spelled.reductions), dtype)
+            return _compiled[key]
     except Exception:  # noqa: BLE001 - a compiler's fault must not become the user's
         return None
 
 
-def _compile(names: dict[str, Any], digest: str, dtype: Any) -> Any:
-    pointer, double = (numba.types.CPointer(numba.from_dtype(np.dtype(d))) for d in (dtype, np.float64))
-    signature = numba.types.void(*[pointer] * 4, double, numba.types.int64)
+def _functions(spelled: RowLoss) -> dict[str, FunctionType]:
+    terms = {f"term{j}": reduction.term for j, reduction in enumerate(spelled.reductions)}
+    return {**terms, "value": spelled.value, "slope": spelled.slope}
+
+
+def _text(spelled: RowLoss) -> str:
+    """The function's source: a loop over units for each depth of reductions."""
+    n = len(spelled.reductions)
+    known = f"({''.join(f'number(r[{j}, k]), ' for j in range(n))})"
+    depths: dict[int, list[str]] = {spelled.depth: []}
+    for j, reduction in enumerate(spelled.reductions):
+        combined = COMBINED[reduction.kind].format(f"r[{j}, k]", f"term{j}(o[k], t[k], count, {known})")
+        depths.setdefault(reduction.depth, []).append(f"r[{j}, k] = {combined}")
+    depths[spelled.depth].append(f"to[k] = f[k] * number(slope(o[k], t[k], count, {known}))")
+    loops = [LOOP.format(statements="\n            ".join(depths[depth])) for depth in sorted(depths)]
+    starts = [f"r[{j}, k] = {BEGINNINGS[reduction.kind]}" for j, reduction in enumerate(spelled.reductions)]
+    beginnings = "\n        ".join(starts or ["pass"])
+    return TEMPLATE.format(n_reductions=n, beginnings=beginnings, loops="".join(loops), known=known)
+
+
+def _compile(
+    text: str, names: dict[str, Any], digest: str, n_reductions: int, dtype: Any
+) -> CompiledLoss | None:
+    real, double, integer = (numba.from_dtype(np.dtype(d)) for d in (dtype, np.float64, np.int64))
+    pointer = numba.types.CPointer
+    arguments = [pointer(real), pointer(integer), *[pointer(real)] * 3, pointer(double), *[integer] * 4]
+    scope: dict[str, Any] = {}
+    exec(compile(text, __file__, "exec"), scope)  # noqa: S102 - our own template and numbers' names
     try:
-        return compile_loop(_lose, signature, names, digest)
+        compiled = compile_loop(scope["loss_of_rows"], double(*arguments), names, f"{digest} {text}")
     except Exception:  # noqa: BLE001 - a compiler's fault must not become the user's
         return None
+    return CompiledLoss(compiled.address, n_reductions, compiled)

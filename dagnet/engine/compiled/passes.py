@@ -29,7 +29,7 @@ from dagnet.engine.compiled.kernels import backward_tile, forward_tile, pull_til
 from dagnet.engine.compiled.segments import Program
 from dagnet.plan import ACTIVATE
 
-__all__ = ["FEW", "combine", "evaluate", "loss_and_gradient", "memory_of", "table_of"]
+__all__ = ["FEW", "combine", "evaluate", "lose", "loss_and_gradient", "memory_of", "table_of"]
 
 FEW = 4
 """Rows up to which a row at a time beats a tile that is mostly empty."""
@@ -64,7 +64,11 @@ def _padded(n: int) -> int:
 def memory_of(program: Program, lanes: int) -> int:
     """How many numbers a thread's memory of :func:`loss_and_gradient` holds."""
     n_units, n_walked = program.plan.n_units, len(program.slots_out)
-    return (2 * n_units + program.n_pre + 1) * lanes + 2 * _padded(n_walked) + _padded(n_units)
+    return (
+        (2 * n_units + program.n_pre + len(program.outputs)) * lanes
+        + 2 * _padded(n_walked)
+        + _padded(n_units)
+    )
 
 
 @numba.njit(**{**KERNEL, "fastmath": {"contract"}})
@@ -159,19 +163,31 @@ def evaluate(table, inputs, theta, outputs, lanes, part, parts):
 
 
 @numba.njit(**KERNEL)
-def _loss_of_tile(loss, units, state, targets, factor, deltas, wanted, first, there, lanes):
+def _loss_of_tile(loss, places, state, base, targets, factor, deltas, wanted, work, first, there, lanes):
     """Σ factor·ℓ over the rows of a tile; ∂/∂a of the outputs goes to ``deltas``."""
-    losses = np.zeros(lanes, np.float64)
     rows = targets[first : first + there]
-    for column in range(len(units)):
-        place = units[column] * lanes
+    for column in range(len(places)):
+        run = wanted[column * lanes : column * lanes + there]
         for row in range(there):
-            wanted[row] = rows[row, column]
-        call_loss(loss, state, place, wanted, factor, first, deltas, losses, there)
-        deltas[place + there : place + lanes] = 0
-    total = 0.0
-    for row in range(there):
-        total += losses[row] * factor[first + row]
+            run[row] = rows[row, column]
+        here = base + places[column]
+        deltas[here + there : here + lanes] = 0
+    return call_loss(
+        loss, state, base, places, wanted, factor, first, deltas, work, len(places), lanes, there
+    )
+
+
+@kernel
+def lose(loss, n_reductions, places, state, deltas, block, lanes, targets, factor, part, parts):
+    """The same for tiles ``part``, ``part + parts``, …; ``places`` are where the outputs begin in a tile."""
+    total, work = 0.0, np.empty(n_reductions * lanes, np.float64)
+    wanted = np.empty(len(places) * lanes, state.dtype)
+    for tile in range(part, (len(targets) + lanes - 1) // lanes, parts):
+        first = tile * lanes
+        there = min(lanes, len(targets) - first)
+        total += _loss_of_tile(
+            loss, places, state, tile * block, targets, factor, deltas, wanted, work, first, there, lanes
+        )
     return total
 
 
@@ -212,14 +228,16 @@ def _walk_tile(
 
 
 @kernel
-def loss_and_gradient(table, loss, inputs, targets, factor, theta, memory, into, lanes, part, parts):
+def loss_and_gradient(
+    table, loss, n_reductions, places_out, inputs, targets, factor, theta, memory, into, lanes, part, parts
+):
     """Forward, loss and backward for tiles ``part``, ``part + parts``, … of the rows; their loss.
 
-    ``loss`` is the address of the loss of a run of rows, ``factor`` (rows,) what each row counts,
-    ``memory`` this thread's own, of :func:`memory_of` numbers.  ∂/∂theta goes to ``into`` (slots,).
+    ``loss`` is the address of the compiled loss, ``places_out`` where the outputs begin in a tile, ``factor``
+    (rows,) what each row counts, ``memory`` this thread's own, of :func:`memory_of` numbers.  ∂/∂theta
+    goes to ``into`` (slots,).
     """
     n_units, n_walked = table[N_UNITS], table[N_WALKED]
-    units = numba.carray(int64_at(table[OUTPUTS]), table[N_OUTPUTS])
     slots_out = numba.carray(uint32_at(table[SLOTS_OUT]), n_walked)
     slots = numba.carray(uint32_at(table[SLOTS]), n_walked)
     places = numba.carray(uint32_at(table[PLACES]), n_walked)
@@ -228,7 +246,7 @@ def loss_and_gradient(table, loss, inputs, targets, factor, theta, memory, into,
     at = n_units * lanes
     state, deltas, at = memory[:at], memory[at : 2 * at], 2 * at
     pre, at = memory[at : at + table[N_PRE] * lanes], at + table[N_PRE] * lanes
-    wanted, at = memory[at : at + lanes], at + lanes
+    wanted, at = memory[at : at + table[N_OUTPUTS] * lanes], at + table[N_OUTPUTS] * lanes
     weights, at = memory[at : at + n_walked], at + (n_walked + 15) // 16 * 16
     gradient, at = memory[at : at + n_walked], at + (n_walked + 15) // 16 * 16
     bias_gradient = memory[at : at + n_units]
@@ -236,13 +254,15 @@ def loss_and_gradient(table, loss, inputs, targets, factor, theta, memory, into,
         weights[k] = theta[slots_out[k]]
     gradient[:] = 0
     bias_gradient[:] = 0
-    total = 0.0
+    total, work = 0.0, np.empty(n_reductions * lanes, np.float64)
     for tile in range(part, (len(inputs) + lanes - 1) // lanes, parts):
         first = tile * lanes
         there = min(lanes, len(inputs) - first)
         _load_tile(inputs, state, first, there, lanes)
         _sweep_tile(table, theta, state, pre, pre_place, lanes, there)
-        total += _loss_of_tile(loss, units, state, targets, factor, deltas, wanted, first, there, lanes)
+        total += _loss_of_tile(
+            loss, places_out, state, 0, targets, factor, deltas, wanted, work, first, there, lanes
+        )
         _walk_tile(
             table,
             weights,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dagnet.contracts import Loss
 from dagnet.engine.compiled import copies, kernels, passes
-from dagnet.engine.compiled.fused import FusedGradient
+from dagnet.engine.compiled.fused import FusedGradient, StagedGradient
 from dagnet.engine.compiled.losses import compile_loss
 from dagnet.engine.compiled.segments import DENSE_SEGMENT, SWEEP, Program, Segment
 from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch
@@ -40,7 +40,7 @@ class CompiledRunner:
         narrow = plan.sources.dtype == np.int32 and plan.n_slots < 2**32
         self._table = passes.table_of(self.program) if self.program.is_one_sweep and narrow else None
         self._n_outputs = len(plan.outputs)
-        self._lanes = copies.TILE_ROWS[self.dtype.name]
+        self.lanes = copies.TILE_ROWS[self.dtype.name]
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which activations NumPy runs, and why."""
@@ -152,20 +152,23 @@ class CompiledRunner:
             return None
         outputs = np.empty((len(inputs), self._n_outputs), self.dtype)
         if len(inputs) <= passes.FEW:
-            return None if passes.evaluate(table, inputs, theta, outputs, self._lanes, 0, 1) else outputs
-        parts = self._parts(-(-len(inputs) // self._lanes))
+            return None if passes.evaluate(table, inputs, theta, outputs, self.lanes, 0, 1) else outputs
+        parts = self._parts(-(-len(inputs) // self.lanes))
         some_nan = [False] * parts
 
         def share(part: int) -> None:
-            some_nan[part] = passes.evaluate(table, inputs, theta, outputs, self._lanes, part, parts)
+            some_nan[part] = passes.evaluate(table, inputs, theta, outputs, self.lanes, part, parts)
 
         run_parts(share, parts)
         return None if any(some_nan) else outputs
 
-    def fused_gradient(self, loss: Loss) -> FusedGradient | None:
-        """Forward, loss and backward as one call; None where the program or the loss needs NumPy."""
-        if self._table is None or (compiled := compile_loss(loss, self.dtype)) is None:
+    def fused_gradient(self, loss: Loss) -> FusedGradient | StagedGradient | None:
+        """Forward, loss and backward as one call; None where the loss has to run through NumPy."""
+        compiled = compile_loss(loss, self.dtype)
+        if compiled is None:
             return None
+        if self._table is None:
+            return StagedGradient(self, compiled)
         return FusedGradient(self.program, self._table, compiled, self._parts, self.dtype)
 
     def _outputs_only(self, theta: Array, inputs: Array) -> OutputsOnly:
@@ -181,12 +184,26 @@ class CompiledRunner:
 
     def backward(self, theta: Array, state: CompiledState, output_gradient: Array, *, into: Array) -> float:
         """Walk back; see :class:`dagnet.contracts.Runner`."""
+        gradient = np.ascontiguousarray(output_gradient, self.dtype)
+
+        def begin(part: int, parts: int) -> None:
+            copies.start_deltas(state.deltas, *state.layout, self.program.outputs, gradient, part, parts)
+
+        return self.walk(theta, state, begin, into)
+
+    def walk(
+        self,
+        theta: Array,
+        state: CompiledState,
+        begin: Callable[[int, int], None],
+        into: Array,
+    ) -> float:
+        """Walk back from ∂loss/∂outputs, which ``begin(part, parts)`` writes to the state's tiles."""
         program, plan = self.program, self.plan
         parts = self._parts(state.n_tiles)
         if state.scratch is None or state.scratch.parts != parts:
             state.scratch = Scratch(program, self.dtype, parts)
         scratch = state.scratch
-        gradient = np.ascontiguousarray(output_gradient, self.dtype)
         copies.gather(theta, program.slots_out, scratch.weights)
         if program.has_dense:
             state.table(state.deltas)[:, program.zeroed] = 0
@@ -194,7 +211,7 @@ class CompiledRunner:
         def start(part: int) -> None:
             scratch.gradients[part] = 0
             scratch.bias_gradients[part] = 0
-            copies.start_deltas(state.deltas, *state.layout, program.outputs, gradient, part, parts)
+            begin(part, parts)
 
         state.deltas  # noqa: B018 - allocated before threads share it
         stages: list[Stage] = [(True, start)]

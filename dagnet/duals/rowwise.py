@@ -1,0 +1,175 @@
+"""A loss and its gradient spelled out as code for one row: reductions over units, and what is between.
+
+A loss is called on symbols for (rows, output units).  What it does unit by unit becomes an
+expression; a sum, maximum or minimum over axis 1 becomes a *reduction*, a number a row that later
+expressions may use.  Cross-entropy is three of them: the largest output, the sum of the exponentials
+of the differences from it, and the sum of the products with the targets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from dagnet.duals.spelling import NotSpelled, Program, Symbol, function_of, spelled_term, text_of, traced
+
+__all__ = ["Reduction", "RowLoss", "spelled_loss"]
+
+UNITS, COLUMN, ROW = "(rows, units)", "(rows, 1)", "(rows,)"
+KINDS = {np.sum: "sum", np.max: "max", np.amax: "max", np.min: "min", np.amin: "min", np.mean: "mean"}
+METHODS = {np.add: "sum", np.maximum: "max", np.minimum: "min"}
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """``kind`` (sum, max or min) over units of ``term(o, t, n, r)``.
+
+    n is the number of units, r a tuple of the reductions before it; ``depth`` reductions come one
+    after the other up to it.
+    """
+
+    kind: str
+    depth: int
+    term: FunctionType
+
+
+@dataclass(frozen=True)
+class RowLoss:
+    """Reductions in order, ``value(n, r)``, and ``slope(o, t, n, r)`` = ∂value/∂o, of a depth."""
+
+    reductions: tuple[Reduction, ...]
+    value: FunctionType
+    slope: FunctionType
+    depth: int
+
+
+class _Reducing(Program):
+    """A program with reductions: what is reduced, and how."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reductions: dict[tuple[str, str], int] = {}
+
+    def reduce(self, kind: str, term: Any) -> str:
+        number = self.reductions.setdefault((kind, text_of(term)), len(self.reductions))
+        return f"r[{number}]"
+
+    def depth(self, wanted: str) -> int:
+        """How many reductions come one after the other before an expression is known."""
+        used = {int(n) for n in re.findall(r"r\[(\d+)\]", self.lines_for(wanted) + wanted)}
+        terms = [term for _, term in self.reductions]
+        return max((1 + self.depth(terms[number]) for number in used), default=0)
+
+    def function(self, arguments: str, wanted: str, origin: Callable[..., Any]) -> FunctionType:
+        code = f"def expression({arguments}):\n{self.lines_for(wanted)}    return {wanted}\n"
+        return function_of("expression", code, origin)
+
+
+class _Numbers(Symbol):
+    """A symbol for an array of a known kind of shape."""
+
+    def __init__(self, program: _Reducing, name: str, shape: str) -> None:
+        super().__init__(program, name)
+        self.shape_kind = shape
+
+    def write(self, expression: str, *inputs: Any) -> Any:
+        shapes = {item.shape_kind for item in inputs if isinstance(item, _Numbers)}
+        if ROW in shapes and len(shapes) > 1:
+            raise NotSpelled
+        shape = UNITS if UNITS in shapes else shapes.pop()
+        return _Numbers(self.program, self.program.write(expression), shape)  # type: ignore[arg-type]
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if method == "reduce" and ufunc in METHODS:
+            return self._reduced(METHODS[ufunc], **options)
+        return super().__array_ufunc__(ufunc, method, *inputs, **options)
+
+    def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
+        if function in KINDS:
+            return self._reduced(KINDS[function], *arguments[1:], **options)
+        if function is np.clip and len(arguments) == 3 and not options:
+            return self.clip(*arguments[1:])
+        if function in {np.zeros_like, np.ones_like} and len(arguments) == 1 and not options:
+            return self.write(f"np.{function.__name__}({self.name})", self)
+        return super().__array_function__(function, types, arguments, options)
+
+    def _reduced(self, kind: str, axis: Any = None, *, keepdims: bool = False) -> Any:
+        if axis not in {1, -1} or isinstance(axis, bool) or self.shape_kind != UNITS:
+            raise NotSpelled
+        program: Any = self.program
+        name = program.reduce("sum" if kind == "mean" else kind, self)
+        reduced = _Numbers(program, name, COLUMN if keepdims else ROW)
+        return reduced.write(f"{name} / n", reduced) if kind == "mean" else reduced
+
+    def sum(self, axis: Any = None, *, keepdims: bool = False) -> Any:
+        """Over the output units."""
+        return self._reduced("sum", axis, keepdims=keepdims)
+
+    def max(self, axis: Any = None, *, keepdims: bool = False) -> Any:
+        """Over the output units."""
+        return self._reduced("max", axis, keepdims=keepdims)
+
+    def min(self, axis: Any = None, *, keepdims: bool = False) -> Any:
+        """Over the output units."""
+        return self._reduced("min", axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, *, keepdims: bool = False) -> Any:
+        """Over the output units."""
+        return self._reduced("mean", axis, keepdims=keepdims)
+
+    def clip(self, low: Any, high: Any) -> Any:
+        """Between two bounds."""
+        return self.write(f"np.clip({self.name}, {text_of(low)}, {text_of(high)})", self, low, high)
+
+
+def spelled_loss(
+    value: Callable[..., Any], gradient: Callable[..., Any] | None, parameters: tuple[Any, ...] = ()
+) -> RowLoss | None:
+    """A loss as code for one row, or None.
+
+    Parameters
+    ----------
+    value
+        ``value(outputs, targets, *parameters) -> (rows,)``.
+    gradient
+        ``gradient(outputs, targets, *parameters) -> (rows, output units)``; None: derived, for a loss
+        that is a sum over output units of one term each.
+    parameters
+        The values that both are to have.
+
+    Returns
+    -------
+    RowLoss or None
+        None where rows may interact, or where a function does more than apply ufuncs, ``where`` and
+        ``clip``, and reduce over axis 1.
+    """
+    if gradient is None:
+        term = spelled_term(value, parameters)
+        if term is None:
+            return None
+        gradient, given = term.slope, ()
+    else:
+        given = parameters
+    program = _Reducing()
+    o, t = (_Numbers(program, name, UNITS) for name in ("o", "t"))
+    loss = traced(lambda: value(o, t, *parameters))
+    slope = traced(lambda: gradient(o, t, *given))
+    if not isinstance(loss, _Numbers) or loss.shape_kind != ROW:
+        return None
+    if not isinstance(slope, _Numbers) or slope.shape_kind != UNITS:
+        return None
+    every = "o, t, n, r"
+    return RowLoss(
+        tuple(
+            Reduction(kind, program.depth(term), program.function(every, term, value))
+            for kind, term in program.reductions
+        ),
+        program.function("n, r", loss.name, value),
+        program.function(every, slope.name, gradient),
+        program.depth(slope.name),
+    )
