@@ -127,8 +127,8 @@ def test_memory_reused_for_fewer_rows_holds_no_old_ones(spread):
             np.testing.assert_allclose(state.outputs, net(X[:n]), rtol=1e-13, atol=1e-13)
             pull = np.ones((n, len(net.outputs)))
             into, fresh = np.empty_like(theta), np.empty_like(theta)
-            square = runner.backward(theta, state, pull, into=into)
-            assert square == pytest.approx(np.dot(into, into), rel=1e-12)
+            bound = runner.backward(theta, state, pull, into=into)
+            assert np.dot(into, into) * (1 - 1e-12) <= bound < np.inf
             runner.backward(theta, runner.forward(theta, X[:n]), pull, into=fresh)
             np.testing.assert_array_equal(into, fresh)
 

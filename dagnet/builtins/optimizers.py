@@ -166,21 +166,20 @@ def _adam(
     old_square: float,
     new_square: float,
     rate: float,
-    root_correction: float,
     eps: float,
 ) -> Three:
     mean = mean + new_mean * (gradient - mean)
     square = old_square * square + new_square * (gradient * gradient)
-    return parameter - rate * (mean / (np.sqrt(square) / root_correction + eps)), mean, square
+    return parameter - rate * (mean / (np.sqrt(square) + eps)), mean, square
 
 
 def _adam_coefficients(
     step: int, learning_rate: float, betas: tuple[float, float], eps: float
 ) -> tuple[float, ...]:
-    """1 − β₁, β₂, 1 − β₂, η/(1 − β₁ᵗ), √(1 − β₂ᵗ), ε."""
-    rate = learning_rate / (1.0 - betas[0] ** step)
+    """1 − β₁, β₂, 1 − β₂, η c/(1 − β₁ᵗ) and ε c with c = √(1 − β₂ᵗ), which leaves one division."""
     root_correction = math.sqrt(1.0 - betas[1] ** step)
-    return 1.0 - betas[0], betas[1], 1.0 - betas[1], rate, root_correction, eps
+    rate = learning_rate * root_correction / (1.0 - betas[0] ** step)
+    return 1.0 - betas[0], betas[1], 1.0 - betas[1], rate, eps * root_correction
 
 
 _ADAM_RULES: Mapping[str, Rule] = {
@@ -222,16 +221,13 @@ class Adam(RuledOptimizer):
         old_square: float,
         new_square: float,
         rate: float,
-        root_correction: float,
         eps: float,
         weight_decay: float,
     ) -> Three:
         """The new parameter, mean and mean square of the gradients."""
         if weight_decay != 0.0:
             gradient = gradient + weight_decay * parameter
-        return _adam(
-            parameter, gradient, mean, square, new_mean, old_square, new_square, rate, root_correction, eps
-        )
+        return _adam(parameter, gradient, mean, square, new_mean, old_square, new_square, rate, eps)
 
 
 @dataclass(frozen=True)
@@ -266,15 +262,12 @@ class AdamW(RuledOptimizer):
         old_square: float,
         new_square: float,
         rate: float,
-        root_correction: float,
         eps: float,
         kept: float,
     ) -> Three:
         """The new parameter, mean and mean square of the gradients."""
         parameter = kept * parameter
-        return _adam(
-            parameter, gradient, mean, square, new_mean, old_square, new_square, rate, root_correction, eps
-        )
+        return _adam(parameter, gradient, mean, square, new_mean, old_square, new_square, rate, eps)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Runner(Protocol):
     A runner may also have ``evaluate(theta, inputs)``: the outputs alone, (rows, output units), or
     None where an input is NaN or it would rather be asked for them by :meth:`forward`; and
     ``fused_gradient(loss)``: a callable ``(theta, inputs, targets, factor, *, into)`` that writes
-    ∂(Σ factor·ℓ)/∂theta to ``into`` and returns (Σ factor·ℓ, the sum of the squares written or None), or
+    ∂(Σ factor·ℓ)/∂theta to ``into`` and returns (Σ factor·ℓ, what :meth:`backward` returns), or
     None for a loss that has to run through NumPy.  It owns its memory: each run of steps asks for one.
     """
 
@@ -56,7 +56,8 @@ class Runner(Protocol):
     def backward(self, theta: Array, state: Any, output_gradient: Array, *, into: Array) -> float | None:
         """Walk back from ∂loss/∂outputs (rows, output units); ∂loss/∂theta is written to ``into``.
 
-        Returns the sum of the squares written, where the engine has it at hand, else None.
+        Returns a number not below the sum of the squares written, where the engine has one at hand,
+        else None: training need not read a gradient that is known to be small.
         """
 
 

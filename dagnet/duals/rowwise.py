@@ -40,12 +40,16 @@ class Reduction:
 
 @dataclass(frozen=True)
 class RowLoss:
-    """Reductions in order, ``value(n, r)``, and ``slope(o, t, n, r)`` = ∂value/∂o, of a depth."""
+    """Reductions in order, ``value(n, r)``, and ``slope(o, t, n, r)`` = ∂value/∂o, of a depth.
+
+    ``source`` is all of their code: losses with the same are the same.
+    """
 
     reductions: tuple[Reduction, ...]
     value: FunctionType
     slope: FunctionType
     depth: int
+    source: str
 
 
 class _Reducing(Program):
@@ -54,6 +58,7 @@ class _Reducing(Program):
     def __init__(self) -> None:
         super().__init__()
         self.reductions: dict[tuple[str, str], int] = {}
+        self.source = ""
 
     def reduce(self, kind: str, term: Any) -> str:
         number = self.reductions.setdefault((kind, text_of(term)), len(self.reductions))
@@ -67,6 +72,7 @@ class _Reducing(Program):
 
     def function(self, arguments: str, wanted: str, origin: Callable[..., Any]) -> FunctionType:
         code = f"def expression({arguments}):\n{self.lines_for(wanted)}    return {wanted}\n"
+        self.source += code
         return function_of("expression", code, origin)
 
 
@@ -172,4 +178,5 @@ def spelled_loss(
         program.function("n, r", loss.name, value),
         program.function(every, slope.name, gradient),
         program.depth(slope.name),
+        program.source,
     )

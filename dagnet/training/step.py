@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,8 @@ class Step:
         self._pulled = self._gradient if self._free is None else np.empty_like(self._live)
         self._pull = np.empty((batch_size, len(plan.outputs)), parameters.dtype)
         self._penalty = Penalty.over_weights(model, self._free, settings.l1, settings.l2)
-        self._plain = plan.tie is None and self._free is None and self._penalty is None
+        adds_up = plan.tie is None and self._penalty is None
+        self._plain = adds_up and self._free is None and settings.clip_norm is None
         self._fused = _fused_gradient(model)
         self._move = _fused_step(model, settings) or settings.optimizer.step
         self._seen: set[int] = set()
@@ -69,7 +70,7 @@ class Step:
         """
         with np.errstate(all="ignore"):
             theta = self._gathered_theta()
-            loss, told = self._loss_and_slots(theta, batch)
+            loss, bound = self._loss_and_slots(theta, batch)
             if not math.isfinite(loss):
                 raise self._bad_loss(theta, batch, where(), rows(), loss)
             gradient = self._gathered_gradient()
@@ -77,7 +78,9 @@ class Step:
                 loss += self._penalty.add_to(gradient, self._live)
                 if not math.isfinite(loss):
                     raise self._bad_loss(theta, batch, where(), rows(), loss)
-            square = told if told is not None and self._plain else float(np.dot(gradient, gradient))
+            # a bound that is small says all that is to be known without another reading
+            tame = self._plain and bound is not None and bound <= CALM_SQUARE
+            square = cast("float", bound) if tame else float(np.dot(gradient, gradient))
             if not math.isfinite(square) and not np.isfinite(gradient).all():
                 raise self._bad_gradient(theta, batch, where(), rows(), gradient)
             if self._settings.clip_value is not None or self._settings.clip_norm is not None:
@@ -94,12 +97,9 @@ class Step:
         return self._theta
 
     def _loss_and_slots(self, theta: Array, batch: Batch) -> tuple[float, float | None]:
-        """The loss; its derivatives go to ``_slots``, and the sum of their squares is told if known."""
+        """The loss and, where known, a bound on the squared norm of its derivatives, now in ``_slots``."""
         if self._fused is not None:
-            told: tuple[float, float | None] = self._fused(
-                theta, batch.inputs, batch.targets, batch.factor, into=self._slots
-            )
-            return told
+            return self._fused(theta, batch.inputs, batch.targets, batch.factor, into=self._slots)
         self._state = self._runner.forward(theta, batch.inputs, reuse=self._state)
         self._outputs = self._state.outputs
         values = self._loss.row_values(self._outputs, batch.targets)

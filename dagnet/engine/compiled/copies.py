@@ -106,8 +106,8 @@ def collect_biases(into, bias_slot, parts):
 
 @kernel
 def sum_of_squares(vector):
-    """In double precision."""
-    total = 0.0
+    """In the vector's own precision."""
+    total = vector.dtype.type(0)
     for k in range(len(vector)):
-        total += float(vector[k]) * float(vector[k])
-    return total
+        total += vector[k] * vector[k]
+    return float(total)

@@ -70,20 +70,11 @@ def compile_loss(loss: Loss, dtype: Any) -> CompiledLoss | None:
     spelled = spelled_loss(loss.value, gradient, loss.arguments) if loss.rowwise else None
     if spelled is None:
         return None
-    text, translated = _text(spelled), Translation(dtype)
-    number = getattr(np, np.dtype(dtype).name)
-    try:
-        names = {name: translated.function(function) for name, function in _functions(spelled).items()}
-        key = (text, translated.digest)
-        with _lock:
-            if key not in _compiled:
-                np_ = namespace(np.dtype(dtype).name)
-                names |= {"number": number, "inf": number(np.inf)}
-                names |= {"maximum": np_.maximum, "minimum": np_.minimum}
-                _compiled[key] = _compile(text, names, translated.digest, len(spelled.reductions), dtype)
-            return _compiled[key]
-    except Exception:  # noqa: BLE001 - a compiler's fault must not become the user's
-        return None
+    key = (spelled.source, np.dtype(dtype).name)
+    with _lock:
+        if key not in _compiled:
+            _compiled[key] = _compile(spelled, dtype)
+        return _compiled[key]
 
 
 def _functions(spelled: RowLoss) -> dict[str, FunctionType]:
@@ -106,16 +97,18 @@ def _text(spelled: RowLoss) -> str:
     return TEMPLATE.format(n_reductions=n, beginnings=beginnings, loops="".join(loops), known=known)
 
 
-def _compile(
-    text: str, names: dict[str, Any], digest: str, n_reductions: int, dtype: Any
-) -> CompiledLoss | None:
+def _compile(spelled: RowLoss, dtype: Any) -> CompiledLoss | None:
     real, double, integer = (numba.from_dtype(np.dtype(d)) for d in (dtype, np.float64, np.int64))
-    pointer = numba.types.CPointer
+    pointer, numpy, number = numba.types.CPointer, namespace(np.dtype(dtype).name), np.dtype(dtype).type
     arguments = [pointer(real), pointer(integer), *[pointer(real)] * 3, pointer(double), *[integer] * 4]
-    scope: dict[str, Any] = {}
+    text, translated, scope = _text(spelled), Translation(dtype), dict[str, Any]()
     exec(compile(text, __file__, "exec"), scope)  # noqa: S102 - our own template and numbers' names
     try:
-        compiled = compile_loop(scope["loss_of_rows"], double(*arguments), names, f"{digest} {text}")
+        names = {name: translated.function(function) for name, function in _functions(spelled).items()}
+        names |= {"number": number, "inf": number(np.inf)}
+        names |= {name: getattr(numpy, name) for name in ("maximum", "minimum")}
+        digest = f"{translated.digest} {text}"
+        compiled = compile_loop(scope["loss_of_rows"], double(*arguments), names, digest)
     except Exception:  # noqa: BLE001 - a compiler's fault must not become the user's
         return None
-    return CompiledLoss(compiled.address, n_reductions, compiled)
+    return CompiledLoss(compiled.address, len(spelled.reductions), compiled)

@@ -111,6 +111,12 @@ class CompiledState:
         """The inputs' values as (units, rows), a view of the rows as they were given."""
         return cast("Array", self._inputs)[:, units].T
 
+    @staticmethod
+    def squares(matrix: Array) -> float:
+        """The sum of the squares of a (units, rows) view."""
+        rows = matrix if matrix.flags.c_contiguous else matrix.T
+        return float(copies.sum_of_squares(np.ascontiguousarray(rows).reshape(-1)))
+
     def table(self, flat: Array) -> Array:
         """A view (blocks, units, stride) of a flat buffer."""
         n_units = len(flat) // self._capacity
@@ -170,6 +176,7 @@ class Scratch:
     def __init__(self, program: Program, dtype: Any, parts: int) -> None:
         n_walked, n_units = len(program.slots_out), program.plan.n_units
         self.parts = parts
+        self.bound = 0.0
         self.weights = aligned(n_walked, dtype)
         self.gradients = aligned(parts * n_walked, dtype).reshape(parts, n_walked)
         self.bias_gradients = aligned(parts * n_units, dtype).reshape(parts, n_units)
