@@ -420,6 +420,10 @@ def test_machine_code_is_kept_and_used_by_the_next_process(tmp_path):
     assert any("dagnet-" in path.name for path in kept)
     assert run(STEP, **cache) == first
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb[ci]")} == kept
+    registries = "import sys; print('numba.np.arraymath' in sys.modules, 'scipy.linalg' in sys.modules)"
+    assert run(STEP + registries, **cache) == first + "False False\n"
+    compiled = "import numba; print(numba.njit(lambda a: np.sort(a).sum() + np.exp(a[0]))(np.zeros(3)))"
+    assert run(STEP + "import numpy as np\n" + compiled, **cache) == first + "1.0\n"
 
 
 def test_without_a_place_for_the_cache_everything_is_compiled_anew():
