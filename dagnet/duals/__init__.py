@@ -130,7 +130,7 @@ class RowGradient:
             return gradient
         if (term := self.term(*parameters)) is not None:
             with np.errstate(all="ignore"):
-                gradient[...] = term.slope(outputs, targets)
+                gradient[...] = term.slope(outputs, targets, outputs.shape[1])
             return gradient
         # Rows that do not couple share their seeds: column u's seed is 1 in every row.
         units = outputs.shape[1] if self.rowwise else outputs.size

@@ -12,15 +12,24 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from dagnet.duals.spelling import NotSpelled, Program, Symbol, function_of, spelled_term, text_of, traced
+from dagnet.duals.spelling import (
+    NotSpelled,
+    Program,
+    Symbol,
+    Term,
+    function_of,
+    spelled_term,
+    text_of,
+    traced,
+)
 
 __all__ = ["Reduction", "RowLoss", "spelled_loss"]
 
-UNITS, COLUMN, ROW = "(rows, units)", "(rows, 1)", "(rows,)"
+UNITS, COLUMN, ROW, NUMBER = "(rows, units)", "(rows, 1)", "(rows,)", "()"
 KINDS = {np.sum: "sum", np.max: "max", np.amax: "max", np.min: "min", np.amin: "min", np.mean: "mean"}
 METHODS = {np.add: "sum", np.maximum: "max", np.minimum: "min"}
 
@@ -84,10 +93,10 @@ class _Numbers(Symbol):
         self.shape_kind = shape
 
     def write(self, expression: str, *inputs: Any) -> Any:
-        shapes = {item.shape_kind for item in inputs if isinstance(item, _Numbers)}
+        shapes = {item.shape_kind for item in inputs if isinstance(item, _Numbers)} - {NUMBER}
         if ROW in shapes and len(shapes) > 1:
             raise NotSpelled
-        shape = UNITS if UNITS in shapes else shapes.pop()
+        shape = UNITS if UNITS in shapes else shapes.pop() if shapes else NUMBER
         return _Numbers(self.program, self.program.write(expression), shape)  # type: ignore[arg-type]
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
@@ -154,17 +163,16 @@ def spelled_loss(
         None where rows may interact, or where a function does more than apply ufuncs, ``where`` and
         ``clip``, and reduce over axis 1.
     """
-    if gradient is None:
-        term = spelled_term(value, parameters)
-        if term is None:
-            return None
-        gradient, given = term.slope, ()
-    else:
-        given = parameters
+    term = spelled_term(value, parameters) if gradient is None else None
+    if gradient is None and term is None:
+        return None
     program = _Reducing()
     o, t = (_Numbers(program, name, UNITS) for name in ("o", "t"))
     loss = traced(lambda: value(o, t, *parameters))
-    slope = traced(lambda: gradient(o, t, *given))
+    if gradient is None:
+        slope = traced(lambda: cast("Term", term).slope(o, t, _Numbers(program, "n", NUMBER)))
+    else:
+        slope = traced(lambda: gradient(o, t, *parameters))
     if not isinstance(loss, _Numbers) or loss.shape_kind != ROW:
         return None
     if not isinstance(slope, _Numbers) or slope.shape_kind != UNITS:
@@ -176,7 +184,7 @@ def spelled_loss(
             for kind, term in program.reductions
         ),
         program.function("n, r", loss.name, value),
-        program.function(every, slope.name, gradient),
+        program.function(every, slope.name, gradient or value),
         program.depth(slope.name),
         program.source,
     )

@@ -181,8 +181,8 @@ class _Pair(NDArrayOperatorsMixin):
             return _Pair(value, tangent, wild=wild)
         if function is np.clip and len(arguments) == 3 and not options:
             return self.clip(*arguments[1:])
-        if function is np.sum and len(arguments) == 1:
-            return self.sum(**options)
+        if function in {np.sum, np.mean} and len(arguments) == 1:
+            return (self.sum if function is np.sum else self.mean)(**options)
         if function in {np.zeros_like, np.ones_like} and len(arguments) == 1 and not options:
             return _Pair(self.value.write(f"np.{function.__name__}({text_of(self.value)})", self.value), 0.0)
         raise NotSpelled
@@ -200,6 +200,10 @@ class _Pair(NDArrayOperatorsMixin):
         if axis not in {1, -1}:
             raise NotSpelled
         return _Sum(self)
+
+    def mean(self, *, axis: Any) -> _Sum:
+        """Over the output units."""
+        return (self / Symbol(self.value.program, "n")).sum(axis=axis)
 
     def __bool__(self) -> bool:
         raise NotSpelled
@@ -296,7 +300,7 @@ def spelled_out(function: Callable[..., Any], parameters: tuple[Any, ...] = ()) 
 
 @dataclass(frozen=True)
 class Term:
-    """What a loss adds up over its output units: ``value(o, t)``, and ``slope(o, t)`` = ∂value/∂o."""
+    """What a loss adds up over its n output units: ``value(o, t, n)``; ``slope(o, t, n)`` = ∂value/∂o."""
 
     value: FunctionType
     slope: FunctionType
@@ -321,7 +325,7 @@ def spelled_term(loss: Callable[..., Any], parameters: tuple[Any, ...] = ()) -> 
     Examples
     --------
     >>> term = spelled_term(lambda o, t: ((o - t) ** 2).sum(axis=1))
-    >>> term.value(3.0, 1.0), term.slope(3.0, 1.0)
+    >>> term.value(3.0, 1.0, 1), term.slope(3.0, 1.0, 1)
     (4.0, 4.0)
     """
     program = Program()
@@ -332,7 +336,7 @@ def spelled_term(loss: Callable[..., Any], parameters: tuple[Any, ...] = ()) -> 
         return None
     texts = text_of(result.term.value), text_of(result.term.tangent)
     bodies = (f"{program.lines_for(text)}    return {text}\n" for text in texts)
-    value, slope = (function_of("term", f"def term(o, t):\n{body}", loss) for body in bodies)
+    value, slope = (function_of("term", f"def term(o, t, n):\n{body}", loss) for body in bodies)
     return Term(value, slope)
 
 
