@@ -38,12 +38,13 @@ def library(tile: int, *, keep: bool) -> ctypes.CDLL:
     compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         raise Missing("hand-written C: no gcc on this machine")
-    place = Path(tempfile.mkdtemp(prefix="dagnet-limit-")) / f"limit-{tile}-{keep:d}.so"
-    command = [compiler, *FLAGS, f"-DROWS={tile}", f"-DKEEP={keep:d}", str(SOURCE), "-o", str(place)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Missing(f"hand-written C: {' '.join(command)} failed: {done.stderr[:500]}")
-    lib = ctypes.CDLL(str(place))
+    with tempfile.TemporaryDirectory(prefix="dagnet-limit-", ignore_cleanup_errors=True) as folder:
+        place = Path(folder) / f"limit-{tile}-{keep:d}.so"
+        command = [compiler, *FLAGS, f"-DROWS={tile}", f"-DKEEP={keep:d}", str(SOURCE), "-o", str(place)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Missing(f"hand-written C: {' '.join(command)} failed: {done.stderr[:500]}")
+        lib = ctypes.CDLL(str(place))
     lib.step.restype = ctypes.c_double
     return lib
 

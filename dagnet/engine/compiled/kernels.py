@@ -34,7 +34,7 @@ __all__ = [
 Array = NDArray[Any]
 TILE_BYTES = VECTORS * 64
 CACHED = 4096
-"""Numbers that the nearest cache holds: so many are read again without a way to memory."""
+"""Numbers that stay in the nearest cache: units are done in runs of so many."""
 _ACTIVATE, _DENSE, _SPARSE = ACTIVATE, DENSE, SPARSE
 
 
@@ -75,7 +75,7 @@ def forward_tile(
     there,
 ):
     """Steps ``begin`` … ``end`` − 1 for one tile with ``there`` rows."""
-    zero = state.dtype.type(0)
+    zero, near = state.dtype.type(0), max(4, CACHED // stride // 4 * 4)
     for number in range(begin, end):
         kind, what, first, last = steps[number, 0], steps[number, 1], steps[number, 2], steps[number, 3]
         if kind == _SPARSE:
@@ -91,8 +91,9 @@ def forward_tile(
             continue
         biased = number > begin and steps[number - 1, 0] == _DENSE
         biased = biased and _begins_with(steps, number, end, steps[number - 1, 2], steps[number - 1, 3])
-        for start in range(first, last, max(1, CACHED // stride)):
-            stop = min(start + max(1, CACHED // stride), last)
+        stop = first
+        while stop < last:  # a range with a step would cost a division
+            start, stop = stop, min(stop + near, last)
             if biased:
                 _add_biases(theta, bias_slot, state, start, stop, base, stride, lanes)
             if pre_place[first] >= 0:
@@ -216,14 +217,15 @@ def backward_tile(
     Each unit first pulls ∂L/∂a over its sparse children; the derivatives of those edges' weights
     are found on the way.  Then δ = ∂L/∂a · g'(z).
     """
-    zero = state.dtype.type(0)
+    zero, near = state.dtype.type(0), max(4, CACHED // stride // 4 * 4)
     for number in range(end - 1, begin - 1, -1):
         if steps[number, 0] != _ACTIVATE:
             continue
         what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
         pull_tile(first, last, indptr_out, targets, weights, gradient, started, state, deltas, base, stride)
-        for start in range(first, last, max(4, CACHED // stride // 4 * 4)):
-            stop = min(start + max(4, CACHED // stride // 4 * 4), last)
+        stop = first
+        while stop < last:  # a range with a step would cost a division
+            start, stop = stop, min(stop + near, last)
             if stride == lanes and pre_place[first] < 0:
                 place = base + start * stride
                 call_slope(slopes[what], state, state, deltas, place, place, (stop - start) * stride)
@@ -235,12 +237,10 @@ def backward_tile(
                         call_slope(slopes[what], pre, state, deltas, kept, here, lanes)
                     else:
                         call_slope(slopes[what], state, state, deltas, here, here, lanes)
-            for unit in range(start, stop):
-                here = base + unit * stride
-                if not all_needed and not needs_delta[unit]:
-                    deltas[here : here + lanes] = zero
-                elif there < lanes:
-                    deltas[here + there : here + lanes] = zero
+            if there < lanes or not all_needed:
+                for unit in range(start, stop):
+                    here = base + unit * stride
+                    deltas[here + (there if needs_delta[unit] else 0) : here + lanes] = zero
             _add_bias_gradients(deltas, bias_gradient, start, stop, base, stride, lanes)
 
 
