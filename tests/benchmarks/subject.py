@@ -68,6 +68,29 @@ def split(net: Any, wiring: Wiring, loss: float, flat: np.ndarray) -> Answer:
     return Answer(loss, flat[weight_places(net, wiring)], biases)
 
 
+def fused_gradient(net: Any) -> Any:
+    """The engine's forward, loss and backward as one call, which training uses; else the three calls."""
+    offered = getattr(net.runner, "fused_gradient", None)
+    return (offered and offered(net.loss)) or ThreeCalls(net)
+
+
+class ThreeCalls:
+    """Forward, squared error and backward on an engine's runner."""
+
+    def __init__(self, net: Any) -> None:
+        self.runner, self.state = net.runner, None
+
+    def __call__(
+        self, theta: np.ndarray, X: np.ndarray, y: np.ndarray, factor: np.ndarray, *, into: np.ndarray
+    ) -> tuple[float, None]:
+        self.state = self.runner.forward(theta, X, reuse=self.state)
+        error = self.state.outputs - y
+        loss = float(np.vdot(error, error)) / len(error)
+        error *= np.float32(2 / len(error))
+        self.runner.backward(theta, self.state, error, into=into)
+        return loss, None
+
+
 class RawStep:
     """Forward, loss, backward on the engine's runner: what a bare PyTorch step does, no more."""
 
@@ -77,19 +100,11 @@ class RawStep:
         self.X, self.y = np.ascontiguousarray(X), np.ascontiguousarray(y)
         self.gradient = np.zeros(len(self.theta), np.float32)
         self.factor = np.full(len(X), 1 / len(X), np.float32)
-        self.fused = self.runner.fused_gradient(self.net.loss)
-        self.state: Any = None
+        self.fused = fused_gradient(self.net)
 
     def __call__(self) -> float:
-        if self.fused is not None:
-            loss, _ = self.fused(self.theta, self.X, self.y, self.factor, into=self.gradient)
-            return loss
-        self.state = self.runner.forward(self.theta, self.X, reuse=self.state)
-        error = self.state.outputs - self.y
-        loss = float(np.vdot(error, error)) / len(error)
-        error *= np.float32(2 / len(error))
-        self.runner.backward(self.theta, self.state, error, into=self.gradient)
-        return loss
+        loss, _ = self.fused(self.theta, self.X, self.y, self.factor, into=self.gradient)
+        return float(loss)
 
     def answer(self) -> Answer:
         loss = self()
@@ -146,15 +161,13 @@ class BareSteps:
         fused = dagnet.engines()[net.engine].fused_step(optimizer, dtype=net.dtype, threads=net.threads)
         self.move, self.moments = fused or optimizer.step, optimizer.start(net.parameters)
         self.gradient = np.zeros(net.plan.n_slots, np.float32)
-        self.state, self.count = None, 0
+        self.fused, self.count = fused_gradient(net), 0
 
     def __call__(self) -> None:
-        runner, theta = self.net.runner, self.net.parameters
+        theta = self.net.parameters
         for k in range(0, len(self.X), self.batch):
-            self.state = runner.forward(theta, self.X[k : k + self.batch], reuse=self.state)
-            error = self.state.outputs - self.y[k : k + self.batch]
-            error *= np.float32(2 / len(error))
-            runner.backward(theta, self.state, error, into=self.gradient)
+            X, y = self.X[k : k + self.batch], self.y[k : k + self.batch]
+            self.fused(theta, X, y, np.full(len(X), 1 / len(X), np.float32), into=self.gradient)
             self.count += 1
             self.move(theta, self.gradient, self.moments, step=self.count, learning_rate=self.rate)
 
@@ -193,7 +206,7 @@ def step_of(net: Any, rows: int) -> Any:
     y = rng.standard_normal((rows, len(net.outputs)), dtype=np.float32)
     step = RawStep.__new__(RawStep)
     step.net, step.runner, step.theta = net, net.runner, net.theta()
-    step.X, step.y, step.state = X, y, None
+    step.X, step.y = X, y
     step.gradient = np.zeros(len(step.theta), np.float32)
-    step.factor, step.fused = np.full(rows, 1 / rows, np.float32), net.runner.fused_gradient(net.loss)
+    step.factor, step.fused = np.full(rows, 1 / rows, np.float32), fused_gradient(net)
     return step
