@@ -261,6 +261,39 @@ class TwoThreadsDiffer(Wrapped):
         return state
 
 
+class Fused(Wrapped):
+    """Three calls as one; subclasses break one thing."""
+
+    def fused_gradient(self, loss):
+        def fused(theta, inputs, targets, factor, *, into):
+            state = self.inner.forward(theta, inputs)
+            pull = loss.row_gradients(state.outputs, targets) * factor[:, None]
+            self.inner.backward(theta, state, pull.astype(theta.dtype), into=into)
+            value = float(np.dot(loss.row_values(state.outputs, targets).astype(float), factor))
+            return self.off(value, into)
+
+        return fused
+
+    def off(self, value, into):
+        return value, None
+
+
+class FusedGradientOff(Fused):
+    def off(self, value, into):
+        into *= 1.001
+        return value, None
+
+
+class FusedLossOff(Fused):
+    def off(self, value, into):
+        return value + 0.01, None
+
+
+class FusedBoundOff(Fused):
+    def off(self, value, into):
+        return value, 0.9 * float(np.dot(into.astype(float), into))
+
+
 class BrokenEngine(ReferenceEngine):
     """The reference engine with another runner, or another attribute."""
 
@@ -308,6 +341,11 @@ ENGINES = {
     "check_several_threads_may_call_it": [BrokenEngine(OneAtATime)],
     "check_several_threads_of_its_own_agree": [BrokenEngine(TwoThreadsDiffer)],
     "check_a_fused_step_is_the_optimizers": [BrokenEngine(fused_step=half_step)],
+    "check_a_fused_gradient_is_what_the_calls_give": [
+        BrokenEngine(FusedGradientOff),
+        BrokenEngine(FusedLossOff),
+        BrokenEngine(FusedBoundOff),
+    ],
 }
 
 # -- exporters -------------------------------------------------------------------------------

@@ -124,7 +124,7 @@ def _deep(depth):
 
 
 @pytest.mark.parametrize(
-    "name", [frozenset({1}), np.int64(3), np.float64(0.5), 1j, _Subclass("x"), ("a", 2j), _deep(100), print]
+    "name", [frozenset({1}), np.longdouble(3), 1j, _Subclass("x"), ("a", 2j), _deep(100), print]
 )
 def test_other_kinds_of_names_are_refused_by_name_and_nothing_is_written(tmp_path, name):
     net = dagnet.Network(nx.DiGraph([(name, "y")]))
@@ -132,6 +132,19 @@ def test_other_kinds_of_names_are_refused_by_name_and_nothing_is_written(tmp_pat
         net.save(tmp_path / "n.dagnet")
     assert "relabel_nodes" in str(caught.value)
     assert listed(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [np.int64(3), np.uint8(3), np.float64(0.5), np.float32(0.1), np.bool_(1), np.str_("x"), np.bytes_(b"x")],
+)
+def test_names_of_numpy_come_back_as_pythons(tmp_path, name):
+    net = dagnet.Network(nx.DiGraph([(name, ("y", name))]), seed=0)
+    net.save(tmp_path / "n.dagnet")
+    again = dagnet.load(tmp_path / "n.dagnet")
+    assert again.nodes == net.nodes
+    assert again.weights[name, ("y", name)] == net.weights[name, ("y", name)]
+    assert type(again.nodes[0]).__module__ == "builtins"
 
 
 def test_a_name_nested_to_the_limit_round_trips(tmp_path):

@@ -99,6 +99,25 @@ def test_a_wrong_engine_is_found_out_at_the_node(monkeypatch, dtype, amount, wha
     assert f"first at {node}" in str(outcome)
 
 
+def test_what_training_computes_is_verified_too(monkeypatch):
+    net, X, y = drawn_network("float64")
+    unit = 20
+    place = int(net.layout.plan.indptr[unit])
+
+    def fused_gradient(_runner, _loss):
+        def fused(theta, inputs, targets, factor, *, into):
+            into[:] = net.gradient(X, y).flat
+            into[place] *= 1 + 1e-9
+            return 0.0, None
+
+        return fused
+
+    monkeypatch.setattr(verification, "fused_gradient", fused_gradient)
+    outcome = dagnet.verify(net, X, y)
+    assert not outcome.passed
+    assert outcome.worst == (net.nodes[int(net.layout.nodes_of_units(np.array([unit]))[0])],)
+
+
 def test_not_a_number_agrees_with_not_a_number():
     net = dagnet.Network(nx.DiGraph([("x", "h"), ("h", "y")]), activation="exp", seed=0)
     net.weights["x", "h"] = 1e3
@@ -117,3 +136,10 @@ def test_the_report_is_short_and_escaped():
     assert "<script>" not in outcome._repr_html_()
     with pytest.raises(dagnet.DataError, match="no node"):
         outcome.errors("z")
+
+
+@pytest.mark.parametrize("call", [dagnet.verify, dagnet.check_gradient])
+@pytest.mark.parametrize("net", [None, "net.dagnet", nx.DiGraph([("a", "b")])])
+def test_what_is_no_network_is_refused(call, net):
+    with pytest.raises(dagnet.DataError, match=r"net must be a dagnet\.Network, got .*Network\(graph\)"):
+        call(net, [[1.0]], [0.0])

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.adjacency import reachable, rows_by
+from dagnet.explain.twin import checked_network
 from dagnet.markup import label, number, table_html
 from dagnet.model import Model
 from dagnet.model.naming import unit_nodes
@@ -154,7 +155,7 @@ def diagnose(net: Model, X: Any) -> Diagnosis:
       dead (1): h1 (relu, z from -8 to -7)
         0 for all rows, and no gradient passes; try another start, a lower learning rate, or leaky_relu
     """
-    inputs = net.encode_inputs(X)
+    inputs = checked_network(net).encode_inputs(X)
     measured = _measure(net, inputs)
     useless, unreachable, constants = _parts(net)
     found = list(_units(net, measured, useless | unreachable | constants, len(inputs)))

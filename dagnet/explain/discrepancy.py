@@ -55,10 +55,11 @@ class Discrepancies(NamedTuple):
     loss: float
 
 
-def discrepancies(plan: Plan, theta: Array, ours: Walk, theirs: Walk, trained: Array) -> Discrepancies:
+def discrepancies(plan: Plan, theta: Array, ours: Walk, theirs: Walk, trained: list[Array]) -> Discrepancies:
     """Compare two walks over one plan; the second is right.
 
-    ``trained`` is the gradient as training computes it, (slots,), NaN where it does not.
+    ``trained`` are gradients of what is trained, (parameters,), NaN where nothing is, as
+    ``gradient`` and as ``fit`` compute them.
     """
     weights, dtype = _Weights(plan, theta), ours.a.dtype
     e = _by_unit(plan, [difference(*pair) for pair in _pairs(ours, theirs)])
@@ -150,7 +151,9 @@ class _Weights:
         return np.bincount(units, terms, self.plan.n_units).astype(np.float64)  # of nothing: int
 
 
-def _gradient(weights: _Weights, ours: Walk, theirs: Walk, trained: Array, e: _ByUnit, m: _ByUnit) -> Array:
+def _gradient(
+    weights: _Weights, ours: Walk, theirs: Walk, trained: list[Array], e: _ByUnit, m: _ByUnit
+) -> Array:
     """(units,) the discrepancies of the derivatives for what leads into each unit."""
     plan, rows = weights.plan, theirs.a.shape[1]
     sources, targets = weights.sources, weights.targets
@@ -167,9 +170,11 @@ def _gradient(weights: _Weights, ours: Walk, theirs: Walk, trained: Array, e: _B
     dtype = ours.a.dtype
     found = relative(difference(ours.slots[:, None], theirs.slots[:, None]), sizes, inherited, dtype)
     right, size, rest = (_collected(plan, numbers) for numbers in (theirs.slots, sizes, inherited))
-    missing = np.isnan(trained) & ~np.isnan(right)
-    apart = difference(np.where(missing, right, trained)[:, None], right[:, None])
-    again = relative(apart, size, rest, dtype)
+    again = np.zeros(len(right))
+    for one in trained:
+        missing = np.isnan(one) & ~np.isnan(right)
+        apart = difference(np.where(missing, right, one)[:, None], right[:, None])
+        again = np.maximum(again, relative(apart, size, rest, dtype))
     result = np.zeros(plan.n_units)
     unit_of_slot = np.zeros(plan.n_slots, np.int64)
     unit_of_slot[: plan.n_weights] = targets

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from dagnet.errors import DataError, expected
 from dagnet.model import Model
 
-__all__ = ["twin"]
+__all__ = ["checked_network", "twin"]
+
+
+def checked_network(net: object) -> Model:
+    """What is asked about must be a network."""
+    if not isinstance(net, Model):
+        mend = "build one with dagnet.Network(graph)"
+        raise DataError(expected("net", "a dagnet.Network", net, mend))
+    return net
 
 
 def twin(net: Model, *, engine: str | None = None, dtype: Any = None) -> Model:
     """A model of its own with the topology, the loss and the parameters of ``net``."""
+    net = checked_network(net)
     model = Model(
         net.topology,
         loss=net.loss,

@@ -13,9 +13,9 @@ from dagnet.explain.kinks import units_on_kinks
 from dagnet.explain.twin import twin
 from dagnet.markup import label, names_text, table_html, table_text
 from dagnet.model import Model
-from dagnet.model.averaging import mean_loss, output_gradient
+from dagnet.model.averaging import mean_loss, output_gradient, row_weights
 from dagnet.model.naming import unit_nodes
-from dagnet.model.selection import prepare
+from dagnet.model.selection import fused_gradient, prepare
 
 __all__ = ["Verification", "verify"]
 
@@ -46,13 +46,14 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     >>> dagnet.verify(net, [[2.0, 3.0], [1.0, -1.0]], [1.0, 0.0]).passed
     True
     """
+    reference = twin(net, engine="reference")
     inputs = net.encode_inputs(X)
     targets = net.encode_targets(y, len(inputs))
     weights = net.encode_sample_weight(sample_weight, len(inputs))
     ours = _walk(net, inputs, targets, weights)
-    theirs = _walk(twin(net, engine="reference"), inputs, targets, weights)
-    gradient = net.gradient(X, y, sample_weight=sample_weight).flat
-    trained = np.where(net.trainable, gradient, np.nan)
+    theirs = _walk(reference, inputs, targets, weights)
+    gradients = [net.gradient(X, y, sample_weight=sample_weight).flat, *_fused(net, inputs, targets, weights)]
+    trained = [np.where(net.trainable, gradient, np.nan) for gradient in gradients]
     found = discrepancies(net.layout.plan, net.theta(), ours, theirs, trained)
     edge = units_on_kinks(net.layout, theirs.z, TOLERANCES[net.dtype.name])
     return Verification(net, found, edge, rows=len(inputs))
@@ -75,6 +76,17 @@ def _walk(net: Model, inputs: Array, targets: Array, weights: Array | None) -> W
         slots=slots,
         loss=mean_loss(net.loss, state.outputs, targets, weights),
     )
+
+
+def _fused(net: Model, inputs: Array, targets: Array, weights: Array | None) -> list[Array]:
+    """The gradient as training takes it, where the engine has a way of its own for that."""
+    fused = fused_gradient(net.runner, net.loss)
+    if fused is None:
+        return []
+    slots = np.zeros(net.layout.plan.n_slots, net.dtype)
+    with np.errstate(all="ignore"):
+        fused(net.theta(), inputs, targets, row_weights(weights, len(inputs), net.dtype), into=slots)
+    return [net.collect(slots)]
 
 
 class Verification:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
-from dagnet.contracts import Unsupported
+from dagnet.contracts import Loss, Unsupported
 from dagnet.errors import DagnetWarning, PluginError, did_you_mean, expected
 from dagnet.plan import Plan
 from dagnet.registry import engines
 
-__all__ = ["prepare"]
+__all__ = ["fused_gradient", "prepare"]
 
 _told: set[str] = set()
 
@@ -28,6 +29,12 @@ def prepare(name: object, plan: Plan, dtype: Any, threads: int) -> tuple[str, An
     if reason is not None:
         raise PluginError(f"engine {name!r} cannot run here: {reason}; use engine='auto'")
     return name, table[name].prepare(plan, dtype=dtype, threads=threads)
+
+
+def fused_gradient(runner: Any, loss: Loss) -> Callable[..., tuple[float, float | None]] | None:
+    """Forward, loss and backward as one call, where the engine has it; see ``contracts.Runner``."""
+    offered = getattr(runner, "fused_gradient", None)
+    return None if offered is None else offered(loss)
 
 
 def _fastest(plan: Plan, dtype: Any, threads: int) -> tuple[str, Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dagnet.errors import DataError, expected
 from dagnet.storage.schema import Bytes, Dict, Float, List, Name, Packed, Tensor, Text, Tuple, Whole
+from dagnet.topology import NUMPY
 
 __all__ = ["Arrays", "pack", "pack_name", "unpack", "unpack_name"]
 
@@ -51,7 +52,7 @@ class Arrays:
 
 
 def pack_name(value: Any, where: str, mend: str = "") -> Name:
-    """A name, typed.
+    """A name, typed.  NumPy's numbers and strings become Python's, which are equal and find the same node.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def pack_name(value: Any, where: str, mend: str = "") -> Name:
         For what no file can bring back as it was.
     """
     try:
-        return _packed_name(value, 0)
+        return _packed_name(value, 0, plain=True)
     except _Foreign as error:
         raise DataError(expected(where, NAMES, error.args[0], mend)) from None
 
@@ -68,7 +69,9 @@ class _Foreign(Exception):
     pass
 
 
-def _packed_name(value: Any, depth: int) -> Name:
+def _packed_name(value: Any, depth: int, *, plain: bool = False) -> Name:
+    if plain and isinstance(value, NUMPY):
+        value = value.item()
     kind = type(value)
     if kind is str:
         return _text(value)
@@ -81,7 +84,7 @@ def _packed_name(value: Any, depth: int) -> Name:
     if kind is bytes:
         return Bytes(value.hex())
     if kind is tuple and depth < DEEPEST:
-        return Tuple([_packed_name(item, depth + 1) for item in value])
+        return Tuple([_packed_name(item, depth + 1, plain=plain) for item in value])
     raise _Foreign(value)
 
 

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.contracts import Engine, Unsupported
+from dagnet.model.selection import fused_gradient
 from dagnet.network import Network
 from dagnet.plan import Plan
-from dagnet.registry import engines, find_optimizer
+from dagnet.registry import engines, find_optimizer, losses
 from dagnet.testing.copies import same_bits
 from dagnet.testing.graphs import networks
 from dagnet.testing.outcomes import Check, must
@@ -273,6 +274,38 @@ def check_a_fused_step_is_the_optimizers(engine: Engine) -> None:
         must(np.allclose(ours, right, rtol=1e-12, atol=1e-13), f"its step of {name} is not the optimizer's")
 
 
+def check_a_fused_gradient_is_what_the_calls_give(engine: Engine) -> None:
+    """Where its runner has one: loss, gradient, and a bound on the gradient's square."""
+    for case in _cases(engine):
+        runner = engine.prepare(case.plan, dtype=case.theta.dtype, threads=1)
+        for loss in losses().values():
+            fused = fused_gradient(runner, loss)
+            if fused is None or len(case.plan.outputs) < loss.minimum_outputs:
+                continue
+            where = f"with {loss.name} in {case.name}, {len(case.inputs)} rows, {case.dtype}"
+            targets, factor = _targets(case), np.linspace(0.5, 1.5, len(case.inputs)).astype(case.dtype)
+            right, outputs = np.empty_like(case.theta), runner.forward(case.theta, case.inputs).outputs
+            pull = (loss.row_gradients(outputs, targets) * factor[:, None]).astype(case.dtype)
+            runner.backward(case.theta, runner.forward(case.theta, case.inputs), pull, into=right)
+            found = np.full_like(case.theta, np.nan)
+            value, bound = fused(case.theta, case.inputs, targets, factor, into=found)
+            allowed = TOLERANCE[case.dtype] * max(1.0, float(np.abs(right).max(initial=0)))
+            off = np.abs(found - right).max(initial=0)
+            must(off <= allowed, f"its fused gradient is off by {off:.1e}, {where}")
+            truth = float(np.dot(loss.row_values(outputs, targets).astype(float), factor))
+            near = np.isclose(value, truth, rtol=TOLERANCE[case.dtype], atol=allowed)
+            must(near, f"its fused loss is {value!r}, not {truth!r}, {where}")
+            square = float(np.dot(found.astype(float), found))
+            must(bound is None or bound >= square * (1 - 1e-5), f"its bound is below the square, {where}")
+
+
+def _targets(case: Case) -> Array:
+    """What every loss takes: one output unit is right in each row."""
+    targets = np.zeros((len(case.inputs), len(case.plan.outputs)), case.theta.dtype)
+    targets[:, 0] = 1
+    return targets
+
+
 CHECKS: tuple[Check, ...] = (
     check_it_says_its_name_priority_and_whether_it_can_run,
     check_the_forward_pass_agrees_with_the_reference,
@@ -287,4 +320,5 @@ CHECKS: tuple[Check, ...] = (
     check_several_threads_may_call_it,
     check_several_threads_of_its_own_agree,
     check_a_fused_step_is_the_optimizers,
+    check_a_fused_gradient_is_what_the_calls_give,
 )

@@ -12,18 +12,21 @@ from numpy.typing import NDArray
 
 from dagnet.topology.frozen import Topology
 
-__all__ = ["fingerprint"]
+__all__ = ["NUMPY", "fingerprint"]
 
 Array = NDArray[Any]
+NUMPY = (np.bool_, np.integer, np.float16, np.float32, np.float64, np.str_, np.bytes_)
+"""NumPy's scalars that equal a Python object, with the same hash: as names they are the same node."""
 
 
 def fingerprint(topology: Topology) -> str:
     """SHA-256 over all that a graph says but the values of its weights and biases, 64 hex digits.
 
-    Names with their types, the order of nodes and edges, inputs, outputs, units, activations,
-    which biases there are, what is frozen and what is shared, centers and scales.  Names of
-    other kinds than numbers, strings, bytes, None and tuples of these count by their type only,
-    as nothing else of them is sure to be the same in another process.
+    Names with their types (NumPy's numbers and strings as Python's, which they equal), the order
+    of nodes and edges, inputs, outputs, units, activations, which biases there are, what is frozen
+    and what is shared, centers and scales.  Names of other kinds than numbers, strings, bytes,
+    None and tuples of these count by their type only, as nothing else of them is sure to be the
+    same in another process.
 
     Examples
     --------
@@ -87,6 +90,8 @@ def _named(name: Hashable) -> bytes:
 
 
 def _single(name: Any) -> bytes:
+    if isinstance(name, NUMPY):
+        name = name.item()
     kind: type = type(name)
     if kind is str:
         return b"s" + bytes(name.encode("utf-8", "surrogatepass"))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dagnet.errors import NumericalError, PluginError, expected
 from dagnet.model import Model
+from dagnet.model.selection import fused_gradient
 from dagnet.registry import engines, named
 from dagnet.training.blame import bad_gradient, bad_loss, bad_step
 from dagnet.training.penalty import Penalty, clip_to_norm
@@ -50,7 +51,7 @@ class Step:
         self._penalty = Penalty.over_weights(model, self._free, settings.l1, settings.l2)
         adds_up = plan.tie is None and self._penalty is None
         self._plain = adds_up and self._free is None and settings.clip_norm is None
-        self._fused = _fused_gradient(model)
+        self._fused = fused_gradient(model.runner, model.loss)
         self._move = _fused_step(model, settings) or settings.optimizer.step
         self._seen: set[int] = set()
         self.optimizer_state = settings.optimizer.start(self._live)
@@ -181,12 +182,6 @@ class Step:
         result = np.zeros_like(self._model.parameters) if others is None else others.copy()
         result[self._free] = free
         return result
-
-
-def _fused_gradient(model: Model) -> Callable[..., tuple[float, float | None]] | None:
-    """The engine's own form of forward, loss and backward, where it has one."""
-    offered = getattr(model.runner, "fused_gradient", None)
-    return None if offered is None else offered(model.loss)
 
 
 def _fused_step(model: Model, settings: Settings) -> Callable[..., None] | None:
