@@ -6,7 +6,7 @@ trainable parameters.  Everything elementwise is plain NumPy, so that an engine 
 it stands or compile it.
 """
 
-from dagnet.contracts.execution import Engine, Runner, State, Unsupported
+from dagnet.contracts.execution import Engine, LossGradient, Runner, State, Unsupported
 from dagnet.contracts.exporter import Exporter, Observations
 from dagnet.contracts.functions import TARGETS, Activation, Initializer, Loss
 from dagnet.contracts.optimizer import Optimizer
@@ -21,6 +21,7 @@ __all__ = [
     "History",
     "Initializer",
     "Loss",
+    "LossGradient",
     "Observations",
     "Optimizer",
     "Run",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dagnet.contracts.optimizer import Optimizer
 from dagnet.errors import PluginError
 
-__all__ = ["Engine", "Runner", "State", "Unsupported"]
+__all__ = ["Engine", "LossGradient", "Runner", "State", "Unsupported"]
 
 Array = NDArray[Any]
 
@@ -41,9 +41,7 @@ class Runner(Protocol):
 
     A runner may also have ``evaluate(theta, inputs)``: the outputs alone, (rows, output units), or
     None where an input is NaN or it would rather be asked for them by :meth:`forward`; and
-    ``fused_gradient(loss)``: a callable ``(theta, inputs, targets, factor, *, into)`` that writes
-    ∂(Σ factor·ℓ)/∂theta to ``into`` and returns (Σ factor·ℓ, what :meth:`backward` returns), or
-    None for a loss that has to run through NumPy.  It owns its memory: each run of steps asks for one.
+    ``fused_gradient(loss)``: a :class:`LossGradient`, or None for a loss that has to run through NumPy.
     """
 
     def forward(self, theta: Array, inputs: Array, *, keep: bool = True, reuse: Any = None) -> Any:
@@ -58,6 +56,23 @@ class Runner(Protocol):
 
         Returns a number not below the sum of the squares written, where the engine has one at hand,
         else None: training need not read a gradient that is known to be small.
+        """
+
+
+class LossGradient(Protocol):
+    """Forward, loss and backward as one call.
+
+    It owns its memory, which the next call overwrites: each run of steps asks for one of its own.
+    """
+
+    def __call__(
+        self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
+    ) -> tuple[float, float | None]:
+        """L = Σ factor·ℓ, and what :meth:`Runner.backward` returns; ∂L/∂theta is written to ``into``.
+
+        ``theta``, ``into`` (slots,), ``inputs`` (rows, input units), ``targets`` (rows, output
+        units), ``factor`` (rows,), all in the runner's dtype.  Where L is not finite ``into`` may hold
+        anything.
         """
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
-from dagnet.contracts import Loss, Unsupported
+from dagnet.contracts import Loss, LossGradient, Unsupported
 from dagnet.errors import DagnetWarning, PluginError, did_you_mean, expected
 from dagnet.plan import Plan
 from dagnet.registry import engines
@@ -31,8 +30,8 @@ def prepare(name: object, plan: Plan, dtype: Any, threads: int) -> tuple[str, An
     return name, table[name].prepare(plan, dtype=dtype, threads=threads)
 
 
-def fused_gradient(runner: Any, loss: Loss) -> Callable[..., tuple[float, float | None]] | None:
-    """Forward, loss and backward as one call, where the engine has it; see ``contracts.Runner``."""
+def fused_gradient(runner: Any, loss: Loss) -> LossGradient | None:
+    """Forward, loss and backward as the engine's one call, or None where it has none for the loss."""
     offered = getattr(runner, "fused_gradient", None)
     return None if offered is None else offered(loss)
 

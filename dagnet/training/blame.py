@@ -14,6 +14,7 @@ from dagnet.errors import NumericalError, shorten
 from dagnet.model import Model
 from dagnet.plan import ACTIVATE
 from dagnet.registry import engines, named
+from dagnet.training.gradient import weighted_gradient
 from dagnet.training.rows import Batch
 
 __all__ = ["bad_gradient", "bad_loss", "bad_step", "culprit"]
@@ -25,13 +26,12 @@ KEPT = "the parameters are those before this batch"
 MEND = "try a smaller learning_rate, clip_norm=1.0, or inputs of mean 0 and variance 1"
 
 
-def bad_loss(
-    model: Model, state: Any, where: str, rows: Array, *, loss: float, row_losses: Array
-) -> NumericalError:
+def bad_loss(model: Model, batch: Batch, where: str, rows: Array, loss: float) -> NumericalError:
     """The first node, in topological order, and its first row that are not finite.
 
     ``rows`` (batch rows,) are the batch's row numbers in X.
     """
+    state = model.runner.forward(model.theta(), batch.inputs)
     found = _first_bad(np.arange(model.plan.n_units), state.pre_activation, state.value)
     if found is not None:
         unit, row, z, a = found
@@ -40,6 +40,7 @@ def bad_loss(
         return _error(
             where, f"node {shorten(name)} became {a} in row {rows[row]} of X ({sums})", _origin(model)
         )
+    row_losses = model.loss.row_values(state.outputs, batch.targets)
     bad = np.flatnonzero(~np.isfinite(row_losses))
     if len(bad):
         row = int(bad[0])
@@ -49,11 +50,15 @@ def bad_loss(
     return _error(where, f"the loss, penalties included, became {loss}", "")
 
 
-def bad_gradient(model: Model, state: Any, where: str, rows: Array, gradient: Array) -> NumericalError:
+def bad_gradient(model: Model, batch: Batch, where: str, rows: Array, gradient: Array) -> NumericalError:
     """The node where the walk back first met a δ that is not finite, and its first row.
 
     ``gradient`` is by parameter, (parameters,).
     """
+    theta = model.theta()
+    state = model.runner.forward(theta, batch.inputs)
+    pull = weighted_gradient(model.loss, state.outputs, batch.targets, batch.factor)
+    model.runner.backward(theta, state, pull, into=np.empty_like(theta))
     walked = np.flatnonzero(model.plan.needs_delta)[::-1]
     found = _first_bad(walked, state.delta, state.delta)
     if found is not None:

@@ -67,7 +67,6 @@ class Batch:
     targets: Array
     factor: Array
     weight: float
-    equal: bool
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -96,7 +95,7 @@ class Gatherer:
             np.take(rows.inputs, chosen, axis=0, out=inputs, mode="clip")
             np.take(rows.targets, chosen, axis=0, out=targets, mode="clip")
         if rows.weights is None:
-            return Batch(inputs, targets, self._mean(n), float(n), equal=True)
+            return Batch(inputs, targets, self._mean(n), float(n))
         weights = self._weights[:n]
         if order is None:
             weights[:] = rows.weights[start:stop]
@@ -105,7 +104,7 @@ class Gatherer:
         total = float(weights.sum(dtype=np.float64))
         if total:
             weights /= total
-        return Batch(inputs, targets, weights, total, equal=False)
+        return Batch(inputs, targets, weights, total)
 
     def _mean(self, n: int) -> Array:
         if n not in self._means:

@@ -73,7 +73,7 @@ class TrainingRun:
         self.history = History()
         self.stop = self.failed = False
         self.generator = make_generator(settings.seed)
-        self.step = Step(model, settings, self.size)
+        self.step = Step(model, settings)
         self.loss_sum = self.weight_sum = 0.0
         self.done = 0
         """Batches of the epoch in progress that are behind us; 0 between epochs."""

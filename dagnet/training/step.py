@@ -1,24 +1,23 @@
 """One step: forward, loss, backward, penalties, clipping, and the optimizer's move.
 
-All memory that grows with the network is taken once.  The checks for NaN cost one number a
-batch for the loss and one pass over the gradient; the search for a culprit begins after one
-has failed.
+All memory that grows with the network is taken once.  The checks for NaN cost one number for the
+loss and, for the gradient, a bound that the engine has at hand or one pass; the search for a
+culprit begins after one has failed.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.errors import NumericalError, PluginError, expected
 from dagnet.model import Model
-from dagnet.model.selection import fused_gradient
-from dagnet.registry import engines, named
+from dagnet.registry import engines
 from dagnet.training.blame import bad_gradient, bad_loss, bad_step
+from dagnet.training.gradient import loss_gradient
 from dagnet.training.penalty import Penalty, clip_to_norm
 from dagnet.training.rows import Batch
 from dagnet.training.settings import Settings
@@ -34,11 +33,11 @@ CALM_SQUARE = 1e12
 class Step:
     """The repeated part of a run; it owns the optimizer's state and the scratch memory."""
 
-    def __init__(self, model: Model, settings: Settings, batch_size: int) -> None:
+    def __init__(self, model: Model, settings: Settings) -> None:
         self._model, self._settings = model, settings
         plan, parameters = model.plan, model.parameters
-        self._runner, self._loss, self._tie = model.runner, model.loss, plan.tie
-        self._state: Any = None
+        self._tie = plan.tie
+        self._loss_gradient = loss_gradient(model)
         self._slots = np.empty(plan.n_slots, parameters.dtype)
         self._theta = parameters if plan.tie is None else np.empty(plan.n_slots, parameters.dtype)
         self._gradient = self._slots if plan.tie is None else np.empty_like(parameters)
@@ -47,13 +46,10 @@ class Step:
         # Frozen parameters never reach the optimizer: it then works on a vector of the others.
         self._live = parameters if self._free is None else parameters[self._free]
         self._pulled = self._gradient if self._free is None else np.empty_like(self._live)
-        self._pull = np.empty((batch_size, len(plan.outputs)), parameters.dtype)
         self._penalty = Penalty.over_weights(model, self._free, settings.l1, settings.l2)
-        adds_up = plan.tie is None and self._penalty is None
-        self._plain = adds_up and self._free is None and settings.clip_norm is None
-        self._fused = fused_gradient(model.runner, model.loss)
+        # the engine's bound is one on what it wrote: not on sums of it, and no norm to clip by
+        self._bounded = plan.tie is None and self._penalty is None and settings.clip_norm is None
         self._move = _fused_step(model, settings) or settings.optimizer.step
-        self._seen: set[int] = set()
         self.optimizer_state = settings.optimizer.start(self._live)
         self.count = 0
 
@@ -71,19 +67,21 @@ class Step:
         """
         with np.errstate(all="ignore"):
             theta = self._gathered_theta()
-            loss, bound = self._loss_and_slots(theta, batch)
+            loss, bound = self._loss_gradient(
+                theta, batch.inputs, batch.targets, batch.factor, into=self._slots
+            )
             if not math.isfinite(loss):
-                raise self._bad_loss(theta, batch, where(), rows(), loss)
+                raise bad_loss(self._model, batch, where(), rows(), loss)
             gradient = self._gathered_gradient()
             if self._penalty is not None:
                 loss += self._penalty.add_to(gradient, self._live)
                 if not math.isfinite(loss):
-                    raise self._bad_loss(theta, batch, where(), rows(), loss)
-            # a bound that is small says all that is to be known without another reading
-            tame = self._plain and bound is not None and bound <= CALM_SQUARE
-            square = cast("float", bound) if tame else float(np.dot(gradient, gradient))
-            if not math.isfinite(square) and not np.isfinite(gradient).all():
-                raise self._bad_gradient(theta, batch, where(), rows(), gradient)
+                    raise bad_loss(self._model, batch, where(), rows(), loss)
+            square = bound if self._bounded else None
+            if square is None or not square <= CALM_SQUARE:  # a small one needs no reading, NaN does
+                square = float(np.dot(gradient, gradient))
+                if not math.isfinite(square) and not np.isfinite(gradient).all():
+                    raise bad_gradient(self._model, batch, where(), rows(), self._everywhere(gradient))
             if self._settings.clip_value is not None or self._settings.clip_norm is not None:
                 square = self._clip(gradient, square)
             self._step(gradient, square, where, learning_rate)
@@ -96,51 +94,6 @@ class Step:
         if self._free is not None:  # again in each step: a callback may have written to the network
             np.take(parameters, self._free, out=self._live, mode="clip")
         return self._theta
-
-    def _loss_and_slots(self, theta: Array, batch: Batch) -> tuple[float, float | None]:
-        """The loss and, where known, a bound on the squared norm of its derivatives, now in ``_slots``."""
-        if self._fused is not None:
-            return self._fused(theta, batch.inputs, batch.targets, batch.factor, into=self._slots)
-        self._state = self._runner.forward(theta, batch.inputs, reuse=self._state)
-        self._outputs = self._state.outputs
-        values = self._loss.row_values(self._outputs, batch.targets)
-        if len(batch) not in self._seen:
-            self._check_plugin("value", values, (len(batch),))
-        if batch.equal:
-            loss = float(np.add.reduce(values, dtype=np.float64)) / len(batch)
-        else:
-            loss = float(np.dot(values.astype(np.float64), batch.factor.astype(np.float64)))
-        if not math.isfinite(loss):
-            return loss, None
-        return loss, self._runner.backward(theta, self._state, self._pulled_back(batch), into=self._slots)
-
-    def _bad_loss(self, theta: Array, batch: Batch, where: str, rows: Array, loss: float) -> NumericalError:
-        state = self._runner.forward(theta, batch.inputs)
-        values = self._loss.row_values(state.outputs, batch.targets)
-        return bad_loss(self._model, state, where, rows, loss=loss, row_losses=values)
-
-    def _bad_gradient(
-        self, theta: Array, batch: Batch, where: str, rows: Array, gradient: Array
-    ) -> NumericalError:
-        state = self._runner.forward(theta, batch.inputs)
-        self._outputs = state.outputs
-        self._runner.backward(theta, state, self._pulled_back(batch), into=np.empty_like(self._slots))
-        return bad_gradient(self._model, state, where, rows, self._everywhere(gradient))
-
-    def _pulled_back(self, batch: Batch) -> Array:
-        """∂loss/∂outputs, (rows, output units)."""
-        pull = self._loss.row_gradients(self._outputs, batch.targets)
-        if len(batch) not in self._seen:
-            self._check_plugin("gradient", pull, self._outputs.shape)
-            self._seen.add(len(batch))
-        into = self._pull[: len(batch)]
-        np.multiply(pull, batch.factor[:, None], out=into, casting="same_kind")
-        return into
-
-    def _check_plugin(self, what: str, values: Any, shape: tuple[int, ...]) -> None:
-        if not isinstance(values, np.ndarray) or values.shape != shape:
-            got = f"shape {np.shape(values)}"
-            raise PluginError(expected(f"{named(self._loss)}: {what}", f"an array of shape {shape}", got))
 
     def _gathered_gradient(self) -> Array:
         if self._tie is not None:
