@@ -99,23 +99,27 @@ def test_a_wrong_engine_is_found_out_at_the_node(monkeypatch, dtype, amount, wha
     assert f"first at {node}" in str(outcome)
 
 
-def test_what_training_computes_is_verified_too(monkeypatch):
+@pytest.mark.parametrize("what", ["gradient", "loss"])
+def test_what_training_computes_is_verified_too(monkeypatch, what):
     net, X, y = drawn_network("float64")
     unit = 20
     place = int(net.layout.plan.indptr[unit])
 
     def fused_gradient(_runner, _loss):
         def fused(theta, inputs, targets, factor, *, into):
-            into[:] = net.gradient(X, y).flat
-            into[place] *= 1 + 1e-9
-            return 0.0, None
+            gradient = net.gradient(X, y)
+            into[:] = gradient.flat
+            into[place] *= 1 + 1e-9 * (what == "gradient")
+            return gradient.loss + 1e-9 * (what == "loss"), None
 
         return fused
 
     monkeypatch.setattr(verification, "fused_gradient", fused_gradient)
     outcome = dagnet.verify(net, X, y)
     assert not outcome.passed
-    assert outcome.worst == (net.nodes[int(net.layout.nodes_of_units(np.array([unit]))[0])],)
+    node = net.nodes[int(net.layout.nodes_of_units(np.array([unit]))[0])]
+    assert outcome.worst == ((node,) if what == "gradient" else ())
+    assert ("the loss is off" in str(outcome)) == (what == "loss")
 
 
 def test_not_a_number_agrees_with_not_a_number():

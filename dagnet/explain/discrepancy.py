@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from dagnet.plan import Plan
 from dagnet.plan.transposition import slot_targets
 
-__all__ = ["TOLERANCES", "Discrepancies", "Walk", "discrepancies"]
+__all__ = ["TOLERANCES", "Discrepancies", "Trained", "Walk", "discrepancies"]
 
 Array = NDArray[Any]
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
@@ -45,6 +45,13 @@ class Walk(NamedTuple):
     loss: float
 
 
+class Trained(NamedTuple):
+    """A loss and its gradient by parameter, (parameters,), NaN where that was not asked for."""
+
+    loss: float
+    gradient: Array
+
+
 class Discrepancies(NamedTuple):
     """(units,) of z, a, δ and of what leads into the unit (``gradient``); of the loss."""
 
@@ -55,11 +62,12 @@ class Discrepancies(NamedTuple):
     loss: float
 
 
-def discrepancies(plan: Plan, theta: Array, ours: Walk, theirs: Walk, trained: list[Array]) -> Discrepancies:
+def discrepancies(
+    plan: Plan, theta: Array, ours: Walk, theirs: Walk, trained: list[Trained]
+) -> Discrepancies:
     """Compare two walks over one plan; the second is right.
 
-    ``trained`` are gradients of what is trained, (parameters,), NaN where nothing is, as
-    ``gradient`` and as ``fit`` compute them.
+    ``trained`` is what else the engine says of the same rows: by ``gradient``, and as ``fit`` asks it.
     """
     weights, dtype = _Weights(plan, theta), ours.a.dtype
     e = _by_unit(plan, [difference(*pair) for pair in _pairs(ours, theirs)])
@@ -73,14 +81,15 @@ def discrepancies(plan: Plan, theta: Array, ours: Walk, theirs: Walk, trained: l
         inherited_a = slope * e.z
         inherited = slope * (weights.out_of(e.delta) + e.pull) + pulled * (slope * e.z + e.a)
         inherited_loss = float((e.a * m.pull).sum()) * ours.a.shape[1]
-    losses = difference(np.array([[ours.loss]]), np.array([[theirs.loss]]))
+    losses = np.array([[ours.loss, *(one.loss for one in trained)]])
+    off = difference(losses, np.full_like(losses, theirs.loss))
     size_loss = np.array([max(1.0, abs(theirs.loss))])
     return Discrepancies(
         z=relative(e.z, size_z, weights.into(e.a), dtype),
         a=relative(e.a, size_a, inherited_a, dtype),
         delta=relative(e.delta, slope * pulled, inherited, dtype),
         gradient=_gradient(weights, ours, theirs, trained, e, m),
-        loss=float(relative(losses, size_loss, np.array([inherited_loss]), dtype)[0]),
+        loss=float(relative(off, size_loss, np.array([inherited_loss]), dtype)[0]),
     )
 
 
@@ -152,7 +161,7 @@ class _Weights:
 
 
 def _gradient(
-    weights: _Weights, ours: Walk, theirs: Walk, trained: list[Array], e: _ByUnit, m: _ByUnit
+    weights: _Weights, ours: Walk, theirs: Walk, trained: list[Trained], e: _ByUnit, m: _ByUnit
 ) -> Array:
     """(units,) the discrepancies of the derivatives for what leads into each unit."""
     plan, rows = weights.plan, theirs.a.shape[1]
@@ -171,9 +180,9 @@ def _gradient(
     found = relative(difference(ours.slots[:, None], theirs.slots[:, None]), sizes, inherited, dtype)
     right, size, rest = (_collected(plan, numbers) for numbers in (theirs.slots, sizes, inherited))
     again = np.zeros(len(right))
-    for one in trained:
-        missing = np.isnan(one) & ~np.isnan(right)
-        apart = difference(np.where(missing, right, one)[:, None], right[:, None])
+    for _, gradient in trained:
+        missing = np.isnan(gradient) & ~np.isnan(right)
+        apart = difference(np.where(missing, right, gradient)[:, None], right[:, None])
         again = np.maximum(again, relative(apart, size, rest, dtype))
     result = np.zeros(plan.n_units)
     unit_of_slot = np.zeros(plan.n_slots, np.int64)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.explain.discrepancy import TOLERANCES, Discrepancies, Walk, discrepancies
+from dagnet.explain.discrepancy import TOLERANCES, Discrepancies, Trained, Walk, discrepancies
 from dagnet.explain.kinks import units_on_kinks
 from dagnet.explain.twin import twin
 from dagnet.markup import label, names_text, table_html, table_text
@@ -52,8 +52,8 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     weights = net.encode_sample_weight(sample_weight, len(inputs))
     ours = _walk(net, inputs, targets, weights)
     theirs = _walk(reference, inputs, targets, weights)
-    gradients = [net.gradient(X, y, sample_weight=sample_weight).flat, *_fused(net, inputs, targets, weights)]
-    trained = [np.where(net.trainable, gradient, np.nan) for gradient in gradients]
+    gradient = net.gradient(X, y, sample_weight=sample_weight)
+    trained = [_asked(net, gradient.loss, gradient.flat), *_fused(net, inputs, targets, weights)]
     found = discrepancies(net.layout.plan, net.theta(), ours, theirs, trained)
     edge = units_on_kinks(net.layout, theirs.z, TOLERANCES[net.dtype.name])
     return Verification(net, found, edge, rows=len(inputs))
@@ -78,15 +78,21 @@ def _walk(net: Model, inputs: Array, targets: Array, weights: Array | None) -> W
     )
 
 
-def _fused(net: Model, inputs: Array, targets: Array, weights: Array | None) -> list[Array]:
-    """The gradient as training takes it, where the engine has a way of its own for that."""
+def _asked(net: Model, loss: float, gradient: Array) -> Trained:
+    """NaN for frozen parameters."""
+    return Trained(loss, np.where(net.trainable, gradient, np.nan))
+
+
+def _fused(net: Model, inputs: Array, targets: Array, weights: Array | None) -> list[Trained]:
+    """Loss and gradient as training takes them, where the engine has one call for them."""
     fused = fused_gradient(net.runner, net.loss)
     if fused is None:
         return []
     slots = np.zeros(net.layout.plan.n_slots, net.dtype)
     with np.errstate(all="ignore"):
-        fused(net.theta(), inputs, targets, row_weights(weights, len(inputs), net.dtype), into=slots)
-    return [net.collect(slots)]
+        factor = row_weights(weights, len(inputs), net.dtype)
+        loss, _ = fused(net.theta(), inputs, targets, factor, into=slots)
+    return [_asked(net, loss, net.collect(slots))]
 
 
 class Verification:
@@ -152,6 +158,8 @@ class Verification:
     def _notes(self) -> list[str]:
         more = len(self.worst) - SHOWN
         notes = [f"… and {more:,} more nodes"] if more > 0 else []
+        if self.loss_error > self.tolerance:
+            notes.append(f"the loss is off by {self.loss_error:.1e}")
         if self.on_kinks and not self.passed:
             notes.append(f"on a kink, where rounding decides the derivative: {names_text(self.on_kinks)}")
         return notes

@@ -45,9 +45,9 @@ class Case:
         """The precision of all of them."""
         return str(self.theta.dtype)
 
-    def run(self, engine: Engine, rows: slice = slice(None)) -> dict[str, Array]:
+    def run(self, engine: Engine, rows: slice = slice(None), threads: int = 1) -> dict[str, Array]:
         """Everything that an engine has to say; δ where the plan asks for it, else 0."""
-        runner = engine.prepare(self.plan, dtype=self.theta.dtype, threads=1)
+        runner = engine.prepare(self.plan, dtype=self.theta.dtype, threads=threads)
         state = runner.forward(self.theta, self.inputs[rows])
         slots = np.full(self.plan.n_slots, np.nan, self.theta.dtype)
         runner.backward(self.theta, state, self.pull[rows], into=slots)
@@ -251,10 +251,10 @@ def check_several_threads_may_call_it(engine: Engine) -> None:
 def check_several_threads_of_its_own_agree(engine: Engine) -> None:
     """``threads=2`` gives what one thread gives, up to rounding."""
     for case in _cases(engine, rows=(130,), dtypes=("float64",)):
-        runner = engine.prepare(case.plan, dtype=case.theta.dtype, threads=2)
-        outputs = runner.forward(case.theta, case.inputs).outputs
-        near = np.allclose(outputs, case.run(engine)["outputs"], rtol=1e-11, atol=1e-11)
-        must(near, f"two threads give other outputs than one, in {case.name}")
+        two, one = case.run(engine, threads=2), case.run(engine)
+        for part, values in two.items():
+            near = np.allclose(values, one[part], rtol=1e-11, atol=1e-11)
+            must(near, f"two threads give other {part} than one, in {case.name}")
 
 
 def check_a_fused_step_is_the_optimizers(engine: Engine) -> None:
@@ -284,15 +284,16 @@ def check_a_fused_gradient_is_what_the_calls_give(engine: Engine) -> None:
                 continue
             where = f"with {loss.name} in {case.name}, {len(case.inputs)} rows, {case.dtype}"
             targets, factor = _targets(case), np.linspace(0.5, 1.5, len(case.inputs)).astype(case.dtype)
-            right, outputs = np.empty_like(case.theta), runner.forward(case.theta, case.inputs).outputs
-            pull = (loss.row_gradients(outputs, targets) * factor[:, None]).astype(case.dtype)
-            runner.backward(case.theta, runner.forward(case.theta, case.inputs), pull, into=right)
+            right, state = np.empty_like(case.theta), runner.forward(case.theta, case.inputs)
+            pull = (loss.row_gradients(state.outputs, targets) * factor[:, None]).astype(case.dtype)
+            truth = float(np.dot(loss.row_values(state.outputs, targets).astype(float), factor))
+            runner.backward(case.theta, state, pull, into=right)
             found = np.full_like(case.theta, np.nan)
+            fused(case.theta, case.inputs[:1] + 1, targets[:1], factor[:1], into=found.copy())  # other rows
             value, bound = fused(case.theta, case.inputs, targets, factor, into=found)
             allowed = TOLERANCE[case.dtype] * max(1.0, float(np.abs(right).max(initial=0)))
             off = np.abs(found - right).max(initial=0)
             must(off <= allowed, f"its fused gradient is off by {off:.1e}, {where}")
-            truth = float(np.dot(loss.row_values(outputs, targets).astype(float), factor))
             near = np.isclose(value, truth, rtol=TOLERANCE[case.dtype], atol=allowed)
             must(near, f"its fused loss is {value!r}, not {truth!r}, {where}")
             square = float(np.dot(found.astype(float), found))
