@@ -37,12 +37,20 @@ def _require(where: str, value: object, must: str, holds: Callable[[Any], bool])
         raise dagnet.PluginError(f"loss {where} must be {must}, got {value!r}")
 
 
-def _require_positive(loss: str, targets: Any) -> None:
+def _positive(loss: str, targets: Any) -> Any:
+    """The targets, which must be above 0.
+
+    dagnet traces a loss on symbols, to compile it, and there is nothing to refuse yet: machine code
+    gets NaN instead.  A batch whose loss is NaN is computed again with NumPy, and refused.
+    """
+    if not isinstance(targets, np.ndarray):
+        return np.where(targets > 0.0, targets, np.nan)
     if (targets <= 0.0).any():
         row, unit = (int(index) for index in np.argwhere(targets <= 0.0)[0])
         got = f"got {float(targets[row, unit])!r} in row {row}"
         mend = "leave such rows out, or use tweedie(power=1.5), which has a mass at 0"
         raise dagnet.DataError(f"loss {loss!r}: targets must be above 0, {got}; {mend}")
+    return targets
 
 
 def exp(outputs: Any, *_parameters: float) -> Any:
@@ -84,14 +92,12 @@ def gamma(outputs: Any, targets: Any) -> Any:
     >>> gamma(np.array([[0.0]]), np.array([[3.0]]))
     array([3.])
     """
-    _require_positive("gamma", targets)
-    return np.sum(outputs + _product(targets, exp(-outputs)), axis=1)
+    return np.sum(outputs + _product(_positive("gamma", targets), exp(-outputs)), axis=1)
 
 
 def gamma_gradient(outputs: Any, targets: Any) -> Any:
     """∂ℓ/∂o = 1 − y exp(−o)."""
-    _require_positive("gamma", targets)
-    return 1.0 - _product(targets, exp(-outputs))
+    return 1.0 - _product(_positive("gamma", targets), exp(-outputs))
 
 
 def negative_binomial(outputs: Any, targets: Any, alpha: float) -> Any:
