@@ -13,6 +13,7 @@ from .oracle import Answer
 
 try:
     import dagnet
+    from dagnet.training.gradient import loss_gradient
 except ImportError as error:  # pragma: no cover - run from the repository's root
     dagnet, _why = None, error
 else:
@@ -68,43 +69,26 @@ def split(net: Any, wiring: Wiring, loss: float, flat: np.ndarray) -> Answer:
     return Answer(loss, flat[weight_places(net, wiring)], biases)
 
 
-def fused_gradient(net: Any) -> Any:
-    """The engine's forward, loss and backward as one call, which training uses; else the three calls."""
-    offered = getattr(net.runner, "fused_gradient", None)
-    return (offered and offered(net.loss)) or ThreeCalls(net)
+class Step:
+    """Loss and gradient as ``fit`` asks the engine for them: what a bare PyTorch step does, no more."""
 
-
-class ThreeCalls:
-    """Forward, squared error and backward on an engine's runner."""
-
-    def __init__(self, net: Any) -> None:
-        self.runner, self.state = net.runner, None
-
-    def __call__(
-        self, theta: np.ndarray, X: np.ndarray, y: np.ndarray, factor: np.ndarray, *, into: np.ndarray
-    ) -> tuple[float, None]:
-        self.state = self.runner.forward(theta, X, reuse=self.state)
-        error = self.state.outputs - y
-        loss = float(np.vdot(error, error)) / len(error)
-        error *= np.float32(2 / len(error))
-        self.runner.backward(theta, self.state, error, into=into)
-        return loss, None
-
-
-class RawStep:
-    """Forward, loss, backward on the engine's runner: what a bare PyTorch step does, no more."""
-
-    def __init__(self, wiring: Wiring, X: np.ndarray, y: np.ndarray, threads: int = 1) -> None:
-        self.wiring, self.net = wiring, build(wiring, threads)
-        self.runner, self.theta = self.net.runner, self.net.theta()
+    def __init__(self, net: Any, X: np.ndarray, y: np.ndarray) -> None:
+        self.net, self.theta, self.loss_gradient = net, net.theta(), loss_gradient(net)
         self.X, self.y = np.ascontiguousarray(X), np.ascontiguousarray(y)
         self.gradient = np.zeros(len(self.theta), np.float32)
         self.factor = np.full(len(X), 1 / len(X), np.float32)
-        self.fused = fused_gradient(self.net)
 
     def __call__(self) -> float:
-        loss, _ = self.fused(self.theta, self.X, self.y, self.factor, into=self.gradient)
-        return float(loss)
+        loss, _ = self.loss_gradient(self.theta, self.X, self.y, self.factor, into=self.gradient)
+        return loss
+
+
+class RawStep(Step):
+    """A step on a wiring, which can be judged."""
+
+    def __init__(self, wiring: Wiring, X: np.ndarray, y: np.ndarray, threads: int = 1) -> None:
+        super().__init__(build(wiring, threads), X, y)
+        self.wiring = wiring
 
     def answer(self) -> Answer:
         loss = self()
@@ -112,10 +96,9 @@ class RawStep:
 
     def fault(self) -> str | None:
         """Values and gradient against the reference engine, for activations that the oracle lacks."""
-        error = self.runner.forward(self.theta, self.X).outputs - self.y
-        results = []
+        runner, results = self.net.runner, []
+        error = runner.forward(self.theta, self.X).outputs - self.y
         for dtype in ("float32", "float64"):
-            runner = self.runner
             if dtype == "float64":
                 runner = dagnet.engines()["reference"].prepare(
                     self.net.plan, dtype=np.dtype(dtype), threads=1
@@ -161,13 +144,13 @@ class BareSteps:
         fused = dagnet.engines()[net.engine].fused_step(optimizer, dtype=net.dtype, threads=net.threads)
         self.move, self.moments = fused or optimizer.step, optimizer.start(net.parameters)
         self.gradient = np.zeros(net.plan.n_slots, np.float32)
-        self.fused, self.count = fused_gradient(net), 0
+        self.loss_gradient, self.count = loss_gradient(net), 0
 
     def __call__(self) -> None:
         theta = self.net.parameters
         for k in range(0, len(self.X), self.batch):
             X, y = self.X[k : k + self.batch], self.y[k : k + self.batch]
-            self.fused(theta, X, y, np.full(len(X), 1 / len(X), np.float32), into=self.gradient)
+            self.loss_gradient(theta, X, y, np.full(len(X), 1 / len(X), np.float32), into=self.gradient)
             self.count += 1
             self.move(theta, self.gradient, self.moments, step=self.count, learning_rate=self.rate)
 
@@ -204,9 +187,4 @@ def step_of(net: Any, rows: int) -> Any:
     rng = np.random.default_rng(3)
     X = rng.standard_normal((rows, len(net.inputs)), dtype=np.float32)
     y = rng.standard_normal((rows, len(net.outputs)), dtype=np.float32)
-    step = RawStep.__new__(RawStep)
-    step.net, step.runner, step.theta = net, net.runner, net.theta()
-    step.X, step.y = X, y
-    step.gradient = np.zeros(len(step.theta), np.float32)
-    step.factor, step.fused = np.full(rows, 1 / rows, np.float32), fused_gradient(net)
-    return step
+    return Step(net, X, y)

@@ -46,7 +46,7 @@ def ours(wiring: Wiring, rows: int, conditions: Conditions) -> list[Entry]:
 
 
 def limits(wiring: Wiring, rows: int, conditions: Conditions) -> list[Entry]:
-    """The hand-written C, with tiles of 64 and 32 rows; the kept form is what dagnet has to do, too."""
+    """The hand-written C, with tiles of 64 and 32 rows, as little as a step and a gradient have to do."""
     X, y = wiring.data(rows)
     return [
         Entry(
