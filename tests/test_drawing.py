@@ -271,6 +271,30 @@ def test_labels_are_distinct_and_visible():
     assert all(label.isprintable() and label.strip() for label in labels)
 
 
+def test_numpys_names_are_labelled_as_the_numbers_that_they_equal():
+    names = [np.int64(7), "7", np.str_("gene"), (np.int64(1), np.str_("a")), np.float64(0.5), np.True_]
+    assert node_labels(names) == ["7", "'7'", "gene", "(1, 'a')", "0.5", "True"]
+
+
+def _labels(svg):
+    return [found for found in re.findall(r"<text [^>]*>([^<]*)</text>", svg) if not found.startswith("−")]
+
+
+def test_columns_with_room_are_labelled_beside_one_that_has_none():
+    """Pathways keep their names where there are too many genes for theirs."""
+    graph = nx.DiGraph([(f"gene {k}", f"pathway {k % 10}") for k in range(200)])
+    graph.add_edges_from([(f"pathway {k}", "root") for k in range(10)])
+    labels = _labels(dagnet.Network(graph, seed=0).draw(legend=False).svg)
+    assert sorted(labels) == sorted([*(f"pathway {k}" for k in range(10)), "root"])
+
+
+def test_a_column_has_its_names_in_its_nodes_or_beside_them():
+    graph = nx.DiGraph([(name, "out") for name in (1, 2, 3, 40_000, 50_000)])
+    svg = dagnet.Network(graph, seed=0).draw(legend=False).svg
+    anchors = dict(re.findall(r'text-anchor="(\w+)"[^>]*>(\d+)</text>', svg.replace("\n", "")))
+    assert set(anchors) == {"end"}, anchors
+
+
 def test_numbers_on_lines_stand_on_paper_and_have_a_minus():
     """A line that shows between two digits reads as a colon."""
     graph = nx.DiGraph([("a", "b"), ("c", "b")])

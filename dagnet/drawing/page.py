@@ -33,8 +33,10 @@ class Page:
     row: float
     radius: float
     font: float
-    below: Floats
-    """(nodes,): how far it is to the next node of the column."""
+    inside: NDArray[np.bool_]
+    """(nodes,): whether the names of a column are written in its nodes: all of them, or none."""
+    room: Floats
+    """(2, nodes): how far it is to the node above and below in the column; inf where there is none."""
     strength: Floats
     """(edges,): |weight| as a share of the largest, 0 where there is none."""
 
@@ -52,15 +54,16 @@ class Page:
         """Text, place and anchor of a node's label; an empty text where there is no room."""
         label, x, y, r = self.labels[node], float(self.x[node]), float(self.y[node]), self.radius
         middle, role = y + self.font * 0.36, self.sketch.roles[node]
-        if self.font <= r and text_width(label[:40], self.font) <= 1.6 * r:
+        if self.inside[node]:
             return label, x, middle, "middle"
-        if self.row < 7:
+        above, below = self.room[:, node]
+        if min(above, below) < self.font + 0.5:
             return "", x, y, "middle"
         if self.layout.x[node] == 0 and role != "output":
             return cut(label, self.font, SIDE_LABEL), x - r - 4, middle, "end"
         if self.layout.x[node] == self.layout.x.max():
             return cut(label, self.font, SIDE_LABEL), x + r + 4, middle, "start"
-        if self.below[node] < 2 * r + self.font + 2:
+        if below < 2 * r + self.font + 2:
             return "", x, y, "middle"
         return cut(label, self.font, self.column * 0.92), x, y + r + self.font, "middle"
 
@@ -70,15 +73,16 @@ class Page:
             return -50.0, -20.0, 50.0, 20.0
         r = self.radius * 1.2
         left, right = float(self.x.min()) - r, float(self.x.max()) + r
-        for node in range(len(self.labels)):
-            text, x, _, anchor = self.label(node)
-            width = text_width(text, self.font)
-            left = min(left, x - width * {"end": 1.0, "middle": 0.5, "start": 0.0}[anchor])
-            right = max(right, x + width * {"end": 0.0, "middle": 0.5, "start": 1.0}[anchor])
         bends = self.layout.bend_y * self.row
         top = min(float(self.y.min()) - r, float(bends.min(initial=0)))
         bottom = max(float(self.y.max()) + r, float(bends.max(initial=0)))
-        return left, top, right, bottom + (self.font if self.row > 20 else 0)
+        for node in range(len(self.labels)):
+            text, x, y, anchor = self.label(node)
+            bottom = max(bottom, y + self.font * 0.3)
+            width = text_width(text, self.font)
+            left = min(left, x - width * {"end": 1.0, "middle": 0.5, "start": 0.0}[anchor])
+            right = max(right, x + width * {"end": 0.0, "middle": 0.5, "start": 1.0}[anchor])
+        return left, top, right, bottom
 
 
 def lay_out(sketch: Sketch) -> Page:
@@ -97,15 +101,24 @@ def lay_out(sketch: Sketch) -> Page:
     column = min(max(across * row, roomy), max(least, 1_100 / columns, 96.0))
     row *= min(down, 1.5)
     x, y = layout.x * column, layout.y * row
-    return Page(sketch, labels, layout, x, y, column, row, radius, font, _below(x, y, row), _strength(sketch))
+    inside, room = _inside(x, labels, radius, font), _room(x, y)
+    return Page(sketch, labels, layout, x, y, column, row, radius, font, inside, room, _strength(sketch))
 
 
-def _below(x: Floats, y: Floats, row: float) -> Floats:
+def _inside(x: Floats, labels: list[str], radius: float, font: float) -> NDArray[np.bool_]:
+    wide = np.array([font > radius or text_width(label[:40], font) > 1.6 * radius for label in labels], bool)
+    columns = np.unique(x, return_inverse=True)[1]
+    return np.bincount(columns, wide, len(x))[columns] == 0
+
+
+def _room(x: Floats, y: Floats) -> Floats:
     order = np.lexsort((y, x))
-    gaps = np.full(len(x), 2 * row)
     same = x[order][:-1] == x[order][1:]
-    gaps[order[:-1][same]] = np.diff(y[order])[same]
-    return gaps
+    gaps = np.where(same, np.diff(y[order]), np.inf)
+    room = np.full((2, len(x)), np.inf)
+    room[0, order[1:]] = gaps
+    room[1, order[:-1]] = gaps
+    return room
 
 
 def _strength(sketch: Sketch) -> Floats:

@@ -10,6 +10,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Hashable, Iterable
 
+import numpy as np
+
 from dagnet.markup import visible
 
 __all__ = ["cut", "node_labels", "text_width", "visible", "xml"]
@@ -22,20 +24,23 @@ _WIDE = frozenset("mwMW@%")
 def node_labels(names: Iterable[Hashable]) -> list[str]:
     """One label a name: text as it is, other things as Python writes them, all distinct.
 
+    NumPy's scalars are written as the plain numbers that they equal, in tuples too.
+
     Examples
     --------
     >>> node_labels(["x1", 7, "7", ("layer", 2), ""])
     ['x1', '7', "'7'", "('layer', 2)", "''"]
     """
     names = list(names)
-    plain = [visible(name if isinstance(name, str) else repr(name))[:LONGEST] for name in names]
-    twice = {label for label, count in Counter(plain).items() if count > 1}
-    return [
-        visible(repr(name))[:LONGEST]
-        if isinstance(name, str) and (label in twice or not any(map(_shows, label)))
-        else label
-        for name, label in zip(names, plain, strict=True)
-    ]
+    with np.printoptions(legacy="1.25"):
+        plain = [visible(name if isinstance(name, str) else repr(name))[:LONGEST] for name in names]
+        twice = {label for label, count in Counter(plain).items() if count > 1}
+        return [
+            visible(repr(name))[:LONGEST]
+            if isinstance(name, str) and (label in twice or not any(map(_shows, label)))
+            else label
+            for name, label in zip(names, plain, strict=True)
+        ]
 
 
 def _shows(character: str) -> bool:

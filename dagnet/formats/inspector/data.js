@@ -42,7 +42,16 @@ function readNet() {
   net.outOf = grouped(net.source, net.n);
   net.columns = [];
   for (let v = 0; v < net.n; v++) (net.columns[net.level[v]] ??= []).push(v);
-  for (const column of net.columns) column && column.sort((a, b) => net.y[a] - net.y[b]);
+  net.gap = new Float64Array(net.n).fill(Infinity); // how far it is to the nearest node of the column
+  for (const column of net.columns) {
+    column?.sort((a, b) => net.y[a] - net.y[b]);
+    column?.forEach((v, i) => {
+      if (!i) return;
+      const above = column[i - 1], gap = net.y[v] - net.y[above];
+      net.gap[v] = gap;
+      net.gap[above] = Math.min(net.gap[above], gap);
+    });
+  }
   return net;
 }
 

@@ -23,7 +23,7 @@ function paintLabels(to, visible) {
   for (const v of ranked(visible)) {
     if (!left) break;
     const dim = light && !light.nodes[v] && !isEnd(v);
-    if (r < 4.5 && !isAsked(v) && !found.has(v) && !(light?.few && !dim)) continue;
+    if (r < 4.5 && net.gap[v] * view.k < px + 1 && !isAsked(v) && !found.has(v) && !(light?.few && !dim)) continue;
     if (paintLabel(to, v, r, px, taken, dim)) left--;
   }
   if (style.shown <= 60 && r > 10) paintNumbers(to, taken);
