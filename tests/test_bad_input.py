@@ -448,9 +448,10 @@ CALLS = {
         ({"x1": [1.0]}, ["no column 'x2'"]),
         ({}, ["no column 'x1', 'x2'"]),
         ({"x1": [1.0, 2.0], "X2": [1.0, 2.0]}, ["no column 'x2'", "did you mean 'X2'?"]),
+        ({"x1": [1.0], "zz": [1.0]}, ["no column 'x2' in the data; every input of the network needs its"]),
         ({"x1": [1.0, 2.0], "x2": [1.0]}, ["equally long", "'x1': 2", "'x2': 1"]),
         ({"x1": ["a"], "x2": [1.0]}, ["column 'x1'", "real numbers"]),
-        ({"x1": [[1.0, 2.0]], "x2": [1.0]}, ["column 'x1'", "(rows,)", "shape (1, 2)"]),
+        ({"x1": [[1.0, 2.0]], "x2": [1.0]}, ["column 'x1'", "(rows,)", "shape (1, 2)", "units=2"]),
         ({"x1": 1.0, "x2": [1.0]}, ["column 'x1'", "(rows,)"]),
         ({"x1": [np.nan], "x2": [1.0]}, ["row 0, column 'x1'", "without NaN"]),
     ],
@@ -464,6 +465,21 @@ def test_rows_that_will_not_do(net, call, X, words):
     assert (net.parameters == before).all()
 
 
+def test_columns_that_are_text_where_the_nodes_are_numbers():
+    net = dagnet.Network(nx.DiGraph([(np.int64(101), "y"), (202, "y")]), seed=0)
+    with pytest.raises(DataError, match="column '101' is of type str, the node of type int64: rename"):
+        net({"101": [1.0], "202": [2.0]})
+
+
+def test_rows_that_refuse_to_become_numbers_are_refused(net):
+    class Attached:
+        def __array__(self, dtype=None, copy=None):
+            raise RuntimeError("use detach()")
+
+    with pytest.raises(DataError, match=r"X must be numbers .* use detach\(\)"):
+        net(Attached())
+
+
 @pytest.mark.parametrize(
     ("y", "words"),
     [
@@ -474,7 +490,7 @@ def test_rows_that_will_not_do(net, call, X, words):
         (None, ["y"]),
         (["a", "b", "c"], ["y", "real numbers"]),
         ([1.0, np.nan, 2.0], ["y: row 1, column 'y'", "without NaN"]),
-        ({"z": [1.0, 2.0, 3.0]}, ["y: no column 'y'"]),
+        ({"z": [1.0, 2.0, 3.0]}, ["y: no column 'y'", "; y['z'] is taken whatever its name is"]),
         ({"y": [1.0, 2.0]}, ["y", "shape (2, 1)"]),
     ],
 )
@@ -495,14 +511,14 @@ def wide(loss):
 @pytest.mark.parametrize(
     ("loss", "y", "words"),
     [
-        ("cross_entropy", [0, 1, 2], ["y: row 2", "a label from 0 to 1", "got 2"]),
+        ("cross_entropy", [0, 1, 2], ["y: row 2", "a label from 0 to 1", "got 2; labels are numbers from 0"]),
         ("cross_entropy", [0, -1, 1], ["y: row 1", "a label from 0 to 1", "got -1"]),
         ("cross_entropy", [0, 0.5, 1], ["y: row 1", "label", "0.5"]),
         ("cross_entropy", [0, np.nan, 1], ["y: row 1", "label", "nan"]),
         ("cross_entropy", [0, 1], ["(3,)", "shape (2,)"]),
         ("cross_entropy", [[0.5, 0.6]] * 3, ["y: row 0", "sum to 1", "1.1"]),
         ("cross_entropy", [[1.5, -0.5]] * 3, ["y: row 0", "probability from 0 to 1", "1.5"]),
-        ("cross_entropy", [[1.0]] * 3, ["or labels (3,)", "shape (3, 1)"]),
+        ("cross_entropy", [[1.0]] * 3, ["or labels (3,)", "shape (3, 1); np.ravel(y)"]),
         ("binary_cross_entropy_with_logits", [[0, 1], [1, 2], [0, 0]], ["y: row 1, column 'z'", "got 2"]),
         ("binary_cross_entropy", [[0, 1], [1, -1], [0, 0]], ["y: row 1, column 'z'"]),
         ("poisson", [[0, 1], [1, 2], [-1, 0]], ["y: row 2, column 'y'", "count", "got -1"]),

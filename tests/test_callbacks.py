@@ -160,6 +160,12 @@ def test_schedules_refuse(rule):
         dagnet.LearningRateSchedule(rule)
 
 
+def test_a_schedule_of_the_epoch_alone_is_refused_before_training():
+    with pytest.raises(dagnet.DataError, match=r"function \(epoch, epochs\) .* too many positional"):
+        dagnet.LearningRateSchedule(lambda epoch: 0.5**epoch)
+    assert rates(dagnet.LearningRateSchedule(lambda e, epochs: 0.5 ** (e - 1)), 2) == [0.1, 0.05]
+
+
 # -- the log ---------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -36,7 +37,7 @@ class LearningRateSchedule(Callback):
         - ``"on_plateau(factor=0.1, patience=10, min_delta=0.0, monitor=None)"``: times factor
           whenever ``patience`` epochs in a row were not better by more than ``min_delta``, in
           the column ``monitor`` of the history (None: the validation loss, else the loss).
-        - ``function(e, E)``.
+        - ``function(e, E)``: any factor of your own; it is not the learning rate itself.
     warm_up
         In the first so many epochs the factor rises in equal steps instead, to 1 in the last
         of them.
@@ -61,7 +62,7 @@ class LearningRateSchedule(Callback):
     def __init__(self, rule: str | Rule = "constant", *, warm_up: int = 0) -> None:
         self.warm_up = count("warm_up", warm_up, least=0)
         self._watch: Watch | None = None
-        self._rule = rule if callable(rule) else self._parsed(rule)
+        self._rule = _of_two(rule) if callable(rule) else self._parsed(rule)
         self._base = 0.0
         self._restored = False
         self._reduced = 1.0
@@ -135,3 +136,15 @@ class LearningRateSchedule(Callback):
         self._base, self._reduced = float(state["base"]), float(state["reduced"])
         if self._watch is not None:
             self._watch.restore(state)
+
+
+def _of_two(rule: Rule) -> Rule:
+    """Refuse a function of the epoch alone now, not in the first epoch."""
+    try:
+        inspect.signature(rule).bind(1, 1)
+    except TypeError as error:
+        must = "a function (epoch, epochs) that returns a factor for the learning rate"
+        raise DataError(expected("rule", must, rule, str(error))) from error
+    except ValueError:  # a built-in that does not say what it takes
+        pass
+    return rule

@@ -42,9 +42,7 @@ class Columns:
         if missing:
             listed = ", ".join(map(shorten, missing[:LISTED]))
             more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
-            # Where not one name fits, the names that there are say more than a guess.
-            guessed = missing[0] if len(missing) < len(self.names) else ""
-            mend = did_you_mean(guessed, known, listed=LISTED)
+            mend = self._mend_missing(missing, known)
             raise DataError(f"{self.what}: no column {listed}{more} in the data{mend}")
         blocks = [
             self._block(table[name], name, units) for name, units in zip(self.names, self.units, strict=True)
@@ -57,6 +55,21 @@ class Columns:
             raise DataError(f"{self.what}: columns must be equally long, got {lengths}")
         return np.concatenate(blocks, axis=1) if blocks else np.zeros((_length(table), 0))
 
+    def _mend_missing(self, missing: Sequence[Hashable], known: Any) -> str:
+        wanted = missing[0]
+        twin = next((column for column in known if _spelled(column) == _spelled(wanted)), None)
+        if twin is not None:  # column names that were read from a file are text
+            kinds = f"type {type(twin).__name__}, the node of type {type(wanted).__name__}"
+            return f"; the column {shorten(twin)} is of {kinds}: rename the columns"
+        if self.what == "y" and len(known) == 1:
+            return f"; y[{shorten(next(iter(known)))}] is taken whatever its name is"
+        if len(missing) == len(self.names):  # the names that there are say more than a guess
+            return did_you_mean("", known, listed=LISTED)
+        taken = set(self.names)
+        spare = [column for column in known if column not in taken]
+        each = "input" if self.what == "X" else "output"
+        return did_you_mean(wanted, spare) or f"; every {each} of the network needs its column"
+
     def _block(self, column: Any, name: Hashable, units: int) -> Array:
         array = numeric(f"{self.what}: column {shorten(name)}", column)
         if array.ndim == 1 and units == 1:
@@ -64,8 +77,15 @@ class Columns:
         if array.ndim != 2 or array.shape[1] != units:
             form = "(rows,)" if units == 1 else f"(rows, {units})"
             got = Verbatim(f"shape {array.shape}")
-            raise DataError(expected(f"{self.what}: column {shorten(name)}", f"of shape {form}", got))
+            mend = (
+                "" if array.ndim != 2 else f"name each column once, or give the node units={array.shape[1]}"
+            )
+            raise DataError(expected(f"{self.what}: column {shorten(name)}", f"of shape {form}", got, mend))
         return array
+
+
+def _spelled(name: Hashable) -> str:
+    return str(name) if isinstance(name, str | int | float | np.generic) else shorten(name)
 
 
 def _column_names(table: Any) -> Any:
@@ -89,7 +109,7 @@ def numeric(where: str, values: Any) -> Array:
         array = np.asarray(values)
         if array.dtype.kind == "O":
             array = array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         mend = f"; {LABELS}" if where == "y" else ""
         raise DataError(f"{where} must be numbers in a rectangular array; {error}{mend}") from error
     if array.dtype.kind not in "biuf":
@@ -168,11 +188,9 @@ def encode_targets(
     if array.shape != (rows, columns.width):
         form = f"({rows},)" if columns.width == 1 else f"({rows}, {columns.width})"
         labels = f" or labels ({rows},)" if loss.targets == "class" else ""
-        raise DataError(
-            expected(
-                "y", f"of shape {form}{labels}, one row for each row of X", Verbatim(f"shape {array.shape}")
-            )
-        )
+        must = f"of shape {form}{labels}, one row for each row of X"
+        mend = "np.ravel(y) makes it labels" if labels and array.shape == (rows, 1) else ""
+        raise DataError(expected("y", must, Verbatim(f"shape {array.shape}"), mend))
     _refuse_nan("y", array, columns, finite=finite)
     _refuse_range(array, columns, loss)
     return np.ascontiguousarray(array, dtype)
@@ -189,7 +207,9 @@ def _one_hot(labels: Array, width: int, rows: int, dtype: Any) -> Array:
     bad = ~((numbers >= 0) & (numbers < width) & (numbers == np.floor(numbers)))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        raise DataError(expected(f"y: row {row}", f"a label from 0 to {width - 1}", labels[row].item()))
+        raise DataError(
+            expected(f"y: row {row}", f"a label from 0 to {width - 1}", labels[row].item(), LABELS)
+        )
     result: Array = np.zeros((rows, width), dtype)
     result[np.arange(rows), labels.astype(np.int64)] = 1
     return result
