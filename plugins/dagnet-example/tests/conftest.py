@@ -1,6 +1,8 @@
+from importlib.metadata import entry_points
+
 import dagnet_example
 
 import dagnet
 
-if "snake" not in dagnet.activations():  # not installed, only on the path
+if not entry_points(group="dagnet", name="dagnet_example"):  # not installed, only on the path
     dagnet.register(dagnet_example)
