@@ -1,5 +1,7 @@
 """Losses as machine code: forward, loss and backward as one call, against NumPy's way."""
 
+import functools
+
 import numpy as np
 import pytest
 from engine_conformance import GRAPHS, assert_alike, assert_fused_conforms
@@ -179,8 +181,149 @@ def test_a_number_that_a_loss_closes_over_is_read_anew():
 
 def test_the_same_code_is_compiled_once():
     one, two = (dagnet.Loss(name, *SQUARES) for name in ("one", "two"))
-    assert compile_loss(one, "float64") is compile_loss(two, "float64")
-    assert compile_loss(one, "float64") is not compile_loss(one, "float32")
+    assert compile_loss(one, "float64").address == compile_loss(two, "float64").address
+    assert compile_loss(one, "float64").address != compile_loss(one, "float32").address
+
+
+def test_losses_that_differ_in_their_reduction_alone_are_two():
+    one, two = (
+        dagnet.Loss("mine", value, SQUARES[1])
+        for value in (SQUARES[0], lambda o, t: ((o - t) ** 2).max(axis=1))
+    )
+    for loss in (one, two):
+        assert_same(dagnet.Network(graph_of(), loss=loss, engine="compiled", seed=0), 40)
+
+
+def keeping_count():
+    calls = []
+    return lambda o, t: (calls.append(1), len(calls) * SQUARES[0](o, t))[1]
+
+
+def keeping_count_by_name():
+    calls = 0
+
+    def value(o, t):
+        nonlocal calls
+        calls += 1
+        return calls * SQUARES[0](o, t)
+
+    return value
+
+
+def drawing():
+    generator = np.random.default_rng(0)
+    return lambda o, t: generator.uniform(1, 2) * SQUARES[0](o, t)
+
+
+class Scaled:
+    def __init__(self):
+        self.scale = 1.0
+
+    def __call__(self, o, t):
+        self.scale *= 1.5
+        return self.scale * SQUARES[0](o, t)
+
+
+def answering_errors(o, t):
+    try:
+        return SQUARES[0](o, t) / o.shape[1]
+    except AttributeError:
+        return SQUARES[0](o, t)
+
+
+def raising(o, t):
+    with np.errstate(all="raise"):
+        return SQUARES[0](o, t)
+
+
+IMPURE = {
+    "a list": keeping_count,
+    "a count": keeping_count_by_name,
+    "a generator of its own": drawing,
+    "NumPy's generator": lambda: lambda o, t: np.random.uniform(1, 2) * SQUARES[0](o, t),
+    "an object": Scaled,
+    "a method": lambda: Scaled().__call__,
+    "a part of an object": lambda: functools.partial(Scaled()),
+    "errors": lambda: answering_errors,
+    "what it is": lambda: lambda o, t: SQUARES[0](o, t) / (2 if hasattr(o, "shape") else 1),
+    "errors of NumPy's": lambda: raising,
+    "an array": lambda: functools.partial(lambda k, o, t: k * SQUARES[0](o, t), np.array(2.0)),
+}
+
+
+@pytest.mark.parametrize("gradient", [SQUARES[1], None])
+@pytest.mark.parametrize("name", IMPURE)
+def test_functions_that_may_do_otherwise_at_the_next_call_are_called_each_time(name, gradient):
+    histories = []
+    for engine in ("compiled", "reference"):
+        np.random.seed(0)
+        loss = dagnet.Loss("mine", IMPURE[name](), gradient)
+        net = dagnet.Network(graph_of(), loss=loss, engine=engine, seed=0)
+        X, y, _ = data_for(net, 60)
+        histories.append(net.fit(X, y, epochs=3, seed=0)["loss"])
+        assert engine == "reference" or net.runner.fused_gradient(loss) is None
+    np.testing.assert_allclose(*histories, rtol=1e-10)
+
+
+FACTOR = 1.0
+
+
+def test_a_number_that_changes_while_fit_runs_is_read_anew():
+    closed_over = 1.0
+
+    class Changing(dagnet.Callback):
+        def on_epoch_end(self, run):
+            nonlocal closed_over
+            global FACTOR
+            FACTOR, closed_over = FACTOR + 1, [None, 3.0, np.array([2.0]), 5.0][run.epoch]
+
+    def value(o, t):
+        return FACTOR * closed_over * SQUARES[0](o, t)
+
+    histories = []
+    for engine in ("compiled", "reference"):
+        globals()["FACTOR"], closed_over = 1.0, 1.0
+        net = dagnet.Network(graph_of(), loss=dagnet.Loss("mine", value, SQUARES[1]), engine=engine, seed=0)
+        X, y, _ = data_for(net, 60)
+        histories.append(net.fit(X, y, epochs=3, seed=0, callbacks=[Changing()])["loss"])
+    np.testing.assert_allclose(*histories, rtol=1e-10)
+    assert histories[0][2] > 5 * histories[0][0]
+
+
+TRUTHS = {
+    "a sum": lambda o, t: (((o > t) + (o > 0)) * (o - t) ** 2).sum(axis=1),
+    "a power of e": lambda o, t: (np.exp(o > t) * (o - t) ** 2).sum(axis=1),
+    "two maxima": lambda o, t: ((o > t).max(axis=1) + (o > 0).max(axis=1)) * SQUARES[0](o, t),
+    "a choice": lambda o, t: ((np.where(o > t, o > 0, o < 0) + (o > 1)) * (o - t) ** 2).sum(axis=1),
+    "ones": lambda o, t: ((np.ones_like(o > t) + (o > t)) * (o - t) ** 2).sum(axis=1),
+}
+
+
+@pytest.mark.parametrize("name", TRUTHS)
+def test_truths_are_added_up_as_numpy_does(name):
+    """True + True is True, and exp(True) has 11 bits: code for numbers would say otherwise."""
+    loss = dagnet.Loss("mine", TRUTHS[name], SQUARES[1])
+    assert compile_loss(loss, "float64") is None
+    given = dagnet.Loss("mine", lambda o, t: ((o > t) & (t < 1) | (o > 0)).sum(axis=1) * 1.0, SQUARES[1])
+    assert compile_loss(given, "float64") is not None
+
+
+def test_what_numpy_refuses_is_refused():
+    loss = dagnet.Loss("mine", SQUARES[0], lambda o, t: ((o > t) - 1.0 * (o < t)) * ((o > t) - (o < t)))
+    net = dagnet.Network(graph_of(), loss=loss, engine="compiled", seed=0)
+    X, y, _ = data_for(net, 60)
+    with pytest.raises(TypeError, match="boolean subtract"):
+        net.fit(X, y, epochs=1)
+
+
+def test_many_reductions_one_upon_the_other_are_left_to_numpy():
+    def value(o, t):
+        a, b = o.sum(axis=1, keepdims=True), t.sum(axis=1, keepdims=True)
+        for _ in range(40):
+            a, b = b, (0.1 * o * a + np.tanh(b)).mean(axis=1, keepdims=True)
+        return ((o - t) ** 2 + 0 * b).sum(axis=1)
+
+    assert compile_loss(dagnet.Loss("mine", value, SQUARES[1]), "float64") is None
 
 
 @pytest.mark.parametrize("shape", ["sparse", "dense"])

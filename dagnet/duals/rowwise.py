@@ -31,6 +31,8 @@ __all__ = ["Reduction", "RowLoss", "spelled_loss"]
 
 UNITS, COLUMN, ROW, NUMBER = "(rows, units)", "(rows, 1)", "(rows,)", "()"
 KINDS = {np.sum: "sum", np.max: "max", np.amax: "max", np.min: "min", np.amin: "min", np.mean: "mean"}
+MOST = 12
+"""Reductions of one loss; more take seconds to compile."""
 METHODS = {np.add: "sum", np.maximum: "max", np.minimum: "min"}
 
 
@@ -68,16 +70,21 @@ class _Reducing(Program):
         super().__init__()
         self.reductions: dict[tuple[str, str], int] = {}
         self.source = ""
+        self._depths: dict[str, int] = {}
 
     def reduce(self, kind: str, term: Any) -> str:
+        if len(self.reductions) >= MOST:
+            raise NotSpelled
         number = self.reductions.setdefault((kind, text_of(term)), len(self.reductions))
         return f"r[{number}]"
 
     def depth(self, wanted: str) -> int:
         """How many reductions come one after the other before an expression is known."""
-        used = {int(n) for n in re.findall(r"r\[(\d+)\]", self.lines_for(wanted) + wanted)}
-        terms = [term for _, term in self.reductions]
-        return max((1 + self.depth(terms[number]) for number in used), default=0)
+        if wanted not in self._depths:
+            used = {int(n) for n in re.findall(r"r\[(\d+)\]", self.lines_for(wanted) + wanted)}
+            terms = [term for _, term in self.reductions]
+            self._depths[wanted] = max((1 + self.depth(terms[number]) for number in used), default=0)
+        return self._depths[wanted]
 
     def function(self, arguments: str, wanted: str, origin: Callable[..., Any]) -> FunctionType:
         code = f"def expression({arguments}):\n{self.lines_for(wanted)}    return {wanted}\n"
@@ -110,15 +117,16 @@ class _Numbers(Symbol):
         if function is np.clip and len(arguments) == 3 and not options:
             return self.clip(*arguments[1:])
         if function in {np.zeros_like, np.ones_like} and len(arguments) == 1 and not options:
-            return self.write(f"np.{function.__name__}({self.name})", self)
+            return self.write(f"np.{function.__name__}({self.name})", self).as_truth(self.truth)
         return super().__array_function__(function, types, arguments, options)
 
     def _reduced(self, kind: str, axis: Any = None, *, keepdims: bool = False) -> Any:
-        if axis not in {1, -1} or isinstance(axis, bool) or self.shape_kind != UNITS:
+        if type(axis) is not int or axis not in {1, -1} or self.shape_kind != UNITS:
             raise NotSpelled
         program: Any = self.program
         name = program.reduce("sum" if kind == "mean" else kind, self)
         reduced = _Numbers(program, name, COLUMN if keepdims else ROW)
+        reduced.as_truth(self.truth and kind in {"max", "min"})
         return reduced.write(f"{name} / n", reduced) if kind == "mean" else reduced
 
     def sum(self, axis: Any = None, *, keepdims: bool = False) -> Any:
@@ -139,6 +147,8 @@ class _Numbers(Symbol):
 
     def clip(self, low: Any, high: Any) -> Any:
         """Between two bounds."""
+        if self.truth:
+            raise NotSpelled
         return self.write(f"np.clip({self.name}, {text_of(low)}, {text_of(high)})", self, low, high)
 
 
@@ -186,5 +196,5 @@ def spelled_loss(
         program.function("n, r", loss.name, value),
         program.function(every, slope.name, gradient or value),
         program.depth(slope.name),
-        program.source,
+        f"{[kind for kind, _ in program.reductions]}\n{program.source}",
     )

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from dagnet.duals.reading import reads_of
 from dagnet.duals.slopes import FLAT, PLAIN, SLOPES
 
 __all__ = [
@@ -55,6 +56,7 @@ OPERATORS: dict[np.ufunc, str] = {
     np.logical_and: "&",
     np.logical_or: "|",
 }
+LOGICAL = {np.bitwise_and, np.bitwise_or, np.logical_and, np.logical_or}
 BOUNDED = {
     *(np.add, np.subtract, np.multiply, np.negative, np.positive, np.square, np.sin, np.cos, np.tanh),
     *(np.arctan, np.absolute, np.fabs, np.maximum, np.minimum, np.fmax, np.fmin, np.logaddexp, *FLAT),
@@ -108,11 +110,25 @@ def _is_whole(item: Any) -> bool:
     return 0 <= float(item) < 64 and float(item).is_integer()
 
 
+def _is_truth(item: Any) -> bool:
+    return item.truth if isinstance(item, Symbol) else isinstance(item, (bool, np.bool_))
+
+
 class Symbol(NDArrayOperatorsMixin):
-    """A name for a number that is not known yet."""
+    """A name for a number that is not known yet.
+
+    ``truth``: a yes or no, with which NumPy calculates otherwise than with numbers (yes + yes = yes).
+    """
+
+    truth = False
 
     def __init__(self, program: Program, name: str) -> None:
         self.program, self.name = program, name
+
+    def as_truth(self, truth: bool = True) -> Symbol:  # noqa: FBT001, FBT002
+        """The same symbol, marked."""
+        self.truth = truth
+        return self
 
     def write(self, expression: str, *_inputs: Any) -> Any:
         """The symbol for an expression in some inputs."""
@@ -123,13 +139,18 @@ class Symbol(NDArrayOperatorsMixin):
             return NotImplemented
         if method != "__call__" or options or ufunc.nout != 1:
             raise NotSpelled
-        texts = [text_of(item) for item in inputs]
+        if getattr(np, ufunc.__name__, None) is not ufunc:
+            raise NotSpelled
+        texts, truths = [text_of(item) for item in inputs], all(map(_is_truth, inputs))
+        if (truths and ufunc not in PLAIN | LOGICAL) or (ufunc in LOGICAL and not truths):
+            raise NotSpelled
         if ufunc is np.power and _is_whole(inputs[1]):
             power = int(inputs[1])
             return self.write(f"{texts[0]} ** {power}", inputs[0]) if power != 1 else inputs[0]
         if ufunc in OPERATORS:
-            return self.write(f"{texts[0]} {OPERATORS[ufunc]} {texts[1]}", *inputs)
-        return self.write(f"np.{ufunc.__name__}({', '.join(texts)})", *inputs)
+            written = self.write(f"{texts[0]} {OPERATORS[ufunc]} {texts[1]}", *inputs)
+            return written.as_truth(ufunc in PLAIN or ufunc in LOGICAL)
+        return self.write(f"np.{ufunc.__name__}({', '.join(texts)})", *inputs).as_truth(ufunc in PLAIN)
 
     def __array_function__(self, function: Any, _types: Any, arguments: Any, options: Any) -> Any:
         if any(isinstance(item, _Pair) for item in arguments):
@@ -138,7 +159,8 @@ class Symbol(NDArrayOperatorsMixin):
             raise NotSpelled
         if not isinstance(arguments[0], Symbol):
             return arguments[1] if arguments[0] else arguments[2]
-        return self.write(f"np.where({', '.join(map(text_of, arguments))})", *arguments)
+        written = self.write(f"np.where({', '.join(map(text_of, arguments))})", *arguments)
+        return written.as_truth(all(map(_is_truth, arguments[1:])))
 
     def __bool__(self) -> bool:
         raise NotSpelled
@@ -197,7 +219,7 @@ class _Pair(NDArrayOperatorsMixin):
 
     def sum(self, *, axis: Any) -> _Sum:
         """Over the output units."""
-        if axis not in {1, -1}:
+        if type(axis) is not int or axis not in {1, -1}:
             raise NotSpelled
         return _Sum(self)
 
@@ -328,6 +350,8 @@ def spelled_term(loss: Callable[..., Any], parameters: tuple[Any, ...] = ()) -> 
     >>> term.value(3.0, 1.0, 1), term.slope(3.0, 1.0, 1)
     (4.0, 4.0)
     """
+    if reads_of(loss, *parameters) is None:
+        return None
     program = Program()
     result = traced(
         lambda: loss(_Pair(Symbol(program, "o"), 1.0), _Pair(Symbol(program, "t"), 0.0), *parameters)

@@ -37,7 +37,7 @@ class Step:
         self._model, self._settings = model, settings
         plan, parameters = model.plan, model.parameters
         self._tie = plan.tie
-        self._loss_gradient = loss_gradient(model)
+        self._ask_for_gradient()
         self._slots = np.empty(plan.n_slots, parameters.dtype)
         self._theta = parameters if plan.tie is None else np.empty(plan.n_slots, parameters.dtype)
         self._gradient = self._slots if plan.tie is None else np.empty_like(parameters)
@@ -67,6 +67,8 @@ class Step:
         """
         with np.errstate(all="ignore"):
             theta = self._gathered_theta()
+            if self._outdated():  # a callback may have changed a number that the loss reads
+                self._ask_for_gradient()
             loss, bound = self._loss_gradient(
                 theta, batch.inputs, batch.targets, batch.factor, into=self._slots
             )
@@ -86,6 +88,10 @@ class Step:
                 square = self._clip(gradient, square)
             self._step(gradient, square, where, learning_rate)
         return loss
+
+    def _ask_for_gradient(self) -> None:
+        self._loss_gradient = loss_gradient(self._model)
+        self._outdated = getattr(self._loss_gradient, "outdated", bool)
 
     def _gathered_theta(self) -> Array:
         parameters = self._model.parameters

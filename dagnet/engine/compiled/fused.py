@@ -19,7 +19,17 @@ __all__ = ["FusedGradient", "StagedGradient"]
 Array = NDArray[Any]
 
 
-class FusedGradient:
+class _OfLoss:
+    """What both kinds have: the loss."""
+
+    _loss: CompiledLoss
+
+    def outdated(self) -> bool:
+        """Whether a number that the loss reads has changed, so that another one has to be asked for."""
+        return self._loss.reads.changed()
+
+
+class FusedGradient(_OfLoss):
     """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
 
     def __init__(
@@ -77,7 +87,7 @@ class FusedGradient:
         return sum(losses), copies.sum_of_squares(into)
 
 
-class StagedGradient:
+class StagedGradient(_OfLoss):
     """The same, where matrix products or NumPy's activations stand between sweeps."""
 
     def __init__(self, runner: Any, loss: CompiledLoss) -> None:

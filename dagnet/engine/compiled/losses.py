@@ -17,6 +17,7 @@ import numpy as np
 
 from dagnet.contracts import Loss
 from dagnet.duals import RowGradient
+from dagnet.duals.reading import Reads, reads_of
 from dagnet.duals.rowwise import RowLoss, spelled_loss
 from dagnet.engine.compiled.activations import compile_loop
 from dagnet.engine.compiled.mathematics import namespace
@@ -49,14 +50,15 @@ LOOP = """
 
 @dataclass(frozen=True)
 class CompiledLoss:
-    """The function's address, and how many numbers a row it needs."""
+    """The function's address, how many numbers a row it needs, and what the loss reads."""
 
     address: int
     n_reductions: int
     keep: Any
+    reads: Reads
 
 
-_compiled: dict[tuple[str, str], CompiledLoss | None] = {}
+_compiled: dict[tuple[str, str], tuple[int, int, Any] | None] = {}
 _lock = threading.Lock()
 
 
@@ -67,14 +69,16 @@ def compile_loss(loss: Loss, dtype: Any) -> CompiledLoss | None:
     changed is another loss; the same code is compiled once a process.
     """
     gradient = None if isinstance(loss.gradient, RowGradient) else loss.gradient
-    spelled = spelled_loss(loss.value, gradient, loss.arguments) if loss.rowwise else None
-    if spelled is None:
+    reads = reads_of(loss.value, gradient, loss.arguments) if loss.rowwise else None
+    spelled = None if reads is None else spelled_loss(loss.value, gradient, loss.arguments)
+    if reads is None or spelled is None:
         return None
     key = (spelled.source, np.dtype(dtype).name)
     with _lock:
         if key not in _compiled:
             _compiled[key] = _compile(spelled, dtype)
-        return _compiled[key]
+        compiled = _compiled[key]
+    return None if compiled is None else CompiledLoss(*compiled, reads)
 
 
 def _functions(spelled: RowLoss) -> dict[str, FunctionType]:
@@ -97,7 +101,7 @@ def _text(spelled: RowLoss) -> str:
     return TEMPLATE.format(n_reductions=n, beginnings=beginnings, loops="".join(loops), known=known)
 
 
-def _compile(spelled: RowLoss, dtype: Any) -> CompiledLoss | None:
+def _compile(spelled: RowLoss, dtype: Any) -> tuple[int, int, Any] | None:
     real, double, integer = (numba.from_dtype(np.dtype(d)) for d in (dtype, np.float64, np.int64))
     pointer, numpy, number = numba.types.CPointer, namespace(np.dtype(dtype).name), np.dtype(dtype).type
     arguments = [pointer(real), pointer(integer), *[pointer(real)] * 3, pointer(double), *[integer] * 4]
@@ -111,4 +115,4 @@ def _compile(spelled: RowLoss, dtype: Any) -> CompiledLoss | None:
         compiled = compile_loop(scope["loss_of_rows"], double(*arguments), names, digest)
     except Exception:  # noqa: BLE001 - a compiler's fault must not become the user's
         return None
-    return CompiledLoss(compiled.address, len(spelled.reductions), compiled)
+    return compiled.address, len(spelled.reductions), compiled
