@@ -121,7 +121,10 @@ def _target_nodes(graph: nx.DiGraph[Any], request: Request, table: Table) -> lis
     by_text = {str(node): node for node in graph}
     for name in request.targets:
         if name not in by_text:
-            mend = did_you_mean(name, by_text, listed=8)
+            fed = [text for text, node in by_text.items() if graph.in_degree(node)]
+            mend = did_you_mean(name, fed, listed=8)
+            if name in table.header:
+                mend += "; the column of a target has the name of its node: rename one of them"
             raise DataError(f"--target: {request.graph} has no node {name!r}{mend}")
         if name not in table.header:
             mend = did_you_mean(name, table.header, listed=8)
