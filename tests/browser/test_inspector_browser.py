@@ -356,3 +356,12 @@ def test_a_larger_network_is_summarised_with_a_message(browser, tmp_path):
     viewer.ask("select", viewer.ask("names")[0])
     assert "level" in viewer.panel()
     viewer.check_quiet()
+
+
+def test_columns_with_room_are_labelled_beside_one_that_has_none(browser, tmp_path):
+    """Pathways can be read where there are too many genes for their names."""
+    graph = nx.DiGraph([(f"gene {k}", f"pathway {k % 10}") for k in range(200)])
+    graph.add_edges_from([(f"pathway {k}", "root") for k in range(10)])
+    viewer = open_page(browser, tmp_path, dagnet.Network(graph, seed=0))
+    assert set(viewer.ask("labelled")) == {*(f"pathway {k}" for k in range(10)), "root"}
+    viewer.check_quiet()

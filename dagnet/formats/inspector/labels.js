@@ -2,6 +2,7 @@
 
 const SANS = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "Liberation Sans", sans-serif';
 const MOST_LABELS = 420;
+let labelled = []; // nodes whose names can be read now
 const shortName = (v, longest = 40) => (net.names[v].length > longest ? net.names[v].slice(0, longest - 1) + "…" : net.names[v]);
 
 const isAsked = (v) => isChosen(v) || (chosen?.kind === "edge" && (net.source[chosen.id] === v || net.target[chosen.id] === v));
@@ -19,12 +20,12 @@ function paintLabels(to, visible) {
   to.lineJoin = "round";
   to.textBaseline = "middle";
   if (r >= 2.4) for (const v of visible) { const [x, y] = toPage(net.x[v], net.y[v]); taken.add(x - r, y - r, x + r, y + r); }
-  let left = MOST_LABELS;
+  labelled = [];
   for (const v of ranked(visible)) {
-    if (!left) break;
+    if (labelled.length === MOST_LABELS) break;
     const dim = light && !light.nodes[v] && !isEnd(v);
     if (r < 4.5 && net.gap[v] * view.k < px + 1 && !isAsked(v) && !found.has(v) && !(light?.few && !dim)) continue;
-    if (paintLabel(to, v, r, px, taken, dim)) left--;
+    if (paintLabel(to, v, r, px, taken, dim)) labelled.push(v);
   }
   if (style.shown <= 60 && r > 10) paintNumbers(to, taken);
 }

@@ -127,6 +127,7 @@ function bind() {
 window.dagnet = {
   timings, state, view,
   names: () => net.names,
+  labelled: () => labelled.map((v) => net.names[v]),
   lit: () => litNodes().map((v) => net.names[v]),
   litEdges: () => (light ? Array.from(light.edges.keys()).filter((e) => light.edges[e]).map((e) => [net.names[net.source[e]], net.names[net.target[e]]]) : []),
   chosen: () => chosen && (chosen.kind === "node" ? net.names[chosen.id] : [net.names[net.source[chosen.id]], net.names[net.target[chosen.id]]]),
