@@ -14,17 +14,17 @@ from dagnet.model import Model
 from dagnet.model.selection import fused_gradient
 from dagnet.registry import named
 
-__all__ = ["loss_gradient", "weighted_gradient"]
+__all__ = ["ThreeCalls", "loss_gradient", "weighted_gradient"]
 
 Array = NDArray[Any]
 
 
 def loss_gradient(model: Model) -> LossGradient:
     """What training calls once a batch."""
-    return fused_gradient(model.runner, model.loss) or _ThreeCalls(model)
+    return fused_gradient(model.runner, model.loss) or ThreeCalls(model)
 
 
-class _ThreeCalls:
+class ThreeCalls:
     """For engines without such a call, and for losses that have to run through NumPy."""
 
     def __init__(self, model: Model) -> None:

@@ -25,7 +25,7 @@ class _OfLoss:
     _loss: CompiledLoss
 
     def outdated(self) -> bool:
-        """Whether a number that the loss reads has changed, so that another one has to be asked for."""
+        """Whether a number that the loss reads has changed since."""
         return self._loss.reads.changed()
 
 
