@@ -471,6 +471,17 @@ def test_columns_that_are_text_where_the_nodes_are_numbers():
         net({"101": [1.0], "202": [2.0]})
 
 
+def test_the_columns_of_a_data_frame_are_listed_in_its_order(net):
+    class Frame:
+        columns = ("west", "south", "east", "north")
+
+        def __getitem__(self, name):
+            return [1.0]
+
+    with pytest.raises(DataError, match="known: west, south, east, north"):
+        net(Frame())
+
+
 def test_rows_that_refuse_to_become_numbers_are_refused(net):
     class Attached:
         def __array__(self, dtype=None, copy=None):

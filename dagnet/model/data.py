@@ -89,7 +89,7 @@ def _spelled(name: Hashable) -> str:
 
 
 def _column_names(table: Any) -> Any:
-    return set(table.columns) if hasattr(table, "columns") else table.keys()
+    return dict.fromkeys(table.columns) if hasattr(table, "columns") else table.keys()
 
 
 def _length(table: Any) -> int:
