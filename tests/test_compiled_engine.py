@@ -314,6 +314,16 @@ def test_numpy_runs_what_does_not_compile_and_the_listing_says_so():
     np.testing.assert_allclose(compiled(X), reference(X), rtol=1e-11, atol=1e-11)
 
 
+def test_code_that_would_mean_something_else_is_not_compiled():
+    """NumPy's yes and yes add up to yes, compiled they are 2."""
+    twice = dagnet.Activation(
+        "twice", lambda z: ((z > -9) + (z > -8)) * z, lambda z, a: ((z > -9) + (z > -8)) * 1.0
+    )
+    assert "other numbers than NumPy" in compile_activation(twice, "float64").reason
+    net = dagnet.Network(dagnet.layered([2, 3, 1], activation=twice), engine="compiled", seed=0)
+    assert dagnet.verify(net, [[1.0, 2.0]], [0.0]).passed
+
+
 def test_a_derivative_that_ignores_z_is_recognised():
     assert not reads_first_argument(lambda z, a: a * (1 - a))
     assert reads_first_argument(lambda z, a: z + a)

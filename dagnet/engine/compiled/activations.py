@@ -118,11 +118,28 @@ def _compile(activation: Activation, dtype: Any) -> CompiledActivation:
             2,
             dtype,
         )
+        if not _agrees(activation, forward, slope, np.dtype(dtype)):
+            raise Untranslatable("its compiled form gives other numbers than NumPy")
     except (Untranslatable, NumbaError) as error:
         return CompiledActivation(0, 0, needs_z, _first_line(error))
     except Exception as error:  # noqa: BLE001 - a compiler's fault must not become the user's
         return CompiledActivation(0, 0, needs_z, f"{type(error).__name__}: {_first_line(error)}")
     return CompiledActivation(forward.address, slope.address, needs_z, "", (forward, slope))
+
+
+def _agrees(activation: Activation, forward: Any, slope: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether machine code gives NumPy's numbers on some: it may read a line of code otherwise."""
+    z = np.random.default_rng(0).normal(scale=3, size=64).astype(dtype)
+    ours, delta = z.copy(), np.ones_like(z)
+    with np.errstate(all="ignore"):
+        theirs = np.asarray(activation.value(z.copy()))
+        wanted = np.broadcast_to(activation.slope(z.copy(), theirs), z.shape)
+    forward.ctypes(ours.ctypes.data_as(forward.ctypes.argtypes[0]), len(z))
+    pointers = (a.ctypes.data_as(forward.ctypes.argtypes[0]) for a in (z, theirs.astype(dtype), delta))
+    slope.ctypes(*pointers, len(z))
+    near = 1e4 * np.finfo(dtype).eps
+    pairs = ((ours, theirs), (delta, wanted))
+    return all(np.allclose(a, b, near, near, equal_nan=True) for a, b in pairs)
 
 
 def _loop(
