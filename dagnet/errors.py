@@ -10,6 +10,8 @@ import difflib
 from collections.abc import Hashable, Iterable, Sequence, Sized
 from itertools import islice
 
+import numpy as np
+
 __all__ = [
     "CycleError",
     "DagnetError",
@@ -98,7 +100,10 @@ def shorten(value: object, limit: int = 60) -> str:
 
 def _shown(value: object) -> str | None:
     try:
-        return repr(value)
+        if type(value) in {str, int}:
+            return repr(value)
+        with np.printoptions(legacy="1.25"):  # 51, not np.int64(51)
+            return repr(value)
     except Exception:  # noqa: BLE001 - a message must never fail because of a stranger's __repr__
         return None
 

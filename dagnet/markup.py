@@ -10,6 +10,8 @@ import html
 import unicodedata
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
+import numpy as np
+
 __all__ = [
     "facts_html",
     "label",
@@ -58,7 +60,10 @@ def label(name: Hashable, limit: int = LONGEST) -> str:
 
 def _written(name: Hashable) -> str:
     try:
-        return repr(name)
+        if type(name) in {str, int}:
+            return repr(name)
+        with np.printoptions(legacy="1.25"):  # 51, not np.int64(51)
+            return repr(name)
     except Exception:  # noqa: BLE001 - a page must not fail because of a stranger's __repr__
         return f"<{type(name).__name__}>"
 

@@ -240,7 +240,7 @@ def test_an_unknown_activation_in_the_graph_is_the_graphs_fault():
     graph.nodes["h"]["activation"] = "elu(alpha=__import__('os'))"
     refused(graph, "node 'h'", "literal")
     graph.nodes["h"]["activation"] = 7
-    refused(graph, "node 'h'", "an activation must be a name or an object, got 7")
+    refused(graph, "node 'h'", "an activation must be a name or a dagnet.Activation, got 7")
     graph.nodes["h"]["activation"] = ["relu"]
     refused(graph, "node 'h'", "['relu']")
 

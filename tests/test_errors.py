@@ -1,7 +1,10 @@
 """The formula of every message, and its robustness."""
 
+import networkx as nx
+import numpy as np
 import pytest
 
+import dagnet
 from dagnet.errors import GraphError, Verbatim, did_you_mean, expected, shorten
 
 
@@ -57,3 +60,17 @@ def test_ten_problems_are_shown():
     assert str(error).endswith("… and 2 more")
     assert str(GraphError(["problem"] * 10)).count("\n") == 10
     assert str(GraphError(["one"])) == "one"
+
+
+def test_names_of_numpy_are_shown_as_the_numbers_that_they_are():
+    net = dagnet.Network(
+        nx.DiGraph([(np.int64(51), np.int64(7)), (np.int64(51), (np.int64(7), "b"))]), seed=0
+    )
+    with pytest.raises(KeyError, match="known: 51"):
+        net.weights[51, 8]
+    texts = [
+        net.formula(7),
+        net.trace((51, 7), [1.0], [1.0, 1.0]),
+        dagnet.check_gradient(net, [[1]], [[1, 1]]),
+    ]
+    assert "int64" not in "".join(map(str, texts))

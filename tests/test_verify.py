@@ -147,3 +147,12 @@ def test_the_report_is_short_and_escaped():
 def test_what_is_no_network_is_refused(call, net):
     with pytest.raises(dagnet.DataError, match=r"net must be a dagnet\.Network, got .*Network\(graph\)"):
         call(net, [[1.0]], [0.0])
+
+
+def test_overflow_is_silent():
+    net, X, y = drawn_network("float32")
+    net.parameters *= 1e6
+    relu = dagnet.Network(net.to_networkx(), activation="relu", dtype="float32")
+    dagnet.verify(relu, X * 1e30, y)
+    relu.trace(relu.edges[0], X[0] * 1e30, y[0])
+    relu.trace_all(X[0] * 1e30, y[0])

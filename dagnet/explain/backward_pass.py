@@ -87,6 +87,7 @@ class BackwardPass:
         return display_table(LATEX_HEADER, elided(rows, lambda _: [r"\vdots", *[""] * 7]))
 
 
+@np.errstate(all="ignore")
 def trace_all(net: Model, x: Any, y: Any) -> BackwardPass:
     """The backward pass of one row through all nodes that reach an output.
 

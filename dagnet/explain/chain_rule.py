@@ -52,6 +52,7 @@ class ChainRule(ChainParts):
         return chain_html(self)
 
 
+@np.errstate(all="ignore")
 def trace(net: Model, edge: Edge, x: Any, y: Any) -> ChainRule:
     """The chain rule for the weight of ``edge``, with the numbers of one row.
 

@@ -237,9 +237,9 @@ class GradientCheck:
 
     def _title(self) -> str:
         wrong = int((self.errors > TOLERANCE).sum())
-        verdict = "passed" if self.passed else f"failed for {wrong:,}"
+        verdict = "passed for all" if self.passed else f"failed for {wrong:,} of"
         return (
-            f"gradient check: {verdict} of {len(self.errors):,} derivatives; largest relative error "
+            f"gradient check: {verdict} {len(self.errors):,} derivatives; largest relative error "
             f"{self.max_error:.1e}, allowed {TOLERANCE:.0e}; loss {self.loss:.6g}"
         )
 

@@ -23,6 +23,7 @@ Array = NDArray[Any]
 SHOWN = 10
 
 
+@np.errstate(all="ignore")
 def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verification:
     """Run a network on its engine and on the reference engine, and compare node by node.
 

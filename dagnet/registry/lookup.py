@@ -59,7 +59,11 @@ def _find(kind: str, cls: type, spec: object) -> Any:
     if not isinstance(spec, str):
         entry = KINDS[kind]
         raise PluginError(
-            expected(f"a{'n' if kind[0] in 'aeio' else ''} {entry.singular}", "a name or an object", spec)
+            expected(
+                f"a{'n' if kind[0] in 'aeio' else ''} {entry.singular}",
+                f"a name or a dagnet.{cls.__name__}",
+                spec,
+            )
         )
     name, positional, named = parse_call(spec)
     found = registry.find(kind, name)
