@@ -140,6 +140,8 @@ NUMPY_RUNS = {
     "the shape": (lambda o, t: SQUARES[0](o, t) / o.shape[1] * o.shape[1], SQUARES[1]),
     "a product over units": (lambda o, t: np.prod(1 + 0 * o, axis=1) - 1 + SQUARES[0](o, t), SQUARES[1]),
     "a sum over rows": (lambda o, t: SQUARES[0](o, t) + 0 * o.sum(axis=0).sum(), SQUARES[1]),
+    "a number clipped": (lambda o, t: SQUARES[0](o, t) + np.clip(2.0, -1.0, o).sum(axis=1), SQUARES[1]),
+    "a number clipped, derived": (lambda o, t: (np.clip(0.0, -1.0, o) + (o - t) ** 2).sum(axis=1), None),
     "a gradient with an assignment": (SQUARES[0], lambda o, t: np.multiply(2.0, o - t, out=np.empty_like(o))),
 }
 

@@ -112,6 +112,8 @@ class _Numbers(Symbol):
         return super().__array_ufunc__(ufunc, method, *inputs, **options)
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
+        if function is not np.where and (not arguments or arguments[0] is not self):
+            raise NotSpelled  # np.clip(2.0, 0.0, o), say
         if function in KINDS:
             return self._reduced(KINDS[function], *arguments[1:], **options)
         if function is np.clip and len(arguments) == 3 and not options:

@@ -201,6 +201,8 @@ class _Pair(NDArrayOperatorsMixin):
             same = isinstance(tangents[0], float) and _is(tangents[1], tangents[0])
             tangent = tangents[0] if same else np.where(_value(condition), *tangents)
             return _Pair(value, tangent, wild=wild)
+        if not arguments or arguments[0] is not self:
+            raise NotSpelled  # np.clip(2.0, 0.0, z), say
         if function is np.clip and len(arguments) == 3 and not options:
             return self.clip(*arguments[1:])
         if function in {np.sum, np.mean} and len(arguments) == 1:
