@@ -125,6 +125,9 @@ class Symbol(NDArrayOperatorsMixin):
     def __init__(self, program: Program, name: str) -> None:
         self.program, self.name = program, name
 
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise NotSpelled
+
     def as_truth(self, truth: bool = True) -> Symbol:  # noqa: FBT001, FBT002
         """The same symbol, marked."""
         self.truth = truth

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dagnet.engine.compiled import copies, passes
 from dagnet.engine.compiled.losses import CompiledLoss
 from dagnet.engine.compiled.segments import Program
-from dagnet.engine.compiled.state import aligned
+from dagnet.engine.compiled.state import aligned, writable
 from dagnet.engine.compiled.threads import run_parts
 
 __all__ = ["FusedGradient", "StagedGradient"]
@@ -50,7 +50,7 @@ class FusedGradient(_OfLoss):
         ``inputs`` (rows, input units), ``targets`` (rows, output units), ``factor`` (rows,).
         """
         program = self._program
-        inputs, targets, factor = map(_writable, (inputs, targets, factor))
+        inputs, targets, factor = map(writable, (inputs, targets, factor))
         parts = self._parts(-(-len(inputs) // self._lanes))
         while len(self._memory) < parts:
             self._memory.append(aligned(passes.memory_of(program, self._lanes), self._dtype))
@@ -98,7 +98,7 @@ class StagedGradient(_OfLoss):
         self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
     ) -> tuple[float, float]:
         """As :meth:`FusedGradient.__call__`."""
-        inputs, targets, factor = map(_writable, (inputs, targets, factor))
+        inputs, targets, factor = map(writable, (inputs, targets, factor))
         state = self._state = self._runner.forward(theta, inputs, reuse=self._state)
         block, stride, lanes = state.layout
         places, losses = self._runner.program.outputs * stride, dict[int, float]()
@@ -120,8 +120,3 @@ class StagedGradient(_OfLoss):
 
         square = self._runner.walk(theta, state, begin, into)
         return sum(losses[part] for part in sorted(losses)), square
-
-
-def _writable(array: Array) -> Array:
-    """The array or, if it is read-only, a copy: machine code for read-only arrays would be other code."""
-    return array if array.flags.writeable else array.copy()

@@ -19,6 +19,7 @@ from dagnet.contracts import Loss
 from dagnet.duals import RowGradient
 from dagnet.duals.reading import Reads, reads_of
 from dagnet.duals.rowwise import RowLoss, spelled_loss
+from dagnet.engine.compiled import copies, passes
 from dagnet.engine.compiled.activations import compile_loop
 from dagnet.engine.compiled.mathematics import namespace
 from dagnet.engine.compiled.translation import Translation
@@ -68,7 +69,10 @@ def compile_loss(loss: Loss, dtype: Any) -> CompiledLoss | None:
     What the functions say is read anew each time, so that a loss whose closed-over numbers have
     changed is another loss; the same code is compiled once a process.
     """
-    gradient = None if isinstance(loss.gradient, RowGradient) else loss.gradient
+    if type(loss).row_values is not Loss.row_values or type(loss).row_gradients is not Loss.row_gradients:
+        return None
+    derived = isinstance(loss.gradient, RowGradient) and loss.gradient.value is loss.value
+    gradient = None if derived else loss.gradient
     reads = reads_of(loss.value, gradient, loss.arguments) if loss.rowwise else None
     spelled = None if reads is None else spelled_loss(loss.value, gradient, loss.arguments)
     if reads is None or spelled is None:
@@ -78,7 +82,35 @@ def compile_loss(loss: Loss, dtype: Any) -> CompiledLoss | None:
         if key not in _compiled:
             _compiled[key] = _compile(spelled, dtype)
         compiled = _compiled[key]
-    return None if compiled is None else CompiledLoss(*compiled, reads)
+    if compiled is None or not _agrees(loss, compiled, np.dtype(dtype)):
+        return None
+    return CompiledLoss(*compiled, reads)
+
+
+def _agrees(loss: Loss, compiled: tuple[int, int, Any], dtype: np.dtype[Any]) -> bool:
+    """Whether machine code gives NumPy's numbers for some rows: a trace may have missed something."""
+    lanes, width = copies.TILE_ROWS[dtype.name], max(2, loss.minimum_outputs)
+    rng = np.random.default_rng(0)
+    outputs = rng.standard_normal((lanes, width)).astype(dtype)
+    factor = rng.uniform(0.5, 1.5, lanes).astype(dtype)
+    labels = np.eye(width, dtype=dtype)[rng.integers(width, size=lanes)]
+    for targets in (labels, np.ones_like(outputs)):  # some losses refuse targets of 0
+        try:
+            with np.errstate(all="ignore"):
+                values = loss.row_values(outputs.copy(), targets.copy())
+                pull = loss.row_gradients(outputs.copy(), targets.copy()) * factor[:, None]
+        except Exception:  # noqa: BLE001, S112 - a stranger's code may raise anything
+            continue
+        state, deltas = np.ascontiguousarray(outputs.T).reshape(-1), np.empty(lanes * width, dtype)
+        places = np.arange(width) * lanes
+        found = passes.lose(*compiled[:2], places, state, deltas, len(state), lanes, targets, factor, 0, 1)
+        near = 1e4 * np.finfo(dtype).eps
+        wanted = np.dot(values.astype(np.float64), factor)
+        return bool(
+            np.isclose(found, wanted, near, near, equal_nan=True)
+            and np.allclose(deltas.reshape(width, lanes).T, pull, near, near, equal_nan=True)
+        )
+    return False
 
 
 def _functions(spelled: RowLoss) -> dict[str, FunctionType]:

@@ -14,7 +14,7 @@ from dagnet.engine.compiled import copies, kernels, passes
 from dagnet.engine.compiled.fused import FusedGradient, StagedGradient
 from dagnet.engine.compiled.losses import compile_loss
 from dagnet.engine.compiled.segments import DENSE_SEGMENT, SWEEP, Program, Segment
-from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch
+from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, writable
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.plan import Plan
 
@@ -77,7 +77,7 @@ class CompiledRunner:
         if state is None or not state.fits(self.program, len(inputs)):
             state = CompiledState(self.program, self.dtype, len(inputs))
         state.theta = theta
-        state.take_inputs(np.ascontiguousarray(inputs))
+        state.take_inputs(writable(np.ascontiguousarray(inputs)))
         parts = self._parts(state.n_tiles)
         stages: list[Stage] = []
         if not self.program.skips_inputs:
@@ -150,6 +150,7 @@ class CompiledRunner:
         table = self._table
         if table is None:
             return None
+        inputs = writable(inputs)
         outputs = np.empty((len(inputs), self._n_outputs), self.dtype)
         if len(inputs) <= passes.FEW:
             return None if passes.evaluate(table, inputs, theta, outputs, self.lanes, 0, 1) else outputs

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dagnet.engine.compiled import copies
 from dagnet.engine.compiled.segments import Program
 
-__all__ = ["CompiledState", "OutputsOnly", "Scratch", "aligned"]
+__all__ = ["CompiledState", "OutputsOnly", "Scratch", "aligned", "writable"]
 
 Array = NDArray[Any]
 
@@ -21,6 +21,11 @@ def aligned(n: int, dtype: Any, *, zero: bool = False) -> Array:
     raw = (np.zeros if zero else np.empty)(n * size + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + n * size].view(dtype)
+
+
+def writable(array: Array) -> Array:
+    """The array or, if it is read-only, a copy: machine code for read-only arrays would be other code."""
+    return array if array.flags.writeable else array.copy()
 
 
 class CompiledState:
