@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import warnings
+from dataclasses import dataclass
 
 import networkx as nx
 import numpy as np
@@ -388,6 +389,22 @@ def test_the_fused_step_is_the_plain_step(form, dtype, tolerance):
         optimizer.step(plain, gradient, states[0], step=step, learning_rate=0.01)
         fused(quick, gradient, states[1], step=step, learning_rate=0.01)
     np.testing.assert_allclose(quick, plain, rtol=tolerance, atol=tolerance)
+
+
+@dataclass(frozen=True)
+class Counted(dagnet.Optimizer):
+    """Yes and yes add up to yes in NumPy, to 2 in machine code."""
+
+    name = "counted"
+    learning_rate: float = 0.01
+
+    @staticmethod
+    def update(parameter, gradient, step, learning_rate):
+        return (parameter - learning_rate * ((gradient > 0) + (gradient > -1)) * gradient,)
+
+
+def test_a_rule_that_would_mean_something_else_is_not_compiled():
+    assert dagnet.engines()["compiled"].fused_step(Counted(), dtype="float64", threads=1) is None
 
 
 def test_an_optimizer_that_overrides_step_is_left_alone():

@@ -85,16 +85,19 @@ def fused_step(optimizer: Optimizer, dtype: Any, threads: int) -> Callable[..., 
 
 
 def _compile(optimizer: Optimizer, dtype: Any) -> Any:
-    """The compiled template, proved on one element; None where that fails."""
-    number = np.dtype(dtype).type
+    """The compiled template, proved on a few elements; None where that fails."""
+    number, n_vectors = np.dtype(dtype).type, 2 + len(optimizer.state_names)
     translated = Translation(dtype)
     try:
         rule = translated.function(type(optimizer).update)
         names = {"rule": rule, "number": number}
         compiled = compile_cached(_TEMPLATES[len(optimizer.state_names)], names, translated.digest)
         coefficients = tuple(number(value) for value in optimizer.coefficients(1, optimizer.learning_rate))
-        vectors = [np.full(2, number(0.5)) for _ in range(2 + len(optimizer.state_names))]
+        vectors = list(np.linspace(0.25, 1.5, 4 * n_vectors, dtype=number).reshape(n_vectors, 4))
+        wanted = type(optimizer).update(*(vector.copy() for vector in vectors), *coefficients)
         compiled(*vectors, coefficients)
+        found, near = (vectors[0], *vectors[2:]), 1e4 * float(np.finfo(number).eps)
+        agrees = all(np.allclose(a, b, near, near) for a, b in zip(found, wanted, strict=True))
     except (Untranslatable, NumbaError, TypeError, ValueError, AttributeError):
         return None
-    return compiled
+    return compiled if agrees else None
