@@ -2,8 +2,8 @@
 
 A loss is called on symbols for (rows, output units).  What it does unit by unit becomes an
 expression; a sum, maximum or minimum over axis 1 becomes a *reduction*, a number a row that later
-expressions may use.  Cross-entropy is three of them: the largest output, the sum of the exponentials
-of the differences from it, and the sum of the products with the targets.
+expressions may use.  Cross-entropy's value is three of them: the largest output, the sum of the
+exponentials of the differences from it, and the sum of the products with the targets.
 """
 
 from __future__ import annotations

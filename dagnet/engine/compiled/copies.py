@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 
-from dagnet.engine.compiled.caching import kernel
+from dagnet.engine.compiled.caching import KERNEL, kernel
 from dagnet.engine.compiled.microkernels import VECTORS
 
 __all__ = [
@@ -16,8 +17,10 @@ __all__ = [
     "collect_biases",
     "gather",
     "load_rows",
+    "load_tile",
     "start_deltas",
     "store_rows",
+    "store_tile",
     "sum_of_squares",
 ]
 
@@ -26,20 +29,35 @@ TILE_ROWS = {name: VECTORS * 64 // np.dtype(name).itemsize for name in ("float32
 """Rows in a tile: what ``VECTORS`` vectors of 64 bytes hold."""
 
 
+@numba.njit(**KERNEL)
+def load_tile(rows, state, place, stride, lanes):
+    """(rows, units) into runs that begin at ``place`` and every ``stride``; whether a number is NaN."""
+    there, some_nan = len(rows), False
+    for unit in range(rows.shape[1]):
+        run = state[place + unit * stride : place + unit * stride + lanes]
+        for row in range(there):
+            run[row] = rows[row, unit]
+            some_nan |= np.isnan(rows[row, unit])
+        run[there:] = 0
+    return some_nan
+
+
+@numba.njit(**KERNEL)
+def store_tile(state, place, stride, units, rows):
+    """Some units of the tile that begins at ``place`` into (rows, units)."""
+    for column in range(len(units)):
+        run = state[place + units[column] * stride : place + units[column] * stride + len(rows)]
+        for row in range(len(rows)):
+            rows[row, column] = run[row]
+
+
 @kernel
 def load_rows(inputs, state, block, stride, lanes, part, parts):
     """Copy (rows, units) into the units 0 … of the tiles."""
     n_rows = inputs.shape[0]
     for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
         first = tile * lanes
-        there = min(lanes, n_rows - first)
-        rows = inputs[first : first + there]
-        for unit in range(inputs.shape[1]):
-            place = tile * block + unit * stride
-            run = state[place : place + lanes]
-            for row in range(there):
-                run[row] = rows[row, unit]
-            run[there:] = 0
+        load_tile(inputs[first : min(first + lanes, n_rows)], state, tile * block, stride, lanes)
 
 
 @kernel
@@ -48,13 +66,7 @@ def store_rows(state, block, stride, lanes, units, outputs):
     n_rows = outputs.shape[0]
     for tile in range((n_rows + lanes - 1) // lanes):
         first = tile * lanes
-        there = min(lanes, n_rows - first)
-        rows = outputs[first : first + there]
-        for column in range(len(units)):
-            place = tile * block + units[column] * stride
-            run = state[place : place + lanes]
-            for row in range(there):
-                rows[row, column] = run[row]
+        store_tile(state, tile * block, stride, units, outputs[first : min(first + lanes, n_rows)])
 
 
 @kernel

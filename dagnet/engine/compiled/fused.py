@@ -56,9 +56,6 @@ class FusedGradient(_OfLoss):
             self._memory.append(aligned(passes.memory_of(program, self._lanes), self._dtype))
         if len(self._others) < parts - 1:
             self._others = np.empty((parts - 1, program.plan.n_slots), self._dtype)
-        if len(program.not_written):
-            into[program.not_written] = 0
-            self._others[:, program.not_written] = 0
         losses = [0.0] * parts
 
         def share(part: int) -> None:
@@ -82,8 +79,7 @@ class FusedGradient(_OfLoss):
         run_parts(share, parts)
         if parts > 1:
             passes.combine(into, self._others[: parts - 1])
-        if not program.all_wanted:
-            into[~program.plan.needs_gradient] = 0
+        into[program.unwanted] = 0
         return sum(losses), copies.sum_of_squares(into)
 
 
@@ -93,6 +89,7 @@ class StagedGradient(_OfLoss):
     def __init__(self, runner: Any, loss: CompiledLoss) -> None:
         self._runner, self._loss = runner, loss
         self._state: Any = None
+        self._wanted = np.empty((runner.threads, len(runner.program.outputs) * runner.lanes), runner.dtype)
 
     def __call__(
         self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
@@ -114,6 +111,7 @@ class StagedGradient(_OfLoss):
                 lanes,
                 targets,
                 factor,
+                self._wanted[part],
                 part,
                 parts,
             )

@@ -103,7 +103,8 @@ def _agrees(loss: Loss, compiled: tuple[int, int, Any], dtype: np.dtype[Any]) ->
             continue
         state, deltas = np.ascontiguousarray(outputs.T).reshape(-1), np.empty(lanes * width, dtype)
         places = np.arange(width) * lanes
-        found = passes.lose(*compiled[:2], places, state, deltas, len(state), lanes, targets, factor, 0, 1)
+        data = (places, state, deltas, len(state), lanes, targets, factor, np.empty_like(state))
+        found = passes.lose(*compiled[:2], *data, 0, 1)
         near = 1e4 * np.finfo(dtype).eps
         wanted = np.dot(values.astype(np.float64), factor)
         return bool(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from dagnet.engine.compiled.addresses import (
@@ -25,6 +26,7 @@ from dagnet.engine.compiled.addresses import (
     uint64_at,
 )
 from dagnet.engine.compiled.caching import KERNEL, kernel
+from dagnet.engine.compiled.copies import load_tile, store_tile
 from dagnet.engine.compiled.kernels import backward_tile, forward_tile, pull_tile
 from dagnet.engine.compiled.segments import Program
 from dagnet.plan import ACTIVATE
@@ -56,7 +58,8 @@ def table_of(program: Program) -> NDArray[np.int64]:
     return np.array([*(getattr(program, name).ctypes.data for name in ARRAYS), *numbers], np.int64)
 
 
-def _padded(n: int) -> int:
+@register_jitable
+def _padded(n):
     """A length that leaves what follows on a cache line."""
     return (n + 15) // 16 * 16
 
@@ -64,11 +67,8 @@ def _padded(n: int) -> int:
 def memory_of(program: Program, lanes: int) -> int:
     """How many numbers a thread's memory of :func:`loss_and_gradient` holds."""
     n_units, n_walked = program.plan.n_units, len(program.slots_out)
-    return (
-        (2 * n_units + program.n_pre + len(program.outputs)) * lanes
-        + 2 * _padded(n_walked)
-        + _padded(n_units)
-    )
+    by_rows = 2 * n_units + program.n_pre + len(program.outputs)
+    return int(by_rows * lanes + 2 * _padded(n_walked) + _padded(n_units))
 
 
 @numba.njit(**{**KERNEL, "fastmath": {"contract"}})
@@ -86,20 +86,6 @@ def _forward_row(steps, indptr, sources, theta, bias_slot, functions, state):
             for k in range(indptr[unit], indptr[unit + 1]):
                 total = total + theta[k] * state[sources[k]]
             state[unit] = total
-
-
-@numba.njit(**KERNEL)
-def _load_tile(inputs, state, first, there, lanes):
-    """Rows ``first`` … of (rows, units) into the first units; whether one is NaN."""
-    some_nan = False
-    rows = inputs[first : first + there]
-    for unit in range(inputs.shape[1]):
-        tile = state[unit * lanes : unit * lanes + there]
-        for row in range(there):
-            tile[row] = rows[row, unit]
-            some_nan |= np.isnan(rows[row, unit])
-        state[unit * lanes + there : (unit + 1) * lanes] = 0
-    return some_nan
 
 
 @numba.njit(**KERNEL)
@@ -152,13 +138,9 @@ def evaluate(table, inputs, theta, outputs, lanes, part, parts):
     for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
         first = tile * lanes
         there = min(lanes, n_rows - first)
-        some_nan |= _load_tile(inputs, state, first, there, lanes)
+        some_nan |= load_tile(inputs[first : first + there], state, 0, lanes, lanes)
         _sweep_tile(table, theta, state, state, no_place, lanes, there)
-        rows = outputs[first : first + there]
-        for column in range(len(units)):
-            tile_of = state[units[column] * lanes : units[column] * lanes + there]
-            for row in range(there):
-                rows[row, column] = tile_of[row]
+        store_tile(state, 0, lanes, units, outputs[first : first + there])
     return some_nan
 
 
@@ -178,10 +160,12 @@ def _loss_of_tile(loss, places, state, base, targets, factor, deltas, wanted, wo
 
 
 @kernel
-def lose(loss, n_reductions, places, state, deltas, block, lanes, targets, factor, part, parts):
-    """The same for tiles ``part``, ``part + parts``, …; ``places`` are where the outputs begin in a tile."""
+def lose(loss, n_reductions, places, state, deltas, block, lanes, targets, factor, wanted, part, parts):
+    """The same for tiles ``part``, ``part + parts``, …; ``places`` are where the outputs begin in a tile.
+
+    ``wanted`` is room for a tile's targets, (output units · lanes,).
+    """
     total, work = 0.0, np.empty(n_reductions * lanes, np.float64)
-    wanted = np.empty(len(places) * lanes, state.dtype)
     for tile in range(part, (len(targets) + lanes - 1) // lanes, parts):
         first = tile * lanes
         there = min(lanes, len(targets) - first)
@@ -247,8 +231,8 @@ def loss_and_gradient(
     state, deltas, at = memory[:at], memory[at : 2 * at], 2 * at
     pre, at = memory[at : at + table[N_PRE] * lanes], at + table[N_PRE] * lanes
     wanted, at = memory[at : at + table[N_OUTPUTS] * lanes], at + table[N_OUTPUTS] * lanes
-    weights, at = memory[at : at + n_walked], at + (n_walked + 15) // 16 * 16
-    gradient, at = memory[at : at + n_walked], at + (n_walked + 15) // 16 * 16
+    weights, at = memory[at : at + n_walked], at + _padded(n_walked)
+    gradient, at = memory[at : at + n_walked], at + _padded(n_walked)
     bias_gradient = memory[at : at + n_units]
     for k in range(n_walked):
         weights[k] = theta[slots_out[k]]
@@ -258,7 +242,7 @@ def loss_and_gradient(
     for tile in range(part, (len(inputs) + lanes - 1) // lanes, parts):
         first = tile * lanes
         there = min(lanes, len(inputs) - first)
-        _load_tile(inputs, state, first, there, lanes)
+        load_tile(inputs[first : first + there], state, 0, lanes, lanes)
         _sweep_tile(table, theta, state, pre, pre_place, lanes, there)
         total += _loss_of_tile(
             loss, places_out, state, 0, targets, factor, deltas, wanted, work, first, there, lanes

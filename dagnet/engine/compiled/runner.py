@@ -37,7 +37,7 @@ class CompiledRunner:
         self.dtype = np.dtype(dtype)
         self.threads = threads
         self.program = Program(plan, self.dtype)
-        narrow = plan.sources.dtype == np.int32 and plan.n_slots < 2**32
+        narrow = plan.sources.dtype == plan.targets.dtype == np.int32 and plan.n_slots < 2**32
         self._table = passes.table_of(self.program) if self.program.is_one_sweep and narrow else None
         self._n_outputs = len(plan.outputs)
         self.lanes = copies.TILE_ROWS[self.dtype.name]
@@ -324,8 +324,6 @@ class CompiledRunner:
         if program.has_dense:
             found = (scratch.gradients, scratch.bias_gradients)
             scratch.bound += scratch.parts * sum(copies.sum_of_squares(a.reshape(-1)) for a in found)
-        into[program.not_written] = 0
         copies.collect(into, program.slots, program.places, scratch.gradients)
         copies.collect_biases(into, plan.bias_slot, scratch.bias_gradients)
-        if not program.all_wanted:
-            into[~plan.needs_gradient] = 0
+        into[program.unwanted] = 0

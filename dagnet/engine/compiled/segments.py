@@ -72,11 +72,10 @@ class Program:
         self.places = np.argsort(self.slots_out).astype(self.slots_out.dtype)
         self.slots = self.slots_out[self.places]
         self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
-        self.all_wanted = bool(plan.needs_gradient.all())
         self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or plan.needs_delta[: plan.n_inputs].any())
         self.skips_inputs = self._skips_inputs()
         self.zeroed = self._zeroed()
-        self.not_written = self._not_written()
+        self.unwanted = self._unwanted()
         self.indptr, self.indptr_out, self.bias_slot = (
             np.ascontiguousarray(a, np.int64) for a in (plan.indptr, plan.indptr_out, plan.bias_slot)
         )
@@ -172,8 +171,8 @@ class Program:
                 written[segment.sources] = True
         return np.flatnonzero((self.started != 0) & ~written)
 
-    def _not_written(self) -> Array:
-        """Slots that neither the walk over sparse edges nor a dense step nor a bias writes."""
+    def _unwanted(self) -> Array:
+        """Slots that are 0 in the end: their derivative is not asked for, or nothing writes it."""
         plan = self.plan
         written = np.zeros(plan.n_slots, bool)
         written[plan.slots_out] = True
@@ -183,7 +182,7 @@ class Program:
                 written[segment.slot : segment.slot + (segment.last - segment.first) * segment.n_source] = (
                     True
                 )
-        return np.flatnonzero(~written)
+        return np.flatnonzero(~(written & plan.needs_gradient))
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which activations NumPy runs, and why."""
