@@ -121,10 +121,15 @@ def _compile(activation: Activation, dtype: Any) -> CompiledActivation:
         if not _agrees(activation, forward, slope, np.dtype(dtype)):
             raise Untranslatable("its compiled form gives other numbers than NumPy")
     except (Untranslatable, NumbaError) as error:
-        return CompiledActivation(0, 0, needs_z, _first_line(error))
+        return _left_to_numpy(activation, _first_line(error))
     except Exception as error:  # noqa: BLE001 - a compiler's fault must not become the user's
-        return CompiledActivation(0, 0, needs_z, f"{type(error).__name__}: {_first_line(error)}")
+        return _left_to_numpy(activation, f"{type(error).__name__}: {_first_line(error)}")
     return CompiledActivation(forward.address, slope.address, needs_z, "", (forward, slope))
+
+
+def _left_to_numpy(activation: Activation, reason: str) -> CompiledActivation:
+    """NumPy runs the derivative itself, so what that reads decides, and not what its spelling reads."""
+    return CompiledActivation(0, 0, reads_first_argument(activation.derivative), reason)
 
 
 def _agrees(activation: Activation, forward: Any, slope: Any, dtype: np.dtype[Any]) -> bool:

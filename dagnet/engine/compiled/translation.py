@@ -32,7 +32,7 @@ class Untranslatable(Exception):
     """Why a function cannot be compiled."""
 
 
-def reads_first_argument(function: Callable[..., Any]) -> bool:
+def reads_first_argument(function: Any) -> bool:
     """Whether a Python function ever reads its first argument; True where that cannot be told."""
     code = getattr(function, "__code__", None)
     if not isinstance(function, types.FunctionType) or code is None or not code.co_argcount:
