@@ -24,6 +24,7 @@ from dagnet.errors import (
 )
 from dagnet.explain import check_gradient, verify
 from dagnet.formats import read_graph
+from dagnet.formula import Formula
 from dagnet.hookspecs import hookimpl
 from dagnet.layered import layered
 from dagnet.network import Network, load
@@ -42,6 +43,7 @@ __all__ = [
     "Engine",
     "Exporter",
     "FormatError",
+    "Formula",
     "GraphError",
     "History",
     "Initializer",

@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.builtins.rules import FINITE, NOT_NEGATIVE, NUMBER, POSITIVE, Rule, RuledActivation, is_number
 from dagnet.builtins.special import Elementwise, step
 from dagnet.contracts import Activation
+from dagnet.contracts.rules import FINITE, NOT_NEGATIVE, NUMBER, POSITIVE, Rule, is_number
 from dagnet.hookspecs import hookimpl
 
 __all__ = [
@@ -68,13 +68,8 @@ def leaky_relu(z: Elementwise, negative_slope: float) -> Elementwise:
     return np.maximum(z, 0.0) + negative_slope * np.minimum(z, 0.0)
 
 
-def _leaky_relu_slope(_z: Elementwise, a: Elementwise, negative_slope: float) -> Elementwise:
-    positive = step(a)
-    return positive + negative_slope * (1.0 - positive)
-
-
-def _leaky_relu_slope_in_z(z: Elementwise, _a: Elementwise, negative_slope: float) -> Elementwise:
-    positive = step(z)
+def _leaky_relu_slope(z: Elementwise, a: Elementwise, negative_slope: float) -> Elementwise:
+    positive = step(a if negative_slope >= 0.0 else z)  # else the value does not tell the sign of z
     return positive + negative_slope * (1.0 - positive)
 
 
@@ -87,14 +82,11 @@ def elu(z: Elementwise, alpha: float) -> Elementwise:
     return np.maximum(z, 0.0) + alpha * np.expm1(np.minimum(z, 0.0))
 
 
-def _elu_slope(_z: Elementwise, a: Elementwise, alpha: float) -> Elementwise:
-    positive = step(a)
-    return positive + (1.0 - positive) * (np.minimum(a, 0.0) + alpha)
-
-
-def _elu_slope_in_z(z: Elementwise, _a: Elementwise, alpha: float) -> Elementwise:
-    positive = step(z)
-    return positive + (1.0 - positive) * (alpha * np.exp(np.minimum(z, 0.0)))
+def _elu_slope(z: Elementwise, a: Elementwise, alpha: float) -> Elementwise:
+    positive = step(a if alpha >= 0.0 else z)
+    return positive + (1.0 - positive) * (
+        np.minimum(a, 0.0) + alpha if alpha >= 0.0 else alpha * np.exp(np.minimum(z, 0.0))
+    )
 
 
 def selu(z: Elementwise) -> Elementwise:
@@ -229,30 +221,28 @@ def dagnet_activations() -> list[Activation]:
     """The piecewise activations."""
     return [
         Activation("relu", relu, _relu_slope, kinks=(0.0,)),
-        RuledActivation(
+        Activation(
             "leaky_relu",
             leaky_relu,
             _leaky_relu_slope,
             parameters={"negative_slope": 0.01},
             kinks=(0.0,),
             rules={"negative_slope": FINITE},
-            derivative_in_z=_leaky_relu_slope_in_z,
         ),
-        RuledActivation(
+        Activation(
             "elu",
             elu,
             _elu_slope,
             parameters={"alpha": 1.0},
             kinks=(0.0,),
             rules={"alpha": FINITE},
-            derivative_in_z=_elu_slope_in_z,
         ),
         Activation("selu", selu, _selu_slope, kinks=(0.0,)),
-        RuledActivation(
+        Activation(
             "celu", celu, _celu_slope, parameters={"alpha": 1.0}, kinks=(0.0,), rules={"alpha": POSITIVE}
         ),
         Activation("relu6", relu6, _relu6_slope, kinks=(0.0, 6.0)),
-        RuledActivation(
+        Activation(
             "hard_tanh",
             hard_tanh,
             _hard_tanh_slope,
@@ -263,7 +253,7 @@ def dagnet_activations() -> list[Activation]:
         Activation("hard_sigmoid", hard_sigmoid, _hard_sigmoid_slope, kinks=(-3.0, 3.0)),
         Activation("hard_swish", hard_swish, _hard_swish_slope, kinks=(-3.0, 3.0)),
         *(
-            RuledActivation(
+            Activation(
                 shrink.__name__,
                 shrink,
                 _shrink_slope,
@@ -273,7 +263,7 @@ def dagnet_activations() -> list[Activation]:
             )
             for shrink in (softshrink, hardshrink)
         ),
-        RuledActivation(
+        Activation(
             "threshold",
             threshold,
             _threshold_slope,

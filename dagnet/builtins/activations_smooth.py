@@ -23,9 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.builtins.rules import NUMBER, Rule, RuledActivation, is_number
-from dagnet.builtins.special import Elementwise, erf, exp, sigmoid
+from dagnet.builtins.special import Elementwise, exp
 from dagnet.contracts import Activation
+from dagnet.contracts.rules import NUMBER, Rule, is_number
+from dagnet.formula import erf, sigmoid
 from dagnet.hookspecs import hookimpl
 
 __all__ = [
@@ -256,7 +257,7 @@ def dagnet_activations() -> list[Activation]:
         Activation("sigmoid", sigmoid, _sigmoid_slope),
         Activation("log_sigmoid", log_sigmoid, _log_sigmoid_slope),
         Activation("tanh", tanh, _tanh_slope),
-        RuledActivation(
+        Activation(
             "softplus",
             softplus,
             _softplus_slope,
@@ -266,7 +267,7 @@ def dagnet_activations() -> list[Activation]:
         ),
         # Once differentiable at 0, no more: a difference quotient is wrong by its own step there.
         Activation("softsign", softsign, _softsign_slope, kinks=(0.0,)),
-        RuledActivation(
+        Activation(
             "gelu",
             gelu,
             _gelu_slope,

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.builtins.rules import FINITE, NOT_NEGATIVE, Rule, RuledInitializer, is_number
 from dagnet.contracts import Initializer
+from dagnet.contracts.rules import FINITE, NOT_NEGATIVE, Rule, is_number
 from dagnet.hookspecs import hookimpl
 
 __all__ = [
@@ -122,18 +122,18 @@ def dagnet_initializers() -> list[Initializer]:
         Initializer("he_uniform", he_uniform),
         Initializer("he_normal", he_normal),
         Initializer("lecun_normal", lecun_normal),
-        RuledInitializer(
+        Initializer(
             "normal",
             normal,
             parameters={"mean": 0.0, "std": 1.0},
             rules={"mean": FINITE, "std": NOT_NEGATIVE},
         ),
-        RuledInitializer(
+        Initializer(
             "uniform",
             uniform,
             parameters={"low": 0.0, "high": 1.0},
             rules={"low": FINITE, "high": Rule("a finite number of at least low", _is_upper)},
         ),
         Initializer("zeros", zeros),
-        RuledInitializer("constant", constant, parameters={"value": 0.0}, rules={"value": FINITE}),
+        Initializer("constant", constant, parameters={"value": 0.0}, rules={"value": FINITE}),
     ]

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.builtins.rules import POSITIVE, RuledLoss
-from dagnet.builtins.special import exp, sigmoid
+from dagnet.builtins.special import exp
 from dagnet.contracts import Loss
-from dagnet.errors import DataError, expected
+from dagnet.contracts.rules import POSITIVE
+from dagnet.formula import sigmoid
 from dagnet.hookspecs import hookimpl
 
 __all__ = [
@@ -84,25 +84,8 @@ def _huber_gradient(outputs: Array, targets: Array, delta: float) -> Array:
     return gradient
 
 
-def _refuse_no_probabilities(outputs: Array) -> None:
-    outside = (outputs < 0.0) | (outputs > 1.0)
-    if not outside.any():
-        return
-    row, unit = (int(index) for index in np.argwhere(outside)[0])
-    where = f"loss 'binary_cross_entropy': output unit {unit} in row {row}"
-    mend = "give the outputs activation='sigmoid', or use loss='binary_cross_entropy_with_logits'"
-    raise DataError(expected(where, "a probability in [0, 1]", float(outputs[row, unit]), mend))
-
-
 def binary_cross_entropy(outputs: Array, targets: Array) -> Array:
-    """ℓ = −Σ t log o + (1 − t) log(1 − o), each logarithm at least −100.
-
-    Raises
-    ------
-    DataError
-        For the first output outside [0, 1]; rows and units count from 0.
-    """
-    _refuse_no_probabilities(outputs)
+    """ℓ = −Σ t log o + (1 − t) log(1 − o), each logarithm at least −100; outputs in [0, 1]."""
     log_one = np.maximum(np.log(np.maximum(outputs, _BELOW_SMALLEST)), _SMALLEST_LOG)
     below_one = outputs < 1.0  # the next smaller float has 1 − o far above exp(−100)
     log_zero = np.where(below_one, np.log1p(-np.where(below_one, outputs, 0.0)), _SMALLEST_LOG)
@@ -110,7 +93,6 @@ def binary_cross_entropy(outputs: Array, targets: Array) -> Array:
 
 
 def _binary_cross_entropy_gradient(outputs: Array, targets: Array) -> Array:
-    _refuse_no_probabilities(outputs)
     gradient: Array = (outputs - targets) / np.maximum((1.0 - outputs) * outputs, _SMALLEST_VARIANCE)
     return gradient
 
@@ -171,8 +153,14 @@ def dagnet_losses() -> list[Loss]:
     return [
         Loss("squared_error", squared_error, _squared_error_gradient),
         Loss("absolute_error", absolute_error, _absolute_error_gradient),
-        RuledLoss("huber", huber, _huber_gradient, parameters={"delta": 1.0}, rules={"delta": POSITIVE}),
-        Loss("binary_cross_entropy", binary_cross_entropy, _binary_cross_entropy_gradient, targets="binary"),
+        Loss("huber", huber, _huber_gradient, parameters={"delta": 1.0}, rules={"delta": POSITIVE}),
+        Loss(
+            "binary_cross_entropy",
+            binary_cross_entropy,
+            _binary_cross_entropy_gradient,
+            targets="binary",
+            outputs="probability",
+        ),
         Loss(
             "binary_cross_entropy_with_logits",
             binary_cross_entropy_with_logits,

@@ -12,7 +12,6 @@ sgd(learning_rate=0.1, momentum=0.9, dampening=0.0, weight_decay=0.0, nesterov=F
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,26 +19,15 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.builtins.rules import (
-    BETAS,
-    FINITE,
-    FLAG,
-    FRACTION,
-    NOT_NEGATIVE,
-    POSITIVE,
-    Rule,
-    RuledOptimizer,
-)
-from dagnet.builtins.special import Elementwise
 from dagnet.contracts import Optimizer
+from dagnet.contracts.rules import BETAS, FINITE, FLAG, FRACTION, NOT_NEGATIVE, POSITIVE, Rule
 from dagnet.hookspecs import hookimpl
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "RMSprop", "dagnet_optimizers"]
 
 Array = NDArray[Any]
-Two = tuple[Elementwise, Elementwise]
-Three = tuple[Elementwise, Elementwise, Elementwise]
-Four = tuple[Elementwise, Elementwise, Elementwise, Elementwise]
+State = Mapping[str, Any]
+New = tuple[Any, State]
 
 
 def _allows_nesterov(value: Any, settings: Mapping[str, Any]) -> bool:
@@ -49,7 +37,7 @@ def _allows_nesterov(value: Any, settings: Mapping[str, Any]) -> bool:
 
 
 @dataclass(frozen=True)
-class SGD(RuledOptimizer):
+class SGD(Optimizer):
     """Stochastic gradient descent: b ← μ b + (1 − dampening) g (b ← g in the first step), θ ← θ − η b.
 
     With ``nesterov`` θ ← θ − η (g + μ b); without momentum θ ← θ − η g.
@@ -75,31 +63,19 @@ class SGD(RuledOptimizer):
     weight_decay: float = 0.0
     nesterov: bool = False
 
-    @staticmethod
-    def update(
-        parameter: Elementwise,
-        gradient: Elementwise,
-        buffer: Elementwise,
-        step: int,
-        learning_rate: float,
-        momentum: float,
-        dampening: float,
-        weight_decay: float,
-        nesterov: bool,  # noqa: FBT001 - settings come in order
-    ) -> Two:
+    def update(self, parameter: Any, gradient: Any, state: State, step: Any, learning_rate: Any) -> New:
         """The new parameter and momentum buffer."""
-        if weight_decay != 0.0:
-            gradient = gradient + weight_decay * parameter
-        if momentum == 0.0:
-            return parameter - learning_rate * gradient, buffer
-        buffer = gradient if step == 1 else momentum * buffer + (1.0 - dampening) * gradient
-        if nesterov:
-            return parameter - learning_rate * (gradient + momentum * buffer), buffer
-        return parameter - learning_rate * buffer, buffer
+        gradient = gradient + self.weight_decay * parameter
+        if self.momentum == 0.0:
+            return parameter - learning_rate * gradient, state
+        moved = self.momentum * state["momentum_buffer"] + (1.0 - self.dampening) * gradient
+        buffer = np.where(step == 1, gradient, moved)
+        direction = gradient + self.momentum * buffer if self.nesterov else buffer
+        return parameter - learning_rate * direction, {"momentum_buffer": buffer}
 
 
 @dataclass(frozen=True)
-class RMSprop(RuledOptimizer):
+class RMSprop(Optimizer):
     """RMSprop: v ← α v + (1 − α) g², θ ← θ − η g/(√v + ε).
 
     With ``centered`` √(v − m²), where m ← α m + (1 − α) g; with momentum μ
@@ -126,60 +102,32 @@ class RMSprop(RuledOptimizer):
     momentum: float = 0.0
     centered: bool = False
 
-    @staticmethod
-    def update(
-        parameter: Elementwise,
-        gradient: Elementwise,
-        square_average: Elementwise,
-        gradient_average: Elementwise,
-        buffer: Elementwise,
-        _step: int,
-        learning_rate: float,
-        alpha: float,
-        eps: float,
-        weight_decay: float,
-        momentum: float,
-        centered: bool,  # noqa: FBT001 - settings come in order
-    ) -> Four:
+    def update(self, parameter: Any, gradient: Any, state: State, step: Any, learning_rate: Any) -> New:
         """The new parameter and state."""
-        if weight_decay != 0.0:
-            gradient = gradient + weight_decay * parameter
-        square_average = alpha * square_average + (1.0 - alpha) * (gradient * gradient)
-        variance = square_average
-        if centered:
-            gradient_average = gradient_average + (1.0 - alpha) * (gradient - gradient_average)
+        del step
+        gradient = gradient + self.weight_decay * parameter
+        squares = self.alpha * state["square_average"] + (1.0 - self.alpha) * (gradient * gradient)
+        average, buffer, variance = state["gradient_average"], state["momentum_buffer"], squares
+        if self.centered:
+            average = average + (1.0 - self.alpha) * (gradient - average)
             # Not below 0, as rounding makes it when the gradient stays the same.
-            variance = np.maximum(square_average - gradient_average * gradient_average, 0.0)
-        direction = gradient / (np.sqrt(variance) + eps)
-        if momentum > 0.0:
-            buffer = momentum * buffer + direction
-            direction = buffer
-        return parameter - learning_rate * direction, square_average, gradient_average, buffer
+            variance = np.maximum(squares - average * average, 0.0)
+        direction = gradient / (np.sqrt(variance) + self.eps)
+        if self.momentum > 0.0:
+            direction = buffer = self.momentum * buffer + direction
+        new = {"square_average": squares, "gradient_average": average, "momentum_buffer": buffer}
+        return parameter - learning_rate * direction, new
 
 
 def _adam(
-    parameter: Elementwise,
-    gradient: Elementwise,
-    mean: Elementwise,
-    square: Elementwise,
-    new_mean: float,
-    old_square: float,
-    new_square: float,
-    rate: float,
-    eps: float,
-) -> Three:
-    mean = mean + new_mean * (gradient - mean)
-    square = old_square * square + new_square * (gradient * gradient)
-    return parameter - rate * (mean / (np.sqrt(square) + eps)), mean, square
-
-
-def _adam_coefficients(
-    step: int, learning_rate: float, betas: tuple[float, float], eps: float
-) -> tuple[float, ...]:
-    """1 − β₁, β₂, 1 − β₂, η c/(1 − β₁ᵗ) and ε c with c = √(1 − β₂ᵗ), which leaves one division."""
-    root_correction = math.sqrt(1.0 - betas[1] ** step)
-    rate = learning_rate * root_correction / (1.0 - betas[0] ** step)
-    return 1.0 - betas[0], betas[1], 1.0 - betas[1], rate, eps * root_correction
+    parameter: Any, gradient: Any, state: State, step: Any, learning_rate: Any, betas: Any, eps: Any
+) -> New:
+    """With c = √(1 − β₂ᵗ): η c/(1 − β₁ᵗ) and ε c are found once a step, which leaves one division."""
+    root = np.sqrt(1.0 - betas[1] ** step)
+    rate = learning_rate * root / (1.0 - betas[0] ** step)
+    mean = state["mean"] + (1.0 - betas[0]) * (gradient - state["mean"])
+    square = betas[1] * state["square"] + (1.0 - betas[1]) * (gradient * gradient)
+    return parameter - rate * (mean / (np.sqrt(square) + eps * root)), {"mean": mean, "square": square}
 
 
 _ADAM_RULES: Mapping[str, Rule] = {
@@ -191,7 +139,7 @@ _ADAM_RULES: Mapping[str, Rule] = {
 
 
 @dataclass(frozen=True)
-class Adam(RuledOptimizer):
+class Adam(Optimizer):
     """Adam: θ ← θ − η m̂/(√v̂ + ε), with m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
 
     Here m ← β₁ m + (1 − β₁) g and v ← β₂ v + (1 − β₂) g².
@@ -207,31 +155,14 @@ class Adam(RuledOptimizer):
     eps: float = 1e-8
     weight_decay: float = 0.0
 
-    def coefficients(self, step: int, learning_rate: float) -> tuple[float, ...]:
-        """Those of the moments, and λ."""
-        return (*_adam_coefficients(step, learning_rate, self.betas, self.eps), self.weight_decay)
-
-    @staticmethod
-    def update(
-        parameter: Elementwise,
-        gradient: Elementwise,
-        mean: Elementwise,
-        square: Elementwise,
-        new_mean: float,
-        old_square: float,
-        new_square: float,
-        rate: float,
-        eps: float,
-        weight_decay: float,
-    ) -> Three:
+    def update(self, parameter: Any, gradient: Any, state: State, step: Any, learning_rate: Any) -> New:
         """The new parameter, mean and mean square of the gradients."""
-        if weight_decay != 0.0:
-            gradient = gradient + weight_decay * parameter
-        return _adam(parameter, gradient, mean, square, new_mean, old_square, new_square, rate, eps)
+        gradient = gradient + self.weight_decay * parameter
+        return _adam(parameter, gradient, state, step, learning_rate, self.betas, self.eps)
 
 
 @dataclass(frozen=True)
-class AdamW(RuledOptimizer):
+class AdamW(Optimizer):
     """AdamW: θ ← (1 − η λ) θ, then a step of Adam with the gradient as it is.
 
     Source: Loshchilov & Hutter, "Decoupled weight decay regularization", 2019.
@@ -245,33 +176,14 @@ class AdamW(RuledOptimizer):
     eps: float = 1e-8
     weight_decay: float = 1e-2
 
-    def coefficients(self, step: int, learning_rate: float) -> tuple[float, ...]:
-        """Those of the moments, and 1 − η λ."""
-        return (
-            *_adam_coefficients(step, learning_rate, self.betas, self.eps),
-            1.0 - learning_rate * self.weight_decay,
-        )
-
-    @staticmethod
-    def update(
-        parameter: Elementwise,
-        gradient: Elementwise,
-        mean: Elementwise,
-        square: Elementwise,
-        new_mean: float,
-        old_square: float,
-        new_square: float,
-        rate: float,
-        eps: float,
-        kept: float,
-    ) -> Three:
+    def update(self, parameter: Any, gradient: Any, state: State, step: Any, learning_rate: Any) -> New:
         """The new parameter, mean and mean square of the gradients."""
-        parameter = kept * parameter
-        return _adam(parameter, gradient, mean, square, new_mean, old_square, new_square, rate, eps)
+        kept = (1.0 - learning_rate * self.weight_decay) * parameter
+        return _adam(kept, gradient, state, step, learning_rate, self.betas, self.eps)
 
 
 @dataclass(frozen=True)
-class Adagrad(RuledOptimizer):
+class Adagrad(Optimizer):
     """Adagrad: s ← s + g², θ ← θ − η/(1 + (t − 1) lr_decay) · g/(√s + ε).
 
     Source: Duchi, Hazan & Singer, "Adaptive subgradient methods for online learning and
@@ -297,24 +209,12 @@ class Adagrad(RuledOptimizer):
         """A fresh state: the sum starts at ``initial_accumulator_value``."""
         return {"sum": np.full_like(parameters, self.initial_accumulator_value)}
 
-    @staticmethod
-    def update(
-        parameter: Elementwise,
-        gradient: Elementwise,
-        total: Elementwise,
-        step: int,
-        learning_rate: float,
-        lr_decay: float,
-        weight_decay: float,
-        _initial_accumulator_value: float,
-        eps: float,
-    ) -> Two:
+    def update(self, parameter: Any, gradient: Any, state: State, step: Any, learning_rate: Any) -> New:
         """The new parameter and sum of squared gradients."""
-        if weight_decay != 0.0:
-            gradient = gradient + weight_decay * parameter
-        total = total + gradient * gradient
-        rate = learning_rate / (1.0 + (step - 1.0) * lr_decay)
-        return parameter - rate * (gradient / (np.sqrt(total) + eps)), total
+        gradient = gradient + self.weight_decay * parameter
+        total = state["sum"] + gradient * gradient
+        rate = learning_rate / (1.0 + (step - 1.0) * self.lr_decay)
+        return parameter - rate * (gradient / (np.sqrt(total) + self.eps)), {"sum": total}
 
 
 @hookimpl

@@ -63,7 +63,6 @@ class LossGradient(Protocol):
     """Forward, loss and backward as one call.
 
     It owns its memory, which the next call overwrites: each run of steps asks for one of its own.
-    One that has read what may change may have ``outdated()``: whether it no longer is the loss.
     """
 
     def __call__(

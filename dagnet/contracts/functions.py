@@ -3,41 +3,120 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.contracts.parametric import Parametric, checked_function, checked_name, frozen_parameters
-from dagnet.errors import PluginError, expected
+from dagnet.contracts.formulas import Formulas, array_gradient, formulas_of_activation, formulas_of_loss
+from dagnet.contracts.parametric import Parametric, checked_function, checked_name
+from dagnet.contracts.rules import Rule
+from dagnet.errors import DataError, PluginError, expected
+from dagnet.formula import Formula
+from dagnet.formula.sameness import is_own, same, what_it_reads
 
 __all__ = ["TARGETS", "Activation", "Initializer", "Loss"]
 
 Array = NDArray[Any]
-Targets = Literal["real", "binary", "probability", "count", "class"]
-TARGETS: tuple[str, ...] = ("real", "binary", "probability", "count", "class")
+Targets = Literal["real", "positive", "binary", "probability", "count", "class"]
+TARGETS: tuple[str, ...] = ("real", "positive", "binary", "probability", "count", "class")
+Outputs = Literal["real", "positive", "probability"]
+DOMAINS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
+    "probability": ("a probability in [0, 1]", "sigmoid", lambda o: (o < 0.0) | (o > 1.0)),
+    "positive": ("above 0", "softplus", lambda o: o <= 0.0),
+}
+"""What outputs must be, an activation that makes them so, and which of them are not."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Activation(Parametric):
-    """An activation function a = g(z), elementwise and vectorised.
+class _Differentiable(Parametric):
+    """What activations and losses share: formulas, traced when one is made and where they may be others."""
+
+    def _make(self) -> None:
+        own = all(function is None or is_own(function) for function in self._functions())
+        if not own:  # dagnet's own are traced when they are needed, and checked by its tests
+            self._check()
+
+    def _functions(self) -> tuple[Callable[..., Any] | None, ...]:
+        raise TypeError
+
+    def _check(self) -> None:
+        raise TypeError
+
+    def _trace(self) -> Formulas:
+        raise TypeError
+
+    @property
+    def formulas(self) -> Formulas:
+        """The formulas of the function and of its derivative."""
+        found: Formulas | None = self.__dict__.get("_formulas")
+        if found is None:
+            reads = what_it_reads(*(f for f in self._functions() if f is not None), tuple(self.arguments))
+            found = self._trace()
+            self.__dict__.update(_formulas=found, _reads=reads)
+        return found
+
+    @property
+    def formula(self) -> Formula | None:
+        """What the function calculates, of its arguments and of the parameters that are numbers; or None."""
+        return self.formulas.value
+
+    @property
+    def reason(self) -> str:
+        """Why there is no formula."""
+        return self.formulas.reason
+
+    def refreshed(self) -> Self:
+        """Itself, or a copy that is traced anew where what the functions read is another now."""
+        if all(function is None or is_own(function) for function in self._functions()):
+            return self
+        before = self.formulas
+        reads = what_it_reads(*(f for f in self._functions() if f is not None), tuple(self.arguments))
+        if same(self.__dict__.get("_reads"), reads):
+            return self
+        anew = replace(self)
+        return self if anew.formulas == before and before.value is not None else anew
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name not in {"_formulas", "_reads"}}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Activation(_Differentiable):
+    r"""An activation function a = g(z), elementwise and vectorised.
 
     Parameters
     ----------
     name
         An identifier; graphs refer to it.
     function
-        ``function(z, *parameters) -> a``, of z's shape and dtype.  It must not write to z.
+        ``function(z, *parameters) -> a``, of z's shape.  It must not write to z.
     derivative
         ``derivative(z, a, *parameters) -> g'(z)``.  A derivative that never reads ``z`` saves
-        the compiled engine the memory for it.  ``None``: derived from ``function`` by
-        forward-mode differentiation.
+        the compiled engine the memory for it.  ``None``: derived from ``function``.
     parameters
         Names and default values, in the order in which the functions take them.
     kinks
         The points where g is not differentiable: numbers, or ``kinks(*parameters)`` that
         returns them.  Gradient checks stay away from them.
+    rules
+        What the parameters must be, by name.
+    surrogate
+        Whether the derivative is meant to be another one than the function's, as those of steps are;
+        else one that is not the function's is refused.
+
+    Attributes
+    ----------
+    formula
+        What the function calculates, a :class:`dagnet.Formula`, or None with the ``reason``.
+
+    Raises
+    ------
+    PluginError
+        For a function or derivative that cannot be right: of other arguments or shape, that writes to
+        its arguments, changes from call to call, or is not the derivative.
 
     Examples
     --------
@@ -45,6 +124,8 @@ class Activation(Parametric):
     >>> cube = Activation("cube", lambda z: z**3, lambda z, a: 3 * z**2)
     >>> cube.value(np.array([2.0]))
     array([8.])
+    >>> print(cube.formula.derivative("z").latex)
+    3 \, {z}^{2}
     """
 
     kind: ClassVar[str] = "activation"
@@ -52,27 +133,53 @@ class Activation(Parametric):
     derivative: Callable[..., Any] | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     kinks: Sequence[float] | Callable[..., Sequence[float]] = field(default=(), kw_only=True)
+    rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
+    surrogate: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         checked_name(self.kind, self.name)
         checked_function(f"activation {self.name!r}: function", self.function)
-        object.__setattr__(self, "parameters", frozen_parameters(self.kind, self.name, self.parameters))
-        if self.derivative is None:
-            from dagnet.duals import Derivative  # noqa: PLC0415 - only those who leave it out pay for it
-
-            object.__setattr__(self, "derivative", Derivative(self.function))
-        checked_function(f"activation {self.name!r}: derivative", self.derivative)
+        if self.derivative is not None:
+            checked_function(f"activation {self.name!r}: derivative", self.derivative)
+        self._take_parameters()
         if not callable(self.kinks):
             object.__setattr__(self, "kinks", tuple(self.kinks))
+        self._make()
+
+    def _functions(self) -> tuple[Callable[..., Any] | None, ...]:
+        return self.function, self.derivative
+
+    def _check(self) -> None:
+        from dagnet.contracts.probing import check_activation  # noqa: PLC0415 - `import dagnet` need not pay
+
+        check_activation(self, self.derivative)
+
+    def _trace(self) -> Formulas:
+        if type(self).value is not Activation.value or type(self).slope is not Activation.slope:
+            return Formulas(None, None, "its class calculates by itself")
+        return formulas_of_activation(self.function, self.derivative, self.parameters, self.kink_points())
 
     def value(self, z: Array) -> Array:
         """g(z), of z's shape."""
-        result: Array = self.function(z, *self.arguments)
+        formula = self.formulas.value
+        result: Array
+        if formula is None:
+            result = self.function(z, *self.arguments)
+        else:
+            result = formula(z, *self.formulas.numbers(formula, self.parameters))
         return result
 
     def slope(self, z: Array, a: Array) -> Array:
         """g'(z), of z's shape, where a = g(z) is given along."""
-        result: Array = cast("Callable[..., Array]", self.derivative)(z, a, *self.arguments)
+        formula = self.formulas.slope
+        result: Array
+        if formula is not None:
+            result = formula(z, a, *self.formulas.numbers(formula, self.parameters))
+        elif self.derivative is not None:
+            result = self.derivative(z, a, *self.arguments)
+        else:
+            where = f"activation {self.name!r}: function"
+            result = array_gradient(where, self.function, z, *self.arguments)[1]
         return result
 
     def kink_points(self) -> tuple[float, ...]:
@@ -82,7 +189,7 @@ class Activation(Parametric):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Loss(Parametric):
+class Loss(_Differentiable):
     """A loss ℓ(outputs, targets), one number a row.
 
     Parameters
@@ -100,14 +207,31 @@ class Loss(Parametric):
         ``predict(outputs, *parameters)``: what the outputs predict, of their shape (for logits:
         probabilities).  ``None``: the outputs themselves.
     targets
-        What a target may be: ``"real"``, ``"binary"`` (0 or 1), ``"probability"`` (0 to 1),
-        ``"count"`` (≥ 0) or ``"class"`` (labels or class probabilities).
+        What a target may be: ``"real"``, ``"positive"`` (above 0), ``"binary"`` (0 or 1),
+        ``"probability"`` (0 to 1), ``"count"`` (≥ 0) or ``"class"`` (labels or class probabilities).
+    outputs
+        What an output must be: ``"real"``, ``"positive"`` (above 0) or ``"probability"`` (0 to 1);
+        dagnet refuses others by row and unit.
     rowwise
         Whether a row's value depends on that row alone.
     parameters
         Names and default values.
     minimum_outputs
         How many output units the loss needs.
+    rules
+        What the parameters must be, by name.
+    surrogate
+        Whether the gradient is meant to be another one than the value's; else a wrong one is refused.
+
+    Attributes
+    ----------
+    formula
+        What ``value`` calculates, a :class:`dagnet.Formula`, or None with the ``reason``.
+
+    Raises
+    ------
+    PluginError
+        For a value or gradient that cannot be right, as for :class:`Activation`.
     """
 
     kind: ClassVar[str] = "loss"
@@ -115,33 +239,83 @@ class Loss(Parametric):
     gradient: Callable[..., Any] | None = None
     predict: Callable[..., Any] | None = field(default=None, kw_only=True)
     targets: Targets = field(default="real", kw_only=True)
+    outputs: Outputs = field(default="real", kw_only=True)
     rowwise: bool = field(default=True, kw_only=True)
     parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     minimum_outputs: int = field(default=1, kw_only=True)
+    rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
+    surrogate: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         checked_name(self.kind, self.name)
         where = f"loss {self.name!r}"
         checked_function(f"{where}: value", self.value)
-        object.__setattr__(self, "parameters", frozen_parameters(self.kind, self.name, self.parameters))
-        if self.gradient is None:
-            from dagnet.duals import RowGradient  # noqa: PLC0415 - only those who leave it out pay for it
-
-            object.__setattr__(self, "gradient", RowGradient(self.value, self.rowwise))
-        checked_function(f"{where}: gradient", self.gradient)
-        if self.predict is not None:
-            checked_function(f"{where}: predict", self.predict)
+        for what in ("gradient", "predict"):
+            if getattr(self, what) is not None:
+                checked_function(f"{where}: {what}", getattr(self, what))
         if self.targets not in TARGETS:
             raise PluginError(expected(f"{where}: targets", f"one of {', '.join(TARGETS)}", self.targets))
+        if self.outputs not in ("real", *DOMAINS):
+            must = f"one of real, {', '.join(DOMAINS)}"
+            raise PluginError(expected(f"{where}: outputs", must, self.outputs))
+        self._take_parameters()
+        self._make()
+
+    def _functions(self) -> tuple[Callable[..., Any] | None, ...]:
+        return self.value, self.gradient
+
+    def _check(self) -> None:
+        from dagnet.contracts.probing import check_loss, loss_probe  # noqa: PLC0415 - see Activation
+
+        check_loss(self, self.gradient, loss_probe(self))
+
+    def _trace(self) -> Formulas:
+        if type(self).row_values is not Loss.row_values or type(self).row_gradients is not Loss.row_gradients:
+            return Formulas(None, None, "its class calculates by itself")
+        if not self.rowwise:
+            return Formulas(None, None, "couples rows")
+        from dagnet.contracts.probing import loss_probe  # noqa: PLC0415 - see Activation
+
+        outside = None if self.outputs == "real" else DOMAINS[self.outputs][2]
+        functions = self.value, self.gradient
+        return formulas_of_loss(*functions, self.parameters, outside, loss_probe(self))
+
+    def refuse_outside(self, outputs: Array) -> None:
+        """Raise DataError for the first output outside the loss's domain; rows and units count from 0."""
+        if self.outputs == "real":
+            return
+        with np.errstate(all="ignore"):
+            outside = DOMAINS[self.outputs][2](outputs)
+        if outside.any():
+            row, unit = (int(index) for index in np.argwhere(outside)[0])
+            must, link, _ = DOMAINS[self.outputs]
+            where = f"loss {self.name!r}: output unit {unit} in row {row}"
+            mend = f"give the outputs activation={link!r}, or use a loss on logits"
+            raise DataError(expected(where, must, float(outputs[row, unit]), mend))
 
     def row_values(self, outputs: Array, targets: Array) -> Array:
         """The loss of each row, (rows,)."""
-        result: Array = self.value(outputs, targets, *self.arguments)
+        self.refuse_outside(outputs)
+        formula = self.formulas.value
+        result: Array
+        if formula is None:
+            result = self.value(outputs, targets, *self.arguments)
+        else:
+            result = formula(outputs, targets, *self.formulas.numbers(formula, self.parameters))
         return result
 
     def row_gradients(self, outputs: Array, targets: Array) -> Array:
         """∂(sum of the row values)/∂outputs, (rows, output units)."""
-        result: Array = cast("Callable[..., Array]", self.gradient)(outputs, targets, *self.arguments)
+        self.refuse_outside(outputs)
+        formula = self.formulas.slope
+        result: Array
+        if formula is not None:
+            result = formula(outputs, targets, *self.formulas.numbers(formula, self.parameters))
+        elif self.gradient is not None:
+            result = self.gradient(outputs, targets, *self.arguments)
+        else:
+            where, rest = f"loss {self.name!r}: value", (targets, *self.arguments)
+            result = array_gradient(where, self.value, outputs, *rest, give="gradient=…")[1]
         return result
 
     def prediction(self, outputs: Array) -> Array:
@@ -166,16 +340,19 @@ class Initializer(Parametric):
         the weight's child, and of the children of its parent.  The result has their shape.
     parameters
         Names and default values.
+    rules
+        What the parameters must be, by name.
     """
 
     kind: ClassVar[str] = "initializer"
     draw: Callable[..., Any]
     parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         checked_name(self.kind, self.name)
         checked_function(f"initializer {self.name!r}: draw", self.draw)
-        object.__setattr__(self, "parameters", frozen_parameters(self.kind, self.name, self.parameters))
+        self._take_parameters()
 
     def weights(self, generator: np.random.Generator, fan_in: Array, fan_out: Array) -> Array:
         """One drawn weight for each entry of ``fan_in``."""

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dagnet.contracts.rules import Rule, checked
 from dagnet.errors import PluginError
+from dagnet.formula import Formula, Untraceable, traced
+from dagnet.formula.tracing import is_number
 
 __all__ = ["Optimizer"]
 
 Array = NDArray[Any]
+State = Mapping[str, Any]
+STEP, RATE = "step", "learning_rate"
 
 
 class Optimizer:
     """An update rule for the flat vector of trainable parameters.
 
     Subclass it as a frozen dataclass whose fields are the settings, with defaults, first of
-    them ``learning_rate``.  Name the state's vectors in ``state_names`` and write the rule as
-    :meth:`update`, elementwise; engines that compile run it as one fused pass.  A rule that
-    is not elementwise overrides :meth:`step` instead.  Frozen parameters never reach a rule.
+    them ``learning_rate``; ``rules`` says what they must be.  Name the state's vectors in
+    ``state_names`` and write the rule as :meth:`update`, elementwise; engines that compile run it
+    as one fused pass.  A rule that is not elementwise overrides :meth:`step` instead.  Frozen
+    parameters never reach a rule.
 
     Examples
     --------
@@ -29,40 +37,37 @@ class Optimizer:
     >>> @dataclass(frozen=True)
     ... class SignDescent(Optimizer):
     ...     name = "sign_descent"
+    ...     state_names = ("mean",)
     ...     learning_rate: float = 0.01
+    ...     memory: float = 0.9
     ...
-    ...     @staticmethod
-    ...     def update(parameter, gradient, step, learning_rate):
-    ...         return (parameter - learning_rate * np.sign(gradient),)
+    ...     def update(self, parameter, gradient, state, step, learning_rate):
+    ...         mean = self.memory * state["mean"] + (1 - self.memory) * gradient
+    ...         return parameter - learning_rate * np.sign(mean), {"mean": mean}
     """
 
     kind: ClassVar[str] = "optimizer"
     name: ClassVar[str] = ""
     state_names: ClassVar[tuple[str, ...]] = ()
+    rules: ClassVar[Mapping[str, Rule]] = {}
     learning_rate: float
 
-    @staticmethod
-    def update(parameter: Any, gradient: Any, *rest: Any) -> tuple[Any, ...]:
-        """The rule: ``update(parameter, gradient, *state, *coefficients)``.
+    def __post_init__(self) -> None:
+        settings = {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
+        for name, value in checked(f"{self.kind} {self.name!r}", settings, self.rules).items():
+            object.__setattr__(self, name, value)
 
-        Elementwise on arrays or scalars alike.  Returns the new parameter and the new state
-        vectors, in the order of ``state_names``.
+    def update(
+        self, parameter: Any, gradient: Any, state: State, step: Any, learning_rate: Any
+    ) -> tuple[Any, State]:
+        """The rule: the new parameter, and the new vectors of the state by name.
+
+        Elementwise.  ``step`` counts from 1; what is made of it, of the rate and of the settings alone is
+        calculated once a step and in double precision.  Branch on settings as you like, on ``step``
+        by ``np.where``.
         """
-        del parameter, gradient, rest
+        del parameter, gradient, state, step, learning_rate
         raise PluginError("an optimizer must define update() or override step(); see dagnet.Optimizer")
-
-    def settings(self) -> tuple[Any, ...]:
-        """The values of the fields after ``learning_rate``, in order."""
-        return tuple(getattr(self, item.name) for item in fields(self) if item.name != "learning_rate")  # type: ignore[arg-type]
-
-    def coefficients(self, step: int, learning_rate: float) -> tuple[float, ...]:
-        """The numbers that :meth:`update` takes last: ``(step, learning_rate, *settings)``.
-
-        ``step`` counts from 1; the settings are the dataclass's fields after
-        ``learning_rate``, in order.  A rule with powers of ``step`` overrides this and
-        computes them here, once a step and in double precision.
-        """
-        return (step, learning_rate, *self.settings())
 
     def start(self, parameters: Array) -> dict[str, Array]:
         """A fresh state: one vector of zeros for each of ``state_names``."""
@@ -72,10 +77,62 @@ class Optimizer:
         self, parameters: Array, gradient: Array, state: dict[str, Array], *, step: int, learning_rate: float
     ) -> None:
         """One step, in place: ``parameters`` and the vectors of ``state`` are overwritten."""
-        vectors = [state[name] for name in self.state_names]
-        results = self.update(parameters, gradient, *vectors, *self.coefficients(step, learning_rate))
-        for vector, result in zip([parameters, *vectors], results, strict=True):
-            vector[...] = result
+        new, vectors = self.update(parameters, gradient, state, step, learning_rate)
+        found = {name: np.array(vectors[name]) for name in self.state_names}
+        parameters[...] = new
+        for name, vector in found.items():
+            state[name][...] = vector
+
+    @property
+    def formula(self) -> Formula | None:
+        """What :meth:`update` calculates, of parameter, gradient, state, step, rate and settings.
+
+        The results are the parameter and the vectors in the order of ``state_names``.  None with the
+        ``reason`` for a rule that is not elementwise.
+        """
+        return self._traced()[0]
+
+    @property
+    def reason(self) -> str:
+        """Why there is no formula."""
+        return self._traced()[1]
+
+    def _traced(self) -> tuple[Formula | None, str]:
+        if type(self).step is not Optimizer.step:
+            return None, "overrides step()"
+        vectors = [f"state_{name}" for name in self.state_names]
+        arguments = ["parameter", "gradient", *vectors, STEP, RATE]
+
+        def rule(parameter: Any, gradient: Any, *rest: Any) -> Any:
+            state = dict(zip(self.state_names, rest[: len(vectors)], strict=True))
+            step, rate, *settings = rest[len(vectors) :]
+            twin = self._with(dict(zip(self.settings(), settings, strict=True)))
+            new, found = twin.update(parameter, gradient, state, step, rate)
+            return new, {name: found[name] for name in self.state_names}
+
+        try:
+            return traced(rule, arguments, self.settings(), numbers=(STEP, RATE)), ""
+        except Untraceable as error:
+            return None, f"{error.what}; {error.mend}" if error.mend else error.what
+
+    def settings(self) -> dict[str, Any]:
+        """The fields after ``learning_rate``; of a pair, ``betas`` say, one number each: ``betas[0]``."""
+        found: dict[str, Any] = {}
+        for item in fields(self)[1:]:  # type: ignore[arg-type]
+            value = getattr(self, item.name)
+            if isinstance(value, tuple) and all(map(is_number, value)):
+                found.update({f"{item.name}[{k}]": number for k, number in enumerate(value)})
+            else:
+                found[item.name] = value
+        return found
+
+    def _with(self, settings: Mapping[str, Any]) -> Any:
+        """A copy with other settings, symbols perhaps, which no rule is asked about."""
+        twin = copy.copy(self)
+        for item in fields(self)[1:]:  # type: ignore[arg-type]
+            pair = tuple(value for name, value in settings.items() if name.startswith(f"{item.name}["))
+            object.__setattr__(twin, item.name, settings.get(item.name, pair))
+        return twin
 
     def __str__(self) -> str:
         inside = ", ".join(f"{item.name}={getattr(self, item.name)!r}" for item in fields(self))  # type: ignore[arg-type]

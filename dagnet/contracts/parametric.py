@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from dagnet.contracts.rules import Rule, checked
 from dagnet.errors import PluginError, did_you_mean, expected
 
-__all__ = ["Parametric", "checked_function", "checked_name", "frozen_parameters"]
+__all__ = ["Parametric", "checked_function", "checked_name"]
 
 
 def checked_name(kind: str, name: object) -> str:
@@ -23,15 +24,6 @@ def checked_function(where: str, function: object) -> None:
     """Refuse what cannot be called."""
     if not callable(function):
         raise PluginError(expected(where, "a function", function))
-
-
-def frozen_parameters(kind: str, name: str, parameters: object) -> Mapping[str, Any]:
-    """A read-only copy of the mapping from parameter name to default value."""
-    if not isinstance(parameters, Mapping) or not all(isinstance(key, str) for key in parameters):
-        raise PluginError(
-            expected(f"{kind} {name!r}: parameters", "a mapping from name to default value", parameters)
-        )
-    return MappingProxyType(dict(parameters))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,6 +42,14 @@ class Parametric:
     def _parameters(self) -> Mapping[str, Any]:
         parameters: Mapping[str, Any] = self.parameters  # type: ignore[attr-defined]
         return parameters
+
+    def _take_parameters(self) -> None:
+        """Keep a read-only copy of the parameters, which obey the rules."""
+        given, where = self._parameters(), f"{self.kind} {self.name!r}"
+        if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+            raise PluginError(expected(f"{where}: parameters", "a mapping from name to default value", given))
+        rules: Mapping[str, Rule] = self.rules  # type: ignore[attr-defined]
+        object.__setattr__(self, "parameters", MappingProxyType(checked(where, given, rules)))
 
     def bind(self, *values: Any, **named: Any) -> Any:
         """A copy with some parameters set, by position or by name.
@@ -81,7 +81,7 @@ class Parametric:
         return f"<{self.kind} {self}>"
 
     def _identity(self) -> tuple[Any, ...]:
-        rest = (getattr(self, item.name) for item in fields(self) if item.name != "parameters")
+        rest = (getattr(self, item.name) for item in fields(self) if item.name not in {"parameters", "rules"})
         return (*rest, tuple(self._parameters().items()))
 
     def __eq__(self, other: object) -> bool:

@@ -108,6 +108,17 @@ class Model:
         self._engine, self._runner = self._prepare(self._plan)
         self._evaluate = getattr(self._runner, "evaluate", None)
 
+    def refresh(self) -> None:
+        """Trace anew those activations, and the loss, that read something which has changed since."""
+        fresh = tuple(activation.refreshed() for activation in self._topology.activations)
+        self._loss = self._loss.refreshed()
+        if all(new is old for new, old in zip(fresh, self._topology.activations, strict=True)):
+            return
+        self._topology = replace(self._topology, activations=fresh)
+        compiled = replace(self._layout.compiled, plan=replace(self._plan, activations=fresh))
+        self._layout, self._plan = Layout(self._topology, compiled), compiled.plan
+        self._serve()
+
     # -- what it is ----------------------------------------------------------------------
 
     @property

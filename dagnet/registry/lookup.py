@@ -72,12 +72,12 @@ def _find(kind: str, cls: type, spec: object) -> Any:
 
 def find_activation(spec: object) -> Activation:
     """The activation for a name, a call form or an :class:`Activation`."""
-    return cast("Activation", _find("activations", Activation, spec))
+    return cast("Activation", _find("activations", Activation, spec)).refreshed()
 
 
 def find_loss(spec: object) -> Loss:
     """The loss for a name, a call form or a :class:`Loss`."""
-    return cast("Loss", _find("losses", Loss, spec))
+    return cast("Loss", _find("losses", Loss, spec)).refreshed()
 
 
 def find_initializer(spec: object) -> Initializer:

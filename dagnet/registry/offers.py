@@ -10,7 +10,6 @@ from typing import Any
 import pluggy
 
 from dagnet import hookspecs
-from dagnet.contracts import Activation, Loss
 from dagnet.errors import PluginError, Verbatim, did_you_mean, expected, shorten
 from dagnet.registry.kinds import KINDS, Kind
 
@@ -112,21 +111,7 @@ def _checked(kind: str, item: Any, where: str) -> Offer:
     name = getattr(item, "name", None)
     if not isinstance(name, str) or not name.isidentifier():
         raise PluginError(expected(f"{where}: name", "an identifier such as 'my_name'", name))
-    _check_derived(item, f"{entry.singular} {name!r}")
     return Offer(kind, name, item)
-
-
-def _check_derived(item: Any, where: str) -> None:
-    """A derivative that dagnet has to derive is tried out once."""
-    from dagnet.duals import Derivative, RowGradient  # noqa: PLC0415 - `import dagnet` need not pay for it
-
-    try:
-        if isinstance(item, Activation) and isinstance(item.derivative, Derivative):
-            item.derivative.check(*item.arguments)
-        elif isinstance(item, Loss) and isinstance(item.gradient, RowGradient):
-            item.gradient.check(max(2, item.minimum_outputs), *item.arguments)
-    except PluginError as error:
-        raise PluginError(f"{where}: {error}") from error
 
 
 def _label(plugin: object) -> str:

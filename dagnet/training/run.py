@@ -62,6 +62,7 @@ class TrainingRun:
         callbacks: Iterable[Callback] = (),
     ) -> None:
         self.model, self.settings = model, settings
+        model.refresh()
         self.data = encode_rows(model, X, y, sample_weight)
         self.validation = encode_validation(model, validation_data)
         self.callbacks = checked_callbacks(callbacks)

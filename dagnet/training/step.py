@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.contracts import LossGradient
 from dagnet.model import Model
 from dagnet.registry import engines
 from dagnet.training.blame import bad_gradient, bad_loss, bad_step
-from dagnet.training.gradient import ThreeCalls, loss_gradient
+from dagnet.training.gradient import loss_gradient
 from dagnet.training.penalty import Penalty, clip_to_norm
 from dagnet.training.rows import Batch
 from dagnet.training.settings import Settings
@@ -38,7 +37,7 @@ class Step:
         self._model, self._settings = model, settings
         plan, parameters = model.plan, model.parameters
         self._tie = plan.tie
-        self._call(loss_gradient(model))
+        self._loss_gradient = loss_gradient(model)
         self._slots = np.empty(plan.n_slots, parameters.dtype)
         self._theta = parameters if plan.tie is None else np.empty(plan.n_slots, parameters.dtype)
         self._gradient = self._slots if plan.tie is None else np.empty_like(parameters)
@@ -68,8 +67,6 @@ class Step:
         """
         with np.errstate(all="ignore"):
             theta = self._gathered_theta()
-            if self._outdated():  # and may change again: to compile the loss takes as long as many steps
-                self._call(ThreeCalls(self._model))
             loss, bound = self._loss_gradient(
                 theta, batch.inputs, batch.targets, batch.factor, into=self._slots
             )
@@ -89,10 +86,6 @@ class Step:
                 square = self._clip(gradient, square)
             self._step(gradient, square, where, learning_rate)
         return loss
-
-    def _call(self, gradient: LossGradient) -> None:
-        self._loss_gradient = gradient
-        self._outdated: Callable[[], bool] = getattr(gradient, "outdated", bool)
 
     def _gathered_theta(self) -> Array:
         parameters = self._model.parameters

@@ -46,7 +46,7 @@ class CompiledEngine:
 
     def fused_step(self, optimizer: Optimizer, *, dtype: Any, threads: int) -> Callable[..., None] | None:
         """The optimizer's update as one pass over the flat vector, where its rule compiles."""
-        from dagnet.engine.compiled.updates import fused_step  # noqa: PLC0415 - imports numba
+        from dagnet.engine.compiled.functions import fused_step  # noqa: PLC0415 - imports numba
 
         return fused_step(optimizer, dtype, threads)
 

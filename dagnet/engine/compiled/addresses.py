@@ -55,47 +55,42 @@ def _call(builder: Any, address: Any, arguments: list[Any], result: Any = None) 
 
 
 @intrinsic
-def call_elementwise(typingctx, address, array, start, n):
-    """Call the function at ``address`` with (pointer to ``array[start]``, n)."""
+def call_elementwise(typingctx, address, numbers, array, start, n):
+    """Call the function at ``address`` with (``numbers``, pointer to ``array[start]``, n)."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        pointer = builder.gep(data_pointer(context, builder, sig.args[1], args[1]), [args[2]])
-        _call(builder, args[0], [pointer, args[3]])
+        pointer = builder.gep(data_pointer(context, builder, sig.args[2], args[2]), [args[3]])
+        _call(builder, args[0], [args[1], pointer, args[4]])
         return context.get_dummy_value()
 
-    return types.void(address, array, start, n), codegen
+    return types.void(address, numbers, array, start, n), codegen
 
 
 @intrinsic
-def call_slope(typingctx, address, pre, values, deltas, place, start, n):
+def call_slope(typingctx, address, numbers, pre, values, deltas, place, start, n):
     """Call the function at ``address`` with pointers into z (at ``place``), a and δ (at ``start``), and n."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        pre = builder.gep(data_pointer(context, builder, sig.args[1], args[1]), [args[4]])
-        rest = [builder.gep(data_pointer(context, builder, sig.args[i], args[i]), [args[5]]) for i in (2, 3)]
-        _call(builder, args[0], [pre, *rest, args[6]])
+        pre = builder.gep(data_pointer(context, builder, sig.args[2], args[2]), [args[5]])
+        rest = [builder.gep(data_pointer(context, builder, sig.args[i], args[i]), [args[6]]) for i in (3, 4)]
+        _call(builder, args[0], [args[1], pre, *rest, args[7]])
         return context.get_dummy_value()
 
-    return types.void(address, pre, values, deltas, place, start, n), codegen
+    return types.void(address, numbers, pre, values, deltas, place, start, n), codegen
 
 
 @intrinsic
-def call_loss(
-    typingctx, address, state, base, places, targets, factor, first, deltas, work, n_units, lanes, n
-):
-    """Call the function at ``address`` for ``n`` rows of a tile that begins at ``base``; its result."""
+def call_loss(typingctx, loss, state, base, places, targets, factor, first, deltas, n):
+    """Call a loss, (address, numbers), for ``n`` rows of a tile that begins at ``base``; its result."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        def pointer(number: int) -> Any:
-            return data_pointer(context, builder, sig.args[number], args[number])
+        def pointer(number: int, offset: Any = None) -> Any:
+            start = data_pointer(context, builder, sig.args[number], args[number])
+            return start if offset is None else builder.gep(start, [offset])
 
-        values, deltas = (builder.gep(pointer(number), [args[2]]) for number in (1, 7))
-        factor = builder.gep(pointer(5), [args[6]])
-        length = context.make_array(sig.args[1])(context, builder, args[1]).nitems
-        room = builder.sub(length, args[2])
-        arguments = [values, pointer(3), pointer(4), factor, deltas, pointer(8), room, *args[9:]]
-        return _call(builder, args[0], arguments, ir.DoubleType())
+        address, numbers = (builder.extract_value(args[0], k) for k in (0, 1))
+        n_units = context.make_array(sig.args[3])(context, builder, args[3]).nitems
+        arrays = [pointer(1, args[2]), pointer(3), pointer(4), pointer(5, args[6]), pointer(7, args[2])]
+        return _call(builder, address, [numbers, *arrays, n_units, args[8]], ir.DoubleType())
 
-    return types.float64(
-        address, state, base, places, targets, factor, first, deltas, work, n_units, lanes, n
-    ), codegen
+    return types.float64(loss, state, base, places, targets, factor, first, deltas, n), codegen

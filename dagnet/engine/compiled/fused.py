@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.engine.compiled import copies, passes
-from dagnet.engine.compiled.losses import CompiledLoss
+from dagnet.engine.compiled.functions import CompiledLoss
 from dagnet.engine.compiled.segments import Program
 from dagnet.engine.compiled.state import aligned, writable
 from dagnet.engine.compiled.threads import run_parts
@@ -19,23 +19,13 @@ __all__ = ["FusedGradient", "StagedGradient"]
 Array = NDArray[Any]
 
 
-class _OfLoss:
-    """What both kinds have: the loss."""
-
-    _loss: CompiledLoss
-
-    def outdated(self) -> bool:
-        """Whether a number that the loss reads has changed since."""
-        return self._loss.reads.changed()
-
-
-class FusedGradient(_OfLoss):
+class FusedGradient:
     """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
 
     def __init__(
         self, program: Program, table: Array, loss: CompiledLoss, parts: Callable[[int], int], dtype: Any
     ) -> None:
-        self._program, self._table, self._loss, self._parts = program, table, loss, parts
+        self._program, self._table, self._loss, self._parts = program, table, loss.called, parts
         self._dtype = dtype
         self._lanes = copies.TILE_ROWS[np.dtype(dtype).name]
         self._places = program.outputs * self._lanes
@@ -62,8 +52,7 @@ class FusedGradient(_OfLoss):
             own = into if part == 0 else self._others[part - 1]
             losses[part] = passes.loss_and_gradient(
                 self._table,
-                self._loss.address,
-                self._loss.n_reductions,
+                (self._loss.address, self._loss.numbers),
                 self._places,
                 inputs,
                 targets,
@@ -83,11 +72,11 @@ class FusedGradient(_OfLoss):
         return sum(losses), copies.sum_of_squares(into)
 
 
-class StagedGradient(_OfLoss):
+class StagedGradient:
     """The same, where matrix products or NumPy's activations stand between sweeps."""
 
     def __init__(self, runner: Any, loss: CompiledLoss) -> None:
-        self._runner, self._loss = runner, loss
+        self._runner, self._loss = runner, loss.called
         self._state: Any = None
         self._wanted = np.empty((runner.threads, len(runner.program.outputs) * runner.lanes), runner.dtype)
 
@@ -102,8 +91,7 @@ class StagedGradient(_OfLoss):
 
         def begin(part: int, parts: int) -> None:
             losses[part] = passes.lose(
-                self._loss.address,
-                self._loss.n_reductions,
+                (self._loss.address, self._loss.numbers),
                 places,
                 state.values,
                 state.deltas,

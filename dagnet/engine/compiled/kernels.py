@@ -101,10 +101,18 @@ def forward_tile(
                     here, kept = base + unit * stride, pre_base + pre_place[unit] * stride
                     pre[kept : kept + lanes] = state[here : here + lanes]
             if stride == lanes:
-                call_elementwise(functions[what], state, base + start * stride, (stop - start) * stride)
+                call_elementwise(
+                    functions[what, 0],
+                    functions[what, 1],
+                    state,
+                    base + start * stride,
+                    (stop - start) * stride,
+                )
             else:
                 for unit in range(start, stop):
-                    call_elementwise(functions[what], state, base + unit * stride, lanes)
+                    call_elementwise(
+                        functions[what, 0], functions[what, 1], state, base + unit * stride, lanes
+                    )
             if there < lanes:
                 for unit in range(start, stop):
                     state[base + unit * stride + there : base + unit * stride + lanes] = zero
@@ -222,21 +230,23 @@ def backward_tile(
         if steps[number, 0] != _ACTIVATE:
             continue
         what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
+        slope, numbers = slopes[what, 0], slopes[what, 1]
         pull_tile(first, last, indptr_out, targets, weights, gradient, started, state, deltas, base, stride)
         stop = first
         while stop < last:  # a range with a step would cost a division
             start, stop = stop, min(stop + near, last)
             if stride == lanes and pre_place[first] < 0:
                 place = base + start * stride
-                call_slope(slopes[what], state, state, deltas, place, place, (stop - start) * stride)
+                n = (stop - start) * stride
+                call_slope(slope, numbers, state, state, deltas, place, place, n)
             else:
                 for unit in range(start, stop):
                     here = base + unit * stride
                     if pre_place[unit] >= 0:
                         kept = pre_base + pre_place[unit] * stride
-                        call_slope(slopes[what], pre, state, deltas, kept, here, lanes)
+                        call_slope(slope, numbers, pre, state, deltas, kept, here, lanes)
                     else:
-                        call_slope(slopes[what], state, state, deltas, here, here, lanes)
+                        call_slope(slope, numbers, state, state, deltas, here, here, lanes)
             if there < lanes or not all_needed:
                 for unit in range(start, stop):
                     here = base + unit * stride

@@ -78,7 +78,8 @@ def _forward_row(steps, indptr, sources, theta, bias_slot, functions, state):
     for number in range(len(steps)):
         first, last = steps[number, 2], steps[number, 3]
         if steps[number, 0] == _ACTIVATE:
-            call_elementwise(functions[steps[number, 1]], state, first, last - first)
+            what = steps[number, 1]
+            call_elementwise(functions[what, 0], functions[what, 1], state, first, last - first)
             continue
         for unit in range(first, last):
             slot = bias_slot[unit]
@@ -103,7 +104,7 @@ def _sweep_tile(table, theta, state, pre, pre_place, lanes, there):
         state,
         pre,
         pre_place,
-        numba.carray(int64_at(table[FUNCTIONS]), table[N_FUNCTIONS]),
+        numba.carray(int64_at(table[FUNCTIONS]), (table[N_FUNCTIONS], 2)),
         0,
         0,
         lanes,
@@ -123,7 +124,7 @@ def evaluate(table, inputs, theta, outputs, lanes, part, parts):
         indptr = numba.carray(uint64_at(table[INDPTR]), n_units + 1)
         sources = numba.carray(uint32_at(table[SOURCES]), table[N_EDGES])
         bias_slot = numba.carray(int64_at(table[BIAS_SLOT]), n_units)
-        functions = numba.carray(int64_at(table[FUNCTIONS]), table[N_FUNCTIONS])
+        functions = numba.carray(int64_at(table[FUNCTIONS]), (table[N_FUNCTIONS], 2))
         state = np.empty(n_units, theta.dtype)
         for row in range(n_rows):
             for unit in range(inputs.shape[1]):
@@ -145,7 +146,7 @@ def evaluate(table, inputs, theta, outputs, lanes, part, parts):
 
 
 @numba.njit(**KERNEL)
-def _loss_of_tile(loss, places, state, base, targets, factor, deltas, wanted, work, first, there, lanes):
+def _loss_of_tile(loss, places, state, base, targets, factor, deltas, wanted, first, there, lanes):
     """Σ factor·ℓ over the rows of a tile; ∂/∂a of the outputs goes to ``deltas``."""
     rows = targets[first : first + there]
     for column in range(len(places)):
@@ -154,23 +155,21 @@ def _loss_of_tile(loss, places, state, base, targets, factor, deltas, wanted, wo
             run[row] = rows[row, column]
         here = base + places[column]
         deltas[here + there : here + lanes] = 0
-    return call_loss(
-        loss, state, base, places, wanted, factor, first, deltas, work, len(places), lanes, there
-    )
+    return call_loss(loss, state, base, places, wanted, factor, first, deltas, there)
 
 
 @kernel
-def lose(loss, n_reductions, places, state, deltas, block, lanes, targets, factor, wanted, part, parts):
+def lose(loss, places, state, deltas, block, lanes, targets, factor, wanted, part, parts):
     """The same for tiles ``part``, ``part + parts``, …; ``places`` are where the outputs begin in a tile.
 
     ``wanted`` is room for a tile's targets, (output units · lanes,).
     """
-    total, work = 0.0, np.empty(n_reductions * lanes, np.float64)
+    total = 0.0
     for tile in range(part, (len(targets) + lanes - 1) // lanes, parts):
         first = tile * lanes
         there = min(lanes, len(targets) - first)
         total += _loss_of_tile(
-            loss, places, state, tile * block, targets, factor, deltas, wanted, work, first, there, lanes
+            loss, places, state, tile * block, targets, factor, deltas, wanted, first, there, lanes
         )
     return total
 
@@ -200,7 +199,7 @@ def _walk_tile(
         deltas,
         pre,
         pre_place,
-        numba.carray(int64_at(table[SLOPES]), table[N_FUNCTIONS]),
+        numba.carray(int64_at(table[SLOPES]), (table[N_FUNCTIONS], 2)),
         0,
         0,
         lanes,
@@ -213,13 +212,13 @@ def _walk_tile(
 
 @kernel
 def loss_and_gradient(
-    table, loss, n_reductions, places_out, inputs, targets, factor, theta, memory, into, lanes, part, parts
+    table, loss, places_out, inputs, targets, factor, theta, memory, into, lanes, part, parts
 ):
     """Forward, loss and backward for tiles ``part``, ``part + parts``, … of the rows; their loss.
 
-    ``loss`` is the address of the compiled loss, ``places_out`` where the outputs begin in a tile, ``factor``
-    (rows,) what each row counts, ``memory`` this thread's own, of :func:`memory_of` numbers.  ∂/∂theta
-    goes to ``into`` (slots,).
+    ``loss`` is the compiled loss, (address, numbers), ``places_out`` where the outputs begin in a tile,
+    ``factor`` (rows,) what each row counts, ``memory`` this thread's own, of :func:`memory_of` numbers.
+    ∂/∂theta goes to ``into`` (slots,).
     """
     n_units, n_walked = table[N_UNITS], table[N_WALKED]
     slots_out = numba.carray(uint32_at(table[SLOTS_OUT]), n_walked)
@@ -238,14 +237,14 @@ def loss_and_gradient(
         weights[k] = theta[slots_out[k]]
     gradient[:] = 0
     bias_gradient[:] = 0
-    total, work = 0.0, np.empty(n_reductions * lanes, np.float64)
+    total = 0.0
     for tile in range(part, (len(inputs) + lanes - 1) // lanes, parts):
         first = tile * lanes
         there = min(lanes, len(inputs) - first)
         load_tile(inputs[first : first + there], state, 0, lanes, lanes)
         _sweep_tile(table, theta, state, pre, pre_place, lanes, there)
         total += _loss_of_tile(
-            loss, places_out, state, 0, targets, factor, deltas, wanted, work, first, there, lanes
+            loss, places_out, state, 0, targets, factor, deltas, wanted, first, there, lanes
         )
         _walk_tile(
             table,

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from dagnet.contracts import Loss
 from dagnet.engine.compiled import copies, kernels, passes
+from dagnet.engine.compiled.functions import compile_loss
 from dagnet.engine.compiled.fused import FusedGradient, StagedGradient
-from dagnet.engine.compiled.losses import compile_loss
 from dagnet.engine.compiled.segments import DENSE_SEGMENT, SWEEP, Program, Segment
 from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, writable
 from dagnet.engine.compiled.threads import run_parts

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.engine.compiled.activations import compile_activation
+from dagnet.engine.compiled.functions import compile_activation
 from dagnet.plan import ACTIVATE, DENSE, SPARSE, Plan
 
 __all__ = ["DENSE_SEGMENT", "NUMPY_SEGMENT", "SWEEP", "Program", "Segment"]
@@ -49,8 +49,8 @@ class Program:
     def __init__(self, plan: Plan, dtype: Any) -> None:
         self.plan = plan
         self.activations = [compile_activation(activation, dtype) for activation in plan.activations]
-        self.functions = np.array([a.function for a in self.activations], np.int64)
-        self.slopes = np.array([a.slope for a in self.activations], np.int64)
+        self.functions = self._called("function")
+        self.slopes = self._called("slope")
         steps = plan.steps
         self.steps = np.empty((len(steps), 4), np.int64)
         self.steps[:, 0], self.steps[:, 1], self.steps[:, 2] = steps["kind"], steps["what"], steps["target"]
@@ -81,6 +81,11 @@ class Program:
         )
         self.sources, self.children, self.needs_delta = plan.sources, plan.targets, plan.needs_delta
 
+    def _called(self, what: str) -> Array:
+        """(activations, 2): addresses of machine code and of the numbers that it reads."""
+        called = [getattr(activation, what) for activation in self.activations]
+        return np.array([(c.address, c.numbers) for c in called], np.int64).reshape(-1, 2)
+
     def _pre_places(self) -> tuple[Array, int]:
         """Where z of each unit is kept, −1 for units whose g' needs only a."""
         keeps = np.zeros(self.plan.n_units, bool)
@@ -93,7 +98,7 @@ class Program:
 
     def _segments(self) -> list[Segment]:
         steps = self.steps
-        numpy_runs = np.array([a.function == 0 for a in self.activations], bool)
+        numpy_runs = np.array([a.function.address == 0 for a in self.activations], bool)
         cuts = steps[:, 0] == DENSE
         cuts |= (steps[:, 0] == ACTIVATE) & numpy_runs[np.where(steps[:, 0] == ACTIVATE, steps[:, 1], 0)]
         segments: list[Segment] = []
@@ -187,4 +192,4 @@ class Program:
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which activations NumPy runs, and why."""
         pairs = zip(self.plan.activations, self.activations, strict=True)
-        return {str(a): f"NumPy: {c.reason}" for a, c in pairs if not c.function}
+        return {str(a): f"NumPy: {c.reason}" for a, c in pairs if not c.function.address}

@@ -1,15 +1,13 @@
-"""What values the settings of built-ins may take: constraints as data, one wording for all."""
+"""What values parameters and settings may take: constraints as data, one wording for all."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from numbers import Real
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any
 
-from dagnet.contracts import Activation, Initializer, Loss, Optimizer
 from dagnet.errors import DataError, expected
 
 __all__ = [
@@ -21,10 +19,6 @@ __all__ = [
     "NUMBER",
     "POSITIVE",
     "Rule",
-    "RuledActivation",
-    "RuledInitializer",
-    "RuledLoss",
-    "RuledOptimizer",
     "checked",
     "is_number",
 ]
@@ -72,7 +66,7 @@ def checked(where: str, settings: Mapping[str, Any], rules: Mapping[str, Rule]) 
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a real number that a float can hold; a truth value is none."""
+    """Whether a value is a real number that a float can hold; True and False are not."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return False
     try:
@@ -106,11 +100,8 @@ def _is_flag(value: Any, _settings: Mapping[str, Any]) -> bool:
 
 
 def _are_betas(value: Any, settings: Mapping[str, Any]) -> bool:
-    return (
-        isinstance(value, (tuple, list))
-        and len(value) == 2
-        and all(_is_fraction(beta, settings) for beta in value)
-    )
+    pair = isinstance(value, (tuple, list)) and len(value) == 2
+    return pair and all(_is_fraction(beta, settings) for beta in value)
 
 
 def _floats(values: Any) -> tuple[float, ...]:
@@ -124,59 +115,3 @@ NOT_NEGATIVE = Rule("a finite number of at least 0", _is_not_negative)
 FRACTION = Rule("a number from 0 up to, but without, 1", _is_fraction)
 FLAG = Rule("True or False", _is_flag, bool)
 BETAS = Rule("a pair of numbers, each from 0 up to, but without, 1", _are_betas, _floats)
-
-
-def _apply(item: Activation | Loss | Initializer, rules: Mapping[str, Rule]) -> None:
-    parameters = checked(f"{item.kind} {item.name!r}", item.parameters, rules)
-    object.__setattr__(item, "parameters", MappingProxyType(parameters))
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class RuledActivation(Activation):
-    """An activation whose parameters obey rules.
-
-    ``derivative_in_z`` takes the derivative's place while the first parameter is negative:
-    then the value no longer tells the sign of z, from which the derivative is read.
-    """
-
-    rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
-    derivative_in_z: Callable[..., Any] | None = field(default=None, kw_only=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _apply(self, self.rules)
-        if self.derivative_in_z is not None and self.arguments[0] < 0.0:
-            object.__setattr__(self, "derivative", self.derivative_in_z)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class RuledLoss(Loss):
-    """A loss whose parameters obey rules."""
-
-    rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _apply(self, self.rules)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class RuledInitializer(Initializer):
-    """An initializer whose parameters obey rules."""
-
-    rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _apply(self, self.rules)
-
-
-class RuledOptimizer(Optimizer):
-    """An optimizer whose settings obey the class's rules."""
-
-    rules: ClassVar[Mapping[str, Rule]] = {}
-
-    def __post_init__(self) -> None:
-        settings = {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
-        for name, value in checked(f"{self.kind} {self.name!r}", settings, self.rules).items():
-            object.__setattr__(self, name, value)

@@ -1,0 +1,235 @@
+"""Activations, losses and optimizers as machine code, each believed once it gives the interpreter's numbers.
+
+Code is called by its address, with that of the numbers that it reads (parameters) before the arrays:
+``function(numbers, a, n)``: a[k] = g(a[k]), in place; ``slope(numbers, z, a, δ, n)``: δ[k] *= g'(z[k], a[k]).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.contracts import Activation, Loss, Optimizer
+from dagnet.contracts.probing import loss_probe
+from dagnet.engine.compiled.copies import TILE_ROWS
+from dagnet.engine.compiled.generation import Machine, elementwise, over_rows
+from dagnet.engine.compiled.threads import run_parts
+from dagnet.errors import DagnetWarning
+from dagnet.formula import Untraceable
+from dagnet.formula.probes import first_difference, probe_numbers
+
+__all__ = ["CompiledActivation", "CompiledLoss", "compile_activation", "compile_loss", "fused_step"]
+
+Array = NDArray[Any]
+WORK_PER_THREAD = 200_000
+"""Parameters for which handing half of them to another thread pays."""
+NEAR = 1e4
+"""How many units in the last place machine code may be off: its sums may be added up in another order."""
+
+
+@dataclass(frozen=True)
+class Called:
+    """What a kernel calls: an address, 0 where NumPy has to run it, and that of the numbers it reads."""
+
+    address: int
+    numbers: int
+    keep: Any = None
+
+    @classmethod
+    def of(cls, machine: Machine, parameters: Mapping[str, Any]) -> Called:
+        """For some values of the parameters."""
+        numbers = np.array([parameters[name] for name in machine.numbers], np.float64)
+        return cls(machine.address, numbers.ctypes.data, (machine, numbers))
+
+
+NOBODY = Called(0, 0)
+
+
+@dataclass(frozen=True)
+class CompiledActivation:
+    """A function and its slope; ``reason`` says why NumPy has to run them, if so."""
+
+    function: Called
+    slope: Called
+    needs_z: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class CompiledLoss:
+    """A loss and its gradient, for the rows of a tile."""
+
+    called: Called
+
+
+_proofs: dict[tuple[Any, ...], str] = {}
+"""By what code calculates: why it is not believed, or nothing."""
+_lock = threading.Lock()
+
+
+def _proved(key: tuple[Any, ...], where: str, proof: Callable[[], str]) -> str:
+    """The reason why machine code is not believed; found once a process."""
+    with _lock:
+        known = key in _proofs
+        if not known:
+            _proofs[key] = proof()
+    if _proofs[key] and not known:
+        text = f"{where}: {_proofs[key]}; it runs through NumPy, which is slower and right"
+        warnings.warn(text, DagnetWarning, stacklevel=2)
+    return _proofs[key]
+
+
+def compile_activation(activation: Activation, dtype: Any) -> CompiledActivation:
+    """The machine code of an activation for a dtype."""
+    formulas, name = activation.formulas, np.dtype(dtype).name
+    if formulas.value is None or formulas.slope is None:
+        given = activation.derivative is not None
+        return CompiledActivation(NOBODY, NOBODY, True, activation.reason + ("" if given else " (derived)"))
+    try:
+        function = elementwise(formulas.value, dtype, (0,))
+        slope = elementwise(formulas.slope, dtype, (2,), multiply=True)
+    except Untraceable as error:
+        return CompiledActivation(NOBODY, NOBODY, True, error.what)
+    called = [Called.of(machine, activation.parameters) for machine in (function, slope)]
+    key = (formulas.value.content, formulas.slope.content, name)
+    reason = _proved(key, str(activation), lambda: _activation_is_off(activation, called, np.dtype(dtype)))
+    if reason:
+        return CompiledActivation(NOBODY, NOBODY, True, reason)
+    return CompiledActivation(called[0], called[1], formulas.slope.uses("z"))
+
+
+def _run(called: Called, *arrays: Array) -> None:
+    kinds = [ctypes.c_void_p] * (1 + len(arrays))
+    function = ctypes.CFUNCTYPE(None, *kinds, ctypes.c_int64)(called.address)
+    function(called.numbers, *(array.ctypes.data for array in arrays), arrays[0].size)
+
+
+def _activation_is_off(activation: Activation, called: list[Called], dtype: np.dtype[Any]) -> str:
+    """Where machine code gives other numbers than the interpreter, or nothing."""
+    formulas = (activation.formulas.value, activation.formulas.slope)
+    z = probe_numbers([f for f in formulas if f is not None], activation.kink_points(), dtype)
+    eps = np.finfo(dtype).eps
+    with np.errstate(all="ignore"):
+        moved = z * dtype.type(1 + 2 * eps)
+        a, a_moved = activation.value(z), activation.value(moved)
+        pairs = [(a, a_moved), (activation.slope(z, a), activation.slope(moved, a_moved))]
+    ours, delta = z.copy(), np.ones_like(z)
+    _run(called[0], ours)
+    _run(called[1], z.copy(), a.copy(), delta)
+    for what, found, (right, beside) in zip(("value", "derivative"), (ours, delta), pairs, strict=True):
+        with np.errstate(all="ignore"):
+            slack = 8 * np.nan_to_num(np.abs(beside - right), nan=0.0) + NEAR * eps
+        place = first_difference(found, right, NEAR * eps, slack)
+        if place >= 0:
+            return f"machine code gives a {what} of {found[place]!s} for {right[place]!s} at {z[place]!s}"
+    return ""
+
+
+def compile_loss(loss: Loss, dtype: Any) -> CompiledLoss | None:
+    """The loss as machine code, None where it has to run through NumPy."""
+    formulas, name = loss.formulas, np.dtype(dtype).name
+    if formulas.value is None or formulas.slope is None:
+        return None
+    try:
+        machine = over_rows(formulas.value, formulas.slope, dtype)
+    except Untraceable:
+        return None
+    called = Called.of(machine, loss.parameters)
+    key = (formulas.value.content, formulas.slope.content, name)
+    reason = _proved(key, str(loss), lambda: _loss_is_off(loss, called, np.dtype(dtype)))
+    return None if reason else CompiledLoss(called)
+
+
+def _loss_is_off(loss: Loss, called: Called, dtype: np.dtype[Any]) -> str:
+    probe = loss_probe(loss)
+    if probe is None:
+        return "it refuses all rows that were tried"
+    lanes, pointers = TILE_ROWS[dtype.name], [ctypes.c_void_p] * 6
+    function = ctypes.CFUNCTYPE(ctypes.c_double, *pointers, ctypes.c_int64, ctypes.c_int64)(called.address)
+    eps = np.finfo(dtype).eps
+    for far in (1.0, 30.0) if loss.outputs == "real" else (1.0,):
+        outputs, targets = (array.astype(dtype) for array in (probe[0] * far, probe[1]))
+        n_rows, width = outputs.shape
+        factor = np.linspace(0.5, 1.5, n_rows).astype(dtype)
+        state, wanted, deltas = np.zeros((3, width, lanes), dtype)
+        state[:, :n_rows], wanted[:, :n_rows] = outputs.T, targets.T
+        places = np.arange(width) * lanes
+        arrays = [array.ctypes.data for array in (state, places, wanted, factor, deltas)]
+        found = function(called.numbers, *arrays, width, n_rows)
+        with np.errstate(all="ignore"):
+            values = loss.row_values(outputs, targets).astype(np.float64)
+            right, pull = (
+                float(np.dot(values, factor)),
+                loss.row_gradients(outputs, targets) * factor[:, None],
+            )
+        if first_difference([found], [right], NEAR * eps, NEAR * eps * width) >= 0:
+            return f"machine code gives a loss of {found!r} for {right!r}"
+        place = first_difference(deltas[:, :n_rows].T, pull, NEAR * eps, NEAR * eps * far)
+        if place >= 0:
+            return f"machine code gives another gradient in row {place // width}"
+    return ""
+
+
+def fused_step(optimizer: Optimizer, dtype: Any, threads: int) -> Callable[..., None] | None:
+    """:meth:`Optimizer.step` in one pass; None where the rule is not elementwise."""
+    formula = optimizer.formula
+    if formula is None:
+        return None
+    names, settings = optimizer.state_names, optimizer.settings()
+    try:
+        machine = elementwise(formula, dtype, (0, *range(2, 2 + len(names))))
+    except Untraceable:
+        return None
+    kinds = [ctypes.c_void_p] * (3 + len(names))
+    function = ctypes.CFUNCTYPE(None, *kinds, ctypes.c_int64)(machine.address)
+    where = {name: place for place, name in enumerate(machine.numbers)}
+    fixed = [float(settings.get(name, 0.0)) for name in machine.numbers]
+    size = np.dtype(dtype).itemsize
+
+    def step(
+        parameters: Array, gradient: Array, state: dict[str, Array], *, step: int, learning_rate: float
+    ) -> None:
+        numbers = (ctypes.c_double * len(fixed))(*fixed)
+        numbers[where["step"]], numbers[where["learning_rate"]] = step, learning_rate
+        vectors = (parameters, gradient, *(state[name] for name in names))
+        starts = [vector.ctypes.data for vector in vectors]
+        parts = max(1, min(threads, len(parameters) // WORK_PER_THREAD))
+        bounds = [len(parameters) * part // parts for part in range(parts + 1)]
+
+        def share(part: int) -> None:
+            offset = bounds[part] * size
+            function(numbers, *(start + offset for start in starts), bounds[part + 1] - bounds[part])
+
+        run_parts(share, parts)
+
+    key = (formula.content, np.dtype(dtype).name, type(optimizer))
+    if _proved(key, str(optimizer), lambda: _step_is_off(optimizer, step, np.dtype(dtype))):
+        return None
+    return step
+
+
+def _step_is_off(optimizer: Optimizer, fused: Callable[..., None], dtype: np.dtype[Any]) -> str:
+    """Some steps from the same start, by machine code and by NumPy."""
+    rng = np.random.default_rng(0)
+    size = rng.choice([0.0, 1e-6, 1e-3, 1.0, 30.0], 67)
+    ours = (rng.normal(size=67) * size).astype(dtype)
+    theirs = ours.copy()
+    mine, right = optimizer.start(ours), optimizer.start(theirs)
+    near = NEAR * np.finfo(dtype).eps
+    for number in (1, 2, 3):
+        gradient = (rng.normal(size=67) * rng.permutation(size)).astype(dtype)
+        with np.errstate(all="ignore"):
+            optimizer.step(theirs, gradient.copy(), right, step=number, learning_rate=0.01)
+        fused(ours, gradient, mine, step=number, learning_rate=0.01)
+        for one, other in ((ours, theirs), *((mine[name], right[name]) for name in optimizer.state_names)):
+            place = first_difference(one, other, near, near)
+            if place >= 0:
+                return f"machine code steps to {one[place]!s} for {other[place]!s}"
+    return ""

@@ -1,0 +1,338 @@
+"""From a formula to machine code, straight in LLVM's language: explicit vectors, compiled in milliseconds.
+
+Three templates: a formula over runs of elements (activations, their slopes), the same over several vectors
+(optimizers), and one over the rows of a tile with reductions over units (losses).  What a formula calculates
+of numbers alone is found before the loop, in double precision.  Code is kept for the process by what it
+calculates, so nothing can be stale.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+from dagnet.engine.compiled.copies import TILE_ROWS
+from dagnet.engine.compiled.lowering import lowered
+from dagnet.engine.compiled.machine_code import Code, compiled
+from dagnet.engine.compiled.ufuncs import FUNCTIONS
+from dagnet.engine.compiled.vectors import ELEMENTS, Emitter, Vector
+from dagnet.formula import Formula
+from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, ROW, SIZE, UNIT
+from dagnet.formula.operations import REDUCTIONS
+from dagnet.formula.recording import number_of
+
+__all__ = ["Machine", "elementwise", "over_rows"]
+
+I64, DOUBLE = ir.IntType(64), ir.DoubleType()
+VECTOR_BYTES = 64
+DEAR = ("exp", "exp2", "expm1", "power", "tanh", "log", "log1p", "sin", "cos", "arctan")
+"""What is kept between value and slope rather than calculated again, the dearest first."""
+Values = dict[int, Vector]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Machine code of a formula: its address, and which arguments it reads as numbers."""
+
+    address: int
+    numbers: tuple[str, ...]
+    keep: Code
+
+
+_kept: dict[tuple[Any, ...], Machine] = {}
+_lock = threading.Lock()
+
+
+def _once(key: tuple[Any, ...], make: Callable[[], Machine]) -> Machine:
+    with _lock:
+        if key not in _kept:
+            _kept[key] = make()
+        return _kept[key]
+
+
+def numbers_of(formula: Formula) -> tuple[str, ...]:
+    """The arguments that are one number in all."""
+    ops = formula.ops[: len(formula.arguments)]
+    return tuple(str(op.value) for op in ops if op.form == NUMBER)
+
+
+def elementwise(formula: Formula, dtype: Any, into: tuple[int, ...], *, multiply: bool = False) -> Machine:
+    """``run(numbers, pointer of each array …, n)``: result k goes to array ``into[k]``, or multiplies it.
+
+    Arrays are those of the arguments, in order, and those that ``into`` names behind them.
+    """
+    key = ("elementwise", formula.content, np.dtype(dtype).name, into, multiply)
+    return _once(key, lambda: _elementwise(lowered(formula), dtype, into, multiply))
+
+
+def over_rows(value: Formula, slope: Formula, dtype: Any) -> Machine:
+    """``loss(numbers, state, places, targets, factor, deltas, n_units, n)`` for up to a tile of rows.
+
+    Returns Σ factor·value as float64 and writes factor·slope to the rows' places in ``deltas``.
+    """
+    key = ("rows", value.content, slope.content, np.dtype(dtype).name)
+    return _once(key, lambda: _Rows(lowered(value, slope), dtype).machine())
+
+
+def _function(name: str, result: ir.Type, kinds: Iterable[ir.Type]) -> tuple[ir.Module, ir.IRBuilder, Any]:
+    module = ir.Module()
+    function = ir.Function(module, ir.FunctionType(result, list(kinds)), name)
+    for argument in function.args:
+        if isinstance(argument.type, ir.PointerType):
+            argument.add_attribute("noalias")
+    return module, ir.IRBuilder(function.append_basic_block("entry")), function
+
+
+def loop(
+    builder: ir.IRBuilder,
+    stop: ir.Value,
+    step: int,
+    carried: list[ir.Value],
+    body: Callable[..., list[ir.Value]],
+) -> list[ir.Value]:
+    """``body(k, carried) -> carried`` for k = 0, step, … while k + step ≤ stop; builds the loop's blocks."""
+    before = builder.block
+    top, inside, after = (builder.append_basic_block(name) for name in ("top", "inside", "after"))
+    builder.branch(top)
+    builder.position_at_end(top)
+    place = builder.phi(I64)
+    place.add_incoming(ir.Constant(I64, 0), before)
+    phis = [builder.phi(value.type) for value in carried]
+    following = builder.add(place, ir.Constant(I64, step))
+    builder.cbranch(builder.icmp_signed("<=", following, stop), inside, after)
+    builder.position_at_end(inside)
+    new = body(place, list(phis))
+    last = builder.branch(top).parent
+    place.add_incoming(following, last)
+    for phi, start, value in zip(phis, carried, new, strict=True):
+        phi.add_incoming(start, before)
+        phi.add_incoming(value, last)
+    builder.position_at_end(after)
+    return [place, *phis]
+
+
+class _Numbers:
+    """What a formula calculates of numbers alone, in double precision, before any loop."""
+
+    def __init__(self, formula: Formula, pointer: ir.Value, n_units: ir.Value | None, emit: Emitter) -> None:
+        self._formula, self._emit = formula, emit
+        self._single = Emitter(emit.builder, np.float64, 1)
+        self._found: Values = {}
+        names = numbers_of(formula)
+        for place in formula.needed():
+            op = formula.ops[place]
+            if op.form != NUMBER or op.name == CONSTANT:
+                continue
+            if op.name == ARGUMENT:
+                offset = ir.Constant(I64, names.index(str(op.value)))
+                self._found[place] = self._single.load(emit.builder.gep(pointer, [offset]))
+            elif op.name == SIZE:
+                self._found[place] = self._single.splat(emit.builder.sitofp(n_units, DOUBLE))
+            else:
+                inputs = [self._input(read) for read in op.reads]
+                self._found[place] = FUNCTIONS[op.name](self._single, *inputs)
+        self._spread = {place: self._splat(value) for place, value in self._found.items()}
+
+    def _input(self, place: int) -> Vector:
+        op = self._formula.ops[place]
+        if op.name != CONSTANT:
+            return self._found[place]
+        return _constant(self._single, number_of(op), truth=op.truth)
+
+    def _splat(self, value: Vector) -> Vector:
+        scalar = self._emit.builder.extract_element(value.value, ir.Constant(ir.IntType(32), 0))
+        if not value.is_truth and self._emit.element != DOUBLE:
+            scalar = self._emit.builder.fptrunc(scalar, self._emit.element)
+        return self._emit.splat(scalar)
+
+    def values(self) -> Values:
+        """By place, in all lanes and in the arrays' precision."""
+        return dict(self._spread)
+
+
+def _constant(emit: Emitter, number: float, *, truth: bool) -> Vector:
+    return emit.splat(ir.Constant(ir.IntType(1), int(number))) if truth else emit.splat(number)
+
+
+def _calculate(formula: Formula, places: Iterable[int], values: Values, emit: Emitter) -> None:
+    """Add what stands at some places to ``values``; what they read must be there, or be constants."""
+    for place in places:
+        op = formula.ops[place]
+        if place in values or op.name in REDUCTIONS:
+            continue
+        if op.name == CONSTANT:
+            values[place] = _constant(emit, number_of(op), truth=op.truth)
+            continue
+        inputs = [values[read] for read in op.reads]
+        if op.name == "where" and op.truth:
+            condition, chosen, other = inputs
+            values[place] = (condition & chosen) | (~condition & other)
+        else:
+            values[place] = FUNCTIONS[op.name](emit, *inputs)
+
+
+def _elementwise(formula: Formula, dtype: Any, into: tuple[int, ...], multiply: bool) -> Machine:  # noqa: FBT001
+    element = ELEMENTS[np.dtype(dtype).name]
+    arrays = [place for place in range(len(formula.arguments)) if formula.ops[place].form == UNIT]
+    n_arrays = max(len(arrays), *(place + 1 for place in into))
+    kinds = [DOUBLE.as_pointer(), *[element.as_pointer()] * n_arrays, I64]
+    module, builder, function = _function("run", ir.VoidType(), kinds)
+    emit = Emitter(builder, dtype, VECTOR_BYTES // np.dtype(dtype).itemsize)
+    numbers = _Numbers(formula, function.args[0], None, emit).values()
+    pointers, n = function.args[1:-1], function.args[-1]
+    needed = formula.needed()
+
+    def body(start: ir.Value, mask: Vector | None) -> None:
+        values, here = dict(numbers), [builder.gep(pointer, [start]) for pointer in pointers]
+        for number, place in enumerate(arrays):
+            if place in needed:
+                values[place] = emit.load(here[number], mask)
+        _calculate(formula, needed, values, emit)
+        for result, array in zip(formula.results, into, strict=True):
+            found = values[result]
+            found = emit.load(here[array], mask) * found if multiply else found
+            emit.store(found, here[array], mask)
+
+    def whole(start: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+        body(start, None)
+        return carried
+
+    (done,) = loop(builder, n, emit.lanes, [], whole)
+    rest = builder.sub(n, done)
+    with builder.if_then(builder.icmp_signed(">", rest, ir.Constant(I64, 0))):
+        body(done, emit.first(rest))
+    builder.ret_void()
+    code = compiled(module)
+    return Machine(code.address("run"), numbers_of(formula), code)
+
+
+class _Rows:
+    """A loss over the rows of a tile: a loop over units for each depth of reductions.
+
+    Reductions of depth 0 are those of what needs no other reduction; sums are added up in double precision.
+    """
+
+    def __init__(self, formula: Formula, dtype: Any) -> None:
+        self.formula, self.dtype = formula, np.dtype(dtype)
+        self.depth = [0] * len(formula.ops)
+        for place, op in enumerate(formula.ops):
+            before = max((self.depth[read] for read in op.reads), default=0)
+            self.depth[place] = before + (op.name in REDUCTIONS)
+        self.value, self.slope = formula.results
+        self.last = self.depth[self.slope]
+        self.needed = formula.needed()
+        self.reductions = [place for place in self.needed if formula.ops[place].name in REDUCTIONS]
+        self.passes = max([self.last, *(self.depth[place] - 1 for place in self.reductions)]) + 1
+        self.kept, self.kept_in = self._kept()
+
+    def _units(self, number: int) -> tuple[list[int], list[int]]:
+        """Of a pass: its reductions, and what it calculates unit by unit for them and for the slope."""
+        reductions = [place for place in self.reductions if self.depth[place] - 1 == number]
+        wanted = {self.formula.ops[place].reads[0] for place in reductions}
+        wanted |= {self.slope} if number == self.last else set()
+        if not wanted:
+            return reductions, []
+        needed, units = set(wanted), list[int]()
+        for place in range(max(needed), -1, -1):
+            if place in needed and self.formula.ops[place].form == UNIT:
+                units.append(place)
+                needed |= set(self.formula.ops[place].reads)
+            elif place in needed and self.formula.ops[place].name == CONSTANT:
+                units.append(place)
+        return reductions, units[::-1]
+
+    def _kept(self) -> tuple[int, int]:
+        """What is written to the slope's memory for later passes, and in which pass; −1 for nothing."""
+        final = self._units(self.last)[1]
+        for number in range(self.last):
+            earlier = self._units(number)[1]
+            both = [place for place in final if place in earlier and self.formula.ops[place].name in DEAR]
+            if both:
+                return min(both, key=lambda place: DEAR.index(self.formula.ops[place].name)), number
+        return -1, -1
+
+    def machine(self) -> Machine:
+        """Its machine code."""
+        element = ELEMENTS[self.dtype.name]
+        many = element.as_pointer()
+        kinds = [DOUBLE.as_pointer(), many, I64.as_pointer(), many, many, many, I64, I64]
+        module, builder, function = _function("run", DOUBLE, kinds)
+        self.emit = Emitter(builder, self.dtype, TILE_ROWS[self.dtype.name])
+        self.wide = Emitter(builder, np.float64, self.emit.lanes)
+        numbers, self.state, self.places, self.targets, factor, self.deltas, self.n_units, n = function.args
+        self.mask = self.emit.first(n)
+        self.factor = self.emit.load(factor, self.mask)
+        self.known = _Numbers(self.formula, numbers, self.n_units, self.emit).values()
+        for number in range(self.passes):
+            self._pass(builder, number)
+        _calculate(self.formula, self._rows(self.passes), self.known, self.emit)
+        value = self.emit.cast(self.known[self.value].to_number())
+        weighed = self.wide.cast(value) * self.wide.cast(self.factor)
+        total = self.wide.select(self.mask, weighed, 0.0)
+        name, kind = (
+            f"llvm.vector.reduce.fadd.v{self.wide.lanes}f64",
+            ir.FunctionType(DOUBLE, [DOUBLE, total.value.type]),
+        )
+        reduce = ir.Function(module, kind, name)
+        builder.ret(builder.call(reduce, [ir.Constant(DOUBLE, 0.0), total.value], fastmath=("reassoc",)))
+        code = compiled(module)
+        return Machine(code.address("run"), numbers_of(self.formula), code)
+
+    def _rows(self, depth: int) -> list[int]:
+        """What is one number a row, and constants, known once so many passes were made."""
+        ops = self.formula.ops
+        return [p for p in self.needed if ops[p].form in {ROW, NUMBER} and self.depth[p] <= depth]
+
+    def _pass(self, builder: ir.IRBuilder, number: int) -> None:
+        """One loop over the units."""
+        reductions, units = self._units(number)
+        _calculate(self.formula, self._rows(number), self.known, self.emit)
+        starts = [self._start(place) for place in reductions]
+
+        def body(unit: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+            place = builder.load(builder.gep(self.places, [unit]))
+            here = builder.gep(self.deltas, [place])
+            values = dict(self.known)
+            values[0] = self.emit.load(builder.gep(self.state, [place]))
+            offset = builder.mul(unit, ir.Constant(I64, self.emit.lanes))
+            values[1] = self.emit.load(builder.gep(self.targets, [offset]))
+            if self.kept_in < number <= self.last and self.kept in units:
+                values[self.kept] = self.emit.load(here)
+            _calculate(self.formula, self._without_kept(units, values), values, self.emit)
+            if number == self.kept_in:
+                self.emit.store(values[self.kept], here, self.mask)
+            if number == self.last:
+                self.emit.store(self.factor * values[self.slope].to_number(), here, self.mask)
+            pairs = zip(reductions, carried, strict=True)
+            return [self._combined(place, total, values).value for place, total in pairs]
+
+        totals = loop(builder, self.n_units, 1, [start.value for start in starts], body)[1:]
+        for place, start, total in zip(reductions, starts, totals, strict=True):
+            self.known[place] = self.emit.cast(Vector(start.emit, total))
+
+    def _without_kept(self, units: list[int], values: Values) -> list[int]:
+        """Without what only leads to something that is there."""
+        needed, found = set[int](), list[int]()
+        ends = set(units) - {read for place in units for read in self.formula.ops[place].reads}
+        needed |= ends | {self.formula.ops[r].reads[0] for r in self.reductions} & set(units)
+        needed |= {self.slope} & set(units)
+        for place in reversed(units):
+            if place in needed and place not in values:
+                found.append(place)
+                needed |= set(self.formula.ops[place].reads)
+        return found[::-1]
+
+    def _start(self, place: int) -> Vector:
+        entry = REDUCTIONS[self.formula.ops[place].name]
+        return (self.wide if np.isfinite(entry.start) else self.emit).splat(entry.start)
+
+    def _combined(self, place: int, total: ir.Value, values: Values) -> Vector:
+        op = self.formula.ops[place]
+        entry = REDUCTIONS[op.name]
+        emit = self.wide if np.isfinite(entry.start) else self.emit
+        return FUNCTIONS[entry.combine](emit, Vector(emit, total), emit.cast(values[op.reads[0]].to_number()))

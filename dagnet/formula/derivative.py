@@ -1,0 +1,144 @@
+"""The derivative of a formula, as another formula: reverse mode over its operations.
+
+A zero slope wins over an infinite one: of two factors of which one may be infinite the product is 0 where the
+other one is.  Where a number is used in a finer form than its own (one a row, in each unit), its
+derivative is the sum over the finer ones, but never over less than a result is.
+
+Source: A. Griewank and A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM 2008, chapter 3.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+
+from dagnet.formula.data import ARGUMENT, CONSTANT, FORMS, Calculation, Op
+from dagnet.formula.operations import OPERATIONS, REDUCTIONS
+from dagnet.formula.recording import Recorder, number_of
+from dagnet.formula.symbols import Symbol
+
+__all__ = ["derivative", "pruned"]
+
+Some = TypeVar("Some", bound=Calculation)
+
+
+def derivative(formula: Some, by: str, result: str = "") -> Some:
+    """∂(sum of the first result)/∂argument; of one number in all, in the result's form.
+
+    ``result`` names one more argument, after the first: the result itself, which need not be found again.
+    """
+    wanted, target = formula.arguments.index(by), formula.results[0]
+    names = (formula.arguments[0], *([result] if result else []), *formula.arguments[1:])
+    walk = _Walk(formula, names, target if result else -1)
+    depends = _depending(formula, wanted)
+    total: dict[int, Any] = {target: 1.0}
+    for place in range(target, -1, -1):
+        if place not in total or place == wanted or not depends[place]:
+            continue
+        for read, slope in zip(formula.ops[place].reads, walk.slopes(place), strict=True):
+            if slope is None or not depends[read]:
+                continue
+            pulled = walk.fitted(walk.product(total[place], slope, place), read)
+            total[read] = walk.sum(total[read], pulled) if read in total else pulled
+    found = total.get(wanted, 0.0)
+    place = found.at if isinstance(found, Symbol) else walk.recorder.constant(found)
+    return pruned(type(formula)(names, tuple(walk.recorder.ops), (walk.recorder.number(place),)))
+
+
+def pruned(formula: Some) -> Some:
+    """Without operations that nothing reads."""
+    kept = sorted({*range(len(formula.arguments)), *formula.needed()})
+    places = {old: new for new, old in enumerate(kept)}
+    ops = [formula.ops[old] for old in kept]
+    ops = [op._replace(reads=tuple(places[read] for read in op.reads)) for op in ops]
+    return type(formula)(formula.arguments, tuple(ops), tuple(places[result] for result in formula.results))
+
+
+def _depending(formula: Calculation, wanted: int) -> list[bool]:
+    """Which operations an argument reaches by more than yes and no."""
+    depends = [False] * len(formula.ops)
+    depends[wanted] = True
+    for place, op in enumerate(formula.ops):
+        depends[place] |= any(depends[read] for read in op.reads) and not op.truth
+    return depends
+
+
+class _Walk:
+    """The parts of the chain rule, on symbols for a formula's operations."""
+
+    def __init__(self, formula: Calculation, names: tuple[str, ...], given: int) -> None:
+        self.recorder, self.ops = Recorder(), formula.ops
+        self.form = FORMS.index(formula.ops[formula.results[0]].form)
+        forms = {str(op.value): op.form for op in formula.ops if op.name == ARGUMENT}
+        places = {n: self.recorder.add(Op(ARGUMENT, (), forms.get(n, "unit"), value=n)) for n in names}
+        self.places: list[int] = []
+        for place, op in enumerate(formula.ops):
+            if op.name == ARGUMENT:
+                self.places.append(places[str(op.value)])
+            elif place == given:
+                self.places.append(places[names[1]])
+            else:
+                reads = tuple(self.places[read] for read in op.reads)
+                self.places.append(self.recorder.add(op._replace(reads=reads)))
+
+    def symbol(self, place: int) -> Symbol:
+        """For an operation of the formula."""
+        return Symbol(self.recorder, self.places[place])
+
+    def slopes(self, place: int) -> list[Any]:
+        """By each of the inputs of an operation."""
+        op, result = self.ops[place], self.symbol(place)
+        if op.name in REDUCTIONS:
+            return [REDUCTIONS[op.name].slope(self.symbol(op.reads[0]), result, self.reduce)]
+        inputs = [self._plain(read) for read in op.reads]
+        return [None if slope is None else slope(*inputs, result) for slope in OPERATIONS[op.name].slopes]
+
+    def _plain(self, place: int) -> Any:
+        """A constant as a number, so that slopes are as short as they can be."""
+        op = self.ops[place]
+        return number_of(op) if op.name == CONSTANT and not op.truth else self.symbol(place)
+
+    def reduce(self, kind: str, item: Symbol) -> Symbol:
+        """What the slopes of reductions are written with."""
+        return Symbol(self.recorder, self.recorder.reduce(kind, item.at))
+
+    def product(self, outer: Any, slope: Any, place: int) -> Any:
+        """Outer · slope; 0 where one of them is, whatever the other one is."""
+        for one, other in ((outer, slope), (slope, outer)):
+            if isinstance(one, (int, float)):
+                return 0.0 if one == 0 else other if one == 1 else one * other
+        for one, other in ((outer, slope), (slope, outer)):
+            if one.op.name == "where" and 0.0 in self._choices(one):
+                condition, *branches = (Symbol(self.recorder, read) for read in one.op.reads)
+                numbers = [self.recorder.known(branch.at) for branch in branches]
+                chosen = [
+                    branch if number is None else number
+                    for branch, number in zip(branches, numbers, strict=True)
+                ]
+                return np.where(condition, *(self.product(branch, other, place) for branch in chosen))
+        op, wild = self.ops[place], self.recorder.is_wild
+        steep = op.name in OPERATIONS and OPERATIONS[op.name].steep
+        if steep or wild(outer.at) or wild(slope.at) or wild(self.places[place]):
+            return outer.operate("pull", outer, slope)
+        return outer * slope
+
+    def _choices(self, item: Symbol) -> list[float | None]:
+        return [self.recorder.known(read) for read in item.op.reads[1:]]
+
+    def sum(self, x: Any, y: Any) -> Any:
+        """X + y; of two choices by one condition, each with a 0 for the other, one choice."""
+        both = [item for item in (x, y) if isinstance(item, Symbol) and item.op.name == "where"]
+        if len(both) == 2 and both[0].op.reads[0] == both[1].op.reads[0]:
+            for first, second in (both, both[::-1]):
+                if self._choices(first)[1] == 0.0 and self._choices(second)[0] == 0.0:
+                    reads = (first.op.reads[0], first.op.reads[1], second.op.reads[2])
+                    return Symbol(self.recorder, self.recorder.apply("where", *reads))
+        return x + y
+
+    def fitted(self, pulled: Any, read: int) -> Any:
+        """Summed until it is no finer than what it is the derivative by, or than the result."""
+        coarsest = max(self.form, FORMS.index(self.ops[read].form))
+        while isinstance(pulled, Symbol) and FORMS.index(pulled.op.form) > coarsest:
+            pulled = self.reduce("sum", pulled)
+        return pulled
