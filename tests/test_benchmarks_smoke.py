@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from benchmarks import graphs, oracle
+from benchmarks import graphs, oracle, peers_losses, subject, works_losses
 from benchmarks.__main__ import WORKS
 from benchmarks.measure import Contender, measure
 from benchmarks.work import Outcome
@@ -27,13 +28,14 @@ def by_networkx(wiring: graphs.Wiring, row: np.ndarray) -> dict[int, float]:
         if node not in value:
             z = graph.nodes[node]["bias"]
             z += sum(edge["weight"] * value[parent] for parent, _, edge in graph.in_edges(node, data=True))
-            value[node] = z if graph.out_degree(node) == 0 else max(z, 0.0)
+            g = math.sin if wiring.activation == "sin" else lambda z: max(z, 0.0)
+            value[node] = z if graph.out_degree(node) == 0 else g(z)
     return value
 
 
-@pytest.fixture
-def wiring() -> graphs.Wiring:
-    return graphs.small_net(40, 120, 5, seed=3)
+@pytest.fixture(params=["relu", "sin"])
+def wiring(request) -> graphs.Wiring:
+    return replace(graphs.small_net(40, 120, 5, seed=3), activation=request.param)
 
 
 def test_the_oracle_agrees_with_networkx(wiring):
@@ -121,6 +123,53 @@ def test_contenders_take_turns_and_ratios_are_of_medians():
     outcome.at_least("nobody", 2.0)
     assert [check.met for check in outcome.checks] == [True, True, None]
     assert outcome.checks[0].value == 2.0
+
+
+def test_a_difference_is_held_to_its_target():
+    timings = measure([Contender(name, int, name) for name in "abc"], seconds=0.001, most_rounds=1)
+    for timing, sample in zip(timings, (5.0, 2.0, 1.5), strict=True):
+        timing.samples = [sample]
+    outcome = Outcome("beyond", timings=timings)
+    outcome.check_beyond("(a - b) / c", "a", "b", lambda what: outcome.fastest("c", what), 2.0)
+    outcome.check_beyond("(a - d) / c", "a", "d", lambda what: outcome.fastest("c", what), 2.0)
+    assert [(check.value, check.by_least, check.met) for check in outcome.checks] == [
+        (2.0, 2.0, True),
+        (None, None, None),
+    ]
+
+
+def quotients(total, outputs: np.ndarray, h: float = 1e-6) -> np.ndarray:
+    """The difference quotient of ``total(outputs)`` for each output."""
+    found = np.empty(outputs.shape)
+    for place in np.ndindex(outputs.shape):
+        step = np.zeros(outputs.shape)
+        step[place] = h
+        found[place] = (total(outputs + step) - total(outputs - step)) / (2 * h)
+    return found
+
+
+@pytest.mark.parametrize("value", works_losses.GRADIENTS, ids=lambda value: value.__name__)
+def test_gradients_by_hand_are_difference_quotients(value):
+    rng = np.random.default_rng(0)
+    if value.__name__.startswith("cox"):
+        outputs, targets = (a.astype(float) for a in works_losses.survival(12))
+    else:
+        outputs, targets = rng.standard_normal((2, 2, works_losses.COLUMNS))
+    by_hand = works_losses.GRADIENTS[value](outputs, targets)
+    expected = quotients(lambda o: value(o, targets).sum(), outputs)
+    np.testing.assert_allclose(by_hand, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "binary_cross_entropy_with_logits"])
+def test_the_losses_formulas_are_dagnets(name):
+    outputs, targets = np.random.default_rng(0).standard_normal((4, 5)), np.eye(5)[[1, 0, 4, 1]]
+    value, pull = peers_losses.formula(name, outputs, targets)
+    expected = quotients(lambda o: peers_losses.formula(name, o, targets)[0], outputs)
+    np.testing.assert_allclose(pull, expected, rtol=1e-5, atol=1e-7)
+    step = subject.Step(
+        subject.outputs_alone(5, name, 1), *(a.astype(np.float32) for a in (outputs, targets))
+    )
+    assert step() == pytest.approx(value, rel=1e-5)
 
 
 def test_the_readme_lists_every_work():

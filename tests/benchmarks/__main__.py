@@ -19,6 +19,10 @@ WORKS = {
     "irregular": ("works_race", "irregular"),
     "wide": ("works_race", "wide"),
     "activations": ("works_race", "activations"),
+    "functions": ("works_functions", "functions"),
+    "sines": ("works_functions", "sines"),
+    "losses": ("works_losses", "losses"),
+    "derived": ("works_losses", "derived"),
     "deep": ("works_race", "deep"),
     "chain": ("works_race", "chain"),
     "layered": ("works_layered", "layered"),
@@ -30,6 +34,8 @@ WORKS = {
     "memory": ("works_scale", "memory"),
     "scaling": ("works_scale", "scaling"),
     "first": ("works_scale", "first"),
+    "one_step": ("works_start", "one_step"),
+    "cold": ("works_start", "cold"),
 }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -21,7 +22,8 @@ class Wiring:
     """A network as arrays: level by level, inputs first, outputs last in their level, edges by target.
 
     ``weights`` (edges,) and ``biases`` (nodes,) are float32, so that every contender starts from
-    the same numbers; hidden nodes have ``activation`` (one name, or one a node), outputs identity.
+    the same numbers; hidden nodes have ``activation`` (one for all, or a tuple with one a node), outputs
+    identity.  Peers and the oracle know relu and sin.
     """
 
     name: str
@@ -31,7 +33,7 @@ class Wiring:
     targets: np.ndarray
     weights: np.ndarray
     biases: np.ndarray
-    activation: str | tuple[str, ...] = "relu"
+    activation: Any = "relu"
 
     @property
     def n_edges(self) -> int:
@@ -229,7 +231,7 @@ def layered_digraph(sizes: tuple[int, ...] = (784, 512, 512, 10), *, units: bool
 def to_digraph(wiring: Wiring) -> nx.DiGraph:
     """The same network as a NetworkX graph, weights and biases set."""
     graph = nx.DiGraph()
-    several = not isinstance(wiring.activation, str)
+    several = isinstance(wiring.activation, tuple)
     for node in range(wiring.n_nodes):
         graph.add_node(node)
         if node >= wiring.n_inputs:

@@ -18,27 +18,41 @@ class Answer:
     biases: np.ndarray
 
 
+FUNCTIONS = {
+    "relu": (lambda z: np.maximum(z, 0), lambda z: z > 0),
+    "sin": (np.sin, np.cos),
+}
+
+
 def values(wiring: Wiring, X: np.ndarray) -> np.ndarray:
-    """Value of every node, (nodes, rows); hidden relu, outputs identity."""
-    a = np.zeros((wiring.n_nodes, len(X)))
+    """Value of every node, (nodes, rows); outputs identity."""
+    return values_and_slopes(wiring, X)[0]
+
+
+def values_and_slopes(wiring: Wiring, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Value of every node and the derivative of its activation there, (nodes, rows)."""
+    g, derivative = FUNCTIONS[wiring.activation]
+    a, slopes = np.zeros((wiring.n_nodes, len(X))), np.ones((wiring.n_nodes, len(X)))
     a[: wiring.n_inputs] = X.T
     for node in range(wiring.n_inputs, wiring.n_nodes):
         run = slice(wiring.indptr[node], wiring.indptr[node + 1])
         z = wiring.biases[node] + wiring.weights[run].astype(float) @ a[wiring.sources[run]]
-        a[node] = z if wiring.is_output[node] else np.maximum(z, 0)
-    return a
+        if wiring.is_output[node]:
+            a[node] = z
+        else:
+            a[node], slopes[node] = g(z), derivative(z)
+    return a, slopes
 
 
 def answer(wiring: Wiring, X: np.ndarray, y: np.ndarray) -> Answer:
     """Squared error, summed over outputs, averaged over rows, and its gradient."""
-    a = values(wiring, X)
+    a, slopes = values_and_slopes(wiring, X)
     error = a[wiring.outputs].T - y
     delta = np.zeros_like(a)
     delta[wiring.outputs] = 2 * error.T / len(X)
     grad = np.zeros(wiring.n_edges)
     for node in range(wiring.n_nodes - 1, wiring.n_inputs - 1, -1):
-        if not wiring.is_output[node]:
-            delta[node] *= a[node] > 0
+        delta[node] *= slopes[node]
         run = slice(wiring.indptr[node], wiring.indptr[node + 1])
         parents = wiring.sources[run]
         grad[run] = a[parents] @ delta[node]

@@ -20,6 +20,15 @@ except ImportError:  # the table then says so
     torch = None  # type: ignore[assignment]
 
 
+def function_of(wiring: Wiring) -> Any:
+    """The hidden nodes' activation."""
+    need_torch()
+    known = {"relu": torch.relu, "sin": torch.sin}
+    if wiring.activation not in known:
+        raise Missing(f"PyTorch's contenders have no activation {wiring.activation!r}")
+    return known[wiring.activation]
+
+
 def need_torch() -> None:
     if torch is None:
         raise Missing("PyTorch is not installed")
@@ -36,8 +45,9 @@ class Level:
     offsets: Any  # where each node's edges start
     weight: Any
     bias: Any  # (nodes, 1)
-    hidden: int  # so many of the nodes, the first ones, are relu; the others are outputs
+    hidden: int  # so many of the nodes, the first ones, have an activation; the others are outputs
     degree: int | None  # where all nodes have the same
+    function: Any  # that activation
 
     @property
     def size(self) -> int:
@@ -46,8 +56,8 @@ class Level:
     def activate(self, z: Any) -> list[Any]:
         """The level's values, in one or two parts to concatenate."""
         if self.hidden == self.size:
-            return [torch.relu(z)]
-        return [torch.relu(z[: self.hidden]), z[self.hidden :]]
+            return [self.function(z)]
+        return [self.function(z[: self.hidden]), z[self.hidden :]]
 
 
 def levels_of(wiring: Wiring) -> list[Level]:
@@ -69,6 +79,7 @@ def _level(wiring: Wiring, first: int, last: int) -> Level:
         Parameter(torch.tensor(wiring.biases[first:last])[:, None]),
         int((~wiring.is_output[first:last]).sum()),
         int(degrees[0]) if (degrees == degrees[0]).all() else None,
+        function_of(wiring),
     )
 
 
@@ -191,7 +202,7 @@ class MaskedLinear(TorchPeer):
         h = self.x
         for level, weight, mask in zip(self.levels, self.dense, self.masks, strict=True):
             z = F.linear(h, weight * mask, level.bias)
-            h = torch.cat([h, torch.relu(z[:, : level.hidden]), z[:, level.hidden :]], dim=1)
+            h = torch.cat([h, level.function(z[:, : level.hidden]), z[:, level.hidden :]], dim=1)
         return self.error(h.T)
 
     def gradients(self) -> tuple[np.ndarray, np.ndarray]:

@@ -31,6 +31,7 @@ class HandWritten(TorchPeer):
         rows = len(X)
         self.values, self.deltas = torch.zeros(wiring.n_nodes, rows), torch.zeros(wiring.n_nodes, rows)
         self.values[: wiring.n_inputs] = self.x
+        self.slopes = torch.zeros(wiring.n_nodes, rows) if wiring.activation == "sin" else None
         self.weight_gradient = torch.zeros(wiring.n_edges)
         self.function = self._function()
 
@@ -64,12 +65,20 @@ class HandWritten(TorchPeer):
 
     def store(self, level: Level, z: Any) -> None:
         middle = level.first + level.hidden
-        torch.clamp_min(z[: level.hidden], 0, out=self.values[level.first : middle])
+        hidden = slice(level.first, middle)
+        if self.slopes is None:
+            torch.clamp_min(z[: level.hidden], 0, out=self.values[hidden])
+        else:
+            torch.sin(z[: level.hidden], out=self.values[hidden])
+            torch.cos(z[: level.hidden], out=self.slopes[hidden])
         if middle < level.last:
             self.values[middle : level.last] = z[level.hidden :]
 
     def gate(self, hidden: slice, pulled: Any) -> None:
-        """δ of a level's hidden nodes: what was pulled, where the value is positive."""
+        """δ of a level's hidden nodes: what was pulled, times the slope (1 or 0 for relu)."""
+        if self.slopes is not None:
+            torch.mul(pulled, self.slopes[hidden], out=self.deltas[hidden])
+            return
         torch.ops.aten.threshold_backward.grad_input(
             pulled, self.values[hidden], 0, grad_input=self.deltas[hidden]
         )

@@ -30,7 +30,7 @@ def print_outcome(name: str, threads: int, outcome: Outcome) -> None:
     print(f"\n## {name}: {outcome.title} ({_threads(threads)})")
     for note in outcome.notes:
         print(f"   {note}")
-    factor = 1e3 if outcome.unit == "µs" else 1.0
+    factor = {"µs": 1e3, "ms": 1.0, "s": 1e-3}[outcome.unit]
     width = max((len(t.contender.name) for t in outcome.timings), default=0)
     if outcome.timings:
         heads = f"{'median ' + outcome.unit:>11} {'least ' + outcome.unit:>11} {'ratio':>8}"

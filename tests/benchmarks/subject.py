@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +23,7 @@ else:
     _why = None
 
 ENGINE = os.environ.get("DAGNET_BENCHMARK_ENGINE", "compiled")
+EXAMPLE = Path(__file__).parents[2] / "plugins" / "dagnet-example" / "src"
 
 
 def settings(threads: int) -> dict[str, Any]:
@@ -32,7 +36,7 @@ def settings(threads: int) -> dict[str, Any]:
 
 def build(wiring: Wiring, threads: int = 1) -> Any:
     """The network with the wiring's weights, biases and activations."""
-    if not isinstance(wiring.activation, str):
+    if isinstance(wiring.activation, tuple):
         return dagnet.Network(to_digraph(wiring), **settings(threads))
     net = dagnet.Network.from_arrays(
         wiring.sources,
@@ -188,3 +192,87 @@ def step_of(net: Any, rows: int) -> Any:
     X = rng.standard_normal((rows, len(net.inputs)), dtype=np.float32)
     y = rng.standard_normal((rows, len(net.outputs)), dtype=np.float32)
     return Step(net, X, y)
+
+
+def snake() -> Any:
+    """The activation of plugins/dagnet-example, whose derivative dagnet derives."""
+    if not EXAMPLE.is_dir():
+        raise Missing(f"snake: no folder {EXAMPLE}")
+    if str(EXAMPLE) not in sys.path:
+        sys.path.append(str(EXAMPLE))
+    from dagnet_example import dagnet_activations
+
+    return dagnet_activations()[0]
+
+
+def layered(sizes: tuple[int, ...], threads: int, *, activation: Any = "relu", **arguments: Any) -> Any:
+    return dagnet.Network(dagnet.layered(sizes, activation=activation), **settings(threads), **arguments)
+
+
+def loss(value: Callable[..., Any], gradient: Callable[..., Any] | None = None, **arguments: Any) -> Any:
+    return dagnet.Loss(value.__name__, value, gradient, **arguments)
+
+
+def outputs_alone(width: int, loss: Any, threads: int) -> Any:
+    """A network whose outputs are its inputs: nothing to compute but the loss.
+
+    (A graph has an edge: here one from the first input to a node that nobody asks for.)
+    """
+    places = list(range(width))
+    return dagnet.Network.from_arrays(
+        np.array([0]), np.array([width]), inputs=places, outputs=places, loss=loss, **settings(threads)
+    )
+
+
+class Loading:
+    """The forward pass of a step alone: in a network of :func:`outputs_alone`, taking the rows in."""
+
+    def __init__(self, net: Any, X: np.ndarray) -> None:
+        self.net, self.theta, self.X = net, net.theta(), np.ascontiguousarray(X)
+        self.state = None
+
+    def __call__(self) -> None:
+        self.state = self.net.runner.forward(self.theta, self.X, reuse=self.state)
+
+
+class NumpyLoss:
+    """A loss's value and gradient by its own NumPy functions, on given outputs."""
+
+    def __init__(self, loss: Any, outputs: np.ndarray, targets: np.ndarray) -> None:
+        self.loss, self.outputs, self.targets = loss, outputs, targets
+
+    def __call__(self) -> tuple[np.ndarray, np.ndarray]:
+        values = self.loss.row_values(self.outputs, self.targets)
+        return values, self.loss.row_gradients(self.outputs, self.targets)
+
+
+class DenseStep(Step):
+    """A step on one dense layer and a loss, which can be judged."""
+
+    def __init__(
+        self, start: tuple[np.ndarray, np.ndarray], loss: str, X: np.ndarray, y: np.ndarray, threads: int
+    ) -> None:
+        weights, biases = start
+        n_outputs, n_inputs = weights.shape
+        outputs = np.arange(n_outputs) + n_inputs
+        net = dagnet.Network.from_arrays(
+            np.tile(np.arange(n_inputs), n_outputs),
+            np.repeat(outputs, n_inputs),
+            weights.ravel(),
+            inputs=range(n_inputs),
+            outputs=outputs.tolist(),
+            loss=loss,
+            **settings(threads),
+        )
+        compiled, topology = net.layout.compiled, net.topology
+        places = np.empty(weights.shape, np.int64)
+        places[topology.targets - n_inputs, topology.sources] = compiled.edge_slot
+        self.places = places
+        self.bias_places = net.plan.bias_slot[compiled.first_unit[outputs]]
+        net.parameters[self.bias_places] = biases
+        super().__init__(net, X, y)
+
+    def answer(self) -> list[Any]:
+        """Loss and gradients."""
+        loss = self()
+        return [loss, self.gradient[self.places], self.gradient[self.bias_places]]

@@ -86,6 +86,21 @@ class Outcome:
     def check(self, text: str, value: float | None, bound: float, *, at_least: bool) -> None:
         self.checks.append(Check(text, value, bound, at_least))
 
+    def beyond(self, more: str, less: str, what: str = "median") -> float | None:
+        """By how many milliseconds one family takes longer than another."""
+        a, b = self.fastest(more, what), self.fastest(less, what)
+        return None if a is None or b is None else a - b
+
+    def check_beyond(
+        self, text: str, more: str, less: str, unit: Callable[[str], float | None], bound: float
+    ) -> None:
+        """A target for that difference in units of ``unit(what)`` ms, by medians and by least times."""
+        values = []
+        for what in ("median", "minimum"):
+            difference, one = self.beyond(more, less, what), unit(what)
+            values.append(None if difference is None or one is None else difference / one)
+        self.checks.append(Check(text, values[0], bound, at_least=False, by_least=values[1]))
+
 
 @dataclass(frozen=True)
 class Entry:
