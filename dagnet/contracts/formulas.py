@@ -81,6 +81,8 @@ def formulas_of_loss(
         return found if outside is None else np.where(outside(outputs).max(axis=1), np.nan, found)
 
     try:
+        if probe is None:
+            raise Untraceable("refuses all rows that were tried", "say minimum_outputs=, targets=, outputs=")
         formula = traced(guarded, ["outputs", "targets"], parameters, axis=1)
         if formula.ops[formula.results[0]].form == "unit":
             raise Untraceable("gives one number a unit")
@@ -89,8 +91,8 @@ def formulas_of_loss(
         else:
             found = traced(gradient, ["outputs", "targets"], parameters, axis=1)
         formulas = Formulas(formula, found)
-        for dtype, near in ALIKE.items() if probe is not None else ():
-            arrays = [array.astype(dtype) for array in probe or ()]
+        for dtype, near in ALIKE.items():
+            arrays = [array.astype(dtype) for array in probe]
             with np.errstate(all="ignore"):
                 truth = value(*(array.copy() for array in arrays), *parameters.values())
                 ours = formula(*arrays, *formulas.numbers(formula, parameters))

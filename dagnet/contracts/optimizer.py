@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dagnet.contracts.rules import Rule, checked
 from dagnet.errors import PluginError
 from dagnet.formula import Formula, Untraceable, traced
+from dagnet.formula.sameness import same, what_it_reads
 from dagnet.formula.tracing import is_number
 
 __all__ = ["Optimizer"]
@@ -20,6 +21,9 @@ __all__ = ["Optimizer"]
 Array = NDArray[Any]
 State = Mapping[str, Any]
 STEP, RATE = "step", "learning_rate"
+REMEMBERED = 64
+_traces: dict[tuple[type, str], tuple[Any, tuple[Formula | None, str]]] = {}
+"""By class and settings: what the rule read, and its formula."""
 
 
 class Optimizer:
@@ -98,8 +102,17 @@ class Optimizer:
         return self._traced()[1]
 
     def _traced(self) -> tuple[Formula | None, str]:
+        """Formula and reason, from the last time where nothing that the rule reads has changed since."""
         if type(self).step is not Optimizer.step:
             return None, "overrides step()"
+        key, reads = (type(self), str(self)), what_it_reads(type(self).update)
+        if key not in _traces or not same(_traces[key][0], reads):
+            while len(_traces) >= REMEMBERED:
+                _traces.pop(next(iter(_traces)))
+            _traces[key] = (reads, self._trace())
+        return _traces[key][1]
+
+    def _trace(self) -> tuple[Formula | None, str]:
         vectors = [f"state_{name}" for name in self.state_names]
         arguments = ["parameter", "gradient", *vectors, STEP, RATE]
 

@@ -164,17 +164,22 @@ def _quotients(function: Callable[[Array], Array], x: Array) -> tuple[Array, Arr
 
 
 def loss_probe(item: Any) -> tuple[Array, Array] | None:
-    """Rows that a loss takes without an error of its own, if there are some."""
-    width = max(2, item.minimum_outputs)
-    for draw in TARGETS[item.targets]:
-        rng = np.random.default_rng(2)
-        rows = OUTPUTS[item.outputs](rng, (ROWS, width)), draw(rng, (ROWS, width))
-        try:
-            with np.errstate(all="ignore"):
-                item.value(*(array.copy() for array in rows), *item.arguments)
-        except Exception:  # noqa: BLE001, S112 - a stranger's code may refuse numbers with any error
-            continue
-        return rows
+    """Rows that a loss takes without an error of its own, if there are some; two outputs wide if it may be.
+
+    A loss of one output may give a gradient of one column, whatever it is given.
+    """
+    for width in dict.fromkeys((max(2, item.minimum_outputs), item.minimum_outputs)):
+        for draw in TARGETS[item.targets]:
+            rng = np.random.default_rng(2)
+            rows = OUTPUTS[item.outputs](rng, (ROWS, width)), draw(rng, (ROWS, width))
+            try:
+                with np.errstate(all="ignore"):
+                    item.value(*(array.copy() for array in rows), *item.arguments)
+                    pull = item.gradient and item.gradient(*(a.copy() for a in rows), *item.arguments)
+            except Exception:  # noqa: BLE001, S112 - a stranger's code may refuse numbers with any error
+                continue
+            if width == item.minimum_outputs or np.shape(pull) != (ROWS, 1):
+                return rows
     return None
 
 

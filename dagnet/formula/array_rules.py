@@ -178,6 +178,10 @@ def _diff(x: Any, n: int = 1, axis: int = -1) -> Any:
 # -- moving elements -------------------------------------------------------------------------
 
 
+def _shown(function: Function, place: int, arguments: Any, options: Any, bar: Array) -> Any:
+    return function(bar, *arguments, **options)[place]
+
+
 def _moved(function: Function, x: Any, *arguments: Any, **options: Any) -> Any:
     """What only moves and repeats elements: a view of both arrays, or what their numbers show."""
     if not isinstance(x, Taped):
@@ -185,7 +189,7 @@ def _moved(function: Function, x: Any, *arguments: Any, **options: Any) -> Any:
     value = function(x.value, *arguments, **options)
     if isinstance(value, (list, tuple)):
         return [
-            Taped(some, x.tape, (x, lambda bar, place=place: function(bar, *arguments, **options)[place]))
+            Taped(some, x.tape, (x, partial(_shown, function, place, arguments, options)))
             for place, some in enumerate(value)
         ]
     if np.may_share_memory(value, x.value) and value.flags.writeable:

@@ -20,6 +20,7 @@ __all__ = [
     "CONSTANT",
     "FORMS",
     "NUMBER",
+    "PLACE",
     "ROW",
     "SIZE",
     "TERM",
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 NUMBER, ROW, UNIT, TERM = FORMS = ("number", "row", "unit", "term")
-ARGUMENT, CONSTANT, SIZE = "argument", "constant", "size"
+ARGUMENT, CONSTANT, SIZE, PLACE = "argument", "constant", "size", "place"
 COARSER = {UNIT: ROW, TERM: UNIT}
 """From what a reduction reads to what it gives."""
 
@@ -39,7 +40,7 @@ class Op(NamedTuple):
     """One operation: the name of a row of the tables, or of what stands at the beginning.
 
     ``"argument"`` has its name as ``value``, ``"constant"`` a number, ``"size"`` the form that is counted:
-    how many units a row has, or terms a unit.
+    how many units a row has, or terms a unit; ``"place"`` is the number of the unit, from 0.
     """
 
     name: str
@@ -77,10 +78,15 @@ class Calculation:
             if op.name in OPERATIONS:
                 _must(len(forms) == len(OPERATIONS[op.name].slopes), place, f"{op.name} of all its inputs")
                 _must(op.form == finest(forms), place, f"of form {finest(forms)!r}")
+                _must(
+                    op.truth == OPERATIONS[op.name].truth or op.name == "where", place, "of the table's truth"
+                )
             elif op.name in REDUCTIONS:
                 _must(len(forms) == 1 and op.form == COARSER.get(forms[0]), place, "a reduction of its input")
             else:
-                _must(op.name in {ARGUMENT, CONSTANT, SIZE} and not op.reads, place, "a known operation")
+                _must(
+                    op.name in {ARGUMENT, CONSTANT, SIZE, PLACE} and not op.reads, place, "a known operation"
+                )
             _must(op.name != ARGUMENT or place < len(self.arguments), place, "no argument so late")
         _must(all(0 <= result < len(self.ops) for result in self.results), -1, "known results")
 

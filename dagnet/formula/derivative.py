@@ -28,9 +28,14 @@ def derivative(formula: Some, by: str, result: str = "") -> Some:
 
     ``result`` names one more argument, after the first: the result itself, which need not be found again.
     """
-    wanted, target = formula.arguments.index(by), formula.results[0]
+    target = formula.results[0]
     names = (formula.arguments[0], *([result] if result else []), *formula.arguments[1:])
-    walk = _Walk(formula, names, target if result else -1)
+    with np.errstate(all="ignore"):  # slopes of constants are numbers at once
+        return _walked(formula, by, _Walk(formula, names, target if result else -1))
+
+
+def _walked(formula: Some, by: str, walk: _Walk) -> Some:
+    wanted, target = formula.arguments.index(by), formula.results[0]
     depends = _depending(formula, wanted)
     total: dict[int, Any] = {target: 1.0}
     for place in range(target, -1, -1):
@@ -43,7 +48,7 @@ def derivative(formula: Some, by: str, result: str = "") -> Some:
             total[read] = walk.sum(total[read], pulled) if read in total else pulled
     found = total.get(wanted, 0.0)
     place = found.at if isinstance(found, Symbol) else walk.recorder.constant(found)
-    return pruned(type(formula)(names, tuple(walk.recorder.ops), (walk.recorder.number(place),)))
+    return pruned(type(formula)(walk.names, tuple(walk.recorder.ops), (walk.recorder.number(place),)))
 
 
 def pruned(formula: Some) -> Some:
@@ -68,7 +73,7 @@ class _Walk:
     """The parts of the chain rule, on symbols for a formula's operations."""
 
     def __init__(self, formula: Calculation, names: tuple[str, ...], given: int) -> None:
-        self.recorder, self.ops = Recorder(), formula.ops
+        self.recorder, self.ops, self.names = Recorder(), formula.ops, names
         self.form = FORMS.index(formula.ops[formula.results[0]].form)
         forms = {str(op.value): op.form for op in formula.ops if op.name == ARGUMENT}
         places = {n: self.recorder.add(Op(ARGUMENT, (), forms.get(n, "unit"), value=n)) for n in names}

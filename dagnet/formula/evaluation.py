@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, SIZE, TERM, Calculation, Op
+from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, SIZE, TERM, Calculation, Op
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
 from dagnet.formula.recording import number_of
 
@@ -36,7 +36,12 @@ def evaluate(formula: Calculation, *arguments: Any) -> tuple[Any, ...]:
                 numbers = (formula.ops[read].form == NUMBER for read in op.reads)
                 inputs = [_cast(x, first) if n else x for x, n in zip(inputs, numbers, strict=True)]
             found[place] = _calculated(op, inputs, given, first)
-    return tuple(_shaped(found[place], formula.ops[place], first) for place in formula.results)
+    results = (_shaped(found[place], formula.ops[place], first) for place in formula.results)
+    return tuple(result.copy() if _is_one_of(result, arguments) else result for result in results)
+
+
+def _is_one_of(result: Array, arguments: tuple[Any, ...]) -> bool:
+    return any(isinstance(x, np.ndarray) and np.may_share_memory(result, x) for x in arguments)
 
 
 def _cast(number: Any, like: Array) -> Any:
@@ -51,6 +56,8 @@ def _calculated(op: Op, inputs: list[Any], given: dict[str, Any], first: Array) 
         return bool(number_of(op)) if op.truth else np.float64(number_of(op))
     if op.name == SIZE:
         return np.float64(first.shape[0 if op.value == TERM else -1])
+    if op.name == PLACE:
+        return np.arange(first.shape[-1], dtype=first.dtype)
     if op.name in REDUCTIONS:
         over_terms = op.form != "row"
         x = np.broadcast_to(inputs[0], first.shape)

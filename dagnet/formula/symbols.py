@@ -10,12 +10,12 @@ All else raises :class:`dagnet.formula.recording.Untraceable` with the reason.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from dagnet.formula.data import NUMBER, SIZE, TERM, UNIT, Op
+from dagnet.formula.data import NUMBER, PLACE, SIZE, TERM, UNIT, Op
 from dagnet.formula.operations import BY_UFUNC, OPERATIONS, REDUCTIONS
 from dagnet.formula.recording import Recorder, Untraceable
 
@@ -32,7 +32,8 @@ ONE_NUMBER = (
     "takes {} of a whole array, as math.exp and the like do",
     "write it with NumPy's functions (np.exp for math.exp, np.where for if)",
 )
-BY_PLACE = ("picks elements by their place", "masks are fine: a[a > 0]")
+BY_PLACE = ("picks elements by their place", "masks are fine, a[a > 0], and columns of a loss, o[:, 0]")
+Part = int | tuple[int, int | None] | None
 
 
 class NeedsNumber(Untraceable):
@@ -44,14 +45,18 @@ class NeedsNumber(Untraceable):
 
 
 class Symbol(NDArrayOperatorsMixin):
-    """An array that is not known yet; ``axis`` is the one that it may be reduced over, or None."""
+    """An array that is not known yet.
+
+    ``axis`` is the one that it may be reduced over, or None; ``part`` is what it was read by: the place of
+    a mask, or a range of columns.
+    """
 
     __array_priority__ = 1000
 
     def __init__(
-        self, recorder: Recorder, at: int, shape: str = FREE, mask: int = -1, axis: int | None = None
+        self, recorder: Recorder, at: int, shape: str = FREE, part: Part = None, axis: int | None = None
     ) -> None:
-        self.recorder, self.at, self.shape_kind, self.mask, self.axis = recorder, at, shape, mask, axis
+        self.recorder, self.at, self.shape_kind, self.part, self.axis = recorder, at, shape, part, axis
 
     @property
     def op(self) -> Op:
@@ -60,7 +65,7 @@ class Symbol(NDArrayOperatorsMixin):
     # -- making more of them -----------------------------------------------------------------
 
     def like(self, at: int, shape: str | None = None) -> Symbol:
-        return Symbol(self.recorder, at, shape or self.shape_kind, self.mask, self.axis)
+        return Symbol(self.recorder, at, shape or self.shape_kind, self.part, self.axis)
 
     def place_of(self, item: Any) -> int:
         if isinstance(item, Symbol):
@@ -80,10 +85,12 @@ class Symbol(NDArrayOperatorsMixin):
         at = self.recorder.apply(name, *map(self.place_of, inputs))
         symbols = [item for item in inputs if isinstance(item, Symbol)]
         shape = _joined({item.shape_kind for item in symbols}, self.axis)
-        masks = {item.mask for item in symbols if item.shape_kind != FREE}
-        if len(masks) > 1:
-            raise Untraceable("puts together what was read by one mask with something else", "use np.where")
-        return Symbol(self.recorder, at, shape, masks.pop() if masks else -1, self.axis)
+        parts = {item.part for item in symbols if item.shape_kind == WHOLE or isinstance(item.part, int)}
+        if len(parts) > 1:
+            raise Untraceable(
+                "puts together what was read by one mask, or in some columns, with other elements"
+            )
+        return Symbol(self.recorder, at, shape, parts.pop() if parts else None, self.axis)
 
     # -- NumPy's two doors -------------------------------------------------------------------
 
@@ -164,25 +171,63 @@ class Symbol(NDArrayOperatorsMixin):
 
     def _reduced(self, kind: str, axis: Any = None, *, keepdims: bool = False, **options: Any) -> Symbol:
         wanted = {1: (1, -1), 0: (0,)}.get(-1 if self.axis is None else self.axis, ())
-        if (
-            axis not in wanted
-            or isinstance(axis, bool)
-            or self.shape_kind != WHOLE
-            or options
-            or self.mask >= 0
-        ):
+        masked = isinstance(self.part, int)
+        if axis not in wanted or isinstance(axis, bool) or self.shape_kind != WHOLE or options or masked:
             where = "along its array" if self.axis is None else f"otherwise than over axis={self.axis}"
             raise Untraceable(f"takes the {kind} {where}", "an array runs through it as it is")
-        full = self.at
-        if self.op.form not in {UNIT, TERM}:  # the same number at all places
-            like = next(
-                k for k, op in enumerate(self.recorder.ops) if op.form == (TERM if self.axis == 0 else UNIT)
-            )
-            number = self.recorder.number(full)
-            full = self.recorder.add(
-                Op("where", (self.recorder.constant(True), number, like), self.recorder.ops[like].form)
-            )
-        return self.like(self.recorder.reduce(kind, full), KEPT if keepdims or self.axis == 0 else GONE)
+        number = self._in_columns(REDUCTIONS[kind].start) if self.part else self.recorder.number(self.at)
+        at = self.recorder.reduce(kind, self._everywhere(number))
+        return Symbol(self.recorder, at, KEPT if keepdims or self.axis == 0 else GONE, None, self.axis)
+
+    def _everywhere(self, number: int) -> int:
+        """A number in the form of arrays, which it may be the same in."""
+        ops, form = self.recorder.ops, TERM if self.axis == 0 else UNIT
+        if ops[number].form == form:
+            return number
+        like = next(place for place, op in enumerate(ops) if op.form == form)
+        return self.recorder.add(Op("where", (self.recorder.constant(True), number, like), form))
+
+    # -- columns -----------------------------------------------------------------------------
+
+    def _among(self, columns: tuple[int, int | None]) -> int:
+        """Whether a unit is in some columns; those below 0 count from the end."""
+        apply, unit, (start, stop) = self.recorder.apply, self.recorder.add(Op(PLACE)), columns
+        if columns == (-1, None) or stop == start + 1:
+            return apply("equal", unit, self._column(start))
+        if stop is None:
+            return apply("greater_equal", unit, self._column(start))
+        below = apply("less", unit, self._column(stop))
+        return (
+            below
+            if start == 0
+            else apply("logical_and", apply("greater_equal", unit, self._column(start)), below)
+        )
+
+    def _column(self, number: int) -> int:
+        at = self.recorder.constant(float(number))
+        size = Op(SIZE, (), NUMBER, value=UNIT)
+        return at if number >= 0 else self.recorder.apply("add", self.recorder.add(size), at)
+
+    def _in_columns(self, otherwise: float) -> int:
+        """The numbers in a part's columns, and another one elsewhere."""
+        among = self._among(self.part) if isinstance(self.part, tuple) else self.recorder.constant(True)
+        return self.recorder.apply("where", among, self.at, self.recorder.constant(otherwise))
+
+    def _columns(self, key: Any) -> tuple[int, int | None] | None:
+        """The columns that ``[:, key]`` means, if it is a whole number or a plain slice."""
+        if (
+            self.axis != 1
+            or not isinstance(key, tuple)
+            or len(key) != 2
+            or key[0] not in (slice(None), Ellipsis)
+        ):
+            return None
+        if isinstance(key[1], (int, np.integer)) and not isinstance(key[1], bool):
+            return int(key[1]), int(key[1]) + 1 or None
+        if isinstance(key[1], slice) and key[1].step in {None, 1}:
+            start, stop = key[1].start or 0, key[1].stop
+            return (start, stop) if isinstance(start, int) and isinstance(stop, int | None) else None
+        return None
 
     def sum(self, axis: Any = None, **options: Any) -> Symbol:
         return self._reduced("sum", axis, **options)
@@ -198,9 +243,10 @@ class Symbol(NDArrayOperatorsMixin):
 
     def mean(self, axis: Any = None, **options: Any) -> Symbol:
         total = self._reduced("sum", axis, **options)
-        return total / total.like(
-            self.recorder.add(Op(SIZE, (), NUMBER, value=TERM if self.axis == 0 else UNIT))
-        )
+        if isinstance(self.part, tuple):
+            return total / total.like(self.recorder.reduce("sum", self._among(self.part)))
+        size = Op(SIZE, (), NUMBER, value=TERM if self.axis == 0 else UNIT)
+        return total / total.like(self.recorder.add(size))
 
     # -- what arrays can do ------------------------------------------------------------------
 
@@ -236,28 +282,38 @@ class Symbol(NDArrayOperatorsMixin):
         return self.like(self.at, GONE)
 
     def __getitem__(self, key: Any) -> Symbol:
-        """What stands at a mask's places is calculated everywhere and used there alone."""
+        """What stands at a mask's places, or in columns, is calculated everywhere and used there alone."""
         if key is Ellipsis or (isinstance(key, slice) and key == slice(None)):
             return self.like(self.at)
-        if self.axis == 1 and isinstance(key, tuple) and len(key) == 2 and key[0] in (slice(None), Ellipsis):
-            if self.shape_kind == GONE and key[1] is None:
-                return self.like(self.at, KEPT)
-            if self.shape_kind == KEPT and key[1] == 0:
-                return self.like(self.at, GONE)
-        if not isinstance(key, Symbol) or not key.op.truth or self.mask >= 0:
+        columns = self._columns(key)
+        if columns is not None and self.shape_kind == WHOLE and self.part is None:
+            part = Symbol(self.recorder, self.at, WHOLE, columns, 1)
+            if columns[1] != columns[0] + 1 and columns != (-1, None):
+                return self.like(self.at) if columns == (0, None) else part
+            return part._reduced("sum", 1, keepdims=isinstance(key[1], slice))
+        if columns == (0, 1) and self.shape_kind == KEPT:
+            return self.like(self.at, GONE)
+        if self.axis == 1 and self.shape_kind == GONE and key == (slice(None), None):
+            return self.like(self.at, KEPT)
+        if not isinstance(key, Symbol) or not key.op.truth or self.part is not None:
             raise Untraceable(*BY_PLACE)
         return Symbol(self.recorder, self.at, self.shape_kind, key.at, self.axis)
 
     def __setitem__(self, key: Any, item: Any) -> None:
-        """A mask with assignment is a choice; the name stands for the result from here on."""
+        """A mask, or columns, with assignment is a choice; the name stands for the result from here on."""
         if key is Ellipsis or (isinstance(key, slice) and key == slice(None)):
             _written(self, item if isinstance(item, Symbol) else self.filled(item))
             return
-        if not isinstance(key, Symbol) or not key.op.truth:
+        columns = self._columns(key)
+        if columns is not None and self.shape_kind == WHOLE and self.part is None:
+            condition, part = self._among(columns), cast("Part", columns)
+        elif isinstance(key, Symbol) and key.op.truth:
+            condition, part = key.at, key.at
+        else:
             raise Untraceable(*BY_PLACE)
-        if isinstance(item, Symbol) and item.shape_kind != FREE and item.mask != key.at:
-            raise Untraceable("writes to a mask's places what was not read by the same mask", "use np.where")
-        self.at = self.recorder.apply("where", key.at, self.place_of(item), self.at)
+        if isinstance(item, Symbol) and item.shape_kind == WHOLE and item.part != part:
+            raise Untraceable("writes to some places what was read from others", "use np.where")
+        self.at = self.recorder.apply("where", condition, self.place_of(item), self.at)
 
     @property
     def dtype(self) -> np.dtype[Any]:

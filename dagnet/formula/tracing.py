@@ -83,7 +83,8 @@ def _once(
         given = (symbols[name].copy() for name in arguments)
         found = function(*given, *(symbols.get(name, value) for name, value in parameters.items()))
     results = [symbols[arguments[0]].place_of(item) for item in _results(found)]
-    return Formula(tuple(names), tuple(recorder.ops), tuple(map(recorder.number, results)))
+    places = tuple(map(recorder.number, results))  # which may take operations more
+    return Formula(tuple(names), tuple(recorder.ops), places)
 
 
 def _results(found: Any) -> list[Any]:
@@ -92,8 +93,8 @@ def _results(found: Any) -> list[Any]:
     if isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Mapping):
         items = [found[0], *found[1].values()]
     for item in items:
-        if isinstance(item, Symbol) and item.mask >= 0:
-            raise Untraceable("returns what stands at a mask's places alone")
+        if isinstance(item, Symbol) and item.part is not None:
+            raise Untraceable("returns what stands at a mask's places, or in columns, alone")
         if isinstance(item, (list, tuple)):
             raise Untraceable(f"returns a {type(item).__name__}", "return one array")
     return items

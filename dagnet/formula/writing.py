@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from dagnet.formula.data import ARGUMENT, CONSTANT, SIZE, Calculation, Op
+from dagnet.formula.data import ARGUMENT, CONSTANT, PLACE, SIZE, Calculation, Op
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
 from dagnet.formula.recording import number_of
 
@@ -30,6 +30,8 @@ def _name(formula: Calculation, place: int) -> str:
         )
     if op.name == SIZE:
         return f"number of {op.value}s"
+    if op.name == PLACE:
+        return "number of the unit"
     return str(op.value) if op.name == ARGUMENT else f"t{place}"
 
 
@@ -58,19 +60,22 @@ class _Expression:
 
     def text(self, place: int) -> str:
         op = self.ops[place]
-        if op.name == ARGUMENT:
-            name = str(op.value)
-            return name if len(name) == 1 else rf"\mathrm{{{name.replace('_', chr(92) + '_')}}}"
-        if op.name == CONSTANT:
-            return rf"\mathrm{{{bool(number_of(op))}}}".lower() if op.truth else _number(number_of(op))
-        if op.name == SIZE:
-            return f"n_{{{op.value}s}}"
+        if not op.reads:
+            return self._beginning(op)
         if op.name in PRODUCTS:
             return self._fraction(place)
         if op.name in REDUCTIONS:
             index = "j" if op.form == "unit" else "u"
             return rf"{REDUCTIONS[op.name].latex}_{index} {self._tight(op.reads[0], sums=True)}"
         return self._operation(op)
+
+    def _beginning(self, op: Op) -> str:
+        if op.name == CONSTANT:
+            return rf"\mathrm{{{bool(number_of(op))}}}".lower() if op.truth else _number(number_of(op))
+        if op.name == ARGUMENT:
+            name = str(op.value)
+            return name if len(name) == 1 else rf"\mathrm{{{name.replace('_', chr(92) + '_')}}}"
+        return "u" if op.name == PLACE else f"n_{{{op.value}s}}"
 
     def _operation(self, op: Op) -> str:
         entry, inner = OPERATIONS[op.name], [self.text(read) for read in op.reads]
@@ -140,10 +145,13 @@ class _Expression:
         """Side by side; a single one above or below a line needs no brackets."""
         if alone and len(places) == 1 and abs(powers[places[0]]) == 1:
             return self.text(places[0])
-        texts = (
+        texts = [
             self._tight(place) if abs(powers[place]) == 1 else f"{self._base(place)}^{{{abs(powers[place])}}}"
             for place in places
-        )
+        ]
+        for k, place in enumerate(places[:-1]):  # a sum ends where its bracket does
+            if self.ops[place].name in REDUCTIONS and abs(powers[place]) == 1:
+                texts[k] = rf"\left({texts[k]}\right)"
         return r" \, ".join(texts)
 
 

@@ -22,7 +22,7 @@ from dagnet.engine.compiled.machine_code import Code, compiled
 from dagnet.engine.compiled.ufuncs import FUNCTIONS
 from dagnet.engine.compiled.vectors import ELEMENTS, Emitter, Vector
 from dagnet.formula import Formula
-from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, ROW, SIZE, UNIT
+from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, ROW, SIZE, UNIT
 from dagnet.formula.operations import REDUCTIONS
 from dagnet.formula.recording import number_of
 
@@ -301,6 +301,8 @@ class _Rows:
             values[0] = self.emit.load(builder.gep(self.state, [place]))
             offset = builder.mul(unit, ir.Constant(I64, self.emit.lanes))
             values[1] = self.emit.load(builder.gep(self.targets, [offset]))
+            for at in (at for at in units if self.formula.ops[at].name == PLACE):
+                values[at] = self.emit.splat(builder.sitofp(unit, self.emit.element))
             if self.kept_in < number <= self.last and self.kept in units:
                 values[self.kept] = self.emit.load(here)
             _calculate(self.formula, self._without_kept(units, values), values, self.emit)
