@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from dagnet.errors import PluginError
 from dagnet.formula import Formula, Untraceable, traced
 from dagnet.formula.probes import first_difference, probe_numbers
-from dagnet.formula.tracing import place_in_source
+from dagnet.formula.tracing import place_in_source, place_of
 
 __all__ = ["Formulas", "array_gradient", "formulas_of_activation", "formulas_of_loss"]
 
 Array = NDArray[Any]
-NEAR = 1e-9
+OTHERWISE = "write it with NumPy's elementwise functions, and np.where for if"
 ALIKE = {"float64": 1e-9, "float32": 1e-4}
 
 
@@ -56,8 +56,8 @@ def formulas_of_activation(
                 if slope is not None:
                     ours = found(z, a, *formulas.numbers(found, parameters))
                     pairs.append((ours, np.broadcast_to(slope(z.copy(), a.copy(), *values), z.shape)))
-            for ours, theirs in pairs:
-                _compare(ours, theirs, z, near)
+            for (ours, theirs), written in zip(pairs, (function, slope), strict=False):
+                _compare(ours, theirs, z, near, written)
     except Untraceable as error:
         return Formulas(None, None, _reason(error))
     return formulas
@@ -96,29 +96,29 @@ def formulas_of_loss(
             with np.errstate(all="ignore"):
                 truth = value(*(array.copy() for array in arrays), *parameters.values())
                 ours = formula(*arrays, *formulas.numbers(formula, parameters))
-                _compare(ours, truth, arrays[0], near)
+                _compare(ours, truth, arrays[0], near, value)
                 if gradient is not None:
                     truth = gradient(*(array.copy() for array in arrays), *parameters.values())
                     ours = found(*arrays, *formulas.numbers(found, parameters))
-                    _compare(ours, truth, arrays[0], near)
+                    _compare(ours, truth, arrays[0], near, gradient)
     except Untraceable as error:
         return Formulas(None, None, _reason(error))
     return formulas
 
 
-def _compare(ours: Array, theirs: Any, at: Array, near: float) -> None:
+def _compare(ours: Array, theirs: Any, at: Array, near: float, written: Any) -> None:
     """A function may answer symbols otherwise than arrays."""
     if np.shape(ours) != np.shape(theirs):
-        raise Untraceable("answers symbols with another shape than arrays")
+        raise Untraceable(f"answers symbols with another shape than arrays{place_of(written)}")
     place = first_difference(ours, theirs, near, near * 1e-6)
     if place >= 0:
         pair = f"{float(np.ravel(ours)[place])!r} for {float(np.ravel(theirs)[place])!r}"
         where = f" at {float(at.flat[place])!r}" if np.shape(ours) == at.shape else ""
-        raise Untraceable(f"answers symbols otherwise than arrays: {pair}{where}")
+        raise Untraceable(f"answers symbols otherwise than arrays: {pair}{where}{place_of(written)}")
 
 
 def _reason(error: Untraceable) -> str:
-    return f"{error.what}; {error.mend}" if error.mend else error.what
+    return f"{error.what}; {error.mend or OTHERWISE}"
 
 
 def array_gradient(
@@ -135,7 +135,8 @@ def array_gradient(
 
     if isinstance(function, np.vectorize):
         raise PluginError(
-            f"{where} is an np.vectorize, which hands over bare numbers; give {give} or use whole arrays"
+            f"{where} is an np.vectorize{place_of(function)}, which hands over bare numbers; "
+            f"give {give} or write it for whole arrays"
         )
     try:
         with np.errstate(all="ignore"):

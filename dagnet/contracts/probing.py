@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,7 +15,7 @@ from numpy.typing import NDArray
 
 from dagnet.contracts.formulas import array_gradient
 from dagnet.errors import DagnetError, PluginError, Verbatim, expected
-from dagnet.formula.tracing import place_in_source
+from dagnet.formula.tracing import place_in_source, place_of
 
 __all__ = ["check_activation", "check_loss", "checked_arity", "checked_result", "loss_probe"]
 
@@ -49,44 +53,81 @@ def checked_arity(where: str, function: Callable[..., Any], arguments: tuple[str
             raise PluginError(expected(where, must, Verbatim(f"one of {function.nin}"))) from None
 
 
+class _ReadsFile(Exception):
+    pass
+
+
+@contextmanager
+def _no_files() -> Iterator[None]:
+    """Opening a file raises where it happens, unless a profiler runs, which is left alone."""
+
+    def watch(_frame: Any, event: str, called: Any) -> None:
+        if event == "c_call" and (called is io.open or called is os.open):
+            raise _ReadsFile
+
+    if sys.getprofile() is not None:
+        yield
+        return
+    sys.setprofile(watch)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+
+
 def checked_result(
-    where: str, function: Callable[..., Any], arguments: tuple[Array, ...], shape: tuple[int, ...]
+    where: str,
+    function: Callable[..., Any],
+    arguments: tuple[Array, ...],
+    shape: tuple[int, ...],
+    written: Any = None,
 ) -> Array:
     """What a function gives for copies of the arguments: floats of a shape, the same bits each time.
+
+    ``written`` is the function as its author wrote it, whose place messages name.
 
     Raises
     ------
     PluginError
-        If it gives something else, changes from call to call, writes to its arguments, or raises.
+        If it gives something else, changes from call to call, writes to its arguments, reads a file, or
+        raises.
     """
-    results = []
-    for _ in range(2):
+    results, at = [], place_of(written) if written is not None else ""
+    for watched in (nullcontext, _no_files):  # the first call may import something
         given = tuple(argument.copy() for argument in arguments)
         try:
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), watched():
                 result = function(*given)
+        except _ReadsFile as reading:
+            mend = "read it before, and hand on what it says as a parameter"
+            raise PluginError(f"{where} must read no file{place_in_source(reading)}; {mend}") from None
         except DagnetError:
             raise
         except Exception as error:
-            at, mend = place_in_source(error), "it must take any array of floats"
-            raise PluginError(f"{where} raised {type(error).__name__}: {error}{at}; {mend}") from error
+            place, mend = place_in_source(error), "it must take any array of floats"
+            raise PluginError(f"{where} raised {type(error).__name__}: {error}{place}; {mend}") from error
         if not all(map(_equal, given, arguments)):
-            raise PluginError(f"{where} must leave its arguments as they are; make a new array")
-        numeric = isinstance(result, (np.ndarray, np.floating))
-        if not numeric or np.shape(result) != shape or result.dtype.kind != "f":
-            kind = f"{result.dtype} of shape {result.shape}" if numeric else f"a {type(result).__name__}"
-            must = f"floats of shape {shape}"
-            mend = "see the docstring of its class"
-            raise PluginError(
-                expected(f"{where}: result for {given[0].shape} numbers", must, Verbatim(kind), mend)
-            )
+            raise PluginError(f"{where} must leave its arguments as they are{at}; make a new array")
+        _refuse_other(f"{where}: result for {given[0].shape} numbers", result, given[0], shape, at)
         results.append(np.array(result))
     if not _equal(*results):
         place = int(np.flatnonzero(results[0].reshape(-1) != results[1].reshape(-1))[0])
         pair = " and ".join(repr(float(result.flat[place])) for result in results)
         mend = "a function may keep no count and draw no random numbers"
-        raise PluginError(f"{where} must give the same numbers for the same arguments, got {pair}; {mend}")
+        raise PluginError(
+            f"{where} must give the same numbers for the same arguments, got {pair}{at}; {mend}"
+        )
     return results[0]
+
+
+def _refuse_other(where: str, result: Any, like: Array, shape: tuple[int, ...], at: str) -> None:
+    """Only floats of a shape pass, no coarser than an array."""
+    numeric = isinstance(result, (np.ndarray, np.floating))
+    if numeric and result.shape == shape and result.dtype.kind == "f" and result.itemsize >= like.itemsize:
+        return
+    kind = f"{result.dtype} of shape {result.shape}" if numeric else f"a {type(result).__name__}"
+    mend = "return a new array like the first argument" if shape == like.shape else "sum over axis=1"
+    raise PluginError(expected(where, f"{like.dtype} of shape {shape}", Verbatim(kind + at), mend))
 
 
 def _equal(one: Array, other: Array) -> bool:
@@ -95,21 +136,24 @@ def _equal(one: Array, other: Array) -> bool:
 
 def check_activation(item: Any, derivative: Callable[..., Any] | None) -> None:
     """Whether function and derivative can be right for any network; ``item`` is an Activation."""
-    where, arguments = f"activation {item.name!r}", item.arguments
-    checked_arity(f"{where}: function", item.function, ("z", *item.parameters))
+    where, arguments = f"activation {item.name!r}: function", item.arguments
+    checked_arity(where, item.function, ("z", *item.parameters))
     z = np.linspace(-1, 1, 12).reshape(3, 4)
-    a = checked_result(f"{where}: function", lambda x: item.function(x, *arguments), (z,), z.shape)
-    alone = checked_result(
-        f"{where}: function", lambda x: item.function(x, *arguments), (z[1:2, 1:2],), (1, 1)
+    a, alone = (
+        checked_result(where, lambda x: item.function(x, *arguments), (x,), x.shape, item.function)
+        for x in (z, z[1:2, 1:2])
     )
     if not np.allclose(alone, a[1:2, 1:2], rtol=1e-3, equal_nan=True):
-        raise PluginError(f"{where}: function must treat each number by itself, whatever stands beside it")
+        mend = "reduce nothing, and write np.where for if"
+        at = place_of(item.function)
+        raise PluginError(f"{where} must treat each number by itself, whatever stands beside it{at}; {mend}")
     if derivative is None:
         if item.formula is None:
-            array_gradient(f"{where}: function", item.function, z, *arguments)
+            array_gradient(where, item.function, z, *arguments)
         return
-    checked_arity(f"{where}: derivative", derivative, ("z", "a", *item.parameters))
-    checked_result(f"{where}: derivative", lambda x, y: derivative(x, y, *arguments), (z, a), z.shape)
+    where = f"activation {item.name!r}: derivative"
+    checked_arity(where, derivative, ("z", "a", *item.parameters))
+    checked_result(where, lambda x, y: derivative(x, y, *arguments), (z, a), z.shape, derivative)
     if not item.surrogate:
         _check_derivative(item, derivative, where)
 
@@ -122,10 +166,13 @@ def _check_derivative(item: Any, derivative: Callable[..., Any], where: str) -> 
     with np.errstate(all="ignore"):
         given = derivative(z.copy(), item.function(z.copy(), *item.arguments), *item.arguments)
     mend = f"mend it, leave it out, or say surrogate=True if {item.name} is meant to learn by another's"
-    _refuse_wrong(f"{where}: derivative", given, z, lambda x: item.function(x, *item.arguments), mend)
+    function = lambda x: item.function(x, *item.arguments)  # noqa: E731
+    _refuse_wrong(where + place_of(derivative), given, z, function, "the function's", mend)
 
 
-def _refuse_wrong(where: str, given: Array, x: Array, function: Callable[[Array], Array], mend: str) -> None:
+def _refuse_wrong(
+    where: str, given: Array, x: Array, function: Callable[[Array], Array], whose: str, mend: str
+) -> None:
     """Compare a derivative with central differences, which depend on no table of ours."""
     right, near = _quotients(function, x)
     with np.errstate(all="ignore"):
@@ -133,10 +180,8 @@ def _refuse_wrong(where: str, given: Array, x: Array, function: Callable[[Array]
     off &= np.isfinite(right) & np.isfinite(near)
     if off.any():
         place = int(np.flatnonzero(off.reshape(-1))[0])
-        numbers = f"{float(right.flat[place]):.6g} at {float(x.flat[place]):.6g}"
-        raise PluginError(
-            expected(where, f"the function's, {numbers}", Verbatim(f"{float(given.flat[place]):.6g}"), mend)
-        )
+        must = f"{whose}, {float(right.flat[place]):.6g} at {float(x.flat[place]):.6g}"
+        raise PluginError(expected(where, must, Verbatim(f"{float(given.flat[place]):.6g}"), mend))
 
 
 def _quotients(function: Callable[[Array], Array], x: Array) -> tuple[Array, Array]:
@@ -194,16 +239,15 @@ def check_loss(item: Any, gradient: Callable[..., Any] | None, probe: tuple[Arra
         checked_arity(f"{where}: predict", item.predict, ("outputs", *item.parameters))
     if probe is None:
         return
-    checked_result(f"{where}: value", lambda o, t: item.value(o, t, *arguments), probe, (ROWS,))
+    value = lambda outputs, targets: item.value(outputs, targets, *arguments)  # noqa: E731
+    checked_result(f"{where}: value", value, probe, (ROWS,), item.value)
     if gradient is None:
         if item.formula is None:
             array_gradient(f"{where}: value", item.value, *probe, *arguments, give="gradient=…")
         return
-    given = checked_result(
-        f"{where}: gradient", lambda o, t: gradient(o, t, *arguments), probe, probe[0].shape
-    )
-    mend = "mend it, or leave it out; it is that of the sum over rows, not of their mean"
+    where, shape = f"{where}: gradient", probe[0].shape
+    given = checked_result(where, lambda o, t: gradient(o, t, *arguments), probe, shape, gradient)
     if item.rowwise and not item.surrogate:
-        _refuse_wrong(
-            f"{where}: gradient", given, probe[0], lambda o: item.value(o, probe[1], *arguments), mend
-        )
+        mend = "mend it, or leave it out; it is that of the sum over rows, not of their mean"
+        at = place_of(gradient)
+        _refuse_wrong(where + at, given, probe[0], lambda o: value(o, probe[1]), "the value's", mend)

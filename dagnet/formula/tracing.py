@@ -15,9 +15,10 @@ from dagnet.formula.formula import Formula
 from dagnet.formula.recording import Recorder, Untraceable
 from dagnet.formula.symbols import WHOLE, NeedsNumber, Symbol
 
-__all__ = ["is_number", "place_in_source", "traced"]
+__all__ = ["is_number", "place_in_source", "place_of", "traced"]
 
 NOT_THEIRS = tuple(str(Path(module).parent) for module in (np.__file__, __file__))
+STANDARD = str(Path(linecache.__file__).parent)
 
 
 def is_number(value: Any) -> bool:
@@ -111,12 +112,23 @@ def _worded(error: Exception) -> Untraceable:
 
 
 def place_in_source(error: BaseException) -> str:
-    """As in " (line 3 of mine.py: `y = math.exp(z)`)": the last line of neither NumPy nor dagnet."""
+    """As in " (line 3 of mine.py: `y = math.exp(z)`)": the last line of no library that is at hand here."""
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
         path = frame.f_code.co_filename
-        if path.startswith(NOT_THEIRS) or frame.f_globals.get("__name__", "").startswith("dagnet."):
-            continue
-        text = linecache.getline(path, line).strip()
-        shown = f": `{text[:80]}`" if text else ""
-        return f" (line {line} of {Path(path).name}{shown})"
+        library = path.startswith(NOT_THEIRS) or (path.startswith(STANDARD) and "site-packages" not in path)
+        if not library and not frame.f_globals.get("__name__", "").startswith("dagnet."):
+            return _place(path, line)
     return ""
+
+
+def place_of(function: Any) -> str:
+    """As in " (line 2 of mine.py: `def wave(z):`)": where a function is written, if that is known."""
+    function = getattr(function, "pyfunc", None) or getattr(function, "func", function)
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    return _place(code.co_filename, code.co_firstlineno) if code else ""
+
+
+def _place(path: str, line: int) -> str:
+    text = linecache.getline(path, line).strip()
+    shown = f": `{text[:80]}`" if text else ""
+    return f" (line {line} of {Path(path).name}{shown})"
