@@ -41,16 +41,19 @@ TARGETS: dict[str, tuple[Callable[[np.random.Generator, tuple[int, int]], Array]
 
 def checked_arity(where: str, function: Callable[..., Any], arguments: tuple[str, ...]) -> None:
     """Refuse a function that cannot be called with so many arguments."""
-    n = len(arguments)
-    try:
-        inspect.signature(function).bind(*arguments)
-    except TypeError:
+    n, takes = len(arguments), ""
+    if isinstance(function, np.ufunc):  # its signature has a place for out=
+        takes = str(function.nin) if function.nin != n else ""
+    else:
+        try:
+            inspect.signature(function).bind(*arguments)
+        except TypeError:
+            takes = str(inspect.signature(function))
+        except ValueError:  # some that are written in C do not say
+            pass
+    if takes:
         must = f"a function of {n} argument{'s' * (n != 1)}, ({', '.join(arguments)})"
-        raise PluginError(expected(where, must, Verbatim(f"one of {inspect.signature(function)}"))) from None
-    except ValueError:  # ufuncs and the like do not say
-        if isinstance(function, np.ufunc) and function.nin != n:
-            must = f"a function of {n} argument{'s' * (n != 1)}, ({', '.join(arguments)})"
-            raise PluginError(expected(where, must, Verbatim(f"one of {function.nin}"))) from None
+        raise PluginError(expected(where + place_of(function), must, Verbatim(f"one of {takes}")))
 
 
 class _ReadsFile(Exception):
@@ -104,11 +107,12 @@ def checked_result(
         except DagnetError:
             raise
         except Exception as error:
-            place, mend = place_in_source(error), "it must take any array of floats"
-            raise PluginError(f"{where} raised {type(error).__name__}: {error}{place}; {mend}") from error
+            what = f"{type(error).__name__}: {error}{place_in_source(error)}"
+            mend = "it must take any array of floats: np.exp for math.exp, np.where for if"
+            raise PluginError(f"{where} raised {what}; {mend}") from error
         if not all(map(_equal, given, arguments)):
             raise PluginError(f"{where} must leave its arguments as they are{at}; make a new array")
-        _refuse_other(f"{where}: result for {given[0].shape} numbers", result, given[0], shape, at)
+        _refuse_other(f"{where}{at}: result for {given[0].shape} numbers", result, given[0], shape)
         results.append(np.array(result))
     if not _equal(*results):
         place = int(np.flatnonzero(results[0].reshape(-1) != results[1].reshape(-1))[0])
@@ -120,14 +124,14 @@ def checked_result(
     return results[0]
 
 
-def _refuse_other(where: str, result: Any, like: Array, shape: tuple[int, ...], at: str) -> None:
+def _refuse_other(where: str, result: Any, like: Array, shape: tuple[int, ...]) -> None:
     """Only floats of a shape pass, no coarser than an array."""
     numeric = isinstance(result, (np.ndarray, np.floating))
     if numeric and result.shape == shape and result.dtype.kind == "f" and result.itemsize >= like.itemsize:
         return
     kind = f"{result.dtype} of shape {result.shape}" if numeric else f"a {type(result).__name__}"
     mend = "return a new array like the first argument" if shape == like.shape else "sum over axis=1"
-    raise PluginError(expected(where, f"{like.dtype} of shape {shape}", Verbatim(kind + at), mend))
+    raise PluginError(expected(where, f"{like.dtype} of shape {shape}", Verbatim(kind), mend))
 
 
 def _equal(one: Array, other: Array) -> bool:

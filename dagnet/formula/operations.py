@@ -22,6 +22,7 @@ function of that name:
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -29,7 +30,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["BY_UFUNC", "OPERATIONS", "REDUCTIONS", "Operation", "Reduction", "composed", "erf", "sigmoid"]
+__all__ = [
+    "BY_UFUNC",
+    "OPERATIONS",
+    "REDUCTIONS",
+    "Operation",
+    "Reduction",
+    "composed",
+    "erf",
+    "full_name",
+    "sigmoid",
+]
 
 Slope = Callable[..., Any]
 LN2, LN10 = math.log(2.0), math.log(10.0)
@@ -78,6 +89,17 @@ def composed(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*inputs) if symbol is None else symbol.operate(function.__name__, *inputs)
 
     return call
+
+
+def full_name(function: Any) -> str:
+    """How a user writes a function: ``numpy.sort``, ``scipy.special.expit``."""
+    name = getattr(function, "__name__", repr(function))
+    if not isinstance(function, np.ufunc):
+        return f"{getattr(function, '__module__', None) or 'numpy'}.{name}"
+    if getattr(np, name, None) is function:
+        return f"numpy.{name}"
+    special = sys.modules.get("scipy.special")
+    return f"{'scipy.special.' if getattr(special, name, None) is function else 'the ufunc '}{name}"
 
 
 @composed

@@ -91,9 +91,21 @@ def _parts(value: Any) -> Iterator[Any]:
         yield from _parts_of_function(value)
     elif getattr(getattr(value, "__dataclass_params__", None), "frozen", False):
         yield from (getattr(value, item.name) for item in dataclasses.fields(value))
-        yield vars(type(value)).get("__call__")
+        yield from _parts_of_class(type(value))
     else:
         raise _MayChange
+
+
+def _parts_of_class(kind: type) -> Iterator[Any]:
+    """What is behind the attributes of its objects, of which code names but the last part."""
+    for base in kind.__mro__[:-1]:
+        for name, value in vars(base).items():
+            if isinstance(value, (staticmethod, classmethod)):
+                yield value.__func__
+            elif isinstance(value, property):
+                yield value.fget
+            elif name == "__call__" or not name.startswith("__"):
+                yield value
 
 
 def _parts_of_function(function: FunctionType) -> Iterator[Any]:

@@ -9,14 +9,13 @@ All else raises :class:`dagnet.formula.recording.Untraceable` with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Self, cast
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from dagnet.formula.data import NUMBER, PLACE, SIZE, TERM, UNIT, Op
-from dagnet.formula.operations import BY_UFUNC, OPERATIONS, REDUCTIONS
+from dagnet.formula.operations import BY_UFUNC, OPERATIONS, REDUCTIONS, full_name
 from dagnet.formula.recording import Recorder, Untraceable
 
 __all__ = ["NeedsNumber", "Symbol"]
@@ -101,9 +100,9 @@ class Symbol(NDArrayOperatorsMixin):
         if method != "__call__" or options or ufunc not in BY_UFUNC:
             way = "" if method == "__call__" else f".{method}"
             with_ = f" with {', '.join(options)}" if options else ""
-            raise Untraceable(f"calls {_full_name(ufunc)}{way}{with_}, which has no formula")
+            raise Untraceable(f"calls {full_name(ufunc)}{way}{with_}, which has no formula")
         if ufunc in BITWISE and not all(_is_truth(item) for item in inputs):
-            raise Untraceable(f"calls {_full_name(ufunc)} of numbers that are no truth values")
+            raise Untraceable(f"calls {full_name(ufunc)} of numbers that are no truth values")
         result = self.operate(BY_UFUNC[ufunc], *inputs)
         return result if out is None else _written(out[0], result)
 
@@ -116,7 +115,7 @@ class Symbol(NDArrayOperatorsMixin):
             return arguments[0].filled(LIKE[name])
         if name in METHODS and isinstance(arguments[0], Symbol):
             return getattr(arguments[0], name)(*arguments[1:], **options)
-        raise Untraceable(f"calls {_full_name(function)}, which has no formula")
+        raise Untraceable(f"calls {full_name(function)}, which has no formula")
 
     def _call_where(self, *arguments: Any) -> Symbol:
         if len(arguments) != 3:
@@ -393,8 +392,3 @@ def _written(into: Any, result: Symbol) -> Symbol:
 
 def _is_truth(item: Any) -> bool:
     return item.op.truth if isinstance(item, Symbol) else isinstance(item, (bool, np.bool_))
-
-
-def _full_name(function: Callable[..., Any]) -> str:
-    module = getattr(function, "__module__", None) or "numpy"
-    return f"{module}.{getattr(function, '__name__', function)}"

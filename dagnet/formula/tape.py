@@ -13,7 +13,6 @@ the numbers that it was calculated with.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,7 +21,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
 from dagnet.errors import PluginError
-from dagnet.formula.operations import BY_UFUNC, OPERATIONS
+from dagnet.formula.operations import BY_UFUNC, OPERATIONS, full_name
 
 __all__ = ["FUNCTIONS", "Array", "NotDifferentiable", "Pull", "Tape", "Taped"]
 __all__ += ["elementwise", "full_name", "held", "plain", "recorded", "summed", "through"]
@@ -317,17 +316,6 @@ def elementwise(function: Callable[..., Any], name: str, inputs: Any, **options:
 
     slopes = zip(OPERATIONS[name].slopes, inputs, strict=True)
     return recorded(value, *(pull(slope, item) for slope, item in slopes if isinstance(item, Taped)))
-
-
-def full_name(function: Any) -> str:
-    """How a user writes a function: ``numpy.sort``, ``scipy.special.expit``."""
-    name = getattr(function, "__name__", repr(function))
-    if not isinstance(function, np.ufunc):
-        return f"{getattr(function, '__module__', None) or 'numpy'}.{name}"
-    if getattr(np, name, None) is function:
-        return f"numpy.{name}"
-    special = sys.modules.get("scipy.special")
-    return f"{'scipy.special.' if getattr(special, name, None) is function else 'the ufunc '}{name}"
 
 
 def _may_repeat(key: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Calling machine code by its address, and reading arrays by theirs."""
+"""Calling machine code by its address."""
 
 # ruff: noqa: ANN001, ANN201, ARG001 - Numba's protocol for intrinsics
 # mypy: disable-error-code="no-untyped-def"
@@ -11,42 +11,12 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-__all__ = [
-    "bool_at",
-    "byte_at",
-    "call_elementwise",
-    "call_loss",
-    "call_slope",
-    "data_pointer",
-    "int32_at",
-    "int64_at",
-    "uint32_at",
-    "uint64_at",
-]
+__all__ = ["call_elementwise", "call_loss", "call_slope", "data_pointer"]
 
 
 def data_pointer(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
     """The pointer to an array's first element."""
     return context.make_array(array_type)(context, builder, array).data
-
-
-def _pointer_at(element: Any) -> Any:
-    """An intrinsic: an address as a pointer to ``element``."""
-
-    @intrinsic
-    def pointer_at(typingctx, address):  # noqa: ANN202
-        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            return builder.inttoptr(args[0], context.get_value_type(sig.return_type))
-
-        return types.CPointer(element)(types.int64), codegen
-
-    return pointer_at
-
-
-int64_at, int32_at, uint64_at, uint32_at, byte_at, bool_at = (
-    _pointer_at(element)
-    for element in (types.int64, types.int32, types.uint64, types.uint32, types.int8, types.boolean)
-)
 
 
 def _call(builder: Any, address: Any, arguments: list[Any], result: Any = None) -> Any:

@@ -52,27 +52,27 @@ def store_tile(state, place, stride, units, rows):
 
 
 @kernel
-def load_rows(inputs, state, block, stride, lanes, part, parts):
-    """Copy (rows, units) into the units 0 … of the tiles."""
-    n_rows = inputs.shape[0]
+def load_rows(inputs, state, layout):
+    """Copy (rows, units) into the units 0 … of this part's tiles; ``layout`` as kernels take it."""
+    block, _, stride, lanes, n_rows, part, parts = layout
     for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
         first = tile * lanes
         load_tile(inputs[first : min(first + lanes, n_rows)], state, tile * block, stride, lanes)
 
 
 @kernel
-def store_rows(state, block, stride, lanes, units, outputs):
+def store_rows(state, layout, units, outputs):
     """Copy some units of all tiles into (rows, units)."""
-    n_rows = outputs.shape[0]
+    block, _, stride, lanes, n_rows, _, _ = layout
     for tile in range((n_rows + lanes - 1) // lanes):
         first = tile * lanes
         store_tile(state, tile * block, stride, units, outputs[first : min(first + lanes, n_rows)])
 
 
 @kernel
-def start_deltas(deltas, block, stride, lanes, units, gradient, part, parts):
-    """∂L/∂a of the output units, from (rows, units)."""
-    n_rows = gradient.shape[0]
+def start_deltas(deltas, layout, units, gradient):
+    """∂L/∂a of the output units, from (rows, units), in this part's tiles."""
+    block, _, stride, lanes, n_rows, part, parts = layout
     for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
         first = tile * lanes
         there = min(lanes, n_rows - first)

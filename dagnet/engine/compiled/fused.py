@@ -22,13 +22,12 @@ Array = NDArray[Any]
 class FusedGradient:
     """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
 
-    def __init__(
-        self, program: Program, table: Array, loss: CompiledLoss, parts: Callable[[int], int], dtype: Any
-    ) -> None:
-        self._program, self._table, self._loss, self._parts = program, table, loss.called, parts
+    def __init__(self, program: Program, loss: CompiledLoss, parts: Callable[[int], int], dtype: Any) -> None:
+        self._program, self._parts = program, parts
+        self._loss = (loss.called.address, loss.called.numbers)
+        self._compiled = loss
         self._dtype = dtype
         self._lanes = copies.TILE_ROWS[np.dtype(dtype).name]
-        self._places = program.outputs * self._lanes
         self._memory: list[Array] = []
         self._others = np.empty((0, program.plan.n_slots), dtype)
 
@@ -40,7 +39,7 @@ class FusedGradient:
         ``inputs`` (rows, input units), ``targets`` (rows, output units), ``factor`` (rows,).
         """
         program = self._program
-        inputs, targets, factor = map(writable, (inputs, targets, factor))
+        batch = (writable(inputs), writable(targets), writable(factor))
         parts = self._parts(-(-len(inputs) // self._lanes))
         while len(self._memory) < parts:
             self._memory.append(aligned(passes.memory_of(program, self._lanes), self._dtype))
@@ -50,20 +49,8 @@ class FusedGradient:
 
         def share(part: int) -> None:
             own = into if part == 0 else self._others[part - 1]
-            losses[part] = passes.loss_and_gradient(
-                self._table,
-                (self._loss.address, self._loss.numbers),
-                self._places,
-                inputs,
-                targets,
-                factor,
-                theta,
-                self._memory[part],
-                own,
-                self._lanes,
-                part,
-                parts,
-            )
+            vectors, place = (theta, self._memory[part], own), (self._lanes, part, parts)
+            losses[part] = passes.loss_and_gradient(program.table, self._loss, batch, vectors, place)
 
         run_parts(share, parts)
         if parts > 1:
@@ -76,7 +63,8 @@ class StagedGradient:
     """The same, where matrix products or NumPy's activations stand between sweeps."""
 
     def __init__(self, runner: Any, loss: CompiledLoss) -> None:
-        self._runner, self._loss = runner, loss.called
+        self._runner, self._compiled = runner, loss
+        self._loss = (loss.called.address, loss.called.numbers)
         self._state: Any = None
         self._wanted = np.empty((runner.threads, len(runner.program.outputs) * runner.lanes), runner.dtype)
 
@@ -84,25 +72,13 @@ class StagedGradient:
         self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
     ) -> tuple[float, float]:
         """As :meth:`FusedGradient.__call__`."""
-        inputs, targets, factor = map(writable, (inputs, targets, factor))
-        state = self._state = self._runner.forward(theta, inputs, reuse=self._state)
-        block, stride, lanes = state.layout
-        places, losses = self._runner.program.outputs * stride, dict[int, float]()
+        state = self._state = self._runner.forward(theta, writable(inputs), reuse=self._state)
+        rows = writable(targets), writable(factor)
+        places, losses = self._runner.program.outputs * state.stride, dict[int, float]()
 
         def begin(part: int, parts: int) -> None:
-            losses[part] = passes.lose(
-                (self._loss.address, self._loss.numbers),
-                places,
-                state.values,
-                state.deltas,
-                block,
-                lanes,
-                targets,
-                factor,
-                self._wanted[part],
-                part,
-                parts,
-            )
+            arrays, layout = (state.values, state.deltas), state.layout(part, parts)
+            losses[part] = passes.lose(self._loss, arrays, places, rows, self._wanted[part], layout)
 
         square = self._runner.walk(theta, state, begin, into)
         return sum(losses[part] for part in sorted(losses)), square

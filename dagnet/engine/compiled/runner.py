@@ -37,8 +37,6 @@ class CompiledRunner:
         self.dtype = np.dtype(dtype)
         self.threads = threads
         self.program = Program(plan, self.dtype)
-        narrow = plan.sources.dtype == plan.targets.dtype == np.int32 and plan.n_slots < 2**32
-        self._table = passes.table_of(self.program) if self.program.is_one_sweep and narrow else None
         self._n_outputs = len(plan.outputs)
         self.lanes = copies.TILE_ROWS[self.dtype.name]
 
@@ -96,28 +94,9 @@ class CompiledRunner:
         return False, lambda: self._activate(state, segment)
 
     def _sweep(self, state: CompiledState, theta: Array, segment: Segment, part: int, parts: int) -> None:
-        program, plan = self.program, self.plan
-        block, stride, lanes = state.wide_layout if segment.wide else state.layout
-        kernels.forward_sweep(
-            program.steps,
-            segment.begin,
-            segment.end,
-            plan.indptr,
-            plan.sources,
-            theta,
-            plan.bias_slot,
-            state.values,
-            state.pre,
-            program.pre_place,
-            program.functions,
-            block,
-            state.pre_block,
-            stride,
-            lanes,
-            state.n_rows,
-            part,
-            parts,
-        )
+        layout = state.wide_layout if segment.wide else state.layout(part, parts)
+        span, arrays = (segment.begin, segment.end), (state.values, state.pre)
+        kernels.forward_sweep(self.program.table, theta, arrays, layout, span)
 
     def _matrix(self, vector: Array, segment: Segment) -> Array:
         n_target, n_source = segment.last - segment.first, segment.n_source
@@ -147,18 +126,19 @@ class CompiledRunner:
 
         One call of a kernel does it all; a thread needs the memory of one tile.
         """
-        table = self._table
-        if table is None:
+        table = self.program.table
+        if not self.program.is_one_sweep:
             return None
         inputs = writable(inputs)
         outputs = np.empty((len(inputs), self._n_outputs), self.dtype)
         if len(inputs) <= passes.FEW:
-            return None if passes.evaluate(table, inputs, theta, outputs, self.lanes, 0, 1) else outputs
+            return None if passes.evaluate(table, inputs, theta, outputs, (self.lanes, 0, 1)) else outputs
         parts = self._parts(-(-len(inputs) // self.lanes))
         some_nan = [False] * parts
 
         def share(part: int) -> None:
-            some_nan[part] = passes.evaluate(table, inputs, theta, outputs, self.lanes, part, parts)
+            place = (self.lanes, part, parts)
+            some_nan[part] = passes.evaluate(table, inputs, theta, outputs, place)
 
         run_parts(share, parts)
         return None if any(some_nan) else outputs
@@ -168,9 +148,9 @@ class CompiledRunner:
         compiled = compile_loss(loss, self.dtype)
         if compiled is None:
             return None
-        if self._table is None:
+        if not self.program.is_one_sweep:
             return StagedGradient(self, compiled)
-        return FusedGradient(self.program, self._table, compiled, self._parts, self.dtype)
+        return FusedGradient(self.program, compiled, self._parts, self.dtype)
 
     def _outputs_only(self, theta: Array, inputs: Array) -> OutputsOnly:
         """Rows in chunks, the outputs of all: memory does not grow with the rows."""
@@ -188,7 +168,7 @@ class CompiledRunner:
         gradient = np.ascontiguousarray(output_gradient, self.dtype)
 
         def begin(part: int, parts: int) -> None:
-            copies.start_deltas(state.deltas, *state.layout, self.program.outputs, gradient, part, parts)
+            copies.start_deltas(state.deltas, state.layout(part, parts), self.program.outputs, gradient)
 
         return self.walk(theta, state, begin, into)
 
@@ -241,51 +221,15 @@ class CompiledRunner:
         ]
 
     def _walk(self, state: CompiledState, segment: Segment, part: int) -> None:
-        program, plan, scratch = self.program, self.plan, state.own_scratch
-        block, stride, lanes = state.wide_layout if segment.wide else state.layout
-        kernels.backward_sweep(
-            program.steps,
-            segment.begin,
-            segment.end,
-            plan.indptr_out,
-            plan.targets,
-            scratch.weights,
-            scratch.gradients[part],
-            scratch.bias_gradients[part],
-            program.started,
-            plan.needs_delta,
-            program.all_needed,
-            state.values,
-            state.deltas,
-            state.pre,
-            program.pre_place,
-            program.slopes,
-            block,
-            state.pre_block,
-            stride,
-            lanes,
-            state.n_rows,
-            part,
-            scratch.parts,
-        )
+        scratch = state.own_scratch
+        layout = state.wide_layout if segment.wide else state.layout(part, scratch.parts)
+        span, arrays = (segment.begin, segment.end), (state.values, state.deltas, state.pre)
+        kernels.backward_sweep(self.program.table, scratch.of(part), arrays, layout, span)
 
     def _pull(self, state: CompiledState, units: tuple[int, int], part: int) -> None:
-        plan, program, scratch = self.plan, self.program, state.own_scratch
-        kernels.pull_units(
-            units[0],
-            units[1],
-            plan.indptr_out,
-            plan.targets,
-            scratch.weights,
-            scratch.gradients[part],
-            program.started,
-            state.values,
-            state.deltas,
-            *state.layout,
-            state.n_rows,
-            part,
-            scratch.parts,
-        )
+        scratch, arrays = state.own_scratch, (state.values, state.deltas, state.pre)
+        layout = state.layout(part, scratch.parts)
+        kernels.pull_units(self.program.table, scratch.of(part), arrays, layout, units)
 
     def _product_back(self, state: CompiledState, theta: Array, segment: Segment, into: Array) -> None:
         if not segment.walked:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.engine.compiled.functions import compile_activation
+from dagnet.engine.compiled.opened import table_of
 from dagnet.plan import ACTIVATE, DENSE, SPARSE, Plan
 
 __all__ = ["DENSE_SEGMENT", "NUMPY_SEGMENT", "SWEEP", "Program", "Segment"]
@@ -61,14 +62,14 @@ class Program:
         self.started[plan.outputs] = 1
         self.segments = self._segments()
         self.is_one_sweep = all(segment.kind == SWEEP for segment in self.segments)
-        self.no_place = np.full(plan.n_units, -1, np.int64)
         self._mark_first_writes()
         if self.has_dense:
             sweeps = (replace(s, wide=self._is_wide(s)) if s.kind == SWEEP else s for s in self.segments)
             self.segments = list(sweeps)
         self.outputs = plan.outputs.astype(np.int64)
+        self.is_narrow = plan.sources.dtype == plan.targets.dtype == np.int32 and plan.n_slots < 2**32
         # unsigned, because for a signed index Numba asks each time whether it counts from the end
-        self.slots_out = plan.slots_out.astype(np.uint32 if plan.n_slots < 2**32 else np.uint64)
+        self.slots_out = plan.slots_out.astype(np.uint32 if self.is_narrow else np.uint64)
         self.places = np.argsort(self.slots_out).astype(self.slots_out.dtype)
         self.slots = self.slots_out[self.places]
         self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
@@ -79,7 +80,13 @@ class Program:
         self.indptr, self.indptr_out, self.bias_slot = (
             np.ascontiguousarray(a, np.int64) for a in (plan.indptr, plan.indptr_out, plan.bias_slot)
         )
-        self.sources, self.children, self.needs_delta = plan.sources, plan.targets, plan.needs_delta
+        unit = np.int32 if self.is_narrow else np.int64
+        self.sources, self.children = (
+            plan.sources.astype(unit, copy=False),
+            plan.targets.astype(unit, copy=False),
+        )
+        self.needs_delta, self.n_inputs = plan.needs_delta, plan.n_inputs
+        self.table = table_of(self)
 
     def _called(self, what: str) -> Array:
         """(activations, 2): addresses of machine code and of the numbers that it reads."""

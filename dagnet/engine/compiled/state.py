@@ -83,21 +83,17 @@ class CompiledState:
             self._deltas = aligned(len(self.values), self.dtype)
         return self._deltas
 
-    @property
-    def layout(self) -> tuple[int, int, int]:
-        """Block, stride and lanes, as kernels take them: tile t of unit u is at t·block + u·stride."""
-        block = self.tile if self.program.has_dense else self.program.plan.n_units * self.stride
-        return block, self.stride, self.tile
+    def layout(self, part: int = 0, parts: int = 1) -> tuple[int, ...]:
+        """As kernels take it: tile t of unit u is at t·block + u·stride; a part's tiles among all."""
+        block, pre_block = self.program.plan.n_units * self.stride, self.program.n_pre * self.stride
+        if self.program.has_dense:
+            block = pre_block = self.tile
+        return block, pre_block, self.stride, self.tile, self.n_rows, part, parts
 
     @property
-    def pre_block(self) -> int:
-        """The block of the kept z."""
-        return self.tile if self.program.has_dense else self.program.n_pre * self.stride
-
-    @property
-    def wide_layout(self) -> tuple[int, int, int]:
+    def wide_layout(self) -> tuple[int, ...]:
         """The same where one tile holds all rows: for steps that go along a unit's rows alone."""
-        return 0, self.stride, self.stride
+        return 0, 0, self.stride, self.stride, self.n_rows, 0, 1
 
     def take_inputs(self, inputs: Array) -> None:
         """The rows of this pass."""
@@ -105,7 +101,7 @@ class CompiledState:
 
     def load_inputs(self, part: int, parts: int) -> None:
         """Copy a thread's share of the rows into the inputs' units."""
-        copies.load_rows(self._inputs, self.values, *self.layout, part, parts)
+        copies.load_rows(self._inputs, self.values, self.layout(part, parts))
 
     def matrix(self, flat: Array, units: Any) -> Array:
         """A view (units, rows) for matrix products; only without tiles."""
@@ -146,7 +142,7 @@ class CompiledState:
         """Values of the output units, (rows, output units)."""
         program = self.program
         result = np.empty((self.n_rows, len(program.outputs)), self.dtype)
-        copies.store_rows(self.values, *self.layout, program.outputs, result)
+        copies.store_rows(self.values, self.layout(), program.outputs, result)
         return result
 
     def value(self, units: Array) -> Array:
@@ -185,6 +181,10 @@ class Scratch:
         self.weights = aligned(n_walked, dtype)
         self.gradients = aligned(parts * n_walked, dtype).reshape(parts, n_walked)
         self.bias_gradients = aligned(parts * n_units, dtype).reshape(parts, n_units)
+
+    def of(self, part: int) -> tuple[Array, Array, Array]:
+        """A thread's: weights, and the derivatives that it finds."""
+        return self.weights, self.gradients[part], self.bias_gradients[part]
 
 
 class OutputsOnly:
