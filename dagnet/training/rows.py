@@ -81,6 +81,7 @@ class Gatherer:
         self._inputs = np.empty((size, rows.inputs.shape[1]), dtype)
         self._targets = np.empty((size, rows.targets.shape[1]), dtype)
         self._weights = np.empty(size, dtype)
+        self._room: dict[int, tuple[Array, Array]] = {}
         self._means: dict[int, Array] = {}
 
     def batch(self, order: Array | None, start: int, stop: int) -> Batch:
@@ -90,7 +91,8 @@ class Gatherer:
             inputs, targets = rows.inputs[start:stop], rows.targets[start:stop]
         else:
             chosen = order[start:stop]
-            inputs, targets = self._inputs[:n], self._targets[:n]
+            # the same views for batches of a size: engines know them again
+            inputs, targets = self._room.setdefault(n, (self._inputs[:n], self._targets[:n]))
             # mode="clip" writes straight into ``out``; the default mode goes through a copy.
             np.take(rows.inputs, chosen, axis=0, out=inputs, mode="clip")
             np.take(rows.targets, chosen, axis=0, out=targets, mode="clip")

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -22,6 +24,7 @@ from numba.core.runtime import rtsys
 __all__ = ["KERNEL", "ContentCache", "kept", "kernel"]
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # keeps NaN and infinities
+IMPORTS = re.compile(rb"^from (dagnet\.engine\.compiled\.\w+) import", re.MULTILINE)
 KERNEL = {"nogil": True, "fastmath": FAST, "error_model": "numpy", "boundscheck": False}
 
 
@@ -59,11 +62,16 @@ class ContentCache(FunctionCache):
 
 
 @cache
-def _own_digest() -> str:
-    """A digest of this folder's sources, all of which may take part in compiling."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+def _digest(module: str) -> str:
+    """A digest of a module and of those of its room that it imports: an edit compiles no others anew."""
+    digest, open_, seen = hashlib.sha256(), [module], {module}
+    while open_:
+        source = Path(str(sys.modules[open_.pop()].__file__)).read_bytes()
+        digest.update(source)
+        for name in map(bytes.decode, IMPORTS.findall(source)):
+            if name in sys.modules and name not in seen:
+                seen.add(name)
+                open_.append(name)
     return digest.hexdigest()
 
 
@@ -72,7 +80,7 @@ def kept(compiled: Any, function: Callable[..., Any], content: str) -> Any:
     with contextlib.suppress(RuntimeError, OSError):
         name = f"{function.__module__}.{function.__qualname__}"
         # Numba offers a cache by file and line only.
-        compiled._cache = ContentCache(function, f"{name} {_own_digest()} {content}")  # noqa: SLF001
+        compiled._cache = ContentCache(function, f"{name} {_digest(function.__module__)} {content}")  # noqa: SLF001
     return compiled
 
 

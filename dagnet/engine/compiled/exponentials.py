@@ -36,13 +36,6 @@ LOG_DOUBLE = (0.666666666666667, 0.39999999999899444, 0.2857142862600327, 0.2222
 LOG_TAIL = (0.40000000000000024, 0.2857142857133851, 0.2222222227110234, 0.18181808247544543,
             0.15385574796462032, 0.13285957435193352, 0.1291361767218225)  # fmt: skip
 """(2 artanh(s) − 2s − 2s³/3) / s⁵ in s², for the same s."""
-TANH_SINGLE = (-0.3333333317214036, 0.1333330355691574, -0.053959259577204544, 0.02176891865102821,
-               -0.008343945515839153, 0.002292744816178142)  # fmt: skip
-TANH_DOUBLE = (-0.3333333333333333, 0.13333333333333042, -0.05396825396789699, 0.021869488519008305,
-               -0.008863235103240878, 0.0035921217511549622, -0.0014557754120478055, 0.0005896606577757043,
-               -0.0002375906496055562, 9.257116129556769e-05, -3.12011014257974e-05,
-               6.485163482793113e-06)  # fmt: skip
-"""(tanh(x) − x) / x³ in x², for |x| ≤ 5/8."""
 
 
 class _Format:
@@ -57,15 +50,15 @@ class _Format:
         self.high = math.floor(LN2 * 2**zeros) / 2**zeros
         self.low = (LN2 - self.high) + LN2_REST
         self.round = 1.5 * 2**self.mantissa  # added and taken away again, this rounds to whole numbers
-        self.exp, self.log, self.tanh = polynomials
+        self.exp, self.log = polynomials
         whole = np.int32 if number is np.float32 else np.int64
         self.one, self.root_half, self.unit = (
             int(number(x).view(whole)) for x in (1, math.sqrt(0.5), 2.0**self.mantissa)
         )
 
 
-SINGLE = _Format(np.float32, (23, 127), (-104.0, 89.0), 15, EXP_SINGLE, LOG_SINGLE, TANH_SINGLE)
-DOUBLE = _Format(np.float64, (52, 1023), (-746.0, 710.0), 42, EXP_DOUBLE, LOG_DOUBLE, TANH_DOUBLE)
+SINGLE = _Format(np.float32, (23, 127), (-104.0, 89.0), 15, EXP_SINGLE, LOG_SINGLE)
+DOUBLE = _Format(np.float64, (52, 1023), (-746.0, 710.0), 42, EXP_DOUBLE, LOG_DOUBLE)
 FORMATS: dict[Any, _Format] = {form.number: form for form in (SINGLE, DOUBLE)}
 
 
@@ -138,15 +131,13 @@ def expm1(emit: Emitter, x: Vector) -> Vector:
 
 
 def tanh(emit: Emitter, x: Vector) -> Vector:
-    """1 − 2 / (e²ˣ + 1) where x is not small, else a polynomial."""
+    """(e²ˣ − 1) / (e²ˣ + 1), of |x|."""
     form = FORMATS[emit.number]
     size = _clamped(abs(x), 0, 20)
     n, r = _reduced(size + size, form)
     scale = _power_of_two(n, form)
-    large = 1 - 2 / (scale * _grown(r, form.exp) + (scale + 1))
-    square = size * size
-    small = size * (square * polynomial(square, form.tanh)) + size
-    return emit.intrinsic("copysign", emit.select(size < 0.625, small, large), x)
+    grown = scale * _grown(r, form.exp) + (scale - 1)
+    return emit.intrinsic("copysign", grown / (grown + 2), x)
 
 
 def _normalized(x: Vector, form: _Format) -> tuple[Vector, Vector]:

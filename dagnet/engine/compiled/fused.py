@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from dagnet.engine.compiled import copies, passes
 from dagnet.engine.compiled.functions import CompiledLoss
+from dagnet.engine.compiled.opened import Call, call_table
 from dagnet.engine.compiled.segments import Program
 from dagnet.engine.compiled.state import aligned, writable
 from dagnet.engine.compiled.threads import run_parts
@@ -23,13 +25,12 @@ class FusedGradient:
     """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
 
     def __init__(self, program: Program, loss: CompiledLoss, parts: Callable[[int], int], dtype: Any) -> None:
-        self._program, self._parts = program, parts
-        self._loss = (loss.called.address, loss.called.numbers)
-        self._compiled = loss
-        self._dtype = dtype
-        self._lanes = copies.TILE_ROWS[np.dtype(dtype).name]
-        self._memory: list[Array] = []
+        self._program, self._parts, self._loss, self._dtype = program, parts, loss, dtype
+        self._calls: list[tuple[Array, Array, Array]] = []
         self._others = np.empty((0, program.plan.n_slots), dtype)
+        self._unwanted = program.unwanted
+        self._written: tuple[Any, ...] = ()
+        self._kept: list[Array] = []
 
     def __call__(
         self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
@@ -38,25 +39,44 @@ class FusedGradient:
 
         ``inputs`` (rows, input units), ``targets`` (rows, output units), ``factor`` (rows,).
         """
-        program = self._program
-        batch = (writable(inputs), writable(targets), writable(factor))
-        parts = self._parts(-(-len(inputs) // self._lanes))
-        while len(self._memory) < parts:
-            self._memory.append(aligned(passes.memory_of(program, self._lanes), self._dtype))
-        if len(self._others) < parts - 1:
-            self._others = np.empty((parts - 1, program.plan.n_slots), self._dtype)
+        parts = self._parts(-(-len(inputs) // self._program.lanes))
+        given = (parts, inputs, targets, factor, into)
+        if not self._written or any(map(operator.is_not, given, self._written)):
+            self._write(*given)
+        if parts == 1:
+            loss = passes.loss_and_gradient(self._calls[0][0], theta)
+        else:
+            loss = self._shared(parts, theta, into)
+        if len(self._unwanted):
+            into[self._unwanted] = 0
+        return loss, copies.sum_of_squares(into)
+
+    def _shared(self, parts: int, theta: Array, into: Array) -> float:
         losses = [0.0] * parts
 
         def share(part: int) -> None:
-            own = into if part == 0 else self._others[part - 1]
-            vectors, place = (theta, self._memory[part], own), (self._lanes, part, parts)
-            losses[part] = passes.loss_and_gradient(program.table, self._loss, batch, vectors, place)
+            losses[part] = passes.loss_and_gradient(self._calls[part][0], theta)
 
         run_parts(share, parts)
-        if parts > 1:
-            passes.combine(into, self._others[: parts - 1])
-        into[program.unwanted] = 0
-        return sum(losses), copies.sum_of_squares(into)
+        passes.combine(into, self._others[: parts - 1])
+        return sum(losses)
+
+    def _write(self, parts: int, inputs: Array, targets: Array, factor: Array, into: Array) -> None:
+        """Each part's table for these arrays; it serves again while they are the same objects."""
+        given = inputs, targets, factor
+        self._kept = [np.ascontiguousarray(array, self._dtype) for array in given]
+        if len(self._others) < parts - 1:
+            self._others = np.empty((parts - 1, self._program.plan.n_slots), self._dtype)
+        while len(self._calls) < parts:
+            memory = aligned(passes.memory_of(self._program), self._dtype)
+            self._calls.append((*call_table(self._program.table), memory))
+        called, starts = self._loss.called, [array.ctypes.data for array in self._kept]
+        for part, (_, room, memory) in enumerate(self._calls[:parts]):
+            own = into if part == 0 else self._others[part - 1]
+            places = (*starts, memory.ctypes.data, own.ctypes.data)
+            room[:] = Call(called.address, called.numbers, part, parts, len(inputs), *places)
+        copied = any(map(operator.is_not, given, self._kept))
+        self._written = () if copied else (parts, *given, into)
 
 
 class StagedGradient:

@@ -17,7 +17,18 @@ from numba import types
 from numba.extending import intrinsic, register_jitable
 from numpy.typing import NDArray
 
-__all__ = ["Opened", "State", "Tile", "Walk", "opened", "table_of"]
+__all__ = [
+    "Call",
+    "Opened",
+    "State",
+    "Tile",
+    "Walk",
+    "call_table",
+    "opened",
+    "opened_call",
+    "padded",
+    "table_of",
+]
 
 Array = NDArray[Any]
 
@@ -44,6 +55,7 @@ class Opened(NamedTuple):
     all_needed: Any
     walks_to_inputs: Any
     n_inputs: Any
+    lanes: Any
 
 
 ARRAYS, NUMBERS = Opened._fields[:15], Opened._fields[15:]
@@ -75,6 +87,21 @@ class Tile(NamedTuple):
     there: Any
 
 
+class Call(NamedTuple):
+    """What a kernel is called with besides: entries behind those of the program."""
+
+    loss: int
+    loss_numbers: int
+    part: int
+    parts: int
+    rows: int
+    inputs: int
+    targets: int
+    factor: int
+    memory: int
+    into: int
+
+
 def table_of(program: Any) -> Array:
     """(15 addresses, 15 lengths, numbers); valid as long as the program lives.
 
@@ -84,6 +111,12 @@ def table_of(program: Any) -> Array:
     numbers = [getattr(program, name) for name in NUMBERS]
     entries = [*(a.ctypes.data for a in arrays), *(len(a) for a in arrays), *numbers]
     return np.array(entries, np.int64 if program.is_narrow else np.uint64)
+
+
+def call_table(table: Array) -> tuple[Array, Array]:
+    """A program's table with room for a call, and that room, in the order of :class:`Call`."""
+    whole = np.concatenate([table, np.zeros(len(Call._fields), table.dtype)])
+    return whole, whole[len(table) :]
 
 
 def _pointer_at(element: Any, wide: Any = None) -> Any:
@@ -130,4 +163,39 @@ def opened(table):
         table[2 * _N + 1] != 0,
         table[2 * _N + 2] != 0,
         np.int64(table[2 * _N + 3]),
+        np.int64(table[2 * _N + 4]),
     )
+
+
+@intrinsic
+def _numbers(typingctx, vector, address):
+    """An address as a pointer to numbers of a vector's type."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.inttoptr(args[1], context.get_value_type(sig.return_type))
+
+    return types.CPointer(vector.dtype)(vector, address), codegen
+
+
+@register_jitable
+def padded(n):
+    """A length that leaves what follows on a cache line."""
+    return (n + 15) // 16 * 16
+
+
+@register_jitable
+def opened_call(table, theta):
+    """The loss, part, parts, and (inputs, targets, factor, memory, into) of a call's table."""
+    at, program = 2 * _N + 5, opened(table)
+    n_rows, n_outputs = np.int64(table[at + 4]), len(program.outputs)
+    n_walked, n_units, lanes = len(program.slots_out), len(program.bias_slot), program.lanes
+    size = (2 * n_units + program.n_pre + n_outputs) * lanes + 2 * padded(n_walked) + padded(n_units)
+    arrays = (
+        numba.carray(_numbers(theta, table[at + 5]), (n_rows, program.n_inputs)),
+        numba.carray(_numbers(theta, table[at + 6]), (n_rows, n_outputs)),
+        numba.carray(_numbers(theta, table[at + 7]), n_rows),
+        numba.carray(_numbers(theta, table[at + 8]), size),
+        numba.carray(_numbers(theta, table[at + 9]), len(theta)),
+    )
+    loss = np.int64(table[at]), np.int64(table[at + 1])
+    return loss, np.int64(table[at + 2]), np.int64(table[at + 3]), arrays

@@ -8,16 +8,16 @@ For programs that are one sweep, with neither matrix products nor NumPy's activa
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
-from numba.extending import register_jitable
 
 from dagnet.engine.compiled.addresses import call_elementwise, call_loss
 from dagnet.engine.compiled.caching import KERNEL, kernel
 from dagnet.engine.compiled.copies import load_tile, store_tile
 from dagnet.engine.compiled.kernels import backward_tile, forward_tile, pull_tile
-from dagnet.engine.compiled.opened import State, Tile, Walk, opened
-from dagnet.engine.compiled.segments import Program
+from dagnet.engine.compiled.opened import State, Tile, Walk, opened, opened_call, padded
 from dagnet.plan import ACTIVATE
 
 __all__ = ["FEW", "combine", "evaluate", "lose", "loss_and_gradient", "memory_of"]
@@ -27,17 +27,11 @@ FEW = 4
 _ACTIVATE = ACTIVATE
 
 
-@register_jitable
-def _padded(n):
-    """A length that leaves what follows on a cache line."""
-    return (n + 15) // 16 * 16
-
-
-def memory_of(program: Program, lanes: int) -> int:
+def memory_of(program: Any) -> int:
     """How many numbers a thread's memory of :func:`loss_and_gradient` holds."""
     n_units, n_walked = program.plan.n_units, len(program.slots_out)
     by_rows = 2 * n_units + program.n_pre + len(program.outputs)
-    return int(by_rows * lanes + 2 * _padded(n_walked) + _padded(n_units))
+    return int(by_rows * program.lanes + 2 * padded(n_walked) + padded(n_units))
 
 
 @numba.njit(**{**KERNEL, "fastmath": {"contract"}})
@@ -65,13 +59,10 @@ def _forward_row(program, theta, state):
 
 
 @kernel
-def evaluate(table, inputs, theta, outputs, share):
-    """All steps for all rows, with the memory of one tile; whether an input is NaN.
-
-    ``share`` is (lanes, part, parts).
-    """
+def evaluate(table, inputs, theta, outputs, part, parts):
+    """All steps for all rows, with the memory of one tile; whether an input is NaN."""
     program, n_rows = opened(table), len(inputs)
-    lanes, part, parts = share
+    lanes = program.lanes
     n_units, units, some_nan = len(program.bias_slot), program.outputs, False
     if n_rows <= FEW:
         row_state = np.empty(n_units, theta.dtype)
@@ -128,22 +119,14 @@ def lose(loss, arrays, places, rows, wanted, layout):
 
 
 @kernel
-def loss_and_gradient(table, loss, batch, vectors, share):
-    """Forward, loss and backward for tiles ``part``, ``part + parts``, … of the rows; their loss.
+def loss_and_gradient(table, theta):
+    """Forward, loss and backward for a part of the rows; their loss.
 
-    Parameters
-    ----------
-    loss
-        (address, address of its numbers) of the compiled loss.
-    batch
-        inputs, targets, factor: what each row counts.
-    vectors
-        theta, this thread's memory of :func:`memory_of` numbers, and what ∂/∂theta is written to, (slots,).
-    share
-        (lanes, part, parts).
+    ``table`` is one of :func:`dagnet.engine.compiled.opened.call_table`; ∂/∂theta goes to ``into`` (slots,).
     """
-    program, (inputs, targets, factor), (theta, memory, into) = opened(table), batch, vectors
-    lanes, part, parts = share
+    program, (loss, part, parts, arrays) = opened(table), opened_call(table, theta)
+    inputs, targets, factor, memory, into = arrays
+    lanes = program.lanes
     n_units, n_walked, n_steps = len(program.bias_slot), len(program.slots_out), len(program.steps)
     values, deltas, at = (
         memory[: n_units * lanes],
@@ -152,8 +135,8 @@ def loss_and_gradient(table, loss, batch, vectors, share):
     )
     pre, at = memory[at : at + program.n_pre * lanes], at + program.n_pre * lanes
     wanted, at = memory[at : at + len(program.outputs) * lanes], at + len(program.outputs) * lanes
-    weights, at = memory[at : at + n_walked], at + _padded(n_walked)
-    gradient, at = memory[at : at + n_walked], at + _padded(n_walked)
+    weights, at = memory[at : at + n_walked], at + padded(n_walked)
+    gradient, at = memory[at : at + n_walked], at + padded(n_walked)
     state, walk = State(values, deltas, pre), Walk(weights, gradient, memory[at : at + n_units])
     for k in range(n_walked):
         weights[k] = theta[program.slots_out[k]]

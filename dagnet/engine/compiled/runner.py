@@ -132,13 +132,12 @@ class CompiledRunner:
         inputs = writable(inputs)
         outputs = np.empty((len(inputs), self._n_outputs), self.dtype)
         if len(inputs) <= passes.FEW:
-            return None if passes.evaluate(table, inputs, theta, outputs, (self.lanes, 0, 1)) else outputs
+            return None if passes.evaluate(table, inputs, theta, outputs, 0, 1) else outputs
         parts = self._parts(-(-len(inputs) // self.lanes))
         some_nan = [False] * parts
 
         def share(part: int) -> None:
-            place = (self.lanes, part, parts)
-            some_nan[part] = passes.evaluate(table, inputs, theta, outputs, place)
+            some_nan[part] = passes.evaluate(table, inputs, theta, outputs, part, parts)
 
         run_parts(share, parts)
         return None if any(some_nan) else outputs

@@ -7,6 +7,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from llvmlite import ir
+
 from dagnet.engine.compiled import exponentials, trigonometry
 from dagnet.engine.compiled.vectors import Emitter, Vector
 
@@ -25,12 +27,19 @@ INTRINSICS |= {"absolute": "fabs", "fabs": "fabs"}
 
 def _maximum(emit: Emitter, a: Vector, b: Vector) -> Vector:
     """The larger; NaN wins."""
-    return emit.select((a > b) | (a != a), a, b)
+    return emit.select(_first_wins(a, b, a > b, a <= b), a, b)
 
 
 def _minimum(emit: Emitter, a: Vector, b: Vector) -> Vector:
     """The smaller; NaN wins."""
-    return emit.select((a < b) | (a != a), a, b)
+    return emit.select(_first_wins(a, b, a < b, a >= b), a, b)
+
+
+def _first_wins(a: Vector, b: Vector, before: Vector, behind: Vector) -> Vector:
+    """Whether a is before b or NaN; beside a constant, which is not NaN, one comparison tells."""
+    if isinstance(a.value, ir.Constant):
+        return before
+    return ~behind if isinstance(b.value, ir.Constant) else before | (a != a)
 
 
 def _sign(emit: Emitter, x: Vector) -> Vector:
