@@ -201,10 +201,6 @@ def threshold(z: Elementwise, threshold: float, value: float) -> Elementwise:
     return np.where(z <= threshold, value, z)
 
 
-def _threshold_slope(z: Elementwise, _a: Elementwise, threshold: float, _value: float) -> Elementwise:
-    return step(z - threshold)
-
-
 def _threshold_kinks(threshold: float, _value: float) -> list[float]:
     return [threshold]
 
@@ -266,7 +262,6 @@ def dagnet_activations() -> list[Activation]:
         Activation(
             "threshold",
             threshold,
-            _threshold_slope,
             parameters={"threshold": 0.0, "value": 0.0},
             kinks=_threshold_kinks,
             rules={"threshold": FINITE, "value": FINITE},

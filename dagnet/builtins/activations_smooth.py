@@ -51,21 +51,12 @@ __all__ = [
 
 _SQRT_HALF = math.sqrt(0.5)
 _SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
-_ONE_OVER_SQRT_2PI = 1.0 / math.sqrt(2.0 * math.pi)
 _CUBIC = 0.044715  # the cubic term in the tanh form of gelu
 
 
 def identity(z: Elementwise) -> Elementwise:
     """g(z) = z, as a new array."""
     return +z
-
-
-def _identity_slope(_z: Elementwise, a: Elementwise) -> Elementwise:
-    return np.ones_like(a)
-
-
-def _sigmoid_slope(_z: Elementwise, a: Elementwise) -> Elementwise:
-    return a * (1.0 - a)
 
 
 def log_sigmoid(z: Elementwise) -> Elementwise:
@@ -80,10 +71,6 @@ def _log_sigmoid_slope(_z: Elementwise, a: Elementwise) -> Elementwise:
 def tanh(z: Elementwise) -> Elementwise:
     """g(z) = tanh(z) = (exp(z) − exp(−z))/(exp(z) + exp(−z))."""
     return np.tanh(z)
-
-
-def _tanh_slope(_z: Elementwise, a: Elementwise) -> Elementwise:
-    return 1.0 - a * a
 
 
 def softplus(z: Elementwise, beta: float, threshold: float) -> Elementwise:
@@ -131,14 +118,6 @@ def gelu(z: Elementwise, approximate: str) -> Elementwise:
     return 0.5 * z * (1.0 + erf(_SQRT_HALF * z))
 
 
-def _gelu_slope(z: Elementwise, _a: Elementwise, approximate: str) -> Elementwise:
-    if approximate == "tanh":
-        t = np.tanh(_SQRT_2_OVER_PI * (z + _CUBIC * (z * z * z)))
-        inner_slope = _SQRT_2_OVER_PI * (1.0 + 3.0 * _CUBIC * (z * z))
-        return 0.5 * (1.0 + t) + 0.5 * z * (1.0 - t * t) * inner_slope
-    return 0.5 * (1.0 + erf(_SQRT_HALF * z)) + z * (_ONE_OVER_SQRT_2PI * np.exp(-0.5 * (z * z)))
-
-
 def silu(z: Elementwise) -> Elementwise:
     """g(z) = z/(1 + exp(−z)), also called swish.
 
@@ -146,11 +125,6 @@ def silu(z: Elementwise) -> Elementwise:
     approximation in reinforcement learning", 2017.
     """
     return z * sigmoid(z)
-
-
-def _silu_slope(z: Elementwise, _a: Elementwise) -> Elementwise:
-    s = sigmoid(z)
-    return s * (1.0 + z * (1.0 - s))
 
 
 # tanh(log(1 + eᶻ)) = n/(n + d) with n = u (u + 2v), d = 2v², where u = exp(min(z, 0)) and
@@ -179,17 +153,9 @@ def _mish_slope(z: Elementwise, _a: Elementwise) -> Elementwise:
     return w + z * ((1.0 + w) * (d / (n + d)) * (u / (u + v)))
 
 
-def _exp_slope(_z: Elementwise, a: Elementwise) -> Elementwise:
-    return +a
-
-
 def sin(z: Elementwise) -> Elementwise:
     """g(z) = sin(z)."""
     return np.sin(z)
-
-
-def _sin_slope(z: Elementwise, _a: Elementwise) -> Elementwise:
-    return np.cos(z)
 
 
 def cos(z: Elementwise) -> Elementwise:
@@ -197,17 +163,9 @@ def cos(z: Elementwise) -> Elementwise:
     return np.cos(z)
 
 
-def _cos_slope(z: Elementwise, _a: Elementwise) -> Elementwise:
-    return -np.sin(z)
-
-
 def square(z: Elementwise) -> Elementwise:
     """g(z) = z²."""
     return z * z
-
-
-def _square_slope(z: Elementwise, _a: Elementwise) -> Elementwise:
-    return 2.0 * z
 
 
 def gaussian(z: Elementwise) -> Elementwise:
@@ -215,17 +173,9 @@ def gaussian(z: Elementwise) -> Elementwise:
     return np.exp(-(z * z))
 
 
-def _gaussian_slope(z: Elementwise, a: Elementwise) -> Elementwise:
-    return -2.0 * z * a
-
-
 def atan(z: Elementwise) -> Elementwise:
     """g(z) = arctan(z)."""
     return np.arctan(z)
-
-
-def _atan_slope(z: Elementwise, _a: Elementwise) -> Elementwise:
-    return 1.0 / (1.0 + z * z)
 
 
 def tanhshrink(z: Elementwise) -> Elementwise:
@@ -253,10 +203,10 @@ _SOFTPLUS_RULES = {"beta": Rule("a finite number other than 0", _is_divisor), "t
 def dagnet_activations() -> list[Activation]:
     """The smooth activations."""
     return [
-        Activation("identity", identity, _identity_slope),
-        Activation("sigmoid", sigmoid, _sigmoid_slope),
+        Activation("identity", identity),
+        Activation("sigmoid", sigmoid),
         Activation("log_sigmoid", log_sigmoid, _log_sigmoid_slope),
-        Activation("tanh", tanh, _tanh_slope),
+        Activation("tanh", tanh),
         Activation(
             "softplus",
             softplus,
@@ -270,17 +220,16 @@ def dagnet_activations() -> list[Activation]:
         Activation(
             "gelu",
             gelu,
-            _gelu_slope,
             parameters={"approximate": "none"},
             rules={"approximate": Rule("'none' or 'tanh'", _is_form, str)},
         ),
-        Activation("silu", silu, _silu_slope),
+        Activation("silu", silu),
         Activation("mish", mish, _mish_slope),
-        Activation("exp", exp, _exp_slope),
-        Activation("sin", sin, _sin_slope),
-        Activation("cos", cos, _cos_slope),
-        Activation("square", square, _square_slope),
-        Activation("gaussian", gaussian, _gaussian_slope),
-        Activation("atan", atan, _atan_slope),
+        Activation("exp", exp),
+        Activation("sin", sin),
+        Activation("cos", cos),
+        Activation("square", square),
+        Activation("gaussian", gaussian),
+        Activation("atan", atan),
         Activation("tanhshrink", tanhshrink, _tanhshrink_slope),
     ]

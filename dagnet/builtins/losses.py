@@ -55,18 +55,9 @@ def squared_error(outputs: Array, targets: Array) -> Array:
     return _row_sums(np.square(outputs - targets))
 
 
-def _squared_error_gradient(outputs: Array, targets: Array) -> Array:
-    return 2.0 * (outputs - targets)
-
-
 def absolute_error(outputs: Array, targets: Array) -> Array:
     """ℓ = Σ |o − t|; the gradient is 0 where o = t."""
     return _row_sums(np.abs(outputs - targets))
-
-
-def _absolute_error_gradient(outputs: Array, targets: Array) -> Array:
-    gradient: Array = np.sign(outputs - targets)
-    return gradient
 
 
 def huber(outputs: Array, targets: Array, delta: float) -> Array:
@@ -142,17 +133,12 @@ def poisson(outputs: Array, targets: Array) -> Array:
     return _row_sums(exp(outputs) - targets * outputs)
 
 
-def _poisson_gradient(outputs: Array, targets: Array) -> Array:
-    gradient: Array = exp(outputs) - targets
-    return gradient
-
-
 @hookimpl
 def dagnet_losses() -> list[Loss]:
     """The seven losses."""
     return [
-        Loss("squared_error", squared_error, _squared_error_gradient),
-        Loss("absolute_error", absolute_error, _absolute_error_gradient),
+        Loss("squared_error", squared_error),
+        Loss("absolute_error", absolute_error),
         Loss("huber", huber, _huber_gradient, parameters={"delta": 1.0}, rules={"delta": POSITIVE}),
         Loss(
             "binary_cross_entropy",
@@ -176,5 +162,5 @@ def dagnet_losses() -> list[Loss]:
             targets="class",
             minimum_outputs=2,
         ),
-        Loss("poisson", poisson, _poisson_gradient, predict=exp, targets="count"),
+        Loss("poisson", poisson, predict=exp, targets="count"),
     ]

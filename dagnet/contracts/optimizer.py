@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.contracts.rules import Rule, checked
-from dagnet.errors import PluginError
+from dagnet.errors import PluginError, Verbatim, expected
 from dagnet.formula import Formula, Untraceable, traced
 from dagnet.formula.sameness import same, what_it_reads
 from dagnet.formula.tracing import is_number
@@ -55,6 +56,16 @@ class Optimizer:
     state_names: ClassVar[tuple[str, ...]] = ()
     rules: ClassVar[Mapping[str, Rule]] = {}
     learning_rate: float
+
+    def __init_subclass__(cls) -> None:
+        """Refuse a rule of other arguments where it is written."""
+        parameters = list(inspect.signature(cls.update).parameters)
+        if len(parameters) != 6:
+            must = "a method update(self, parameter, gradient, state, step, learning_rate)"
+            got = Verbatim(f"update({', '.join(parameters)})")
+            raise PluginError(
+                expected(f"optimizer {cls.name or cls.__name__!r}", must, got, "see dagnet.Optimizer")
+            )
 
     def __post_init__(self) -> None:
         settings = {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]

@@ -17,7 +17,8 @@ from dagnet.contracts.formulas import array_gradient
 from dagnet.errors import DagnetError, PluginError, Verbatim, expected
 from dagnet.formula.tracing import place_in_source, place_of
 
-__all__ = ["check_activation", "check_loss", "checked_arity", "checked_result", "loss_probe"]
+__all__ = ["OUTPUTS", "TARGETS", "check_activation", "check_loss", "checked_arity", "checked_result"]
+__all__ += ["loss_probe", "off_kinks", "quotients", "wrong"]
 
 Array = NDArray[Any]
 ROWS = 6
@@ -164,9 +165,7 @@ def check_activation(item: Any, derivative: Callable[..., Any] | None) -> None:
 
 def _check_derivative(item: Any, derivative: Callable[..., Any], where: str) -> None:
     rng = np.random.default_rng(1)
-    z = np.concatenate([rng.normal(0, 1.5, 64), rng.normal(0, 8, 16)])
-    kinks = np.array(item.kink_points())
-    z = z[(np.abs(z[:, None] - kinks) > 1e-3).all(axis=1)]
+    z = off_kinks(item, np.concatenate([rng.normal(0, 1.5, 64), rng.normal(0, 8, 16)]))
     with np.errstate(all="ignore"):
         given = derivative(z.copy(), item.function(z.copy(), *item.arguments), *item.arguments)
     mend = f"mend it, leave it out, or say surrogate=True if {item.name} is meant to learn by another's"
@@ -174,21 +173,31 @@ def _check_derivative(item: Any, derivative: Callable[..., Any], where: str) -> 
     _refuse_wrong(where + place_of(derivative), given, z, function, "the function's", mend)
 
 
+def off_kinks(item: Any, z: Array) -> Array:
+    """The numbers that are near no kink that an activation declares."""
+    return z[(np.abs(z[:, None] - np.array(item.kink_points())) > 1e-3).all(axis=1)]
+
+
 def _refuse_wrong(
     where: str, given: Array, x: Array, function: Callable[[Array], Array], whose: str, mend: str
 ) -> None:
     """Compare a derivative with central differences, which depend on no table of ours."""
-    right, near = _quotients(function, x)
-    with np.errstate(all="ignore"):
-        off = np.abs(given - right) > WRONG * np.maximum(1.0, np.abs(right)) + near
-    off &= np.isfinite(right) & np.isfinite(near)
+    right, near = quotients(function, x)
+    off = wrong(given, right, near, WRONG)
     if off.any():
-        place = int(np.flatnonzero(off.reshape(-1))[0])
+        place = int(np.flatnonzero(off)[0])
         must = f"{whose}, {float(right.flat[place]):.6g} at {float(x.flat[place]):.6g}"
         raise PluginError(expected(where, must, Verbatim(f"{float(given.flat[place]):.6g}"), mend))
 
 
-def _quotients(function: Callable[[Array], Array], x: Array) -> tuple[Array, Array]:
+def wrong(given: Array, right: Array, near: Array, tolerance: float) -> Array:
+    """Where a derivative is not what quotients say."""
+    with np.errstate(all="ignore"):
+        alike = np.abs(given - right) <= tolerance * np.maximum(1.0, np.abs(right)) + near
+    return ~alike & np.isfinite(right) & np.isfinite(near)
+
+
+def quotients(function: Callable[[Array], Array], x: Array) -> tuple[Array, Array]:
     """∂(Σ function)/∂x elementwise or, for (rows, units), unit by unit; and how far it may be off.
 
     What two steps give must agree: where a kink or rounding stands between them, nothing is judged.

@@ -13,7 +13,7 @@ import numpy as np
 from dagnet.formula.data import ARGUMENT, NUMBER, TERM, UNIT, Op
 from dagnet.formula.formula import Formula
 from dagnet.formula.recording import Recorder, Untraceable
-from dagnet.formula.symbols import WHOLE, NeedsNumber, Symbol
+from dagnet.formula.symbols import FREE, WHOLE, NeedsNumber, Symbol
 
 __all__ = ["is_number", "place_in_source", "place_of", "traced"]
 
@@ -79,7 +79,7 @@ def _once(
     for name in names:
         number = name in numbers or name not in arguments
         at = recorder.add(Op(ARGUMENT, (), NUMBER if number else form, False, name))
-        symbols[name] = Symbol(recorder, at) if number else Symbol(recorder, at, WHOLE, axis=axis)
+        symbols[name] = Symbol(recorder, at, FREE if number else WHOLE, axis=axis)
     with np.errstate(all="ignore"):
         given = (symbols[name].copy() for name in arguments)
         found = function(*given, *(symbols.get(name, value) for name, value in parameters.items()))

@@ -221,6 +221,8 @@ def _refuse_range(array: Array, columns: Columns, loss: Loss) -> None:
         return
     if kind == "binary":
         bad, must = (array != 0) & (array != 1), "0 or 1"
+    elif kind == "positive":
+        bad, must = array <= 0, "above 0"
     elif kind == "count":
         bad, must = array < 0, "a count of 0 or more"
     else:

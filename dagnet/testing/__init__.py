@@ -7,8 +7,8 @@ Examples
 --------
 >>> import dagnet
 >>> import dagnet.testing
->>> wrong = dagnet.Activation("wrong", dagnet.activations()["square"].function, lambda z, a: z)
->>> dagnet.testing.outcomes(wrong)[4].passed
+>>> step = dagnet.Activation("step", lambda z: 1.0 * (z > 0), lambda z, a: 1 / (1 + z * z), surrogate=True)
+>>> dagnet.testing.outcomes(step)[2].passed  # check_the_derivative_is_the_functions
 False
 
 Under pytest, :func:`parametrize_with_checks` makes a test of each check; see there.

@@ -34,7 +34,7 @@ def networks(dtype: str) -> Iterator[tuple[str, Network]]:
     for seed in range(4):
         graph = _random_dag(np.random.default_rng(seed))
         yield f"random graph {seed}", _network(graph, dtype, inputs=range(4), outputs=_outputs(graph))
-    yield "layers", _network(layered([5, 7, 6, 3], activation="tanh"), dtype)
+    yield "layers", _network(layered([5, 7, 6, 3], activation="tanh", output_activation="sigmoid"), dtype)
     yield "one edge", _network(layered([1, 1]), dtype)
     yield "a chain of 60 levels", _network(_chain(60), dtype)
     yield "nodes of several units", _network(_blocks(), dtype)
