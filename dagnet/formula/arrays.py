@@ -317,7 +317,7 @@ FUNCTIONS |= {
     np.outer: lambda x, y: np.multiply(np.ravel(x)[:, None], np.ravel(y)),
 }
 METHODS = (
-    *("all", "any", "argmax", "argmin", "argsort", "clip", "copy", "cumprod", "cumsum", "diagonal", "dot"),
+    *("all", "any", "argmax", "argmin", "argsort", "clip", "cumprod", "cumsum", "diagonal", "dot"),
     *("max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "round", "squeeze", "std", "sum"),
     *("swapaxes", "take", "var"),
 )
@@ -329,6 +329,9 @@ for _name, _method in {
     "flatten": lambda x, order="C": np.copy(np.ravel(x, order)),
     "fill": lambda x, value: x.__setitem__(..., value),
     "sort": lambda x, axis=-1, **_: x.__setitem__(..., np.sort(x, axis)),
-    **{f"__{kind}copy__": lambda x, *_: np.copy(x) for kind in ("", "deep")},
+    **dict.fromkeys(
+        ("copy", "__copy__", "__deepcopy__"),
+        lambda x, *_: x if isinstance(x.value, np.generic) else np.copy(x),  # a number cannot be written to
+    ),
 }.items():
     setattr(Taped, _name, _method)
