@@ -169,8 +169,8 @@ def _check_derivative(item: Any, derivative: Callable[..., Any], where: str) -> 
     with np.errstate(all="ignore"):
         given = derivative(z.copy(), item.function(z.copy(), *item.arguments), *item.arguments)
     mend = f"mend it, leave it out, or say surrogate=True if {item.name} is meant to learn by another's"
-    function = lambda x: item.function(x, *item.arguments)  # noqa: E731
-    _refuse_wrong(where + place_of(derivative), given, z, function, "the function's", mend)
+    where += place_of(derivative)
+    _refuse_wrong(where, given, z, lambda x: item.function(x, *item.arguments), "the function's", mend)
 
 
 def off_kinks(item: Any, z: Array) -> Array:
@@ -252,7 +252,10 @@ def check_loss(item: Any, gradient: Callable[..., Any] | None, probe: tuple[Arra
         checked_arity(f"{where}: predict", item.predict, ("outputs", *item.parameters))
     if probe is None:
         return
-    value = lambda outputs, targets: item.value(outputs, targets, *arguments)  # noqa: E731
+
+    def value(outputs: Array, targets: Array) -> Any:
+        return item.value(outputs, targets, *arguments)
+
     checked_result(f"{where}: value", value, probe, (ROWS,), item.value)
     if gradient is None:
         if item.formula is None:

@@ -23,6 +23,11 @@ __all__ = ["NeedsNumber", "Symbol"]
 FREE, WHOLE, KEPT, GONE = "any", "whole", "kept", "gone"
 """An array's shape: any, an argument's, that with the reduced axis of length 1, that without the axis."""
 REDUCED = {OPERATIONS[entry.combine].function: kind for kind, entry in REDUCTIONS.items()}
+PAIRS: dict[Any, Callable[..., Any]] = {
+    np.divmod: lambda x, y: (np.floor_divide(x, y), np.remainder(x, y)),
+    np.modf: lambda x: (x - np.trunc(x), np.trunc(x)),
+}
+"""Ufuncs of two results."""
 BITWISE = (np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert)
 LIKE = {"zeros_like": 0.0, "ones_like": 1.0, "empty_like": float("nan")}
 SYNONYMS = {"amax": "max", "amin": "min", "around": "round"}
@@ -97,6 +102,8 @@ class Symbol(NDArrayOperatorsMixin):
         out = options.pop("out", None)
         if method == "reduce" and ufunc in REDUCED and out is None:
             return self._reduced(REDUCED[ufunc], **{"axis": 0, **options})
+        if ufunc in PAIRS and method == "__call__" and not options:
+            return PAIRS[ufunc](*inputs)
         if method != "__call__" or options or ufunc not in BY_UFUNC:
             way = "" if method == "__call__" else f".{method}"
             with_ = f" with {', '.join(options)}" if options else ""

@@ -2,18 +2,16 @@
 
 Source: A. Griewank and A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM 2008, chapter 3.
 
-An array goes with a second one of its form, its *bar*: the derivative of the final result by it, which the
-reverse pass gathers.  A view of the one goes with the same view of the other, so writing means what it
-means in NumPy.  What is overwritten stands on the tape and is put back on the way back: each slope finds
-the numbers that it was calculated with.
+The tape is a list of steps.  An array that owns its numbers has a *bar*, the derivative of the final result
+by it, which the way back gathers.  A view has none: it shows the same part of its base's bar, so writing
+means what it means in NumPy.  What is overwritten after a slope has read it is put back on the way back, so
+each slope finds the numbers that it was calculated with.
 """
-
-# ruff: noqa: D102 - the methods are ndarray's
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -21,27 +19,20 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
 from dagnet.errors import PluginError
-from dagnet.formula.operations import BY_UFUNC, OPERATIONS, full_name
+from dagnet.formula.operations import BY_UFUNC, OPERATIONS, Operation, full_name
 
-__all__ = ["FUNCTIONS", "Array", "NotDifferentiable", "Pull", "Tape", "Taped"]
-__all__ += ["elementwise", "full_name", "held", "plain", "recorded", "summed", "through"]
+__all__ = ["FUNCTIONS", "Array", "NotDifferentiable", "Tape", "Taped"]
+__all__ += ["bare", "elementwise", "held", "recorded"]
 
 Array = NDArray[Any]
-Pull = Callable[[Array], Any]
-Tape = list[Callable[[], None]]
+Shares = Callable[[Array], Iterable[tuple[Any, Any]]]
 
-FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
-"""What NumPy functions do to such arrays, and the ufuncs among them that are written with others."""
-
-METHODS = (
-    *("all", "any", "argmax", "argmin", "argsort", "clip", "conj", "conjugate", "cumprod", "cumsum"),
-    *("diagonal", "dot", "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "round", "squeeze"),
-    *("std", "sum", "swapaxes", "take", "var"),
-)
+FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+"""What NumPy functions, ufuncs written with others, and pairs of a ufunc and its method do."""
+ROWS: dict[Any, Operation] = {ufunc: OPERATIONS[name] for ufunc, name in BY_UFUNC.items()}
+LINEAR = {np.add, np.subtract, np.negative, np.positive}  # their slopes read nothing
 POWERS: dict[float, np.ufunc] = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}
-"""The exponents that arrays know by name."""
-LINEAR = ("add", "subtract")
-"""Operations whose slopes read nothing."""
+BASIC = {int, slice, type(None), type(...)}  # keys that never change and name each element once
 
 
 class NotDifferentiable(PluginError, AttributeError):
@@ -52,58 +43,62 @@ class NotDifferentiable(PluginError, AttributeError):
         super().__init__(what + (f"; {mend}" if mend else ""))
 
 
+class Tape(list[Callable[[], None]]):
+    """Steps that carry bars from results to operands, in the order of calculation."""
+
+    product: Callable[..., Any] = np.multiply
+    """How a bar and a slope are multiplied."""
+
+
 class Taped(NDArrayOperatorsMixin):
-    """An array, its bar, and the tape of all that was done.
+    """An array, or a number as ufuncs return it, its bar, and the tape of all that was done.
 
     It is no subclass of ``ndarray``: what strips it to a bare array would lose the derivative without a
-    word, and so is refused by name.
-
-    Parameters
-    ----------
-    value
-        An array of floating-point numbers, or one number as NumPy's ufuncs return it.
-    tape
-        Steps that carry bars from results to operands, in the order of calculation.
-    view
-        For a view: the array that it shows, and the function that shows the same of its bar.
+    word, and so is refused by name.  A view has the array that owns its numbers for ``base``, and a
+    function that shows the same part of that array's bar.
     """
 
-    __slots__ = ("_bar", "tape", "value", "view")
+    __slots__ = ("bar", "base", "own", "read", "show", "tape", "value")
 
-    def __init__(self, value: Any, tape: Tape, view: tuple[Taped, Pull] | None = None) -> None:
+    def __init__(
+        self, value: Any, tape: Tape, base: Taped | None = None, show: Any = None, *, read: bool = False
+    ) -> None:
         if value.dtype.kind != "f":
             raise NotDifferentiable(f"calculates with numbers of type {value.dtype}", "use real ones")
-        self.value: Any = value
-        self.tape, self.view = tape, view
-        self._bar: Array | None = None
+        self.value, self.tape, self.base, self.show = value, tape, base, show
+        self.read = read  # whether a slope will read the numbers on the way back
+        self.bar: Any = None
+        self.own = False  # whether the bar is no other array's
 
-    @property
-    def bar(self) -> Array:
-        """The derivative by this array as far as it is known; zeros at first."""
-        if self._bar is None:
-            self._bar = np.zeros_like(self.value) if self.view is None else self.view[1](self.view[0].bar)
-        return self._bar
+    def view(self, value: Array, show: Callable[[Array], Any]) -> Taped:
+        """An array that shows a part of this one."""
+        base, first = (self, None) if self.base is None else (self.base, self.show)
+        return Taped(value, self.tape, base, show if first is None else lambda bar: show(first(bar)))
 
-    @property
-    def reached(self) -> bool:
-        """Whether the way back has come by."""
-        return self._bar is not None or (self.view is not None and self.view[0].reached)
+    def opened(self) -> Any:
+        """The bar, to be written to; zeros at first."""
+        if self.base is not None:
+            return self.show(self.base.opened())
+        if self.bar is None:
+            self.bar, self.own = np.zeros_like(self.value), True
+        elif not self.own or self.bar.strides != self.value.strides:
+            known, self.bar, self.own = self.bar, np.empty_like(self.value), True
+            self.bar[...] = known
+        return self.bar
 
-    def gather(self, part: Any, outer: Array) -> None:
-        """Add to the bar a share of another one, ``outer``; the first is kept as it is, if it may be."""
-        bar = self._bar if self.view is None else self.bar
-        if bar is not None:
+    def gather(self, part: Any, *, own: bool) -> None:
+        """Add to the bar; the first contribution is taken as it is, and later written to if our own."""
+        if part.shape != self.value.shape:
+            part, own = _summed(part, self.value.shape), True
+        if self.base is not None:
+            bar = self.opened()
             np.add(bar, part, out=bar)
-            return
-        value, part = self.value, np.asarray(part)
-        alike = part.shape == value.shape and part.strides == value.strides and part.dtype == value.dtype
-        if alike and not np.may_share_memory(part, outer):
-            self._bar = part
+        elif self.bar is None:
+            self.bar, self.own = part, own
+        elif self.own:
+            self.bar += part
         else:
-            self._bar = np.empty_like(value)
-            self._bar[...] = part
-
-    # -- what arrays show ----------------------------------------------------------------
+            self.bar, self.own = self.bar + part, True
 
     shape = property(lambda self: self.value.shape)
     ndim = property(lambda self: self.value.ndim)
@@ -116,111 +111,69 @@ class Taped(NDArrayOperatorsMixin):
     def __len__(self) -> int:
         return len(self.value)
 
-    def __iter__(self) -> Iterator[Any]:
-        return (self[place] for place in range(len(self)))
-
-    def __repr__(self) -> str:
-        return f"Taped({self.value!r})"
-
-    # -- items ---------------------------------------------------------------------------
-
     def __getitem__(self, key: Any) -> Any:
-        key = held(key)
+        key, repeats = _fixed(key)
         value = self.value[key]
         if isinstance(value, np.ndarray) and np.may_share_memory(value, self.value):
-            return Taped(value, self.tape, (self, lambda bar: bar[key]))
+            return self.view(value, itemgetter(key))
         result = Taped(value, self.tape)
 
         def back() -> None:
-            if result.reached and _may_repeat(key):
-                np.add.at(self.bar, key, result.bar)
-            elif result.reached:
-                self.bar[key] += result.bar
+            if result.bar is not None and repeats:
+                np.add.at(self.opened(), key, result.bar)
+            elif result.bar is not None:
+                self.opened()[key] += result.bar
 
         self.tape.append(back)
         return result
 
     def __setitem__(self, key: Any, item: Any) -> None:
-        key, value = held(key), self.value
-        old, last = np.copy(value[key]), None
-        value[key] = plain(item)
-        if isinstance(item, Taped) and _may_repeat(key):  # the last one written stays
-            order = np.arange(old.size).reshape(old.shape)
-            numbers = np.zeros(self.shape, int)
-            numbers[key] = order
-            last = numbers[key] == order
+        (key, repeats), root = _fixed(key), self if self.base is None else self.base
+        value, old, last = self.value, np.array(self.value[key]) if root.read else None, True
+        value[key] = bare(item)
+        if repeats:  # the last one written stays
+            places = np.empty(value.shape, int)
+            order = np.arange(places[key].size).reshape(places[key].shape)
+            places[key] = order
+            last = places[key] == order
 
         def back() -> None:
-            value[key] = old
-            if self.reached:
-                outer = np.copy(self.bar[key])
-                self.bar[key] = 0
-            if self.reached and isinstance(item, Taped):
-                outer = outer if last is None else np.where(last, outer, 0)
-                item.gather(summed(outer, item.shape), self.bar)
+            if old is not None:
+                value[key] = old
+            if root.bar is None:
+                return
+            if key is Ellipsis and root is self:
+                outer, own, self.bar = self.bar, self.own, None
+            else:
+                bar, own = self.opened(), True
+                outer = np.array(bar[key])
+                bar[key] = 0
+            if type(item) is Taped:
+                item.gather(outer if last is True else np.where(last, outer, 0), own=own)
 
         self.tape.append(back)
 
-    # -- methods -------------------------------------------------------------------------
-
-    def reshape(self, *shape: Any, **options: Any) -> Any:
-        return np.reshape(self, shape[0] if len(shape) == 1 else shape, **options)
-
-    def transpose(self, *axes: Any) -> Any:
-        return np.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
-
-    def flatten(self, order: Any = "C") -> Any:
-        return np.ravel(self, order).copy()
-
-    def copy(self, order: Any = "C") -> Any:
-        return np.copy(self, order)
-
-    def __deepcopy__(self, _: Any) -> Any:
-        return self.copy()
-
-    def astype(self, dtype: Any, *_: Any, copy: bool = True, **__: Any) -> Any:
-        if not copy and self.dtype == dtype:
-            return self
-        value = self.value.astype(dtype)
-        return value if value.dtype.kind in "biu" else recorded(value, (self, lambda outer: outer))
-
-    def fill(self, value: Any) -> None:
-        self[...] = value
-
-    def sort(self, axis: int = -1, **_: Any) -> None:
-        self[...] = np.sort(self, axis)
-
     def operate(self, name: str, *inputs: Any) -> Any:
         """One of the table's operations, by name."""
-        return elementwise(OPERATIONS[name].function, name, inputs)
+        return elementwise(OPERATIONS[name].function, OPERATIONS[name], inputs)
 
     def __pow__(self, n: Any) -> Any:
         short = POWERS.get(n) if isinstance(n, (int, float)) else None
         return np.power(self, n) if short is None else short(self)
 
     def __getattr__(self, name: str) -> Any:
-        if name in METHODS:
-            function = getattr(np, name)
-            return lambda *arguments, **options: function(self, *arguments, **options)
         if not name.startswith("__") and hasattr(np.ndarray, name):
             raise NotDifferentiable(f"uses ndarray.{name}, which has no derivative rule")
         raise AttributeError(f"'ndarray' object has no attribute {name!r}", name=name, obj=self)
 
-    # -- bare numbers --------------------------------------------------------------------
-
     def __bool__(self) -> bool:
         return bool(self.value)
-
-    def __int__(self) -> int:
-        return int(self.value)
 
     def __float__(self) -> float:
         raise NotDifferentiable(
             "takes float() of an array that depends on its argument, as math.exp and the like do",
             "write it with NumPy's functions (np.exp for math.exp)",
         )
-
-    __complex__ = __float__
 
     def __array__(self, *_: Any, **__: Any) -> Array:
         raise NotDifferentiable(
@@ -229,114 +182,103 @@ class Taped(NDArrayOperatorsMixin):
             "keep it an array (np.zeros_like starts a result, np.stack joins some)",
         )
 
-    # -- NumPy's two doors ---------------------------------------------------------------
-
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        if method == "__call__":
-            return _call(ufunc, inputs, **options)
-        if ufunc in BY_UFUNC and OPERATIONS[BY_UFUNC[ufunc]].truth:
-            return getattr(ufunc, method)(*map(plain, inputs), **options)
-        rule = FUNCTIONS.get(getattr(np.ufunc, method))
-        if rule is None or ufunc not in BY_UFUNC:
-            raise NotDifferentiable(f"calls {full_name(ufunc)}.{method}, which has no derivative rule")
         out = options.pop("out", (None,))[0]
-        return _written(ufunc, out, rule(ufunc, *inputs, **options))
+        where = options.pop("where", True) if method == "__call__" else True
+        row, call = ROWS.get(ufunc), method == "__call__"
+        rule = FUNCTIONS.get(ufunc if call else (ufunc, method))
+        if row is not None and row.truth:
+            result = getattr(ufunc, method)(*map(bare, inputs), **options)
+        elif call and row is not None:
+            result = elementwise(ufunc, row, inputs, **options)
+        elif rule is not None:
+            result = rule(*inputs, **options)
+        else:
+            name = full_name(ufunc) + ("" if call else f".{method}")
+            raise NotDifferentiable(f"calls {name}, which has no derivative rule")
+        if where is not True:
+            result = np.where(where, result, np.zeros_like(result) if out is None else out)
+        return _written(ufunc, out, result)
 
     def __array_function__(self, function: Any, _types: Any, arguments: Any, options: Any) -> Any:
-        rule = FUNCTIONS.get(function)
-        if rule is None:
+        if function not in FUNCTIONS:
             raise NotDifferentiable(f"calls {full_name(function)}, which has no derivative rule")
-        result = rule(*arguments, **{name: value for name, value in options.items() if name != "out"})
-        return _written(function, options.get("out"), result)
+        out = options.pop("out", None)
+        return _written(function, out, FUNCTIONS[function](*arguments, **options))
 
 
-# -- what rules are made of ------------------------------------------------------------------
+for _name, _ufunc in (("add", np.add), ("sub", np.subtract), ("mul", np.multiply), ("truediv", np.divide)):
+    # straight to the table, where the mixin takes the detour by NumPy's door
+    setattr(Taped, f"__{_name}__", lambda x, y, u=_ufunc: elementwise(u, ROWS[u], (x, y)))
+    setattr(Taped, f"__r{_name}__", lambda y, x, u=_ufunc: elementwise(u, ROWS[u], (x, y)))
 
 
-def plain(item: Any) -> Any:
-    """The bare value; lists and tuples are walked, all else passes."""
-    if isinstance(item, (list, tuple)):
-        return type(item)(map(plain, item))
-    return item.value if isinstance(item, Taped) else item
+def bare(item: Any) -> Any:
+    """The value alone; a list is made an array, which refuses if the derivative would be lost."""
+    if type(item) is Taped:
+        return item.value
+    return np.array(item) if isinstance(item, (list, tuple)) else item
 
 
 def held(item: Any) -> Any:
-    """The bare value for the way back: what a function may write to meanwhile is copied."""
-    if isinstance(item, (list, tuple)):
-        return type(item)(map(held, item))
-    return item.copy() if isinstance(item, np.ndarray) and item.flags.writeable else plain(item)
+    """The bare value for the way back, when it has to be what it is now."""
+    if type(item) is Taped:
+        (item if item.base is None else item.base).read = True
+        return item.value
+    return item.copy() if isinstance(item, np.ndarray) and item.flags.writeable else bare(item)
 
 
-def recorded(value: Any, *pulls: tuple[Any, Pull]) -> Any:
-    """A result on the tape; ``pull(outer)`` is an operand's share of the derivative by the result."""
-    pulls = tuple((item, pull) for item, pull in pulls if isinstance(item, Taped))
-    if not pulls:
+def _fixed(key: Any) -> tuple[Any, bool]:
+    """A key that stays what it is now, and whether it may name an element more than once."""
+    if type(key) in BASIC:
+        return key, False
+    if type(key) is tuple:
+        parts = [_fixed(part) for part in key]
+        return tuple([part for part, _ in parts]), True in [repeats for _, repeats in parts]
+    key = np.array(key, None if key else int) if type(key) is list else held(key)
+    return key, isinstance(key, np.ndarray) and key.dtype.kind in "iu"
+
+
+def recorded(value: Any, items: Any, shares: Shares, *, read: bool = True) -> Any:
+    """A result on the tape; ``shares`` tells what operands get of the derivative by it."""
+    for item in items:
+        if type(item) is Taped:
+            result = Taped(value, item.tape, read=read)
+            break
+    else:
         return value
-    result = Taped(value if value.base is None else value.copy(), pulls[0][0].tape)
 
     def back() -> None:
-        if result.reached:
-            outer = result.bar
-            for item, pull in pulls:
-                item.gather(pull(outer), outer)
+        outer, result.bar = result.bar, None
+        if outer is not None:
+            for item, part in shares(outer):
+                item.gather(part, own=part is not outer and part.flags.writeable)
 
     result.tape.append(back)
     return result
 
 
-def through(slope: Any, outer: Any) -> Any:
-    """The product of the chain rule; a zero wins over what is infinite or NaN on the other side."""
-    if isinstance(slope, float) and math.isfinite(slope):
-        return outer if slope == 1 else outer * slope
-    product = slope * outer
-    if not math.isfinite(product.sum() if product.ndim else product):
-        product = np.where(np.equal(slope, 0) | np.equal(outer, 0), 0, product)
-    return product
-
-
-def summed(outer: Array, shape: tuple[int, ...]) -> Array:
+def _summed(outer: Array, shape: tuple[int, ...]) -> Array:
     """The derivative by what was broadcast from a shape."""
-    if outer.shape == shape:
-        return outer
     more = outer.ndim - len(shape)
     ones = [place for place in range(len(shape)) if place + more >= 0 and shape[place] == 1]
     axes = (*range(more), *(place + more for place in ones))
     return np.sum(outer, axis=axes, keepdims=True).reshape(shape)
 
 
-def elementwise(function: Callable[..., Any], name: str, inputs: Any, **options: Any) -> Any:
+def elementwise(function: Callable[..., Any], row: Operation, inputs: Any, **options: Any) -> Any:
     """One of the table's operations, as some function calculates it."""
-    values = [(plain if name in LINEAR else held)(item) for item in inputs]
+    linear = function in LINEAR
+    values = [*map(bare if linear else held, inputs)]
     value = function(*values, **options)
 
-    def pull(slope: Callable[..., Any] | None, item: Any) -> tuple[Any, Pull]:
-        if slope is None:
-            return item, lambda _: 0.0
-        return item, lambda outer: summed(through(slope(*values, value), outer), item.value.shape)
+    def shares(outer: Array) -> Iterator[tuple[Any, Any]]:
+        for item, slope in zip(inputs, row.slopes, strict=True):
+            if type(item) is Taped and slope is not None:
+                by = slope(*values, value)
+                yield item, outer if type(by) is float and by == 1.0 else item.tape.product(outer, by)
 
-    slopes = zip(OPERATIONS[name].slopes, inputs, strict=True)
-    return recorded(value, *(pull(slope, item) for slope, item in slopes if isinstance(item, Taped)))
-
-
-def _may_repeat(key: Any) -> bool:
-    """Whether a key may name an element more than once."""
-    parts = key if isinstance(key, tuple) else (key,)
-    return any(isinstance(part, (list, np.ndarray)) and np.asarray(part).dtype.kind in "iu" for part in parts)
-
-
-def _call(ufunc: np.ufunc, inputs: Any, *, out: Any = None, where: Any = True, **options: Any) -> Any:
-    name = BY_UFUNC.get(ufunc, "")
-    if ufunc in FUNCTIONS:
-        result = FUNCTIONS[ufunc](*inputs, **options)
-    elif not name:
-        raise NotDifferentiable(f"calls {full_name(ufunc)}, which has no derivative rule")
-    elif OPERATIONS[name].truth:
-        result = ufunc(*map(plain, inputs), **options)
-    else:
-        result = elementwise(ufunc, name, inputs, **options)
-    if where is not True:
-        result = np.where(where, result, out[0] if out else np.zeros_like(result))
-    return _written(ufunc, out[0] if out else None, result)
+    return recorded(value, inputs, shares, read=not linear)
 
 
 def _written(function: Callable[..., Any], out: Any, result: Any) -> Any:
