@@ -57,7 +57,7 @@ def _calculated(op: Op, inputs: list[Any], given: dict[str, Any], first: Array) 
     if op.name == SIZE:
         return np.float64(first.shape[0 if op.value == TERM else -1])
     if op.name == PLACE:
-        return np.arange(first.shape[-1], dtype=first.dtype)
+        return np.broadcast_to(np.arange(first.shape[-1], dtype=first.dtype), first.shape)
     if op.name in REDUCTIONS:
         over_terms = op.form != "row"
         x = np.broadcast_to(inputs[0], first.shape)

@@ -9,6 +9,7 @@ All else raises :class:`dagnet.formula.recording.Untraceable` with the reason.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self, cast
 
 import numpy as np
@@ -25,7 +26,7 @@ FREE, WHOLE, KEPT, GONE = "any", "whole", "kept", "gone"
 REDUCED = {OPERATIONS[entry.combine].function: kind for kind, entry in REDUCTIONS.items()}
 PAIRS: dict[Any, Callable[..., Any]] = {
     np.divmod: lambda x, y: (np.floor_divide(x, y), np.remainder(x, y)),
-    np.modf: lambda x: (x - np.trunc(x), np.trunc(x)),
+    np.modf: lambda x: (np.where(np.isinf(x), 0.0, x - np.trunc(x)), np.trunc(x)),
 }
 """Ufuncs of two results."""
 BITWISE = (np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert)
