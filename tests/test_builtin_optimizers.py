@@ -11,6 +11,7 @@ import pytest
 from dagnet.builtins import optimizers
 from dagnet.builtins.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from dagnet.errors import DataError
+from dagnet.formula.evaluation import evaluate
 
 CASES = [
     SGD(),
@@ -163,14 +164,40 @@ def test_float32_stays_float32_and_follows_float64(item):
 
 @pytest.mark.parametrize("item", CASES, ids=str)
 def test_the_rule_is_elementwise(item):
-    state = [np.array([0.2, 0.7, 0.4])] * len(item.state_names)
+    state = {name: np.array([0.2, 0.7, 0.4]) for name in item.state_names}
     theta, gradient = np.array([1.0, -1.0, 0.5]), np.array([0.1, -0.2, 0.3])
     for step in (1, 7):
-        rest = item.coefficients(step, item.learning_rate)
-        whole = item.update(theta, gradient, *state, *rest)
+        whole, vectors = item.update(theta, gradient, state, step, item.learning_rate)
         for k in range(3):
-            one = item.update(float(theta[k]), float(gradient[k]), *(float(v[k]) for v in state), *rest)
-            np.testing.assert_allclose(one, [vector[k] for vector in whole], rtol=1e-15)
+            one = {name: float(vector[k]) for name, vector in state.items()}
+            alone, new = item.update(float(theta[k]), float(gradient[k]), one, step, item.learning_rate)
+            np.testing.assert_allclose(alone, whole[k], rtol=1e-15)
+            for name, vector in vectors.items():
+                np.testing.assert_allclose(new[name], vector[k], rtol=1e-15)
+
+
+@pytest.mark.parametrize("item", CASES, ids=str)
+def test_its_formula_is_the_rule(item):
+    assert item.reason == ""
+    assert item.formula.arguments[:2] == ("parameter", "gradient")
+    rng = np.random.default_rng(0)
+    theta, gradient, *vectors = rng.uniform(0.1, 1.0, (2 + len(item.state_names), 7))
+    for step in (1, 2, 9):
+        numbers = [{"step": step, "learning_rate": 0.02, **item.settings()}[name]
+                   for name in item.formula.arguments[2 + len(vectors) :]]  # fmt: skip
+        results = evaluate(item.formula, theta, gradient, *vectors, *numbers)
+        new, state = item.update(
+            theta, gradient, dict(zip(item.state_names, vectors, strict=True)), step, 0.02
+        )
+        for ours, truth in zip(results, [new, *(state[name] for name in item.state_names)], strict=True):
+            np.testing.assert_allclose(ours, truth, rtol=1e-14)
+
+
+def test_settings_are_arguments_of_the_formula_and_choices_are_not():
+    contents = {Adam(betas=(b, 0.99), weight_decay=b / 10).formula.content for b in (0.1, 0.5, 0.9)}
+    assert len(contents) == 1
+    assert SGD(momentum=0.9, nesterov=True).formula != SGD(momentum=0.9).formula
+    assert "betas[1]" in Adam().formula.arguments
 
 
 @pytest.mark.parametrize("item", CASES, ids=str)

@@ -105,7 +105,7 @@ import dagnet
 from dagnet.cli import main
 
 square = dagnet.activations()["square"].function
-dagnet.register(dagnet.Activation("wrong", square, lambda z, a: z))
+dagnet.register(dagnet.Activation("wrong", square, lambda z, a: z, surrogate=True))
 main(sys.argv[1:])
 """
 

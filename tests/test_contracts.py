@@ -12,12 +12,12 @@ from dagnet.contracts import Exporter, History, Initializer, Optimizer
 from dagnet.errors import PluginError
 
 
-def cube(z):
-    return z**3
+def cube(z, k=1.0):
+    return k * z**3
 
 
-def slope(z, a):
-    return 3 * z**2
+def slope(z, a, k=1.0):
+    return 3 * k * z**2
 
 
 def squares(o, t):
@@ -35,7 +35,14 @@ def squares(o, t):
         (lambda: dagnet.Loss("l", None), "loss 'l': value must be a function"),
         (lambda: dagnet.Loss("l", squares, 3), "loss 'l': gradient must be a function"),
         (lambda: dagnet.Loss("l", squares, predict=3), "loss 'l': predict must be a function"),
-        (lambda: dagnet.Loss("l", squares, targets="labels"), "targets must be one of real, binary"),
+        (
+            lambda: dagnet.Loss("l", squares, targets="labels"),
+            "targets must be one of real, positive, binary",
+        ),
+        (
+            lambda: dagnet.Loss("l", squares, outputs="any"),
+            "outputs must be one of real, probability, positive",
+        ),
         (lambda: Initializer("ones", None), "initializer 'ones': draw must be a function"),
         (lambda: Exporter("xyz", "xyz", print), "suffix must be a lower-case suffix"),
         (lambda: Exporter("xyz", ".XYZ", print), "suffix must be a lower-case suffix"),
@@ -55,7 +62,7 @@ def test_frozen_and_equal_by_what_they_are():
     assert one == two
     assert hash(one) == hash(two)
     assert one != one.bind(2.0)
-    assert one != dagnet.Activation("cube", cube, lambda z, a: 3 * z**2, parameters={"k": 1.0})
+    assert one != dagnet.Activation("cube", cube, lambda z, a, k: 3 * k * z**2, parameters={"k": 1.0})
     assert one != "cube"
     with pytest.raises(FrozenInstanceError):
         one.name = "other"
@@ -78,7 +85,7 @@ def test_derived_derivatives():
 
 
 def test_kinks():
-    bent = dagnet.Activation("bent", np.abs, np.sign, kinks=[0, 1])
+    bent = dagnet.Activation("bent", np.abs, lambda z, a: np.sign(z), kinks=[0, 1])
     assert bent.kinks == (0, 1)
     assert bent.kink_points() == (0.0, 1.0)
     moved = dagnet.Activation(
@@ -101,10 +108,9 @@ class Momentum(Optimizer):
     learning_rate: float = 0.1
     decay: float = 0.5
 
-    @staticmethod
-    def update(parameter, gradient, velocity, step, learning_rate, decay):
-        velocity = decay * velocity + gradient
-        return parameter - learning_rate * velocity, velocity
+    def update(self, parameter, gradient, state, step, learning_rate):
+        velocity = self.decay * state["velocity"] + gradient
+        return parameter - learning_rate * velocity, {"velocity": velocity}
 
 
 def test_an_optimizer_steps_in_place():
@@ -117,9 +123,9 @@ def test_an_optimizer_steps_in_place():
     assert state["velocity"].tolist() == [1.5, -1.5]
     np.testing.assert_allclose(parameters, [1 - 0.25, 2 + 0.25])
     assert str(rule) == "momentum_of_this_test(learning_rate=0.1, decay=0.5)"
-    assert rule.settings() == (0.5,)
+    assert rule.settings() == {"decay": 0.5}
     with pytest.raises(PluginError, match=r"must define update\(\) or override step\(\)"):
-        Optimizer.update(1.0, 1.0)
+        Optimizer.update(rule, 1.0, 1.0, {}, 1, 0.1)
 
 
 def test_history():

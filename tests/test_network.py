@@ -78,10 +78,12 @@ def test_signatures():
     assert gradient["wrt"].kind is inspect.Parameter.KEYWORD_ONLY
     assert list(inspect.signature(dagnet.Network.evaluate).parameters) == ["self", "X", "y", "sample_weight"]
     activation = inspect.signature(dagnet.Activation).parameters
-    assert list(activation) == ["name", "function", "derivative", "parameters", "kinks"]
+    made = ["rules", "surrogate"]
+    assert list(activation) == ["name", "function", "derivative", "parameters", "kinks", *made]
     loss = inspect.signature(dagnet.Loss).parameters
-    assert list(loss)[:6] == ["name", "value", "gradient", "predict", "targets", "rowwise"]
-    assert loss["targets"].default == "real"
+    assert list(loss)[:7] == ["name", "value", "gradient", "predict", "targets", "outputs", "rowwise"]
+    assert list(loss)[7:] == ["parameters", "minimum_outputs", *made]
+    assert loss["targets"].default == loss["outputs"].default == "real"
     assert loss["rowwise"].default is True
 
 

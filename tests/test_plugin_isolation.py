@@ -53,6 +53,20 @@ LOADING = {
         left_out("unknown hook 'dagnet_aggregations'", "needs a newer dagnet: pip install --upgrade dagnet"),
     ),
     "wants-a-newer-dagnet": ("from dagnet import Aggregation", left_out("ImportError", "'Aggregation'")),
+    "writes-to-z": (
+        offering("six").replace("np.tanh,", "lambda z: np.tanh(z, out=z),"),
+        left_out("activation 'six': function must leave its arguments as they are"),
+    ),
+    "raises-at-work": (
+        offering("seven").replace("np.tanh,", "lambda z: z / missing,"),
+        left_out("activation 'seven': function raised NameError: name 'missing' is not defined"),
+    ),
+    "has-a-wrong-derivative": (
+        offering("eight").replace("1 - a * a", "1 + a * a"),
+        left_out(
+            "activation 'eight': derivative (line 7 of has_a_wrong_derivative.py", "must be the function's"
+        ),
+    ),
     "is-slow-to-import": (
         "import time; time.sleep(0.3)\n" + offering("slow"),
         ("took 0.", "should import heavy libraries inside its functions"),
@@ -67,16 +81,12 @@ AT_WORK = """
 import dagnet
 import numpy as np
 
+class Licensed(dagnet.Activation):
+    def value(self, z):
+        raise dagnet.PluginError(f"activation {self.name!r} of bad-numbers 1.0: no licence")
+
 def ones(z, a):
     return np.ones_like(z)
-
-def writes(z):
-    z *= 2
-    return z + 0
-
-def writes_targets(o, t):
-    t += 1
-    return squares(o, t)
 
 def squares(o, t):
     return np.sum((o - t) ** 2, axis=1)
@@ -84,27 +94,25 @@ def squares(o, t):
 @dagnet.hookimpl
 def dagnet_activations():
     functions = {
-        "writes": writes,
-        "scalar": lambda z: 1.0,
-        "misshapen": lambda z: z[0],
-        "raises": lambda z: z / missing,
-        "doubles": lambda z: z.astype(np.float64),
+        "doubles": lambda z: np.array(z, np.float64),
         "nothing": lambda z: np.full_like(z, np.nan),
         "hole": lambda z: np.where(z > 2, np.nan, z),
     }
-    return [dagnet.Activation(name, function, ones) for name, function in functions.items()]
+    made = [dagnet.Activation(name, function, ones) for name, function in functions.items()]
+    return [*made, Licensed("licensed", np.exp)]
 
 @dagnet.hookimpl
 def dagnet_losses():
     values = {
-        "loss_writes": writes_targets,
-        "loss_scalar": lambda o, t: squares(o, t).mean(),
-        "loss_doubles": lambda o, t: squares(o, t).astype(np.float64),
+        "loss_predicts": squares,
+        "loss_doubles": lambda o, t: np.array(squares(o, t), np.float64),
         "loss_hole": lambda o, t: np.where(t[:, 0] > 2, np.nan, squares(o, t)),
     }
-    doubled = lambda o: o.astype(np.float64)
-    slope = lambda o, t: 2 * (o - t)
-    return [dagnet.Loss(name, value, slope, predict=doubled) for name, value in values.items()]
+    made = []
+    for name, value in values.items():
+        predict = lambda o, short=name == "loss_predicts": o[0] if short else o.astype(np.float64)
+        made.append(dagnet.Loss(name, value, lambda o, t: 2 * (o - t), predict=predict))
+    return made
 """
 
 
@@ -166,7 +174,7 @@ def test_each_fault_of_loading_is_one_message_that_names_its_distribution(loadin
         assert "DAGNET_DISABLE_PLUGINS=1" in mine[0]
     assert len(messages) == warned == len(LOADING)
     assert {"good", "first", "second", "slow", "relu"} <= set(found)
-    assert {"one", "two", "three", "four", "five"}.isdisjoint(found)
+    assert {"one", "two", "three", "four", "five", "six", "seven", "eight"}.isdisjoint(found)
     assert trains
 
 
@@ -209,15 +217,11 @@ for name in NAMES:
 print(json.dumps(said))
 """
 FAULTS = {
-    "writes": ("PluginError", "function must leave its arguments as they are"),
-    "scalar": ("PluginError", "function: result for (3, 4) numbers must be floats of shape (3, 4)"),
-    "misshapen": ("PluginError", "float32 of shape (4,)"),
-    "raises": ("PluginError", "raised NameError: name 'missing' is not defined"),
+    "licensed": ("PluginError", "no licence"),
     "doubles": ("trained", "function gives float64 for float32"),
     "nothing": ("NumericalError", "activation 'nothing' of bad-numbers 1.0 at z = 1"),
     "hole": ("NumericalError", "activation 'hole' of bad-numbers 1.0 at z = 3"),
-    "loss_writes": ("PluginError", "value must leave its arguments as they are"),
-    "loss_scalar": ("PluginError", "value: result for (2, 1) numbers must be floats of shape (2,)"),
+    "loss_predicts": ("PluginError", "predict: result for (2, 1) numbers must be float32 of shape (2, 1)"),
     "loss_doubles": ("trained", "value gives float64 for float32"),
     "loss_hole": ("NumericalError", "loss 'loss_hole' of bad-numbers 1.0 at node 'eta' became nan in row 1"),
     "good": ("trained", ""),
@@ -253,7 +257,7 @@ def test_an_activation_that_is_nan_everywhere_is_pointed_out_before_it_trains(wo
 
 def test_the_list_of_plugins_shows_which_are_refused_and_hides_no_other(working_site):
     out, _ = run(working_site, "-m", "dagnet", "plugins")
-    assert re.search(r"activations +scalar +bad-numbers 1\.0 +refused: activation 'scalar' of", out)
+    assert re.search(r"activations +licensed +bad-numbers 1\.0 +refused: activation 'licensed' of", out)
     assert re.search(r"activations +good +good-wiring 1\.0 +(compiled|NumPy)", out)
     assert re.search(r"activations +relu +dagnet", out)
 

@@ -45,9 +45,8 @@ def test_single_items_of_every_kind(fresh):
     class Signs(Optimizer):
         name = "signs"
 
-        @staticmethod
-        def update(parameter, gradient, *rest):
-            return (parameter - rest[1] * np.sign(gradient),)
+        def update(self, parameter, gradient, state, step, learning_rate):
+            return parameter - learning_rate * np.sign(gradient), state
 
     class Engine:
         name, priority = "slow", -1
@@ -221,7 +220,8 @@ def test_faulty_hooks_leave_nothing_behind(fresh, hook, function, words):
 
 @pytest.mark.parametrize("name", ["", "two words", "a-b", 3, None, "1a"])
 def test_names_that_are_no_identifiers(fresh, name):
-    item = type("Named", (Optimizer,), {"name": name, "update": staticmethod(lambda *rest: rest)})
+    rule = lambda self, parameter, gradient, state, step, learning_rate: (parameter, state)
+    item = type("Named", (Optimizer,), {"name": name, "update": rule})
     with pytest.raises(PluginError, match="name must be an identifier"):
         face.register(item)
     with pytest.raises(PluginError, match="name must be an identifier"):

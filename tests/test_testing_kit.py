@@ -62,14 +62,8 @@ def test_what_the_broken_ones_are_made_of_is_whole(kind):
 
 
 @pytest.mark.parametrize(("item", "name"), CASES)
-def test_a_check_fails_on_a_plugin_that_breaks_it(item, name, monkeypatch):
+def test_a_check_fails_on_a_plugin_that_breaks_it(item, name):
     checks = [check for check in checks_of(item) if check.__name__ == name]
-    if "compiled" in name:
-        if dagnet.engines()["compiled"].unavailable() is not None:
-            pytest.skip("there is no compiled engine here")
-        assert judge(item, checks)[0].passed  # compiled now
-        monkeypatch.setattr(broken_functions, "DRIFT", 2.0)
-        monkeypatch.setattr(broken_machines, "DRIFT", 2.0)
     (outcome,) = judge(item, checks)
     assert outcome.problem is not None
     assert not outcome.passed
@@ -175,7 +169,7 @@ def square(outputs, targets):
     return ((outputs - targets) ** 2).sum(axis=1)
 
 cube = dagnet.Activation("cube", lambda z: z**3, lambda z, a: 3 * z**2)
-wrong = dagnet.Activation("wrong", lambda z: z**2, lambda z, a: z)
+wrong = dagnet.Activation("wrong", lambda z: z**2, lambda z, a: z, surrogate=True)
 mine = dagnet.Loss("mine", square)
 """
 REASON = '{"check_it_can_be_pickled": "a lambda"}'

@@ -1,56 +1,27 @@
 """Losses: what is left of a negative log-likelihood once terms without the outputs are dropped.
 
-Outputs o and targets y are (rows, output units); values are (rows,), gradients (rows, output
-units).  The count and rate models take o as the logarithm of the mean μ (log link) and predict
-exp(o).  Where exp(o) is no float it is infinite, silently, as with dagnet's own ``poisson``.
+Outputs o and targets y are (rows, output units), values (rows,); dagnet derives the gradients.  The
+count and rate models take o as the logarithm of the mean μ (log link) and predict exp(o).  Where
+exp(o) is no float it is infinite, silently, as with dagnet's own ``poisson``.
 """
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-import dagnet
+from dagnet.formula import sigmoid
 
 __all__ = [
     "exp",
     "focal",
-    "focal_gradient",
     "gamma",
-    "gamma_gradient",
     "hinge",
-    "hinge_gradient",
     "negative_binomial",
-    "negative_binomial_gradient",
     "positive_class",
+    "probability",
     "quantile",
-    "quantile_gradient",
-    "sigmoid",
     "tweedie",
-    "tweedie_gradient",
 ]
-
-
-def _require(where: str, value: object, must: str, holds: Callable[[Any], bool]) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not holds(value):
-        raise dagnet.PluginError(f"loss {where} must be {must}, got {value!r}")
-
-
-def _positive(loss: str, targets: Any) -> Any:
-    """The targets, which must be above 0.
-
-    dagnet traces a loss on symbols, to compile it, and there is nothing to refuse yet: machine code
-    gets NaN instead.  A batch whose loss is NaN is computed again with NumPy, and refused.
-    """
-    if not isinstance(targets, np.ndarray):
-        return np.where(targets > 0.0, targets, np.nan)
-    if (targets <= 0.0).any():
-        row, unit = (int(index) for index in np.argwhere(targets <= 0.0)[0])
-        got = f"got {float(targets[row, unit])!r} in row {row}"
-        mend = "leave such rows out, or use tweedie(power=1.5), which has a mass at 0"
-        raise dagnet.DataError(f"loss {loss!r}: targets must be above 0, {got}; {mend}")
-    return targets
 
 
 def exp(outputs: Any, *_parameters: float) -> Any:
@@ -59,19 +30,14 @@ def exp(outputs: Any, *_parameters: float) -> Any:
         return np.exp(outputs)
 
 
-def sigmoid(outputs: Any, *_parameters: float) -> Any:
-    """1/(1 + exp(−o)), without overflow."""
-    t = np.exp(-np.abs(outputs))
-    return np.where(outputs > 0.0, 1.0, t) / (1.0 + t)
+def probability(outputs: Any, *_parameters: float) -> Any:
+    """1/(1 + exp(−o))."""
+    return sigmoid(outputs)
 
 
 def positive_class(outputs: Any) -> Any:
     """1 where o > 0, else 0: the class that a margin predicts."""
     return (outputs > 0.0) * np.ones_like(outputs)
-
-
-def _softplus(z: Any) -> Any:
-    return np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
 
 
 def _product(targets: Any, rates: Any) -> Any:
@@ -92,12 +58,7 @@ def gamma(outputs: Any, targets: Any) -> Any:
     >>> gamma(np.array([[0.0]]), np.array([[3.0]]))
     array([3.])
     """
-    return np.sum(outputs + _product(_positive("gamma", targets), exp(-outputs)), axis=1)
-
-
-def gamma_gradient(outputs: Any, targets: Any) -> Any:
-    """∂ℓ/∂o = 1 − y exp(−o)."""
-    return 1.0 - _product(_positive("gamma", targets), exp(-outputs))
+    return np.sum(outputs + targets * exp(-outputs), axis=1)
 
 
 def negative_binomial(outputs: Any, targets: Any, alpha: float) -> Any:
@@ -110,15 +71,8 @@ def negative_binomial(outputs: Any, targets: Any, alpha: float) -> Any:
     >>> negative_binomial(np.array([[0.0]]), np.array([[0.0]]), 1.0)
     array([0.69314718])
     """
-    _require("'negative_binomial': alpha", alpha, "a finite number above 0", lambda x: 0 < x < math.inf)
-    s = outputs + math.log(alpha)
-    return np.sum(_softplus(s) / alpha + targets * (_softplus(-s) + math.log(alpha)), axis=1)
-
-
-def negative_binomial_gradient(outputs: Any, targets: Any, alpha: float) -> Any:
-    """∂ℓ/∂o = (μ − y)/(1 + α μ)."""
-    s = outputs + math.log(alpha)
-    return sigmoid(s) / alpha - targets * sigmoid(-s)
+    s = outputs + np.log(alpha)
+    return np.sum(np.logaddexp(0.0, s) / alpha + targets * (np.logaddexp(0.0, -s) + np.log(alpha)), axis=1)
 
 
 def tweedie(outputs: Any, targets: Any, power: float) -> Any:
@@ -134,20 +88,12 @@ def tweedie(outputs: Any, targets: Any, power: float) -> Any:
     >>> tweedie(np.array([[0.0]]), np.array([[1.0]]), 1.5)
     array([4.])
     """
-    _require("'tweedie': power", power, "a number from 1 to 2", lambda x: 1 <= x <= 2)
     if power == 2.0:
-        return gamma(outputs, targets)
+        return gamma(outputs, np.where(targets > 0.0, targets, np.nan))
     if power == 1.0:
         return np.sum(exp(outputs) - targets * outputs, axis=1)
     waiting = _product(targets, exp((1.0 - power) * outputs)) / (power - 1.0)
     return np.sum(exp((2.0 - power) * outputs) / (2.0 - power) + waiting, axis=1)
-
-
-def tweedie_gradient(outputs: Any, targets: Any, power: float) -> Any:
-    """∂ℓ/∂o = (μ − y) μ^(1 − p)."""
-    if power == 2.0:
-        return gamma_gradient(outputs, targets)
-    return exp((2.0 - power) * outputs) - _product(targets, exp((1.0 - power) * outputs))
 
 
 def quantile(outputs: Any, targets: Any, tau: float) -> Any:
@@ -160,15 +106,8 @@ def quantile(outputs: Any, targets: Any, tau: float) -> Any:
     >>> quantile(np.array([[0.0], [2.0]]), np.array([[1.0], [1.0]]), 0.9)
     array([0.9, 0.1])
     """
-    _require("'quantile': tau", tau, "a number between 0 and 1", lambda x: 0 < x < 1)
     distance = targets - outputs
     return np.sum(np.maximum(tau * distance, (tau - 1.0) * distance), axis=1)
-
-
-def quantile_gradient(outputs: Any, targets: Any, tau: float) -> Any:
-    """∂ℓ/∂o = 1 − τ above the target, −τ below it, 0 on it."""
-    one = np.ones_like(outputs)
-    return (1.0 - tau) * ((outputs > targets) * one) - tau * ((outputs < targets) * one)
 
 
 def hinge(outputs: Any, targets: Any) -> Any:
@@ -184,12 +123,6 @@ def hinge(outputs: Any, targets: Any) -> Any:
     return np.sum(np.maximum(1.0 - (2.0 * targets - 1.0) * outputs, 0.0), axis=1)
 
 
-def hinge_gradient(outputs: Any, targets: Any) -> Any:
-    """∂ℓ/∂o = −s where s o < 1, else 0."""
-    sides = 2.0 * targets - 1.0
-    return -sides * (sides * outputs < 1.0)
-
-
 def focal(outputs: Any, targets: Any, alpha: float, gamma: float) -> Any:
     """ℓ = −Σ αₜ (1 − pₜ)^γ log pₜ on logits: cross-entropy with the easy examples weighed down.
 
@@ -202,16 +135,6 @@ def focal(outputs: Any, targets: Any, alpha: float, gamma: float) -> Any:
     >>> focal(np.array([[0.0]]), np.array([[1.0]]), 0.5, 0.0) * 2.0
     array([0.69314718])
     """
-    _require("'focal': alpha", alpha, "a number from 0 to 1", lambda x: 0 <= x <= 1)
-    _require("'focal': gamma", gamma, "a finite number of at least 0", lambda x: 0 <= x < math.inf)
     margins = (2.0 * targets - 1.0) * outputs
     balance = alpha * targets + (1.0 - alpha) * (1.0 - targets)
-    return np.sum(balance * sigmoid(-margins) ** gamma * _softplus(-margins), axis=1)
-
-
-def focal_gradient(outputs: Any, targets: Any, alpha: float, gamma: float) -> Any:
-    """∂ℓ/∂o = −s αₜ (1 − pₜ)^γ (1 − pₜ − γ pₜ log pₜ), s = ±1 as the target is 1 or 0."""
-    sides = 2.0 * targets - 1.0
-    miss = sigmoid(-sides * outputs)
-    balance = alpha * targets + (1.0 - alpha) * (1.0 - targets)
-    return -sides * balance * miss**gamma * (miss + gamma * (1.0 - miss) * _softplus(-sides * outputs))
+    return np.sum(balance * sigmoid(-margins) ** gamma * np.logaddexp(0.0, -margins), axis=1)

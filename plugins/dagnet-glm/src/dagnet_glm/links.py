@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["cloglog", "cloglog_derivative", "normal_density", "probit"]
+__all__ = ["cloglog", "normal_density", "probit"]
 
 _SATURATED = 10.0  # 1 − exp(−exp(10)) is 1 in every float
 _ONE_OVER_SQRT_2PI = 0.3989422804014327
@@ -25,12 +25,6 @@ def cloglog(z: Any) -> Any:
     array([0.        , 0.63212056, 1.        ])
     """
     return -np.expm1(-np.exp(np.minimum(z, _SATURATED)))
-
-
-def cloglog_derivative(z: Any, _a: Any) -> Any:
-    """g'(z) = exp(z − exp(z))."""
-    y = np.minimum(z, _SATURATED)
-    return np.exp(y - np.exp(y))
 
 
 def probit(z: Any) -> Any:
@@ -78,6 +72,6 @@ def probit(z: Any) -> Any:
 
 
 def normal_density(z: Any, _a: Any) -> Any:
-    """g'(z) = φ(z) = exp(−z²/2)/√(2π)."""
+    """g'(z) = φ(z) = exp(−z²/2)/√(2π), shorter and nearer than the derivative of that polynomial."""
     y = np.minimum(np.abs(z), 40.0)
     return _ONE_OVER_SQRT_2PI * np.exp(-0.5 * (y * y))
