@@ -205,9 +205,9 @@ def endless():
     ],
 )
 def test_faulty_hooks_leave_nothing_behind(fresh, hook, function, words):
-    plugin = type("Plugin", (), {hook: dagnet.hookimpl(staticmethod(function))})()
+    plugin = type("Plugin", (), {hook: staticmethod(dagnet.hookimpl(function))})()
     if hook != "dagnet_activations":
-        good = dagnet.hookimpl(staticmethod(lambda: [cube("good")]))
+        good = staticmethod(dagnet.hookimpl(lambda: [cube("good")]))
         plugin = type("Plugin", (), {hook: type(plugin).__dict__[hook], "dagnet_activations": good})()
     before = counts(fresh)
     with pytest.raises(PluginError) as caught:

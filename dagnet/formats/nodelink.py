@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -23,10 +22,7 @@ __all__ = ["read_nodelink", "write_cytoscape", "write_nodelink"]
 def write_nodelink(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
     """Write a network as node-link JSON."""
     flat = flattened(described(model, observations), native=True)
-    with warnings.catch_warnings():
-        # NetworkX 3.4 and 3.5 announce the new name of the list of edges; both are read.
-        warnings.simplefilter("ignore", FutureWarning)
-        _dump(nx.node_link_data(flat), stream)
+    _dump(nx.node_link_data(flat, edges="edges"), stream)  # before 3.6 NetworkX says "links" by itself
 
 
 def write_cytoscape(model: Model, stream: BinaryIO, observations: Observations | None) -> None:

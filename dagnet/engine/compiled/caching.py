@@ -3,13 +3,15 @@
 Numba keeps all signatures of a function in one index, by the function's own file and line.  Two
 processes that compile different signatures at the same time may then give both the same
 number, and one loads the other's code; and an edit in another file goes unnoticed.  Here each
-signature has files of its own, named by a digest of all that went into the code.
+signature has a file of its own, named by a digest of all that went into the code.  It begins with a
+digest of what it holds: a file that is not whole counts as none, and is written anew.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import pickle
 import re
 import sys
 from collections.abc import Callable
@@ -18,14 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.caching import FunctionCache
 from numba.core.runtime import rtsys
+from numba.core.serialize import dumps
 
-__all__ = ["KERNEL", "ContentCache", "kept", "kernel"]
+__all__ = ["KERNEL", "ContentCache", "kernel"]
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # keeps NaN and infinities
 IMPORTS = re.compile(rb"^from (dagnet\.engine\.compiled\.\w+) import", re.MULTILINE)
 KERNEL = {"nogil": True, "fastmath": FAST, "error_model": "numpy", "boundscheck": False}
+DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 class ContentCache(FunctionCache):
@@ -35,12 +39,11 @@ class ContentCache(FunctionCache):
         super().__init__(function)
         self._content = content
 
-    def _file(self, sig: Any) -> IndexDataCacheFile:
-        key = hashlib.sha256(f"{self._content} {sig}".encode()).hexdigest()[:32]
-        return IndexDataCacheFile(self._cache_path, f"dagnet-{key}", key)
-
-    def _index_key(self, sig: Any, codegen: Any) -> Any:
-        return sig, codegen.magic_tuple(), self._content
+    def _path(self, sig: Any, codegen: Any) -> Path:
+        python = sys.implementation.cache_tag, getattr(sys, "abiflags", "")
+        made_of = self._content, str(sig), codegen.magic_tuple(), numba.__version__, python
+        key = hashlib.sha256(repr(made_of).encode()).hexdigest()[:32]
+        return Path(self._cache_path, f"dagnet-{key}.nbc")
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The machine code for a signature, or None.
@@ -49,16 +52,25 @@ class ContentCache(FunctionCache):
         there already needs the runtime alone.
         """
         rtsys.initialize(target_context)
-        with self._guard_against_spurious_io_errors():
-            return self._load_overload(sig, target_context)
+        try:
+            file = self._path(sig, target_context.codegen()).read_bytes()
+        except OSError:
+            return None
+        digest, code = file[:DIGEST_SIZE], file[DIGEST_SIZE:]
+        if digest != hashlib.sha256(code).digest():
+            return None
+        return self._impl.rebuild(target_context, pickle.loads(code))  # noqa: S301 - see ARCHITECTURE.md
 
-    def _load_overload(self, sig: Any, target_context: Any) -> Any:
-        self._cache_file = self._file(sig)
-        return super()._load_overload(sig, target_context)
-
-    def _save_overload(self, sig: Any, data: Any) -> None:
-        self._cache_file = self._file(sig)
-        super()._save_overload(sig, data)
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep the machine code for a signature where there is room for it."""
+        if not self._impl.check_cachable(data):
+            return
+        code = dumps(self._impl.reduce(data))
+        with contextlib.suppress(OSError):
+            self._impl.locator.ensure_cache_path()
+            # Under another name first, and then renamed: nobody reads half a file.
+            with self._cache_file._open_for_write(self._path(sig, data.codegen)) as stream:  # noqa: SLF001
+                stream.write(hashlib.sha256(code).digest() + code)
 
 
 @cache
@@ -75,15 +87,13 @@ def _digest(module: str) -> str:
     return digest.hexdigest()
 
 
-def kept(compiled: Any, function: Callable[..., Any], content: str) -> Any:
-    """Let Numba keep the machine code of ``compiled``; without a place for it, each process compiles."""
-    with contextlib.suppress(RuntimeError, OSError):
-        name = f"{function.__module__}.{function.__qualname__}"
-        # Numba offers a cache by file and line only.
-        compiled._cache = ContentCache(function, f"{name} {_digest(function.__module__)} {content}")  # noqa: SLF001
-    return compiled
-
-
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile with the options of all kernels, and keep the machine code."""
-    return kept(numba.njit(**KERNEL)(function), function, "")
+    """Compile with the options of all kernels, and keep the machine code.
+
+    Without a place for it, each process compiles.
+    """
+    compiled = numba.njit(**KERNEL)(function)
+    with contextlib.suppress(RuntimeError, OSError):
+        content = f"{function.__module__}.{function.__qualname__} {_digest(function.__module__)}"
+        compiled._cache = ContentCache(function, content)  # noqa: SLF001 - Numba offers a cache by line only
+    return compiled
