@@ -118,6 +118,19 @@ def test_parameters_stay_arguments_texts_and_choices_do_not():
     assert traced(lambda z, n: z**n, ["z"], {"n": True}).arguments == ("z",)
 
 
+def test_branches_after_long_loops_cost_no_time():
+    """Each operation is looked at once, however often it is read."""
+
+    def function(z, k):
+        for _ in range(60):
+            k = np.sin(k) * k + k
+        return z if k > 0 else -z
+
+    np.testing.assert_array_equal(traced(function, ["z"], {"k": 1.0})(ANYWHERE, 1.0), ANYWHERE)
+    with pytest.raises(Untraceable, match="takes the truth value of a whole array"):
+        traced(lambda k: function(k, k), ["k"])
+
+
 def test_a_sweep_over_parameters_compiles_once():
     generation = pytest.importorskip("dagnet.engine.compiled.generation")
     from dagnet.engine.compiled.functions import compile_activation, compile_loss

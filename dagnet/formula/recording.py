@@ -70,19 +70,30 @@ class Recorder:
 
     def behind(self, place: int) -> set[str]:
         """The arguments that a number depends on."""
-        op = self.ops[place]
-        own = {str(op.value)} if op.name == ARGUMENT else set[str]()
-        return own.union(*(self.behind(read) for read in op.reads))
+        ops = [self.ops[read] for read in self._below(place)]
+        return {str(op.value) for op in ops if op.name == ARGUMENT}
+
+    def _below(self, place: int) -> list[int]:
+        """The places that a number is made of, in order, its own the last."""
+        found = {place}
+        for at in range(place, -1, -1):
+            if at in found:
+                found.update(self.ops[at].reads)
+        return sorted(found)
 
     def now(self, place: int) -> Any:
         """What a number is for the parameters as they are."""
-        op = self.ops[place]
-        if op.name == ARGUMENT:
-            return self.values[str(op.value)]
-        if op.name == CONSTANT:
-            return bool(number_of(op)) if op.truth else number_of(op)
+        found: dict[int, Any] = {}
         with np.errstate(all="ignore"):
-            return OPERATIONS[op.name].function(*(self.now(read) for read in op.reads))
+            for at in self._below(place):
+                op = self.ops[at]
+                if op.name == ARGUMENT:
+                    found[at] = self.values[str(op.value)]
+                elif op.name == CONSTANT:
+                    found[at] = bool(number_of(op)) if op.truth else number_of(op)
+                else:
+                    found[at] = OPERATIONS[op.name].function(*(found[read] for read in op.reads))
+        return found[place]
 
     def reduce(self, kind: str, place: int) -> int:
         """Over the units of each row, or the terms of each unit."""
