@@ -233,12 +233,20 @@ def loss_probe(item: Any) -> tuple[Array, Array] | None:
             try:
                 with np.errstate(all="ignore"):
                     item.value(*(array.copy() for array in rows), *item.arguments)
-                    pull = item.gradient and item.gradient(*(a.copy() for a in rows), *item.arguments)
             except Exception:  # noqa: BLE001, S112 - a stranger's code may refuse numbers with any error
                 continue
-            if width == item.minimum_outputs or np.shape(pull) != (ROWS, 1):
+            if width == item.minimum_outputs or not _is_of_one_column(item, rows):
                 return rows
     return None
+
+
+def _is_of_one_column(item: Any, rows: tuple[Array, Array]) -> bool:
+    try:
+        with np.errstate(all="ignore"):
+            pull = item.gradient and item.gradient(*(array.copy() for array in rows), *item.arguments)
+    except Exception:  # noqa: BLE001 - it is raised again where the gradient is checked
+        return False
+    return np.shape(pull) == (ROWS, 1)
 
 
 def check_loss(item: Any, gradient: Callable[..., Any] | None, probe: tuple[Array, Array] | None) -> None:

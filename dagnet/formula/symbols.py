@@ -10,6 +10,7 @@ All else raises :class:`dagnet.formula.recording.Untraceable` with the reason.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partialmethod
 from typing import Any, Self, cast
 
 import numpy as np
@@ -32,7 +33,7 @@ PAIRS: dict[Any, Callable[..., Any]] = {
 BITWISE = (np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert)
 LIKE = {"zeros_like": 0.0, "ones_like": 1.0, "empty_like": float("nan")}
 SYNONYMS = {"amax": "max", "amin": "min", "around": "round"}
-METHODS = ("sum", "prod", "max", "min", "mean", "round", "fix", "clip", "copy", "squeeze")
+METHODS = ("sum", "prod", "max", "min", "mean", "round", "fix", "copy", "squeeze")
 ONE_NUMBER = (
     "takes {} of a whole array, as math.exp and the like do",
     "write it with NumPy's functions (np.exp for math.exp, np.where for if)",
@@ -129,6 +130,10 @@ class Symbol(NDArrayOperatorsMixin):
         if len(arguments) != 3:
             raise Untraceable("asks numpy.where for places", "give it the two choices")
         return self.operate("where", *arguments)
+
+    def _call_clip(self, x: Any, a_min: Any = None, a_max: Any = None, **options: Any) -> Symbol:
+        low, high = options.pop("min", a_min), options.pop("max", a_max)
+        return self.operate("clip", x, -np.inf if low is None else low, np.inf if high is None else high)
 
     def _call_full_like(self, x: Symbol, value: Any, **_: Any) -> Symbol:
         return x.filled(value)
@@ -236,17 +241,8 @@ class Symbol(NDArrayOperatorsMixin):
             return (start, stop) if isinstance(start, int) and isinstance(stop, int | None) else None
         return None
 
-    def sum(self, axis: Any = None, **options: Any) -> Symbol:
-        return self._reduced("sum", axis, **options)
-
-    def prod(self, axis: Any = None, **options: Any) -> Symbol:
-        return self._reduced("prod", axis, **options)
-
-    def max(self, axis: Any = None, **options: Any) -> Symbol:
-        return self._reduced("max", axis, **options)
-
-    def min(self, axis: Any = None, **options: Any) -> Symbol:
-        return self._reduced("min", axis, **options)
+    sum, prod = partialmethod(_reduced, "sum"), partialmethod(_reduced, "prod")
+    max, min = partialmethod(_reduced, "max"), partialmethod(_reduced, "min")
 
     def mean(self, axis: Any = None, **options: Any) -> Symbol:
         total = self._reduced("sum", axis, **options)
@@ -260,10 +256,8 @@ class Symbol(NDArrayOperatorsMixin):
     def filled(self, value: Any) -> Symbol:
         return self.like(self.place_of(bool(value) if self.op.truth else value))
 
-    def clip(self, low: Any = None, high: Any = None, **options: Any) -> Symbol:
-        low, high = options.pop("min", low), options.pop("max", high)
-        low, high = options.pop("a_min", low), options.pop("a_max", high)
-        return self.operate("clip", self, -np.inf if low is None else low, np.inf if high is None else high)
+    def clip(self, *bounds: Any, **options: Any) -> Symbol:
+        return self._call_clip(self, *bounds, **options)
 
     def round(self, decimals: int = 0) -> Symbol:
         if decimals:

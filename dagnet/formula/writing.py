@@ -13,6 +13,8 @@ __all__ = ["latex", "listing"]
 
 PRODUCTS = ("multiply", "pull", "divide", "square", "reciprocal", "negative")
 SUMS = ("add", "subtract")
+LONGEST = 40
+"""Operations that an expression may be made of before its parts get names."""
 
 
 def listing(formula: Calculation) -> str:
@@ -50,16 +52,35 @@ def _line(formula: Calculation, op: Op) -> str:
 
 
 def latex(formula: Calculation) -> str:
-    """The first result; products and quotients are put together into fractions."""
-    return _Expression(formula).text(formula.results[0])
+    """The first result; products and quotients are put together into fractions.
+
+    In a long formula what is read more than once is written once, under the name that the listing gives it.
+    """
+    size, read = [0] * len(formula.ops), Counter[int]()
+    for place in formula.needed():
+        size[place] = 1 + sum(size[k] for k in formula.ops[place].reads)
+        read.update(formula.ops[place].reads)
+    (result, *_), lines = formula.results, list[str]()
+    writer = _Expression(formula)
+    if size[result] > LONGEST:
+        for place in formula.needed(result)[:-1]:
+            if read[place] > 1 and formula.ops[place].reads:
+                lines.append(f"t_{{{place}}} &= {writer.text(place)}")
+                writer.named.add(place)
+    if not lines:
+        return writer.text(result)
+    return r"\begin{aligned} " + r" \\ ".join([*lines, f"& {writer.text(result)}"]) + r" \end{aligned}"
 
 
 class _Expression:
     def __init__(self, formula: Calculation) -> None:
         self.ops = formula.ops
+        self.named: set[int] = set()
 
     def text(self, place: int) -> str:
         op = self.ops[place]
+        if place in self.named:
+            return f"t_{{{place}}}"
         if not op.reads:
             return self._beginning(op)
         if op.name in PRODUCTS:
@@ -99,6 +120,8 @@ class _Expression:
 
     def _tight(self, place: int, *, sums: bool = True) -> str:
         """In brackets where something stands beside it that binds tighter."""
+        if place in self.named:
+            return self.text(place)
         op = self.ops[place]
         loose = (sums and op.name in SUMS) or op.truth or op.name == "negative"
         loose |= op.name == CONSTANT and not op.truth and number_of(op) < 0
@@ -128,6 +151,9 @@ class _Expression:
     def _collect(self, place: int, exponent: int, powers: Counter[int]) -> bool:
         """Whether the product of what is collected wants a minus sign."""
         op = self.ops[place]
+        if place in self.named:
+            powers[place] += exponent
+            return False
         if op.name in {"multiply", "pull", "divide"}:
             second = -exponent if op.name == "divide" else exponent
             first = self._collect(op.reads[0], exponent, powers)
