@@ -92,7 +92,7 @@ def test_the_criterion_is_the_contract_s():
 
 
 def wrong_network():
-    wrong = dagnet.Activation("wrong", np.tanh, lambda z, a: 1 - a)
+    wrong = dagnet.Activation("wrong", np.tanh, lambda z, a: 1 - a, surrogate=True)
     graph = dagnet.layered([2, 2, 2, 1], activation="sigmoid")
     graph.nodes["h21"]["activation"] = wrong
     return dagnet.Network(graph, seed=0)
@@ -115,7 +115,9 @@ def test_a_wrong_derivative_fails_and_is_named():
 
 
 def test_a_wrong_loss_fails():
-    loss = dagnet.Loss("off", lambda a, t: ((a - t) ** 2).sum(1), lambda a, t: 2.001 * (a - t))
+    loss = dagnet.Loss(
+        "off", lambda a, t: ((a - t) ** 2).sum(1), lambda a, t: 2.001 * (a - t), surrogate=True
+    )
     net = dagnet.Network(dagnet.layered([2, 2, 1], activation="tanh"), loss=loss, seed=0)
     assert not dagnet.check_gradient(net, [[2.0, 3.0]], [1.0]).passed
 
