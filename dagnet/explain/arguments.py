@@ -11,7 +11,7 @@ from dagnet.errors import DataError, expected
 from dagnet.model import Model
 from dagnet.model.data import is_table
 
-__all__ = ["checked_network", "one_row"]
+__all__ = ["as_table", "checked_network"]
 
 
 def checked_network(net: object) -> Model:
@@ -22,14 +22,14 @@ def checked_network(net: object) -> Model:
     return net
 
 
-def one_row(what: str, values: Any, names: Sequence[Hashable] = ()) -> Any:
+def as_table(what: str, values: Any, names: Sequence[Hashable] = ()) -> Any:
     """One row as a table of one row; what is a table already is left to the usual checks."""
     if is_table(values) and not isinstance(values, Mapping):
         return values  # a data frame, whose columns are found by name
     if hasattr(values, "to_dict") and not set(names).isdisjoint(getattr(values, "index", ())):
         values = values.to_dict()  # a row taken of a data frame, which carries its columns' names
     if isinstance(values, Mapping):
-        return {name: one_row(what, value) for name, value in values.items()}
+        return {name: as_table(what, value) for name, value in values.items()}
     try:
         array = np.asarray(values)
     except ValueError:

@@ -124,17 +124,17 @@ class Notation:
         """
         return self.product([self.quantity(values[0]), *map(self.factor, values[1:])])
 
-    def total(self, terms: Sequence[str], most: int | None = None) -> str:
-        """Terms with + and − between them, at most so many of them.
+    def total(self, terms: Sequence[str], omitted: int = 0) -> str:
+        """Terms with + and − between them, and how many more there are.
 
         Examples
         --------
         >>> TEXT.total(["0.3·x1", "-0.1·x2", "0.5"])
         '0.3·x1 − 0.1·x2 + 0.5'
         """
-        rest = [f"{self.minus} {text[1:]}" if text.startswith("-") else f"+ {text}" for text in terms[1:most]]
-        more = len(terms) - len(rest) - 1
-        return " ".join([*terms[:1], *rest, *([f"+ {self.words(f'{more:,} more')}"] if more > 0 else [])])
+        rest = [f"{self.minus} {text[1:]}" if text.startswith("-") else f"+ {text}" for text in terms[1:]]
+        more = [f"+ {self.words(f'{omitted:,} more')}"] if omitted else []
+        return " ".join([*terms[:1], *rest, *more])
 
 
 class _Latex(Notation):
