@@ -193,7 +193,7 @@ class _Writer:
         *above, last = [factor.value for factor in path.factors]
         if isinstance(last, float):
             return self.write.numbers([*above, last])
-        return self.write.rowwise(self.write.numbers(above), self.write.quantity(last))
+        return self.write.rows_times.format(self.write.numbers(above), self.write.quantity(last))
 
     def origin(self, factor: Factor) -> str:
         """Where a factor's number comes from: g′(z) times a weight, or times a value."""

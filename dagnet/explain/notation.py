@@ -3,6 +3,11 @@ r"""How names, numbers and derivatives are written: as text in one line, or as L
 The LaTeX compiles in pdflatex with amsmath and in MathJax, whatever the names are.  A name that a
 textbook would set does so: x1 → x_{1}, h11 → h_{11}, eta → \eta.  Others are set upright,
 character by character in math mode; what is not ASCII is written as its code point.
+
+>>> print(*map(LATEX.name, ("h11", "eta", "TP_53", 7)))
+h_{11} \eta \mathrm{TP\_53} \mathrm{7}
+>>> print(*map(LATEX.number, (-1e-9, 0.25, float("inf"))))
+-1 \times 10^{-9} 0.25 \infty
 """
 
 from __future__ import annotations
@@ -10,6 +15,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -54,42 +60,31 @@ def elided(items: Sequence[T], say: Callable[[int], T], head: int, tail: int) ->
     return [*items[:head], say(len(items) - head - tail), *items[-tail:]]
 
 
+@dataclass(frozen=True)
 class Notation:
-    """Text in one line."""
+    """How mathematics is written; matrices of more than ``most`` numbers are ``large``."""
 
-    delta, dot, minus, largest = "δ", " · ", "−", 6
-
-    def name(self, node: Hashable) -> str:
-        """A node."""
-        return label(node)
-
-    def words(self, text: str) -> str:
-        """Words between the mathematics."""
-        return text
-
-    def number(self, value: float) -> str:
-        """A number, six digits."""
-        return number(value)
-
-    def matrix(self, rows: list[list[str]]) -> str:
-        """A small vector or matrix."""
-        return f"[{'; '.join(map(' '.join, rows))}]"
-
-    def large(self, value: Array) -> str:
-        """What stands for a matrix that is too large to be written."""
-        return f"({'×'.join(map(str, value.shape))}, largest {number(float(np.abs(value).max()))})"
+    name: Callable[[Hashable], str]
+    words: Callable[[str], str]
+    number: Callable[[float], str]
+    delta: str
+    dot: str
+    minus: str
+    derivative_of_by: str
+    slope_at: str
+    rows_times: str
+    matrix: str
+    between: tuple[str, str]
+    most: int
+    large: Callable[[Array], str]
 
     def derivative(self, of: str, by: str) -> str:
         """∂of/∂by."""
-        return f"∂{of}/∂{by}"
+        return self.derivative_of_by.format(of, by)
 
     def slope(self, function: str, at: str) -> str:
         """The function's derivative at a place."""
-        return f"{self.words(function)}′({at})"
-
-    def rowwise(self, row: str, matrix: str) -> str:
-        """The rows of ∂h/∂W, multiplied by the elements of ∂L/∂h."""
-        return f"{row}{self.dot}{matrix}"
+        return self.slope_at.format(self.words(function), at)
 
     def quantity(self, value: Number) -> str:
         """A number; a small array; of a large one its shape.
@@ -101,28 +96,26 @@ class Notation:
         """
         if not isinstance(value, np.ndarray):
             return self.number(value)
-        if value.size > self.largest:
+        if value.size > self.most:
             return self.large(value)
-        return self.matrix([list(map(self.number, row)) for row in np.atleast_2d(value).tolist()])
-
-    def factor(self, value: Number) -> str:
-        """The same inside a product: negative numbers in parentheses."""
-        text = self.quantity(value)
-        return f"({text})" if text.startswith("-") else text
+        cells, lines = self.between
+        rows = (cells.join(map(self.number, row)) for row in np.atleast_2d(value).tolist())
+        return self.matrix.format(lines.join(rows))
 
     def product(self, factors: Sequence[str]) -> str:
         """Factors with dots between them, those in the middle of a long product left out."""
         return self.dot.join(elided(factors, lambda n: self.words(f"… {n:,} more …"), head=8, tail=4))
 
     def numbers(self, values: Sequence[Number]) -> str:
-        """A product of numbers.
+        """A product of numbers, negative ones but the first in parentheses.
 
         Examples
         --------
         >>> TEXT.numbers([-2.0, 3.0, -1.0])
         '-2 · 3 · (-1)'
         """
-        return self.product([self.quantity(values[0]), *map(self.factor, values[1:])])
+        first, *rest = map(self.quantity, values)
+        return self.product([first, *(f"({text})" if text.startswith("-") else text for text in rest)])
 
     def total(self, terms: Sequence[str], omitted: int = 0) -> str:
         """Terms with + and − between them, and how many more there are.
@@ -137,74 +130,31 @@ class Notation:
         return " ".join([*terms[:1], *rest, *more])
 
 
-class _Latex(Notation):
-    """LaTeX, for math mode."""
-
-    delta, dot, minus, largest = r"\delta", r" \cdot ", "-", 36
-
-    def name(self, node: Hashable) -> str:
-        r"""A node.
-
-        Examples
-        --------
-        >>> print(*map(LATEX.name, ("h11", "eta", "TP_53", 7)))
-        h_{11} \eta \mathrm{TP\_53} \mathrm{7}
-        """
-        if isinstance(node, str):
-            indexed = re.fullmatch(INDEXED, node)
-            if indexed:
-                return f"{_letter(indexed[1])}_{{{indexed[2].replace('_', ',')}}}"
-            if node in GREEK or re.fullmatch("[A-Za-z]", node):
-                return _letter(node)
-        return self.words(label(node))
-
-    def words(self, text: str) -> str:
-        """Any text, upright."""
-        return rf"\mathrm{{{''.join(map(_character, text))}}}" if text else ""
-
-    def number(self, value: float) -> str:
-        r"""A number, with a power of ten where it has an exponent.
-
-        Examples
-        --------
-        >>> print(*map(LATEX.number, (-1e-9, 0.25, float("inf"))))
-        -1 \times 10^{-9} 0.25 \infty
-        """
-        if math.isnan(value):
-            return r"\mathrm{nan}"
-        if math.isinf(value):
-            return r"\infty" if value > 0 else r"-\infty"
-        mantissa, _, exponent = number(value).partition("e")
-        return rf"{mantissa} \times 10^{{{int(exponent)}}}" if exponent else mantissa
-
-    def matrix(self, rows: list[list[str]]) -> str:
-        """A small vector or matrix."""
-        body = r" \\ ".join(map(" & ".join, rows))
-        return rf"\begin{{pmatrix}} {body} \end{{pmatrix}}"
-
-    def large(self, value: Array) -> str:
-        """The shape of a matrix that is too large to be written."""
-        shape = r" \times ".join(map(str, value.shape))
-        return rf"\left[{shape}\right]"
-
-    def derivative(self, of: str, by: str) -> str:
-        """∂of/∂by."""
-        return rf"\frac{{\partial {of}}}{{\partial {by}}}"
-
-    def slope(self, function: str, at: str) -> str:
-        """The function's derivative at a place."""
-        return f"{self.words(function)}'({at})"
-
-    def rowwise(self, row: str, matrix: str) -> str:
-        """The rows of ∂h/∂W, multiplied by the elements of ∂L/∂h."""
-        return rf"\left({row}\right)^{{\top}} \odot {matrix}"
+def _large(value: Array) -> str:
+    return f"({'×'.join(map(str, value.shape))}, largest {number(float(np.abs(value).max()))})"
 
 
-TEXT, LATEX = Notation(), _Latex()
+def _latex_large(value: Array) -> str:
+    shape = r" \times ".join(map(str, value.shape))
+    return rf"\left[{shape}\right]"
+
+
+def _latex_name(node: Hashable) -> str:
+    if isinstance(node, str):
+        indexed = re.fullmatch(INDEXED, node)
+        if indexed:
+            return f"{_letter(indexed[1])}_{{{indexed[2].replace('_', ',')}}}"
+        if node in GREEK or re.fullmatch("[A-Za-z]", node):
+            return _letter(node)
+    return _latex_words(label(node))
 
 
 def _letter(text: str) -> str:
     return rf"\{text}" if text in GREEK else text
+
+
+def _latex_words(text: str) -> str:
+    return rf"\mathrm{{{''.join(map(_character, text))}}}" if text else ""
 
 
 def _character(character: str) -> str:
@@ -213,3 +163,42 @@ def _character(character: str) -> str:
     if character.isascii():
         return character if character.isalnum() else f"{{{character}}}"
     return f"U{{+}}{ord(character):04X}"
+
+
+def _latex_number(value: float) -> str:
+    if not math.isfinite(value):
+        return {"inf": r"\infty", "-inf": r"-\infty"}.get(str(value), r"\mathrm{nan}")
+    mantissa, _, exponent = number(value).partition("e")
+    return rf"{mantissa} \times 10^{{{int(exponent)}}}" if exponent else mantissa
+
+
+TEXT = Notation(
+    name=label,
+    words=str,
+    number=number,
+    delta="δ",
+    dot=" · ",
+    minus="−",
+    derivative_of_by="∂{}/∂{}",
+    slope_at="{}′({})",
+    rows_times="{} · {}",
+    matrix="[{}]",
+    between=(" ", "; "),
+    most=6,
+    large=_large,
+)
+LATEX = Notation(
+    name=_latex_name,
+    words=_latex_words,
+    number=_latex_number,
+    delta=r"\delta",
+    dot=r" \cdot ",
+    minus="-",
+    derivative_of_by=r"\frac{{\partial {}}}{{\partial {}}}",
+    slope_at="{}'({})",
+    rows_times=r"\left({}\right)^{{\top}} \odot {}",
+    matrix=r"\begin{{pmatrix}} {} \end{{pmatrix}}",
+    between=(" & ", r" \\ "),
+    most=36,
+    large=_latex_large,
+)

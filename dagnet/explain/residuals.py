@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.plan import ACTIVATE, Plan
-from dagnet.plan.transposition import slot_targets
+from dagnet.plan.transposition import slot_units
 
 __all__ = ["TOLERANCES", "Residuals", "Walk", "loss_residual", "residuals"]
 
@@ -62,36 +62,30 @@ def residuals(plan: Plan, theta: Array, walk: Walk, gradients: list[Array]) -> R
     ``gradients`` are what the engine's other calls gave for the same rows, by parameter, NaN where
     they were not asked.
     """
-    edges, dtype = _Edges(plan, theta), walk.a.dtype
-    z, pulled, slots = edges.right_sides(walk)
-    largest_a, largest_delta, pull = _largest(walk.a), _largest(walk.delta), np.zeros(plan.n_units)
-    pull[plan.outputs] = _largest(walk.pull)
-    size_z = edges.into(largest_a) + edges.bias
-    size_z[: plan.n_inputs] = largest_a[: plan.n_inputs]
+    terms, dtype = _Terms(plan, theta), walk.a.dtype
+    z, pulled, slots = terms.right_sides(walk)
+    size_z = terms.into(_largest(walk.a), 1)
+    size_z[: plan.n_inputs] = _largest(walk.inputs)
     off_z = _apart(walk.z, z)
 
-    value, slope = _activated(plan, walk.z, TOLERANCES[dtype.name] * size_z + off_z, dtype)
-    off_a = _apart(walk.a, value[0])
+    a, slope = _activated(plan, walk.z, TOLERANCES[dtype.name] * size_z + off_z, dtype)
     steep = np.maximum(1, _largest(slope[0]))
-    size_a = np.maximum(largest_a, steep * np.minimum(1, size_z))
-    forward = np.maximum(
-        _relative(off_z, size_z, edges.into(off_a), dtype),
-        _relative(_apart(walk.a, _nearest(walk.a, value)), size_a, 0, dtype),
-    )
+    size_a = np.maximum(_largest(walk.a), steep * np.minimum(1, size_z))
+    off_a = _apart(walk.a, a[0])
 
     delta = pulled.astype(dtype) * slope
+    size_pulled = terms.out_of(_largest(walk.delta))
+    size_pulled[plan.outputs] += _largest(walk.pull)
     off_delta = _apart(walk.delta, delta[0])
-    size_delta = steep * (edges.out_of(largest_delta) + pull)
-    off_nearest = _apart(walk.delta, _nearest(walk.delta, delta))
-    delta_error = _relative(off_nearest, size_delta, steep * edges.out_of(off_delta), dtype)
 
-    sizes = edges.by_slot(_norms(walk.delta), _norms(walk.a), 1)
-    inherited = edges.by_slot(off_delta, largest_a, 1) + edges.by_slot(largest_delta, off_a, 0)
-    rest = inherited * len(walk.a)
-    errors = _relative(_apart(walk.slots[None], slots[None]), sizes, rest, dtype)
-    for gradient in gradients:
-        errors = np.maximum(errors, _by_parameter(plan, gradient, slots, sizes, rest, dtype))
-    return Residuals(forward, delta_error, edges.worst_by_unit(errors))
+    wrong_z = _relative(off_z, size_z, terms.into(off_a, 0), dtype)
+    wrong_a = _relative(_apart(walk.a, _nearest(walk.a, a)), size_a, 0, dtype)
+    inherited = steep * terms.out_of(off_delta)
+    wrong_delta = _relative(
+        _apart(walk.delta, _nearest(walk.delta, delta)), steep * size_pulled, inherited, dtype
+    )
+    wrong = _derivatives(terms, walk, slots, off_a, off_delta, gradients)
+    return Residuals(np.maximum(wrong_z, wrong_a), wrong_delta, wrong)
 
 
 def loss_residual(losses: list[float], right: float, dtype: Any) -> float:
@@ -100,67 +94,65 @@ def loss_residual(losses: list[float], right: float, dtype: Any) -> float:
     return float(_relative(off, np.array([max(1.0, abs(right))]), 0, dtype)[0])
 
 
-def _by_parameter(plan: Plan, gradient: Array, slots: Array, sizes: Array, rest: Array, dtype: Any) -> Array:
-    """(slots,) the residual of each slot's parameter; 0 where the gradient was not asked for it."""
-    if plan.tie is not None:
-        slots, sizes, rest = (np.bincount(plan.tie, each, plan.n_parameters) for each in (slots, sizes, rest))
-    given = np.where(np.isnan(gradient) & ~np.isnan(slots), slots, gradient)
-    errors = _relative(_apart(given[None], slots[None]), sizes, rest, dtype)
-    return errors if plan.tie is None else errors[plan.tie]
+def _derivatives(
+    terms: _Terms, walk: Walk, right: Array, off_a: Array, off_delta: Array, gradients: list[Array]
+) -> Array:
+    """(units,) the residuals of the derivatives for what leads into each unit."""
+    plan, dtype, rows = terms.plan, walk.a.dtype, len(walk.a)
+    size = terms.products(_norms(walk.delta), _norms(walk.a), rows**0.5)
+    inherited = rows * (
+        terms.products(off_delta, _largest(walk.a), 1) + terms.products(_largest(walk.delta), off_a, 0)
+    )
+    wrong = _relative(_apart(walk.slots[None], right[None]), size, inherited, dtype)
+    tie = np.arange(plan.n_slots) if plan.tie is None else plan.tie
+    right, size, inherited = (np.bincount(tie, each, plan.n_parameters) for each in (right, size, inherited))
+    for gradient in gradients:
+        asked = np.where(np.isnan(gradient) & ~np.isnan(right), right, gradient)
+        off = _apart(asked[None], right[None])
+        wrong = np.maximum(wrong, _relative(off, size, inherited, dtype)[tie])
+    result = np.zeros(plan.n_units)
+    np.maximum.at(result, terms.child, wrong)
+    return result
 
 
-class _Edges:
-    """Sums over the edges of a plan, in float64."""
+class _Terms:
+    """The terms of a plan's sums, one a slot; a bias is the weight of one more parent, whose value is 1."""
 
     def __init__(self, plan: Plan, theta: Array) -> None:
-        self.plan, self.theta = plan, theta.astype(np.float64)
-        self.weight = self.theta[: plan.n_weights]
-        self.sources, self.targets = plan.sources, slot_targets(plan.indptr)
-        self.biased = np.flatnonzero(plan.bias_slot >= 0)
-        self.bias_slots = plan.bias_slot[self.biased]
-        self.bias = np.zeros(plan.n_units)
-        self.bias[self.biased] = np.abs(self.theta[self.bias_slots])
+        self.plan, self.weight = plan, theta.astype(np.float64)
+        self.child = slot_units(plan)
+        self.parent = np.full(plan.n_slots, plan.n_units)
+        self.parent[: plan.n_weights] = plan.sources
 
     def right_sides(self, walk: Walk) -> tuple[Array, Array, Array]:
         """W a + b and Σ wᵀ δ + ∂L/∂output, (rows, units), and the derivatives by slot; row by row."""
-        plan, sources, targets = self.plan, self.sources, self.targets
         z, pulled = np.zeros((2, *walk.a.shape))
-        slots = np.zeros(plan.n_slots)
-        for row, (a, delta) in enumerate(zip(walk.a, walk.delta, strict=True)):
-            z[row] = np.bincount(targets, self.weight * a[sources], plan.n_units)
-            pulled[row] = np.bincount(sources, self.weight * delta[targets], plan.n_units)
-            slots[: plan.n_weights] += delta[targets].astype(np.float64) * a[sources]
-        z[:, self.biased] += self.theta[self.bias_slots]
-        z[:, : plan.n_inputs] = walk.inputs
-        pulled[:, plan.outputs] += walk.pull
-        slots[self.bias_slots] = walk.delta.sum(axis=0, dtype=np.float64)[self.biased]
+        slots = np.zeros(self.plan.n_slots)
+        for row, (a, delta) in enumerate(zip(walk.a, walk.delta.astype(np.float64), strict=True)):
+            of_parent, of_child = np.append(a, 1)[self.parent], delta[self.child]
+            z[row] = np.bincount(self.child, self.weight * of_parent, self.plan.n_units)
+            pulled[row] = np.bincount(self.parent, self.weight * of_child, self.plan.n_units + 1)[:-1]
+            slots += of_child * of_parent
+        z[:, : self.plan.n_inputs] = walk.inputs
+        pulled[:, self.plan.outputs] += walk.pull
         return z, pulled, slots
 
-    def into(self, values: Array) -> Array:
-        """Σⱼ |wₖⱼ| vⱼ over the parents of each unit."""
-        return self._summed(self.targets, values[self.sources])
+    def into(self, values: Array, one: float) -> Array:
+        """Σⱼ |wₖⱼ| vⱼ + |bₖ| · one."""
+        return self._summed(self.child, np.append(values, one)[self.parent])
 
     def out_of(self, values: Array) -> Array:
         """Σₖ |wₖⱼ| vₖ over the children of each unit."""
-        return self._summed(self.sources, values[self.targets])
+        return self._summed(self.parent, values[self.child])
 
     def _summed(self, units: Array, values: Array) -> Array:
-        terms = np.nan_to_num(np.abs(self.weight) * values, posinf=np.inf)  # 0 · inf
-        return np.bincount(units, terms, self.plan.n_units).astype(np.float64)  # of nothing: int
+        sums = np.bincount(units, np.abs(self.weight) * values, self.plan.n_units + 1)[:-1]
+        return sums.astype(np.float64)  # of nothing: int
 
-    def by_slot(self, at_target: Array, at_source: Array, for_bias: float) -> Array:
-        """(slots,) the product of a number of the child and one of the parent."""
-        products = np.zeros(self.plan.n_slots)
-        products[: self.plan.n_weights] = at_target[self.targets] * at_source[self.sources]
-        products[self.bias_slots] = at_target[self.biased] * for_bias
+    def products(self, of_child: Array, of_parent: Array, one: float) -> Array:
+        """(slots,) a number of the child times one of the parent, which of a bias is ``one``."""
+        products: Array = of_child[self.child] * np.append(of_parent, one)[self.parent]
         return products
-
-    def worst_by_unit(self, errors: Array) -> Array:
-        """(units,) the largest of the numbers, by slot, of what leads into each unit."""
-        worst = np.zeros(self.plan.n_units)
-        np.maximum.at(worst, self.targets, errors[: self.plan.n_weights])
-        np.maximum.at(worst, self.biased, errors[self.bias_slots])
-        return worst
 
 
 def _activated(plan: Plan, z: Array, reach: Array, dtype: Any) -> tuple[Array, Array]:
