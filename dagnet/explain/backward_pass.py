@@ -102,13 +102,13 @@ def trace_all(net: Model, x: Any, y: Any) -> BackwardPass:
 
 
 def _node_step(row: OneRow, node: int) -> NodeStep:
-    topology, delta = row.topology, row.delta(node)
+    topology, delta = row.topology, row.delta[node]
     edges = topology.parents.edges[topology.parents.expand(np.array([node]))].tolist()
     return NodeStep(
         node=row.node(node),
         fact=row.fact(node),
         gradient=plain(row.gradient_of(node)),
-        slope=plain(row.slope(node)),
+        slope=plain(row.slope[node]),
         delta=plain(delta),
         edges=tuple(_edge_step(row, edge, delta) for edge in edges),
         bias=plain(delta) if topology.has_bias[node] else None,
@@ -117,7 +117,7 @@ def _node_step(row: OneRow, node: int) -> NodeStep:
 
 def _edge_step(row: OneRow, edge: int, delta: Array) -> EdgeStep:
     topology = row.topology
-    a = row.a(int(topology.sources[edge]))
+    a = row.a[int(topology.sources[edge])]
     return EdgeStep(
         edge=row.edge(edge),
         weight=plain(row.weight(edge)),

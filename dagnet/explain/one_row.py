@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,25 @@ __all__ = ["OneRow"]
 Array = NDArray[Any]
 
 
+class _ByNode(dict[int, Array]):
+    """Arrays by the node's number, read when first asked for."""
+
+    def __init__(self, read: Callable[[int], Array]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, node: int) -> Array:
+        self[node] = found = self._read(node)
+        return found
+
+
+def _units(rows: Array) -> Array:
+    """(units,) of the only row."""
+    return np.atleast_1d(rows[0])
+
+
 class OneRow:
-    """z, a, g′(z), δ and ∂L/∂a of every node for one row; arrays of (units,) and matrices.
+    """One row of a network: ``z``, ``a``, ``slope`` = g′(z) and ``delta`` = δ by node's number, (units,).
 
     Parameters
     ----------
@@ -43,6 +60,10 @@ class OneRow:
             got, mend = f"{len(outputs)} rows", "choose one, for instance X[0]"
             raise DataError(expected("x", "one row", got, mend))
         self.gradient = net.gradient(inputs, targets, wrt=wrt)
+        self.z = _ByNode(lambda node: _units(self._forward.pre_activation(self.node(node))))
+        self.a = _ByNode(lambda node: _units(self._forward[self.node(node)]))
+        self.delta = _ByNode(lambda node: _units(self.gradient.delta(self.node(node))))
+        self.slope = _ByNode(self._slope)
         encoded = net.encode_targets(targets, 1)
         ends = np.cumsum(self.topology.units[self.topology.outputs])[:-1]
         pulls = np.asarray(net.loss.row_gradients(outputs, encoded))
@@ -57,33 +78,20 @@ class OneRow:
         """The names (parent, child) of an edge."""
         return self.node(self.topology.sources[number]), self.node(self.topology.targets[number])
 
-    def z(self, node: int) -> Array:
-        """Pre-activations, (units,)."""
-        return np.atleast_1d(self._forward.pre_activation(self.node(node))[0])
-
-    def a(self, node: int) -> Array:
-        """Values, (units,)."""
-        return np.atleast_1d(self._forward[self.node(node)][0])
-
-    def slope(self, node: int) -> Array:
-        """g′(z), (units,)."""
+    def _slope(self, node: int) -> Array:
         if self.topology.is_input[node]:
-            return np.ones_like(self.a(node))
+            return np.ones_like(self.a[node])
         activation = self.topology.activations[self.topology.activation_of[node]]
-        return np.asarray(activation.slope(self.z(node), self.a(node)))
-
-    def delta(self, node: int) -> Array:
-        """δ = ∂L/∂z, (units,)."""
-        return np.atleast_1d(self.gradient.delta(self.node(node))[0])
+        return np.asarray(activation.slope(self.z[node], self.a[node]))
 
     def pull(self, node: int) -> Array:
         """∂L/∂a where the node is an output, not counting what it feeds; else 0.  (units,)."""
-        found: Array = self._pulls.get(self.node(node), np.zeros_like(self.a(node)))
+        found: Array = self._pulls.get(self.node(node), np.zeros_like(self.a[node]))
         return found
 
     def gradient_of(self, node: int) -> Array:
         """∂L/∂a, (units,): what the loss and the children ask of the node."""
-        pulls = [self.delta(child) @ self.weight(edge) for child, edge in self.children(node)]
+        pulls = [self.delta[child] @ self.weight(edge) for child, edge in self.children(node)]
         total: Array = sum(pulls, self.pull(node))
         return total
 
@@ -101,4 +109,4 @@ class OneRow:
         """What the node did in the forward pass."""
         activation = str(self.topology.activations[self.topology.activation_of[node]])
         y = self._targets.get(self.node(node))
-        return Fact(activation, plain(self.z(node)), plain(self.a(node)), None if y is None else plain(y))
+        return Fact(activation, plain(self.z[node]), plain(self.a[node]), None if y is None else plain(y))

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from dagnet.plan import ACTIVATE, Plan
 from dagnet.plan.transposition import slot_units
 
-__all__ = ["TOLERANCES", "Residuals", "Walk", "loss_residual", "residuals"]
+__all__ = ["TOLERANCES", "Residuals", "Trained", "Walk", "loss_residual", "residuals"]
 
 Array = NDArray[Any]
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
@@ -47,6 +47,17 @@ class Walk(NamedTuple):
     slots: Array
 
 
+class Trained(NamedTuple):
+    """The gradients that an engine's other calls gave for the same rows, by parameter; NaN: not asked.
+
+    Their outputs are those of the walk but for rounding, their ∂L/∂outputs but for ``condition``
+    times as much: beside a perfect fit that is all there is.
+    """
+
+    gradients: list[Array]
+    condition: float
+
+
 class Residuals(NamedTuple):
     """(units,) of z and a, of δ, and of the derivatives for what leads into the unit."""
 
@@ -56,12 +67,8 @@ class Residuals(NamedTuple):
 
 
 @np.errstate(all="ignore")
-def residuals(plan: Plan, theta: Array, walk: Walk, gradients: list[Array]) -> Residuals:
-    """The relative residuals of a walk over a plan that enters every unit.
-
-    ``gradients`` are what the engine's other calls gave for the same rows, by parameter, NaN where
-    they were not asked.
-    """
+def residuals(plan: Plan, theta: Array, walk: Walk, trained: Trained) -> Residuals:
+    """The relative residuals of a walk over a plan that enters every unit, and of what training takes."""
     terms, dtype = _Terms(plan, theta), walk.a.dtype
     z, pulled, slots = terms.right_sides(walk)
     size_z = terms.into(_largest(walk.a), 1)
@@ -84,7 +91,7 @@ def residuals(plan: Plan, theta: Array, walk: Walk, gradients: list[Array]) -> R
     wrong_delta = _relative(
         _apart(walk.delta, _nearest(walk.delta, delta)), steep * size_pulled, inherited, dtype
     )
-    wrong = _derivatives(terms, walk, slots, off_a, off_delta, gradients)
+    wrong = _derivatives(terms, walk, slots, off_a, off_delta, trained)
     return Residuals(np.maximum(wrong_z, wrong_a), wrong_delta, wrong)
 
 
@@ -95,7 +102,7 @@ def loss_residual(losses: list[float], right: float, dtype: Any) -> float:
 
 
 def _derivatives(
-    terms: _Terms, walk: Walk, right: Array, off_a: Array, off_delta: Array, gradients: list[Array]
+    terms: _Terms, walk: Walk, right: Array, off_a: Array, off_delta: Array, trained: Trained
 ) -> Array:
     """(units,) the residuals of the derivatives for what leads into each unit."""
     plan, dtype, rows = terms.plan, walk.a.dtype, len(walk.a)
@@ -106,10 +113,10 @@ def _derivatives(
     wrong = _relative(_apart(walk.slots[None], right[None]), size, inherited, dtype)
     tie = np.arange(plan.n_slots) if plan.tie is None else plan.tie
     right, size, inherited = (np.bincount(tie, each, plan.n_parameters) for each in (right, size, inherited))
-    for gradient in gradients:
+    for gradient in trained.gradients:
         asked = np.where(np.isnan(gradient) & ~np.isnan(right), right, gradient)
         off = _apart(asked[None], right[None])
-        wrong = np.maximum(wrong, _relative(off, size, inherited, dtype)[tie])
+        wrong = np.maximum(wrong, _relative(off, size, inherited, dtype)[tie] / trained.condition)
     result = np.zeros(plan.n_units)
     np.maximum.at(result, terms.child, wrong)
     return result

@@ -59,7 +59,7 @@ class _Tracer:
     def __init__(self, row: OneRow, edges: Array) -> None:
         self.row, self.topology, self.edges = row, row.topology, edges.tolist()
         self.order = [self.topology.index[node] for node in row.gradient.visited]
-        self.slopes = {node: row.slope(node) for node in self.order}
+        self.slopes = {node: row.slope[node] for node in self.order}
         self.children = {
             node: [(child, edge) for child, edge in row.children(node) if child in self.slopes]
             for node in self.order
@@ -104,7 +104,7 @@ class _Tracer:
 
     def _last(self, edge: int) -> Factor:
         """∂child/∂w."""
-        slope, a = self.slopes[self._child(edge)], self.row.a(int(self.topology.sources[edge]))
+        slope, a = self.slopes[self._child(edge)], self.row.a[int(self.topology.sources[edge])]
         ends = self.row.edge(edge)
         return Factor("weight", ends[1], ends, plain(slope[:, None] * a), plain(slope), plain(a))
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dagnet.explain.arguments import checked_network
 from dagnet.explain.report import Report, Shown, Table
-from dagnet.explain.residuals import TOLERANCES, Residuals, Walk, loss_residual, residuals
+from dagnet.explain.residuals import TOLERANCES, Residuals, Trained, Walk, loss_residual, residuals
 from dagnet.markup import label
 from dagnet.model import Model
 from dagnet.model.averaging import mean_loss, output_gradient, row_weights
@@ -20,7 +20,7 @@ from dagnet.model.selection import fused_gradient, prepare
 __all__ = ["Verification", "verify"]
 
 Array = NDArray[Any]
-SHOWN = 10
+SHOWN, STEP = 10, 1e-6
 HEADER = ("node", "forward", "δ", "gradient")
 
 
@@ -59,7 +59,8 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     gradient = net.gradient(X, y, sample_weight=sample_weight)
     taken = [(gradient.loss, gradient.flat), *_fused(net, inputs, targets, weights)]
     flats = [np.where(net.trainable, flat, np.nan) for _, flat in taken]
-    found = residuals(net.layout.plan, net.theta(), walk, flats)
+    trained = Trained(flats, _condition(net, walk, targets, weights))
+    found = residuals(net.layout.plan, net.theta(), walk, trained)
     right = mean_loss(net.loss, walk.a[:, net.layout.plan.outputs], targets, weights)
     loss_error = loss_residual([loss for loss, _ in taken], right, net.dtype)
     return Verification(net, found, loss_error, rows=len(inputs))
@@ -92,6 +93,15 @@ def _fused(net: Model, inputs: Array, targets: Array, weights: Array | None) -> 
     slots = np.zeros(net.layout.plan.n_slots, net.dtype)
     loss, _ = fused(net.theta(), inputs, targets, row_weights(weights, len(inputs), net.dtype), into=slots)
     return [(loss, net.collect(slots))]
+
+
+def _condition(net: Model, walk: Walk, targets: Array, weights: Array | None) -> float:
+    """How many times larger rounding is in some output's ∂L/∂output than in the outputs; at least 1."""
+    outputs = walk.a[:, net.layout.plan.outputs].astype(np.float64)
+    exact, moved = (output_gradient(net.loss, outputs * by, targets, weights) for by in (1.0, 1.0 - STEP))
+    changes = [(moved - exact) / STEP, (walk.pull - exact) / np.finfo(net.dtype).eps]
+    ratios = [np.linalg.norm(change, axis=0) / np.linalg.norm(exact, axis=0) for change in changes]
+    return float(np.fmax.reduce(np.append(ratios, 1.0)))
 
 
 class Verification(Shown):
