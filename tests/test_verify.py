@@ -184,15 +184,13 @@ def test_what_training_computes_is_verified_too(monkeypatch, what):
     assert ("the loss is off" in str(outcome)) == (what == "loss")
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
-def test_what_a_perfect_fit_leaves_of_the_gradient_is_rounding(loss):
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize("seed", [1, 7])
+def test_what_a_perfect_fit_leaves_of_the_gradient_is_rounding(seed):
     graph = dagnet.layered([6, 32, 3], activation="tanh")
-    net = dagnet.Network(graph, loss=loss, dtype="float32", seed=1)
-    X = rng.normal(size=(8, 6))
-    net.parameters *= 20
-    y = net(X).argmax(axis=1) if loss == "cross_entropy" else net(X) * (1 + 1e-6)
-    outcome = dagnet.verify(net, X, y)
+    net = dagnet.Network(graph, loss="cross_entropy", dtype="float32", seed=seed)
+    net.parameters *= 5
+    X = np.random.default_rng(0).normal(size=(8, 6))
+    outcome = dagnet.verify(net, X, net(X).argmax(axis=1))
     assert outcome.passed, outcome
 
 
