@@ -9,7 +9,7 @@ comes from one forward pass of the whole network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -90,13 +90,9 @@ def check_gradient(
 
 def _in_float64(net: Model) -> Model:
     """A network of its own, with the same parameters."""
+    engine, threads = net.engine, net.threads
     double = Model(
-        net.topology,
-        loss=net.loss,
-        initializer="zeros",
-        dtype="float64",
-        engine=net.engine,
-        threads=net.threads,
+        net.topology, loss=net.loss, initializer="zeros", dtype="float64", engine=engine, threads=threads
     )
     double.parameters[:] = net.parameters
     return double
@@ -127,20 +123,16 @@ class _Differences:
         """The difference quotient and the number of units evaluated again, of each parameter."""
         quotients = np.zeros(len(parameters))
         chains = np.zeros(len(parameters), np.int64)
-        for units, places in self._groups(parameters):
-            chain = reachable(self.children, np.array(units), within=self.reaching)
+        same_chain: dict[tuple[int, ...], list[int]] = {}  # they act on the same units first
+        for place, parameter in enumerate(parameters.tolist()):
+            units = np.unique(self.names.unit_of_slot[self.names.slots(parameter)])
+            same_chain.setdefault(tuple(units.tolist()), []).append(place)
+        for first, places in same_chain.items():
+            chain = reachable(self.children, np.array(first), within=self.reaching)
             chains[places] = len(chain)
             if len(chain):
                 quotients[places] = self._along(chain, parameters[places])
         return quotients, chains
-
-    def _groups(self, parameters: Array) -> Iterator[tuple[tuple[int, ...], list[int]]]:
-        """Parameters that act on the same units first, and so have the same chain."""
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for place, parameter in enumerate(parameters.tolist()):
-            units = np.unique(self.names.unit_of_slot[self.names.slots(parameter)])
-            groups.setdefault(tuple(units.tolist()), []).append(place)
-        yield from groups.items()
 
     def _along(self, chain: Array, parameters: Array) -> list[float]:
         plan, net = self.plan, self.net
@@ -162,16 +154,13 @@ class _Differences:
 
         quotients = []
         for parameter in parameters.tolist():
-            quotients.append(self._quotient(parameter, row_losses))
-            theta[parameter] = net.parameters[parameter]
+            here, step = theta[parameter], self.steps[parameter]
+            up, down = here + step, here - step
+            with np.errstate(all="ignore"):  # infinite losses give NaN, and NaN fails the check
+                change = row_losses(parameter, up) - row_losses(parameter, down)
+                quotients.append(float((self.row_weights * change).sum() / (up - down)))
+            theta[parameter] = here
         return quotients
-
-    def _quotient(self, parameter: int, row_losses: Callable[[int, float], Array]) -> float:
-        here, step = float(self.net.parameters[parameter]), float(self.steps[parameter])
-        up, down = here + step, here - step
-        above, below = row_losses(parameter, up), row_losses(parameter, down)
-        with np.errstate(all="ignore"):  # infinite losses give NaN, and NaN fails the check
-            return float((self.row_weights * (above - below)).sum() / (up - down))
 
     def on_kinks(self, visited: Sequence[Hashable]) -> tuple[Hashable, ...]:
         """The visited nodes whose z is so near a kink that differences may step over it."""
