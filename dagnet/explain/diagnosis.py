@@ -27,7 +27,7 @@ from dagnet.explain.arguments import checked_network
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import label, number
 from dagnet.model import Model
-from dagnet.model.naming import unit_nodes
+from dagnet.model.naming import ParameterNames, unit_nodes
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
 
@@ -249,11 +249,8 @@ def _detail(net: Model, kind: str, node: int, unit: int, m: _Measured) -> str:
 def _parts(net: Model) -> tuple[Array, Array, Array]:
     """(nodes,) masks: useless; unreachable; constants, which have no parents to learn from."""
     topology = net.topology
-    acting = np.fromiter(
-        (bool(net.parameters[net.layout.weight_places(edge)].any()) for edge in range(topology.n_edges)),
-        bool,
-        topology.n_edges,
-    )
+    edges, nonzero = ParameterNames(net.layout).edge_of_slot, net.theta()[: net.layout.plan.n_weights] != 0
+    acting = np.bincount(edges, nonzero, topology.n_edges) > 0
     parents = rows_by(topology.targets[acting], topology.sources[acting], topology.n_nodes)
     useless, unreachable = np.ones((2, topology.n_nodes), bool)
     useless[reachable(parents, topology.outputs)] = False
