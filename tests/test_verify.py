@@ -1,4 +1,6 @@
-"""verify: right engines agree, a tampered one is found out, at the node where it goes wrong."""
+"""verify: right engines obey the equations, a tampered one is found out, at the node where it goes wrong."""
+
+from types import SimpleNamespace
 
 import networkx as nx
 import numpy as np
@@ -7,6 +9,7 @@ from hypothesis import given
 from strategies import dags, network, row_counts, rows_for, seeds
 
 import dagnet
+from dagnet.engine.reference import ReferenceEngine
 from dagnet.explain import verification
 
 
@@ -99,6 +102,65 @@ def test_a_wrong_engine_is_found_out_at_the_node(monkeypatch, dtype, amount, wha
     assert f"first at {node}" in str(outcome)
 
 
+class Wrong:
+    """A runner that calculates one unit wrong, and goes on with the wrong number."""
+
+    def __init__(self, net, what, unit, amount):
+        self.plan, self.what, self.unit, self.factor = net.layout.plan.everywhere(), what, unit, 1 + amount
+        self.runner = ReferenceEngine().prepare(self.plan, dtype=net.dtype, threads=1)
+
+    def forward(self, theta, inputs, **_):
+        state, plan = self.runner.forward(theta, inputs), self.plan
+        for unit in range(plan.n_inputs, plan.n_units):
+            slots = slice(plan.indptr[unit], plan.indptr[unit + 1])
+            state.z[unit] = theta[slots] @ state.a[plan.sources[slots]] + theta[plan.bias_slot[unit]]
+            state.z[unit] *= self.factor if (self.what, self.unit) == ("z", unit) else 1
+            state.a[unit] = np.tanh(state.z[unit]) if unit not in plan.outputs else state.z[unit]
+            state.a[unit] *= self.factor if (self.what, self.unit) == ("a", unit) else 1
+        return state
+
+    def backward(self, theta, state, pull, *, into):
+        plan = self.plan
+        pulled = np.zeros_like(state.a)
+        pulled[plan.outputs] = pull.T
+        for unit in reversed(range(plan.n_units)):
+            slope = 1 - state.a[unit] ** 2 if plan.n_inputs <= unit and unit not in plan.outputs else 1
+            state.d[unit] = pulled[unit] * slope
+            state.d[unit] *= self.factor if (self.what, self.unit) == ("δ", unit) else 1
+            slots = slice(plan.indptr[unit], plan.indptr[unit + 1])
+            pulled[plan.sources[slots]] += np.outer(theta[slots], state.d[unit])
+            into[slots] = state.a[plan.sources[slots]] @ state.d[unit]
+            if plan.bias_slot[unit] >= 0:
+                into[plan.bias_slot[unit]] = state.d[unit].sum()
+
+
+@pytest.mark.parametrize(("dtype", "amount"), [("float64", 1e-10), ("float32", 1e-3)])
+@pytest.mark.parametrize(("what", "kind"), [(None, None), ("z", "forward"), ("a", "forward"), ("δ", "delta")])
+def test_an_engine_that_goes_on_with_a_wrong_number_is_found_out_where_it_began(
+    monkeypatch, dtype, amount, what, kind
+):
+    net, X, y = drawn_network(dtype)
+    runner = Wrong(net, what, unit := 20, amount)
+    monkeypatch.setattr(verification, "prepare", lambda *_: ("wrong", runner))
+    monkeypatch.setattr(verification, "fused_gradient", lambda *_: None)
+    monkeypatch.setattr(net, "gradient", lambda X, y, **_: its_gradient(runner, net, X, y))
+    outcome = dagnet.verify(net, X, y)
+    assert outcome.passed == (what is None)
+    if what is not None:
+        node = net.nodes[int(net.layout.nodes_of_units(np.array([unit]))[0])]
+        assert outcome.worst == (node,)
+        assert next(name for name, error in outcome.errors(node).items() if error > outcome.tolerance) == kind
+
+
+def its_gradient(runner, net, X, y):
+    inputs = net.encode_inputs(X)
+    targets = net.encode_targets(y, len(inputs))
+    state, flat = runner.forward(net.theta(), inputs), np.zeros_like(net.parameters)
+    pull = net.loss.row_gradients(state.outputs, targets) / len(inputs)
+    runner.backward(net.theta(), state, pull, into=flat)
+    return SimpleNamespace(loss=float(net.loss.row_values(state.outputs, targets).mean()), flat=flat)
+
+
 @pytest.mark.parametrize("what", ["gradient", "loss"])
 def test_what_training_computes_is_verified_too(monkeypatch, what):
     net, X, y = drawn_network("float64")
@@ -122,6 +184,16 @@ def test_what_training_computes_is_verified_too(monkeypatch, what):
     assert ("the loss is off" in str(outcome)) == (what == "loss")
 
 
+@pytest.mark.parametrize("seed", [1, 7])
+def test_what_a_perfect_fit_leaves_of_the_gradient_is_rounding(seed):
+    graph = dagnet.layered([6, 32, 3], activation="tanh")
+    net = dagnet.Network(graph, loss="cross_entropy", dtype="float32", seed=seed)
+    net.parameters *= 5
+    X = np.random.default_rng(0).normal(size=(8, 6))
+    outcome = dagnet.verify(net, X, net(X).argmax(axis=1))
+    assert outcome.passed, outcome
+
+
 def test_not_a_number_agrees_with_not_a_number():
     net = dagnet.Network(nx.DiGraph([("x", "h"), ("h", "y")]), activation="exp", seed=0)
     net.weights["x", "h"] = 1e3
@@ -136,7 +208,7 @@ def test_the_report_is_short_and_escaped():
     net = dagnet.Network(graph, seed=0)
     outcome = dagnet.verify(net, [[1.0]], [0.0], sample_weight=[2.0])
     assert len(str(outcome).splitlines()) == 5
-    assert "agrees with 'reference'" in repr(outcome)
+    assert "agrees with the textbook's equations" in repr(outcome)
     assert "<script>" not in outcome._repr_html_()
     with pytest.raises(dagnet.DataError, match="no node"):
         outcome.errors("z")

@@ -1,11 +1,11 @@
 """Reading a network: chain rules, gradient checks, verification, diagnosis."""
 
 from dagnet.explain.backward_pass import BackwardPass, EdgeStep, NodeStep, trace_all
-from dagnet.explain.chain_parts import Derivative, Fact, Factor, Path
-from dagnet.explain.chain_rule import ChainRule, trace
+from dagnet.explain.chain_rule import ChainRule, Derivative, Fact, Factor, Path
 from dagnet.explain.diagnosis import Diagnosis, Finding, diagnose
 from dagnet.explain.formula import formula
 from dagnet.explain.gradient_check import GradientCheck, check_gradient
+from dagnet.explain.tracing import trace
 from dagnet.explain.verification import Verification, verify
 
 __all__ = [

@@ -13,19 +13,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.explain.chain_parts import Edge, Fact, Number, plain
-from dagnet.explain.chain_text import elided
-from dagnet.explain.latex import display_table, latex_name, latex_quantity, latex_text
-from dagnet.explain.numbers import quantity, term
+from dagnet.adjacency import reachable
+from dagnet.explain.chain_rule import Edge, Fact
+from dagnet.explain.notation import TEXT, Notation, Number, elided, plain
 from dagnet.explain.one_row import OneRow
-from dagnet.markup import label, table_html, table_text
+from dagnet.explain.report import Report, ShownAsMathematics, Table
 from dagnet.model import Model
 
 __all__ = ["BackwardPass", "EdgeStep", "NodeStep", "trace_all"]
 
 Array = NDArray[Any]
-HEADER = ("node", "z", "a", "∂L/∂a", "g′(z)", "δ", "from", "∂L/∂w = δ · a", "")
 LEFT = (0, 6, 7, 8)
+HEAD, TAIL = 200, 40
 
 
 class EdgeStep(NamedTuple):
@@ -57,34 +56,22 @@ class NodeStep(NamedTuple):
     bias: Number | None
 
 
-@dataclass(frozen=True, eq=False)
-class BackwardPass:
+@dataclass(frozen=True, eq=False, repr=False)
+class BackwardPass(ShownAsMathematics):
     """The backward pass of one row: ``loss``, ``loss_name``, ``nodes`` in the order walked."""
 
     loss: float
     loss_name: str
     nodes: tuple[NodeStep, ...]
 
-    def _title(self) -> str:
+    def _report(self, write: Notation = TEXT) -> Report:
         n = len(self.nodes)
-        return f"backward pass: L = {quantity(self.loss)} ({self.loss_name}), {n:,} node{'s' * (n != 1)}"
-
-    def _rows(self) -> list[list[str]]:
-        rows = [row for step in self.nodes for row in _rows(step)]
-        return elided(rows, lambda n: [f"… {n:,} more rows …", *[""] * (len(HEADER) - 1)], 200, 40)
-
-    def __str__(self) -> str:
-        return f"{self._title()}\n{table_text(HEADER, self._rows(), left=LEFT)}"
-
-    def __repr__(self) -> str:
-        return f"<BackwardPass: {self._title().removeprefix('backward pass: ')}>"
-
-    def _repr_html_(self) -> str:
-        return table_html(self._title(), HEADER, self._rows(), left=LEFT)
-
-    def _repr_latex_(self) -> str:
-        rows = [row for step in self.nodes for row in _latex_rows(step)]
-        return display_table(LATEX_HEADER, elided(rows, lambda _: [r"\vdots", *[""] * 7]))
+        title = f"L = {TEXT.quantity(self.loss)} ({self.loss_name}), {n:,} node{'s' * (n != 1)}"
+        rows = [row for step in self.nodes for row in _rows(step, write)]
+        header = _header(write)
+        blank = [""] * (len(header) - 1)
+        shown = elided(rows, lambda n: [write.words(f"… {n:,} more rows …"), *blank], HEAD, TAIL)
+        return Report("backward pass: ", title, [Table(header, shown, LEFT)])
 
 
 @np.errstate(all="ignore")
@@ -107,32 +94,21 @@ def trace_all(net: Model, x: Any, y: Any) -> BackwardPass:
     >>> [step.node for step in trace_all(net, [2.0, 3.0], 1.0).nodes]
     ['eta', 'h12', 'h11']
     """
-    row = OneRow(net, x, y)
-    topology = net.topology
-    order = row.between(np.arange(topology.n_nodes))
-    gradients: dict[int, Array] = {}
-    deltas: dict[int, Array] = {}
-    steps = []
-    for node in order[~topology.is_input[order]].tolist():
-        gradient = row.pull(node).copy()
-        for place in topology.children.expand(np.array([node])).tolist():
-            child, edge = int(topology.children.neighbours[place]), int(topology.children.edges[place])
-            if child in deltas:
-                gradient += deltas[child] @ row.weight(edge)
-        gradients[node], deltas[node] = gradient, gradient * row.slope(node)
-        steps.append(_node_step(row, node, gradient, deltas[node]))
-    return BackwardPass(row.loss, str(net.loss), tuple(steps))
+    row, topology = OneRow(net, x, y), net.topology
+    reaching = reachable(topology.parents, topology.outputs)
+    walked = reaching[np.argsort(-net.layout.compiled.first_unit[reaching])]
+    steps = tuple(_node_step(row, node) for node in walked[~topology.is_input[walked]].tolist())
+    return BackwardPass(row.gradient.loss, str(net.loss), steps)
 
 
-def _node_step(row: OneRow, node: int, gradient: Array, delta: Array) -> NodeStep:
-    topology = row.topology
-    places = topology.parents.expand(np.array([node])).tolist()
-    edges = (int(topology.parents.edges[place]) for place in places)
+def _node_step(row: OneRow, node: int) -> NodeStep:
+    topology, delta = row.topology, row.delta[node]
+    edges = topology.parents.edges[topology.parents.expand(np.array([node]))].tolist()
     return NodeStep(
-        node=row.name(node),
+        node=row.node(node),
         fact=row.fact(node),
-        gradient=plain(gradient),
-        slope=plain(row.slope(node)),
+        gradient=plain(row.gradient_of(node)),
+        slope=plain(row.slope[node]),
         delta=plain(delta),
         edges=tuple(_edge_step(row, edge, delta) for edge in edges),
         bias=plain(delta) if topology.has_bias[node] else None,
@@ -141,66 +117,53 @@ def _node_step(row: OneRow, node: int, gradient: Array, delta: Array) -> NodeSte
 
 def _edge_step(row: OneRow, edge: int, delta: Array) -> EdgeStep:
     topology = row.topology
-    source, target = int(topology.sources[edge]), int(topology.targets[edge])
+    a = row.a[int(topology.sources[edge])]
     return EdgeStep(
-        edge=(row.name(source), row.name(target)),
+        edge=row.edge(edge),
         weight=plain(row.weight(edge)),
-        a=plain(row.a(source)),
-        derivative=plain(delta[:, None] * row.a(source)),
+        a=plain(a),
+        derivative=plain(delta[:, None] * a),
         trainable=bool(topology.edge_trainable[edge]),
         shared=topology.share is not None and bool(topology.share[edge] >= 0),
     )
 
 
-# -- rendering ---------------------------------------------------------------------------
+# -- writing -----------------------------------------------------------------------------
 
 
-def _rows(step: NodeStep) -> Iterator[list[str]]:
+def _header(write: Notation) -> tuple[str, ...]:
+    gradient, weight = (write.derivative("L", by) for by in "aw")
+    product = f"{weight} = {write.delta}{write.dot}a"
+    return (
+        write.words("node"),
+        "z",
+        "a",
+        gradient,
+        write.slope("g", "z"),
+        write.delta,
+        write.words("from"),
+        product,
+        "",
+    )
+
+
+def _rows(step: NodeStep, write: Notation) -> Iterator[list[str]]:
     """The node's numbers in the first row, one row for each edge into it, one for the bias."""
     fact = step.fact
     numbers = (fact.z, fact.a, step.gradient, step.slope, step.delta)
-    node = [f"{label(step.node)} = {fact.activation}(z)", *map(quantity, numbers)]
+    name = f"{write.name(step.node)} = {write.words(fact.activation)}(z)"
+    node = [name, *map(write.quantity, numbers)]
     blank = [""] * len(node)
-    lines = [list(line) for line in _lines(step)] or [["", "", ""]]
+    lines = list(_lines(step, write)) or [("", "", "")]
     for place, line in enumerate(lines):
         yield [*(blank if place else node), *line]
 
 
-def _lines(step: NodeStep) -> Iterator[tuple[str, str, str]]:
+def _lines(step: NodeStep, write: Notation) -> Iterator[tuple[str, str, str]]:
     for edge in step.edges:
-        shown = f"{quantity(step.delta)} · {term(edge.a)} = {quantity(edge.derivative)}"
-        yield label(edge.edge[0]), shown, _remark(edge)
+        product = f"{write.numbers([step.delta, edge.a])} = {write.quantity(edge.derivative)}"
+        remarks = ["frozen"] * (not edge.trainable) + ["shared"] * edge.shared
+        yield write.name(edge.edge[0]), product, write.words(", ".join(remarks))
     if step.bias is not None:
-        yield "bias", f"∂L/∂b = δ = {quantity(step.bias)}", ""
-
-
-def _remark(edge: EdgeStep) -> str:
-    remarks = [word for word, holds in (("frozen", not edge.trainable), ("shared", edge.shared)) if holds]
-    return ", ".join(remarks)
-
-
-LATEX_HEADER = (
-    r"\text{node}",
-    "z",
-    "a = g(z)",
-    r"\partial L/\partial a",
-    "g'(z)",
-    r"\delta",
-    r"\text{from}",
-    r"\partial L/\partial w = \delta \cdot a",
-)
-
-
-def _latex_rows(step: NodeStep) -> Iterator[list[str]]:
-    fact = step.fact
-    numbers = (fact.z, fact.a, step.gradient, step.slope, step.delta)
-    node = [latex_name(step.node), *map(latex_quantity, numbers)]
-    delta = latex_quantity(step.delta)
-    lines = []
-    for edge in step.edges:
-        factors = rf"{delta} \cdot {latex_quantity(edge.a, inside=True)}"
-        lines.append([latex_name(edge.edge[0]), f"{factors} = {latex_quantity(edge.derivative)}"])
-    if step.bias is not None:
-        lines.append([latex_text("bias"), rf"\delta = {latex_quantity(step.bias)}"])
-    for place, line in enumerate(lines or [["", ""]]):
-        yield [*([""] * len(node) if place else node), *line]
+        bias = f"{write.derivative('L', 'b')} = {write.delta} = {write.quantity(step.bias)}"
+        yield write.words("bias"), bias, ""

@@ -1,4 +1,4 @@
-"""The chain rule for one weight and one row: its factors, from the loss back to the weight.
+"""The chain rule for one weight and one row as plain data, and how it is written.
 
 For w on the edge u → v, with one factor ∂c/∂p = g′(z_c) · w_cp for every edge p → c on the way:
 
@@ -13,190 +13,236 @@ edges share is the sum over its edges.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from dagnet.explain.notation import TEXT, Notation, Number, elided
+from dagnet.explain.report import Equations, Report, ShownAsMathematics
+from dagnet.model.naming import edge_label
 
-from dagnet.explain.chain_latex import chain_latex
-from dagnet.explain.chain_parts import ChainParts, Derivative, Edge, Factor, Path, plain
-from dagnet.explain.chain_text import chain_html, chain_text, chain_title
-from dagnet.explain.one_row import OneRow
-from dagnet.model import Model
+__all__ = ["ChainRule", "Derivative", "Edge", "Fact", "Factor", "Path"]
 
-__all__ = ["MOST_PATHS", "ChainRule", "trace"]
-
-Array = NDArray[Any]
-Link = tuple[int, Any] | None
-MOST_PATHS = 16
+Edge = tuple[Hashable, Hashable]
+HEAD, TAIL = 24, 8
+TERMS = 4
 
 
-class ChainRule(ChainParts):
+class Factor(NamedTuple):
+    """One factor, ∂of/∂by.
+
+    Attributes
+    ----------
+    kind
+        ``"loss"``: ∂L/∂η; ``"node"``: ∂child/∂parent; ``"weight"``: ∂child/∂w.
+    of
+        The node on top; None for the loss.
+    by
+        The node below; for a weight its edge.
+    value
+        A float between one-unit nodes; else ∂L/∂η is (units,), ∂child/∂parent is the matrix
+        (child units, parent units), and so is ∂child/∂W with its elements ∂hᵢ/∂Wᵢⱼ.
+    slope
+        g′(z) of the node on top, None for the loss.
+    times
+        What the slope is multiplied with: the weight, or the parent's value.
+    """
+
+    kind: Literal["loss", "node", "weight"]
+    of: Hashable | None
+    by: Hashable
+    value: Number
+    slope: Number | None = None
+    times: Number | None = None
+
+
+class Path(NamedTuple):
+    """One path from the loss to the weight: ``nodes`` from an output back to the edge's child."""
+
+    edge: Edge
+    nodes: tuple[Hashable, ...]
+    factors: tuple[Factor, ...]
+    value: Number
+
+
+class Derivative(NamedTuple):
+    """∂L/∂node, as the sum of ``terms``.
+
+    A term (child, ∂child/∂node) stands for ∂L/∂child · ∂child/∂node, and (None, ∂L/∂node) for
+    what the loss reads directly.
+    """
+
+    node: Hashable
+    value: Number
+    terms: tuple[tuple[Hashable | None, Factor], ...]
+
+
+class Fact(NamedTuple):
+    """What a node did in the forward pass; ``target``: y, of an output."""
+
+    activation: str
+    z: Number
+    a: Number
+    target: Number | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ChainRule(ShownAsMathematics):
     """∂L/∂w for one weight and one row, in its factors; ``print`` shows it as a textbook would.
 
-    For its fields see :class:`dagnet.explain.chain_parts.ChainParts`: ``.value``, ``.paths``,
-    ``.factors``, ``.derivatives`` …
-    """
-
-    def __str__(self) -> str:
-        return chain_text(self)
-
-    def __repr__(self) -> str:
-        return f"<ChainRule: {chain_title(self)}>"
-
-    def _repr_latex_(self) -> str:
-        return chain_latex(self)
-
-    def _repr_html_(self) -> str:
-        return chain_html(self)
-
-
-@np.errstate(all="ignore")
-def trace(net: Model, edge: Edge, x: Any, y: Any) -> ChainRule:
-    """The chain rule for the weight of ``edge``, with the numbers of one row.
-
-    Parameters
+    Attributes
     ----------
-    net
-        The network.
-    edge
-        (parent, child).
-    x
-        One row, (input units,), or a mapping from input node to value.
-    y
-        Its target: a number, (output units,), a class label, or a mapping from output node.
-
-    Raises
-    ------
-    DataError
-        If there is no such edge, or x is not one row.
-
-    Examples
-    --------
-    >>> import dagnet
-    >>> net = dagnet.Network(dagnet.layered([2, 2, 1], activation="sigmoid"), seed=0)
-    >>> rule = trace(net, ("x1", "h11"), [2.0, 3.0], 1.0)
-    >>> gradient = net.gradient([[2.0, 3.0]], [1.0])
-    >>> abs(rule.value - gradient.weights["x1", "h11"]) < 1e-12
-    True
+    edge, edges
+        The edge asked for, and all edges that are this weight.
+    weight
+        The weight's value.
+    value
+        ∂L/∂w, as ``net.gradient`` has it: a float between one-unit nodes, else
+        (child units, parent units).
+    loss, loss_name
+        L of this row.
+    n_paths
+        How many paths lead from the loss to the weight; infinite beyond 1e308.
+    paths
+        The paths, where there are at most sixteen; else empty.
+    derivatives
+        ∂L/∂node of the nodes on the paths, in the order of the reverse walk.
+    lasts
+        The last factor ∂child/∂w of each of ``edges`` whose child reaches an output.
+    facts
+        Activation, z and value of each node on the paths.
     """
-    number = net.topology.edge_number(edge)
-    return _Tracer(OneRow(net, x, y), net.ancestry.sharing(number)).rule(edge)
 
+    edge: Edge
+    edges: tuple[Edge, ...]
+    weight: Number
+    value: Number
+    loss: float
+    loss_name: str
+    n_paths: float
+    paths: tuple[Path, ...]
+    derivatives: tuple[Derivative, ...]
+    lasts: tuple[Factor, ...]
+    facts: Mapping[Hashable, Fact]
 
-class _Tracer:
-    """Walks back from the loss to the children of some edges that are one weight."""
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """All distinct factors, from the loss back to the weight."""
+        inner = [factor for derivative in self.derivatives for _, factor in derivative.terms]
+        return (*inner, *self.lasts)
 
-    def __init__(self, row: OneRow, edges: Array) -> None:
-        self.row, self.edges = row, edges.tolist()
-        self.order = row.between(row.topology.targets[edges]).tolist()
-        self.slopes = {node: row.slope(node) for node in self.order}
-        self.children = {node: self._children(node) for node in self.order}
-        self.factors: dict[int, Factor] = {}
-        self.gradients: dict[int, Array] = {}
-        self.derivatives = tuple(map(self._derivative, self.order))
-
-    def _children(self, node: int) -> list[tuple[int, int]]:
-        """(child, edge) of the children on the way to an output."""
-        rows = self.row.topology.children
-        places = slice(int(rows.indptr[node]), int(rows.indptr[node + 1]))
-        pairs = zip(rows.neighbours[places].tolist(), rows.edges[places].tolist(), strict=True)
-        return [(child, edge) for child, edge in pairs if child in self.slopes]
-
-    def _ends(self, edge: int) -> Edge:
-        topology = self.row.topology
-        return self.row.name(int(topology.sources[edge])), self.row.name(int(topology.targets[edge]))
-
-    def _jacobian(self, child: int, edge: int) -> Array:
-        jacobian: Array = self.slopes[child][:, None] * self.row.weight(edge)
-        return jacobian
-
-    def _derivative(self, node: int) -> Derivative:
-        row, name = self.row, self.row.name(node)
-        total = row.pull(node).copy()
-        terms: list[tuple[Hashable | None, Factor]] = []
-        if row.topology.is_output[node]:
-            terms.append((None, Factor("loss", None, name, plain(row.pull(node)))))
-        for child, edge in self.children[node]:
-            jacobian = self._jacobian(child, edge)
-            total += self.gradients[child] @ jacobian
-            slope, weight = plain(self.slopes[child]), plain(row.weight(edge))
-            factor = Factor("node", row.name(child), name, plain(jacobian), slope, weight)
-            self.factors[edge] = factor
-            terms.append((factor.of, factor))
-        self.gradients[node] = total
-        return Derivative(name, plain(total), tuple(terms))
-
-    def _last(self, edge: int) -> tuple[Factor, Array]:
-        """∂child/∂w, and as a matrix."""
-        source, target = (int(ends[edge]) for ends in (self.row.topology.sources, self.row.topology.targets))
-        slope, value = self.slopes[target], self.row.a(source)
-        matrix = slope[:, None] * value
-        ends = self._ends(edge)
-        return Factor("weight", ends[1], ends, plain(matrix), plain(slope), plain(value)), matrix
-
-    def rule(self, edge: Edge) -> ChainRule:
-        """All of it."""
-        row = self.row
-        total = np.zeros_like(row.weight(self.edges[0]))
-        counts, n_paths = self._counts(), 0.0
-        lasts = {}
-        for number in self.edges:
-            target = int(row.topology.targets[number])
-            if target in self.gradients:
-                lasts[number], matrix = self._last(number)
-                total = total + self.gradients[target][:, None] * matrix
-                n_paths += counts[target]
-        return ChainRule(
-            edge=edge,
-            edges=tuple(map(self._ends, self.edges)),
-            weight=plain(row.weight(self.edges[0])),
-            value=plain(total),
-            loss=row.loss,
-            loss_name=str(row.net.loss),
-            n_paths=n_paths,
-            paths=tuple(self._paths(list(lasts))) if n_paths <= MOST_PATHS else (),
-            derivatives=self.derivatives,
-            lasts=tuple(lasts.values()),
-            facts={row.name(node): row.fact(node) for node in self.order},
+    def _report(self, write: Notation = TEXT) -> Report:
+        others = len(self.edges) - 1
+        shared = f" (one weight with {others:,} other edge{'s' if others > 1 else ''})" if others else ""
+        title = (
+            f"∂L/∂w for {edge_label(self.edge)}{shared}: {_path_count(self.n_paths)}; "
+            f"w = {TEXT.quantity(self.weight)}, L = {TEXT.quantity(self.loss)} ({self.loss_name})"
         )
+        return Report("", title, *_Writer(self, write).account())
 
-    def _counts(self) -> dict[int, float]:
-        """How many ways lead from each node to the loss; counted, not walked."""
-        counts: dict[int, float] = {}
-        for node in self.order:
-            ends = float(self.row.topology.is_output[node])
-            counts[node] = ends + sum(counts[child] for child, _ in self.children[node])
-        return counts
 
-    def _paths(self, edges: list[int]) -> list[Path]:
-        """Every path, the edges of the weight one after the other."""
-        paths = []
-        for edge in edges:
-            stack: list[tuple[int, Link]] = [(int(self.row.topology.targets[edge]), None)]
-            while stack:
-                node, link = stack.pop()
-                if self.row.topology.is_output[node]:
-                    paths.append(self._path(node, link, edge))
-                stack += [(child, (step, link)) for child, step in reversed(self.children[node])]
-        return paths
+def _path_count(n: float) -> str:
+    if n == 1:
+        return "1 path"
+    return f"{n:,.0f} paths" if n < 1e15 else f"about {n:.1e} paths"
 
-    def _path(self, output: int, link: Link, edge: int) -> Path:
-        """The path from an output back along the linked edges."""
-        row = self.row
-        gradient = row.pull(output)
-        factors = [Factor("loss", None, row.name(output), plain(gradient))]
-        nodes = [output]
-        while link is not None:
-            step, link = link
-            gradient = gradient @ self._jacobian(nodes[-1], step)
-            factors.append(self.factors[step])
-            nodes.append(int(row.topology.sources[step]))
-        last, matrix = self._last(edge)
-        return Path(
-            edge=self._ends(edge),
-            nodes=tuple(map(row.name, nodes)),
-            factors=(*factors, last),
-            value=plain(gradient[:, None] * matrix),
+
+class _Writer:
+    """Symbols, the factors with their numbers, the products, the sum."""
+
+    def __init__(self, rule: ChainRule, write: Notation) -> None:
+        self.rule, self.write = rule, write
+        self.asked = write.derivative("L", "w")
+        self.gradients = {derivative.node: derivative.value for derivative in rule.derivatives}
+
+    def account(self) -> tuple[list[Equations], list[str]]:
+        """What stands below the title."""
+        if not self.rule.derivatives:
+            where = ", ".join(TEXT.name(child) for _, child in self.rule.edges[:TERMS])
+            return [Equations("", [(self.asked, "0")])], [f"{where} reaches no output"]
+        return (self.by_path(), []) if self.rule.paths else self.by_node()
+
+    def symbol(self, factor: Factor) -> str:
+        of = "L" if factor.of is None else self.write.name(factor.of)
+        return self.write.derivative(of, "w" if factor.kind == "weight" else self.write.name(factor.by))
+
+    # -- path by path --------------------------------------------------------------------
+
+    def by_path(self) -> list[Equations]:
+        rule, write = self.rule, self.write
+        written = [write.product(list(map(self.symbol, path.factors))) for path in rule.paths]
+        symbols = [(self.asked, written[0]), *(("", f"+ {text}") for text in written[1:])]
+        factors = [(self.symbol(f), self.origin(f), write.quantity(f.value)) for f in rule.factors]
+        more = elided(factors, lambda n: ("", write.words(f"… {n:,} more factors …"), ""), HEAD, TAIL)
+        account = [Equations("in symbols", symbols), Equations("factor", more)]
+        products = [self.product(path) for path in rule.paths]
+        if len(products) > 1:
+            lines = [
+                (self.path_name(number, path), product, write.quantity(path.value))
+                for number, (path, product) in enumerate(zip(rule.paths, products, strict=True), 1)
+            ]
+            account.append(Equations("path", lines))
+            products = [write.total([write.quantity(path.value) for path in rule.paths])]
+        return [*account, self.conclusion(products[0])]
+
+    def path_name(self, number: int, path: Path) -> str:
+        edge = f" ({edge_label(path.edge)})" if len(self.rule.edges) > 1 else ""
+        return self.write.words(f"path {number}{edge}")
+
+    def product(self, path: Path) -> str:
+        *above, last = [factor.value for factor in path.factors]
+        if isinstance(last, float):
+            return self.write.numbers([*above, last])
+        return self.write.rows_times.format(self.write.numbers(above), self.write.quantity(last))
+
+    def origin(self, factor: Factor) -> str:
+        """Where a factor's number comes from: g′(z) times a weight, or times a value."""
+        rule, write = self.rule, self.write
+        if factor.of is None or factor.slope is None or factor.times is None:
+            output = rule.facts[factor.by]
+            target = "" if output.target is None else f", y = {write.quantity(output.target)}"
+            return write.slope(rule.loss_name, f"{write.quantity(output.a)}{target}")
+        fact = rule.facts[factor.of]
+        by = write.name(factor.by[0]) if factor.kind == "weight" else "w"  # type: ignore[index]
+        if fact.activation == "identity":
+            return by
+        slope = write.slope(fact.activation, write.quantity(fact.z))
+        return f"{slope}{write.dot}{by} = {write.numbers([factor.slope, factor.times])}"
+
+    def conclusion(self, total: str) -> Equations:
+        return Equations("in all", [(self.asked, total, self.write.quantity(self.rule.value))])
+
+    # -- node by node --------------------------------------------------------------------
+
+    def by_node(self) -> tuple[list[Equations], list[str]]:
+        rule, write = self.rule, self.write
+        symbols, numbers = self.terms([(last.of, last) for last in rule.lasts])
+        lines = [self.node(derivative) for derivative in rule.derivatives]
+        lines = elided(lines, lambda n: ("", write.words(f"… {n:,} more nodes …"), "", ""), HEAD, TAIL)
+        account = [Equations("in symbols", [(self.asked, symbols)]), Equations("node", lines)]
+        note = f"{_path_count(rule.n_paths)}, too many to write out: grouped by node"
+        return [*account, self.conclusion(numbers)], [note]
+
+    def node(self, derivative: Derivative) -> tuple[str, str, str, str]:
+        """∂L/∂node in symbols and in numbers."""
+        left = self.write.derivative("L", self.write.name(derivative.node))
+        value = self.write.quantity(derivative.value)
+        if len(derivative.terms) == 1 and derivative.terms[0][0] is None:
+            return left, "", "", value
+        return left, *self.terms(derivative.terms), value
+
+    def terms(self, terms: Sequence[tuple[Hashable | None, Factor]]) -> tuple[str, str]:
+        """Their sum in symbols and in numbers, the first few terms of it."""
+        symbols, numbers = zip(*(self.term(*term) for term in terms[:TERMS]), strict=True)
+        omitted = max(0, len(terms) - TERMS)
+        return self.write.total(symbols, omitted), self.write.total(numbers, omitted)
+
+    def term(self, child: Hashable | None, factor: Factor) -> tuple[str, str]:
+        """∂L/∂child times a factor, in symbols and in numbers."""
+        if child is None:
+            return self.symbol(factor) + self.write.words(" of the loss"), self.write.quantity(factor.value)
+        above = self.write.derivative("L", self.write.name(child))
+        return (
+            f"{above}{self.write.dot}{self.symbol(factor)}",
+            self.write.numbers([self.gradients[child], factor.value]),
         )

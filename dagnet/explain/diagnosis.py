@@ -23,10 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.adjacency import reachable, rows_by
-from dagnet.explain.twin import checked_network
-from dagnet.markup import label, number, table_html
+from dagnet.explain.arguments import checked_network
+from dagnet.explain.report import Report, Shown, Table
+from dagnet.markup import label, number
 from dagnet.model import Model
-from dagnet.model.naming import unit_nodes
+from dagnet.model.naming import ParameterNames, unit_nodes
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
 
@@ -57,8 +58,8 @@ class Finding(NamedTuple):
         return f"{label(self.node)}{unit} ({self.detail})"
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+@dataclass(frozen=True, repr=False)
+class Diagnosis(Shown):
     """The findings of :func:`diagnose`, and the nodes of each kind by name.
 
     Attributes
@@ -110,27 +111,23 @@ class Diagnosis:
         """Whether nothing was found."""
         return not self.findings
 
-    def _title(self) -> str:
-        n = len(self.findings)
-        what = "nothing to report" if not n else f"{n:,} finding{'s' * (n > 1)}"
-        return f"diagnosis over {self.rows:,} row{'s' * (self.rows != 1)}: {what}"
-
-    def _lines(self) -> Iterator[tuple[str, str, str]]:
+    def _rows(self) -> Iterator[tuple[str, str, str]]:
         for kind, meaning in KINDS.items():
             found = [str(finding) for finding in self.findings if finding.kind == kind]
             if found:
                 more = f", … {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
                 yield f"{kind} ({len(found):,})", ", ".join(found[:SHOWN]) + more, meaning
 
+    def _report(self) -> Report:
+        n = len(self.findings)
+        what = f"{n:,} finding{'s' * (n > 1)}" if n else "nothing to report"
+        title = f"over {self.rows:,} row{'s' * (self.rows != 1)}: {what}"
+        table = Table(("", "where", "what it means"), list(self._rows()), left=(0, 1, 2))
+        return Report("diagnosis ", title, [table])
+
     def __str__(self) -> str:
-        lines = [f"  {kind}: {names}\n    {meaning}" for kind, names, meaning in self._lines()]
-        return "\n".join([self._title(), *lines])
-
-    def __repr__(self) -> str:
-        return f"<Diagnosis: {self._title().removeprefix('diagnosis ')}>"
-
-    def _repr_html_(self) -> str:
-        return table_html(self._title(), ("", "where", "what it means"), self._lines(), left=(0, 1, 2))
+        lines = [f"  {kind}: {names}\n    {meaning}" for kind, names, meaning in self._rows()]
+        return "\n".join([self._report().heading, *lines])
 
 
 def diagnose(net: Model, X: Any) -> Diagnosis:
@@ -252,11 +249,8 @@ def _detail(net: Model, kind: str, node: int, unit: int, m: _Measured) -> str:
 def _parts(net: Model) -> tuple[Array, Array, Array]:
     """(nodes,) masks: useless; unreachable; constants, which have no parents to learn from."""
     topology = net.topology
-    acting = np.fromiter(
-        (bool(net.parameters[net.layout.weight_places(edge)].any()) for edge in range(topology.n_edges)),
-        bool,
-        topology.n_edges,
-    )
+    edges, nonzero = ParameterNames(net.layout).edge_of_slot, net.theta()[: net.layout.plan.n_weights] != 0
+    acting = np.bincount(edges, nonzero, topology.n_edges) > 0
     parents = rows_by(topology.targets[acting], topology.sources[acting], topology.n_nodes)
     useless, unreachable = np.ones((2, topology.n_nodes), bool)
     useless[reachable(parents, topology.outputs)] = False

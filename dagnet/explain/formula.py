@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from dagnet.explain.numbers import signed_sum
+from dagnet.explain.notation import TEXT
 from dagnet.markup import label, number
 from dagnet.model import Model
 
@@ -44,7 +44,7 @@ def formula(net: Model, node: Hashable) -> str:
         return f"{label(node)} = {_datum(net, place)}"
     activation = str(topology.activations[topology.activation_of[place]])
     terms = _terms(net, place)
-    summed = signed_sum(terms) if terms else "0"
+    summed = TEXT.total(terms) if terms else "0"
     return f"{label(node)} = {summed if activation == 'identity' else f'{activation}({summed})'}"
 
 
@@ -59,7 +59,7 @@ def _datum(net: Model, place: int) -> str:
         return "the datum"
     if len(center) > 1:
         return "(the datum − center) / scale"
-    shifted = signed_sum(["the datum", number(-float(center[0]))]) if center[0] else "the datum"
+    shifted = TEXT.total(["the datum", number(-float(center[0]))]) if center[0] else "the datum"
     return f"({shifted}) / {number(float(scale[0]))}"
 
 

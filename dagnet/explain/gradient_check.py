@@ -9,20 +9,21 @@ comes from one forward pass of the whole network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.adjacency import Rows, reachable, rows_by
-from dagnet.explain.kinks import units_on_kinks
-from dagnet.explain.twin import twin
-from dagnet.markup import names_text, table_html, table_text
+from dagnet.explain.arguments import checked_network
+from dagnet.explain.report import Report, Shown, Table
+from dagnet.markup import names_text
 from dagnet.model import Model
 from dagnet.model.averaging import row_weights
 from dagnet.model.naming import ParameterNames
 from dagnet.model.selection import prepare
+from dagnet.plan import ACTIVATE
 from dagnet.plan.transposition import slot_targets
 
 __all__ = ["GradientCheck", "check_gradient"]
@@ -31,6 +32,7 @@ Array = NDArray[Any]
 TOLERANCE = 1e-6
 ROUNDING = 8
 SHOWN = 10
+HEADER = ("derivative for", "analytic", "numeric", "error", "", "units evaluated")
 STEP = float(np.finfo(np.float64).eps ** (1 / 3))
 
 
@@ -46,7 +48,7 @@ def check_gradient(
 
     A derivative passes where |analytic − numeric| ≤ 1e-6 · max(|analytic|, |numeric|)
     + 8 ε · max(1, |loss|) / h; the second term is what differences cannot resolve.  All is
-    evaluated in float64; a float32 network is checked through a float64 twin.
+    evaluated in float64; a float32 network is checked as one of float64.
 
     Parameters
     ----------
@@ -69,7 +71,7 @@ def check_gradient(
     >>> dagnet.check_gradient(net, [[2.0, 3.0]], [100.0]).passed
     True
     """
-    double = twin(net, dtype="float64")
+    double = _in_float64(checked_network(net))
     gradient = double.gradient(X, y, wrt=wrt, sample_weight=sample_weight)
     differences = _Differences(double, X, y, sample_weight)
     parameters = np.flatnonzero(gradient.asked)
@@ -84,6 +86,16 @@ def check_gradient(
         loss=gradient.loss,
         on_kinks=differences.on_kinks(gradient.visited),
     )
+
+
+def _in_float64(net: Model) -> Model:
+    """A network of its own, with the same parameters."""
+    engine, threads = net.engine, net.threads
+    double = Model(
+        net.topology, loss=net.loss, initializer="zeros", dtype="float64", engine=engine, threads=threads
+    )
+    double.parameters[:] = net.parameters
+    return double
 
 
 class _Differences:
@@ -111,20 +123,16 @@ class _Differences:
         """The difference quotient and the number of units evaluated again, of each parameter."""
         quotients = np.zeros(len(parameters))
         chains = np.zeros(len(parameters), np.int64)
-        for units, places in self._groups(parameters):
-            chain = reachable(self.children, np.array(units), within=self.reaching)
+        same_chain: dict[tuple[int, ...], list[int]] = {}  # they act on the same units first
+        for place, parameter in enumerate(parameters.tolist()):
+            units = np.unique(self.names.unit_of_slot[self.names.slots(parameter)])
+            same_chain.setdefault(tuple(units.tolist()), []).append(place)
+        for first, places in same_chain.items():
+            chain = reachable(self.children, np.array(first), within=self.reaching)
             chains[places] = len(chain)
             if len(chain):
                 quotients[places] = self._along(chain, parameters[places])
         return quotients, chains
-
-    def _groups(self, parameters: Array) -> Iterator[tuple[tuple[int, ...], list[int]]]:
-        """Parameters that act on the same units first, and so have the same chain."""
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for place, parameter in enumerate(parameters.tolist()):
-            units = np.unique(self.names.unit_of_slot[self.names.slots(parameter)])
-            groups.setdefault(tuple(units.tolist()), []).append(place)
-        yield from groups.items()
 
     def _along(self, chain: Array, parameters: Array) -> list[float]:
         plan, net = self.plan, self.net
@@ -146,26 +154,26 @@ class _Differences:
 
         quotients = []
         for parameter in parameters.tolist():
-            quotients.append(self._quotient(parameter, row_losses))
-            theta[parameter] = net.parameters[parameter]
+            here, step = theta[parameter], self.steps[parameter]
+            up, down = here + step, here - step
+            with np.errstate(all="ignore"):  # infinite losses give NaN, and NaN fails the check
+                change = row_losses(parameter, up) - row_losses(parameter, down)
+                quotients.append(float((self.row_weights * change).sum() / (up - down)))
+            theta[parameter] = here
         return quotients
-
-    def _quotient(self, parameter: int, row_losses: Callable[[int, float], Array]) -> float:
-        here, step = float(self.net.parameters[parameter]), float(self.steps[parameter])
-        up, down = here + step, here - step
-        above, below = row_losses(parameter, up), row_losses(parameter, down)
-        with np.errstate(all="ignore"):  # infinite losses give NaN, and NaN fails the check
-            return float((self.row_weights * (above - below)).sum() / (up - down))
 
     def on_kinks(self, visited: Sequence[Hashable]) -> tuple[Hashable, ...]:
         """The visited nodes whose z is so near a kink that differences may step over it."""
-        layout = self.net.layout
-        near = np.flatnonzero(units_on_kinks(layout, self.z, 10 * STEP))
-        found = {layout.topology.nodes[node] for node in layout.nodes_of_units(near).tolist()}
+        layout, plan, near = self.net.layout, self.plan, np.zeros(self.plan.n_units, bool)
+        for step in plan.program():
+            if step.kind == ACTIVATE:
+                for kink in plan.activations[step.what].kink_points():
+                    near[step.targets] |= (np.abs(self.z[step.targets] - kink) <= 10 * STEP).any(axis=1)
+        found = {layout.topology.nodes[node] for node in layout.nodes_of_units(np.flatnonzero(near)).tolist()}
         return tuple(node for node in visited if node in found)
 
 
-class GradientCheck:
+class GradientCheck(Shown):
     """The outcome of :func:`check_gradient`.
 
     Attributes
@@ -235,40 +243,22 @@ class GradientCheck:
     def __bool__(self) -> bool:
         return self.passed
 
-    def _title(self) -> str:
-        wrong = int((self.errors > TOLERANCE).sum())
+    def _report(self) -> Report:
+        wrong, n = int((self.errors > TOLERANCE).sum()), len(self.errors)
         verdict = "passed for all" if self.passed else f"failed for {wrong:,} of"
-        return (
-            f"gradient check: {verdict} {len(self.errors):,} derivatives; largest relative error "
+        title = (
+            f"{verdict} {n:,} derivatives; largest relative error "
             f"{self.max_error:.1e}, allowed {TOLERANCE:.0e}; loss {self.loss:.6g}"
         )
-
-    def _rows(self) -> list[list[str]]:
-        rows = []
-        for place in self._order[:SHOWN].tolist():
-            error = float(self.errors[place])
-            verdict = "ok" if error <= TOLERANCE else "wrong"
-            numbers = (self.analytic[place], self.numeric[place])
-            name = str(self._names[int(self._parameters[place])])
-            chain = f"{int(self.chains[place]):,}"
-            rows.append([name, *(f"{float(x):.9g}" for x in numbers), f"{error:.1e}", verdict, chain])
-        return rows
-
-    def _notes(self) -> list[str]:
-        more = len(self.errors) - SHOWN
-        notes = [f"… and {more:,} more, all with smaller errors"] if more > 0 else []
+        notes = [f"… and {n - SHOWN:,} more, all with smaller errors"] if n > SHOWN else []
         if self.on_kinks:
             notes.append(f"on a kink, where differences may mislead: {names_text(self.on_kinks)}")
-        return notes
+        rows = list(map(self._row, self._order[:SHOWN].tolist()))
+        return Report("gradient check: ", title, [Table(HEADER, rows)], notes)
 
-    def __str__(self) -> str:
-        return "\n".join([self._title(), table_text(HEADER, self._rows()), *self._notes()])
-
-    def __repr__(self) -> str:
-        return f"<GradientCheck: {self._title().removeprefix('gradient check: ')}>"
-
-    def _repr_html_(self) -> str:
-        return table_html(self._title(), HEADER, self._rows(), "\n".join(self._notes()))
-
-
-HEADER = ("derivative for", "analytic", "numeric", "error", "", "units evaluated")
+    def _row(self, place: int) -> list[str]:
+        name = str(self._names[int(self._parameters[place])])
+        error = float(self.errors[place])
+        numbers = (f"{float(x):.9g}" for x in (self.analytic[place], self.numeric[place]))
+        verdict = "ok" if error <= TOLERANCE else "wrong"
+        return [name, *numbers, f"{error:.1e}", verdict, f"{int(self.chains[place]):,}"]

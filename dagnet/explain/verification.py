@@ -1,4 +1,4 @@
-"""A network on its engine against the reference engine: forward and gradient, by node."""
+"""A network's engine against the textbook's equations: forward and gradient, by node."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.explain.discrepancy import TOLERANCES, Discrepancies, Trained, Walk, discrepancies
-from dagnet.explain.kinks import units_on_kinks
-from dagnet.explain.twin import twin
-from dagnet.markup import label, names_text, table_html, table_text
+from dagnet.explain.arguments import checked_network
+from dagnet.explain.report import Report, Shown, Table
+from dagnet.explain.residuals import TOLERANCES, Residuals, Trained, Walk, loss_residual, residuals
+from dagnet.markup import label
 from dagnet.model import Model
 from dagnet.model.averaging import mean_loss, output_gradient, row_weights
 from dagnet.model.naming import unit_nodes
@@ -20,12 +20,17 @@ from dagnet.model.selection import fused_gradient, prepare
 __all__ = ["Verification", "verify"]
 
 Array = NDArray[Any]
-SHOWN = 10
+SHOWN, STEP = 10, 1e-6
+HEADER = ("node", "forward", "δ", "gradient")
 
 
 @np.errstate(all="ignore")
 def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verification:
-    """Run a network on its engine and on the reference engine, and compare node by node.
+    """Check what a network's engine calculates against each equation of the textbook, node by node.
+
+    The equations are those of :mod:`dagnet.engine.reference`; their right sides are calculated in
+    float64 from the engine's own values and δ.  The loss and the gradient that ``fit`` takes from the
+    engine in one call are checked, too.
 
     Parameters
     ----------
@@ -47,17 +52,18 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     >>> dagnet.verify(net, [[2.0, 3.0], [1.0, -1.0]], [1.0, 0.0]).passed
     True
     """
-    reference = twin(net, engine="reference")
-    inputs = net.encode_inputs(X)
+    inputs = checked_network(net).encode_inputs(X)
     targets = net.encode_targets(y, len(inputs))
     weights = net.encode_sample_weight(sample_weight, len(inputs))
-    ours = _walk(net, inputs, targets, weights)
-    theirs = _walk(reference, inputs, targets, weights)
+    walk = _walk(net, inputs, targets, weights)
     gradient = net.gradient(X, y, sample_weight=sample_weight)
-    trained = [_asked(net, gradient.loss, gradient.flat), *_fused(net, inputs, targets, weights)]
-    found = discrepancies(net.layout.plan, net.theta(), ours, theirs, trained)
-    edge = units_on_kinks(net.layout, theirs.z, TOLERANCES[net.dtype.name])
-    return Verification(net, found, edge, rows=len(inputs))
+    taken = [(gradient.loss, gradient.flat), *_fused(net, inputs, targets, weights)]
+    flats = [np.where(net.trainable, flat, np.nan) for _, flat in taken]
+    trained = Trained(flats, _condition(net, walk, targets, weights))
+    found = residuals(net.layout.plan, net.theta(), walk, trained)
+    right = mean_loss(net.loss, walk.a[:, net.layout.plan.outputs], targets, weights)
+    loss_error = loss_residual([loss for loss, _ in taken], right, net.dtype)
+    return Verification(net, found, loss_error, rows=len(inputs))
 
 
 def _walk(net: Model, inputs: Array, targets: Array, weights: Array | None) -> Walk:
@@ -70,33 +76,35 @@ def _walk(net: Model, inputs: Array, targets: Array, weights: Array | None) -> W
     slots = np.zeros(plan.n_slots, net.dtype)
     runner.backward(theta, state, pull, into=slots)
     return Walk(
-        z=state.pre_activation(everything),
-        a=state.value(everything),
-        delta=state.delta(everything),
-        pull=pull.T,
+        inputs=inputs,
+        pull=pull,
+        z=state.pre_activation(everything).T.copy(),
+        a=state.value(everything).T.copy(),
+        delta=state.delta(everything).T.copy(),
         slots=slots,
-        loss=mean_loss(net.loss, state.outputs, targets, weights),
     )
 
 
-def _asked(net: Model, loss: float, gradient: Array) -> Trained:
-    """NaN for frozen parameters."""
-    return Trained(loss, np.where(net.trainable, gradient, np.nan))
-
-
-def _fused(net: Model, inputs: Array, targets: Array, weights: Array | None) -> list[Trained]:
+def _fused(net: Model, inputs: Array, targets: Array, weights: Array | None) -> list[tuple[float, Array]]:
     """Loss and gradient as training takes them, where the engine has one call for them."""
     fused = fused_gradient(net.runner, net.loss)
     if fused is None:
         return []
     slots = np.zeros(net.layout.plan.n_slots, net.dtype)
-    with np.errstate(all="ignore"):
-        factor = row_weights(weights, len(inputs), net.dtype)
-        loss, _ = fused(net.theta(), inputs, targets, factor, into=slots)
-    return [_asked(net, loss, net.collect(slots))]
+    loss, _ = fused(net.theta(), inputs, targets, row_weights(weights, len(inputs), net.dtype), into=slots)
+    return [(loss, net.collect(slots))]
 
 
-class Verification:
+def _condition(net: Model, walk: Walk, targets: Array, weights: Array | None) -> float:
+    """How many times larger rounding is in some output's ∂L/∂output than in the outputs; at least 1."""
+    outputs = walk.a[:, net.layout.plan.outputs].astype(np.float64)
+    exact, moved = (output_gradient(net.loss, outputs * by, targets, weights) for by in (1.0, 1.0 - STEP))
+    changes = [(moved - exact) / STEP, (walk.pull - exact) / np.finfo(net.dtype).eps]
+    ratios = [np.linalg.norm(change, axis=0) / np.linalg.norm(exact, axis=0) for change in changes]
+    return float(np.fmax.reduce(np.append(ratios, 1.0)))
+
+
+class Verification(Shown):
     """The outcome of :func:`verify`.
 
     Attributes
@@ -105,31 +113,28 @@ class Verification:
         Whether everything is within the tolerance.
     max_error
         The largest error, relative to the terms that a number is made of; see
-        :mod:`dagnet.explain.discrepancy`.
+        :mod:`dagnet.explain.residuals`.
+    loss_error
+        That of the loss.
     tolerance
         1e-12 in float64, 1e-5 in float32.
     worst
         Nodes beyond the tolerance, in topological order: the first is where to look.
     """
 
-    def __init__(self, net: Model, found: Discrepancies, edge: Array, *, rows: int) -> None:
+    def __init__(self, net: Model, found: Residuals, loss_error: float, *, rows: int) -> None:
         self._topology = net.topology
-        nodes = unit_nodes(net.layout)
         self._errors = np.zeros((3, net.topology.n_nodes))
-        for row, units in enumerate((np.maximum(found.z, found.a), found.delta, found.gradient)):
-            np.maximum.at(self._errors[row], nodes, units)
-        order = np.argsort(net.layout.compiled.first_unit)
-        self.on_kinks = self._names(order[np.isin(order, nodes[edge])])
+        for errors, units in zip(self._errors, found, strict=True):
+            np.maximum.at(errors, unit_nodes(net.layout), units)
         self.engine, self.dtype, self.rows = net.engine, net.dtype.name, rows
-        self.loss_error = found.loss
+        self.loss_error = loss_error
         self.tolerance = TOLERANCES[self.dtype]
-        self.max_error = max(float(self._errors.max(initial=0.0)), found.loss)
+        self.max_error = max(float(self._errors.max(initial=0.0)), loss_error)
         self.passed = self.max_error <= self.tolerance
-        wrong = self._errors.max(axis=0) > self.tolerance
-        self.worst = self._names(order[wrong[order]])
-
-    def _names(self, nodes: Array) -> tuple[Hashable, ...]:
-        return tuple(self._topology.nodes[node] for node in nodes.tolist())
+        order = np.argsort(net.layout.compiled.first_unit)
+        wrong = order[self._errors.max(axis=0)[order] > self.tolerance]
+        self.worst = tuple(net.topology.nodes[node] for node in wrong.tolist())
 
     def errors(self, node: Hashable) -> dict[str, float]:
         """The largest relative errors at a node: ``forward``, ``delta``, ``gradient``."""
@@ -139,40 +144,19 @@ class Verification:
     def __bool__(self) -> bool:
         return self.passed
 
-    def _title(self) -> str:
+    def _report(self) -> Report:
         verdict = "agrees" if self.passed else "DISAGREES"
         where = f", first at {label(self.worst[0])}" if self.worst else ""
-        rows = f"{self.rows:,} row{'s' * (self.rows != 1)}"
-        return (
-            f"engine {self.engine!r} {verdict} with 'reference' in {self.dtype}: "
-            f"{self._topology.n_nodes:,} nodes, {rows}, largest relative error "
-            f"{self.max_error:.1e}, allowed {self.tolerance:.0e}{where}"
+        title = (
+            f"engine {self.engine!r} {verdict} with the textbook's equations in {self.dtype}: "
+            f"{self._topology.n_nodes:,} nodes, {self.rows:,} row{'s' * (self.rows != 1)}, "
+            f"largest relative error {self.max_error:.1e}, allowed {self.tolerance:.0e}{where}"
         )
-
-    def _rows(self) -> list[list[str]]:
-        shown = list(self.worst[:SHOWN])
-        if not shown and self._topology.n_nodes:
-            largest = np.argsort(-self._errors.max(axis=0), kind="stable")[:3]
-            shown = [self._topology.nodes[node] for node in largest.tolist()]
-        return [[label(node), *(f"{error:.1e}" for error in self.errors(node).values())] for node in shown]
-
-    def _notes(self) -> list[str]:
+        largest = np.argsort(-self._errors.max(axis=0), kind="stable")[:3].tolist()
+        shown = self.worst[:SHOWN] or [self._topology.nodes[node] for node in largest]
+        rows = [[label(node), *(f"{error:.1e}" for error in self.errors(node).values())] for node in shown]
         more = len(self.worst) - SHOWN
         notes = [f"… and {more:,} more nodes"] if more > 0 else []
         if self.loss_error > self.tolerance:
             notes.append(f"the loss is off by {self.loss_error:.1e}")
-        if self.on_kinks and not self.passed:
-            notes.append(f"on a kink, where rounding decides the derivative: {names_text(self.on_kinks)}")
-        return notes
-
-    def __str__(self) -> str:
-        return "\n".join([self._title(), table_text(HEADER, self._rows()), *self._notes()])
-
-    def __repr__(self) -> str:
-        return f"<Verification: {self._title()}>"
-
-    def _repr_html_(self) -> str:
-        return table_html(self._title(), HEADER, self._rows(), "\n".join(self._notes()))
-
-
-HEADER = ("node", "forward", "δ", "gradient")
+        return Report("", title, [Table(HEADER, rows)], notes)

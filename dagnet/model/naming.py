@@ -50,8 +50,8 @@ class ParameterNames:
         self._layout = layout
         self._nodes = unit_nodes(layout)
         sizes = topology.units[topology.sources] * topology.units[topology.targets]
-        self._edge = np.zeros(plan.n_weights, np.int64)
-        self._edge[layout.compiled.element_slot] = np.repeat(np.arange(topology.n_edges), sizes)
+        self.edge_of_slot = np.zeros(plan.n_weights, np.int64)
+        self.edge_of_slot[layout.compiled.element_slot] = np.repeat(np.arange(topology.n_edges), sizes)
         self.unit_of_slot = np.zeros(plan.n_slots, np.int64)
         self.unit_of_slot[: plan.n_weights] = slot_targets(plan.indptr)
         biased = np.flatnonzero(plan.bias_slot >= 0)
@@ -74,7 +74,7 @@ class ParameterNames:
             return ParameterName(
                 topology.nodes[node], place if topology.units[node] > 1 else (), is_bias=True
             )
-        edge = int(self._edge[slot])
+        edge = int(self.edge_of_slot[slot])
         source = int(topology.sources[edge])
         places = self._layout.weight_places(edge)
         plain = topology.units[node] == 1 and topology.units[source] == 1

@@ -1,0 +1,216 @@
+"""How far an engine's own numbers are from the equations that they must obey.
+
+    z = W a + b        δ = ∂L/∂a · g′(z)                    ∂L/∂w = Σ over rows of δ a
+    a = g(z)           ∂L/∂a = Σ wᵀ δ + ∂L/∂output          ∂L/∂b = Σ over rows of δ
+
+The right sides are calculated in float64 from the a and δ of the engine itself, so that each
+equation speaks of one node: where a node is wrong, those after it are still right by its number.
+With Mⱼ, Dₖ the largest |aⱼ|, |δₖ| over rows, Gₖ = max(1, |g′(zₖ)|), Zₖ = Σⱼ |wₖⱼ| Mⱼ + |bₖ| and
+Pⱼ = Σₖ |wₖⱼ| Dₖ + |∂L/∂outputⱼ|, a residual is relative to
+
+    z: Z        a: max(M, G · min(1, Z))        δ: G P        ∂L/∂w: ‖δₖ‖ ‖aⱼ‖ over rows
+
+A z is known to its rounding only, so a and δ may be those of any z that is off by no more than its
+residual and ``tolerance`` · Z: beside a kink either side is right.  Where an engine calculates
+with one number and reports another, that node alone is to blame: the residuals of the a and δ that
+an equation reads are taken off its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.plan import ACTIVATE, Plan
+from dagnet.plan.transposition import slot_units
+
+__all__ = ["TOLERANCES", "Residuals", "Trained", "Walk", "loss_residual", "residuals"]
+
+Array = NDArray[Any]
+TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
+
+
+class Walk(NamedTuple):
+    """The numbers of a forward and a backward pass, as an engine gives them.
+
+    ``z``, ``a``, ``delta`` are (rows, units); ``inputs`` and ``pull`` = ∂L/∂outputs, which the
+    engine was given, (rows, input units) and (rows, output units); ``slots`` the derivatives by slot.
+    """
+
+    inputs: Array
+    pull: Array
+    z: Array
+    a: Array
+    delta: Array
+    slots: Array
+
+
+class Trained(NamedTuple):
+    """The gradients that an engine's other calls gave for the same rows, by parameter; NaN: not asked.
+
+    Their outputs are those of the walk but for rounding, their ∂L/∂outputs but for ``condition``
+    times as much: beside a perfect fit that is all there is.
+    """
+
+    gradients: list[Array]
+    condition: float
+
+
+class Residuals(NamedTuple):
+    """(units,) of z and a, of δ, and of the derivatives for what leads into the unit."""
+
+    forward: Array
+    delta: Array
+    gradient: Array
+
+
+@np.errstate(all="ignore")
+def residuals(plan: Plan, theta: Array, walk: Walk, trained: Trained) -> Residuals:
+    """The relative residuals of a walk over a plan that enters every unit, and of what training takes."""
+    terms, dtype = _Terms(plan, theta), walk.a.dtype
+    z, pulled, slots = terms.right_sides(walk)
+    size_z = terms.into(_largest(walk.a), 1)
+    size_z[: plan.n_inputs] = _largest(walk.inputs)
+    off_z = _apart(walk.z, z)
+
+    a, slope = _activated(plan, walk.z, TOLERANCES[dtype.name] * size_z + off_z, dtype)
+    steep = np.maximum(1, _largest(slope[0]))
+    size_a = np.maximum(_largest(walk.a), steep * np.minimum(1, size_z))
+    off_a = _apart(walk.a, a[0])
+
+    delta = pulled.astype(dtype) * slope
+    size_pulled = terms.out_of(_largest(walk.delta))
+    size_pulled[plan.outputs] += _largest(walk.pull)
+    off_delta = _apart(walk.delta, delta[0])
+
+    wrong_z = _relative(off_z, size_z, terms.into(off_a, 0), dtype)
+    wrong_a = _relative(_apart(walk.a, _nearest(walk.a, a)), size_a, 0, dtype)
+    inherited = steep * terms.out_of(off_delta)
+    wrong_delta = _relative(
+        _apart(walk.delta, _nearest(walk.delta, delta)), steep * size_pulled, inherited, dtype
+    )
+    wrong = _derivatives(terms, walk, slots, off_a, off_delta, trained)
+    return Residuals(np.maximum(wrong_z, wrong_a), wrong_delta, wrong)
+
+
+def loss_residual(losses: list[float], right: float, dtype: Any) -> float:
+    """How far losses are from the right one, relative to it or to 1."""
+    off = _apart(np.array(losses)[:, None], np.full((len(losses), 1), right))
+    return float(_relative(off, np.array([max(1.0, abs(right))]), 0, dtype)[0])
+
+
+def _derivatives(
+    terms: _Terms, walk: Walk, right: Array, off_a: Array, off_delta: Array, trained: Trained
+) -> Array:
+    """(units,) the residuals of the derivatives for what leads into each unit."""
+    plan, dtype, rows = terms.plan, walk.a.dtype, len(walk.a)
+    size = terms.products(_norms(walk.delta), _norms(walk.a), rows**0.5)
+    inherited = rows * (
+        terms.products(off_delta, _largest(walk.a), 1) + terms.products(_largest(walk.delta), off_a, 0)
+    )
+    wrong = _relative(_apart(walk.slots[None], right[None]), size, inherited, dtype)
+    tie = np.arange(plan.n_slots) if plan.tie is None else plan.tie
+    right, size, inherited = (np.bincount(tie, each, plan.n_parameters) for each in (right, size, inherited))
+    for gradient in trained.gradients:
+        asked = np.where(np.isnan(gradient) & ~np.isnan(right), right, gradient)
+        off = _apart(asked[None], right[None])
+        wrong = np.maximum(wrong, _relative(off, size, inherited, dtype)[tie] / trained.condition)
+    result = np.zeros(plan.n_units)
+    np.maximum.at(result, terms.child, wrong)
+    return result
+
+
+class _Terms:
+    """The terms of a plan's sums, one a slot; a bias is the weight of one more parent, whose value is 1."""
+
+    def __init__(self, plan: Plan, theta: Array) -> None:
+        self.plan, self.weight = plan, theta.astype(np.float64)
+        self.child = slot_units(plan)
+        self.parent = np.full(plan.n_slots, plan.n_units)
+        self.parent[: plan.n_weights] = plan.sources
+
+    def right_sides(self, walk: Walk) -> tuple[Array, Array, Array]:
+        """W a + b and Σ wᵀ δ + ∂L/∂output, (rows, units), and the derivatives by slot; row by row."""
+        z, pulled = np.zeros((2, *walk.a.shape))
+        slots = np.zeros(self.plan.n_slots)
+        for row, (a, delta) in enumerate(zip(walk.a, walk.delta.astype(np.float64), strict=True)):
+            of_parent, of_child = np.append(a, 1)[self.parent], delta[self.child]
+            z[row] = np.bincount(self.child, self.weight * of_parent, self.plan.n_units)
+            pulled[row] = np.bincount(self.parent, self.weight * of_child, self.plan.n_units + 1)[:-1]
+            slots += of_child * of_parent
+        z[:, : self.plan.n_inputs] = walk.inputs
+        pulled[:, self.plan.outputs] += walk.pull
+        return z, pulled, slots
+
+    def into(self, values: Array, one: float) -> Array:
+        """Σⱼ |wₖⱼ| vⱼ + |bₖ| · one."""
+        return self._summed(self.child, np.append(values, one)[self.parent])
+
+    def out_of(self, values: Array) -> Array:
+        """Σₖ |wₖⱼ| vₖ over the children of each unit."""
+        return self._summed(self.parent, values[self.child])
+
+    def _summed(self, units: Array, values: Array) -> Array:
+        sums = np.bincount(units, np.abs(self.weight) * values, self.plan.n_units + 1)[:-1]
+        return sums.astype(np.float64)  # of nothing: int
+
+    def products(self, of_child: Array, of_parent: Array, one: float) -> Array:
+        """(slots,) a number of the child times one of the parent, which of a bias is ``one``."""
+        products: Array = of_child[self.child] * np.append(of_parent, one)[self.parent]
+        return products
+
+
+def _activated(plan: Plan, z: Array, reach: Array, dtype: Any) -> tuple[Array, Array]:
+    """For each of z, z − reach and z + reach its g and g′, (3, rows, units), rounded to the dtype.
+
+    Of inputs z and 1.
+    """
+    places = z + np.multiply.outer((0.0, -1.0, 1.0), reach)[:, None]
+    values, slopes = places.copy(), np.ones_like(places)
+    for step in plan.program():
+        if step.kind == ACTIVATE:
+            activation, units = plan.activations[step.what], (..., step.targets)
+            values[units] = activation.value(places[units])
+            slopes[units] = activation.slope(places[units], values[units])
+    return values.astype(dtype).astype(np.float64), slopes.astype(dtype).astype(np.float64)
+
+
+def _nearest(ours: Array, right: Array) -> Array:
+    """What is nearest to ours between the lowest and the highest of three right numbers."""
+    between = np.clip(ours, np.fmin.reduce(right), np.fmax.reduce(right))
+    return np.where(np.isnan(ours), right[0], between)
+
+
+def _apart(ours: Array, right: Array) -> Array:
+    """(units,) the largest |ours − right| over rows; 0 where both are NaN, inf where one is."""
+    right = right.astype(ours.dtype)
+    apart = np.abs(ours.astype(np.float64) - right)
+    apart[(ours == right) | (np.isnan(ours) & np.isnan(right))] = 0
+    result: Array = np.where(np.isnan(apart), np.inf, apart).max(axis=0)
+    return result
+
+
+def _relative(error: Array, size: Array, inherited: Array | float, dtype: Any) -> Array:
+    """``(error − 2 · inherited) / size``, at least 0; the 2 leaves room for second-order effects."""
+    floor = np.finfo(dtype).tiny / TOLERANCES[np.dtype(dtype).name]  # less is denormal numbers' doing
+    own = np.nan_to_num(error - 2 * np.nan_to_num(inherited, posinf=np.inf), posinf=np.inf)
+    result: Array = np.maximum(own, 0) / np.maximum(np.nan_to_num(size, posinf=0), floor)
+    return result
+
+
+def _finite(values: Array) -> Array:
+    return np.where(np.isfinite(values), values, 0).astype(np.float64)
+
+
+def _largest(values: Array) -> Array:
+    """(units,) the largest finite magnitude over rows."""
+    result: Array = np.abs(_finite(values)).max(axis=0)
+    return result
+
+
+def _norms(values: Array) -> Array:
+    """(units,) ‖·‖ over rows, of the finite numbers."""
+    result: Array = np.linalg.norm(_finite(values), axis=0)
+    return result

@@ -1,0 +1,151 @@
+"""From a network, a weight and one row to the chain rule."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.explain.chain_rule import ChainRule, Derivative, Edge, Factor, Path
+from dagnet.explain.notation import plain
+from dagnet.explain.one_row import OneRow
+from dagnet.model import Model
+
+__all__ = ["MOST_PATHS", "trace"]
+
+Array = NDArray[Any]
+Link = tuple[int, Any] | None
+MOST_PATHS = 16
+
+
+@np.errstate(all="ignore")
+def trace(net: Model, edge: Edge, x: Any, y: Any) -> ChainRule:
+    """The chain rule for the weight of ``edge``, with the numbers of one row.
+
+    Parameters
+    ----------
+    net
+        The network.
+    edge
+        (parent, child).
+    x
+        One row, (input units,), or a mapping from input node to value.
+    y
+        Its target: a number, (output units,), a class label, or a mapping from output node.
+
+    Raises
+    ------
+    DataError
+        If there is no such edge, or x is not one row.
+
+    Examples
+    --------
+    >>> import dagnet
+    >>> net = dagnet.Network(dagnet.layered([2, 2, 1], activation="sigmoid"), seed=0)
+    >>> rule = trace(net, ("x1", "h11"), [2.0, 3.0], 1.0)
+    >>> gradient = net.gradient([[2.0, 3.0]], [1.0])
+    >>> abs(rule.value - gradient.weights["x1", "h11"]) < 1e-12
+    True
+    """
+    number = net.topology.edge_number(edge)
+    return _Tracer(OneRow(net, x, y, wrt=[edge]), net.ancestry.sharing(number)).rule(edge)
+
+
+class _Tracer:
+    """The factors between the loss and some edges that are one weight."""
+
+    def __init__(self, row: OneRow, edges: Array) -> None:
+        self.row, self.topology, self.edges = row, row.topology, edges.tolist()
+        self.order = [self.topology.index[node] for node in row.gradient.visited]
+        self.slopes = {node: row.slope[node] for node in self.order}
+        self.children = {
+            node: [(child, edge) for child, edge in row.children(node) if child in self.slopes]
+            for node in self.order
+        }
+        self.factors = {
+            edge: self._factor(child, node, edge)
+            for node in self.order
+            for child, edge in self.children[node]
+        }
+        self.lasts = {edge: self._last(edge) for edge in self.edges if self._child(edge) in self.slopes}
+
+    def rule(self, edge: Edge) -> ChainRule:
+        """All of it."""
+        row, counts = self.row, self._counts()
+        n_paths = sum((counts[self._child(number)] for number in self.lasts), 0.0)
+        return ChainRule(
+            edge=edge,
+            edges=tuple(map(row.edge, self.edges)),
+            weight=row.net.weights[edge],
+            value=row.gradient.weights[edge],
+            loss=row.gradient.loss,
+            loss_name=str(row.net.loss),
+            n_paths=n_paths,
+            paths=tuple(self._paths()) if n_paths <= MOST_PATHS else (),
+            derivatives=tuple(map(self._derivative, self.order)),
+            lasts=tuple(self.lasts.values()),
+            facts={row.node(node): row.fact(node) for node in self.order},
+        )
+
+    def _child(self, edge: int) -> int:
+        return int(self.topology.targets[edge])
+
+    def _jacobian(self, child: int, edge: int) -> Array:
+        jacobian: Array = self.slopes[child][:, None] * self.row.weight(edge)
+        return jacobian
+
+    def _factor(self, child: int, node: int, edge: int) -> Factor:
+        """∂child/∂node."""
+        value, slope = plain(self._jacobian(child, edge)), plain(self.slopes[child])
+        weight = plain(self.row.weight(edge))
+        return Factor("node", self.row.node(child), self.row.node(node), value, slope, weight)
+
+    def _last(self, edge: int) -> Factor:
+        """∂child/∂w."""
+        slope, a = self.slopes[self._child(edge)], self.row.a[int(self.topology.sources[edge])]
+        ends = self.row.edge(edge)
+        return Factor("weight", ends[1], ends, plain(slope[:, None] * a), plain(slope), plain(a))
+
+    def _loss(self, output: int) -> Factor:
+        """∂L/∂output."""
+        return Factor("loss", None, self.row.node(output), plain(self.row.pull(output)))
+
+    def _derivative(self, node: int) -> Derivative:
+        terms: list[tuple[Hashable | None, Factor]] = []
+        if self.topology.is_output[node]:
+            terms.append((None, self._loss(node)))
+        terms += [(self.row.node(child), self.factors[edge]) for child, edge in self.children[node]]
+        return Derivative(self.row.node(node), plain(self.row.gradient_of(node)), tuple(terms))
+
+    def _counts(self) -> dict[int, float]:
+        """How many ways lead from each node to the loss; counted, not walked."""
+        counts: dict[int, float] = {}
+        for node in self.order:
+            ends = float(self.topology.is_output[node])
+            counts[node] = ends + sum(counts[child] for child, _ in self.children[node])
+        return counts
+
+    def _paths(self) -> Iterator[Path]:
+        """Every path, the edges of the weight one after the other."""
+        for edge in self.lasts:
+            stack: list[tuple[int, Link]] = [(self._child(edge), None)]
+            while stack:
+                node, link = stack.pop()
+                if self.topology.is_output[node]:
+                    yield self._path(node, link, edge)
+                stack += [(child, (step, link)) for child, step in reversed(self.children[node])]
+
+    def _path(self, output: int, link: Link, edge: int) -> Path:
+        """The path from an output back along the linked edges."""
+        nodes, factors, gradient = [output], [self._loss(output)], self.row.pull(output)
+        while link is not None:
+            step, link = link
+            gradient = gradient @ self._jacobian(nodes[-1], step)
+            factors.append(self.factors[step])
+            nodes.append(int(self.topology.sources[step]))
+        last = self.lasts[edge]
+        value = plain(gradient[:, None] * np.reshape(last.value, (len(gradient), -1)))
+        names = tuple(map(self.row.node, nodes))
+        return Path(self.row.edge(edge), names, (*factors, last), value)
