@@ -18,10 +18,11 @@ import dagnet
 
 pytest.importorskip("numba")
 
-from dagnet.engine.compiled import threads as worker_threads
 from dagnet.engine.compiled.activations import compile_activation
 from dagnet.engine.compiled.elementary import exponentials, logarithms
 from dagnet.engine.compiled.translation import Translation, Untranslatable, reads_first_argument
+
+from dagnet.engine.compiled import threads as worker_threads
 from dagnet.registry import find_activation, find_optimizer
 
 OFFSET = 0.25

@@ -4,14 +4,14 @@ import functools
 
 import numpy as np
 import pytest
+from dagnet.duals.rowwise import spelled_loss
+from dagnet.engine.compiled.losses import compile_loss
 from engine_conformance import GRAPHS, assert_alike, assert_fused_conforms
 from hypothesis import given
 from strategies import seeds
 
 import dagnet
-from dagnet.duals.rowwise import spelled_loss
 from dagnet.engine.compiled import runner as compiled_runner
-from dagnet.engine.compiled.losses import compile_loss
 from dagnet.model.averaging import row_weights
 
 compiled = dagnet.engines().get("compiled")

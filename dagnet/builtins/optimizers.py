@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.contracts import Optimizer
-from dagnet.contracts.rules import BETAS, FINITE, FLAG, FRACTION, NOT_NEGATIVE, POSITIVE, Rule
 from dagnet.hookspecs import hookimpl
+from dagnet.values import BETAS, FINITE, FLAG, FRACTION, NOT_NEGATIVE, POSITIVE, Rule
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "RMSprop", "dagnet_optimizers"]
 

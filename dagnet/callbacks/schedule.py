@@ -7,12 +7,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from dagnet.callbacks.watching import Watch, count, fraction
+from dagnet.callbacks.watching import COUNT, Watch
 from dagnet.contracts import Callback, Run
 from dagnet.errors import DataError, did_you_mean, expected
 from dagnet.registry import parse_call
-
-__all__ = ["LearningRateSchedule"]
+from dagnet.values import FACTOR, whole
 
 Rule = Callable[[int, int], float]
 FORMS = {
@@ -60,7 +59,7 @@ class LearningRateSchedule(Callback):
     """
 
     def __init__(self, rule: str | Rule = "constant", *, warm_up: int = 0) -> None:
-        self.warm_up = count("warm_up", warm_up, least=0)
+        self.warm_up: int = whole(0).check("warm_up", warm_up)
         self._watch: Watch | None = None
         self._rule = _of_two(rule) if callable(rule) else self._parsed(rule)
         self._base = 0.0
@@ -86,18 +85,18 @@ class LearningRateSchedule(Callback):
         return lambda _epoch, _epochs: 1.0
 
     def _step(self, every: object = 30, factor: object = 0.1) -> Rule:
-        period, by = count("every", every), fraction("factor", factor)
+        period, by = COUNT.check("every", every), FACTOR.check("factor", factor)
         return lambda epoch, _epochs: by ** ((epoch - 1) // period)
 
     def _cosine(self, final: object = 0.0) -> Rule:
-        low = fraction("final", final)
+        low: float = FACTOR.check("final", final)
         return lambda epoch, epochs: low + (1 - low) * (1 + math.cos(math.pi * (epoch - 1) / epochs)) / 2
 
     def _on_plateau(
         self, factor: object = 0.1, patience: object = 10, min_delta: object = 0.0, monitor: Any = None
     ) -> Rule:
         self._watch = Watch(monitor, min_delta)
-        self._factor, self._patience = fraction("factor", factor), count("patience", patience)
+        self._factor, self._patience = FACTOR.check("factor", factor), COUNT.check("patience", patience)
         return lambda _epoch, _epochs: self._reduced
 
     def on_training_begin(self, run: Run) -> None:

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.callbacks.watching import Watch, count
+from dagnet.callbacks.watching import COUNT, Watch
 from dagnet.contracts import Callback, Run
-
-__all__ = ["EarlyStopping"]
+from dagnet.values import FLAG
 
 
 class EarlyStopping(Callback):
@@ -54,8 +53,8 @@ class EarlyStopping(Callback):
         monitor: str | None = None,
         restore_best: bool = True,
     ) -> None:
-        self.patience = count("patience", patience)
-        self.restore_best = bool(restore_best)
+        self.patience: int = COUNT.check("patience", patience)
+        self.restore_best: bool = FLAG.check("restore_best", restore_best)
         self._watch = Watch(monitor, min_delta)
         self._restored = False
         self._forget()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.errors import DataError, expected
+from dagnet.errors import DataError
 from dagnet.model.arguments import make_generator
-
-__all__ = ["split_rows"]
+from dagnet.values import FRACTION
 
 Array = NDArray[Any]
 
@@ -45,8 +43,7 @@ def split_rows(n: int, shares: Mapping[str, float], labels: Array | None, seed: 
     generator = make_generator(seed)
     left, result = np.arange(n), {}
     for purpose, share in shares.items():
-        if not isinstance(share, float) or math.isnan(share) or not 0 <= share < 1:
-            raise DataError(expected(f"--{purpose}", "a share from 0 up to, but without, 1", share))
+        FRACTION.check(f"--{purpose}", share)
         if not share:
             continue
         taken = _taken(left, share, None if labels is None else labels[left], generator)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +11,10 @@ from typing import Any
 import networkx as nx
 
 from dagnet.contracts import Exporter, Observations
-from dagnet.errors import DataError, FormatError, did_you_mean, expected
+from dagnet.errors import DataError, FormatError, did_you_mean
 from dagnet.model import Model
 from dagnet.registry import exporters
-
-__all__ = ["export", "read_graph"]
+from dagnet.values import PATH
 
 
 def export(model: Model, path: str | Path, X: Any = None, y: Any = None) -> None:
@@ -110,10 +108,8 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _by_suffix(where: str, path: object, known: list[Exporter]) -> Exporter:
-    if not isinstance(path, (str, os.PathLike)) or not str(path):
-        raise DataError(expected(f"{where}(): path", "the name of a file, a string or a Path", path))
-    name = Path(path).name.lower()
+def _by_suffix(where: str, path: str | Path, known: list[Exporter]) -> Exporter:
+    name = PATH.check(f"{where}(): path", path).name.lower()
     fitting = [exporter for exporter in known if name.endswith(exporter.suffix) and name != exporter.suffix]
     if fitting:
         return max(fitting, key=lambda exporter: len(exporter.suffix))

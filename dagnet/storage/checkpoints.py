@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from dagnet.errors import DataError, expected
 from dagnet.storage.container import NO_DIGEST, decoding, read, write
-from dagnet.storage.schema import FORMAT, CheckpointDocument, Dict, decode
-from dagnet.storage.values import Arrays, pack, unpack
-
-__all__ = ["load_checkpoint", "save_checkpoint"]
+from dagnet.storage.schema import FORMAT, CheckpointDocument, decode
+from dagnet.storage.values import Snapshot
 
 
 def save_checkpoint(path: object, snapshot: dict[str, Any]) -> None:
@@ -41,10 +39,10 @@ def save_checkpoint(path: object, snapshot: dict[str, Any]) -> None:
     """
     if type(snapshot) is not dict:
         raise DataError(expected("snapshot", "a dict", snapshot))
-    arrays = Arrays()
-    content = cast("Dict", pack(snapshot, arrays, "snapshot"))
+    codec = Snapshot()
+    content = codec.pack(snapshot, "snapshot")
     document = CheckpointDocument(format=FORMAT, sha256=NO_DIGEST, kind="checkpoint", content=content)
-    write(path, document, arrays.tensors)
+    write(path, document, codec.tensors)
 
 
 def load_checkpoint(path: object) -> dict[str, Any]:
@@ -61,7 +59,8 @@ def load_checkpoint(path: object) -> dict[str, Any]:
     content.must_be("checkpoint")
     with decoding(content.name):
         document = decode(content.document, CheckpointDocument)
-        arrays = Arrays(content.tensors)
-        snapshot: dict[str, Any] = unpack(document.content, arrays)
-        arrays.finish()
+        codec = Snapshot(content.tensors)
+        snapshot = codec.unpack(document.content)
+        if type(snapshot) is not dict or codec.tensors:
+            raise ValueError("it holds no snapshot, or tensors that nothing refers to")
     return snapshot

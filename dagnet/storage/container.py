@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import math
 import os
 import re
@@ -26,8 +25,9 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from dagnet.errors import DagnetError, DataError, FormatError, expected
-from dagnet.storage.atomic import atomically, checked_path
+from dagnet.storage.atomic import atomically
 from dagnet.storage.schema import FORMAT, Document
+from dagnet.values import PATH, strict_json
 
 __all__ = ["NO_DIGEST", "Content", "decoding", "read", "write"]
 
@@ -141,7 +141,7 @@ def read(path: object) -> Content:
     OSError
         If there is no such file, or it may not be read.
     """
-    name = checked_path(path)
+    name: Path = PATH.check("path", path)
     with decoding(name):
         with _opened(name) as stream:
             version, header, data = _verified(stream)
@@ -210,21 +210,12 @@ def _parsed(header: bytes, data: bytearray) -> tuple[bytes, dict[str, Array]]:
     text = header.decode("utf-8").rstrip(" ")
     if len(header) - len(text.encode()) > LARGEST_PADDING:
         raise ValueError("the header is padded with more than alignment needs")
-    entries = json.loads(
-        text, object_pairs_hook=_unrepeated, parse_constant=_no_number, parse_float=_no_number
-    )
+    entries = strict_json(text, parse_float=_no_number)
     if not isinstance(entries, dict) or not text.endswith("}"):
         raise ValueError("the header is no object")
     metadata = msgspec.convert(entries.pop("__metadata__"), _Metadata)
     table = msgspec.convert(entries, dict[str, _Entry])
     return metadata.dagnet.encode(), _tensors(table, data)
-
-
-def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("the header names something twice")
-    return result
 
 
 def _no_number(text: str) -> NoReturn:

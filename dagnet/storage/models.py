@@ -33,7 +33,7 @@ from dagnet.errors import NumericalError, expected, shorten
 from dagnet.model import Model
 from dagnet.storage.container import NO_DIGEST, decoding, read, write
 from dagnet.storage.plugins import described, found
-from dagnet.storage.schema import FORMAT, ModelDocument, Name, decode
+from dagnet.storage.schema import FORMAT, ModelDocument, Packed, decode
 from dagnet.storage.topologies import Parts, checked_topology
 from dagnet.storage.values import pack_name, unpack_name
 from dagnet.topology import Topology, fingerprint
@@ -95,7 +95,7 @@ def save_model(model: Model, path: object) -> None:
     write(path, document, tensors)
 
 
-def _names(topology: Topology, mend: str) -> int | list[Name]:
+def _names(topology: Topology, mend: str) -> int | list[Packed]:
     if isinstance(topology.nodes, range):
         return len(topology.nodes)
     return [pack_name(name, f"node {shorten(name)}: its name", mend) for name in topology.nodes]

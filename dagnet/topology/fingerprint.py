@@ -11,12 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.topology.frozen import Topology
-
-__all__ = ["NUMPY", "fingerprint"]
+from dagnet.values import plain
 
 Array = NDArray[Any]
-NUMPY = (np.bool_, np.integer, np.float16, np.float32, np.float64, np.str_, np.bytes_)
-"""NumPy's scalars that equal a Python object, with the same hash: as names they are the same node."""
 
 
 def fingerprint(topology: Topology) -> str:
@@ -90,8 +87,7 @@ def _named(name: Hashable) -> bytes:
 
 
 def _single(name: Any) -> bytes:
-    if isinstance(name, NUMPY):
-        name = name.item()
+    name = plain(name)
     kind: type = type(name)
     if kind is str:
         return b"s" + bytes(name.encode("utf-8", "surrogatepass"))

@@ -48,7 +48,7 @@ def restore(run: TrainingRun, snapshot: dict[str, Any]) -> None:
     >>> import dagnet
     >>> net = dagnet.Network(dagnet.layered([1, 1]), seed=0)
     >>> def run(epochs):
-    ...     settings = Settings.checked(epochs=epochs, seed=1)
+    ...     settings = Settings(epochs=epochs, seed=1)
     ...     return TrainingRun(net, [[1.0], [2.0]], [2.0, 4.0], settings)
     >>> from dagnet.training import Settings
     >>> first = run(2)
