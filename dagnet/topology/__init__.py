@@ -1,6 +1,6 @@
 """The validated, frozen graph."""
 
-from dagnet.topology.fingerprint import fingerprint
+from dagnet.topology.fingerprint import data_fingerprint, fingerprint, fingerprint_by_part
 from dagnet.topology.frozen import Topology
 from dagnet.topology.reading import topology_from_arrays, topology_from_graph
 from dagnet.topology.settings import Settings, checked_dtype, read_settings
@@ -9,7 +9,9 @@ __all__ = [
     "Settings",
     "Topology",
     "checked_dtype",
+    "data_fingerprint",
     "fingerprint",
+    "fingerprint_by_part",
     "read_settings",
     "topology_from_arrays",
     "topology_from_graph",

@@ -15,8 +15,8 @@ from dagnet.contracts import Callback, History
 from dagnet.errors import NumericalError
 from dagnet.model import Model
 from dagnet.model.arguments import make_generator
+from dagnet.topology import fingerprint_by_part
 from dagnet.training.blame import culprit
-from dagnet.training.fingerprint import graph_fingerprint
 from dagnet.training.rows import Batch, Gatherer, encode_rows, encode_validation, mean_loss_of
 from dagnet.training.settings import Settings, checked_callbacks
 from dagnet.training.step import Step
@@ -101,7 +101,9 @@ class TrainingRun:
         """Of the graph and the data, part by part."""
         validation = "none" if self.validation is None else self.validation.fingerprint()
         data = {"the data": self.data.fingerprint(), "the validation data": validation}
-        return {"graph": graph_fingerprint(self.model), "data": data}
+        graph = fingerprint_by_part(self.model.topology)
+        graph |= {"loss": str(self.model.loss), "dtype": self.model.dtype.name}
+        return {"graph": graph, "data": data}
 
     @property
     def completed(self) -> int:
