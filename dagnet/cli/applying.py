@@ -13,8 +13,6 @@ from dagnet.cli.reports import score_lines
 from dagnet.cli.tables import read_table
 from dagnet.storage import atomically
 
-__all__ = ["evaluate_file", "predict_file"]
-
 
 def predict_file(model: Path, data: Path, out: Path | None, threads: int | None) -> None:
     """Write predictions as CSV."""

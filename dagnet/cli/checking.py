@@ -11,8 +11,6 @@ from dagnet.errors import PluginError, did_you_mean
 from dagnet.registry.kinds import KINDS as ALL_KINDS
 from dagnet.testing import outcomes
 
-__all__ = ["check_plugins"]
-
 
 def check_plugins(names: Iterable[str], say: Callable[[str], None]) -> bool:
     """Run every check of the plugins that the names, or the names of distributions, stand for.

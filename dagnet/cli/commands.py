@@ -15,8 +15,6 @@ import click
 
 from dagnet.errors import DagnetError
 
-__all__ = ["main"]
-
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 

@@ -14,8 +14,6 @@ from dagnet.network import Network, load
 from dagnet.registry import exporters
 from dagnet.storage import atomically
 
-__all__ = ["check_writable", "is_graph_file", "open_graph", "open_network", "open_trained", "write_network"]
-
 MODEL_SUFFIXES = (".dagnet", ".safetensors")
 
 

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from dagnet.cli.scores import accuracy, area_under_curve, determination
 from dagnet.network import Network
 
-__all__ = ["counted", "score_lines"]
-
 Array = NDArray[Any]
 Columns = Mapping[Hashable, Array]
 

@@ -16,8 +16,6 @@ from dagnet.contracts import Activation
 from dagnet.errors import PluginError, shorten
 from dagnet.network import Network
 
-__all__ = ["list_plugins", "show_file"]
-
 Say = Callable[[str], None]
 KINDS = ("activations", "losses", "optimizers", "initializers", "exporters", "engines")
 LISTED = 8

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from dagnet.errors import DataError, did_you_mean, expected
 
-__all__ = ["Table", "read_table"]
-
 Array = NDArray[Any]
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 LISTED = 8

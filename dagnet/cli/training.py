@@ -22,8 +22,6 @@ from dagnet.contracts import Callback, Run
 from dagnet.errors import DataError, did_you_mean
 from dagnet.network import Network
 
-__all__ = ["Request", "train_from_files"]
-
 Array = NDArray[Any]
 Columns = dict[Hashable, Array]
 Say = Callable[[str], None]

@@ -18,8 +18,6 @@ from dagnet.formats.flat import COLUMNS, PREFIX, flatten, restored
 from dagnet.formats.limits import bounded
 from dagnet.model import Model
 
-__all__ = ["read_csv", "write_csv"]
-
 FIRST = ("kind", "name", "source", "target")
 LONGEST_CELL = 1 << 28
 _csv_limit = threading.Lock()

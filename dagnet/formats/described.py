@@ -12,8 +12,6 @@ from dagnet.contracts import Observations
 from dagnet.formats.observed import Observed, observe
 from dagnet.model import Model
 
-__all__ = ["described"]
-
 Array = NDArray[Any]
 
 

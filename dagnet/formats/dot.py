@@ -13,8 +13,6 @@ from dagnet.formats.described import described
 from dagnet.formats.flat import PREFIX, flatten
 from dagnet.model import Model
 
-__all__ = ["write_dot"]
-
 SHAPES = {"input": "box", "hidden": "circle", "output": "doublecircle", "constant": "diamond"}
 
 

@@ -20,8 +20,6 @@ from dagnet.errors import FormatError, NumericalError, expected, shorten
 from dagnet.formats.typed import dumps, loads, parse_json, unpack
 from dagnet.markup import visible
 
-__all__ = ["PREFIX", "flatten", "flattened", "restored", "unique_ids"]
-
 PREFIX = "dagnet_"
 VERSION = 1
 COLUMNS: dict[str, type] = {

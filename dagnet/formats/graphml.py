@@ -15,8 +15,6 @@ from dagnet.formats.flat import flattened, restored
 from dagnet.formats.limits import bounded
 from dagnet.model import Model
 
-__all__ = ["read_graphml", "write_gexf", "write_graphml"]
-
 DEEPEST = 32
 LONGEST_TEXT = 1 << 28
 

@@ -6,8 +6,6 @@ from typing import BinaryIO
 
 from dagnet.errors import FormatError
 
-__all__ = ["bounded"]
-
 LARGEST = 1 << 30
 
 

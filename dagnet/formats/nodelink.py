@@ -17,8 +17,6 @@ from dagnet.formats.limits import bounded
 from dagnet.formats.typed import parse_json
 from dagnet.model import Model
 
-__all__ = ["read_nodelink", "write_cytoscape", "write_nodelink"]
-
 
 def write_nodelink(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
     """Write a network as node-link JSON."""

@@ -13,8 +13,6 @@ from dagnet.model import Model
 from dagnet.model.averaging import mean_loss, output_gradient
 from dagnet.model.selection import prepare
 
-__all__ = ["Observed", "observe"]
-
 Array = NDArray[Any]
 BLOCK = 1 << 22  # values of units and rows held at a time
 

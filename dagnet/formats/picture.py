@@ -8,8 +8,6 @@ from dagnet.contracts import Observations
 from dagnet.drawing import draw
 from dagnet.model import Model
 
-__all__ = ["write_svg"]
-
 
 def write_svg(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
     """Write the layered drawing; rows do not show in it."""

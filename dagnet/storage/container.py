@@ -29,8 +29,6 @@ from dagnet.storage.atomic import atomically
 from dagnet.storage.schema import FORMAT, Document
 from dagnet.values import PATH, strict_json
 
-__all__ = ["NO_DIGEST", "Content", "decoding", "read", "write"]
-
 Array = NDArray[Any]
 
 NO_DIGEST = "0" * 64

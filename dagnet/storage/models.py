@@ -38,8 +38,6 @@ from dagnet.storage.topologies import Parts, checked_topology
 from dagnet.storage.values import pack_name, unpack_name
 from dagnet.topology import Topology, fingerprint
 
-__all__ = ["StoredModel", "load_model", "save_model"]
-
 Array = NDArray[Any]
 MASKS = ("has_bias", "bias_trainable", "edge_trainable")
 NUMBERS = ("sources", "targets", "inputs", "outputs", "units", "activation_of")

@@ -14,8 +14,6 @@ from dagnet.registry import activations, losses, origin
 from dagnet.storage.schema import Parameter, Plugin
 from dagnet.storage.values import pack_name, unpack_name
 
-__all__ = ["described", "found"]
-
 DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 TABLES: dict[str, Callable[[], Mapping[str, Any]]] = {"activations": activations, "losses": losses}
 

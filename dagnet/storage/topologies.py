@@ -13,8 +13,6 @@ from dagnet.adjacency import Rows, levels, ranges, rows_by
 from dagnet.contracts import Activation
 from dagnet.topology import Topology
 
-__all__ = ["Parts", "checked_topology"]
-
 Array = NDArray[Any]
 
 

@@ -14,8 +14,6 @@ from dagnet.errors import DagnetError, DagnetWarning, DataError, expected
 from dagnet.registry import find_loss
 from dagnet.topology.problems import Problems, near_misses
 
-__all__ = ["Settings", "checked_dtype", "read_settings"]
-
 KEYS = ("inputs", "outputs", "loss", "dtype")
 DTYPES = ("float64", "float32")
 PLACE = 'graph.graph["dagnet"]'

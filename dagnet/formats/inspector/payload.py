@@ -49,8 +49,6 @@ from dagnet.formats.observed import observe
 from dagnet.markup import label
 from dagnet.model import Model
 
-__all__ = ["payload"]
-
 Array = NDArray[Any]
 MAX_NODES, MAX_EDGES, MAX_ELEMENTS = 6_000, 60_000, 400_000
 ASPECT = 1.3

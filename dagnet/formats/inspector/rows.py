@@ -12,8 +12,6 @@ from dagnet.formats.inspector.packing import packed
 from dagnet.formats.observed import Observed, full_runner
 from dagnet.model import Model
 
-__all__ = ["kept_rows"]
-
 Array = NDArray[Any]
 MOST_ROWS, MOST_NUMBERS, EXACT = 64, 150_000, 60_000
 
