@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import networkx as nx
 
@@ -15,6 +15,8 @@ from dagnet.errors import DataError, FormatError, did_you_mean
 from dagnet.model import Model
 from dagnet.registry import exporters
 from dagnet.values import PATH
+
+LARGEST = 1 << 30
 
 
 def export(model: Model, path: str | Path, X: Any = None, y: Any = None) -> None:
@@ -94,6 +96,14 @@ def read_graph(path: str | Path) -> nx.DiGraph[Any]:
         except FormatError as error:
             raise FormatError(f"{path}: {error}") from error
     return graph
+
+
+def bounded(stream: BinaryIO) -> bytes:
+    """All bytes of a stream, up to a gibibyte; :class:`FormatError` if there are more."""
+    data = stream.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise FormatError(f"the file is larger than {LARGEST >> 20:,} MiB; dagnet.load reads larger networks")
+    return data
 
 
 @contextmanager

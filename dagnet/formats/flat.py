@@ -8,6 +8,7 @@ does not fit stands beside as typed JSON, under the attribute's name with ``dagn
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Iterable, Mapping
 from math import isfinite
 from typing import Any
@@ -117,12 +118,10 @@ def _settings_text(settings: Mapping[str, Any]) -> str:
         key: str(value) if isinstance(value, Loss) else list(value) if key in ("inputs", "outputs") else value
         for key, value in settings.items()
     }
-    return dumps_settings({"format": VERSION, **packed})
-
-
-def dumps_settings(settings: dict[str, Any]) -> str:
-    """A mapping as JSON text; its values are typed."""
-    texts = (f'"{key}":{dumps(value, f"the graph: {key}")}' for key, value in settings.items())
+    texts = (
+        f"{json.dumps(key)}:{dumps(value, f'the graph: {key}')}"
+        for key, value in {"format": VERSION, **packed}.items()
+    )
     return "{" + ",".join(texts) + "}"
 
 
@@ -228,21 +227,13 @@ def _finite(value: Any, where: str) -> Any:
 
 def _restored_settings(settings: object) -> dict[str, Any]:
     where = 'the graph: "dagnet"'
-    read = loads_settings(settings, where) if isinstance(settings, str) else settings
+    read = parse_json(settings, where) if isinstance(settings, str) else settings
     if not isinstance(read, Mapping):
         raise FormatError(expected(where, "a mapping with inputs, outputs, loss and dtype", settings))
-    found = {str(key): value for key, value in read.items()}
+    found = {str(key): unpack(value, where) if read is not settings else value for key, value in read.items()}
     version = found.pop("format", VERSION)
     if not isinstance(version, int) or version > VERSION:
         raise FormatError(
             f"{where}: written in format {shorten(version)}, this dagnet reads {VERSION}; update it"
         )
     return found
-
-
-def loads_settings(text: str, where: str) -> dict[str, Any]:
-    """The mapping that :func:`dumps_settings` was given."""
-    parsed = parse_json(text, where)
-    if not isinstance(parsed, dict):
-        raise FormatError(expected(where, "a JSON object", parsed))
-    return {key: unpack(value, where) for key, value in parsed.items()}

@@ -11,16 +11,16 @@ import networkx as nx
 
 from dagnet.contracts import Observations
 from dagnet.errors import FormatError, expected, shorten
-from dagnet.formats.described import described
+from dagnet.formats.annotated import annotated
+from dagnet.formats.files import bounded
 from dagnet.formats.flat import flattened, restored
-from dagnet.formats.limits import bounded
 from dagnet.formats.typed import parse_json
 from dagnet.model import Model
 
 
 def write_nodelink(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
     """Write a network as node-link JSON."""
-    flat = flattened(described(model, observations), native=True)
+    flat = flattened(annotated(model, observations), native=True)
     with warnings.catch_warnings():
         # NetworkX 3.4 and 3.5 announce the new name of the list of edges; both are read.
         warnings.simplefilter("ignore", FutureWarning)
@@ -29,7 +29,7 @@ def write_nodelink(model: Model, stream: BinaryIO, observations: Observations | 
 
 def write_cytoscape(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
     """Write a network as JSON for Cytoscape and cytoscape.js."""
-    _dump(nx.cytoscape_data(flattened(described(model, observations))), stream)
+    _dump(nx.cytoscape_data(flattened(annotated(model, observations))), stream)
 
 
 def _dump(data: dict[str, Any], stream: BinaryIO) -> None:
@@ -45,14 +45,11 @@ def read_nodelink(stream: BinaryIO) -> nx.DiGraph[Any]:
     FormatError
         For anything but one directed graph without parallel edges.
     """
-    data = parse_json(bounded(stream), "the file")
-    if not isinstance(data, dict):
-        raise FormatError(expected("the file", 'an object with "nodes" and "edges"', data))
+    data = _table(parse_json(bounded(stream), "the file"), "the file", 'an object with "nodes" and "edges"')
     if data.get("directed", True) is not True:
         raise FormatError('the graph is undirected; a network needs "directed": true')
     flat: nx.DiGraph[Any] = nx.DiGraph()
-    attributes = data.get("graph", {})
-    flat.graph.update(dict(attributes) if _is_table(attributes) else {})
+    flat.graph.update(_table(data.get("graph", {}), '"graph"'))
     for number, node in enumerate(_records(data, "nodes")):
         if "id" not in node:
             raise FormatError(f'nodes[{number}] has no "id"')
@@ -65,11 +62,10 @@ def read_nodelink(stream: BinaryIO) -> nx.DiGraph[Any]:
     return restored(flat)
 
 
-def _is_table(attributes: object) -> bool:
-    """Whether graph attributes are an object, or a list of pairs as cytoscape data has them."""
-    if isinstance(attributes, dict):
-        return True
-    raise FormatError(expected('"graph"', "an object", attributes))
+def _table(value: object, where: str, must: str = "an object") -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    raise FormatError(expected(where, must, value))
 
 
 def _records(data: dict[str, Any], *keys: str) -> Iterator[dict[str, Any]]:
@@ -80,9 +76,7 @@ def _records(data: dict[str, Any], *keys: str) -> Iterator[dict[str, Any]]:
     if not isinstance(records, list):
         raise FormatError(expected(f'"{found[0]}"', "a list", records))
     for number, record in enumerate(records):
-        if not isinstance(record, dict):
-            raise FormatError(expected(f"{found[0]}[{number}]", "an object", record))
-        yield record
+        yield _table(record, f"{found[0]}[{number}]")
 
 
 def _name(value: Any, where: str, depth: int = 0) -> Any:

@@ -13,20 +13,13 @@ from dagnet.storage.values import Snapshot
 def save_checkpoint(path: object, snapshot: dict[str, Any]) -> None:
     """Write a snapshot, whole or not at all.
 
-    Parameters
-    ----------
-    path
-        The file; one that is there is replaced.
-    snapshot
-        Keys are strings; values are None, bools, integers of any size, floats, strings,
-        bytes, tuples of these, lists, dictionaries with string keys, arrays and NumPy scalars.
+    Keys are strings; values are None, bools, integers of any size, floats, strings, bytes, tuples,
+    lists, dictionaries with string keys, arrays and NumPy scalars.
 
     Raises
     ------
     DataError
         For any other value; the message names its place.
-    OSError
-        If the disk is full or may not be written; the file that was there stays.
 
     Examples
     --------

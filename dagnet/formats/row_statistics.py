@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ BLOCK = 1 << 22  # values of units and rows held at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Observed:
+class RowStatistics:
     """Sums and means over all rows, and the rows that are kept one by one.
 
     Attributes
@@ -44,45 +44,33 @@ class Observed:
 
 
 @np.errstate(all="ignore")
-def observe(model: Model, X: Any, y: Any = None) -> Observed:
-    """Run rows forward and, with targets, backward.
-
-    Raises
-    ------
-    DataError
-        For rows or targets that do not fit.
-    """
+def row_statistics(model: Model, X: Any, y: Any = None) -> RowStatistics:
+    """Run rows forward and, with targets, backward; :class:`DataError` where they do not fit."""
     inputs = model.encode_inputs(X)
-    n = len(inputs)
-    plan = model.plan
-    everything = np.arange(plan.n_units)
-    if y is None:
-        value, before = np.zeros(plan.n_units), np.zeros(plan.n_units)
-        for block in _blocks(model, n):
-            state = model.runner.forward(model.theta(), inputs[block])
-            value += state.value(everything).sum(axis=1, dtype=np.float64)
-            before += state.pre_activation(everything).sum(axis=1, dtype=np.float64)
-        return Observed(n, value / n, before / n)
-    return _with_targets(model, inputs, model.encode_targets(y, n))
-
-
-def _with_targets(model: Model, inputs: Array, targets: Array) -> Observed:
-    n, runner, plan = len(inputs), full_runner(model), model.plan
-    everything, theta = np.arange(plan.n_units), model.theta()
-    sums = np.zeros((3, plan.n_units))
+    n, plan, theta = len(inputs), model.plan, model.theta()
+    targets = None if y is None else model.encode_targets(y, n)
+    runner = model.runner if targets is None else full_runner(model)
+    everything, sums = np.arange(plan.n_units), np.zeros((3, plan.n_units))
     slots, loss = np.zeros(plan.n_slots), 0.0
     for block in _blocks(model, n):
-        share = (block.stop - block.start) / n
         state = runner.forward(theta, inputs[block])
+        sums[0] += state.value(everything).sum(axis=1, dtype=np.float64)
+        sums[1] += state.pre_activation(everything).sum(axis=1, dtype=np.float64)
+        if targets is None:
+            continue
+        share = (block.stop - block.start) / n
         loss += share * mean_loss(model.loss, state.outputs, targets[block], None)
         pull = output_gradient(model.loss, state.outputs, targets[block], None) * share
         into = np.zeros(plan.n_slots, model.dtype)
         runner.backward(theta, state, pull.astype(model.dtype), into=into)
         slots += into
-        for row, part in enumerate((state.value, state.pre_activation, state.delta)):
-            sums[row] += part(everything).sum(axis=1, dtype=np.float64)
-    gradient = model.collect(slots)
-    return Observed(n, sums[0] / n, sums[1] / n, loss, sums[2], gradient)
+        sums[2] += state.delta(everything).sum(axis=1, dtype=np.float64)
+    means = RowStatistics(n, sums[0] / n, sums[1] / n)
+    return (
+        means
+        if targets is None
+        else replace(means, loss=loss, delta_sum=sums[2], gradient=model.collect(slots))
+    )
 
 
 def full_runner(model: Model) -> Any:
