@@ -14,7 +14,7 @@ import dagnet
 ROOT = Path(dagnet.__file__).parent
 FLOORS: list[set[str]] = [
     {"errors"},  # the ground: words for every refusal
-    {"adjacency", "formula", "markup", "values"},
+    {"adjacency", "formula", "markup", "scores", "values"},
     {"contracts", "hookspecs"},
     {"registry", "builtins"},
     {"topology", "plan"},

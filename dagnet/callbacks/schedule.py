@@ -7,18 +7,18 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from dagnet.callbacks.watching import COUNT, Watch
+from dagnet.callbacks.watching import COLUMN, COUNT, Watch
 from dagnet.contracts import Callback, Run
 from dagnet.errors import DataError, did_you_mean, expected
 from dagnet.registry import parse_call
-from dagnet.values import FACTOR, whole
+from dagnet.values import FACTOR, NOT_NEGATIVE, Rule, checked, whole
 
-Rule = Callable[[int, int], float]
-FORMS = {
-    "constant": (),
-    "step": ("every", "factor"),
-    "cosine": ("final",),
-    "on_plateau": ("factor", "patience", "min_delta", "monitor"),
+Factor = Callable[[int, int], float]
+FORMS: dict[str, dict[str, Rule]] = {
+    "constant": {},
+    "step": {"every": COUNT, "factor": FACTOR},
+    "cosine": {"final": FACTOR},
+    "on_plateau": {"factor": FACTOR, "patience": COUNT, "min_delta": NOT_NEGATIVE, "monitor": COLUMN},
 }
 
 
@@ -58,7 +58,7 @@ class LearningRateSchedule(Callback):
     [0.05, 0.1, 0.1, 0.1, 0.05, 0.05]
     """
 
-    def __init__(self, rule: str | Rule = "constant", *, warm_up: int = 0) -> None:
+    def __init__(self, rule: str | Factor = "constant", *, warm_up: int = 0) -> None:
         self.warm_up: int = whole(0).check("warm_up", warm_up)
         self._watch: Watch | None = None
         self._rule = _of_two(rule) if callable(rule) else self._parsed(rule)
@@ -66,7 +66,7 @@ class LearningRateSchedule(Callback):
         self._restored = False
         self._reduced = 1.0
 
-    def _parsed(self, rule: object) -> Rule:
+    def _parsed(self, rule: object) -> Factor:
         if not isinstance(rule, str):
             raise DataError(expected("rule", "a call form such as 'cosine(final=0.01)' or a function", rule))
         name, positional, named = parse_call(rule)
@@ -78,25 +78,22 @@ class LearningRateSchedule(Callback):
             raise DataError(
                 expected(f"rule {name!r}", f"given only {', '.join(FORMS[name]) or 'no'} arguments", rule)
             )
-        make: Callable[..., Rule] = getattr(self, f"_{name}")
-        return make(**given)
+        make: Callable[..., Factor] = getattr(self, f"_{name}")
+        return make(**checked("", given, {key: FORMS[name][key] for key in given}))
 
-    def _constant(self) -> Rule:
+    def _constant(self) -> Factor:
         return lambda _epoch, _epochs: 1.0
 
-    def _step(self, every: object = 30, factor: object = 0.1) -> Rule:
-        period, by = COUNT.check("every", every), FACTOR.check("factor", factor)
-        return lambda epoch, _epochs: by ** ((epoch - 1) // period)
+    def _step(self, every: int = 30, factor: float = 0.1) -> Factor:
+        return lambda epoch, _epochs: factor ** ((epoch - 1) // every)
 
-    def _cosine(self, final: object = 0.0) -> Rule:
-        low: float = FACTOR.check("final", final)
-        return lambda epoch, epochs: low + (1 - low) * (1 + math.cos(math.pi * (epoch - 1) / epochs)) / 2
+    def _cosine(self, final: float = 0.0) -> Factor:
+        return lambda epoch, epochs: final + (1 - final) * (1 + math.cos(math.pi * (epoch - 1) / epochs)) / 2
 
     def _on_plateau(
-        self, factor: object = 0.1, patience: object = 10, min_delta: object = 0.0, monitor: Any = None
-    ) -> Rule:
-        self._watch = Watch(monitor, min_delta)
-        self._factor, self._patience = FACTOR.check("factor", factor), COUNT.check("patience", patience)
+        self, factor: float = 0.1, patience: int = 10, min_delta: float = 0.0, monitor: str | None = None
+    ) -> Factor:
+        self._watch, self._factor, self._patience = Watch(monitor, min_delta), factor, patience
         return lambda _epoch, _epochs: self._reduced
 
     def on_training_begin(self, run: Run) -> None:
@@ -137,7 +134,7 @@ class LearningRateSchedule(Callback):
             self._watch.restore(state)
 
 
-def _of_two(rule: Rule) -> Rule:
+def _of_two(rule: Factor) -> Factor:
     """Refuse a function of the epoch alone now, not in the first epoch."""
     try:
         inspect.signature(rule).bind(1, 1)

@@ -3,10 +3,10 @@
 from dagnet.topology.fingerprint import data_fingerprint, fingerprint, fingerprint_by_part
 from dagnet.topology.frozen import Topology
 from dagnet.topology.reading import topology_from_arrays, topology_from_graph
-from dagnet.topology.settings import Settings, checked_dtype, read_settings
+from dagnet.topology.settings import GraphSettings, checked_dtype, read_settings
 
 __all__ = [
-    "Settings",
+    "GraphSettings",
     "Topology",
     "checked_dtype",
     "data_fingerprint",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Hashable, Iterable
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.contracts import Activation
-from dagnet.errors import DagnetError, DataError, Verbatim, expected
+from dagnet.errors import DagnetError, Verbatim, expected
 from dagnet.registry import find_activation
-from dagnet.values import FLAG, Rule, as_real, whole
+from dagnet.values import FLAG, as_real, whole
 
 Array = NDArray[Any]
 T = TypeVar("T")
@@ -27,30 +28,26 @@ class Problems(list[str]):
         """Note one problem by the one formula."""
         self.append(expected(where, must, got, mend))
 
-    def kept(self, rule: Rule, where: str, value: object, fallback: T, mend: str = "") -> T:
-        """The value, if it obeys the rule."""
+    def tried(self, read: Callable[[Any], T], value: object, fallback: T, where: str = "") -> T:
+        """What a reader makes of the value, or else the fallback."""
         try:
-            return cast("T", rule.check(where, value, mend=mend))
-        except DataError as error:
-            self.append(str(error))
+            return read(value)
+        except DagnetError as error:
+            self.append(f"{where}{error}")
             return fallback
 
     def activation(self, where: str, spec: object, fallback: Activation) -> Activation:
         """The activation that ``spec`` names."""
-        try:
-            return find_activation(spec)
-        except DagnetError as error:
-            self.append(f"{where}: {error}")
-            return fallback
+        return self.tried(find_activation, spec, fallback, f"{where}: ")
 
     def units(self, where: str, value: object) -> int:
         """A positive whole number."""
         mend = "write units=1 or more, or leave it out"
-        return self.kept(UNITS, f"{where}: units", value, 1, mend)
+        return self.tried(partial(UNITS.check, f"{where}: units", mend=mend), value, 1)
 
     def flag(self, where: str, value: object) -> bool:
         """True or False."""
-        return self.kept(FLAG, where, value, True)
+        return self.tried(partial(FLAG.check, where), value, True)
 
     def numbers(self, where: str, value: object, shape: tuple[int, ...]) -> Array:
         """Finite float64 numbers of ``shape``; one number serves for all."""
