@@ -83,16 +83,10 @@ class EarlyStopping(Callback):
         if self._watch.look(run.history):
             self.best_epoch = run.epoch
             if self.restore_best:
-                self._keep(run.model.parameters)
+                self._parameters = run.model.parameters.copy()
         elif self._watch.waited >= self.patience:
             self.stopped_epoch = run.epoch
             run.stop = True
-
-    def _keep(self, parameters: NDArray[Any]) -> None:
-        if self._parameters is None:
-            self._parameters = parameters.copy()
-        else:
-            np.copyto(self._parameters, parameters)
 
     def on_training_end(self, run: Run) -> None:
         """Go back to the best."""

@@ -6,10 +6,9 @@ Those are imported when a command runs, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import errno
-import sys
 import warnings
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
@@ -38,15 +37,8 @@ class Commands(click.Group):
                 raise click.ClickException(f"{place}{error.strerror or error}") from None
 
 
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],  # noqa: ARG001 - Python's signature
-    filename: str,  # noqa: ARG001
-    lineno: int,  # noqa: ARG001
-    file: TextIO | None = None,
-    line: str | None = None,  # noqa: ARG001
-) -> None:
-    click.echo(f"Warning: {message}", file=file or sys.stderr)
+def _show_warning(message: Warning | str, *_where: object, **_more: object) -> None:
+    click.echo(f"Warning: {message}", err=True)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

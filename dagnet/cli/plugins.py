@@ -62,10 +62,7 @@ def check_plugins(names: Iterable[str], say: Callable[[str], None]) -> bool:
 
     Prints a line for each plugin, and one for each check that it fails; whether all passed.
 
-    Raises
-    ------
-    PluginError
-        For a name that is neither.
+    PluginError for a name that is neither.
     """
     good = True
     for kind, name, item in dict.fromkeys(plugin for wanted in names for plugin in _named(wanted)):

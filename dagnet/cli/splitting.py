@@ -29,10 +29,7 @@ def split_rows(n: int, shares: Mapping[str, float], labels: Array | None, seed: 
     seed
         The same seed, the same split.
 
-    Raises
-    ------
-    DataError
-        For a share outside [0, 1), or too few rows for it.
+    DataError for a share outside [0, 1), or too few rows for it.
 
     Examples
     --------

@@ -30,10 +30,7 @@ class Table:
     def columns(self, names: Iterable[Hashable]) -> dict[Hashable, Array]:
         """Numbers by node name, (rows,) each; a column's header is the node's name as text.
 
-        Raises
-        ------
-        DataError
-            If a name has no column, or a cell is missing or no finite number.
+        DataError if a name has no column, or a cell is missing or no finite number.
         """
         wanted = list(names)
         by_text: dict[str, Hashable] = {}
@@ -78,12 +75,7 @@ class Table:
 def read_table(path: str | Path) -> Table:
     """Read a CSV file with a header, comma-separated, UTF-8.
 
-    Raises
-    ------
-    DataError
-        If it is no such file, has no rows, or rows of different length.
-    OSError
-        If it cannot be read.
+    DataError if it is no such file, has no rows, or rows of different length.
     """
     place = Path(path)
     try:

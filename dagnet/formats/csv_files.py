@@ -15,7 +15,7 @@ from dagnet.contracts import Observations
 from dagnet.errors import FormatError, did_you_mean, expected, shorten
 from dagnet.formats.annotated import annotated
 from dagnet.formats.files import bounded
-from dagnet.formats.flat import COLUMNS, PREFIX, flatten, restored
+from dagnet.formats.flat import COLUMNS, PREFIX, add_edge, flatten, restored
 from dagnet.model import Model
 
 FIRST = ("kind", "name", "source", "target")
@@ -52,10 +52,7 @@ def read_csv(stream: BinaryIO) -> nx.DiGraph[Any]:
 
     Names in a bare list are text; further columns ``trainable`` and ``share`` are read too.
 
-    Raises
-    ------
-    FormatError
-        For anything else; it names the line.
+    FormatError for anything else; it names the line.
     """
     try:
         text = bounded(stream).decode("utf-8-sig")
@@ -129,11 +126,7 @@ def _add_edge(flat: nx.DiGraph[Any], record: dict[str, str], where: str, *, list
             raise FormatError(f"{where}: the cell {end!r} is empty; an edge has two ends")
         if listed and name not in flat:
             raise FormatError(f"{where}: no line for the node {shorten(name)} before this one")
-    if flat.has_edge(source, target):
-        raise FormatError(
-            f"{where}: edge {shorten(source)} → {shorten(target)} is there twice; merge the two"
-        )
-    flat.add_edge(source, target, **_values(record, where))
+    add_edge(flat, (source, target), _values(record, where), where)
 
 
 def _values(record: dict[str, str], where: str) -> dict[str, Any]:

@@ -32,11 +32,8 @@ def write_gexf(model: Model, stream: BinaryIO, observations: Observations | None
 def read_graphml(stream: BinaryIO) -> nx.DiGraph[Any]:
     """Read a graph from GraphML.
 
-    Raises
-    ------
-    FormatError
-        For anything but one directed graph without parallel edges in well-formed XML, without
-        document types and entities.
+    FormatError for anything but one directed graph without parallel edges in well-formed XML, without
+    document types and entities.
     """
     data = bounded(stream)
     _Guard().check(data)

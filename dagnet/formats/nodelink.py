@@ -13,7 +13,7 @@ from dagnet.contracts import Observations
 from dagnet.errors import FormatError, expected, shorten
 from dagnet.formats.annotated import annotated
 from dagnet.formats.files import bounded
-from dagnet.formats.flat import flattened, restored
+from dagnet.formats.flat import add_edge, flattened, restored
 from dagnet.formats.typed import parse_json
 from dagnet.model import Model
 
@@ -40,10 +40,7 @@ def _dump(data: dict[str, Any], stream: BinaryIO) -> None:
 def read_nodelink(stream: BinaryIO) -> nx.DiGraph[Any]:
     """Read a graph from node-link JSON, with its edges under ``edges`` or ``links``.
 
-    Raises
-    ------
-    FormatError
-        For anything but one directed graph without parallel edges.
+    FormatError for anything but one directed graph without parallel edges.
     """
     data = _table(parse_json(bounded(stream), "the file"), "the file", 'an object with "nodes" and "edges"')
     if data.get("directed", True) is not True:
@@ -100,6 +97,4 @@ def _add_edge(flat: nx.DiGraph[Any], edge: dict[str, Any], where: str) -> None:
             raise FormatError(f"{where}: no node {shorten(name)} among the nodes; list it there")
         ends.append(name)
     edge.pop("key", None)
-    if flat.has_edge(*ends):
-        raise FormatError(f"edge {shorten(ends[0])} → {shorten(ends[1])} is there twice; merge the two")
-    flat.add_edge(*ends, **edge)
+    add_edge(flat, ends, edge, where)

@@ -68,10 +68,7 @@ READABLE = Readable()
 def dumps(value: Any, where: str) -> str:
     """The value as typed JSON text.
 
-    Raises
-    ------
-    DataError
-        For what no file can bring back as it was.
+    DataError for what no file can bring back as it was.
 
     Examples
     --------
@@ -84,10 +81,7 @@ def dumps(value: Any, where: str) -> str:
 def loads(text: str, where: str) -> Any:
     """The value that :func:`dumps` was given.
 
-    Raises
-    ------
-    FormatError
-        For anything else.
+    FormatError for anything else.
     """
     return unpack(parse_json(text, where), where)
 

@@ -23,11 +23,6 @@ def atomically(path: object) -> Iterator[BinaryIO]:
     symbolic link stays one: its target is replaced.  Permissions of a replaced file are kept,
     one that may not be written is refused.  What is no ordinary file (``/dev/stdout``) is
     written to directly.
-
-    Raises
-    ------
-    OSError
-        As the operating system says: no space, no permission, no such folder.
     """
     target = Path(os.path.realpath(PATH.check("path", path)))
     before = _status(target)

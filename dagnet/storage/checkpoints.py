@@ -16,10 +16,7 @@ def save_checkpoint(path: object, snapshot: dict[str, Any]) -> None:
     Keys are strings; values are None, bools, integers of any size, floats, strings, bytes, tuples,
     lists, dictionaries with string keys, arrays and NumPy scalars.
 
-    Raises
-    ------
-    DataError
-        For any other value; the message names its place.
+    DataError for any other value; the message names its place.
 
     Examples
     --------
@@ -41,12 +38,7 @@ def save_checkpoint(path: object, snapshot: dict[str, Any]) -> None:
 def load_checkpoint(path: object) -> dict[str, Any]:
     """Read what :func:`save_checkpoint` wrote: the same types and the same bits.
 
-    Raises
-    ------
-    FormatError
-        If the file is anything else, or was changed by one bit.
-    OSError
-        If there is no such file, or it may not be read.
+    FormatError if the file is anything else, or was changed by one bit.
     """
     content = read(path)
     content.must_be("checkpoint")

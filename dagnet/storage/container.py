@@ -41,18 +41,12 @@ PREFIX = re.compile(
 )
 LONGEST_PREFIX = 150
 DTYPES = {
-    "BOOL": np.dtype("?"),
-    "I8": np.dtype("i1"),
-    "U8": np.dtype("u1"),
-    "I16": np.dtype("<i2"),
-    "U16": np.dtype("<u2"),
-    "I32": np.dtype("<i4"),
-    "U32": np.dtype("<u4"),
-    "I64": np.dtype("<i8"),
-    "U64": np.dtype("<u8"),
-    "F16": np.dtype("<f2"),
-    "F32": np.dtype("<f4"),
-    "F64": np.dtype("<f8"),
+    name: np.dtype(code)
+    for name, code in zip(
+        ("BOOL", "I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "F16", "F32", "F64"),
+        ("?", "i1", "u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"),
+        strict=True,
+    )
 }
 
 
@@ -132,12 +126,7 @@ def _prefix(head: bytes) -> re.Match[bytes]:
 def read(path: object) -> Content:
     """Read and check a file.
 
-    Raises
-    ------
-    FormatError
-        For anything that :func:`write` did not write, bit for bit.
-    OSError
-        If there is no such file, or it may not be read.
+    FormatError for anything that :func:`write` did not write, bit for bit.
     """
     name: Path = PATH.check("path", path)
     with decoding(name):

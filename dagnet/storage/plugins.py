@@ -22,10 +22,7 @@ TABLES: dict[str, Callable[[], Mapping[str, Any]]] = {"activations": activations
 def plugin_of(item: Activation | Loss) -> Plugin:
     """What a file says about an activation or a loss.
 
-    Raises
-    ------
-    PluginError
-        If no process could find it again by its name.
+    PluginError if no process could find it again by its name.
     """
     kind = "activations" if isinstance(item, Activation) else "losses"
     registered = TABLES[kind]().get(item.name)
@@ -46,12 +43,8 @@ def plugin_of(item: Activation | Loss) -> Plugin:
 def plugin_for(kind: str, plugin: Plugin) -> Any:
     """The registered thing that a file refers to; ``kind`` is ``"activations"`` or ``"losses"``.
 
-    Raises
-    ------
-    PluginError
-        If it is missing here; the message says what to install.
-    ValueError
-        If its parameters are none.
+    PluginError if it is missing here; the message says what to install; ValueError if its parameters
+    are none.
     """
     what = f"{KINDS[kind].singular} {plugin.name[:60]!r}"
     registered = TABLES[kind]().get(plugin.name)

@@ -69,10 +69,7 @@ T = TypeVar("T", bound=Document)
 def decode(document: bytes, kind: type[T]) -> T:
     """Decode a document and make sure that it is spelled as it would be written.
 
-    Raises
-    ------
-    ValueError
-        If it is not.
+    ValueError if it is not.
     """
     try:
         decoded = msgspec.json.decode(document, type=kind)

@@ -100,10 +100,7 @@ EXACT = Exact()
 def pack_name(value: Any, where: str, mend: str = "") -> Any:
     """A name, typed.  NumPy's numbers and strings become Python's, which are equal and find the same node.
 
-    Raises
-    ------
-    DataError
-        For what no file can bring back as it was.
+    DataError for what no file can bring back as it was.
     """
     return EXACT.pack(plain(value), where, mend=mend)
 
