@@ -72,5 +72,5 @@ def test_rules_hold_at_their_edges_and_survive_pickling(rule, good, bad):
     for value in good:
         assert again.check("it", value) == rule.check("it", value)
     for value in bad:
-        with pytest.raises(dagnet.DataError, match="^it must be "):
+        with pytest.raises(dagnet.DataError, match=r"^it must be "):
             again.check("it", value)

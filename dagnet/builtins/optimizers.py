@@ -31,9 +31,8 @@ New = tuple[Any, State]
 
 
 def _allows_nesterov(value: Any, settings: Mapping[str, Any]) -> bool:
-    return isinstance(value, bool) and (
-        not value or (settings["momentum"] > 0.0 and settings["dampening"] == 0.0)
-    )
+    fitting = settings["momentum"] > 0.0 and settings["dampening"] == 0.0
+    return FLAG.holds(value, settings) and (fitting or not value)
 
 
 @dataclass(frozen=True)

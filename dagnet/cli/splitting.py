@@ -18,18 +18,8 @@ Array = NDArray[Any]
 def split_rows(n: int, shares: Mapping[str, float], labels: Array | None, seed: object) -> dict[str, Array]:
     """Row numbers by purpose, each sorted; what is left over is ``"train"``.
 
-    Parameters
-    ----------
-    n
-        How many rows there are.
-    shares
-        Share of the rows by purpose, each taken from what the earlier ones left; 0 for none.
-    labels
-        (rows,) classes that every part gets its share of, or None.
-    seed
-        The same seed, the same split.
-
-    DataError for a share outside [0, 1), or too few rows for it.
+    Each share, 0 for none, is taken from the rows that the earlier ones left.  Where ``labels`` (rows,)
+    says classes, every part gets its share of each.  DataError for too few rows.
 
     Examples
     --------

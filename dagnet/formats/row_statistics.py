@@ -19,28 +19,18 @@ BLOCK = 1 << 22  # values of units and rows held at a time
 
 @dataclass(frozen=True, eq=False)
 class RowStatistics:
-    """Sums and means over all rows, and the rows that are kept one by one.
-
-    Attributes
-    ----------
-    rows
-        How many rows there were.
-    mean_value, mean_pre_activation
-        (units,)
-    loss
-        The mean loss, None without targets.
-    delta_sum
-        (units,) sum over the rows of ∂(mean loss)/∂z.
-    gradient
-        (parameters,) derivative of the mean loss, also for what is frozen.
-    """
+    """Sums and means over all rows; without targets the last three are None."""
 
     rows: int
+    """How many rows there were."""
     mean_value: Array
     mean_pre_activation: Array
+    """(units,)"""
     loss: float | None = None
     delta_sum: Array | None = None
+    """(units,) sum over the rows of ∂(mean loss)/∂z."""
     gradient: Array | None = None
+    """(parameters,) derivative of the mean loss, also for what is frozen."""
 
 
 @np.errstate(all="ignore")

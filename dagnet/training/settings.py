@@ -11,7 +11,7 @@ import numpy as np
 from dagnet.contracts import Callback
 from dagnet.errors import DataError, expected
 from dagnet.registry import find_optimizer
-from dagnet.values import FLAG, NOT_NEGATIVE, POSITIVE, checked, optional, plain, whole
+from dagnet.values import FLAG, NOT_NEGATIVE, POSITIVE, checked, optional, whole
 
 RULES = {
     "epochs": whole(1),
@@ -82,7 +82,7 @@ class Settings:
     def described(self) -> dict[str, Any]:
         """What an exact resume must have in common, by the name of the argument."""
         drawn = isinstance(self.seed, np.random.Generator)
-        words = {"optimizer": str(self.optimizer), "seed": "a Generator" if drawn else plain(self.seed)}
+        words = {"optimizer": str(self.optimizer), "seed": "a Generator" if drawn else self.seed}
         return {name: value for name, value in {**vars(self), **words}.items() if name != "epochs"}
 
 

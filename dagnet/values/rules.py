@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.errors import DataError, expected
+from dagnet.values.codec import plain
 
 ALONE: Mapping[str, Any] = MappingProxyType({})
 
@@ -57,7 +58,7 @@ class Rule:
 
 
 def checked(where: str, settings: Mapping[str, Any], rules: Mapping[str, Rule]) -> dict[str, Any]:
-    """The settings, converted; those without a rule pass as they are.
+    """The settings, converted; those without a rule pass, NumPy's scalars as Python's.
 
     Raises
     ------
@@ -69,9 +70,9 @@ def checked(where: str, settings: Mapping[str, Any], rules: Mapping[str, Rule]) 
     >>> checked("optimizer 'sgd'", {"learning_rate": 1}, {"learning_rate": POSITIVE})
     {'learning_rate': 1.0}
     """
-    result = dict(settings)
+    result = {name: plain(value) for name, value in settings.items()}
     for name, rule in rules.items():
-        result[name] = rule.check(f"{where}: {name}" if where else name, settings[name], settings)
+        result[name] = rule.check(f"{where}: {name}" if where else name, settings[name], result)
     return result
 
 
