@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from dagnet.callbacks.watching import COLUMN, COUNT, Watch
+from dagnet.callbacks.best_so_far import COLUMN, COUNT, BestSoFar
 from dagnet.contracts import Callback, Run
 from dagnet.errors import DataError, did_you_mean, expected
 from dagnet.registry import parse_call
@@ -60,7 +60,7 @@ class LearningRateSchedule(Callback):
 
     def __init__(self, rule: str | Factor = "constant", *, warm_up: int = 0) -> None:
         self.warm_up: int = whole(0).check("warm_up", warm_up)
-        self._watch: Watch | None = None
+        self._best: BestSoFar | None = None
         self._rule = _of_two(rule) if callable(rule) else self._parsed(rule)
         self._base = 0.0
         self._restored = False
@@ -93,15 +93,15 @@ class LearningRateSchedule(Callback):
     def _on_plateau(
         self, factor: float = 0.1, patience: int = 10, min_delta: float = 0.0, monitor: str | None = None
     ) -> Factor:
-        self._watch, self._factor, self._patience = Watch(monitor, min_delta), factor, patience
+        self._best, self._factor, self._patience = BestSoFar(monitor, min_delta), factor, patience
         return lambda _epoch, _epochs: self._reduced
 
     def on_training_begin(self, run: Run) -> None:
         """Take the rate to start from, unless a checkpoint has said it."""
         if not self._restored:
             self._base, self._reduced = run.learning_rate, 1.0
-            if self._watch is not None:
-                self._watch.clear()
+            if self._best is not None:
+                self._best.clear()
         self._restored = False
 
     def on_epoch_begin(self, run: Run) -> None:
@@ -114,24 +114,24 @@ class LearningRateSchedule(Callback):
 
     def on_epoch_end(self, run: Run) -> None:
         """On a plateau: reduce."""
-        if self._watch is None:
+        if self._best is None:
             return
-        self._watch.look(run.history)
-        if self._watch.waited >= self._patience:
+        self._best.update(run.history)
+        if self._best.waited >= self._patience:
             self._reduced *= self._factor
-            self._watch.waited = 0
+            self._best.waited = 0
 
     def state(self) -> dict[str, Any]:
         """The rate that training began with, and what became of it."""
-        watched = {} if self._watch is None else self._watch.state()
+        watched = {} if self._best is None else self._best.state()
         return {"base": self._base, "reduced": self._reduced, **watched}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`state` returned."""
         self._restored = True
         self._base, self._reduced = float(state["base"]), float(state["reduced"])
-        if self._watch is not None:
-            self._watch.restore(state)
+        if self._best is not None:
+            self._best.restore(state)
 
 
 def _of_two(rule: Factor) -> Factor:

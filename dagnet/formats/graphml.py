@@ -12,7 +12,7 @@ from dagnet.contracts import Observations
 from dagnet.errors import FormatError, expected, shorten
 from dagnet.formats.annotated import annotated
 from dagnet.formats.files import bounded
-from dagnet.formats.flat import flattened, restored
+from dagnet.formats.plain_attributes import flattened, restored
 from dagnet.model import Model
 
 DEEPEST = 32

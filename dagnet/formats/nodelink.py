@@ -13,7 +13,7 @@ from dagnet.contracts import Observations
 from dagnet.errors import FormatError, expected, shorten
 from dagnet.formats.annotated import annotated
 from dagnet.formats.files import bounded
-from dagnet.formats.flat import add_edge, flattened, restored
+from dagnet.formats.plain_attributes import add_edge, flattened, restored
 from dagnet.formats.typed import parse_json
 from dagnet.model import Model
 

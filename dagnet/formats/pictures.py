@@ -10,7 +10,7 @@ import numpy as np
 from dagnet.contracts import Observations
 from dagnet.drawing import NEGATIVE, NEUTRAL, POSITIVE, ROLE_FILL, draw, edge_strengths
 from dagnet.formats.annotated import annotated
-from dagnet.formats.flat import PREFIX, flatten
+from dagnet.formats.plain_attributes import PREFIX, flatten
 from dagnet.model import Model
 
 SHAPES = {"input": "box", "hidden": "circle", "output": "doublecircle", "constant": "diamond"}

@@ -13,7 +13,7 @@ COUNT = whole(1)
 COLUMN = optional(text("the name of a column of the history"))
 
 
-class Watch:
+class BestSoFar:
     """The best value of a column so far, and for how many epochs in a row it was not bettered."""
 
     def __init__(self, monitor: str | None, min_delta: object) -> None:
@@ -26,7 +26,7 @@ class Watch:
         self.best: float | None = None
         self.waited = 0
 
-    def look(self, history: History) -> bool:
+    def update(self, history: History) -> bool:
         """Take the last epoch in; whether it is the best so far by more than ``min_delta``."""
         value = history[self._column(history)][-1]
         better = not math.isnan(value) and (self.best is None or value < self.best - self.min_delta)
