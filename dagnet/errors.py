@@ -25,6 +25,7 @@ __all__ = [
     "did_you_mean",
     "expected",
     "shorten",
+    "written",
 ]
 
 SHOWN_PROBLEMS = 10
@@ -89,27 +90,22 @@ class DagnetWarning(UserWarning):
 
 def shorten(value: object, limit: int = 60) -> str:
     """``repr`` of a value on one line, cut to at most ``limit`` characters."""
-    text = _shown(value)
-    if text is None and type(value) is tuple:
-        text = f"({', '.join(_shown(item) or _typed(item) for item in value)})"
-    text = _typed(value) if text is None else text
+    text = written(value)
     if "\n" in text:
         text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _shown(value: object) -> str | None:
+def written(value: object) -> str:
+    """``repr`` of a value; of NumPy's scalars as of the numbers that they equal."""
     try:
         if type(value) in {str, int}:
             return repr(value)
         with np.printoptions(legacy="1.25"):  # 51, not np.int64(51)
             return repr(value)
     except Exception:  # noqa: BLE001 - a message must never fail because of a stranger's __repr__
-        return None
-
-
-def _typed(value: object) -> str:
-    return f"<{type(value).__name__}>"
+        inside = map(written, value) if type(value) is tuple else None
+        return f"<{type(value).__name__}>" if inside is None else f"({', '.join(inside)})"
 
 
 class Verbatim(str):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
 import networkx as nx
-import numpy as np
 
 from dagnet.contracts import Activation
-from dagnet.errors import DataError, expected
-
-__all__ = ["layered"]
+from dagnet.values import Rule, whole
 
 SINGLE_DIGITS = 9
+COUNT = whole(1)
+
+
+def _are_sizes(value: Any, settings: Mapping[str, Any]) -> bool:
+    return isinstance(value, list) and len(value) >= 2 and all(COUNT.holds(size, settings) for size in value)
+
+
+SIZES = Rule("at least two whole numbers of 1 or more", _are_sizes, lambda sizes: list(map(int, sizes)))
 
 
 def layered(
@@ -50,7 +55,9 @@ def layered(
     >>> list(layered([2, 2, 2, 1]))
     ['x1', 'x2', 'h11', 'h12', 'h21', 'h22', 'eta']
     """
-    counts = _checked(sizes)
+    given = list(sizes) if isinstance(sizes, Iterable) else sizes
+    mend = "write the nodes of each layer, inputs first: layered([2, 2, 1])"
+    counts: list[int] = SIZES.check("sizes", given, mend=mend)
     joint = "_" if len(counts) - 2 > SINGLE_DIGITS else ""
     layers = [[f"x{k}" for k in range(1, counts[0] + 1)]]
     for number, count in enumerate(counts[1:-1], 1):
@@ -64,14 +71,3 @@ def layered(
     for parents, children in pairwise(layers):
         graph.add_edges_from((parent, child) for parent in parents for child in children)
     return graph
-
-
-def _checked(sizes: object) -> list[int]:
-    layers = list(sizes) if isinstance(sizes, Iterable) else []
-    whole = all(
-        isinstance(size, (int, np.integer)) and not isinstance(size, bool) and size >= 1 for size in layers
-    )
-    if len(layers) < 2 or not whole:
-        mend = "write the nodes of each layer, inputs first: layered([2, 2, 1])"
-        raise DataError(expected("sizes", "at least two whole numbers of 1 or more", sizes, mend))
-    return [int(size) for size in layers]

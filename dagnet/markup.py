@@ -10,7 +10,7 @@ import html
 import unicodedata
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
-import numpy as np
+from dagnet.errors import written
 
 __all__ = [
     "facts_html",
@@ -54,18 +54,8 @@ def label(name: Hashable, limit: int = LONGEST) -> str:
     >>> label("h11"), label(("gene", 7)), label("")
     ('h11', "('gene', 7)", "''")
     """
-    text = visible(name if isinstance(name, str) and name.strip() else _written(name))
+    text = visible(name if isinstance(name, str) and name.strip() else written(name))
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _written(name: Hashable) -> str:
-    try:
-        if type(name) in {str, int}:
-            return repr(name)
-        with np.printoptions(legacy="1.25"):  # 51, not np.int64(51)
-            return repr(name)
-    except Exception:  # noqa: BLE001 - a page must not fail because of a stranger's __repr__
-        return f"<{type(name).__name__}>"
 
 
 def names_text(names: Sequence[Hashable], limit: int = 6) -> str:

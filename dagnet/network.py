@@ -193,7 +193,7 @@ class Network(Model):
         NumericalError
             If NaN or infinity arises; the parameters are those before the batch, which it names.
         """
-        settings = training.Settings.checked(
+        settings = training.Settings(
             epochs=epochs, batch_size=batch_size, optimizer=optimizer, learning_rate=learning_rate,
             shuffle=shuffle, seed=seed, clip_norm=clip_norm, clip_value=clip_value, l1=l1, l2=l2,
         )  # fmt: skip

@@ -65,7 +65,7 @@ def test_the_scores_are_those_of_an_independent_count(folder):
 
 def test_auc_with_ties_and_r2_equal_scikit_learns():
     metrics = pytest.importorskip("sklearn.metrics")
-    from dagnet.cli.scores import area_under_curve, determination
+    from dagnet.scores import area_under_curve, determination
 
     generator = np.random.default_rng(0)
     for _ in range(50):

@@ -206,13 +206,13 @@ def test_gradients_stand_there_for_frozen_weights_too(tmp_path):
 
 
 def test_many_rows_are_taken_in_blocks(small, monkeypatch):
-    from dagnet.formats import observed
+    from dagnet.formats import row_statistics as statistics
 
     rng = np.random.default_rng(1)
     X, y = rng.normal(size=(50, 2)), rng.normal(size=50)
-    whole = observed.observe(small, X, y)
-    monkeypatch.setattr(observed, "BLOCK", 35)
-    parts = observed.observe(small, X, y)
+    whole = statistics.row_statistics(small, X, y)
+    monkeypatch.setattr(statistics, "BLOCK", 35)
+    parts = statistics.row_statistics(small, X, y)
     assert parts.loss == pytest.approx(whole.loss)
     assert whole.loss == pytest.approx(small.evaluate(X, y))
     for field in ("mean_value", "mean_pre_activation", "delta_sum", "gradient"):

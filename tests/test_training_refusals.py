@@ -164,7 +164,7 @@ def test_numpy_integers_and_floats_are_numbers():
 
 def run_of(net, epochs, **settings):
     X, y = make_data()
-    return TrainingRun(net, X, y, Settings.checked(epochs=epochs, seed=2, batch_size=7, **settings))
+    return TrainingRun(net, X, y, Settings(epochs=epochs, seed=2, batch_size=7, **settings))
 
 
 def test_a_snapshot_is_a_copy():

@@ -24,8 +24,8 @@ import numpy as np
 
 from dagnet.builtins.special import Elementwise, step
 from dagnet.contracts import Activation
-from dagnet.contracts.rules import FINITE, NOT_NEGATIVE, NUMBER, POSITIVE, Rule, is_number
 from dagnet.hookspecs import hookimpl
+from dagnet.values import FINITE, NOT_NEGATIVE, NUMBER, POSITIVE, Rule, is_number
 
 __all__ = [
     "celu",

@@ -25,9 +25,9 @@ import numpy as np
 
 from dagnet.builtins.special import Elementwise, exp
 from dagnet.contracts import Activation
-from dagnet.contracts.rules import NUMBER, Rule, is_number
 from dagnet.formula import erf, sigmoid
 from dagnet.hookspecs import hookimpl
+from dagnet.values import NUMBER, Rule, is_number, one_of
 
 __all__ = [
     "atan",
@@ -188,10 +188,6 @@ def _tanhshrink_slope(z: Elementwise, _a: Elementwise) -> Elementwise:
     return t * t
 
 
-def _is_form(value: Any, _settings: Mapping[str, Any]) -> bool:
-    return isinstance(value, str) and value in ("none", "tanh")
-
-
 def _is_divisor(value: Any, _settings: Mapping[str, Any]) -> bool:
     return is_number(value) and value != 0.0 and math.isfinite(value)
 
@@ -221,7 +217,7 @@ def dagnet_activations() -> list[Activation]:
             "gelu",
             gelu,
             parameters={"approximate": "none"},
-            rules={"approximate": Rule("'none' or 'tanh'", _is_form, str)},
+            rules={"approximate": one_of("none", "tanh")},
         ),
         Activation("silu", silu),
         Activation("mish", mish, _mish_slope),

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.contracts import Initializer
-from dagnet.contracts.rules import FINITE, NOT_NEGATIVE, Rule, is_number
 from dagnet.hookspecs import hookimpl
+from dagnet.values import FINITE, NOT_NEGATIVE, Rule, is_number
 
 __all__ = [
     "constant",

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from dagnet.builtins.special import exp
 from dagnet.contracts import Loss
-from dagnet.contracts.rules import POSITIVE
 from dagnet.formula import sigmoid
 from dagnet.hookspecs import hookimpl
+from dagnet.values import POSITIVE
 
 __all__ = [
     "absolute_error",

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.contracts import Optimizer
-from dagnet.contracts.rules import BETAS, FINITE, FLAG, FRACTION, NOT_NEGATIVE, POSITIVE, Rule
 from dagnet.hookspecs import hookimpl
+from dagnet.values import BETAS, FINITE, FLAG, FRACTION, NOT_NEGATIVE, POSITIVE, Rule
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "RMSprop", "dagnet_optimizers"]
 
@@ -31,9 +31,8 @@ New = tuple[Any, State]
 
 
 def _allows_nesterov(value: Any, settings: Mapping[str, Any]) -> bool:
-    return isinstance(value, bool) and (
-        not value or (settings["momentum"] > 0.0 and settings["dampening"] == 0.0)
-    )
+    fitting = settings["momentum"] > 0.0 and settings["dampening"] == 0.0
+    return FLAG.holds(value, settings) and (fitting or not value)
 
 
 @dataclass(frozen=True)

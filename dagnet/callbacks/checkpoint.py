@@ -9,11 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from dagnet.callbacks.watching import count
+from dagnet.callbacks.best_so_far import COUNT
 from dagnet.contracts import Callback, Run
-from dagnet.errors import DagnetWarning, DataError, expected
-
-__all__ = ["Checkpoint", "found_checkpoint"]
+from dagnet.errors import DagnetWarning
+from dagnet.values import PATH, one_of
 
 
 class Checkpoint(Callback):
@@ -47,11 +46,9 @@ class Checkpoint(Callback):
     runs_last: ClassVar[bool] = True
 
     def __init__(self, path: str | Path, every: int = 1, on_error: str = "raise") -> None:
-        self.path = _checked_path("path", path)
-        self.every = count("every", every)
-        if on_error not in {"raise", "warn"}:
-            raise DataError(expected("on_error", "'raise' or 'warn'", on_error))
-        self.on_error = on_error
+        self.path: Path = PATH.check("path", path)
+        self.every: int = COUNT.check("every", every)
+        self.on_error: str = one_of("raise", "warn").check("on_error", on_error)
 
     def on_training_begin(self, _run: Run) -> None:
         """See that the file can be written, before the work is done."""
@@ -88,7 +85,7 @@ class Checkpoint(Callback):
 
 def found_checkpoint(path: str | Path, callbacks: Iterable[Callback]) -> dict[str, Any] | None:
     """The snapshot in a file; None where there is none yet, but a callback is about to write it."""
-    place = _checked_path("resume", path)
+    place = PATH.check("resume", path)
     if not place.exists():
         writes = [callback.path.absolute() for callback in callbacks if isinstance(callback, Checkpoint)]
         if place.absolute() in writes:
@@ -99,10 +96,3 @@ def found_checkpoint(path: str | Path, callbacks: Iterable[Callback]) -> dict[st
 
     snapshot: dict[str, Any] = load_checkpoint(place)
     return snapshot
-
-
-def _checked_path(name: str, path: object) -> Path:
-    try:
-        return Path(path)  # type: ignore[arg-type]
-    except TypeError:
-        raise DataError(expected(name, "a path", path)) from None

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from dagnet.contracts import Callback, Run
-from dagnet.errors import DataError, expected
-
-__all__ = ["CSVLog"]
+from dagnet.values import PATH
 
 
 class CSVLog(Callback):
@@ -35,10 +33,7 @@ class CSVLog(Callback):
     """
 
     def __init__(self, path: str | Path) -> None:
-        try:
-            self.path = Path(path)
-        except TypeError:
-            raise DataError(expected("path", "a path", path)) from None
+        self.path: Path = PATH.check("path", path)
         self._file: TextIO | None = None
         self._begun = False
 

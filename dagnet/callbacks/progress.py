@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from dagnet.contracts import Callback, Run
-from dagnet.errors import DataError, expected
+from dagnet.values import FLAG, optional
 
-__all__ = ["ProgressBar", "with_progress"]
+PROGRESS = optional(FLAG, "None for a bar on a terminal only")
 
 
 class ProgressBar(Callback):
@@ -28,7 +28,7 @@ class ProgressBar(Callback):
     """
 
     def __init__(self, *, always: bool = False) -> None:
-        self.always = bool(always)
+        self.always: bool = FLAG.check("always", always)
         self._bar: Any = None
 
     def on_training_begin(self, run: Run) -> None:
@@ -77,10 +77,9 @@ class ProgressBar(Callback):
 
 def with_progress(callbacks: Iterable[Callback], progress: object) -> Iterable[Callback]:
     """The callbacks, and a bar: always, never, or (None) on a terminal if they have none."""
-    if progress is not None and not isinstance(progress, bool):
-        raise DataError(expected("progress", "True, False, or None for a bar on a terminal only", progress))
-    if progress is False or (progress is None and not sys.stderr.isatty()):
+    wanted = PROGRESS.check("progress", progress)
+    if wanted is False or (wanted is None and not sys.stderr.isatty()):
         return callbacks
     if not isinstance(callbacks, (list, tuple)) or any(isinstance(item, ProgressBar) for item in callbacks):
         return callbacks
-    return [*callbacks, ProgressBar(always=bool(progress))]
+    return [*callbacks, ProgressBar(always=bool(wanted))]

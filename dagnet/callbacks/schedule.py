@@ -7,19 +7,18 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from dagnet.callbacks.watching import Watch, count, fraction
+from dagnet.callbacks.best_so_far import COLUMN, COUNT, BestSoFar
 from dagnet.contracts import Callback, Run
 from dagnet.errors import DataError, did_you_mean, expected
 from dagnet.registry import parse_call
+from dagnet.values import FACTOR, NOT_NEGATIVE, Rule, checked, whole
 
-__all__ = ["LearningRateSchedule"]
-
-Rule = Callable[[int, int], float]
-FORMS = {
-    "constant": (),
-    "step": ("every", "factor"),
-    "cosine": ("final",),
-    "on_plateau": ("factor", "patience", "min_delta", "monitor"),
+Factor = Callable[[int, int], float]
+FORMS: dict[str, dict[str, Rule]] = {
+    "constant": {},
+    "step": {"every": COUNT, "factor": FACTOR},
+    "cosine": {"final": FACTOR},
+    "on_plateau": {"factor": FACTOR, "patience": COUNT, "min_delta": NOT_NEGATIVE, "monitor": COLUMN},
 }
 
 
@@ -59,15 +58,15 @@ class LearningRateSchedule(Callback):
     [0.05, 0.1, 0.1, 0.1, 0.05, 0.05]
     """
 
-    def __init__(self, rule: str | Rule = "constant", *, warm_up: int = 0) -> None:
-        self.warm_up = count("warm_up", warm_up, least=0)
-        self._watch: Watch | None = None
+    def __init__(self, rule: str | Factor = "constant", *, warm_up: int = 0) -> None:
+        self.warm_up: int = whole(0).check("warm_up", warm_up)
+        self._best: BestSoFar | None = None
         self._rule = _of_two(rule) if callable(rule) else self._parsed(rule)
         self._base = 0.0
         self._restored = False
         self._reduced = 1.0
 
-    def _parsed(self, rule: object) -> Rule:
+    def _parsed(self, rule: object) -> Factor:
         if not isinstance(rule, str):
             raise DataError(expected("rule", "a call form such as 'cosine(final=0.01)' or a function", rule))
         name, positional, named = parse_call(rule)
@@ -79,33 +78,30 @@ class LearningRateSchedule(Callback):
             raise DataError(
                 expected(f"rule {name!r}", f"given only {', '.join(FORMS[name]) or 'no'} arguments", rule)
             )
-        make: Callable[..., Rule] = getattr(self, f"_{name}")
-        return make(**given)
+        make: Callable[..., Factor] = getattr(self, f"_{name}")
+        return make(**checked("", given, {key: FORMS[name][key] for key in given}))
 
-    def _constant(self) -> Rule:
+    def _constant(self) -> Factor:
         return lambda _epoch, _epochs: 1.0
 
-    def _step(self, every: object = 30, factor: object = 0.1) -> Rule:
-        period, by = count("every", every), fraction("factor", factor)
-        return lambda epoch, _epochs: by ** ((epoch - 1) // period)
+    def _step(self, every: int = 30, factor: float = 0.1) -> Factor:
+        return lambda epoch, _epochs: factor ** ((epoch - 1) // every)
 
-    def _cosine(self, final: object = 0.0) -> Rule:
-        low = fraction("final", final)
-        return lambda epoch, epochs: low + (1 - low) * (1 + math.cos(math.pi * (epoch - 1) / epochs)) / 2
+    def _cosine(self, final: float = 0.0) -> Factor:
+        return lambda epoch, epochs: final + (1 - final) * (1 + math.cos(math.pi * (epoch - 1) / epochs)) / 2
 
     def _on_plateau(
-        self, factor: object = 0.1, patience: object = 10, min_delta: object = 0.0, monitor: Any = None
-    ) -> Rule:
-        self._watch = Watch(monitor, min_delta)
-        self._factor, self._patience = fraction("factor", factor), count("patience", patience)
+        self, factor: float = 0.1, patience: int = 10, min_delta: float = 0.0, monitor: str | None = None
+    ) -> Factor:
+        self._best, self._factor, self._patience = BestSoFar(monitor, min_delta), factor, patience
         return lambda _epoch, _epochs: self._reduced
 
     def on_training_begin(self, run: Run) -> None:
         """Take the rate to start from, unless a checkpoint has said it."""
         if not self._restored:
             self._base, self._reduced = run.learning_rate, 1.0
-            if self._watch is not None:
-                self._watch.clear()
+            if self._best is not None:
+                self._best.clear()
         self._restored = False
 
     def on_epoch_begin(self, run: Run) -> None:
@@ -118,27 +114,27 @@ class LearningRateSchedule(Callback):
 
     def on_epoch_end(self, run: Run) -> None:
         """On a plateau: reduce."""
-        if self._watch is None:
+        if self._best is None:
             return
-        self._watch.look(run.history)
-        if self._watch.waited >= self._patience:
+        self._best.update(run.history)
+        if self._best.waited >= self._patience:
             self._reduced *= self._factor
-            self._watch.waited = 0
+            self._best.waited = 0
 
     def state(self) -> dict[str, Any]:
         """The rate that training began with, and what became of it."""
-        watched = {} if self._watch is None else self._watch.state()
+        watched = {} if self._best is None else self._best.state()
         return {"base": self._base, "reduced": self._reduced, **watched}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`state` returned."""
         self._restored = True
         self._base, self._reduced = float(state["base"]), float(state["reduced"])
-        if self._watch is not None:
-            self._watch.restore(state)
+        if self._best is not None:
+            self._best.restore(state)
 
 
-def _of_two(rule: Rule) -> Rule:
+def _of_two(rule: Factor) -> Factor:
     """Refuse a function of the epoch alone now, not in the first epoch."""
     try:
         inspect.signature(rule).bind(1, 1)

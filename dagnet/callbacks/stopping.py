@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.callbacks.watching import Watch, count
+from dagnet.callbacks.best_so_far import COUNT, BestSoFar
 from dagnet.contracts import Callback, Run
-
-__all__ = ["EarlyStopping"]
+from dagnet.values import FLAG
 
 
 class EarlyStopping(Callback):
@@ -54,14 +53,14 @@ class EarlyStopping(Callback):
         monitor: str | None = None,
         restore_best: bool = True,
     ) -> None:
-        self.patience = count("patience", patience)
-        self.restore_best = bool(restore_best)
-        self._watch = Watch(monitor, min_delta)
+        self.patience: int = COUNT.check("patience", patience)
+        self.restore_best: bool = FLAG.check("restore_best", restore_best)
+        self._best = BestSoFar(monitor, min_delta)
         self._restored = False
         self._forget()
 
     def _forget(self) -> None:
-        self._watch.clear()
+        self._best.clear()
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
         self._parameters: NDArray[Any] | None = None
@@ -69,7 +68,7 @@ class EarlyStopping(Callback):
     @property
     def best(self) -> float | None:
         """The lowest value so far."""
-        return self._watch.best
+        return self._best.best
 
     def on_training_begin(self, run: Run) -> None:
         """Start afresh, or where a checkpoint was taken."""
@@ -81,19 +80,13 @@ class EarlyStopping(Callback):
 
     def on_epoch_end(self, run: Run) -> None:
         """Keep the best, or stop."""
-        if self._watch.look(run.history):
+        if self._best.update(run.history):
             self.best_epoch = run.epoch
             if self.restore_best:
-                self._keep(run.model.parameters)
-        elif self._watch.waited >= self.patience:
+                self._parameters = run.model.parameters.copy()
+        elif self._best.waited >= self.patience:
             self.stopped_epoch = run.epoch
             run.stop = True
-
-    def _keep(self, parameters: NDArray[Any]) -> None:
-        if self._parameters is None:
-            self._parameters = parameters.copy()
-        else:
-            np.copyto(self._parameters, parameters)
 
     def on_training_end(self, run: Run) -> None:
         """Go back to the best."""
@@ -104,7 +97,7 @@ class EarlyStopping(Callback):
         """The best so far, with its parameters."""
         kept = None if self._parameters is None else self._parameters.copy()
         return {
-            **self._watch.state(),
+            **self._best.state(),
             "best_epoch": self.best_epoch,
             "stopped_epoch": self.stopped_epoch,
             "parameters": kept,
@@ -113,6 +106,6 @@ class EarlyStopping(Callback):
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`state` returned."""
         self._restored = True
-        self._watch.restore(state)
+        self._best.restore(state)
         self.best_epoch, self.stopped_epoch = state["best_epoch"], state["stopped_epoch"]
         self._parameters = None if state["parameters"] is None else np.array(state["parameters"])

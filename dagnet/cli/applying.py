@@ -1,4 +1,4 @@
-"""``dagnet predict`` and ``dagnet evaluate``."""
+"""``dagnet show``, ``dagnet predict`` and ``dagnet evaluate``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,25 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from dagnet.cli.files import check_writable, open_trained
-from dagnet.cli.reports import score_lines
+from dagnet.cli.files import check_writable, open_network, open_trained
+from dagnet.cli.reports import counted, score_lines
 from dagnet.cli.tables import read_table
+from dagnet.markup import names_text
 from dagnet.storage import atomically
 
-__all__ = ["evaluate_file", "predict_file"]
+Say = Callable[[str], None]
+LISTED = 8
+
+
+def show_file(path: Path, say: Say) -> None:
+    """Print what a network is, and its plan."""
+    network = open_network(path)
+    say(f"{path}: {counted(network)}")
+    say(f"inputs    {names_text(network.inputs, LISTED)}")
+    say(f"outputs   {names_text(network.outputs, LISTED)}")
+    say(f"loss      {network.loss}")
+    say(f"runs on   {network.engine}, {network.dtype}, {network.threads} threads")
+    say(f"\n{network.plan}")
 
 
 def predict_file(model: Path, data: Path, out: Path | None, threads: int | None) -> None:
@@ -33,7 +46,7 @@ def predict_file(model: Path, data: Path, out: Path | None, threads: int | None)
         stream.write(text.getvalue().encode())
 
 
-def evaluate_file(model: Path, data: Path, threads: int | None, say: Callable[[str], None]) -> None:
+def evaluate_file(model: Path, data: Path, threads: int | None, say: Say) -> None:
     """Print how good the predictions are."""
     network, table = open_trained(model, threads), read_table(data)
     X, y = table.columns(network.inputs), table.columns(network.outputs)

@@ -6,18 +6,16 @@ Those are imported when a command runs, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import errno
-import sys
 import warnings
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
 from dagnet.errors import DagnetError
 
-__all__ = ["main"]
-
 FILE = click.Path(path_type=Path, dir_okay=False)
+THREADS = click.option("--threads", type=int, help="How many threads to use.  [default: all]")
 
 
 class Commands(click.Group):
@@ -39,15 +37,8 @@ class Commands(click.Group):
                 raise click.ClickException(f"{place}{error.strerror or error}") from None
 
 
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],  # noqa: ARG001 - Python's signature
-    filename: str,  # noqa: ARG001
-    lineno: int,  # noqa: ARG001
-    file: TextIO | None = None,
-    line: str | None = None,  # noqa: ARG001
-) -> None:
-    click.echo(f"Warning: {message}", file=file or sys.stderr)
+def _show_warning(message: Warning | str, *_where: object, **_more: object) -> None:
+    click.echo(f"Warning: {message}", err=True)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -120,7 +111,7 @@ def main() -> None:
     help="Go on from this checkpoint, to the same bits as without the interruption.  With the same file as "
     "--checkpoint the command may be started again and again.",
 )  # fmt: skip
-@click.option("--threads", type=int, help="How many threads to use.  [default: all]")
+@THREADS
 def train(graph: Path, data: Path, **options: Any) -> None:
     """Train a network on a CSV file.
 
@@ -141,7 +132,7 @@ def train(graph: Path, data: Path, **options: Any) -> None:
 @click.argument("model", type=FILE)
 @click.argument("data", type=FILE)
 @click.option("--out", "-o", type=FILE, help="Write to this file instead of standard output.")
-@click.option("--threads", type=int, help="How many threads to use.  [default: all]")
+@THREADS
 def predict(model: Path, data: Path, out: Path | None, threads: int | None) -> None:
     """Predict the rows of a CSV file.
 
@@ -157,7 +148,7 @@ def predict(model: Path, data: Path, out: Path | None, threads: int | None) -> N
 @main.command()
 @click.argument("model", type=FILE)
 @click.argument("data", type=FILE)
-@click.option("--threads", type=int, help="How many threads to use.  [default: all]")
+@THREADS
 def evaluate(model: Path, data: Path, threads: int | None) -> None:
     """Measure predictions on a CSV file.
 
@@ -172,7 +163,7 @@ def evaluate(model: Path, data: Path, threads: int | None) -> None:
 @click.argument("graph", type=FILE)
 def show(graph: Path) -> None:
     """Print what a network is, and the program that it compiles to."""
-    from dagnet.cli.showing import show_file  # noqa: PLC0415 - keeps --help fast
+    from dagnet.cli.applying import show_file  # noqa: PLC0415 - keeps --help fast
 
     show_file(graph, click.echo)
 
@@ -182,7 +173,7 @@ def show(graph: Path) -> None:
 def plugins(ctx: click.Context) -> None:
     """List all plugins, and where they come from."""
     if ctx.invoked_subcommand is None:
-        from dagnet.cli.showing import list_plugins  # noqa: PLC0415 - keeps --help fast
+        from dagnet.cli.plugins import list_plugins  # noqa: PLC0415 - keeps --help fast
 
         list_plugins(click.echo)
 
@@ -194,7 +185,7 @@ def check(names: tuple[str, ...]) -> None:
 
     Exit status 1 if a check fails; the kit for test suites is dagnet.testing.
     """
-    from dagnet.cli.checking import check_plugins  # noqa: PLC0415 - keeps --help fast
+    from dagnet.cli.plugins import check_plugins  # noqa: PLC0415 - keeps --help fast
 
     if not check_plugins(names, click.echo):
         raise SystemExit(1)

@@ -14,8 +14,6 @@ from dagnet.network import Network, load
 from dagnet.registry import exporters
 from dagnet.storage import atomically
 
-__all__ = ["check_writable", "is_graph_file", "open_graph", "open_network", "open_trained", "write_network"]
-
 MODEL_SUFFIXES = (".dagnet", ".safetensors")
 
 
@@ -27,10 +25,7 @@ def graph_suffixes() -> list[str]:
 def is_graph_file(path: Path) -> bool:
     """Whether a path is a graph in a format of its suffix, else it is a model file.
 
-    Raises
-    ------
-    DataError
-        For a suffix that is neither.
+    DataError for a suffix that is neither.
     """
     suffix = path.suffix.lower()
     if suffix in graph_suffixes():
@@ -57,10 +52,7 @@ def open_network(path: Path, threads: int | None = None) -> Network:
 def open_trained(path: Path, threads: int | None) -> Network:
     """The network in a file whose weights are all there.
 
-    Raises
-    ------
-    DataError
-        If a weight is missing: it would be drawn, and what the network says would mean nothing.
+    DataError if a weight is missing: it would be drawn, and what the network says would mean nothing.
     """
     if not is_graph_file(path):
         return load(path, threads=threads)
@@ -84,13 +76,7 @@ def write_network(network: Network, path: Path) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """See, before the work is done, that a file can be written; nothing is left behind.
-
-    Raises
-    ------
-    OSError
-        If it cannot.
-    """
+    """See, before the work is done, that a file can be written; nothing is left behind."""
     with contextlib.suppress(_NothingWritten), atomically(path):
         raise _NothingWritten
 

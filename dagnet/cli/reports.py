@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.cli.scores import accuracy, area_under_curve, determination
 from dagnet.network import Network
-
-__all__ = ["counted", "score_lines"]
+from dagnet.scores import accuracy, area_under_curve, determination
 
 Array = NDArray[Any]
 Columns = Mapping[Hashable, Array]
@@ -38,9 +36,9 @@ def counted(network: Network) -> str:
     return ", ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for noun, count in parts.items())
 
 
-def score_lines(network: Network, parts: Mapping[str, tuple[Columns, Columns] | None]) -> list[str]:
-    """A table: loss, and accuracy and AUC or R², of each part that there is."""
-    rows = {name: scores(network, *part) for name, part in parts.items() if part is not None}
+def score_lines(network: Network, parts: Mapping[str, tuple[Columns, Columns]]) -> list[str]:
+    """A table: loss, and accuracy and AUC or R², of each part."""
+    rows = {name: scores(network, *part) for name, part in parts.items()}
     heads = list(next(iter(rows.values())))
     lines = ["          " + "".join(f"{head:>10}" for head in heads)]
     for name, values in rows.items():

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.errors import DataError, expected
+from dagnet.errors import DataError
 from dagnet.model.arguments import make_generator
-
-__all__ = ["split_rows"]
+from dagnet.values import FRACTION
 
 Array = NDArray[Any]
 
@@ -20,21 +18,8 @@ Array = NDArray[Any]
 def split_rows(n: int, shares: Mapping[str, float], labels: Array | None, seed: object) -> dict[str, Array]:
     """Row numbers by purpose, each sorted; what is left over is ``"train"``.
 
-    Parameters
-    ----------
-    n
-        How many rows there are.
-    shares
-        Share of the rows by purpose, each taken from what the earlier ones left; 0 for none.
-    labels
-        (rows,) classes that every part gets its share of, or None.
-    seed
-        The same seed, the same split.
-
-    Raises
-    ------
-    DataError
-        For a share outside [0, 1), or too few rows for it.
+    Each share, 0 for none, is taken from the rows that the earlier ones left.  Where ``labels`` (rows,)
+    says classes, every part gets its share of each.  DataError for too few rows.
 
     Examples
     --------
@@ -45,8 +30,7 @@ def split_rows(n: int, shares: Mapping[str, float], labels: Array | None, seed: 
     generator = make_generator(seed)
     left, result = np.arange(n), {}
     for purpose, share in shares.items():
-        if not isinstance(share, float) or math.isnan(share) or not 0 <= share < 1:
-            raise DataError(expected(f"--{purpose}", "a share from 0 up to, but without, 1", share))
+        FRACTION.check(f"--{purpose}", share)
         if not share:
             continue
         taken = _taken(left, share, None if labels is None else labels[left], generator)

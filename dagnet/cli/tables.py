@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from dagnet.errors import DataError, did_you_mean, expected
 
-__all__ = ["Table", "read_table"]
-
 Array = NDArray[Any]
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 LISTED = 8
@@ -32,10 +30,7 @@ class Table:
     def columns(self, names: Iterable[Hashable]) -> dict[Hashable, Array]:
         """Numbers by node name, (rows,) each; a column's header is the node's name as text.
 
-        Raises
-        ------
-        DataError
-            If a name has no column, or a cell is missing or no finite number.
+        DataError if a name has no column, or a cell is missing or no finite number.
         """
         wanted = list(names)
         by_text: dict[str, Hashable] = {}
@@ -80,12 +75,7 @@ class Table:
 def read_table(path: str | Path) -> Table:
     """Read a CSV file with a header, comma-separated, UTF-8.
 
-    Raises
-    ------
-    DataError
-        If it is no such file, has no rows, or rows of different length.
-    OSError
-        If it cannot be read.
+    DataError if it is no such file, has no rows, or rows of different length.
     """
     place = Path(path)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,6 @@ from dagnet.cli.tables import Table, read_table
 from dagnet.contracts import Callback, Run
 from dagnet.errors import DataError, did_you_mean
 from dagnet.network import Network
-
-__all__ = ["Request", "train_from_files"]
 
 Array = NDArray[Any]
 Columns = dict[Hashable, Array]
@@ -80,14 +78,9 @@ class Interrupt(Callback):
         signal.signal(signal.SIGINT, self._before)
 
 
-@dataclass(frozen=True)
-class Parts:
-    """Rows by node name: to train on, to validate and to test on."""
-
-    train: tuple[Columns, Columns]
-    validation: tuple[Columns, Columns] | None
-    test: tuple[Columns, Columns] | None
-    rows: dict[str, int] = field(default_factory=dict)
+Split = dict[str, tuple[Columns, Columns]]
+"""Inputs and targets by node name, for each purpose that there is: train, validation, test."""
+VERBS = {"train": "train", "validation": "validate", "test": "test"}
 
 
 def train_from_files(request: Request, say: Say) -> None:
@@ -95,14 +88,12 @@ def train_from_files(request: Request, say: Say) -> None:
     _check_out(request)
     table, graph = read_table(request.data), open_graph(request.graph)
     targets = _target_nodes(graph, request, table)
-    network, parts = _prepared(graph, table, targets, request)
+    network, split = _prepared(graph, table, targets, request)
     say(f"graph     {request.graph}: {counted(network)}")
-    split = ", ".join(f"{count:,} to {purpose}" for purpose, count in parts.rows.items())
-    say(f"data      {request.data}: {len(table):,} rows; {split}")
-    say(_fit(network, parts, request))
-    for line in score_lines(
-        network, {"train": parts.train, "validation": parts.validation, "test": parts.test}
-    ):
+    counts = ", ".join(f"{_length(rows):,} to {VERBS[purpose]}" for purpose, (_, rows) in split.items())
+    say(f"data      {request.data}: {len(table):,} rows; {counts}")
+    say(_fit(network, split, request))
+    for line in score_lines(network, split):
         say(line)
     write_network(network, request.out)
     say(f"written   {request.out}")
@@ -136,7 +127,7 @@ def _target_nodes(graph: nx.DiGraph[Any], request: Request, table: Table) -> lis
 
 def _prepared(
     graph: nx.DiGraph[Any], table: Table, targets: list[Hashable] | None, request: Request
-) -> tuple[Network, Parts]:
+) -> tuple[Network, Split]:
     """The network with its standardisation, and the rows that it will see."""
     arguments: dict[str, Any] = {
         "outputs": targets,
@@ -147,11 +138,11 @@ def _prepared(
     draft = Network(graph, loss=request.loss, **arguments)
     X, y = table.columns(draft.inputs), table.columns(draft.outputs)
     _refuse_constant(table, y)
-    parts = _split(X, y, request, draft)
+    split = _split(X, y, request, draft)
     if not request.raw:
-        standardise(graph, parts.train[0])
+        standardise(graph, split["train"][0])
     loss = request.loss or _fitting_loss(graph, draft, y)
-    return Network(graph, loss=loss, **arguments), parts
+    return Network(graph, loss=loss, **arguments), split
 
 
 def _refuse_constant(table: Table, y: Columns) -> None:
@@ -173,22 +164,24 @@ def _fitting_loss(graph: nx.DiGraph[Any], draft: Network, y: Columns) -> str | N
     return "binary_cross_entropy" if sigmoid else "binary_cross_entropy_with_logits"
 
 
-def _split(X: Columns, y: Columns, request: Request, draft: Network) -> Parts:
-    only = next(iter(y.values())) if len(y) == 1 else None
-    labels = only if only is not None and np.isin(only, (0, 1)).all() else None
-    n = len(next(iter(y.values())))
+def _split(X: Columns, y: Columns, request: Request, draft: Network) -> Split:
+    first = next(iter(y.values()))
+    labels = first if len(y) == 1 and np.isin(first, (0, 1)).all() else None
     share, file = _validation(request)
-    rows = split_rows(n, {"test": request.test, "validation": share}, labels, request.seed)
-    chosen = {purpose: _rows(X, y, rows[purpose]) for purpose in rows}
-    counts = {purpose: len(rows[purpose]) for purpose in rows}
-    validation = chosen.get("validation")
+    rows = split_rows(len(first), {"test": request.test, "validation": share}, labels, request.seed)
+    split = {purpose: (_taken(X, chosen), _taken(y, chosen)) for purpose, chosen in rows.items()}
     if file is not None:
         other = read_table(file)
-        validation = other.columns(draft.inputs), other.columns(draft.outputs)
-        counts["validation"] = len(other)
-    words = {"train": "train", "validation": "validate", "test": "test"}
-    named = {words[purpose]: counts[purpose] for purpose in words if purpose in counts}
-    return Parts(chosen["train"], validation, chosen.get("test"), named)
+        split["validation"] = other.columns(draft.inputs), other.columns(draft.outputs)
+    return {purpose: split[purpose] for purpose in VERBS if purpose in split}
+
+
+def _length(columns: Columns) -> int:
+    return len(next(iter(columns.values())))
+
+
+def _taken(columns: Columns, rows: Array) -> Columns:
+    return {name: column[rows] for name, column in columns.items()}
 
 
 def _validation(request: Request) -> tuple[float, Path | None]:
@@ -202,12 +195,6 @@ def _validation(request: Request) -> tuple[float, Path | None]:
         return 0.0, Path(text)
 
 
-def _rows(X: Columns, y: Columns, rows: Array) -> tuple[Columns, Columns]:
-    return {name: column[rows] for name, column in X.items()}, {
-        name: column[rows] for name, column in y.items()
-    }
-
-
 def standardise(graph: nx.DiGraph[Any], X: Columns) -> None:
     """Write mean and standard deviation to the inputs, unless the graph has its own already."""
     if any("center" in graph.nodes[name] or "scale" in graph.nodes[name] for name in X):
@@ -218,7 +205,7 @@ def standardise(graph: nx.DiGraph[Any], X: Columns) -> None:
         graph.nodes[name]["scale"] = spread if spread > 0 else 1.0
 
 
-def _fit(network: Network, parts: Parts, request: Request) -> str:
+def _fit(network: Network, split: Split, request: Request) -> str:
     """Train; a line that says how it went."""
     interrupt = Interrupt()
     callbacks: list[Callback] = [interrupt]
@@ -230,12 +217,12 @@ def _fit(network: Network, parts: Parts, request: Request) -> str:
         callbacks.append(Checkpoint(request.checkpoint))
     begun = time.perf_counter()
     history = network.fit(
-        *parts.train,
+        *split["train"],
         epochs=request.epochs,
         batch_size=request.batch_size,
         optimizer=request.optimizer,
         learning_rate=request.learning_rate,
-        validation_data=parts.validation,
+        validation_data=split.get("validation"),
         callbacks=callbacks,
         seed=request.seed,
         resume=request.resume,

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from dagnet.contracts.formulas import Formulas, array_gradient, formulas_of_activation, formulas_of_loss
 from dagnet.contracts.parametric import Parametric, checked_function, checked_name
-from dagnet.contracts.rules import Rule
 from dagnet.errors import DataError, PluginError, expected
 from dagnet.formula import Formula
 from dagnet.formula.sameness import is_own, same, what_it_reads
+from dagnet.values import Rule
 
 __all__ = ["TARGETS", "Activation", "Initializer", "Loss"]
 

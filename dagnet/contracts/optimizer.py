@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.contracts.rules import Rule, checked
 from dagnet.errors import PluginError, Verbatim, expected
 from dagnet.formula import Formula, Untraceable, traced
 from dagnet.formula.sameness import same, what_it_reads
 from dagnet.formula.tracing import is_number
+from dagnet.values import Rule, checked
 
 __all__ = ["Optimizer"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from dagnet.contracts.rules import Rule, checked
 from dagnet.errors import PluginError, did_you_mean, expected
+from dagnet.values import Rule, checked
 
 __all__ = ["Parametric", "checked_function", "checked_name"]
 

@@ -14,12 +14,11 @@ __all__ = ["dagnet_exporters", "export", "read_graph"]
 @hookimpl
 def dagnet_exporters() -> Iterable[Exporter]:
     """The formats that come with dagnet; only those who look for one pay for their import."""
-    from dagnet.formats.comma import read_csv, write_csv  # noqa: PLC0415
-    from dagnet.formats.dot import write_dot  # noqa: PLC0415
+    from dagnet.formats.csv_files import read_csv, write_csv  # noqa: PLC0415
     from dagnet.formats.graphml import read_graphml, write_gexf, write_graphml  # noqa: PLC0415
     from dagnet.formats.inspector import write_html  # noqa: PLC0415
     from dagnet.formats.nodelink import read_nodelink, write_cytoscape, write_nodelink  # noqa: PLC0415
-    from dagnet.formats.picture import write_svg  # noqa: PLC0415
+    from dagnet.formats.pictures import write_dot, write_svg  # noqa: PLC0415
 
     return [
         Exporter("graphml", ".graphml", write_graphml, read_graphml),

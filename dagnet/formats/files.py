@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import networkx as nx
 
 from dagnet.contracts import Exporter, Observations
-from dagnet.errors import DataError, FormatError, did_you_mean, expected
+from dagnet.errors import DataError, FormatError, did_you_mean
 from dagnet.model import Model
 from dagnet.registry import exporters
+from dagnet.values import PATH
 
-__all__ = ["export", "read_graph"]
+LARGEST = 1 << 30
 
 
 def export(model: Model, path: str | Path, X: Any = None, y: Any = None) -> None:
@@ -98,6 +98,14 @@ def read_graph(path: str | Path) -> nx.DiGraph[Any]:
     return graph
 
 
+def bounded(stream: BinaryIO) -> bytes:
+    """All bytes of a stream, up to a gibibyte; :class:`FormatError` if there are more."""
+    data = stream.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise FormatError(f"the file is larger than {LARGEST >> 20:,} MiB; dagnet.load reads larger networks")
+    return data
+
+
 @contextmanager
 def _uncollected() -> Iterator[None]:
     """No garbage collection: of a graph's many dicts none is garbage, and walking them costs a third."""
@@ -110,10 +118,8 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _by_suffix(where: str, path: object, known: list[Exporter]) -> Exporter:
-    if not isinstance(path, (str, os.PathLike)) or not str(path):
-        raise DataError(expected(f"{where}(): path", "the name of a file, a string or a Path", path))
-    name = Path(path).name.lower()
+def _by_suffix(where: str, path: str | Path, known: list[Exporter]) -> Exporter:
+    name = PATH.check(f"{where}(): path", path).name.lower()
     fitting = [exporter for exporter in known if name.endswith(exporter.suffix) and name != exporter.suffix]
     if fitting:
         return max(fitting, key=lambda exporter: len(exporter.suffix))

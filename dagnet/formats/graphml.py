@@ -10,12 +10,10 @@ import networkx as nx
 
 from dagnet.contracts import Observations
 from dagnet.errors import FormatError, expected, shorten
-from dagnet.formats.described import described
-from dagnet.formats.flat import flattened, restored
-from dagnet.formats.limits import bounded
+from dagnet.formats.annotated import annotated
+from dagnet.formats.files import bounded
+from dagnet.formats.plain_attributes import flattened, restored
 from dagnet.model import Model
-
-__all__ = ["read_graphml", "write_gexf", "write_graphml"]
 
 DEEPEST = 32
 LONGEST_TEXT = 1 << 28
@@ -23,22 +21,19 @@ LONGEST_TEXT = 1 << 28
 
 def write_graphml(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
     """Write a network as GraphML."""
-    nx.write_graphml(flattened(described(model, observations)), stream)
+    nx.write_graphml(flattened(annotated(model, observations)), stream)
 
 
 def write_gexf(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
     """Write a network as GEXF, which Gephi opens."""
-    nx.write_gexf(flattened(described(model, observations)), stream)
+    nx.write_gexf(flattened(annotated(model, observations)), stream)
 
 
 def read_graphml(stream: BinaryIO) -> nx.DiGraph[Any]:
     """Read a graph from GraphML.
 
-    Raises
-    ------
-    FormatError
-        For anything but one directed graph without parallel edges in well-formed XML, without
-        document types and entities.
+    FormatError for anything but one directed graph without parallel edges in well-formed XML, without
+    document types and entities.
     """
     data = bounded(stream)
     _Guard().check(data)
@@ -76,8 +71,10 @@ class _Guard:
             parser.Parse(data, True)
         except expat.ExpatError as error:
             raise FormatError(f"no well-formed XML: {error}") from None
+        except FormatError:
+            raise
         except (LookupError, ValueError) as error:
-            raise error if isinstance(error, FormatError) else _unreadable(error) from None
+            raise FormatError(f"no readable XML: {error}") from None
         for name in self.ends - self.nodes:
             raise FormatError(f"an edge joins {shorten(name)}, but there is no such node")
 
@@ -85,10 +82,9 @@ class _Guard:
         self.depth, self.text = self.depth + 1, 0
         if self.depth > DEEPEST:
             raise FormatError(f"the XML is nested more than {DEEPEST} deep; GraphML is not")
-        if self.depth == 1 and tag.rpartition(":")[2] != "graphml":
-            raise FormatError(f"no GraphML: the outermost element is <{tag[:40]}>, not <graphml>")
-
         local = tag.rpartition(":")[2]
+        if self.depth == 1 and local != "graphml":
+            raise FormatError(f"no GraphML: the outermost element is <{tag[:40]}>, not <graphml>")
         if local == "node":
             name = attributes.get("id")
             if name is None or name in self.nodes:
@@ -109,7 +105,3 @@ class _Guard:
 
     def _refuse(self, *_: object) -> None:
         raise FormatError("the XML has a document type or entities (<!DOCTYPE …>); remove them")
-
-
-def _unreadable(error: Exception) -> FormatError:
-    return FormatError(f"no readable XML: {error}")

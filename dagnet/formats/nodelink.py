@@ -10,24 +10,22 @@ import networkx as nx
 
 from dagnet.contracts import Observations
 from dagnet.errors import FormatError, expected, shorten
-from dagnet.formats.described import described
-from dagnet.formats.flat import flattened, restored
-from dagnet.formats.limits import bounded
+from dagnet.formats.annotated import annotated
+from dagnet.formats.files import bounded
+from dagnet.formats.plain_attributes import add_edge, flattened, restored
 from dagnet.formats.typed import parse_json
 from dagnet.model import Model
-
-__all__ = ["read_nodelink", "write_cytoscape", "write_nodelink"]
 
 
 def write_nodelink(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
     """Write a network as node-link JSON."""
-    flat = flattened(described(model, observations), native=True)
+    flat = flattened(annotated(model, observations), native=True)
     _dump(nx.node_link_data(flat, edges="edges"), stream)  # before 3.6 NetworkX says "links" by itself
 
 
 def write_cytoscape(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
     """Write a network as JSON for Cytoscape and cytoscape.js."""
-    _dump(nx.cytoscape_data(flattened(described(model, observations))), stream)
+    _dump(nx.cytoscape_data(flattened(annotated(model, observations))), stream)
 
 
 def _dump(data: dict[str, Any], stream: BinaryIO) -> None:
@@ -38,19 +36,13 @@ def _dump(data: dict[str, Any], stream: BinaryIO) -> None:
 def read_nodelink(stream: BinaryIO) -> nx.DiGraph[Any]:
     """Read a graph from node-link JSON, with its edges under ``edges`` or ``links``.
 
-    Raises
-    ------
-    FormatError
-        For anything but one directed graph without parallel edges.
+    FormatError for anything but one directed graph without parallel edges.
     """
-    data = parse_json(bounded(stream), "the file")
-    if not isinstance(data, dict):
-        raise FormatError(expected("the file", 'an object with "nodes" and "edges"', data))
+    data = _table(parse_json(bounded(stream), "the file"), "the file", 'an object with "nodes" and "edges"')
     if data.get("directed", True) is not True:
         raise FormatError('the graph is undirected; a network needs "directed": true')
     flat: nx.DiGraph[Any] = nx.DiGraph()
-    attributes = data.get("graph", {})
-    flat.graph.update(dict(attributes) if _is_table(attributes) else {})
+    flat.graph.update(_table(data.get("graph", {}), '"graph"'))
     for number, node in enumerate(_records(data, "nodes")):
         if "id" not in node:
             raise FormatError(f'nodes[{number}] has no "id"')
@@ -63,11 +55,10 @@ def read_nodelink(stream: BinaryIO) -> nx.DiGraph[Any]:
     return restored(flat)
 
 
-def _is_table(attributes: object) -> bool:
-    """Whether graph attributes are an object, or a list of pairs as cytoscape data has them."""
-    if isinstance(attributes, dict):
-        return True
-    raise FormatError(expected('"graph"', "an object", attributes))
+def _table(value: object, where: str, must: str = "an object") -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    raise FormatError(expected(where, must, value))
 
 
 def _records(data: dict[str, Any], *keys: str) -> Iterator[dict[str, Any]]:
@@ -78,9 +69,7 @@ def _records(data: dict[str, Any], *keys: str) -> Iterator[dict[str, Any]]:
     if not isinstance(records, list):
         raise FormatError(expected(f'"{found[0]}"', "a list", records))
     for number, record in enumerate(records):
-        if not isinstance(record, dict):
-            raise FormatError(expected(f"{found[0]}[{number}]", "an object", record))
-        yield record
+        yield _table(record, f"{found[0]}[{number}]")
 
 
 def _name(value: Any, where: str, depth: int = 0) -> Any:
@@ -104,6 +93,4 @@ def _add_edge(flat: nx.DiGraph[Any], edge: dict[str, Any], where: str) -> None:
             raise FormatError(f"{where}: no node {shorten(name)} among the nodes; list it there")
         ends.append(name)
     edge.pop("key", None)
-    if flat.has_edge(*ends):
-        raise FormatError(f"edge {shorten(ends[0])} → {shorten(ends[1])} is there twice; merge the two")
-    flat.add_edge(*ends, **edge)
+    add_edge(flat, ends, edge, where)

@@ -1,136 +1,106 @@
-"""Python values as JSON text that keeps their types, and back.
+"""Typed values as text in formats that people read.
 
-Text, booleans, None, numbers and lists stand for themselves; what JSON does not know is an
-object with one key: ``{"tuple": [...]}``, ``{"bytes": "00ff"}``, ``{"float": "nan"}``,
-``{"int": "ffff…"}`` beyond 64 bits, ``{"array": [[...]]}``.  The text is plain ASCII, so that
-it goes through every file format unharmed.
+``{"tuple": […]}``, ``{"bytes": "00ff"}``, ``{"float": "nan"}``, ``{"int": "ffff…"}`` beyond 64 bits,
+``{"array": [[…]]}``; lists and finite numbers are JSON's own.  The text is plain ASCII, so that it
+goes through every file format unharmed.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from dagnet.errors import DataError, FormatError, expected
+from dagnet.errors import FormatError, expected
+from dagnet.values import DEEPEST, Codec, plain, strict_json
 
-__all__ = ["dumps", "loads", "pack", "parse_json", "unpack"]
-
-DEEPEST = 100
-NAMES = "a str, int, float, bool, None, bytes or a tuple of these, at most 100 deep"
 SPECIAL = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+class Readable(Codec):
+    """Objects with one key, the kind."""
+
+    kinds: ClassVar = {**Codec.kinds, "float": SPECIAL.__getitem__}
+
+    def tag(self, kind: str, *content: Any) -> Any:
+        """``{kind: content}``."""
+        return {kind: content[0]}
+
+    def untag(self, packed: Any) -> tuple[str, Any]:
+        """Kind and content."""
+        if isinstance(packed, dict) and len(packed) == 1:
+            ((kind, content),) = packed.items()
+            return kind, (content,)
+        if isinstance(packed, list):
+            return "list", (packed,)
+        return type(packed).__name__, (packed,)
+
+    def pack_float(self, value: float) -> Any:
+        """A number, or its name."""
+        return value if math.isfinite(value) else {"float": str(value)}
+
+    def pack_other(self, value: Any, where: str, depth: int, mend: str) -> Any:
+        """Lists, and arrays of finite numbers."""
+        if type(value) is list and depth < DEEPEST:
+            return [self.pack(plain(item), where, depth + 1) for item in value]
+        if type(value) is np.ndarray and value.dtype.kind == "f" and np.isfinite(value).all():
+            return {"array": value.astype(np.float64).tolist()}
+        return super().pack_other(value, where, depth, mend)
+
+    def unpack_other(self, kind: str, content: tuple[Any, ...], depth: int) -> Any:
+        """Lists, arrays and finite numbers."""
+        if kind == "list":
+            return self.unpack_items(content[0], depth)
+        if kind == "float" and type(content[0]) is float:
+            return content[0]
+        if kind == "array":
+            array = np.array(content[0], np.float64)
+            if np.isfinite(array).all() and array.ndim in (1, 2):
+                return array
+        return super().unpack_other(kind, content, depth)
+
+
+READABLE = Readable()
 
 
 def dumps(value: Any, where: str) -> str:
     """The value as typed JSON text.
 
-    Raises
-    ------
-    DataError
-        For what no file can bring back as it was.
+    DataError for what no file can bring back as it was.
 
     Examples
     --------
     >>> print(dumps(("layer", 2), "a name"))
     {"tuple":["layer",2]}
     """
-    return json.dumps(pack(value, where), separators=(",", ":"), allow_nan=False)
+    return json.dumps(READABLE.pack(plain(value), where), separators=(",", ":"), allow_nan=False)
 
 
 def loads(text: str, where: str) -> Any:
     """The value that :func:`dumps` was given.
 
-    Raises
-    ------
-    FormatError
-        For anything else.
+    FormatError for anything else.
     """
     return unpack(parse_json(text, where), where)
 
 
-def pack(value: Any, where: str, depth: int = 0) -> Any:
-    """The value as plain JSON data."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return value
-    if kind is int:
-        return value if -(2**63) <= value < 2**63 else {"int": format(value, "x")}
-    if kind is float:
-        return value if math.isfinite(value) else {"float": str(value)}
-    if kind is bytes:
-        return {"bytes": value.hex()}
-    if kind is np.ndarray and value.dtype.kind == "f" and np.isfinite(value).all():
-        return {"array": value.astype(np.float64).tolist()}
-    if kind in (tuple, list) and depth < DEEPEST:
-        items = [pack(item, where, depth + 1) for item in value]
-        return {"tuple": items} if kind is tuple else items
-    raise DataError(expected(where, NAMES, value))
-
-
-def unpack(packed: Any, where: str, depth: int = 0) -> Any:
-    """The value that :func:`pack` was given."""
-    if depth > DEEPEST:
-        raise FormatError(f"{where}: values are nested more than {DEEPEST} deep")
-    if isinstance(packed, list):
-        return [unpack(item, where, depth + 1) for item in packed]
-    if not isinstance(packed, dict):
-        return packed
-    if len(packed) == 1:
-        ((tag, inner),) = packed.items()
-        if tag == "tuple" and isinstance(inner, list):
-            return tuple(unpack(item, where, depth + 1) for item in inner)
-        if tag in _UNPACK:
-            try:
-                return _UNPACK[tag](inner)
-            except (TypeError, ValueError, KeyError, OverflowError):
-                pass
-    raise FormatError(expected(where, "typed JSON as dagnet writes it", packed))
-
-
-def _array(inner: Any) -> Any:
-    array = np.array(inner, np.float64)
-    if not np.isfinite(array).all() or array.ndim not in (1, 2):
-        raise ValueError
-    return array
-
-
-_UNPACK: dict[str, Callable[[Any], Any]] = {
-    "bytes": bytes.fromhex,
-    "float": SPECIAL.__getitem__,
-    "int": lambda digits: int(digits, 16),
-    "array": _array,
-}
+def unpack(packed: Any, where: str) -> Any:
+    """The value of JSON data."""
+    try:
+        return READABLE.unpack(packed)
+    except (TypeError, ValueError, LookupError, OverflowError):
+        raise FormatError(expected(where, "typed JSON as dagnet writes it", packed)) from None
 
 
 def parse_json(text: str | bytes, where: str) -> Any:
-    """Strict JSON: no NaN, no key twice in one object, no endless nesting.
-
-    Raises
-    ------
-    FormatError
-        With the place of the first mistake.
-    """
+    """Strict JSON, or :class:`FormatError` with the place of the first mistake."""
     try:
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_single)
+        return strict_json(text)
     except RecursionError:
         raise FormatError(f"{where}: the JSON is nested too deep; is it a graph?") from None
     except ValueError as error:
         # UnicodeDecodeError prints its whole input
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeError) else str(error)[:200]
         raise FormatError(f"{where}: no valid JSON: {reason}") from None
-
-
-def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON number; leave the value out")
-
-
-def _single(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is there twice in one object")
-    return found

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from dagnet.compiler import Compiled
 from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.plan import Plan
-from dagnet.topology import Topology, as_real
+from dagnet.topology import Topology
+from dagnet.values import as_real
 
 __all__ = ["BiasView", "Layout", "WeightView", "WritableBiases", "WritableWeights", "by_parameter"]
 

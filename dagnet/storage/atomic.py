@@ -11,16 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from dagnet.errors import DataError, expected
-
-__all__ = ["atomically", "checked_path"]
-
-
-def checked_path(path: object) -> Path:
-    """``path`` as a :class:`~pathlib.Path`."""
-    if not isinstance(path, (str, os.PathLike)) or not str(path) or "\0" in str(path):
-        raise DataError(expected("path", "the name of a file, a string or a Path", path))
-    return Path(path)
+from dagnet.values import PATH
 
 
 @contextlib.contextmanager
@@ -32,13 +23,8 @@ def atomically(path: object) -> Iterator[BinaryIO]:
     symbolic link stays one: its target is replaced.  Permissions of a replaced file are kept,
     one that may not be written is refused.  What is no ordinary file (``/dev/stdout``) is
     written to directly.
-
-    Raises
-    ------
-    OSError
-        As the operating system says: no space, no permission, no such folder.
     """
-    target = Path(os.path.realpath(checked_path(path)))
+    target = Path(os.path.realpath(PATH.check("path", path)))
     before = _status(target)
     if before is not None and not stat.S_ISREG(before.st_mode):
         with target.open("wb") as stream:

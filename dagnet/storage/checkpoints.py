@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from dagnet.errors import DataError, expected
 from dagnet.storage.container import NO_DIGEST, decoding, read, write
-from dagnet.storage.schema import FORMAT, CheckpointDocument, Dict, decode
-from dagnet.storage.values import Arrays, pack, unpack
-
-__all__ = ["load_checkpoint", "save_checkpoint"]
+from dagnet.storage.schema import FORMAT, CheckpointDocument, decode
+from dagnet.storage.values import Snapshot
 
 
 def save_checkpoint(path: object, snapshot: dict[str, Any]) -> None:
     """Write a snapshot, whole or not at all.
 
-    Parameters
-    ----------
-    path
-        The file; one that is there is replaced.
-    snapshot
-        Keys are strings; values are None, bools, integers of any size, floats, strings,
-        bytes, tuples of these, lists, dictionaries with string keys, arrays and NumPy scalars.
+    Keys are strings; values are None, bools, integers of any size, floats, strings, bytes, tuples,
+    lists, dictionaries with string keys, arrays and NumPy scalars.
 
-    Raises
-    ------
-    DataError
-        For any other value; the message names its place.
-    OSError
-        If the disk is full or may not be written; the file that was there stays.
+    DataError for any other value; the message names its place.
 
     Examples
     --------
@@ -41,27 +29,23 @@ def save_checkpoint(path: object, snapshot: dict[str, Any]) -> None:
     """
     if type(snapshot) is not dict:
         raise DataError(expected("snapshot", "a dict", snapshot))
-    arrays = Arrays()
-    content = cast("Dict", pack(snapshot, arrays, "snapshot"))
+    codec = Snapshot()
+    content = codec.pack(snapshot, "snapshot")
     document = CheckpointDocument(format=FORMAT, sha256=NO_DIGEST, kind="checkpoint", content=content)
-    write(path, document, arrays.tensors)
+    write(path, document, codec.tensors)
 
 
 def load_checkpoint(path: object) -> dict[str, Any]:
     """Read what :func:`save_checkpoint` wrote: the same types and the same bits.
 
-    Raises
-    ------
-    FormatError
-        If the file is anything else, or was changed by one bit.
-    OSError
-        If there is no such file, or it may not be read.
+    FormatError if the file is anything else, or was changed by one bit.
     """
     content = read(path)
     content.must_be("checkpoint")
     with decoding(content.name):
         document = decode(content.document, CheckpointDocument)
-        arrays = Arrays(content.tensors)
-        snapshot: dict[str, Any] = unpack(document.content, arrays)
-        arrays.finish()
+        codec = Snapshot(content.tensors)
+        snapshot = codec.unpack(document.content)
+        if type(snapshot) is not dict or codec.tensors:
+            raise ValueError("it holds no snapshot, or tensors that nothing refers to")
     return snapshot

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import math
 import os
 import re
@@ -26,10 +25,9 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from dagnet.errors import DagnetError, DataError, FormatError, expected
-from dagnet.storage.atomic import atomically, checked_path
+from dagnet.storage.atomic import atomically
 from dagnet.storage.schema import FORMAT, Document
-
-__all__ = ["NO_DIGEST", "Content", "decoding", "read", "write"]
+from dagnet.values import PATH, strict_json
 
 Array = NDArray[Any]
 
@@ -43,18 +41,12 @@ PREFIX = re.compile(
 )
 LONGEST_PREFIX = 150
 DTYPES = {
-    "BOOL": np.dtype("?"),
-    "I8": np.dtype("i1"),
-    "U8": np.dtype("u1"),
-    "I16": np.dtype("<i2"),
-    "U16": np.dtype("<u2"),
-    "I32": np.dtype("<i4"),
-    "U32": np.dtype("<u4"),
-    "I64": np.dtype("<i8"),
-    "U64": np.dtype("<u8"),
-    "F16": np.dtype("<f2"),
-    "F32": np.dtype("<f4"),
-    "F64": np.dtype("<f8"),
+    name: np.dtype(code)
+    for name, code in zip(
+        ("BOOL", "I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "F16", "F32", "F64"),
+        ("?", "i1", "u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"),
+        strict=True,
+    )
 }
 
 
@@ -134,14 +126,9 @@ def _prefix(head: bytes) -> re.Match[bytes]:
 def read(path: object) -> Content:
     """Read and check a file.
 
-    Raises
-    ------
-    FormatError
-        For anything that :func:`write` did not write, bit for bit.
-    OSError
-        If there is no such file, or it may not be read.
+    FormatError for anything that :func:`write` did not write, bit for bit.
     """
-    name = checked_path(path)
+    name: Path = PATH.check("path", path)
     with decoding(name):
         with _opened(name) as stream:
             version, header, data = _verified(stream)
@@ -210,21 +197,12 @@ def _parsed(header: bytes, data: bytearray) -> tuple[bytes, dict[str, Array]]:
     text = header.decode("utf-8").rstrip(" ")
     if len(header) - len(text.encode()) > LARGEST_PADDING:
         raise ValueError("the header is padded with more than alignment needs")
-    entries = json.loads(
-        text, object_pairs_hook=_unrepeated, parse_constant=_no_number, parse_float=_no_number
-    )
+    entries = strict_json(text, parse_float=_no_number)
     if not isinstance(entries, dict) or not text.endswith("}"):
         raise ValueError("the header is no object")
     metadata = msgspec.convert(entries.pop("__metadata__"), _Metadata)
     table = msgspec.convert(entries, dict[str, _Entry])
     return metadata.dagnet.encode(), _tensors(table, data)
-
-
-def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("the header names something twice")
-    return result
 
 
 def _no_number(text: str) -> NoReturn:

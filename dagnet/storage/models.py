@@ -32,13 +32,11 @@ from dagnet.contracts import Loss
 from dagnet.errors import NumericalError, expected, shorten
 from dagnet.model import Model
 from dagnet.storage.container import NO_DIGEST, decoding, read, write
-from dagnet.storage.plugins import described, found
-from dagnet.storage.schema import FORMAT, ModelDocument, Name, decode
-from dagnet.storage.topologies import Parts, checked_topology
+from dagnet.storage.plugins import plugin_for, plugin_of
+from dagnet.storage.schema import FORMAT, ModelDocument, Packed, decode
+from dagnet.storage.topologies import checked_topology
 from dagnet.storage.values import pack_name, unpack_name
 from dagnet.topology import Topology, fingerprint
-
-__all__ = ["StoredModel", "load_model", "save_model"]
 
 Array = NDArray[Any]
 MASKS = ("has_bias", "bias_trainable", "edge_trainable")
@@ -58,19 +56,7 @@ class StoredModel:
 
 
 def save_model(model: Model, path: object) -> None:
-    """Write a network, whole or not at all.
-
-    Raises
-    ------
-    DataError
-        If a node's name or a ``share`` key is of a kind that no file can bring back.
-    PluginError
-        If an activation or the loss is not registered.
-    NumericalError
-        If a weight or a bias is not finite.
-    OSError
-        If the disk is full or may not be written; the file that was there stays.
-    """
+    """Write a network, whole or not at all; refusals are those of :meth:`dagnet.Network.save`."""
     topology = model.topology
     weights, biases = _parameters(model)
     mend = "rename it, for instance with networkx.relabel_nodes"
@@ -80,8 +66,8 @@ def save_model(model: Model, path: object) -> None:
         kind="model",
         fingerprint=fingerprint(topology),
         dtype=model.dtype.name,  # type: ignore[arg-type]
-        loss=described(model.loss),
-        activations=[described(activation) for activation in topology.activations],
+        loss=plugin_of(model.loss),
+        activations=[plugin_of(activation) for activation in topology.activations],
         nodes=_names(topology, mend),
         share_keys=[pack_name(key, f"share key {shorten(key)}") for key in topology.share_keys],
         weight_name=pack_name(topology.weight_name, "weight"),
@@ -95,7 +81,7 @@ def save_model(model: Model, path: object) -> None:
     write(path, document, tensors)
 
 
-def _names(topology: Topology, mend: str) -> int | list[Name]:
+def _names(topology: Topology, mend: str) -> int | list[Packed]:
     if isinstance(topology.nodes, range):
         return len(topology.nodes)
     return [pack_name(name, f"node {shorten(name)}: its name", mend) for name in topology.nodes]
@@ -131,34 +117,22 @@ def _check_finite(what: str, values: Array, sizes: Array, name: Callable[[int], 
 
 
 def load_model(path: object) -> StoredModel:
-    """Read a network; nothing in the file is run.
-
-    Raises
-    ------
-    FormatError
-        If the file is anything but what :func:`save_model` wrote, bit for bit, or was written
-        by a newer dagnet.
-    PluginError
-        If it needs a plugin that is not here; the message says what to install.
-    OSError
-        If there is no such file, or it may not be read.
-    """
+    """Read a network; nothing in the file is run.  Refusals are those of :func:`dagnet.load`."""
     content = read(path)
     content.must_be("model")
     with decoding(content.name):
         document = decode(content.document, ModelDocument)
-        parts = _parts(document, content.tensors)
-        topology = checked_topology(parts)
+        topology = _topology(document, content.tensors)
         if fingerprint(topology) != document.fingerprint:
             raise ValueError("the graph does not have its fingerprint")
-        loss = found("losses", document.loss)
+        loss = plugin_for("losses", document.loss)
         units = int(topology.units[topology.outputs].sum())
         if units < loss.minimum_outputs:
             raise ValueError(f"loss {loss.name!r} needs {loss.minimum_outputs} output units, got {units}")
     return StoredModel(topology, loss, document.dtype)
 
 
-def _parts(document: ModelDocument, tensors: Mapping[str, Array]) -> Parts:
+def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology:
     rest = dict(tensors)
     floating = np.dtype(document.dtype)
     arrays = {name: _taken(rest, name, "i").astype(np.int64) for name in NUMBERS}
@@ -171,14 +145,17 @@ def _parts(document: ModelDocument, tensors: Mapping[str, Array]) -> Parts:
     if rest:
         raise ValueError(f"there is an unknown tensor {next(iter(rest))[:40]!r}")
     names = document.nodes
-    return Parts(
-        nodes=range(names) if isinstance(names, int) else [unpack_name(name) for name in names],
-        activations=tuple(found("activations", plugin) for plugin in document.activations),
+    unchecked = Topology(
+        nodes=range(names) if isinstance(names, int) else tuple(map(unpack_name, names)),
+        index={},
+        level=np.zeros(0, np.int64),
+        activations=tuple(plugin_for("activations", plugin) for plugin in document.activations),
         share=share,
-        share_keys=tuple(unpack_name(key) for key in document.share_keys),
+        share_keys=tuple(map(unpack_name, document.share_keys)),
         weight_name=unpack_name(document.weight_name),
         **arrays,
     )
+    return checked_topology(unchecked)
 
 
 def _taken(tensors: dict[str, Array], name: str, kind: str, dtype: np.dtype[Any] | None = None) -> Array:

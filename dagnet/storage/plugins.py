@@ -11,24 +11,20 @@ from typing import Any
 from dagnet.contracts import Activation, Loss
 from dagnet.errors import DagnetError, DagnetWarning, PluginError, shorten
 from dagnet.registry import activations, losses, origin
+from dagnet.registry.kinds import KINDS
 from dagnet.storage.schema import Parameter, Plugin
 from dagnet.storage.values import pack_name, unpack_name
-
-__all__ = ["described", "found"]
 
 DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 TABLES: dict[str, Callable[[], Mapping[str, Any]]] = {"activations": activations, "losses": losses}
 
 
-def described(item: Activation | Loss) -> Plugin:
+def plugin_of(item: Activation | Loss) -> Plugin:
     """What a file says about an activation or a loss.
 
-    Raises
-    ------
-    PluginError
-        If no process could find it again by its name.
+    PluginError if no process could find it again by its name.
     """
-    kind = _table_of(item)
+    kind = "activations" if isinstance(item, Activation) else "losses"
     registered = TABLES[kind]().get(item.name)
     if registered is None or registered.bind(**item.parameters) != item:
         what = "is not registered" if registered is None else "is not the one registered by that name"
@@ -44,21 +40,13 @@ def described(item: Activation | Loss) -> Plugin:
     return Plugin(item.name, parameters, source.distribution, source.version)  # type: ignore[union-attr]
 
 
-def _table_of(item: Activation | Loss) -> str:
-    return "activations" if isinstance(item, Activation) else "losses"
-
-
-def found(kind: str, plugin: Plugin) -> Any:
+def plugin_for(kind: str, plugin: Plugin) -> Any:
     """The registered thing that a file refers to; ``kind`` is ``"activations"`` or ``"losses"``.
 
-    Raises
-    ------
-    PluginError
-        If it is missing here; the message says what to install.
-    ValueError
-        If its parameters are none.
+    PluginError if it is missing here; the message says what to install; ValueError if its parameters
+    are none.
     """
-    what = f"{kind.removesuffix('es') if kind == 'losses' else kind.removesuffix('s')} {plugin.name[:60]!r}"
+    what = f"{KINDS[kind].singular} {plugin.name[:60]!r}"
     registered = TABLES[kind]().get(plugin.name)
     if registered is None:
         raise PluginError(f"{what} is not registered here; {_mend(plugin)}")

@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.adjacency import Rows, levels, ranges, rows_by
-from dagnet.contracts import Activation
 from dagnet.topology import Topology
-
-__all__ = ["Parts", "checked_topology"]
 
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """What a file holds of a graph, each of the right type and otherwise unchecked."""
+def checked_topology(parts: Topology) -> Topology:
+    """The topology with ``index`` and ``level``, or ``ValueError`` with what is wrong.
 
-    nodes: Sequence[Hashable]
-    sources: Array
-    targets: Array
-    inputs: Array
-    outputs: Array
-    units: Array
-    activations: tuple[Activation, ...]
-    activation_of: Array
-    has_bias: Array
-    bias_trainable: Array
-    edge_trainable: Array
-    share: Array | None
-    share_keys: tuple[Hashable, ...]
-    center: Array
-    scale: Array
-    weight_start: Array
-    bias_start: Array
-    weight_name: object
-
-
-def checked_topology(parts: Parts) -> Topology:
-    """The topology, or ``ValueError`` with what is wrong."""
+    All else that a file holds of a graph is there, each of the right type and otherwise unchecked.
+    """
     _check_lengths(parts)
     _check_units(parts)
     index = _index(parts)
@@ -56,11 +32,8 @@ def checked_topology(parts: Parts) -> Topology:
         _check_shared(parts, parts.share)
     elif parts.share_keys:
         raise ValueError("there are share keys without shared weights")
-    fields: dict[str, Any] = vars(parts) | {
-        "nodes": parts.nodes if isinstance(parts.nodes, range) else tuple(parts.nodes),
-        "activation_of": parts.activation_of.astype(np.int32),
-    }
-    topology = Topology(**fields, index=index, level=level)
+    activation_of = parts.activation_of.astype(np.int32)
+    topology = replace(parts, activation_of=activation_of, index=index, level=level)
     topology.__dict__["children"] = children
     for value in vars(topology).values():
         if isinstance(value, np.ndarray):
@@ -77,7 +50,7 @@ def _within(numbers: Array, n: int) -> bool:
     return not len(numbers) or bool(numbers.min() >= 0 and numbers.max() < n)
 
 
-def _check_lengths(parts: Parts) -> None:
+def _check_lengths(parts: Topology) -> None:
     n, e = len(parts.nodes), len(parts.sources)
     per_node = (parts.units, parts.activation_of, parts.has_bias, parts.bias_trainable)
     _check(n >= 1 and all(len(array) == n for array in per_node), "the nodes' tensors differ in length")
@@ -88,7 +61,7 @@ def _check_lengths(parts: Parts) -> None:
     _check(named, "the weight attribute is no name")
 
 
-def _check_units(parts: Parts) -> None:
+def _check_units(parts: Topology) -> None:
     """Before anything of that size is allocated; doubles cannot overflow, 64-bit integers could."""
     _check((parts.units >= 1).all(), "a node has no units")
     units = parts.units.astype(np.float64)
@@ -99,13 +72,13 @@ def _check_units(parts: Parts) -> None:
     _check(inputs == len(parts.center) == len(parts.scale), "center and scale do not fit the inputs")
 
 
-def _index(parts: Parts) -> dict[Hashable, int]:
+def _index(parts: Topology) -> dict[Hashable, int]:
     index: dict[Hashable, int] = dict(zip(parts.nodes, range(len(parts.nodes)), strict=True))
     _check(len(index) == len(parts.nodes), "two nodes have the same name")
     return index
 
 
-def _checked_level(parts: Parts, children: Rows) -> Array:
+def _checked_level(parts: Topology, children: Rows) -> Array:
     n = len(parts.nodes)
     key = np.sort(parts.sources * n + parts.targets)
     _check((key[1:] != key[:-1]).all(), "an edge is there twice")
@@ -114,7 +87,7 @@ def _checked_level(parts: Parts, children: Rows) -> Array:
     return level
 
 
-def _check_ports(parts: Parts) -> None:
+def _check_ports(parts: Topology) -> None:
     for what, nodes in (("inputs", parts.inputs), ("outputs", parts.outputs)):
         _check(len(np.unique(nodes)) == len(nodes), f"a node is twice among the {what}")
     _check(len(parts.outputs), "there is no output")
@@ -122,13 +95,13 @@ def _check_ports(parts: Parts) -> None:
     _check(not parts.has_bias[parts.inputs].any(), "an input has a bias")
 
 
-def _check_activations(parts: Parts) -> None:
+def _check_activations(parts: Topology) -> None:
     _check(_within(parts.activation_of, len(parts.activations)), "an activation's number is out of range")
     _check(len(set(parts.activations)) == len(parts.activations), "an activation is there twice")
     _check(not parts.activation_of[parts.inputs].any(), "an input has an activation")
 
 
-def _check_numbers(parts: Parts) -> None:
+def _check_numbers(parts: Topology) -> None:
     for numbers in (parts.weight_start, parts.bias_start, parts.center, parts.scale):
         _check(np.isfinite(numbers).all(), "a number is not finite")
     _check((parts.scale != 0).all(), "an input's scale is 0")
@@ -136,7 +109,7 @@ def _check_numbers(parts: Parts) -> None:
     _check(not parts.bias_start[~biased].view(np.int64).any(), "there is a bias of a node that has none")
 
 
-def _check_shared(parts: Parts, share: Array) -> None:
+def _check_shared(parts: Topology, share: Array) -> None:
     _check(len(share) == len(parts.sources), "the edges' tensors differ in length")
     groups = len(parts.share_keys)
     _check(share.max(initial=-1) < groups and share.min(initial=-1) >= -1, "a group's number is out of range")

@@ -1,192 +1,110 @@
-"""Python values as JSON and back, each with its type and to the bit."""
+"""Values in safe files, each with its type and to the bit.
+
+A tag is the first letter of the kind: ``["f", 64 bits in hex]``, ``["i", hex]`` beyond 64 bits,
+``["s", hex]`` for strings with lone surrogates, ``["b", hex]``, ``["t", items]``; in checkpoints also
+``["l", items]``, ``["d", keys, items]`` and ``["a", number of the tensor, whether it is a scalar]``.
+"""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.errors import DataError, expected
-from dagnet.storage.schema import Bytes, Dict, Float, List, Name, Packed, Tensor, Text, Tuple, Whole
-from dagnet.topology import NUMPY
-
-__all__ = ["Arrays", "pack", "pack_name", "unpack", "unpack_name"]
+from dagnet.values import DEEPEST, NAMES, Codec, plain
 
 Array = NDArray[Any]
-DEEPEST = 100
-NAMES = "a str, int, float, bool, None, bytes or a tuple of these, at most 100 deep"
-VALUES = f"{NAMES}, a list, a dict with str keys, or an array of booleans, integers or floats"
 
 
-class Arrays:
-    """The arrays met while packing, or at hand while unpacking, by number."""
+class Exact(Codec):
+    """Lists that begin with a letter."""
+
+    kinds: ClassVar = {
+        **Codec.kinds,
+        "float": lambda bits: float(struct.unpack(">d", int(bits, 16).to_bytes(8, "big"))[0]),
+        "str": lambda data: bytes.fromhex(data).decode("utf-8", "surrogatepass"),
+    }
+    letters: ClassVar = {kind[0]: kind for kind in (*kinds, "tuple", "list", "dict", "array")}
+
+    def tag(self, kind: str, *content: Any) -> Any:
+        """``[letter, content]``."""
+        return [kind[0], *content]
+
+    def untag(self, packed: Any) -> tuple[str, Any]:
+        """Kind and content."""
+        if type(packed) is list and packed and type(packed[0]) is str and packed[0] in self.letters:
+            return self.letters[packed[0]], tuple(packed[1:])
+        raise ValueError("a value has an unknown tag")
+
+    def pack_text(self, value: str) -> Any:
+        """Text, which may be no valid Unicode."""
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return self.tag("str", value.encode("utf-8", "surrogatepass").hex())
+        return value
+
+    def pack_float(self, value: float) -> Any:
+        """All 64 bits, most significant first."""
+        return self.tag("float", struct.pack(">d", value).hex())
+
+
+class Snapshot(Exact):
+    """Also lists, dicts and arrays; arrays are put aside as tensors, and each is taken back once."""
+
+    takes = f"{NAMES}, a list, a dict with str keys, or an array of booleans, integers or floats"
 
     def __init__(self, tensors: Mapping[str, Array] | None = None) -> None:
         self.tensors: dict[str, Array] = dict(tensors or {})
-        self._left = set(self.tensors)
 
-    def add(self, array: Array) -> int:
-        """Keep an array; its number."""
-        number = len(self.tensors)
-        self.tensors[str(number)] = array
-        return number
+    def pack_other(self, value: Any, where: str, depth: int, mend: str) -> Any:
+        """Containers name the place of what they hold."""
+        if type(value) is list and depth < DEEPEST:
+            return ["l", [self.pack(item, f"{where}[{n}]", depth + 1) for n, item in enumerate(value)]]
+        if type(value) is dict and depth < DEEPEST and all(type(key) is str for key in value):
+            items = [self.pack(item, f"{where}[{key!r}]", depth + 1) for key, item in value.items()]
+            return ["d", [self.pack_text(key) for key in value], items]
+        if isinstance(value, np.generic) or type(value) is np.ndarray:
+            array = np.asarray(value)
+            if array.dtype.kind in "biuf" and array.dtype.itemsize <= 8:
+                name = str(len(self.tensors))
+                self.tensors[name] = array.astype(array.dtype.newbyteorder("<"), copy=False)
+                return ["a", int(name), isinstance(value, np.generic)]
+        return super().pack_other(value, where, depth, mend)
 
-    def take(self, number: int) -> Array:
-        """The array of a number, once."""
-        name = str(number)
-        if name not in self._left:
-            raise ValueError(f"there is no tensor {name} left")
-        self._left.remove(name)
-        return self.tensors[name]
+    def unpack_other(self, kind: str, content: tuple[Any, ...], depth: int) -> Any:
+        """Arrays are fresh and writable."""
+        if kind == "list" and len(content) == 1:
+            return self.unpack_items(content[0], depth)
+        if kind == "dict" and len(content) == 2:
+            keys, values = (self.unpack_items(items, depth) for items in content)
+            result = dict(zip(keys, values, strict=True))
+            if len(result) != len(keys) or not all(type(key) is str for key in keys):
+                raise ValueError("a key is there twice, or no text")
+            return result
+        if kind == "array" and [type(item) for item in content] == [int, bool]:
+            number, scalar = content
+            array = self.tensors.pop(str(number), None)
+            if array is None or (scalar and array.ndim):
+                raise ValueError(f"there is no tensor {number} left, or a scalar has a dimension")
+            return array.copy()[()] if scalar else array.copy()
+        return super().unpack_other(kind, content, depth)
 
-    def finish(self) -> None:
-        """Make sure that all were taken."""
-        if self._left:
-            raise ValueError("there are tensors that nothing refers to")
+
+EXACT = Exact()
 
 
-# -- packing -----------------------------------------------------------------------------
-
-
-def pack_name(value: Any, where: str, mend: str = "") -> Name:
+def pack_name(value: Any, where: str, mend: str = "") -> Any:
     """A name, typed.  NumPy's numbers and strings become Python's, which are equal and find the same node.
 
-    Raises
-    ------
-    DataError
-        For what no file can bring back as it was.
+    DataError for what no file can bring back as it was.
     """
-    try:
-        return _packed_name(value, 0, plain=True)
-    except _Foreign as error:
-        raise DataError(expected(where, NAMES, error.args[0], mend)) from None
+    return EXACT.pack(plain(value), where, mend=mend)
 
 
-class _Foreign(Exception):
-    pass
-
-
-def _packed_name(value: Any, depth: int, *, plain: bool = False) -> Name:
-    if plain and isinstance(value, NUMPY):
-        value = value.item()
-    kind = type(value)
-    if kind is str:
-        return _text(value)
-    if kind is bool or value is None:
-        return cast("bool | None", value)
-    if kind is int:
-        return value if _is_small(value) else Whole(format(value, "x"))
-    if kind is float:
-        return Float(struct.pack(">d", value).hex())
-    if kind is bytes:
-        return Bytes(value.hex())
-    if kind is tuple and depth < DEEPEST:
-        return Tuple([_packed_name(item, depth + 1, plain=plain) for item in value])
-    raise _Foreign(value)
-
-
-def _text(value: str) -> str | Text:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return Text(value.encode("utf-8", "surrogatepass").hex())
-    return value
-
-
-def pack(value: Any, arrays: Arrays, where: str, depth: int = 0) -> Packed:
-    """A value of a snapshot; arrays are put aside into ``arrays``.
-
-    Raises
-    ------
-    DataError
-        For what no file can bring back as it was; it names the place.
-    """
-    if type(value) is list and depth < DEEPEST:
-        return List([pack(item, arrays, f"{where}[{n}]", depth + 1) for n, item in enumerate(value)])
-    if type(value) is dict and depth < DEEPEST and all(type(key) is str for key in value):
-        items = [pack(item, arrays, f"{where}[{key!r}]", depth + 1) for key, item in value.items()]
-        return Dict([_text(key) for key in value], items)
-    if isinstance(value, np.generic) or type(value) is np.ndarray:
-        array = np.asarray(value)
-        if array.dtype.kind in "biuf" and array.dtype.itemsize <= 8:
-            little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-            return Tensor(arrays.add(little), isinstance(value, np.generic))
-    try:
-        return _packed_name(value, depth)
-    except _Foreign as error:
-        raise DataError(expected(where, VALUES, error.args[0])) from None
-
-
-# -- unpacking ---------------------------------------------------------------------------
-
-
-def unpack_name(packed: Packed, depth: int = 0) -> Any:
-    """The value that :func:`pack_name` was given."""
-    if packed is None or type(packed) in {bool, str}:
-        return packed
-    if type(packed) is int:
-        if not _is_small(packed):
-            raise ValueError("an integer is spelled in an unusual way")
-        return packed
-    return _UNPACK[type(packed)](packed, depth)
-
-
-def _is_small(value: int) -> bool:
-    return -(2**63) <= value < 2**63
-
-
-def _unpack_float(packed: Float, _: int) -> float:
-    return float(struct.unpack(">d", bytes.fromhex(packed.bits))[0])
-
-
-def _unpack_whole(packed: Whole, _: int) -> int:
-    value = int(packed.digits, 16)
-    if _is_small(value):
-        raise ValueError("an integer is spelled in an unusual way")
-    return value
-
-
-def _unpack_text(packed: Text, _: int) -> str:
-    value = bytes.fromhex(packed.data).decode("utf-8", "surrogatepass")
-    if type(_text(value)) is str:
-        raise ValueError("a string is spelled in an unusual way")
-    return value
-
-
-def _unpack_tuple(packed: Tuple, depth: int) -> tuple[Any, ...]:
-    if depth >= DEEPEST:
-        raise ValueError(f"tuples are nested more than {DEEPEST} deep")
-    return tuple(unpack_name(item, depth + 1) for item in packed.items)
-
-
-_UNPACK: dict[type, Callable[[Any, int], Any]] = {
-    Float: _unpack_float,
-    Whole: _unpack_whole,
-    Text: _unpack_text,
-    Bytes: lambda packed, _: bytes.fromhex(packed.data),
-    Tuple: _unpack_tuple,
-}
-
-
-def unpack(packed: Packed, arrays: Arrays, depth: int = 0) -> Any:
-    """The value that :func:`pack` was given; arrays are fresh and writable."""
-    if depth > DEEPEST:
-        raise ValueError(f"values are nested more than {DEEPEST} deep")
-    if isinstance(packed, List):
-        return [unpack(item, arrays, depth + 1) for item in packed.items]
-    if isinstance(packed, Dict):
-        keys = [unpack_name(key) for key in packed.keys]
-        values = [unpack(item, arrays, depth + 1) for item in packed.items]
-        result = dict(zip(keys, values, strict=True))
-        if len(result) != len(keys):
-            raise ValueError("a key is there twice")
-        return result
-    if isinstance(packed, Tensor):
-        array = arrays.take(packed.number).copy()
-        if packed.scalar and array.ndim:
-            raise ValueError("a scalar has a dimension")
-        return array[()] if packed.scalar else array
-    return unpack_name(packed, depth)
+def unpack_name(packed: Any) -> Any:
+    """The value that :func:`pack_name` was given, or ``ValueError``."""
+    return EXACT.unpack(packed)

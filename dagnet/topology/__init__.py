@@ -1,19 +1,17 @@
 """The validated, frozen graph."""
 
-from dagnet.topology.fingerprint import NUMPY, fingerprint
+from dagnet.topology.fingerprint import data_fingerprint, fingerprint, fingerprint_by_part
 from dagnet.topology.frozen import Topology
-from dagnet.topology.problems import as_real, as_whole
 from dagnet.topology.reading import topology_from_arrays, topology_from_graph
-from dagnet.topology.settings import Settings, checked_dtype, read_settings
+from dagnet.topology.settings import GraphSettings, checked_dtype, read_settings
 
 __all__ = [
-    "NUMPY",
-    "Settings",
+    "GraphSettings",
     "Topology",
-    "as_real",
-    "as_whole",
     "checked_dtype",
+    "data_fingerprint",
     "fingerprint",
+    "fingerprint_by_part",
     "read_settings",
     "topology_from_arrays",
     "topology_from_graph",

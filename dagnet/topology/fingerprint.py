@@ -1,22 +1,19 @@
-"""A digest of a graph: equal for equal networks, whatever their parameters are."""
+"""Digests of graphs and of data: equal for equal ones, in any process."""
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.topology.frozen import Topology
-
-__all__ = ["NUMPY", "fingerprint"]
+from dagnet.values import plain
 
 Array = NDArray[Any]
-NUMPY = (np.bool_, np.integer, np.float16, np.float32, np.float64, np.str_, np.bytes_)
-"""NumPy's scalars that equal a Python object, with the same hash: as names they are the same node."""
 
 
 def fingerprint(topology: Topology) -> str:
@@ -36,21 +33,51 @@ def fingerprint(topology: Topology) -> str:
     True
     """
     digest = hashlib.sha256(b"dagnet graph 1")
-    _add_texts(digest, (_named(name) for name in topology.nodes))
+    for _, piece in _pieces(topology):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def fingerprint_by_part(topology: Topology) -> dict[str, str]:
+    """:func:`fingerprint` part by part, so that a difference can be named."""
+    digests: dict[str, Any] = {}
+    for part, piece in _pieces(topology):
+        digests.setdefault(part, hashlib.sha256()).update(piece)
+    return {part: digest.hexdigest() for part, digest in digests.items()}
+
+
+def data_fingerprint(*arrays: Array | None) -> str:
+    """Of every number, with shapes and dtypes."""
+    result = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        result.update(b"none" if array is None else f"{array.shape}{array.dtype.str}".encode())
+        result.update(b"" if array is None or not array.size else np.ascontiguousarray(array).data.cast("B"))
+    return result.hexdigest()
+
+
+def _pieces(topology: Topology) -> Iterator[tuple[str, Any]]:
+    """All of a graph as bytes, each piece with the name of its part."""
+    yield from _texts("nodes, or their order", (_named(name) for name in topology.nodes))
     activations = [str(activation).encode("utf-8", "surrogatepass") for activation in topology.activations]
     used, activation_of = _by_first_use(np.where(topology.is_input, -1, topology.activation_of))
-    _add_texts(digest, (activations[number] if number >= 0 else b"" for number in used.tolist()))
+    yield from _texts("activations", (activations[n] if n >= 0 else b"" for n in used.tolist()))
     share = topology.share
     shared = np.zeros(0, np.int64) if share is None or (share < 0).all() else _by_first_use(share)[1]
-    for array in (topology.sources, topology.targets, topology.inputs, topology.outputs, topology.units):
-        _add_array(digest, array.astype("<i8"))
-    _add_array(digest, activation_of.astype("<i8"))
-    _add_array(digest, shared.astype("<i8"))
-    for mask in (topology.has_bias, topology.bias_trainable, topology.edge_trainable):
-        _add_array(digest, mask)
-    for numbers in (topology.center, topology.scale):
-        _add_array(digest, numbers.astype("<f8"))
-    return digest.hexdigest()
+    for part, array, dtype in (
+        ("edges, or their order", topology.sources, "<i8"),
+        ("edges, or their order", topology.targets, "<i8"),
+        ("inputs", topology.inputs, "<i8"),
+        ("outputs", topology.outputs, "<i8"),
+        ("units", topology.units, "<i8"),
+        ("activations", activation_of, "<i8"),
+        ("shared weights", shared, "<i8"),
+        ("biases", topology.has_bias, "?"),
+        ("frozen parts", topology.bias_trainable, "?"),
+        ("frozen parts", topology.edge_trainable, "?"),
+        ("centres and scales", topology.center, "<f8"),
+        ("centres and scales", topology.scale, "<f8"),
+    ):
+        yield from _array(part, array.astype(dtype))
 
 
 def _by_first_use(codes: Array) -> tuple[Array, Array]:
@@ -62,15 +89,15 @@ def _by_first_use(codes: Array) -> tuple[Array, Array]:
     return distinct[order], rank[places]
 
 
-def _add_array(digest: Any, array: Array) -> None:
-    digest.update(struct.pack("<q", array.size))
-    digest.update(np.ascontiguousarray(array).data)
+def _array(part: str, array: Array) -> Iterator[tuple[str, Any]]:
+    yield part, struct.pack("<q", array.size)
+    yield part, np.ascontiguousarray(array).data
 
 
-def _add_texts(digest: Any, texts: Iterable[bytes]) -> None:
+def _texts(part: str, texts: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
     parts = list(texts)
-    _add_array(digest, np.fromiter(map(len, parts), "<i8", len(parts)))
-    digest.update(b"".join(parts))
+    yield from _array(part, np.fromiter(map(len, parts), "<i8", len(parts)))
+    yield part, b"".join(parts)
 
 
 def _named(name: Hashable) -> bytes:
@@ -90,8 +117,7 @@ def _named(name: Hashable) -> bytes:
 
 
 def _single(name: Any) -> bytes:
-    if isinstance(name, NUMPY):
-        name = name.item()
+    name = plain(name)
     kind: type = type(name)
     if kind is str:
         return b"s" + bytes(name.encode("utf-8", "surrogatepass"))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable, Iterable
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from dagnet.contracts import Activation
 from dagnet.errors import DagnetError, Verbatim, expected
 from dagnet.registry import find_activation
-
-__all__ = ["MOST_UNITS", "Problems", "as_real", "as_whole", "edit_distance", "near_misses"]
+from dagnet.values import FLAG, as_real, whole
 
 Array = NDArray[Any]
-MOST_UNITS = 2**31 - 1
+T = TypeVar("T")
+UNITS = whole(1, 2**31 - 1)
 CLOSE = 2
 """Edits from a known attribute at which an unknown one is probably a misspelling."""
 
@@ -28,29 +28,26 @@ class Problems(list[str]):
         """Note one problem by the one formula."""
         self.append(expected(where, must, got, mend))
 
+    def tried(self, read: Callable[[Any], T], value: object, fallback: T, where: str = "") -> T:
+        """What a reader makes of the value, or else the fallback."""
+        try:
+            return read(value)
+        except DagnetError as error:
+            self.append(f"{where}{error}")
+            return fallback
+
     def activation(self, where: str, spec: object, fallback: Activation) -> Activation:
         """The activation that ``spec`` names."""
-        try:
-            return find_activation(spec)
-        except DagnetError as error:
-            self.append(f"{where}: {error}")
-            return fallback
+        return self.tried(find_activation, spec, fallback, f"{where}: ")
 
     def units(self, where: str, value: object) -> int:
         """A positive whole number."""
-        number = as_whole(value)
-        if number is not None and 1 <= number <= MOST_UNITS:
-            return number
-        must = f"at most {MOST_UNITS:,}" if number is not None and number > 1 else "a positive whole number"
-        self.refuse(f"{where}: units", must, value, "write units=1 or more, or leave it out")
-        return 1
+        mend = "write units=1 or more, or leave it out"
+        return self.tried(partial(UNITS.check, f"{where}: units", mend=mend), value, 1)
 
     def flag(self, where: str, value: object) -> bool:
         """True or False."""
-        if isinstance(value, (bool, np.bool_)):
-            return bool(value)
-        self.refuse(where, "True or False", value)
-        return True
+        return self.tried(partial(FLAG.check, where), value, True)
 
     def numbers(self, where: str, value: object, shape: tuple[int, ...]) -> Array:
         """Finite float64 numbers of ``shape``; one number serves for all."""
@@ -64,34 +61,6 @@ class Problems(list[str]):
             self.refuse(where, "finite", value, "leave it out to have it drawn or set to its default")
             return np.zeros(shape)
         return np.broadcast_to(array, shape)
-
-
-def as_whole(value: object) -> int | None:
-    """``value`` as a whole number, or None where it is none; True and 2.0 are none."""
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-        return int(value)
-    return None
-
-
-def as_real(value: object) -> Array | None:
-    """``value`` as a float64 array, or None where it is not made of real numbers."""
-    try:
-        array = np.asarray(value)
-        if array.dtype.kind == "O" and all(isinstance(item, int) for item in array.ravel()):
-            return np.array([_as_float(item) for item in array.ravel()]).reshape(array.shape)
-    except Exception:  # noqa: BLE001 - whatever a stranger's object raises, it is no number
-        return None
-    if array.dtype.kind not in "iuf":
-        return None
-    with np.errstate(over="ignore"):
-        return array.astype(np.float64)
-
-
-def _as_float(whole: int) -> float:
-    try:
-        return float(whole)
-    except OverflowError:
-        return math.inf
 
 
 def near_misses(attributes: Iterable[Hashable], known: Iterable[str]) -> list[tuple[str, str]]:

@@ -28,7 +28,7 @@ from dagnet.topology.edges import EDGE_ATTRIBUTES, EdgeTable, Ends, read_edges, 
 from dagnet.topology.frozen import Topology
 from dagnet.topology.nodes import NODE_ATTRIBUTES, read_nodes, read_units
 from dagnet.topology.problems import Problems, near_misses
-from dagnet.topology.settings import Settings
+from dagnet.topology.settings import GraphSettings
 
 __all__ = ["topology_from_arrays", "topology_from_graph"]
 
@@ -39,7 +39,7 @@ MOST_NODES = 2**31
 
 
 def topology_from_graph(
-    graph: object, settings: Settings, *, activation: object, weight: str | None
+    graph: object, settings: GraphSettings, *, activation: object, weight: str | None
 ) -> Topology:
     """Validate a graph; all its problems come in one :class:`GraphError`."""
     if weight is not None and not isinstance(weight, str):
@@ -60,7 +60,7 @@ def topology_from_arrays(
     sources: Any,
     targets: Any,
     weights: Any,
-    settings: Settings,
+    settings: GraphSettings,
     *,
     activation: object,
 ) -> Topology:
@@ -154,7 +154,7 @@ def _assemble(
     ends: Ends,
     edges: EdgeTable,
     units: Array,
-    settings: Settings,
+    settings: GraphSettings,
     hidden: Activation,
     weight: str | None,
 ) -> Topology:

@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 
 from dagnet.contracts import Loss
-from dagnet.errors import DagnetError, DagnetWarning, DataError, expected
+from dagnet.errors import DagnetWarning, DataError, expected
 from dagnet.registry import find_loss
 from dagnet.topology.problems import Problems, near_misses
-
-__all__ = ["Settings", "checked_dtype", "read_settings"]
 
 KEYS = ("inputs", "outputs", "loss", "dtype")
 DTYPES = ("float64", "float32")
@@ -22,7 +20,7 @@ PLACE = 'graph.graph["dagnet"]'
 
 
 @dataclass(frozen=True)
-class Settings:
+class GraphSettings:
     """Inputs and outputs (None: by their degrees), the loss, the dtype; what is wrong with them."""
 
     inputs: Iterable[Hashable] | None
@@ -39,7 +37,7 @@ def read_settings(
     outputs: Iterable[Hashable] | None,
     loss: str | Loss | None,
     dtype: object,
-) -> Settings:
+) -> GraphSettings:
     """The arguments where they are given, else the graph's word, else the defaults.
 
     Raises
@@ -50,13 +48,15 @@ def read_settings(
     """
     problems = Problems()
     said = _said(graph, problems)
-    return Settings(
-        inputs=said.get("inputs") if inputs is None else inputs,
-        outputs=said.get("outputs") if outputs is None else outputs,
-        loss=_said_loss(said.get("loss"), problems) if loss is None else find_loss(loss),
-        dtype=_said_dtype(said.get("dtype"), problems) if dtype is None else checked_dtype(dtype),
-        problems=problems,
-    )
+    chosen = find_loss("squared_error" if loss is None else loss)
+    if loss is None and said.get("loss") is not None:
+        chosen = problems.tried(find_loss, said["loss"], chosen, f'{PLACE}["loss"]: ')
+    numbers = checked_dtype(dtype)
+    if dtype is None:
+        numbers = problems.tried(checked_dtype, said.get("dtype"), numbers, f"{PLACE}: ")
+    inputs = said.get("inputs") if inputs is None else inputs
+    outputs = said.get("outputs") if outputs is None else outputs
+    return GraphSettings(inputs, outputs, chosen, numbers, problems)
 
 
 def _said(graph: object, problems: Problems) -> Mapping[str, Any]:
@@ -71,25 +71,6 @@ def _said(graph: object, problems: Problems) -> Mapping[str, Any]:
         return said
     problems.refuse(PLACE, "a mapping with the keys inputs, outputs, loss, dtype", said, "remove or mend it")
     return {}
-
-
-def _said_loss(spec: object, problems: Problems) -> Loss:
-    default = find_loss("squared_error")
-    if spec is None:
-        return default
-    try:
-        return find_loss(spec)
-    except DagnetError as error:
-        problems.append(f'{PLACE}["loss"]: {error}')
-        return default
-
-
-def _said_dtype(spec: object, problems: Problems) -> np.dtype[Any]:
-    try:
-        return checked_dtype(spec)
-    except DataError as error:
-        problems.append(f"{PLACE}: {error}")
-        return np.dtype(np.float64)
 
 
 def checked_dtype(dtype: object) -> np.dtype[Any]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dagnet.errors import DataError, expected
 from dagnet.model import Model
-from dagnet.training.fingerprint import array_fingerprint
+from dagnet.topology import data_fingerprint
 
 __all__ = ["Batch", "Gatherer", "Rows", "encode_rows", "encode_validation", "mean_loss_of"]
 
@@ -32,7 +32,7 @@ class Rows:
 
     def fingerprint(self) -> str:
         """Of every number."""
-        return array_fingerprint(self.inputs, self.targets, self.weights)
+        return data_fingerprint(self.inputs, self.targets, self.weights)
 
 
 def encode_rows(model: Model, X: Any, y: Any, sample_weight: Any) -> Rows:

@@ -15,11 +15,12 @@ from dagnet.contracts import Callback, History
 from dagnet.errors import NumericalError
 from dagnet.model import Model
 from dagnet.model.arguments import make_generator
+from dagnet.topology import fingerprint_by_part
 from dagnet.training.blame import culprit
-from dagnet.training.fingerprint import graph_fingerprint
 from dagnet.training.rows import Batch, Gatherer, encode_rows, encode_validation, mean_loss_of
-from dagnet.training.settings import Settings, checked_callbacks, checked_rate
+from dagnet.training.settings import Settings, checked_callbacks
 from dagnet.training.step import Step
+from dagnet.values import NOT_NEGATIVE
 
 __all__ = ["TrainingRun", "stateful"]
 
@@ -45,7 +46,7 @@ class TrainingRun:
     --------
     >>> import dagnet
     >>> net = dagnet.Network(dagnet.layered([1, 1]), seed=0)
-    >>> run = TrainingRun(net, [[1.0], [2.0]], [2.0, 4.0], Settings.checked(epochs=3))
+    >>> run = TrainingRun(net, [[1.0], [2.0]], [2.0, 4.0], Settings(epochs=3))
     >>> len(run.train()["loss"])
     3
     """
@@ -93,14 +94,16 @@ class TrainingRun:
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
-        self._learning_rate = checked_rate(value)
+        self._learning_rate = NOT_NEGATIVE.check("learning_rate", value)
 
     @cached_property
     def fingerprints(self) -> dict[str, dict[str, str]]:
         """Of the graph and the data, part by part."""
         validation = "none" if self.validation is None else self.validation.fingerprint()
         data = {"the data": self.data.fingerprint(), "the validation data": validation}
-        return {"graph": graph_fingerprint(self.model), "data": data}
+        graph = fingerprint_by_part(self.model.topology)
+        graph |= {"loss": str(self.model.loss), "dtype": self.model.dtype.name}
+        return {"graph": graph, "data": data}
 
     @property
     def completed(self) -> int:

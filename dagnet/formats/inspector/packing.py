@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["packed", "script_json"]
-
 KINDS = {"f8": "<f8", "f4": "<f4", "i4": "<i4", "u1": "|u1"}
 
 

@@ -45,11 +45,9 @@ from dagnet.contracts import Observations
 from dagnet.drawing import ROLES, Layout, Sketch, edge_strengths, group, layered_layout, node_labels, sketch
 from dagnet.formats.inspector.packing import packed
 from dagnet.formats.inspector.rows import kept_rows
-from dagnet.formats.observed import observe
+from dagnet.formats.row_statistics import row_statistics
 from dagnet.markup import label
 from dagnet.model import Model
-
-__all__ = ["payload"]
 
 Array = NDArray[Any]
 MAX_NODES, MAX_EDGES, MAX_ELEMENTS = 6_000, 60_000, 400_000
@@ -68,7 +66,7 @@ def payload(model: Model, observations: Observations | None) -> dict[str, Any]:
         page |= _nodes(model, drawn)
         page["edges"] |= _edge_numbers(model)
         if observations is not None:
-            observed = observe(model, observations.X, observations.y)
+            observed = row_statistics(model, observations.X, observations.y)
             page["rows"] = kept_rows(model, observations, observed)
             if observed.gradient is not None:
                 page["edges"]["gradient"] = packed(edge_strengths(model, observed.gradient), "f8")

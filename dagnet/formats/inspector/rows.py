@@ -9,17 +9,15 @@ from numpy.typing import NDArray
 
 from dagnet.contracts import Observations
 from dagnet.formats.inspector.packing import packed
-from dagnet.formats.observed import Observed, full_runner
+from dagnet.formats.row_statistics import RowStatistics, full_runner
 from dagnet.model import Model
-
-__all__ = ["kept_rows"]
 
 Array = NDArray[Any]
 MOST_ROWS, MOST_NUMBERS, EXACT = 64, 150_000, 60_000
 
 
 @np.errstate(all="ignore")
-def kept_rows(model: Model, observations: Observations, observed: Observed) -> dict[str, Any]:
+def kept_rows(model: Model, observations: Observations, observed: RowStatistics) -> dict[str, Any]:
     """The ``rows`` of the payload: the first rows, as many as fit."""
     inputs = model.encode_inputs(observations.X)
     order = _by_node(model)

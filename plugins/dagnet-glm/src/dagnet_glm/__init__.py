@@ -1,29 +1,15 @@
 """Generalised linear models inside a drawn network: likelihoods as losses, links as activations."""
 
-from typing import Any
+import math
 
 import dagnet
-from dagnet.contracts.rules import NOT_NEGATIVE, POSITIVE, Rule, is_number
+from dagnet.values import FACTOR, NOT_NEGATIVE, POSITIVE, between
 from dagnet_glm import likelihoods, links
 
 __all__ = ["dagnet_activations", "dagnet_losses"]
 
-
-def _is_power(value: Any, _settings: Any) -> bool:
-    return is_number(value) and 1.0 <= value <= 2.0
-
-
-def _is_between(value: Any, _settings: Any) -> bool:
-    return is_number(value) and 0.0 < value < 1.0
-
-
-def _is_share(value: Any, _settings: Any) -> bool:
-    return is_number(value) and 0.0 <= value <= 1.0
-
-
-POWER = Rule("a number from 1 to 2", _is_power)
-BETWEEN = Rule("a number between 0 and 1", _is_between)
-SHARE = Rule("a number from 0 to 1", _is_share)
+POWER = between("a number from 1 to 2", 1.0, 2.0)
+BETWEEN = between("a number between 0 and 1", math.nextafter(0.0, 1.0), math.nextafter(1.0, 0.0))
 
 
 @dagnet.hookimpl
@@ -64,6 +50,6 @@ def dagnet_losses() -> list[dagnet.Loss]:
             predict=likelihoods.probability,
             targets="binary",
             parameters={"alpha": 0.25, "gamma": 2.0},
-            rules={"alpha": SHARE, "gamma": NOT_NEGATIVE},
+            rules={"alpha": FACTOR, "gamma": NOT_NEGATIVE},
         ),
     ]

@@ -1,4 +1,4 @@
-"""DOT, the language of Graphviz."""
+"""Pictures: DOT, the language of Graphviz, and SVG."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from dagnet.contracts import Observations
-from dagnet.drawing import NEGATIVE, NEUTRAL, POSITIVE, ROLE_FILL, edge_strengths
-from dagnet.formats.described import described
-from dagnet.formats.flat import PREFIX, flatten
+from dagnet.drawing import NEGATIVE, NEUTRAL, POSITIVE, ROLE_FILL, draw, edge_strengths
+from dagnet.formats.annotated import annotated
+from dagnet.formats.plain_attributes import PREFIX, flatten
 from dagnet.model import Model
 
-__all__ = ["write_dot"]
-
 SHAPES = {"input": "box", "hidden": "circle", "output": "doublecircle", "constant": "diamond"}
+
+
+def write_svg(model: Model, stream: BinaryIO, _observations: Observations | None) -> None:
+    """Write the layered drawing; rows do not show in it."""
+    stream.write(draw(model).svg.encode())
 
 
 def write_dot(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
@@ -28,7 +31,7 @@ def write_dot(model: Model, stream: BinaryIO, observations: Observations | None)
 
 
 def _lines(model: Model, observations: Observations | None) -> Iterator[str]:
-    flat = described(model, observations)
+    flat = annotated(model, observations)
     ids = flatten(flat)
     yield "digraph {\n  rankdir=LR;\n"
     yield f"  graph [dagnet={_quoted(flat.graph['dagnet'])}];\n"

@@ -8,7 +8,8 @@ does not fit stands beside as typed JSON, under the attribute's name with ``dagn
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+import json
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -18,11 +19,10 @@ import numpy as np
 from dagnet.contracts import Activation, Loss
 from dagnet.errors import FormatError, NumericalError, expected, shorten
 from dagnet.formats.typed import dumps, loads, parse_json, unpack
-from dagnet.markup import visible
-
-__all__ = ["PREFIX", "flatten", "flattened", "restored", "unique_ids"]
+from dagnet.markup import label, visible
 
 PREFIX = "dagnet_"
+LONGEST = 1 << 20
 VERSION = 1
 COLUMNS: dict[str, type] = {
     "activation": str,
@@ -61,15 +61,15 @@ def unique_ids(names: Iterable[Hashable], *, native: bool = False) -> list[Any]:
         if keep:
             ids.append(name)
             continue
-        label = base = visible(name if isinstance(name, str) and _shows(name) else repr(name))
-        if label in taken:
-            label = base = f"{base} ({type(name).__name__})"
+        found = base = label(name, LONGEST)
+        if found in taken:
+            found = base = f"{base} ({type(name).__name__})"
         number = 1
-        while label in taken:
+        while found in taken:
             number += 1
-            label = f"{base} {number}"
-        taken.add(label)
-        ids.append(label)
+            found = f"{base} {number}"
+        taken.add(found)
+        ids.append(found)
     return ids
 
 
@@ -89,15 +89,11 @@ def flattened(graph: nx.DiGraph[Any], *, native: bool = False) -> nx.DiGraph[Any
 
     With ``native``, for JSON, whole numbers stay names and arrays become lists.
 
-    Raises
-    ------
-    DataError
-        For a name that no file can bring back as it was.
-    NumericalError
-        For a weight or a bias that is not finite.
+    DataError for a name that no file can bring back as it was; NumericalError for a weight or a bias
+    that is not finite.
     """
     ids = flatten(graph, native=native)
-    same = all(label is name for name, label in ids.items())
+    same = all(text is name for name, text in ids.items())
     return graph if same else nx.relabel_nodes(graph, ids)
 
 
@@ -119,12 +115,10 @@ def _settings_text(settings: Mapping[str, Any]) -> str:
         key: str(value) if isinstance(value, Loss) else list(value) if key in ("inputs", "outputs") else value
         for key, value in settings.items()
     }
-    return dumps_settings({"format": VERSION, **packed})
-
-
-def dumps_settings(settings: dict[str, Any]) -> str:
-    """A mapping as JSON text; its values are typed."""
-    texts = (f'"{key}":{dumps(value, f"the graph: {key}")}' for key, value in settings.items())
+    texts = (
+        f"{json.dumps(key)}:{dumps(value, f'the graph: {key}')}"
+        for key, value in {"format": VERSION, **packed}.items()
+    )
     return "{" + ",".join(texts) + "}"
 
 
@@ -165,22 +159,18 @@ def _check_shown(key: str, value: object, owner: tuple[Any, ...]) -> None:
 def restored(flat: nx.DiGraph[Any]) -> nx.DiGraph[Any]:
     """The graph that a flat one stands for; graphs of other programs pass through as they are.
 
-    Raises
-    ------
-    FormatError
-        For typed JSON that dagnet did not write, and parameters that are not finite.
+    FormatError for typed JSON that dagnet did not write, and parameters that are not finite.
     """
     graph: nx.DiGraph[Any] = nx.DiGraph()
     name_of: dict[Any, Any] = {}
-    for label, attributes in flat.nodes(data=True):
-        where = f"node {shorten(label)}"
-        restored_attributes = _restored_attributes(attributes, where)
-        name = restored_attributes.pop("name", label) if f"{PREFIX}name" in attributes else label
+    for text, attributes in flat.nodes(data=True):
+        where = f"node {shorten(text)}"
+        found = _restored_attributes(attributes, where)
+        name = found.pop("name", text) if f"{PREFIX}name" in attributes else text
         if not _hashable(name) or name in graph:
-            must = "a name of its own, and no list"
-            raise FormatError(expected(where, must, name))
-        name_of[label] = name
-        graph.add_node(name, **restored_attributes)
+            raise FormatError(expected(where, "a name of its own, and no list", name))
+        name_of[text] = name
+        graph.add_node(name, **found)
     for source, target, attributes in flat.edges(data=True):
         where = f"edge {shorten(source)} → {shorten(target)}"
         graph.add_edge(name_of[source], name_of[target], **_restored_attributes(attributes, where))
@@ -188,6 +178,14 @@ def restored(flat: nx.DiGraph[Any]) -> nx.DiGraph[Any]:
     if "dagnet" in flat.graph:
         graph.graph["dagnet"] = _restored_settings(flat.graph["dagnet"])
     return graph
+
+
+def add_edge(flat: nx.DiGraph[Any], ends: Sequence[Any], attributes: dict[str, Any], where: str) -> None:
+    """An edge of a file, which must not be there yet."""
+    if flat.has_edge(*ends):
+        edge = f"{shorten(ends[0])} → {shorten(ends[1])}"
+        raise FormatError(f"{where}: edge {edge} is there twice; merge the two")
+    flat.add_edge(*ends, **attributes)
 
 
 def _hashable(value: object) -> bool:
@@ -230,21 +228,13 @@ def _finite(value: Any, where: str) -> Any:
 
 def _restored_settings(settings: object) -> dict[str, Any]:
     where = 'the graph: "dagnet"'
-    read = loads_settings(settings, where) if isinstance(settings, str) else settings
+    read = parse_json(settings, where) if isinstance(settings, str) else settings
     if not isinstance(read, Mapping):
         raise FormatError(expected(where, "a mapping with inputs, outputs, loss and dtype", settings))
-    found = {str(key): value for key, value in read.items()}
+    found = {str(key): unpack(value, where) if read is not settings else value for key, value in read.items()}
     version = found.pop("format", VERSION)
     if not isinstance(version, int) or version > VERSION:
         raise FormatError(
             f"{where}: written in format {shorten(version)}, this dagnet reads {VERSION}; update it"
         )
     return found
-
-
-def loads_settings(text: str, where: str) -> dict[str, Any]:
-    """The mapping that :func:`dumps_settings` was given."""
-    parsed = parse_json(text, where)
-    if not isinstance(parsed, dict):
-        raise FormatError(expected(where, "a JSON object", parsed))
-    return {key: unpack(value, where) for key, value in parsed.items()}

@@ -6,21 +6,19 @@ import math
 from typing import Any
 
 from dagnet.contracts import History
-from dagnet.errors import DataError, did_you_mean, expected
+from dagnet.errors import DataError, did_you_mean
+from dagnet.values import NOT_NEGATIVE, optional, text, whole
 
-__all__ = ["Watch", "count", "fraction"]
+COUNT = whole(1)
+COLUMN = optional(text("the name of a column of the history"))
 
 
-class Watch:
+class BestSoFar:
     """The best value of a column so far, and for how many epochs in a row it was not bettered."""
 
     def __init__(self, monitor: str | None, min_delta: object) -> None:
-        if monitor is not None and not isinstance(monitor, str):
-            raise DataError(expected("monitor", "the name of a column of the history, or None", monitor))
-        number = isinstance(min_delta, (int, float)) and not isinstance(min_delta, bool)
-        if not number or not 0 <= min_delta < math.inf:  # type: ignore[operator]
-            raise DataError(expected("min_delta", "a finite number of at least 0", min_delta))
-        self.monitor, self.min_delta = monitor, float(min_delta)  # type: ignore[arg-type]
+        self.monitor: str | None = COLUMN.check("monitor", monitor)
+        self.min_delta: float = NOT_NEGATIVE.check("min_delta", min_delta)
         self.clear()
 
     def clear(self) -> None:
@@ -28,7 +26,7 @@ class Watch:
         self.best: float | None = None
         self.waited = 0
 
-    def look(self, history: History) -> bool:
+    def update(self, history: History) -> bool:
         """Take the last epoch in; whether it is the best so far by more than ``min_delta``."""
         value = history[self._column(history)][-1]
         better = not math.isnan(value) and (self.best is None or value < self.best - self.min_delta)
@@ -53,17 +51,3 @@ class Watch:
         """Take back what :meth:`state` returned."""
         self.best = None if state["best"] is None else float(state["best"])
         self.waited = int(state["waited"])
-
-
-def count(name: str, value: object, *, least: int = 1) -> int:
-    """A checked whole number."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
-        return value
-    raise DataError(expected(name, f"a whole number of {least} or more", value))
-
-
-def fraction(name: str, value: object) -> float:
-    """A checked number from 0 to 1."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1:
-        return float(value)
-    raise DataError(expected(name, "a number from 0 to 1", value))

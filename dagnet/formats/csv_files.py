@@ -6,28 +6,27 @@ import contextlib
 import csv
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import networkx as nx
 
 from dagnet.contracts import Observations
 from dagnet.errors import FormatError, did_you_mean, expected, shorten
-from dagnet.formats.described import described
-from dagnet.formats.flat import COLUMNS, PREFIX, flatten, restored
-from dagnet.formats.limits import bounded
+from dagnet.formats.annotated import annotated
+from dagnet.formats.files import bounded
+from dagnet.formats.plain_attributes import COLUMNS, PREFIX, add_edge, flatten, restored
 from dagnet.model import Model
-
-__all__ = ["read_csv", "write_csv"]
 
 FIRST = ("kind", "name", "source", "target")
 LONGEST_CELL = 1 << 28
+KINDS = {float: "a number", int: "a whole number", bool: "true or false"}
 _csv_limit = threading.Lock()
 
 
 def write_csv(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
     """Write a network as one table: a row for the graph, then one for each node and each edge."""
-    graph = described(model, observations)
+    graph = annotated(model, observations)
     ids = flatten(graph)
     edges = [(source, *edge) for source, children in graph.adjacency() for edge in children.items()]
     keys: frozenset[str] = frozenset().union(*graph.nodes.values(), *(data for _, _, data in edges))
@@ -53,10 +52,7 @@ def read_csv(stream: BinaryIO) -> nx.DiGraph[Any]:
 
     Names in a bare list are text; further columns ``trainable`` and ``share`` are read too.
 
-    Raises
-    ------
-    FormatError
-        For anything else; it names the line.
+    FormatError for anything else; it names the line.
     """
     try:
         text = bounded(stream).decode("utf-8-sig")
@@ -130,48 +126,24 @@ def _add_edge(flat: nx.DiGraph[Any], record: dict[str, str], where: str, *, list
             raise FormatError(f"{where}: the cell {end!r} is empty; an edge has two ends")
         if listed and name not in flat:
             raise FormatError(f"{where}: no line for the node {shorten(name)} before this one")
-    if flat.has_edge(source, target):
-        raise FormatError(
-            f"{where}: edge {shorten(source)} → {shorten(target)} is there twice; merge the two"
-        )
-    flat.add_edge(source, target, **_values(record, where))
+    add_edge(flat, (source, target), _values(record, where), where)
 
 
 def _values(record: dict[str, str], where: str) -> dict[str, Any]:
     return {
-        key: cell if key.startswith(PREFIX) else _READ[COLUMNS.get(key, str)](cell, f"{where}: {key}")
+        key: cell if key.startswith(PREFIX) else _value(cell, COLUMNS.get(key, str), f"{where}: {key}")
         for key, cell in record.items()
         if key != "dagnet"
     }
 
 
-def _number(cell: str, where: str) -> float:
+def _value(cell: str, kind: type, where: str) -> Any:
+    if kind is str:
+        return cell
+    text = cell.lower()
     try:
-        if "_" not in cell:
-            return float(cell)
-    except ValueError:
+        if "_" not in text:
+            return {"true": True, "false": False}[text] if kind is bool else kind(text)
+    except (ValueError, KeyError):
         pass
-    raise FormatError(expected(where, "a number", cell))
-
-
-def _whole(cell: str, where: str) -> int:
-    try:
-        if "_" not in cell:
-            return int(cell)
-    except ValueError:
-        pass
-    raise FormatError(expected(where, "a whole number", cell))
-
-
-def _flag(cell: str, where: str) -> bool:
-    if cell.lower() not in ("true", "false"):
-        raise FormatError(expected(where, "true or false", cell))
-    return cell.lower() == "true"
-
-
-_READ: dict[type, Callable[[str, str], Any]] = {
-    str: lambda cell, _: cell,
-    float: _number,
-    int: _whole,
-    bool: _flag,
-}
+    raise FormatError(expected(where, KINDS[kind], cell))

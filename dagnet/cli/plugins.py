@@ -1,0 +1,95 @@
+"""``dagnet plugins`` and ``dagnet plugins check``: what is registered, and whether it keeps its word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from dagnet import registry
+from dagnet.contracts import Activation
+from dagnet.errors import PluginError, did_you_mean
+from dagnet.markup import table_text
+from dagnet.network import Network
+from dagnet.registry.kinds import KINDS
+from dagnet.testing import outcomes
+
+
+def list_plugins(say: Callable[[str], None]) -> None:
+    """Print kind, name, origin and how they run, of all plugins."""
+    rows = []
+    for kind in KINDS:
+        table = getattr(registry, kind)()
+        forms = _forms(kind, table)
+        rows += [
+            (kind, name, str(registry.origin(kind, name) or ""), forms.get(name, ""))
+            for name in sorted(table)
+        ]
+    for line in table_text(("kind", "name", "from", "runs as"), rows, left=range(4)).splitlines():
+        say(line.removeprefix("  "))
+
+
+def _forms(kind: str, table: Mapping[str, Any]) -> dict[str, str]:
+    """What runs compiled on the default engine, and what as NumPy."""
+    if kind == "activations":
+        return {name: _form(activation) for name, activation in table.items()}
+    if kind == "optimizers":
+        engine = registry.engines()[Network(nx.DiGraph([("x", "y")])).engine]
+        fused = {
+            name: engine.fused_step(optimizer(), dtype=np.dtype("float64"), threads=1)
+            for name, optimizer in table.items()
+        }
+        return {name: "NumPy" if step is None else engine.name for name, step in fused.items()}
+    return {}
+
+
+def _form(activation: Activation) -> str:
+    graph: nx.DiGraph[Any] = nx.DiGraph([("x", "y")])
+    graph.nodes["y"]["activation"] = activation
+    try:
+        network = Network(graph)
+    except PluginError as error:  # one that misbehaves must not hide the others
+        return f"refused: {error}"
+    if network.engine == "reference":
+        return "NumPy"
+    return str(network.plan.notes.get(str(activation), network.engine))
+
+
+def check_plugins(names: Iterable[str], say: Callable[[str], None]) -> bool:
+    """Run every check of the plugins that the names, or the names of distributions, stand for.
+
+    Prints a line for each plugin, and one for each check that it fails; whether all passed.
+
+    PluginError for a name that is neither.
+    """
+    good = True
+    for kind, name, item in dict.fromkeys(plugin for wanted in names for plugin in _named(wanted)):
+        found = outcomes(item)
+        failed = [outcome for outcome in found if not outcome.passed]
+        verdict = f"{len(failed)} of {len(found)} checks fail" if failed else f"passes {len(found)} checks"
+        say(f"{KINDS[kind].singular} {name}: {verdict}")
+        for outcome in failed:
+            say(f"  {outcome}")
+        good = good and not failed
+    return good
+
+
+def _all() -> Iterator[tuple[str, str, str, Any]]:
+    """Kind, name, distribution and object of every plugin."""
+    for kind in KINDS:
+        for name, item in getattr(registry, kind)().items():
+            origin = registry.origin(kind, name)
+            yield kind, name, origin.distribution if origin else "", item
+
+
+def _named(wanted: str) -> list[tuple[str, str, Any]]:
+    """The plugins of a name, or of a distribution."""
+    known = list(_all())
+    found = [(kind, name, item) for kind, name, origin, item in known if wanted in {name, origin}]
+    if not found:
+        names = dict.fromkeys(part for _, name, origin, _ in known for part in (name, origin) if part)
+        mend = did_you_mean(wanted, names) or "; `dagnet plugins` lists all"
+        raise PluginError(f"no plugin and no distribution with plugins is called {wanted!r}{mend}")
+    return found

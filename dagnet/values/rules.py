@@ -1,0 +1,185 @@
+"""Constraints as data: what ``fit``, callbacks, attributes and the parameters of plugins may be.
+
+NumPy's scalars count as the Python values that they equal, everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from numbers import Real
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.errors import DataError, expected
+from dagnet.values.codec import plain
+
+ALONE: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One setting's constraint.
+
+    Parameters
+    ----------
+    must
+        What the message says that the setting must be.
+    holds
+        ``holds(value, settings) -> bool``; ``settings`` are all values by name, of which those
+        that come earlier have been checked.
+    convert
+        Brings an accepted value to the plain Python type that keeps float32 arrays float32.
+    """
+
+    must: str
+    holds: Callable[[Any, Mapping[str, Any]], bool]
+    convert: Callable[[Any], Any] = float
+
+    def check(self, where: str, value: Any, settings: Mapping[str, Any] = ALONE, *, mend: str = "") -> Any:
+        """The value, converted, or :class:`DataError`.
+
+        Examples
+        --------
+        >>> whole(1).check("patience", np.int64(3))
+        3
+        """
+        if not self.holds(value, settings):
+            raise DataError(expected(where, self.must, value, mend))
+        return self.convert(value)
+
+
+def checked(where: str, settings: Mapping[str, Any], rules: Mapping[str, Rule]) -> dict[str, Any]:
+    """The settings, converted; those without a rule pass, NumPy's scalars as Python's.
+
+    Raises
+    ------
+    DataError
+        For the first setting that breaks its rule.
+
+    Examples
+    --------
+    >>> checked("optimizer 'sgd'", {"learning_rate": 1}, {"learning_rate": POSITIVE})
+    {'learning_rate': 1.0}
+    """
+    result = {name: plain(value) for name, value in settings.items()}
+    for name, rule in rules.items():
+        result[name] = rule.check(f"{where}: {name}" if where else name, settings[name], result)
+    return result
+
+
+def is_number(value: object, _settings: object = None) -> bool:
+    """Whether a value is a real number that a float can hold; True and False are not."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    try:
+        return not math.isnan(float(value))
+    except OverflowError:
+        return False
+
+
+def _is_within(value: Any, _settings: object, low: float, high: float) -> bool:
+    return is_number(value) and low <= float(value) <= high
+
+
+def _is_whole(value: object, _settings: object, least: int, most: float = math.inf) -> bool:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and least <= int(value) <= most  # type: ignore[call-overload]
+
+
+def _is_a(value: object, _settings: object, kinds: tuple[type, ...]) -> bool:
+    return isinstance(value, kinds)
+
+
+def _is_among(value: object, _settings: object, choices: tuple[str, ...]) -> bool:
+    return isinstance(value, str) and value in choices
+
+
+def _is_none_or(value: object, settings: Mapping[str, Any], rule: Rule) -> bool:
+    return value is None or rule.holds(value, settings)
+
+
+def _none_or(value: object, convert: Callable[[Any], Any]) -> Any:
+    return None if value is None else convert(value)
+
+
+def _are_betas(value: Any, settings: Mapping[str, Any]) -> bool:
+    pair = isinstance(value, (tuple, list)) and len(value) == 2
+    return pair and all(FRACTION.holds(beta, settings) for beta in value)
+
+
+def _floats(values: Any) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
+
+
+def _is_path(value: object, _settings: object) -> bool:
+    return isinstance(value, (str, os.PathLike)) and str(value) != "" and "\0" not in str(value)
+
+
+def between(must: str, low: float, high: float) -> Rule:
+    """A number from ``low`` to ``high``, both included."""
+    return Rule(must, partial(_is_within, low=low, high=high))
+
+
+def whole(least: int, most: int | None = None) -> Rule:
+    """A whole number; 2.0 is none."""
+    if most is None:
+        return Rule(f"a whole number of {least} or more", partial(_is_whole, least=least), int)
+    return Rule(f"a whole number from {least} to {most:,}", partial(_is_whole, least=least, most=most), int)
+
+
+def one_of(*choices: str) -> Rule:
+    """One of some words."""
+    return Rule(" or ".join(map(repr, choices)), partial(_is_among, choices=choices), str)
+
+
+def optional(rule: Rule, none: str = "None") -> Rule:
+    """What the rule says, or None; ``none`` says what that means."""
+    convert = partial(_none_or, convert=rule.convert)
+    return Rule(f"{rule.must}, or {none}", partial(_is_none_or, rule=rule), convert)
+
+
+def text(must: str) -> Rule:
+    """A string; ``must`` says of what."""
+    return Rule(must, partial(_is_a, kinds=(str,)), str)
+
+
+LARGEST, SMALLEST = sys.float_info.max, math.ulp(0.0)
+NUMBER = Rule("a number", is_number)
+FINITE = between("a finite number", -LARGEST, LARGEST)
+POSITIVE = between("a finite number above 0", SMALLEST, LARGEST)
+NOT_NEGATIVE = between("a finite number of at least 0", 0.0, LARGEST)
+FRACTION = between("a number from 0 up to, but without, 1", 0.0, math.nextafter(1.0, 0.0))
+FACTOR = between("a number from 0 to 1", 0.0, 1.0)
+FLAG = Rule("True or False", partial(_is_a, kinds=(bool, np.bool_)), bool)
+BETAS = Rule("a pair of numbers, each from 0 up to, but without, 1", _are_betas, _floats)
+PATH = Rule("the name of a file, a string or a Path", _is_path, Path)
+
+
+def as_real(value: object) -> NDArray[Any] | None:
+    """``value`` as a float64 array, or None where it is not made of real numbers."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind == "O" and all(isinstance(item, int) for item in array.ravel()):
+            return np.array([_as_float(item) for item in array.ravel()]).reshape(array.shape)
+    except Exception:  # noqa: BLE001 - whatever a stranger's object raises, it is no number
+        return None
+    if array.dtype.kind not in "iuf":
+        return None
+    with np.errstate(over="ignore"):
+        return array.astype(np.float64)
+
+
+def _as_float(number: int) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
