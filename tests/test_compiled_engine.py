@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ pytest.importorskip("numba")
 
 from dagnet.engine.compiled import threads as worker_threads
 from dagnet.engine.compiled.functions import compile_activation
+from dagnet.engine.compiled.runner import CompiledRunner
 from dagnet.registry import find_activation, find_optimizer
 
 OFFSET = 0.25
@@ -459,3 +461,23 @@ def test_a_process_killed_while_it_compiles_leaves_a_cache_that_works(tmp_path):
         process.kill()
         process.wait()
     assert run(STEP, NUMBA_CACHE_DIR=str(tmp_path)) == expected
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_indices_of_64_bits_give_the_same_bits(dtype):
+    """Plans of more than 2³¹ units or 2³² slots have wide tables; here a small plan is widened."""
+    net = dagnet.Network(
+        dagnet.layered([3, 5, 4, 1], activation="gelu"), seed=0, dtype=dtype, engine="compiled"
+    )
+    units = {name: getattr(net.plan, name).astype(np.int64) for name in ("sources", "targets")}
+    wide = CompiledRunner(dataclasses.replace(net.plan, **units), dtype, 2)
+    assert wide.program.table.dtype == np.uint64
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(100, 3)).astype(dtype), rng.normal(size=(100, 1)).astype(dtype)
+    found = []
+    for runner in (wide, net.runner):
+        into = np.empty(net.plan.n_slots, dtype)
+        loss, _ = runner.fused_gradient(net.loss)(net.theta(), X, y, np.full(100, 0.01, dtype), into=into)
+        found.append([into, np.array(loss), *(runner.evaluate(net.theta(), X[:n]) for n in (1, 100))])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
