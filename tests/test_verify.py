@@ -89,7 +89,7 @@ def test_a_wrong_engine_is_found_out_at_the_node(monkeypatch, dtype, amount, wha
     unit = 20
     place = int(plan.indptr[unit]) if what == "gradient" else unit
     outcome = tampered(monkeypatch, net, X, y, what, place, amount)
-    node = net.nodes[int(net.layout.nodes_of_units(np.array([unit]))[0])]
+    node = net.nodes[int(net.layout.node_of_unit[unit])]
     assert not outcome.passed
     assert not outcome
     assert outcome.worst == (node,)
@@ -117,7 +117,7 @@ def test_what_training_computes_is_verified_too(monkeypatch, what):
     monkeypatch.setattr(verification, "fused_gradient", fused_gradient)
     outcome = dagnet.verify(net, X, y)
     assert not outcome.passed
-    node = net.nodes[int(net.layout.nodes_of_units(np.array([unit]))[0])]
+    node = net.nodes[int(net.layout.node_of_unit[unit])]
     assert outcome.worst == ((node,) if what == "gradient" else ())
     assert ("the loss is off" in str(outcome)) == (what == "loss")
 

@@ -26,7 +26,6 @@ from dagnet.adjacency import reachable, rows_by
 from dagnet.explain.twin import checked_network
 from dagnet.markup import label, number, table_html
 from dagnet.model import Model
-from dagnet.model.naming import unit_nodes
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
 
@@ -169,7 +168,7 @@ def diagnose(net: Model, X: Any) -> Diagnosis:
 def _walked(net: Model, mask: Array) -> list[int]:
     """The marked nodes in topological order."""
     nodes = np.flatnonzero(mask)
-    order: list[int] = nodes[np.argsort(net.layout.compiled.first_unit[nodes])].tolist()
+    order: list[int] = nodes[np.argsort(net.layout.first_unit[nodes])].tolist()
     return order
 
 
@@ -215,7 +214,7 @@ def _measure(net: Model, inputs: Array) -> _Measured:
 
 def _units(net: Model, measured: _Measured, ignored: Array, rows: int) -> Iterator[Finding]:
     """At most one finding for each unit; only explosions are reported of ignored nodes."""
-    topology, nodes = net.topology, unit_nodes(net.layout)
+    topology, nodes = net.topology, net.layout.node_of_unit
     m = measured
     largest = np.abs([m.low_a, m.high_a, m.low_z, m.high_z]).max(axis=0)
     spread = np.where(m.finite, m.high_a - m.low_a, np.inf)
@@ -230,7 +229,7 @@ def _units(net: Model, measured: _Measured, ignored: Array, rows: int) -> Iterat
         ],
         np.arange(1, 5),
     )
-    first = net.layout.compiled.first_unit
+    first = net.layout.first_unit
     for unit in np.flatnonzero(kinds).tolist():
         node = int(nodes[unit])
         kind = list(KINDS)[kinds[unit] - 1]

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dagnet.model.layout import Layout
 from dagnet.plan import Plan
 from dagnet.plan.transposition import slot_targets
 
@@ -63,13 +64,13 @@ class Discrepancies(NamedTuple):
 
 
 def discrepancies(
-    plan: Plan, theta: Array, ours: Walk, theirs: Walk, trained: list[Trained]
+    layout: Layout, theta: Array, ours: Walk, theirs: Walk, trained: list[Trained]
 ) -> Discrepancies:
     """Compare two walks over one plan; the second is right.
 
     ``trained`` is what else the engine says of the same rows: by ``gradient``, and as ``fit`` asks it.
     """
-    weights, dtype = _Weights(plan, theta), ours.a.dtype
+    plan, weights, dtype = layout.plan, _Weights(layout.plan, theta), ours.a.dtype
     e = _by_unit(plan, [difference(*pair) for pair in _pairs(ours, theirs)])
     m = _by_unit(plan, [_largest(right) for _, right in _pairs(ours, theirs)])
     slope = np.maximum(1, _largest(plan.slopes(theirs.z, theirs.a)))
@@ -88,7 +89,7 @@ def discrepancies(
         z=relative(e.z, size_z, weights.into(e.a), dtype),
         a=relative(e.a, size_a, inherited_a, dtype),
         delta=relative(e.delta, slope * pulled, inherited, dtype),
-        gradient=_gradient(weights, ours, theirs, trained, e, m),
+        gradient=_gradient(layout, weights, ours, theirs, trained, e, m),
         loss=float(relative(off, size_loss, np.array([inherited_loss]), dtype)[0]),
     )
 
@@ -161,7 +162,13 @@ class _Weights:
 
 
 def _gradient(
-    weights: _Weights, ours: Walk, theirs: Walk, trained: list[Trained], e: _ByUnit, m: _ByUnit
+    layout: Layout,
+    weights: _Weights,
+    ours: Walk,
+    theirs: Walk,
+    trained: list[Trained],
+    e: _ByUnit,
+    m: _ByUnit,
 ) -> Array:
     """(units,) the discrepancies of the derivatives for what leads into each unit."""
     plan, rows = weights.plan, theirs.a.shape[1]
@@ -178,7 +185,9 @@ def _gradient(
     inherited[biases] = rows * e.delta[weights.biased]
     dtype = ours.a.dtype
     found = relative(difference(ours.slots[:, None], theirs.slots[:, None]), sizes, inherited, dtype)
-    right, size, rest = (_collected(plan, numbers) for numbers in (theirs.slots, sizes, inherited))
+    right, size, rest = (
+        layout.by_parameter(np.asarray(numbers, np.float64)) for numbers in (theirs.slots, sizes, inherited)
+    )
     again = np.zeros(len(right))
     for _, gradient in trained:
         missing = np.isnan(gradient) & ~np.isnan(right)
@@ -188,7 +197,7 @@ def _gradient(
     unit_of_slot = np.zeros(plan.n_slots, np.int64)
     unit_of_slot[: plan.n_weights] = targets
     unit_of_slot[biases] = weights.biased
-    np.maximum.at(result, unit_of_slot, np.maximum(found, again if plan.tie is None else again[plan.tie]))
+    np.maximum.at(result, unit_of_slot, np.maximum(found, layout.by_slot(again)))
     return result
 
 
@@ -197,8 +206,3 @@ def _norms(values: Array) -> Array:
     finite = np.where(np.isfinite(values), values, 0).astype(np.float64)
     result: Array = np.linalg.norm(finite, axis=1)
     return result
-
-
-def _collected(plan: Plan, slots: Array) -> Array:
-    """By parameter."""
-    return slots if plan.tie is None else np.bincount(plan.tie, slots, plan.n_parameters)

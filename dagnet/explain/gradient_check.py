@@ -122,7 +122,7 @@ class _Differences:
         """Parameters that act on the same units first, and so have the same chain."""
         groups: dict[tuple[int, ...], list[int]] = {}
         for place, parameter in enumerate(parameters.tolist()):
-            units = np.unique(self.names.unit_of_slot[self.names.slots(parameter)])
+            units = self.names.units(parameter)
             groups.setdefault(tuple(units.tolist()), []).append(place)
         yield from groups.items()
 
@@ -134,7 +134,7 @@ class _Differences:
         _, runner = prepare(net.engine, cut, net.dtype, net.threads)
         border = np.ascontiguousarray(self.values[cast("Array", cut.unit_ids)[: cut.n_inputs]].T)
         slots = cast("Array", cut.slot_ids)
-        owners = slots if plan.tie is None else plan.tie[slots]
+        owners = net.layout.by_slot(np.arange(plan.n_parameters))[slots]
         theta = net.parameters.copy()
         moving = mask[plan.outputs]
 
@@ -161,7 +161,7 @@ class _Differences:
         """The visited nodes whose z is so near a kink that differences may step over it."""
         layout = self.net.layout
         near = np.flatnonzero(units_on_kinks(layout, self.z, 10 * STEP))
-        found = {layout.topology.nodes[node] for node in layout.nodes_of_units(near).tolist()}
+        found = {layout.topology.nodes[node] for node in layout.node_of_unit[near].tolist()}
         return tuple(node for node in visited if node in found)
 
 

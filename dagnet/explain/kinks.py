@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.model.views import Layout
+from dagnet.model.layout import Layout
 from dagnet.plan import ACTIVATE
 
 __all__ = ["units_on_kinks"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.adjacency import reachable
+from dagnet.adjacency import offsets, reachable
 from dagnet.errors import DataError, expected
 from dagnet.explain.chain_parts import Fact, Number, plain
 from dagnet.model import Model
@@ -52,18 +52,13 @@ class OneRow:
 
     def _output_columns(self) -> dict[int, slice]:
         """Where each output node has its columns in y."""
-        units = self.topology.units[self.topology.outputs]
-        stops = np.cumsum(units)
-        starts = (stops - units).tolist()
-        ends = zip(self.topology.outputs.tolist(), starts, stops.tolist(), strict=True)
+        starts = offsets(self.topology.units[self.topology.outputs]).tolist()
+        ends = zip(self.topology.outputs.tolist(), starts, starts[1:], strict=False)
         return {node: slice(start, stop) for node, start, stop in ends}
 
     def _single_weights(self) -> Array | None:
         """(edges,) weights where no node has several units, else None."""
-        if (self.topology.units != 1).any():
-            return None
-        slots, tie = self.layout.compiled.edge_slot, self.layout.plan.tie
-        return self.net.parameters[slots if tie is None else tie[slots]]
+        return self.net.parameters[self.layout.weights] if self.topology.is_plain else None
 
     def name(self, node: int) -> Hashable:
         """The name of a node."""
@@ -111,7 +106,7 @@ class OneRow:
         mask = np.zeros(topology.n_nodes, bool)
         mask[forward] = True
         found = reachable(topology.parents, topology.outputs[mask[topology.outputs]], within=mask)
-        order = self.layout.compiled.first_unit[found]
+        order = self.layout.first_unit[found]
         return found[np.argsort(-order)]
 
 

@@ -14,7 +14,6 @@ from dagnet.explain.twin import twin
 from dagnet.markup import label, names_text, table_html, table_text
 from dagnet.model import Model
 from dagnet.model.averaging import mean_loss, output_gradient, row_weights
-from dagnet.model.naming import unit_nodes
 from dagnet.model.selection import fused_gradient, prepare
 
 __all__ = ["Verification", "verify"]
@@ -55,7 +54,7 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     theirs = _walk(reference, inputs, targets, weights)
     gradient = net.gradient(X, y, sample_weight=sample_weight)
     trained = [_asked(net, gradient.loss, gradient.flat), *_fused(net, inputs, targets, weights)]
-    found = discrepancies(net.layout.plan, net.theta(), ours, theirs, trained)
+    found = discrepancies(net.layout, net.theta(), ours, theirs, trained)
     edge = units_on_kinks(net.layout, theirs.z, TOLERANCES[net.dtype.name])
     return Verification(net, found, edge, rows=len(inputs))
 
@@ -114,11 +113,11 @@ class Verification:
 
     def __init__(self, net: Model, found: Discrepancies, edge: Array, *, rows: int) -> None:
         self._topology = net.topology
-        nodes = unit_nodes(net.layout)
+        nodes = net.layout.node_of_unit
         self._errors = np.zeros((3, net.topology.n_nodes))
         for row, units in enumerate((np.maximum(found.z, found.a), found.delta, found.gradient)):
             np.maximum.at(self._errors[row], nodes, units)
-        order = np.argsort(net.layout.compiled.first_unit)
+        order = np.argsort(net.layout.first_unit)
         self.on_kinks = self._names(order[np.isin(order, nodes[edge])])
         self.engine, self.dtype, self.rows = net.engine, net.dtype.name, rows
         self.loss_error = found.loss

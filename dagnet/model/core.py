@@ -19,12 +19,13 @@ from dagnet.errors import DataError, GraphError, Verbatim, expected, shorten
 from dagnet.model.arguments import checked_threads, make_generator
 from dagnet.model.averaging import mean_loss, output_gradient
 from dagnet.model.data import Columns, encode_inputs, encode_sample_weight, encode_targets
+from dagnet.model.layout import Layout
 from dagnet.model.probing import probe_activation, probe_loss
 from dagnet.model.regraph import regraph
 from dagnet.model.results import Forward, Gradient
 from dagnet.model.selection import prepare
 from dagnet.model.start import start_parameters
-from dagnet.model.views import Layout, WritableBiases, WritableWeights, by_parameter
+from dagnet.model.views import WritableBiases, WritableWeights
 from dagnet.plan import Plan
 from dagnet.registry import find_initializer
 from dagnet.topology import Topology, checked_dtype
@@ -70,17 +71,17 @@ class Model:
         self._threads = checked_threads(threads)
         self._topology = topology
         compiled = compile_topology(topology)
-        self._layout = Layout(topology, compiled)
+        self._layout = Layout.of(topology, compiled)
         self._columns_in = self._columns("X", topology.inputs)
         self._columns_out = self._columns("y", topology.outputs)
         self._loss = self._fitting(loss)
         for activation in topology.activations:
             probe_activation(activation, self._dtype)
         generator = make_generator(seed)
-        start = start_parameters(topology, compiled, find_initializer(initializer), generator, self._dtype)
+        start = start_parameters(self._layout, find_initializer(initializer), generator, self._dtype)
         self._parameters = start
         self._plan = compiled.plan
-        self._trainable = by_parameter(self._plan, compiled.trainable)
+        self._trainable = self._layout.trainable
         standardised = bool((topology.center != 0).any() or (topology.scale != 1).any())
         self._center = topology.center if standardised else None
         self._scale = topology.scale if standardised else None
@@ -114,9 +115,8 @@ class Model:
         self._loss = self._loss.refreshed()
         if all(new is old for new, old in zip(fresh, self._topology.activations, strict=True)):
             return
-        self._topology = replace(self._topology, activations=fresh)
-        compiled = replace(self._layout.compiled, plan=replace(self._plan, activations=fresh))
-        self._layout, self._plan = Layout(self._topology, compiled), compiled.plan
+        self._layout = self._layout.with_activations(fresh)
+        self._topology, self._plan = self._layout.topology, self._layout.plan
         self._serve()
 
     # -- what it is ----------------------------------------------------------------------
@@ -233,15 +233,11 @@ class Model:
 
     def theta(self) -> Array:
         """The parameters as the engine takes them, one entry a slot."""
-        tie = self._plan.tie
-        return self._parameters if tie is None else self._parameters[tie]
+        return self._layout.by_slot(self._parameters)
 
     def collect(self, slots: Array) -> Array:
         """From derivatives by slot to derivatives by parameter: shared weights add up."""
-        tie = self._plan.tie
-        if tie is None:
-            return slots
-        return np.bincount(tie, weights=slots, minlength=self._plan.n_parameters).astype(self._dtype)
+        return self._layout.by_parameter(slots)
 
     # -- data ----------------------------------------------------------------------------
 
@@ -336,7 +332,7 @@ class Model:
         plan, runner, asked = self._plan, self._runner, self.trainable
         if wrt is not None:
             asked = self._wanted(wrt)
-            plan = plan.restrict(parameters=asked if plan.tie is None else asked[plan.tie])
+            plan = plan.restrict(parameters=self._layout.by_slot(asked))
             runner = self._prepare(plan)[1]
         theta = self.theta().copy()
         state = runner.forward(theta, inputs)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dagnet.contracts import Activation
 from dagnet.errors import NumericalError, shorten
 from dagnet.model import Model
+from dagnet.model.naming import ParameterNames
 from dagnet.plan import ACTIVATE
 from dagnet.registry import engines, named
 from dagnet.training.gradient import weighted_gradient
@@ -144,15 +145,8 @@ def _raises(function: Callable[..., Any], arguments: list[Array]) -> bool:
 
 def parameter_name(model: Model, place: int) -> str:
     """A parameter's name for messages: the weight of an edge, or the bias of a node."""
-    layout, topology = model.layout, model.topology
-    for node in np.flatnonzero(topology.has_bias).tolist():
-        if place in layout.bias_places(node):
-            return f"the bias of node {shorten(topology.nodes[node])}"
-    for edge in range(topology.n_edges):
-        if place in layout.weight_places(edge):
-            source, target = topology.sources[edge], topology.targets[edge]
-            return f"the weight of edge {shorten((topology.nodes[source], topology.nodes[target]))}"
-    return f"parameter {place}"
+    name, _, is_bias = ParameterNames(model.layout)[place]
+    return f"the {'bias of node' if is_bias else 'weight of edge'} {shorten(name)}"
 
 
 def _first_bad(units: Array, first: Reading, second: Reading) -> tuple[int, int, float, float] | None:
@@ -172,7 +166,7 @@ def _node(model: Model, unit: int) -> Any:
 
 
 def _place(model: Model, unit: int) -> int:
-    return int(model.layout.nodes_of_units(np.array([unit]))[0])
+    return int(model.layout.node_of_unit[unit])
 
 
 def _activation(model: Model, unit: int) -> str:

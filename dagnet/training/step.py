@@ -36,11 +36,12 @@ class Step:
     def __init__(self, model: Model, settings: Settings) -> None:
         self._model, self._settings = model, settings
         plan, parameters = model.plan, model.parameters
-        self._tie = plan.tie
+        self._layout = model.layout
+        shared = model.layout.shares
         self._loss_gradient = loss_gradient(model)
         self._slots = np.empty(plan.n_slots, parameters.dtype)
-        self._theta = parameters if plan.tie is None else np.empty(plan.n_slots, parameters.dtype)
-        self._gradient = self._slots if plan.tie is None else np.empty_like(parameters)
+        self._theta = np.empty(plan.n_slots, parameters.dtype) if shared else parameters
+        self._gradient = np.empty_like(parameters) if shared else self._slots
         free = model.trainable
         self._free = None if free.all() else np.flatnonzero(free)
         # Frozen parameters never reach the optimizer: it then works on a vector of the others.
@@ -48,7 +49,7 @@ class Step:
         self._pulled = self._gradient if self._free is None else np.empty_like(self._live)
         self._penalty = Penalty.over_weights(model, self._free, settings.l1, settings.l2)
         # the engine's bound is one on what it wrote: not on sums of it, and no norm to clip by
-        self._bounded = plan.tie is None and self._penalty is None and settings.clip_norm is None
+        self._bounded = not shared and self._penalty is None and settings.clip_norm is None
         self._move = _fused_step(model, settings) or settings.optimizer.step
         self.optimizer_state = settings.optimizer.start(self._live)
         self.count = 0
@@ -89,16 +90,13 @@ class Step:
 
     def _gathered_theta(self) -> Array:
         parameters = self._model.parameters
-        if self._tie is not None:
-            np.take(parameters, self._tie, out=self._theta, mode="clip")
+        theta = self._layout.by_slot(parameters, out=self._theta)
         if self._free is not None:  # again in each step: a callback may have written to the network
             np.take(parameters, self._free, out=self._live, mode="clip")
-        return self._theta
+        return theta
 
     def _gathered_gradient(self) -> Array:
-        if self._tie is not None:
-            self._gradient[:] = 0
-            np.add.at(self._gradient, self._tie, self._slots)
+        self._layout.by_parameter(self._slots, out=self._gradient)
         if self._free is not None:
             np.take(self._gradient, self._free, out=self._pulled, mode="clip")
         return self._pulled
