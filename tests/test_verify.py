@@ -114,7 +114,7 @@ def test_what_training_computes_is_verified_too(monkeypatch, what):
 
         return fused
 
-    monkeypatch.setattr(verification, "fused_gradient", fused_gradient)
+    monkeypatch.setattr(type(net.runner), "fused_gradient", fused_gradient)
     outcome = dagnet.verify(net, X, y)
     assert not outcome.passed
     node = net.nodes[int(net.layout.node_of_unit[unit])]

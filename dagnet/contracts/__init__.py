@@ -6,7 +6,15 @@ trainable parameters.  Everything elementwise is plain NumPy, so that an engine 
 it stands or compile it.
 """
 
-from dagnet.contracts.execution import Engine, LossGradient, Runner, State, Unsupported
+from dagnet.contracts.execution import (
+    Engine,
+    LossGradient,
+    Runner,
+    State,
+    ThreeCalls,
+    Unsupported,
+    weighted_gradient,
+)
 from dagnet.contracts.exporter import Exporter, Observations
 from dagnet.contracts.functions import TARGETS, Activation, Initializer, Loss
 from dagnet.contracts.optimizer import Optimizer
@@ -27,5 +35,7 @@ __all__ = [
     "Run",
     "Runner",
     "State",
+    "ThreeCalls",
     "Unsupported",
+    "weighted_gradient",
 ]

@@ -14,7 +14,7 @@ from dagnet.explain.twin import twin
 from dagnet.markup import label, names_text, table_html, table_text
 from dagnet.model import Model
 from dagnet.model.averaging import mean_loss, output_gradient, row_weights
-from dagnet.model.selection import fused_gradient, prepare
+from dagnet.model.selection import prepare
 
 __all__ = ["Verification", "verify"]
 
@@ -84,10 +84,8 @@ def _asked(net: Model, loss: float, gradient: Array) -> Trained:
 
 
 def _fused(net: Model, inputs: Array, targets: Array, weights: Array | None) -> list[Trained]:
-    """Loss and gradient as training takes them, where the engine has one call for them."""
-    fused = fused_gradient(net.runner, net.loss)
-    if fused is None:
-        return []
+    """Loss and gradient as training takes them."""
+    fused = net.runner.fused_gradient(net.loss)
     slots = np.zeros(net.layout.plan.n_slots, net.dtype)
     with np.errstate(all="ignore"):
         factor = row_weights(weights, len(inputs), net.dtype)

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.contracts import Activation
+from dagnet.contracts import Activation, weighted_gradient
 from dagnet.errors import NumericalError, shorten
 from dagnet.model import Model
 from dagnet.model.naming import ParameterNames
 from dagnet.plan import ACTIVATE
 from dagnet.registry import engines, named
-from dagnet.training.gradient import weighted_gradient
 from dagnet.training.rows import Batch
 
 __all__ = ["bad_gradient", "bad_loss", "bad_step", "culprit"]

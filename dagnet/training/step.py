@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from dagnet.model import Model
 from dagnet.registry import engines
 from dagnet.training.blame import bad_gradient, bad_loss, bad_step
-from dagnet.training.gradient import loss_gradient
 from dagnet.training.penalty import Penalty, clip_to_norm
 from dagnet.training.rows import Batch
 from dagnet.training.settings import Settings
@@ -38,7 +37,7 @@ class Step:
         plan, parameters = model.plan, model.parameters
         self._layout = model.layout
         shared = model.layout.shares
-        self._loss_gradient = loss_gradient(model)
+        self._loss_gradient = model.runner.fused_gradient(model.loss)
         self._slots = np.empty(plan.n_slots, parameters.dtype)
         self._theta = np.empty(plan.n_slots, parameters.dtype) if shared else parameters
         self._gradient = np.empty_like(parameters) if shared else self._slots

@@ -16,7 +16,6 @@ from .oracle import Answer
 
 try:
     import dagnet
-    from dagnet.training.gradient import loss_gradient
 except ImportError as error:  # pragma: no cover - run from the repository's root
     dagnet, _why = None, error
 else:
@@ -77,7 +76,7 @@ class Step:
     """Loss and gradient as ``fit`` asks the engine for them: what a bare PyTorch step does, no more."""
 
     def __init__(self, net: Any, X: np.ndarray, y: np.ndarray) -> None:
-        self.net, self.theta, self.loss_gradient = net, net.theta(), loss_gradient(net)
+        self.net, self.theta, self.loss_gradient = net, net.theta(), net.runner.fused_gradient(net.loss)
         self.X, self.y = np.ascontiguousarray(X), np.ascontiguousarray(y)
         self.gradient = np.zeros(len(self.theta), np.float32)
         self.factor = np.full(len(X), 1 / len(X), np.float32)
@@ -148,7 +147,7 @@ class BareSteps:
         fused = dagnet.engines()[net.engine].fused_step(optimizer, dtype=net.dtype, threads=net.threads)
         self.move, self.moments = fused or optimizer.step, optimizer.start(net.parameters)
         self.gradient = np.zeros(net.plan.n_slots, np.float32)
-        self.loss_gradient, self.count = loss_gradient(net), 0
+        self.loss_gradient, self.count = net.runner.fused_gradient(net.loss), 0
 
     def __call__(self) -> None:
         theta = self.net.parameters
