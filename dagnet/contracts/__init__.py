@@ -17,6 +17,7 @@ from dagnet.contracts.execution import (
 )
 from dagnet.contracts.exporter import Exporter, Observations
 from dagnet.contracts.functions import TARGETS, Activation, Initializer, Loss
+from dagnet.contracts.learning import Learner, NotFinite
 from dagnet.contracts.optimizer import Optimizer
 from dagnet.contracts.training import Callback, History, Run
 
@@ -28,8 +29,10 @@ __all__ = [
     "Exporter",
     "History",
     "Initializer",
+    "Learner",
     "Loss",
     "LossGradient",
+    "NotFinite",
     "Observations",
     "Optimizer",
     "Run",

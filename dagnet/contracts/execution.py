@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.contracts.functions import Loss
+from dagnet.contracts.learning import Learner
 from dagnet.contracts.optimizer import Optimizer
 from dagnet.errors import PluginError
 
@@ -89,6 +90,14 @@ class Runner:
     def fused_gradient(self, loss: Loss) -> LossGradient:
         """Forward, loss and backward as one call."""
         return ThreeCalls(self, loss)
+
+    def learner(self, model: Any, data: Any, settings: Any) -> Learner | None:
+        """A learner of the engine's own for one run of ``fit``; None: NumPy's arrays will do.
+
+        ``model`` is the network, ``data`` its encoded rows, ``settings`` the arguments of ``fit``.
+        """
+        del model, data, settings
+        return None
 
     def notes(self) -> Mapping[str, str]:
         """What the plan's listing should say of an activation, by its call form."""
