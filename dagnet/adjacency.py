@@ -45,7 +45,7 @@ class Rows:
 def offsets(lengths: Array) -> Array:
     """(n + 1,) where each of n runs starts when they are laid end to end, and where the last one stops."""
     result = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=result[1:])
+    lengths.cumsum(out=result[1:])
     return result
 
 

@@ -69,20 +69,16 @@ def compile_topology(topology: Topology) -> Compiled:
 
 def _blocks(topology: Topology) -> Array:
     """(nodes,) the dense block of each node, −1 for none."""
-    parents, units = topology.parents, topology.units
-    degrees = parents.degrees()
-    rng = np.random.default_rng(0)
-    marks = rng.integers(0, 2**63, topology.n_nodes, np.uint64)
-    fingerprint = np.zeros(topology.n_nodes, np.uint64)
-    has_parents = np.flatnonzero(degrees)
-    if len(has_parents):
-        starts = parents.indptr[has_parents]
-        fingerprint[has_parents] = np.add.reduceat(marks[parents.neighbours], starts)
-        row_length = np.add.reduceat(units[parents.neighbours], starts)
     block = np.full(topology.n_nodes, -1, np.int64)
-    if not len(has_parents):
+    if len(topology.weight_start) < DENSE_MINIMUM:
         return block
-    _, group, counts = np.unique(fingerprint[has_parents], return_inverse=True, return_counts=True)
+    parents, units = topology.parents, topology.units
+    has_parents = np.flatnonzero(parents.degrees())
+    starts = parents.indptr[has_parents]
+    marks = np.random.default_rng(0).integers(0, 2**63, topology.n_nodes, np.uint64)
+    fingerprints = np.add.reduceat(marks[parents.neighbours], starts)
+    row_length = np.add.reduceat(units[parents.neighbours], starts)
+    _, group, counts = np.unique(fingerprints, return_inverse=True, return_counts=True)
     rows = np.bincount(group, weights=units[has_parents]).astype(np.int64)
     columns = np.zeros(len(counts), np.int64)
     columns[group] = row_length
@@ -169,7 +165,7 @@ def _elements(
     """Slot and source unit of each weight element, edge after edge."""
     if topology.is_plain:
         return edge_slot, first_unit[topology.sources]
-    edge = np.repeat(np.arange(topology.n_edges), topology.weight_sizes())
+    edge = np.repeat(np.arange(topology.n_edges), np.diff(topology.weight_starts))
     place = np.arange(len(edge)) - topology.weight_starts[edge]
     i, j = np.divmod(place, topology.units[topology.sources[edge]])
     slot = edge_slot[edge] + i * row_length[topology.targets[edge]] + j
@@ -273,7 +269,7 @@ def _dense_sources(sums: Array, packing: _Packing) -> Array:
 def _trainable(topology: Topology, order: Array, packing: _Packing) -> Array:
     """(slots,) what the graph lets train."""
     mask = np.ones(len(packing.sources) + int((packing.bias_slot >= 0).sum()), bool)
-    mask[packing.element_slot] = np.repeat(topology.edge_trainable, topology.weight_sizes())
+    mask[packing.element_slot] = np.repeat(topology.edge_trainable, np.diff(topology.weight_starts))
     free = np.repeat(topology.bias_trainable[order], topology.units[order])
     has = packing.bias_slot >= 0
     mask[packing.bias_slot[has]] = free[has]

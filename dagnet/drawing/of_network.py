@@ -45,7 +45,7 @@ def edge_strengths(model: Model, values: NDArray[Any]) -> Floats:
     It is the element itself, or of a matrix the root of the mean square with the sign of the sum.
     """
     elements, starts = values[model.layout.weights].astype(np.float64), model.topology.weight_starts[:-1]
-    sizes = model.topology.weight_sizes()
+    sizes = np.diff(model.topology.weight_starts)
     if len(elements) == len(sizes):
         return elements
     with np.errstate(over="ignore"):

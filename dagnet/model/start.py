@@ -46,8 +46,10 @@ def _drawn(
 ) -> Array:
     """``elements`` with what is missing drawn, a shared weight once."""
     units, starts = topology.units, topology.weight_starts
-    owns = topology.weight_owners() == np.arange(topology.n_edges)
-    edges = np.flatnonzero(np.isnan(elements[starts[:-1]]) & owns)
+    missing = np.isnan(elements[starts[:-1]])
+    if topology.share is not None:
+        missing &= topology.weight_owners() == np.arange(topology.n_edges)
+    edges = np.flatnonzero(missing)
     sources, targets = topology.sources[edges], topology.targets[edges]
     fan_in = np.bincount(topology.targets, weights=units[topology.sources], minlength=topology.n_nodes)
     fan_out = np.bincount(topology.sources, weights=units[topology.targets], minlength=topology.n_nodes)

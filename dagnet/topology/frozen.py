@@ -133,11 +133,7 @@ class Topology:
     @cached_property
     def weight_starts(self) -> Array:
         """(edges + 1,) where each edge's elements start in ``weight_start``."""
-        return _frozen(offsets(self.weight_sizes()))
-
-    def weight_sizes(self) -> Array:
-        """(edges,) how many elements each weight has."""
-        return edge_sizes(self.units, self.sources, self.targets)
+        return _frozen(offsets(edge_sizes(self.units, self.sources, self.targets)))
 
     def weight_owners(self) -> Array:
         """(edges,) the edge that each has its weight from: the first of its group, or itself."""
@@ -156,12 +152,17 @@ class Topology:
     @cached_property
     def is_input(self) -> Array:
         """(nodes,) mask of the inputs."""
-        return _frozen(np.isin(np.arange(self.n_nodes), self.inputs))
+        return self._marked(self.inputs)
 
     @cached_property
     def is_output(self) -> Array:
         """(nodes,) mask of the outputs."""
-        return _frozen(np.isin(np.arange(self.n_nodes), self.outputs))
+        return self._marked(self.outputs)
+
+    def _marked(self, nodes: Array) -> Array:
+        mask = np.zeros(self.n_nodes, bool)
+        mask[nodes] = True
+        return _frozen(mask)
 
     def role(self, node: int) -> str:
         """``"input"``, ``"output"``, ``"constant"`` or ``"hidden"``."""
