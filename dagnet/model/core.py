@@ -185,7 +185,7 @@ class Model:
     def encode_inputs(self, X: Any, *, finite: bool = False) -> Array:
         """X checked and standardised, (rows, input units)."""
         own = self._prepared
-        return encode_inputs(X, own.columns_in, own.dtype, own.center, own.scale, finite=finite)
+        return encode_inputs(X, own.columns_in, own.dtype, own.standardisation, finite=finite)
 
     def encode_targets(self, y: Any, rows: int, *, finite: bool = False) -> Array:
         """Targets checked, (rows, output units)."""
@@ -214,7 +214,7 @@ class Model:
             and X.ndim == 2
             and X.shape[1] == self._prepared.columns_in.width
             and len(X) > 0
-            and self._prepared.center is None
+            and self._prepared.standardisation is None
             and X.flags.c_contiguous
         )
 

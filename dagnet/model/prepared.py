@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,14 +37,8 @@ class Prepared:
         The loss.
     dtype
         float64 or float32.
-    asked
-        The engine that was asked for, ``"auto"`` perhaps.
-    threads
-        How many threads it may use.
-    columns_in, columns_out
-        The columns of X and of y.
-    center, scale
-        Of the inputs, (input units,); None where none is standardised.
+    asked, threads
+        The engine that was asked for, ``"auto"`` perhaps, and how many threads it may use.
     engine, runner
         The engine that serves, by name, and its runner for the plan.
     """
@@ -53,10 +48,6 @@ class Prepared:
     dtype: np.dtype[Any]
     asked: object
     threads: int
-    columns_in: Columns
-    columns_out: Columns
-    center: Array | None
-    scale: Array | None
     engine: str
     runner: Runner
 
@@ -81,17 +72,29 @@ class Prepared:
         cls, layout: Layout, loss: Loss, dtype: np.dtype[Any], asked: object, threads: int
     ) -> Prepared:
         """The same from a layout, with an engine of this machine."""
-        topology = layout.topology
-        columns_in, columns_out = (
-            Columns(what, [topology.nodes[node] for node in nodes.tolist()], topology.units[nodes].tolist())
-            for what, nodes in (("X", topology.inputs), ("y", topology.outputs))
-        )
-        plain = not topology.center.any() and bool((topology.scale == 1).all())
-        center, scale = (None, None) if plain else (topology.center, topology.scale)
         engine, runner = prepare(asked, layout.plan, dtype, threads)
-        return cls(
-            layout, loss, dtype, asked, threads, columns_in, columns_out, center, scale, engine, runner
-        )
+        return cls(layout, loss, dtype, asked, threads, engine, runner)
+
+    @cached_property
+    def columns_in(self) -> Columns:
+        """The columns of X."""
+        return self._columns("X", self.layout.topology.inputs)
+
+    @cached_property
+    def columns_out(self) -> Columns:
+        """The columns of y."""
+        return self._columns("y", self.layout.topology.outputs)
+
+    def _columns(self, what: str, nodes: Array) -> Columns:
+        topology = self.layout.topology
+        names = [topology.nodes[node] for node in nodes.tolist()]
+        return Columns(what, names, topology.units[nodes].tolist())
+
+    @cached_property
+    def standardisation(self) -> tuple[Array, Array] | None:
+        """Centre and scale of X's columns, (input units,) each; None where they change nothing."""
+        center, scale = self.layout.topology.center, self.layout.topology.scale
+        return (center, scale) if center.any() or (scale != 1).any() else None
 
     def refreshed(self) -> Prepared:
         """With those activations, and the loss, traced anew that read something which has changed since."""

@@ -76,15 +76,12 @@ class WeightView(_View):
 
     def __iter__(self) -> Iterator[Edge]:
         topology = self._layout.topology
-        names = topology.nodes
-        asked = None if self._asked is None else self._asked[self._layout.weights]
-        edges = np.arange(topology.n_edges)
-        if asked is not None:
-            edges = np.flatnonzero(np.logical_and.reduceat(asked, topology.weight_starts[:-1]))
-        for source, target in zip(
-            topology.sources[edges].tolist(), topology.targets[edges].tolist(), strict=True
-        ):
-            yield names[source], names[target]
+        edges: Any = slice(None)
+        if self._asked is not None:
+            edges = np.logical_and.reduceat(self._asked[self._layout.weights], topology.weight_starts[:-1])
+        ends = zip(topology.sources[edges].tolist(), topology.targets[edges].tolist(), strict=True)
+        for source, target in ends:
+            yield topology.nodes[source], topology.nodes[target]
 
     def __len__(self) -> int:
         return self._layout.topology.n_edges if self._asked is None else super().__len__()

@@ -278,8 +278,8 @@ def check_a_fused_gradient_is_what_the_calls_give(engine: Engine) -> None:
     for case in _cases(engine):
         runner = engine.prepare(case.plan, dtype=case.theta.dtype, threads=1)
         for loss in losses().values():
-            if len(case.plan.outputs) < loss.minimum_outputs:
-                continue
+            if len(case.plan.outputs) < loss.minimum_outputs or loss.outputs != "real":
+                continue  # these outputs are any numbers
             fused = runner.fused_gradient(loss)
             where = f"with {loss.name} in {case.name}, {len(case.inputs)} rows, {case.dtype}"
             targets, factor = _targets(case), np.linspace(0.5, 1.5, len(case.inputs)).astype(case.dtype)

@@ -191,6 +191,8 @@ class TrainingRun:
             self.loss_sum += self.loss * weight
             self.weight_sum += weight
         self.done = number + 1
+        if self._at_batch_end:
+            self._bring_back()
         for callback in self._at_batch_end:
             callback.on_batch_end(self)
 
