@@ -52,6 +52,7 @@ class ArrayLearner(Learner):
         self._penalty = Penalty.over_weights(model, self._free, settings.l1, settings.l2)
         # the engine's bound is one on what it wrote: not on sums of it, and no norm to clip by
         self._bounded = not shared and self._penalty is None and settings.clip_norm is None
+        self._clips = settings.clip_value is not None or settings.clip_norm is not None
         self._move = _fused_step(model, settings) or settings.optimizer.step
         self._state = settings.optimizer.start(self._live)
 
@@ -79,7 +80,9 @@ class ArrayLearner(Learner):
                 square = float(np.dot(gradient, gradient))
                 if not math.isfinite(square) and not np.isfinite(gradient).all():
                     raise NotFinite("gradient", self._everywhere(gradient, np.zeros_like(self._parameters)))
-            self._step(gradient, self._clipped(gradient, square), learning_rate)
+            if self._clips:
+                square = self._clipped(gradient, square)
+            self._step(gradient, square, learning_rate)
         return loss
 
     def parameters(self) -> Array:
