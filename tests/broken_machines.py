@@ -11,7 +11,7 @@ import networkx as nx
 import numpy as np
 
 from dagnet import Exporter, Optimizer, exporters
-from dagnet.contracts import Unsupported
+from dagnet.contracts import Runner, Unsupported
 from dagnet.engine.reference import ReferenceEngine
 
 counter = itertools.count()
@@ -111,7 +111,7 @@ OPTIMIZERS = {
 # -- engines ---------------------------------------------------------------------------------
 
 
-class Wrapped:
+class Wrapped(Runner):
     """A runner around the reference's; subclasses break one thing."""
 
     def __init__(self, plan, dtype, threads):

@@ -330,5 +330,5 @@ def test_a_loss_of_the_wrong_shape_is_a_plugin_error(part):
     right = good[part]
     good[part] = lambda o, t: right(o, t) if len(o) < 8 else np.zeros((3, 3))  # past the registry's own probe
     loss = dagnet.Loss("shape_of_training_test", **good)
-    with pytest.raises(dagnet.PluginError, match=f"loss 'shape_of_training_test': {part} must be an array"):
+    with pytest.raises(dagnet.PluginError, match=f"loss 'shape_of_training_test': {part} must be of shape"):
         make_net(loss=loss).fit(*make_data())
