@@ -44,7 +44,7 @@ class MovesAll(Descent):
         super().step(parameters, gradient, state, step=step, learning_rate=learning_rate)
         frame = sys._getframe()
         while (frame := frame.f_back) is not None:
-            model = getattr(frame.f_locals.get("self"), "_model", None)
+            model = getattr(frame.f_locals.get("self"), "model", None)
             if model is not None:
                 model.parameters[:] -= 0.1
                 return
