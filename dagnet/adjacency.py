@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Rows", "find_cycle", "levels", "ranges", "reachable", "rows_by", "stable_order"]
+__all__ = ["Rows", "find_cycle", "levels", "offsets", "ranges", "reachable", "rows_by", "stable_order"]
 
 Array = NDArray[Any]
 NARROW = 48
@@ -42,14 +42,20 @@ class Rows:
         return ranges(self.indptr[nodes], self.indptr[nodes + 1])
 
 
+def offsets(lengths: Array) -> Array:
+    """(n + 1,) where each of n runs starts when they are laid end to end, and where the last one stops."""
+    result = np.zeros(len(lengths) + 1, np.int64)
+    lengths.cumsum(out=result[1:])
+    return result
+
+
 def ranges(starts: Array, stops: Array) -> Array:
     """``concatenate([arange(a, b) for a, b in zip(starts, stops)])`` without the loop."""
     lengths = stops - starts
     total = int(lengths.sum())
     if total == 0:
         return np.zeros(0, np.int64)
-    ends = np.cumsum(lengths)
-    return np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
+    return np.arange(total) + np.repeat(starts - offsets(lengths)[:-1], lengths)
 
 
 def stable_order(keys: Array, n: int) -> Array:
@@ -71,9 +77,7 @@ def stable_order(keys: Array, n: int) -> Array:
 def rows_by(keys: Array, neighbours: Array, n: int) -> Rows:
     """Group edges by ``keys`` (their sources, say); within a row the edges keep their order."""
     order = stable_order(keys, n)
-    indptr = np.zeros(n + 1, np.int64)
-    np.cumsum(np.bincount(keys, minlength=n), out=indptr[1:])
-    return Rows(indptr, neighbours[order], order)
+    return Rows(offsets(np.bincount(keys, minlength=n)), neighbours[order], order)
 
 
 def levels(children: Rows, in_degrees: Array) -> Array:

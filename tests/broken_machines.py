@@ -11,7 +11,7 @@ import networkx as nx
 import numpy as np
 
 from dagnet import Exporter, Optimizer, exporters
-from dagnet.contracts import Unsupported
+from dagnet.contracts import Runner, Unsupported
 from dagnet.engine.reference import ReferenceEngine
 
 counter = itertools.count()
@@ -44,7 +44,7 @@ class MovesAll(Descent):
         super().step(parameters, gradient, state, step=step, learning_rate=learning_rate)
         frame = sys._getframe()
         while (frame := frame.f_back) is not None:
-            model = getattr(frame.f_locals.get("self"), "_model", None)
+            model = getattr(frame.f_locals.get("self"), "model", None)
             if model is not None:
                 model.parameters[:] -= 0.1
                 return
@@ -111,7 +111,7 @@ OPTIMIZERS = {
 # -- engines ---------------------------------------------------------------------------------
 
 
-class Wrapped:
+class Wrapped(Runner):
     """A runner around the reference's; subclasses break one thing."""
 
     def __init__(self, plan, dtype, threads):

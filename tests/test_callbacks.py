@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import math
 import sys
 
+import networkx as nx
 import numpy as np
 import pytest
 from training_cases import Recorder, StopAt, make_data, make_net
 
 import dagnet
+from dagnet.contracts import Learner
+from dagnet.training.learner import ArrayLearner
 
 
 class Losses(dagnet.Callback):
@@ -211,3 +215,81 @@ def test_the_bar_is_drawn_on_a_terminal_unless_told_not_to(monkeypatch, capsys):
     assert capsys.readouterr().err.count("epoch 1/1") >= 1
     make_net().fit(X, y, epochs=1, callbacks=[dagnet.ProgressBar()])
     assert "epoch 1/1" in capsys.readouterr().err
+
+
+# -- gradients -------------------------------------------------------------------------------
+
+
+def shared_and_frozen():
+    graph = nx.DiGraph([("x", "h"), ("x", "g"), ("h", "y"), ("g", "y")])
+    for edge in (("x", "h"), ("x", "g")):
+        graph.edges[edge]["share"] = "k"
+    graph.edges["h", "y"]["trainable"] = False
+    return graph
+
+
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+@pytest.mark.parametrize("graph", [dagnet.layered([1, 3, 1], activation="tanh"), shared_and_frozen()])
+def test_a_callback_sees_the_gradient_between_backward_and_step(engine, graph):
+    net = dagnet.Network(graph, engine=engine, seed=0)
+    X, y = np.linspace(-1, 1, 8)[:, None], np.linspace(0, 1, 8)
+    seen = []
+
+    class Watch(dagnet.Callback):
+        def on_gradient(self, run, flat):
+            wanted = run.model.gradient(X, y).flat
+            np.testing.assert_allclose(flat, wanted, rtol=1e-12, atol=1e-14)
+            seen.append((run.epoch, run.batch))
+
+    net.fit(X, y, epochs=3, batch_size=8, callbacks=[Watch()], l2=0.1, clip_norm=1e-3, seed=0)
+    assert seen == [(1, 1), (2, 1), (3, 1)]
+
+
+def test_what_a_callback_writes_to_the_gradient_is_learned_from():
+    class Scale(dagnet.Callback):
+        def __init__(self, factor):
+            self.factor = factor
+
+        def on_gradient(self, run, flat):
+            flat *= self.factor
+
+    results = {}
+    for factor in (0.0, 1.0, 2.0):
+        net = make_net()
+        start = net.parameters.copy()
+        net.fit(*make_data(), epochs=1, batch_size=1000, optimizer="sgd", callbacks=[Scale(factor)], seed=0)
+        results[factor] = net.parameters - start
+    assert not results[0.0].any()
+    assert results[1.0].any()
+    np.testing.assert_allclose(results[2.0], 2 * results[1.0], rtol=1e-9, atol=1e-15)
+    with pytest.raises(
+        dagnet.NumericalError, match="epoch 1, batch 1: the derivative for the weight of edge"
+    ):
+        make_net().fit(*make_data(), epochs=1, callbacks=[Scale(math.nan)])
+
+
+def test_an_engine_may_bring_a_learner_of_its_own(monkeypatch):
+    """It keeps data, parameters and moments elsewhere; the run is the same to the bit."""
+    wanted = make_net()
+    history = wanted.fit(*make_data(), epochs=3, seed=0)
+
+    class Elsewhere(Learner):
+        def __init__(self, model, data, settings):
+            self.model = copy.deepcopy(model)
+            self.inner = ArrayLearner(self.model, data, settings)
+
+        def step(self, rows, learning_rate, on_gradient=None):
+            loss = self.inner.step(rows, learning_rate, on_gradient)
+            self.steps = self.inner.steps
+            return loss
+
+        def parameters(self):
+            return self.model.parameters.copy()
+
+        def state(self):
+            return self.inner.state()
+
+    net = make_net()
+    monkeypatch.setattr(type(net.runner), "learner", lambda _runner, *asked: Elsewhere(*asked))
+    assert net.fit(*make_data(), epochs=3, seed=0).to_dict() == history.to_dict()
+    assert (net.parameters == wanted.parameters).all()

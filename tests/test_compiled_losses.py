@@ -7,6 +7,7 @@ import pytest
 from engine_conformance import GRAPHS, assert_alike, assert_fused_conforms
 
 import dagnet
+from dagnet.contracts import ThreeCalls
 from dagnet.model.averaging import row_weights
 
 pytest.importorskip("numba")
@@ -101,7 +102,6 @@ def many_reductions(o, t):
 
 
 FORMULAS = {
-    "a number clipped": (lambda o, t: (np.clip(0.0, -1.0, o) + (o - t) ** 2).sum(axis=1), None),
     "a mean": (lambda o, t: ((o - t) ** 4).mean(axis=1), None),
     "several sums": (lambda o, t: 0.5 * np.sum(np.abs(o), axis=1) - (o * t).sum(axis=-1), None),
     "units that interact": (
@@ -113,6 +113,7 @@ FORMULAS = {
         lambda o, t: 1.0 * (o == np.max(o, axis=1)[:, None]) - np.where(o == o.min(1, keepdims=True), 1.0, 0),
     ),
     "clipped": (lambda o, t: (np.clip(o, -1.0, 1.0) * np.ones_like(o) + t.clip(0, 1)).sum(axis=1), None),
+    "a number clipped": (lambda o, t: (np.clip(0.0, -1.0, o) + (o - t) ** 2).sum(axis=1), None),
     "columns": (lambda o, t: (o - t)[:, 0] ** 2 + o[:, 1:].max(axis=1), None),
     "in place": (mixed_in_place, None),
     "many reductions": (many_reductions, None),
@@ -200,7 +201,7 @@ def test_what_symbols_answer_otherwise_than_arrays_is_no_formula(name):
         net = dagnet.Network(graph_of(), loss=loss, engine=engine, seed=0)
         X, y, _ = data_for(net, 60)
         histories.append(net.fit(X, y, epochs=3, seed=0)["loss"])
-        assert engine == "reference" or net.runner.fused_gradient(loss) is None
+        assert engine == "reference" or isinstance(net.runner.fused_gradient(loss), ThreeCalls)
     np.testing.assert_allclose(*histories, rtol=1e-10)
 
 
@@ -240,9 +241,7 @@ def test_truths_are_added_up_as_numpy_does(name):
 
 
 def test_what_numpy_refuses_is_refused():
-    with pytest.raises(
-        dagnet.PluginError, match="loss 'mine': gradient raised TypeError: numpy boolean subtract"
-    ):
+    with pytest.raises(dagnet.PluginError, match="boolean subtract"):
         dagnet.Loss("mine", SQUARES[0], lambda o, t: 1.0 * ((o > t) - (o < t)))
 
 

@@ -8,6 +8,7 @@ import pytest
 from training_cases import Recorder, make_data, make_net
 
 import dagnet
+from dagnet.training.rows import encode_rows
 
 # -- what it computes ------------------------------------------------------------------------
 
@@ -330,5 +331,26 @@ def test_a_loss_of_the_wrong_shape_is_a_plugin_error(part):
     right = good[part]
     good[part] = lambda o, t: right(o, t) if len(o) < 8 else np.zeros((3, 3))  # past the registry's own probe
     loss = dagnet.Loss("shape_of_training_test", **good)
-    with pytest.raises(dagnet.PluginError, match=f"loss 'shape_of_training_test': {part} must be an array"):
+    with pytest.raises(dagnet.PluginError, match=f"loss 'shape_of_training_test': {part} must be of shape"):
         make_net(loss=loss).fit(*make_data())
+
+
+def test_batches_of_one_size_are_the_same_arrays():
+    """Engines know them again and need not read where they lie."""
+    rows = encode_rows(make_net(), *make_data(20), None)
+    room, order = rows.room_for(8), np.random.default_rng(0).permutation(20)
+    first, second, last = (rows.batch(order[start : start + 8], room) for start in (0, 8, 16))
+    assert first.inputs is second.inputs
+    assert first.targets is second.targets
+    assert first.factor is second.factor
+    assert len(last.inputs) == len(last.targets) == 4
+    np.testing.assert_array_equal(first.inputs, rows.inputs[order[[16, 17, 18, 19, 12, 13, 14, 15]]])
+
+
+@pytest.mark.parametrize("engine", ["reference", "auto"])
+def test_outputs_that_a_loss_refuses_are_refused_with_where_they_were_met(engine):
+    net = make_net(loss="binary_cross_entropy", engine=engine)
+    X, y = make_data(10)
+    with pytest.raises(dagnet.DataError, match="must be a probability") as caught:
+        net.fit(1e3 * X, (y > 0).astype(float), batch_size=4)
+    assert caught.value.__notes__[0].startswith("in fit, epoch 1, batch 1")

@@ -92,7 +92,7 @@ def test_a_wrong_engine_is_found_out_at_the_node(monkeypatch, dtype, amount, wha
     unit = 20
     place = int(plan.indptr[unit]) if what == "gradient" else unit
     outcome = tampered(monkeypatch, net, X, y, what, place, amount)
-    node = net.nodes[int(net.layout.nodes_of_units(np.array([unit]))[0])]
+    node = net.nodes[int(net.layout.node_of_unit[unit])]
     assert not outcome.passed
     assert not outcome
     assert outcome.worst == (node,)
@@ -142,12 +142,12 @@ def test_an_engine_that_goes_on_with_a_wrong_number_is_found_out_where_it_began(
     net, X, y = drawn_network(dtype)
     runner = Wrong(net, what, unit := 20, amount)
     monkeypatch.setattr(verification, "prepare", lambda *_: ("wrong", runner))
-    monkeypatch.setattr(verification, "fused_gradient", lambda *_: None)
+    monkeypatch.setattr(verification, "_fused", lambda *_: [])
     monkeypatch.setattr(net, "gradient", lambda X, y, **_: its_gradient(runner, net, X, y))
     outcome = dagnet.verify(net, X, y)
     assert outcome.passed == (what is None)
     if what is not None:
-        node = net.nodes[int(net.layout.nodes_of_units(np.array([unit]))[0])]
+        node = net.nodes[int(net.layout.node_of_unit[unit])]
         assert outcome.worst == (node,)
         assert next(name for name, error in outcome.errors(node).items() if error > outcome.tolerance) == kind
 
@@ -176,10 +176,10 @@ def test_what_training_computes_is_verified_too(monkeypatch, what):
 
         return fused
 
-    monkeypatch.setattr(verification, "fused_gradient", fused_gradient)
+    monkeypatch.setattr(type(net.runner), "fused_gradient", fused_gradient)
     outcome = dagnet.verify(net, X, y)
     assert not outcome.passed
-    node = net.nodes[int(net.layout.nodes_of_units(np.array([unit]))[0])]
+    node = net.nodes[int(net.layout.node_of_unit[unit])]
     assert outcome.worst == ((node,) if what == "gradient" else ())
     assert ("the loss is off" in str(outcome)) == (what == "loss")
 

@@ -6,9 +6,18 @@ trainable parameters.  Everything elementwise is plain NumPy, so that an engine 
 it stands or compile it.
 """
 
-from dagnet.contracts.execution import Engine, LossGradient, Runner, State, Unsupported
+from dagnet.contracts.execution import (
+    Engine,
+    LossGradient,
+    Runner,
+    State,
+    ThreeCalls,
+    Unsupported,
+    weighted_gradient,
+)
 from dagnet.contracts.exporter import Exporter, Observations
 from dagnet.contracts.functions import TARGETS, Activation, Initializer, Loss
+from dagnet.contracts.learning import Learner, NotFinite
 from dagnet.contracts.optimizer import Optimizer
 from dagnet.contracts.training import Callback, History, Run
 
@@ -20,12 +29,16 @@ __all__ = [
     "Exporter",
     "History",
     "Initializer",
+    "Learner",
     "Loss",
     "LossGradient",
+    "NotFinite",
     "Observations",
     "Optimizer",
     "Run",
     "Runner",
     "State",
+    "ThreeCalls",
     "Unsupported",
+    "weighted_gradient",
 ]

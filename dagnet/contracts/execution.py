@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
+from dagnet.contracts.functions import Loss
+from dagnet.contracts.learning import Learner
 from dagnet.contracts.optimizer import Optimizer
 from dagnet.errors import PluginError
 
-__all__ = ["Engine", "LossGradient", "Runner", "State", "Unsupported"]
+__all__ = ["Engine", "LossGradient", "Runner", "State", "ThreeCalls", "Unsupported", "weighted_gradient"]
 
 Array = NDArray[Any]
 
@@ -19,44 +22,25 @@ class Unsupported(PluginError):
     """An engine's word that it cannot run a plan; ``auto`` then asks the next engine."""
 
 
-class State(Protocol):
+class State:
     """What one forward (and backward) pass left behind; its layout is the engine's own."""
 
     @property
     def outputs(self) -> Array:
         """Values of the output units, (rows, output units)."""
+        raise NotImplementedError
 
     def value(self, units: Array) -> Array:
         """Values a of some units, (units, rows)."""
+        raise NotImplementedError
 
     def pre_activation(self, units: Array) -> Array:
         """Pre-activations z of some units, (units, rows)."""
+        raise NotImplementedError
 
     def delta(self, units: Array) -> Array:
         """∂loss/∂z of some units after a backward pass, (units, rows)."""
-
-
-class Runner(Protocol):
-    """A plan made ready to run; callable from several threads at once.
-
-    A runner may also have ``evaluate(theta, inputs)``: the outputs alone, (rows, output units), or
-    None where an input is NaN or it would rather be asked for them by :meth:`forward`; and
-    ``fused_gradient(loss)``: a :class:`LossGradient`, or None for a loss that has to run through NumPy.
-    """
-
-    def forward(self, theta: Array, inputs: Array, *, keep: bool = True, reuse: Any = None) -> Any:
-        """Evaluate: ``theta`` (slots,), ``inputs`` (rows, input units) -> a :class:`State`.
-
-        ``keep=False`` promises that only ``outputs`` will be read; ``reuse``, the state of an
-        earlier call, gives its memory away.
-        """
-
-    def backward(self, theta: Array, state: Any, output_gradient: Array, *, into: Array) -> float | None:
-        """Walk back from ∂loss/∂outputs (rows, output units); ∂loss/∂theta is written to ``into``.
-
-        Returns a number not below the sum of the squares written, where the engine has one at hand,
-        else None: training need not read a gradient that is known to be small.
-        """
+        raise NotImplementedError
 
 
 class LossGradient(Protocol):
@@ -74,6 +58,76 @@ class LossGradient(Protocol):
         units), ``factor`` (rows,), all in the runner's dtype.  Where L is not finite ``into`` may hold
         anything.
         """
+
+
+class Runner:
+    """A plan made ready to run; callable from several threads at once.
+
+    A subclass has :meth:`forward` and :meth:`backward`; what else there is may be done faster.
+    """
+
+    def forward(self, theta: Array, inputs: Array, *, keep: bool = True, reuse: Any = None) -> Any:
+        """Evaluate: ``theta`` (slots,), ``inputs`` (rows, input units) -> a :class:`State`.
+
+        ``keep=False`` promises that only ``outputs`` will be read; ``reuse``, the state of an
+        earlier call, gives its memory away.
+        """
+        raise NotImplementedError
+
+    def backward(self, theta: Array, state: Any, output_gradient: Array, *, into: Array) -> float | None:
+        """Walk back from ∂loss/∂outputs (rows, output units); ∂loss/∂theta is written to ``into``.
+
+        Returns a number not below the sum of the squares written, where the engine has one at hand,
+        else None: training need not read a gradient that is known to be small.
+        """
+        raise NotImplementedError
+
+    def evaluate(self, theta: Array, inputs: Array) -> Array | None:
+        """The outputs alone, (rows, output units); None to be asked by :meth:`forward`, as for NaN inputs."""
+        del theta, inputs
+        return None
+
+    def fused_gradient(self, loss: Loss) -> LossGradient:
+        """Forward, loss and backward as one call."""
+        return ThreeCalls(self, loss)
+
+    def learner(self, model: Any, data: Any, settings: Any) -> Learner | None:
+        """A learner of the engine's own for one run of ``fit``; None: NumPy's arrays will do.
+
+        ``model`` is the network, ``data`` its encoded rows, ``settings`` the arguments of ``fit``.
+        """
+        del model, data, settings
+        return None
+
+    def notes(self) -> Mapping[str, str]:
+        """What the plan's listing should say of an activation, by its call form."""
+        return {}
+
+
+class ThreeCalls:
+    """A :class:`LossGradient` of forward, loss and backward, the loss in NumPy."""
+
+    def __init__(self, runner: Runner, loss: Loss) -> None:
+        self._runner, self._loss = runner, loss
+        self._state: Any = None
+
+    def __call__(
+        self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
+    ) -> tuple[float, float | None]:
+        """See :class:`LossGradient`."""
+        state = self._state = self._runner.forward(theta, inputs, reuse=self._state)
+        outputs = state.outputs
+        values = self._loss.row_values(outputs, targets)
+        loss = float(np.dot(values.astype(np.float64), factor.astype(np.float64)))
+        pull = weighted_gradient(self._loss, outputs, targets, factor)
+        return loss, self._runner.backward(theta, state, pull, into=into)
+
+
+def weighted_gradient(loss: Loss, outputs: Array, targets: Array, factor: Array) -> Array:
+    """∂(Σ factor·ℓ)/∂outputs, (rows, output units)."""
+    pull = loss.row_gradients(outputs, targets) * factor[:, None]
+    result: Array = pull.astype(factor.dtype, casting="same_kind", copy=False)
+    return result
 
 
 class Engine(Protocol):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dagnet.contracts.formulas import Formulas, array_gradient, formulas_of_activation, formulas_of_loss
 from dagnet.contracts.parametric import Parametric, checked_function, checked_name
-from dagnet.errors import DataError, PluginError, expected
+from dagnet.errors import DataError, PluginError, Verbatim, expected
 from dagnet.formula import Formula
 from dagnet.formula.sameness import is_own, same, what_it_reads
 from dagnet.values import Rule
@@ -299,7 +299,8 @@ class Loss(_Differentiable):
         formula = self.formulas.value
         result: Array
         if formula is None:
-            result = self.value(outputs, targets, *self.arguments)
+            result = np.asarray(self.value(outputs, targets, *self.arguments))
+            self._must_have_shape("value", result, (len(outputs),))
         else:
             result = formula(outputs, targets, *self.formulas.numbers(formula, self.parameters))
         return result
@@ -312,11 +313,18 @@ class Loss(_Differentiable):
         if formula is not None:
             result = formula(outputs, targets, *self.formulas.numbers(formula, self.parameters))
         elif self.gradient is not None:
-            result = self.gradient(outputs, targets, *self.arguments)
+            result = np.asarray(self.gradient(outputs, targets, *self.arguments))
+            self._must_have_shape("gradient", result, outputs.shape)
         else:
             where, rest = f"loss {self.name!r}: value", (targets, *self.arguments)
             result = array_gradient(where, self.value, outputs, *rest, give="gradient=…")[1]
         return result
+
+    def _must_have_shape(self, what: str, result: Array, shape: tuple[int, ...]) -> None:
+        """Checked when it was made, but a function may find another shape for other rows."""
+        if result.shape != shape:
+            got = Verbatim(f"shape {result.shape}")
+            raise PluginError(expected(f"loss {self.name!r}: {what}", f"of shape {shape}", got))
 
     def prediction(self, outputs: Array) -> Array:
         """What the outputs predict, (rows, output units)."""

@@ -106,6 +106,13 @@ class Callback:
     def on_batch_begin(self, run: Run) -> None:
         """Before a batch."""
 
+    def on_gradient(self, run: Run, flat: Any) -> None:
+        """Between a batch's backward pass and its step.
+
+        ``flat`` is the gradient of the batch's loss, in the order of ``run.model.parameters``, 0 where
+        frozen.  What is written to it is learned from; penalties and clipping come after.
+        """
+
     def on_batch_end(self, run: Run) -> None:
         """After a batch's step; ``run.loss`` is its loss."""
 

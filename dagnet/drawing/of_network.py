@@ -44,13 +44,10 @@ def edge_strengths(model: Model, values: NDArray[Any]) -> Floats:
 
     It is the element itself, or of a matrix the root of the mean square with the sign of the sum.
     """
-    layout, topology = model.layout, model.topology
-    slots = layout.compiled.element_slot
-    elements = values[slots if layout.plan.tie is None else layout.plan.tie[slots]].astype(np.float64)
-    sizes = topology.units[topology.sources] * topology.units[topology.targets]
+    elements, starts = values[model.layout.weights].astype(np.float64), model.topology.weight_starts[:-1]
+    sizes = np.diff(model.topology.weight_starts)
     if len(elements) == len(sizes):
         return elements
-    starts = np.cumsum(sizes) - sizes
     with np.errstate(over="ignore"):
         squares = np.sqrt(np.add.reduceat(elements**2, starts) / sizes)
     signs = np.where(np.add.reduceat(elements, starts) < 0, -1.0, 1.0)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.contracts import Engine, Optimizer
+from dagnet.contracts import Engine, Optimizer, Runner, State
 from dagnet.hookspecs import hookimpl
 from dagnet.plan import ACTIVATE, DENSE, Plan, Step
 
@@ -26,7 +26,7 @@ Array = NDArray[Any]
 
 
 @dataclass(eq=False)
-class _State:
+class _State(State):
     """Pre-activations, values, δ: (units, rows) each."""
 
     plan: Plan
@@ -49,7 +49,7 @@ class _State:
 
 
 @dataclass(eq=False)
-class _Runner:
+class _Runner(Runner):
     plan: Plan
     dtype: Any
 

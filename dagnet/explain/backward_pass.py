@@ -96,7 +96,7 @@ def trace_all(net: Model, x: Any, y: Any) -> BackwardPass:
     """
     row, topology = OneRow(net, x, y), net.topology
     reaching = reachable(topology.parents, topology.outputs)
-    walked = reaching[np.argsort(-net.layout.compiled.first_unit[reaching])]
+    walked = reaching[np.argsort(-net.layout.first_unit[reaching])]
     steps = tuple(_node_step(row, node) for node in walked[~topology.is_input[walked]].tolist())
     return BackwardPass(row.gradient.loss, str(net.loss), steps)
 

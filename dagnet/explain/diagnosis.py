@@ -27,7 +27,6 @@ from dagnet.explain.arguments import checked_network
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import label, number
 from dagnet.model import Model
-from dagnet.model.naming import ParameterNames, unit_nodes
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
 
@@ -166,7 +165,7 @@ def diagnose(net: Model, X: Any) -> Diagnosis:
 def _walked(net: Model, mask: Array) -> list[int]:
     """The marked nodes in topological order."""
     nodes = np.flatnonzero(mask)
-    order: list[int] = nodes[np.argsort(net.layout.compiled.first_unit[nodes])].tolist()
+    order: list[int] = nodes[np.argsort(net.layout.first_unit[nodes])].tolist()
     return order
 
 
@@ -212,7 +211,7 @@ def _measure(net: Model, inputs: Array) -> _Measured:
 
 def _units(net: Model, measured: _Measured, ignored: Array, rows: int) -> Iterator[Finding]:
     """At most one finding for each unit; only explosions are reported of ignored nodes."""
-    topology, nodes = net.topology, unit_nodes(net.layout)
+    topology, nodes = net.topology, net.layout.node_of_unit
     m = measured
     largest = np.abs([m.low_a, m.high_a, m.low_z, m.high_z]).max(axis=0)
     spread = np.where(m.finite, m.high_a - m.low_a, np.inf)
@@ -227,7 +226,7 @@ def _units(net: Model, measured: _Measured, ignored: Array, rows: int) -> Iterat
         ],
         np.arange(1, 5),
     )
-    first = net.layout.compiled.first_unit
+    first = net.layout.first_unit
     for unit in np.flatnonzero(kinds).tolist():
         node = int(nodes[unit])
         kind = list(KINDS)[kinds[unit] - 1]
@@ -249,7 +248,8 @@ def _detail(net: Model, kind: str, node: int, unit: int, m: _Measured) -> str:
 def _parts(net: Model) -> tuple[Array, Array, Array]:
     """(nodes,) masks: useless; unreachable; constants, which have no parents to learn from."""
     topology = net.topology
-    edges, nonzero = ParameterNames(net.layout).edge_of_slot, net.theta()[: net.layout.plan.n_weights] != 0
+    edges = np.repeat(np.arange(topology.n_edges), np.diff(topology.weight_starts))
+    nonzero = net.parameters[net.layout.weights] != 0
     acting = np.bincount(edges, nonzero, topology.n_edges) > 0
     parents = rows_by(topology.targets[acting], topology.sources[acting], topology.n_nodes)
     useless, unreachable = np.ones((2, topology.n_nodes), bool)

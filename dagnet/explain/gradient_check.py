@@ -125,8 +125,7 @@ class _Differences:
         chains = np.zeros(len(parameters), np.int64)
         same_chain: dict[tuple[int, ...], list[int]] = {}  # they act on the same units first
         for place, parameter in enumerate(parameters.tolist()):
-            units = np.unique(self.names.unit_of_slot[self.names.slots(parameter)])
-            same_chain.setdefault(tuple(units.tolist()), []).append(place)
+            same_chain.setdefault(tuple(self.names.units(parameter).tolist()), []).append(place)
         for first, places in same_chain.items():
             chain = reachable(self.children, np.array(first), within=self.reaching)
             chains[places] = len(chain)
@@ -142,7 +141,7 @@ class _Differences:
         _, runner = prepare(net.engine, cut, net.dtype, net.threads)
         border = np.ascontiguousarray(self.values[cast("Array", cut.unit_ids)[: cut.n_inputs]].T)
         slots = cast("Array", cut.slot_ids)
-        owners = slots if plan.tie is None else plan.tie[slots]
+        owners = net.layout.by_slot(np.arange(plan.n_parameters))[slots]
         theta = net.parameters.copy()
         moving = mask[plan.outputs]
 
@@ -169,7 +168,7 @@ class _Differences:
             if step.kind == ACTIVATE:
                 for kink in plan.activations[step.what].kink_points():
                     near[step.targets] |= (np.abs(self.z[step.targets] - kink) <= 10 * STEP).any(axis=1)
-        found = {layout.topology.nodes[node] for node in layout.nodes_of_units(np.flatnonzero(near)).tolist()}
+        found = {layout.topology.nodes[node] for node in layout.node_of_unit[near].tolist()}
         return tuple(node for node in visited if node in found)
 
 

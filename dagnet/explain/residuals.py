@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dagnet.model.layout import Layout
 from dagnet.plan import ACTIVATE, Plan
 from dagnet.plan.transposition import slot_units
 
@@ -67,9 +68,9 @@ class Residuals(NamedTuple):
 
 
 @np.errstate(all="ignore")
-def residuals(plan: Plan, theta: Array, walk: Walk, trained: Trained) -> Residuals:
-    """The relative residuals of a walk over a plan that enters every unit, and of what training takes."""
-    terms, dtype = _Terms(plan, theta), walk.a.dtype
+def residuals(layout: Layout, theta: Array, walk: Walk, trained: Trained) -> Residuals:
+    """The relative residuals of a walk that enters every unit, and of what training takes."""
+    terms, dtype, plan = _Terms(layout, theta), walk.a.dtype, layout.plan
     z, pulled, slots = terms.right_sides(walk)
     size_z = terms.into(_largest(walk.a), 1)
     size_z[: plan.n_inputs] = _largest(walk.inputs)
@@ -111,12 +112,12 @@ def _derivatives(
         terms.products(off_delta, _largest(walk.a), 1) + terms.products(_largest(walk.delta), off_a, 0)
     )
     wrong = _relative(_apart(walk.slots[None], right[None]), size, inherited, dtype)
-    tie = np.arange(plan.n_slots) if plan.tie is None else plan.tie
-    right, size, inherited = (np.bincount(tie, each, plan.n_parameters) for each in (right, size, inherited))
+    owner = terms.owner
+    right, size, inherited = (np.bincount(owner, each) for each in (right, size, inherited))
     for gradient in trained.gradients:
         asked = np.where(np.isnan(gradient) & ~np.isnan(right), right, gradient)
         off = _apart(asked[None], right[None])
-        wrong = np.maximum(wrong, _relative(off, size, inherited, dtype)[tie] / trained.condition)
+        wrong = np.maximum(wrong, _relative(off, size, inherited, dtype)[owner] / trained.condition)
     result = np.zeros(plan.n_units)
     np.maximum.at(result, terms.child, wrong)
     return result
@@ -125,8 +126,9 @@ def _derivatives(
 class _Terms:
     """The terms of a plan's sums, one a slot; a bias is the weight of one more parent, whose value is 1."""
 
-    def __init__(self, plan: Plan, theta: Array) -> None:
-        self.plan, self.weight = plan, theta.astype(np.float64)
+    def __init__(self, layout: Layout, theta: Array) -> None:
+        self.plan = plan = layout.plan
+        self.owner, self.weight = layout.by_slot(np.arange(plan.n_parameters)), theta.astype(np.float64)
         self.child = slot_units(plan)
         self.parent = np.full(plan.n_slots, plan.n_units)
         self.parent[: plan.n_weights] = plan.sources

@@ -14,8 +14,7 @@ from dagnet.explain.residuals import TOLERANCES, Residuals, Trained, Walk, loss_
 from dagnet.markup import label
 from dagnet.model import Model
 from dagnet.model.averaging import mean_loss, output_gradient, row_weights
-from dagnet.model.naming import unit_nodes
-from dagnet.model.selection import fused_gradient, prepare
+from dagnet.model.selection import prepare
 
 __all__ = ["Verification", "verify"]
 
@@ -60,7 +59,7 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     taken = [(gradient.loss, gradient.flat), *_fused(net, inputs, targets, weights)]
     flats = [np.where(net.trainable, flat, np.nan) for _, flat in taken]
     trained = Trained(flats, _condition(net, walk, targets, weights))
-    found = residuals(net.layout.plan, net.theta(), walk, trained)
+    found = residuals(net.layout, net.theta(), walk, trained)
     right = mean_loss(net.loss, walk.a[:, net.layout.plan.outputs], targets, weights)
     loss_error = loss_residual([loss for loss, _ in taken], right, net.dtype)
     return Verification(net, found, loss_error, rows=len(inputs))
@@ -86,10 +85,8 @@ def _walk(net: Model, inputs: Array, targets: Array, weights: Array | None) -> W
 
 
 def _fused(net: Model, inputs: Array, targets: Array, weights: Array | None) -> list[tuple[float, Array]]:
-    """Loss and gradient as training takes them, where the engine has one call for them."""
-    fused = fused_gradient(net.runner, net.loss)
-    if fused is None:
-        return []
+    """Loss and gradient as training takes them."""
+    fused = net.runner.fused_gradient(net.loss)
     slots = np.zeros(net.layout.plan.n_slots, net.dtype)
     loss, _ = fused(net.theta(), inputs, targets, row_weights(weights, len(inputs), net.dtype), into=slots)
     return [(loss, net.collect(slots))]
@@ -126,13 +123,13 @@ class Verification(Shown):
         self._topology = net.topology
         self._errors = np.zeros((3, net.topology.n_nodes))
         for errors, units in zip(self._errors, found, strict=True):
-            np.maximum.at(errors, unit_nodes(net.layout), units)
+            np.maximum.at(errors, net.layout.node_of_unit, units)
         self.engine, self.dtype, self.rows = net.engine, net.dtype.name, rows
         self.loss_error = loss_error
         self.tolerance = TOLERANCES[self.dtype]
         self.max_error = max(float(self._errors.max(initial=0.0)), loss_error)
         self.passed = self.max_error <= self.tolerance
-        order = np.argsort(net.layout.compiled.first_unit)
+        order = np.argsort(net.layout.first_unit)
         wrong = order[self._errors.max(axis=0)[order] > self.tolerance]
         self.worst = tuple(net.topology.nodes[node] for node in wrong.tolist())
 

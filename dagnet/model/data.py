@@ -119,7 +119,7 @@ def numeric(where: str, values: Any) -> Array:
 
 
 def encode_inputs(
-    X: Any, columns: Columns, dtype: Any, center: Array | None, scale: Array | None, *, finite: bool = False
+    X: Any, columns: Columns, dtype: Any, standardisation: tuple[Array, Array] | None, *, finite: bool = False
 ) -> Array:
     """X as (rows, input units) in ``dtype``, standardised; NaN is refused, ±inf too if ``finite``."""
     array = columns.gather(X) if is_table(X) else numeric("X", X)
@@ -138,8 +138,8 @@ def encode_inputs(
     if not len(array):
         raise DataError(expected("X", "at least one row long", Verbatim("0 rows")))
     _refuse_nan("X", array, columns, finite=finite)
-    if center is not None and scale is not None:
-        array = (array - center) / scale
+    if standardisation is not None:
+        array = (array - standardisation[0]) / standardisation[1]
     with np.errstate(over="ignore"):
         result: Array = np.ascontiguousarray(array, dtype)
     return result

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.markup import label
-from dagnet.model.views import Layout
-from dagnet.plan.transposition import slot_targets
+from dagnet.model.layout import Layout
+from dagnet.plan.transposition import slot_units
 
-__all__ = ["ParameterName", "ParameterNames", "edge_label", "unit_nodes"]
+__all__ = ["ParameterName", "ParameterNames", "edge_label"]
 
 Array = NDArray[Any]
 
@@ -37,46 +37,40 @@ def edge_label(edge: Any) -> str:
     return f"{label(edge[0])} → {label(edge[1])}"
 
 
-def unit_nodes(layout: Layout) -> Array:
-    """(units,) the node of each unit."""
-    return layout.nodes_of_units(np.arange(layout.plan.n_units))
-
-
 class ParameterNames:
     """Names of parameters, and the units that each acts on first."""
 
     def __init__(self, layout: Layout) -> None:
-        plan, topology = layout.plan, layout.topology
         self._layout = layout
-        self._nodes = unit_nodes(layout)
-        sizes = topology.units[topology.sources] * topology.units[topology.targets]
-        self.edge_of_slot = np.zeros(plan.n_weights, np.int64)
-        self.edge_of_slot[layout.compiled.element_slot] = np.repeat(np.arange(topology.n_edges), sizes)
-        self.unit_of_slot = np.zeros(plan.n_slots, np.int64)
-        self.unit_of_slot[: plan.n_weights] = slot_targets(plan.indptr)
-        biased = np.flatnonzero(plan.bias_slot >= 0)
-        self.unit_of_slot[plan.bias_slot[biased]] = biased
-        self._slots = np.arange(plan.n_slots) if plan.tie is None else np.argsort(plan.tie, kind="stable")
-        owners = self._slots if plan.tie is None else plan.tie[self._slots]
-        self._starts = np.searchsorted(owners, np.arange(plan.n_parameters + 1))
+        n = layout.plan.n_parameters
+        self._weight, self._bias = _first_places(layout.weights, n), _first_places(layout.biases, n)
+        owners = layout.by_slot(np.arange(n))
+        order = np.argsort(owners, kind="stable")
+        self._units = slot_units(layout.plan)[order]
+        self._starts = np.searchsorted(owners[order], np.arange(n + 1))
 
-    def slots(self, parameter: int) -> Array:
-        """The slots of a parameter: one, or several where edges share it."""
-        return self._slots[self._starts[parameter] : self._starts[parameter + 1]]
+    def units(self, parameter: int) -> Array:
+        """The units that a parameter acts on first: one, or several where edges share it."""
+        return np.unique(self._units[self._starts[parameter] : self._starts[parameter + 1]])
 
     def __getitem__(self, parameter: int) -> ParameterName:
-        slot = int(self.slots(parameter)[0])
         topology = self._layout.topology
-        unit = int(self.unit_of_slot[slot])
-        node = int(self._nodes[unit])
-        if slot >= self._layout.plan.n_weights:
-            place = (unit - self._layout.units_of(node).start,)
-            return ParameterName(
-                topology.nodes[node], place if topology.units[node] > 1 else (), is_bias=True
-            )
-        edge = int(self.edge_of_slot[slot])
-        source = int(topology.sources[edge])
-        places = self._layout.weight_places(edge)
-        plain = topology.units[node] == 1 and topology.units[source] == 1
-        element = () if plain else tuple(np.argwhere(places == parameter)[0].tolist())
-        return ParameterName((topology.nodes[source], topology.nodes[node]), element, is_bias=False)
+        place = int(self._weight[parameter])
+        if place < 0:
+            place = int(self._bias[parameter])
+            node = int(np.searchsorted(topology.unit_starts, place, side="right")) - 1
+            unit = (place - int(topology.unit_starts[node]),)
+            return ParameterName(topology.nodes[node], unit if topology.units[node] > 1 else (), is_bias=True)
+        edge = int(np.searchsorted(topology.weight_starts, place, side="right")) - 1
+        source, target = int(topology.sources[edge]), int(topology.targets[edge])
+        i, j = divmod(place - int(topology.weight_starts[edge]), int(topology.units[source]))
+        plain = topology.units[source] == 1 and topology.units[target] == 1
+        name = (topology.nodes[source], topology.nodes[target])
+        return ParameterName(name, () if plain else (i, j), is_bias=False)
+
+
+def _first_places(parameters: Array, n: int) -> Array:
+    """(n,) where each parameter first stands in the list; −1 for those that do not."""
+    places = np.full(n + 1, -1)  # one more, for the −1 of what is no parameter
+    places[parameters[::-1]] = np.arange(len(parameters))[::-1]  # of several the last assignment stays
+    return places[:-1]

@@ -81,4 +81,4 @@ def _complain(item: Activation | Loss, results: Mapping[str, Array], dtype: Any)
             wrong[what] = f"{what} gives {result.dtype} for {dtype}, which is slow and rounded"
     if wrong:
         mend = f"`dagnet plugins check {item.name}` says more"
-        warnings.warn(f"{where}: {', '.join(wrong.values())}; {mend}", DagnetWarning, stacklevel=5)
+        warnings.warn(f"{where}: {', '.join(wrong.values())}; {mend}", DagnetWarning, stacklevel=6)

@@ -9,9 +9,10 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
+from dagnet.adjacency import offsets
 from dagnet.contracts import Activation, Loss
 from dagnet.errors import DagnetError
-from dagnet.model.views import Layout
+from dagnet.model.layout import Layout
 from dagnet.registry import find_activation, find_loss
 
 __all__ = ["regraph", "spelled_activation", "spelled_loss"]
@@ -39,19 +40,7 @@ def regraph(layout: Layout, parameters: Array, loss: Loss, dtype: Any) -> nx.DiG
     """See :meth:`dagnet.model.Model.to_networkx`."""
     topology = layout.topology
     graph: nx.DiGraph[Any] = nx.DiGraph()
-    spelled = [spelled_activation(activation) for activation in topology.activations]
-    column = 0
-    places = {int(node): number for number, node in enumerate(topology.inputs)}
-    starts = np.cumsum(topology.units[topology.inputs]) - topology.units[topology.inputs]
-    for node, name in enumerate(topology.nodes):
-        attributes: dict[str, Any] = {} if topology.units[node] == 1 else {"units": int(topology.units[node])}
-        if node in places:
-            column = int(starts[places[node]])
-            attributes |= _standardisation(layout, node, column)
-        else:
-            attributes["activation"] = spelled[topology.activation_of[node]]
-            attributes |= _bias(layout, node, parameters)
-        graph.add_node(name, **attributes)
+    graph.add_nodes_from(zip(topology.nodes, _nodes(layout, parameters), strict=True))
     graph.add_edges_from(_edges(layout, parameters))
     graph.graph["dagnet"] = {
         "inputs": [topology.nodes[node] for node in topology.inputs],
@@ -62,47 +51,52 @@ def regraph(layout: Layout, parameters: Array, loss: Loss, dtype: Any) -> nx.DiG
     return graph
 
 
-def _standardisation(layout: Layout, node: int, column: int) -> dict[str, Any]:
-    topology = layout.topology
-    columns = slice(column, column + int(topology.units[node]))
-    center, scale = topology.center[columns], topology.scale[columns]
-    if (center == 0).all() and (scale == 1).all():
-        return {}
-    return {"center": _plain(center), "scale": _plain(scale)}
+def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
+    """The attributes of each node."""
+    topology, units = layout.topology, layout.topology.units.tolist()
+    spelled = [spelled_activation(activation) for activation in topology.activations]
+    biases = _split(layout.node_biases(parameters), topology.unit_starts)
+    centers, scales = (
+        _split(values, offsets(topology.units[topology.inputs]))
+        for values in (topology.center, topology.scale)
+    )
+    columns = {node: column for column, node in enumerate(topology.inputs.tolist())}
+    has_bias, trainable = topology.has_bias.tolist(), topology.bias_trainable.tolist()
+    nodes = []
+    for node, kind in enumerate(topology.activation_of.tolist()):
+        attributes: dict[str, Any] = {} if units[node] == 1 else {"units": units[node]}
+        if node in columns:
+            center, scale = centers[columns[node]], scales[columns[node]]
+            if np.any(center) or np.any(np.not_equal(scale, 1)):
+                attributes |= {"center": center, "scale": scale}
+        else:
+            attributes["activation"] = spelled[kind]
+            attributes["bias"] = biases[node] if has_bias[node] else False
+            if has_bias[node] and not trainable[node]:
+                attributes["trainable"] = False
+        nodes.append(attributes)
+    return nodes
 
 
-def _bias(layout: Layout, node: int, parameters: Array) -> dict[str, Any]:
-    topology = layout.topology
-    if not topology.has_bias[node]:
-        return {"bias": False}
-    attributes: dict[str, Any] = {"bias": _plain(parameters[layout.bias_places(node)])}
-    if not topology.bias_trainable[node]:
-        attributes["trainable"] = False
-    return attributes
-
-
-def _plain(values: Array) -> Any:
-    return float(values[0]) if values.size == 1 else values.astype(np.float64)
+def _split(values: Array, starts: Array) -> list[Any]:
+    """The pieces of a vector: a number where there is one, else an array in double precision."""
+    if len(values) == len(starts) - 1:
+        return values.tolist()
+    pieces = np.split(values.astype(np.float64), starts[1:-1])
+    return [float(piece[0]) if len(piece) == 1 else piece for piece in pieces]
 
 
 def _edges(layout: Layout, parameters: Array) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
-    topology, plan, slots = layout.topology, layout.plan, layout.compiled.edge_slot
-    names, trainable = topology.nodes, topology.edge_trainable.tolist()
-    single = (topology.units == 1).all()
-    flat = parameters[slots if plan.tie is None else plan.tie[slots]].tolist() if single else []
+    topology = layout.topology
+    names, units, trainable = topology.nodes, topology.units.tolist(), topology.edge_trainable.tolist()
+    weights = _split(parameters[layout.weights], topology.weight_starts)
     groups = [] if topology.share is None else topology.share.tolist()
-    ends = zip(topology.sources.tolist(), topology.targets.tolist(), strict=True)
-    for edge, (source, target) in enumerate(ends):
-        attributes: dict[str, Any] = {"weight": flat[edge] if single else _matrix(layout, edge, parameters)}
+    ends = zip(topology.sources.tolist(), topology.targets.tolist(), weights, strict=True)
+    for edge, (source, target, weight) in enumerate(ends):
+        one = type(weight) is float
+        attributes = {"weight": weight if one else weight.reshape(units[target], units[source])}
         if not trainable[edge]:
             attributes["trainable"] = False
         if groups and groups[edge] >= 0:
             attributes["share"] = topology.share_keys[groups[edge]]
         yield names[source], names[target], attributes
-
-
-def _matrix(layout: Layout, edge: int, parameters: Array) -> Any:
-    values = parameters[layout.weight_places(edge)]
-    topology = layout.topology
-    one = topology.units[topology.sources[edge]] == 1 and topology.units[topology.targets[edge]] == 1
-    return float(values[0, 0]) if one else values.astype(np.float64)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.markup import number, table_html
+from dagnet.model.layout import Layout
 from dagnet.model.naming import ParameterNames
-from dagnet.model.views import BiasView, Layout, WeightView
+from dagnet.model.views import BiasView, WeightView
 from dagnet.plan import Plan
 
 __all__ = ["Forward", "Gradient"]
@@ -128,7 +129,7 @@ class Gradient:
     def visited(self) -> tuple[Hashable, ...]:
         """The nodes that the reverse walk entered, in its order."""
         units = np.flatnonzero(self._plan.needs_delta)[::-1]
-        nodes = self._layout.nodes_of_units(units)
+        nodes = self._layout.node_of_unit[units]
         first = np.flatnonzero(np.diff(nodes, prepend=-1))
         return tuple(self._layout.topology.nodes[node] for node in nodes[first].tolist())
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from dagnet.contracts import Loss, LossGradient, Unsupported
+from dagnet.contracts import Runner, Unsupported
 from dagnet.errors import DagnetWarning, PluginError, did_you_mean, expected
 from dagnet.plan import Plan
 from dagnet.registry import engines
 
-__all__ = ["fused_gradient", "prepare"]
+__all__ = ["prepare"]
 
 _told: set[str] = set()
 
 
-def prepare(name: object, plan: Plan, dtype: Any, threads: int) -> tuple[str, Any]:
+def prepare(name: object, plan: Plan, dtype: Any, threads: int) -> tuple[str, Runner]:
     """The engine's name and its runner for the plan; ``"auto"`` takes the fastest that can."""
     table = engines()
     if name == "auto":
@@ -30,13 +30,7 @@ def prepare(name: object, plan: Plan, dtype: Any, threads: int) -> tuple[str, An
     return name, table[name].prepare(plan, dtype=dtype, threads=threads)
 
 
-def fused_gradient(runner: Any, loss: Loss) -> LossGradient | None:
-    """Forward, loss and backward as the engine's one call, or None where it has none for the loss."""
-    offered = getattr(runner, "fused_gradient", None)
-    return None if offered is None else offered(loss)
-
-
-def _fastest(plan: Plan, dtype: Any, threads: int) -> tuple[str, Any]:
+def _fastest(plan: Plan, dtype: Any, threads: int) -> tuple[str, Runner]:
     for engine in sorted(engines().values(), key=lambda engine: -engine.priority):
         reason = engine.unavailable()
         if reason is not None:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.adjacency import ranges
-from dagnet.compiler import Compiled
 from dagnet.contracts import Initializer
 from dagnet.errors import GraphError, PluginError, Verbatim, expected
+from dagnet.model.layout import Layout
 from dagnet.registry import named
 from dagnet.topology import Topology
 
@@ -20,28 +20,17 @@ Array = NDArray[Any]
 
 
 def start_parameters(
-    topology: Topology,
-    compiled: Compiled,
-    initializer: Initializer,
-    generator: np.random.Generator,
-    dtype: Any,
+    layout: Layout, initializer: Initializer, generator: np.random.Generator, dtype: Any
 ) -> Array:
     """The flat vector in ``dtype``."""
-    plan = compiled.plan
+    topology = layout.topology
     elements = topology.weight_start
     if np.isnan(elements).any():
         elements = _drawn(topology, elements, initializer, generator)
-    slots = np.zeros(plan.n_slots)
-    slots[compiled.element_slot] = elements
-    order = np.argsort(compiled.first_unit)
-    starts = np.cumsum(topology.units) - topology.units
-    units = ranges(starts[order], starts[order] + topology.units[order])
-    biased = plan.bias_slot >= 0
-    slots[plan.bias_slot[biased]] = topology.bias_start[units][biased]
-    parameters = slots
-    if plan.tie is not None:
-        parameters = np.zeros(plan.n_parameters)
-        parameters[plan.tie] = slots
+    parameters = np.zeros(layout.plan.n_parameters)
+    parameters[layout.weights] = elements
+    biased = layout.biases >= 0
+    parameters[layout.biases[biased]] = topology.bias_start[biased]
     with np.errstate(over="ignore"):
         result: Array = parameters.astype(dtype)
     if not np.isfinite(result).all():
@@ -55,52 +44,20 @@ def start_parameters(
 def _drawn(
     topology: Topology, elements: Array, initializer: Initializer, generator: np.random.Generator
 ) -> Array:
-    sizes = topology.units[topology.sources] * topology.units[topology.targets]
-    single = bool((topology.units == 1).all())
-    missing = np.isnan(elements)
-    edge_missing = missing if single else missing[np.cumsum(sizes) - sizes]
-    edges = np.flatnonzero(edge_missing & _first_of_its_key(topology))
-    fan_in = np.bincount(
-        topology.targets, weights=topology.units[topology.sources], minlength=topology.n_nodes
-    )
-    fan_out = np.bincount(
-        topology.sources, weights=topology.units[topology.targets], minlength=topology.n_nodes
-    )
-    counts = sizes[edges]
-    fans = (
-        np.repeat(fan_in[topology.targets[edges]], counts),
-        np.repeat(fan_out[topology.sources[edges]], counts),
-    )
-    values = _drawn_by(initializer, generator, fans)
-    result = elements.copy()
-    if topology.share is None and single:
-        result[edges] = values
-        return result
-    _spread(topology, result, edges, counts, values)
-    return result
-
-
-def _first_of_its_key(topology: Topology) -> Array:
-    """(edges,) mask: the edges that own a weight, the first of each shared group."""
-    mask = np.ones(topology.n_edges, bool)
+    """``elements`` with what is missing drawn, a shared weight once."""
+    units, starts = topology.units, topology.weight_starts
+    missing = np.isnan(elements[starts[:-1]])
     if topology.share is not None:
-        shared = np.flatnonzero(topology.share >= 0)
-        mask[shared] = False
-        _, first = np.unique(topology.share[shared], return_index=True)
-        mask[shared[first]] = True
-    return mask
-
-
-def _spread(topology: Topology, result: Array, edges: Array, counts: Array, values: Array) -> None:
-    """Put drawn values at their edges, and at the edges that share them."""
-    sizes = topology.units[topology.sources] * topology.units[topology.targets]
-    starts = np.cumsum(sizes) - sizes
-    for edge, drawn in zip(edges.tolist(), np.split(values, np.cumsum(counts)[:-1]), strict=True):
-        alike = [edge]
-        if topology.share is not None and topology.share[edge] >= 0:
-            alike = np.flatnonzero(topology.share == topology.share[edge]).tolist()
-        for other in alike:
-            result[starts[other] : starts[other] + sizes[other]] = drawn
+        missing &= topology.weight_owners() == np.arange(topology.n_edges)
+    edges = np.flatnonzero(missing)
+    sources, targets = topology.sources[edges], topology.targets[edges]
+    fan_in = np.bincount(topology.targets, weights=units[topology.sources], minlength=topology.n_nodes)
+    fan_out = np.bincount(topology.sources, weights=units[topology.targets], minlength=topology.n_nodes)
+    counts = starts[edges + 1] - starts[edges]
+    fans = (np.repeat(fan_in[targets], counts), np.repeat(fan_out[sources], counts))
+    result = elements.copy()
+    result[ranges(starts[edges], starts[edges + 1])] = _drawn_by(initializer, generator, fans)
+    return result if topology.share is None else result[topology.element_owners()]
 
 
 def _drawn_by(initializer: Initializer, generator: np.random.Generator, fans: tuple[Array, Array]) -> Array:

@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.compiler import Compiled
 from dagnet.errors import DataError, Verbatim, expected, shorten
-from dagnet.plan import Plan
-from dagnet.topology import Topology
+from dagnet.model.layout import Layout
 from dagnet.values import as_real
 
-__all__ = ["BiasView", "Layout", "WeightView", "WritableBiases", "WritableWeights", "by_parameter"]
+__all__ = ["BiasView", "WeightView", "WritableBiases", "WritableWeights"]
 
 Array = NDArray[Any]
 Edge = tuple[Hashable, Hashable]
@@ -27,53 +25,6 @@ class MissingNameError(DataError, KeyError):
     """A name that a mapping does not have."""
 
     __str__ = Exception.__str__
-
-
-class Layout:
-    """Where nodes and edges have their parameters in the flat vector."""
-
-    def __init__(self, topology: Topology, compiled: Compiled) -> None:
-        self.topology = topology
-        self.compiled = compiled
-        self.plan = compiled.plan
-
-    def weight_places(self, edge: int) -> Array:
-        """Parameters of an edge's weight, (child units, parent units)."""
-        topology, compiled = self.topology, self.compiled
-        target = topology.targets[edge]
-        rows, columns = topology.units[target], topology.units[topology.sources[edge]]
-        row_starts = compiled.edge_slot[edge] + compiled.row_length[target] * np.arange(rows)
-        return self._parameters(row_starts[:, None] + np.arange(columns))
-
-    def bias_places(self, node: int) -> Array:
-        """Parameters of a node's biases, (units,); empty where it has none."""
-        if not self.topology.has_bias[node]:
-            return np.zeros(0, np.int64)
-        return self._parameters(self.plan.bias_slot[self.units_of(node)])
-
-    def units_of(self, node: int) -> slice:
-        """The units of a node."""
-        start = int(self.compiled.first_unit[node])
-        return slice(start, start + int(self.topology.units[node]))
-
-    def _parameters(self, slots: Array) -> Array:
-        return slots if self.plan.tie is None else self.plan.tie[slots]
-
-    def nodes_of_units(self, units: Array) -> Array:
-        """The node that each unit belongs to."""
-        order = np.argsort(self.compiled.first_unit)
-        starts = self.compiled.first_unit[order]
-        return order[np.searchsorted(starts, units, side="right") - 1]
-
-
-def by_parameter(plan: Plan, slots: Array) -> Array:
-    """From a mask by slot to one by parameter."""
-    if plan.tie is None:
-        return slots
-    mask = np.zeros(plan.n_parameters, bool)
-    mask[plan.tie] = slots
-    mask.flags.writeable = False
-    return mask
 
 
 class _View(Mapping[Any, Any]):
@@ -94,7 +45,7 @@ class _View(Mapping[Any, Any]):
                 f"the derivative for {shorten(name)} was not asked for; name it in wrt=[…]"
             )
         values = self._flat[places]
-        return float(values.flat[0]) if values.size == 1 else values
+        return values.item() if values.size == 1 else values
 
     def __contains__(self, name: object) -> bool:
         try:
@@ -125,12 +76,12 @@ class WeightView(_View):
 
     def __iter__(self) -> Iterator[Edge]:
         topology = self._layout.topology
-        names = topology.nodes
-        for edge, (source, target) in enumerate(
-            zip(topology.sources.tolist(), topology.targets.tolist(), strict=True)
-        ):
-            if self._asked is None or self._asked[self._layout.weight_places(edge)].all():
-                yield names[source], names[target]
+        edges: Any = slice(None)
+        if self._asked is not None:
+            edges = np.logical_and.reduceat(self._asked[self._layout.weights], topology.weight_starts[:-1])
+        ends = zip(topology.sources[edges].tolist(), topology.targets[edges].tolist(), strict=True)
+        for source, target in ends:
+            yield topology.nodes[source], topology.nodes[target]
 
     def __len__(self) -> int:
         return self._layout.topology.n_edges if self._asked is None else super().__len__()
@@ -161,7 +112,8 @@ class _Writable(_View):
     what = "value"
 
     def __setitem__(self, name: Any, value: Any) -> None:
-        self._flat[self._places(name)] = self._checked(name, value)
+        places = self._places(name)
+        self._flat[places] = self._checked(name, value, places.shape)
 
     def update(self, values: Mapping[Any, Any]) -> None:
         """Set many at once; if one will not do, none is set.
@@ -173,12 +125,16 @@ class _Writable(_View):
         """
         if not isinstance(values, Mapping):
             raise DataError(expected(f"{self.what} values", "a mapping by name", values))
-        checked = [(self._places(name), self._checked(name, value)) for name, value in values.items()]
+        named = [(name, self._places(name), value) for name, value in values.items()]
+        checked = [(places, self._checked(name, value, places.shape)) for name, places, value in named]
         for places, value in checked:
             self._flat[places] = value
 
-    def _checked(self, name: Any, value: Any) -> Array:
-        shape = self._places(name).shape
+    def _checked(self, name: Any, value: Any, shape: tuple[int, ...]) -> Any:
+        """The value in the vector's dtype, of the shape or one number for all."""
+        largest = float(np.finfo(self._flat.dtype).max)
+        if type(value) is float and -largest <= value <= largest:
+            return value
         where = f"{self.what} of {shorten(name)}"
         given = as_real(value)
         if given is None or (given.ndim and given.shape != shape):

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.adjacency import Rows, ranges, reachable, rows_by
+from dagnet.adjacency import Rows, offsets, ranges, reachable, rows_by
 from dagnet.plan.frozen import ACTIVATE, DENSE, SPARSE, PlanData
 from dagnet.plan.transposition import pull_rows, slot_targets, slot_units
 
@@ -85,7 +85,7 @@ def _cut(plan: P, units: Array) -> tuple[P, Array, Array]:
     place[unit_ids] = np.arange(len(unit_ids))
     lengths = np.zeros(len(unit_ids), np.int64)
     lengths[len(boundary) :] = plan.indptr[computed + 1] - plan.indptr[computed]
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    indptr = offsets(lengths)
     biases = plan.bias_slot[unit_ids].copy()
     biases[: len(boundary)] = -1
     has_bias = biases >= 0
@@ -115,7 +115,7 @@ def _cut(plan: P, units: Array) -> tuple[P, Array, Array]:
 
 
 def _cut_steps(plan: PlanData, kept: Array, place: Array, indptr: Array) -> tuple[Array, Array]:
-    before = np.concatenate([[0], np.cumsum(kept)])
+    before = offsets(kept)
     steps = plan.steps.copy()
     stops = steps["target"] + steps["n_target"]
     first = before[steps["target"]]

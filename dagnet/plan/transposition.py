@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.adjacency import stable_order
+from dagnet.adjacency import rows_by
 from dagnet.plan.frozen import DENSE, PlanData
 
 __all__ = ["dense_units", "pull_rows", "slot_targets", "slot_units"]
@@ -52,9 +52,5 @@ def pull_rows(
     if dense.any():
         walked &= ~dense[child]
     slots = np.flatnonzero(walked)
-    parent = sources[slots]
-    order = stable_order(parent, n_units)
-    indptr_out = np.zeros(n_units + 1, np.int64)
-    np.cumsum(np.bincount(parent, minlength=n_units), out=indptr_out[1:])
-    slots_out = slots[order]
-    return indptr_out, child[slots_out].astype(sources.dtype), slots_out
+    rows = rows_by(sources[slots], child[slots].astype(sources.dtype), n_units)
+    return rows.indptr, rows.neighbours, slots[rows.edges]

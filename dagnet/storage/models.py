@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.adjacency import ranges
 from dagnet.contracts import Loss
 from dagnet.errors import NumericalError, expected, shorten
 from dagnet.model import Model
@@ -89,25 +88,18 @@ def _names(topology: Topology, mend: str) -> int | list[Packed]:
 
 def _parameters(model: Model) -> tuple[Array, Array]:
     """Weights edge after edge, and biases node after node with 0 where there is none."""
-    topology, compiled = model.topology, model.layout.compiled
-    theta = model.theta()
-    weights = theta[compiled.element_slot]
-    biases = np.zeros(int(topology.units.sum()), model.dtype)
-    order = np.argsort(compiled.first_unit)
-    starts = np.cumsum(topology.units) - topology.units
-    units = ranges(starts[order], starts[order] + topology.units[order])
-    slots = compiled.plan.bias_slot
-    biases[units[slots >= 0]] = theta[slots[slots >= 0]]
-    sizes = topology.units[topology.sources] * topology.units[topology.targets]
-    _check_finite("weight", weights, sizes, lambda edge: model.edges[edge])
-    _check_finite("bias", biases, topology.units, lambda node: model.nodes[node])
+    topology, layout, parameters = model.topology, model.layout, model.parameters
+    weights = parameters[layout.weights]
+    biases = layout.node_biases(parameters)
+    _check_finite("weight", weights, topology.weight_starts, lambda edge: model.edges[edge])
+    _check_finite("bias", biases, topology.unit_starts, lambda node: model.nodes[node])
     return weights, biases
 
 
-def _check_finite(what: str, values: Array, sizes: Array, name: Callable[[int], Any]) -> None:
+def _check_finite(what: str, values: Array, starts: Array, name: Callable[[int], Any]) -> None:
     odd = np.flatnonzero(~np.isfinite(values))
     if len(odd):
-        owner = int(np.searchsorted(np.cumsum(sizes), odd[0], side="right"))
+        owner = int(np.searchsorted(starts, odd[0], side="right")) - 1
         mend = "train with a smaller learning rate, or load the last good checkpoint"
         where = f"{what} of {shorten(name(owner))}"
         raise NumericalError(expected(where, "finite to be saved", float(values[odd[0]]), mend))

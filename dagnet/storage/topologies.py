@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.adjacency import Rows, levels, ranges, rows_by
+from dagnet.adjacency import Rows, levels, offsets, ranges, rows_by
 from dagnet.topology import Topology
 
 Array = NDArray[Any]
@@ -124,8 +124,6 @@ def _check_shared(parts: Topology, share: Array) -> None:
     _check(
         (parts.edge_trainable[one] == parts.edge_trainable[other]).all(), "shared edges differ in trainable"
     )
-    starts = np.cumsum(rows * columns) - rows * columns
-    sizes = (rows * columns)[one]
-    bits = parts.weight_start.view(np.int64)
-    here, there = (bits[ranges(starts[edges], starts[edges] + sizes)] for edges in (one, other))
+    starts, bits = offsets(rows * columns), parts.weight_start.view(np.int64)
+    here, there = (bits[ranges(starts[edges], starts[edges + 1])] for edges in (one, other))
     _check((here == there).all(), "edges that share a weight differ in it")

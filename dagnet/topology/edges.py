@@ -11,7 +11,9 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
+from dagnet.adjacency import offsets
 from dagnet.errors import shorten
+from dagnet.topology.frozen import edge_sizes
 from dagnet.topology.problems import Problems
 
 __all__ = ["EDGE_ATTRIBUTES", "EdgeTable", "Ends", "read_edges", "read_ends"]
@@ -107,8 +109,8 @@ def _checked_weights(
 ) -> Array:
     """Weights one by one, with a problem for each that will not do."""
     rows, columns = units[ends.targets], units[ends.sources]
-    offsets = np.concatenate([[0], np.cumsum(rows * columns)])
-    start = np.full(int(offsets[-1]), np.nan)
+    places = offsets(edge_sizes(units, ends.sources, ends.targets))
+    start = np.full(int(places[-1]), np.nan)
     if weight is None:
         return start
     for edge, attributes in enumerate(ends.data):
@@ -116,7 +118,7 @@ def _checked_weights(
         if value is not None:
             shape = (int(rows[edge]), int(columns[edge]))
             where = f"edge {_name(ends, names, edge)}: {weight}"
-            start[offsets[edge] : offsets[edge + 1]] = problems.numbers(where, value, shape).ravel()
+            start[places[edge] : places[edge + 1]] = problems.numbers(where, value, shape).ravel()
     return start
 
 
@@ -126,11 +128,10 @@ def _shared(
     share = np.full(len(ends.data), -1, np.int64)
     first: dict[Hashable, int] = {}
     keys: dict[Hashable, int] = {}
-    sizes = units[ends.targets] * units[ends.sources]
-    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    places = offsets(edge_sizes(units, ends.sources, ends.targets))
 
     def facts(edge: int) -> tuple[Any, ...]:
-        values = start[offsets[edge] : offsets[edge + 1]]
+        values = start[places[edge] : places[edge + 1]]
         shape = (int(units[ends.targets[edge]]), int(units[ends.sources[edge]]))
         return shape, values.tobytes(), bool(trainable[edge])
 

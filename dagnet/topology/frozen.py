@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -10,14 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.adjacency import Rows, rows_by
+from dagnet.adjacency import Rows, offsets, ranges, rows_by
 from dagnet.contracts import Activation
 from dagnet.errors import DataError, did_you_mean, shorten
 
-__all__ = ["Topology"]
+__all__ = ["Topology", "edge_sizes"]
 
 Array = NDArray[Any]
 LISTED = 6
+
+
+def edge_sizes(units: Array, sources: Array, targets: Array) -> Array:
+    """(edges,) how many elements each weight has: child units times parent units."""
+    result: Array = units[targets] * units[sources]
+    return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,20 +114,55 @@ class Topology:
         return rows_by(self.sources, self.targets, self.n_nodes)
 
     @cached_property
+    def _edge_keys(self) -> tuple[memoryview, memoryview]:
+        """A number for each pair (parent, child), sorted, and the edges in that order."""
+        keys = self.sources * self.n_nodes + self.targets
+        edges = np.argsort(keys)
+        return keys[edges].data, edges.data
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether every node has one unit."""
+        return bool((self.units == 1).all())
+
+    @cached_property
+    def unit_starts(self) -> Array:
+        """(nodes + 1,) where each node's units start when they are counted node after node."""
+        return _frozen(offsets(self.units))
+
+    @cached_property
+    def weight_starts(self) -> Array:
+        """(edges + 1,) where each edge's elements start in ``weight_start``."""
+        return _frozen(offsets(edge_sizes(self.units, self.sources, self.targets)))
+
+    def weight_owners(self) -> Array:
+        """(edges,) the edge that each has its weight from: the first of its group, or itself."""
+        owners = np.arange(self.n_edges)
+        if self.share is not None:
+            shared = np.flatnonzero(self.share >= 0)
+            _, first, group = np.unique(self.share[shared], return_index=True, return_inverse=True)
+            owners[shared] = shared[first][group]
+        return owners
+
+    def element_owners(self) -> Array:
+        """(weight elements,) the same element of the edge that owns the weight."""
+        owners = self.weight_owners()
+        return ranges(self.weight_starts[owners], self.weight_starts[owners + 1])
+
+    @cached_property
     def is_input(self) -> Array:
         """(nodes,) mask of the inputs."""
-        mask = np.zeros(self.n_nodes, bool)
-        mask[self.inputs] = True
-        mask.flags.writeable = False
-        return mask
+        return self._marked(self.inputs)
 
     @cached_property
     def is_output(self) -> Array:
         """(nodes,) mask of the outputs."""
+        return self._marked(self.outputs)
+
+    def _marked(self, nodes: Array) -> Array:
         mask = np.zeros(self.n_nodes, bool)
-        mask[self.outputs] = True
-        mask.flags.writeable = False
-        return mask
+        mask[nodes] = True
+        return _frozen(mask)
 
     def role(self, node: int) -> str:
         """``"input"``, ``"output"``, ``"constant"`` or ``"hidden"``."""
@@ -148,8 +190,10 @@ class Topology:
             return None
         if source is None or target is None:
             return None
-        places = np.flatnonzero(self.parents.of(target) == source)
-        return int(self.parents.edges[self.parents.indptr[target] + places[0]]) if len(places) else None
+        keys, edges = self._edge_keys
+        key = source * self.n_nodes + target
+        place = bisect_left(keys, key)
+        return edges[place] if place < len(keys) and keys[place] == key else None
 
     def edge_number(self, name: object) -> int:
         """The number of the edge ``(parent, child)``.
@@ -204,6 +248,11 @@ class Topology:
         index = {name: number for number, name in enumerate(state["nodes"])}
         self.__dict__.update(state, index=index)
         Topology.__post_init__(self)
+
+
+def _frozen(array: Array) -> Array:
+    array.flags.writeable = False
+    return array
 
 
 def _known(name: object, index: dict[Hashable, int]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dagnet.adjacency import offsets
 from dagnet.contracts import Activation
 from dagnet.errors import shorten
 from dagnet.topology.problems import Problems
@@ -57,8 +58,8 @@ def read_nodes(
     default = places.setdefault(hidden, len(places))
     activation_of = np.where(identity_by_default, 0, default).astype(np.int32)
     has_bias, trainable = np.ones(n, bool), np.ones(n, bool)
-    offsets = np.concatenate([[0], np.cumsum(units)])
-    start = np.zeros(int(offsets[-1]))
+    unit_starts = offsets(units)
+    start = np.zeros(int(unit_starts[-1]))
     is_input = np.zeros(n, bool)
     is_input[inputs] = True
     has_bias[inputs] = False
@@ -82,7 +83,8 @@ def read_nodes(
             has_bias[number] = not _is_false(bias)
             if not isinstance(bias, (bool, np.bool_)) and bias is not None:
                 shape = (int(units[number]),)
-                start[offsets[number] : offsets[number + 1]] = problems.numbers(f"{where}: bias", bias, shape)
+                biases = problems.numbers(f"{where}: bias", bias, shape)
+                start[unit_starts[number] : unit_starts[number + 1]] = biases
         if "trainable" in attributes:
             trainable[number] = problems.flag(f"{where}: trainable", attributes["trainable"])
     center, scale = _standardisation(data, names, units, inputs, problems)

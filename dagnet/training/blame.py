@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.contracts import Activation
+from dagnet.contracts import Activation, NotFinite, weighted_gradient
 from dagnet.errors import NumericalError, shorten
 from dagnet.model import Model
 from dagnet.model.naming import ParameterNames
 from dagnet.plan import ACTIVATE
 from dagnet.registry import engines, named
-from dagnet.training.gradient import weighted_gradient
-from dagnet.training.rows import Batch
+from dagnet.training.rows import Batch, Rows
 
-__all__ = ["bad_gradient", "bad_loss", "bad_step", "culprit"]
+__all__ = ["culprit", "explained"]
 
 Array = NDArray[Any]
 Reading = Callable[[Array], Array]
@@ -27,35 +26,48 @@ KEPT = "the parameters are those before this batch"
 MEND = "try a smaller learning_rate, clip_norm=1.0, or inputs of mean 0 and variance 1"
 
 
-def bad_loss(model: Model, batch: Batch, where: str, rows: Array, loss: float) -> NumericalError:
-    """The first node, in topological order, and its first row that are not finite.
+def explained(
+    bad: NotFinite, model: Model, data: Rows, rows: Array | slice, where: str, optimizer: str
+) -> NumericalError:
+    """The first node and row, or the first parameter, where something is not finite.
 
-    ``rows`` (batch rows,) are the batch's row numbers in X.
+    ``rows`` are the batch's row numbers in X.
     """
+    with np.errstate(all="ignore"):
+        if bad.what == "loss":
+            what = _bad_loss(model, data.batch(rows), _numbers(rows), bad.value)
+        elif bad.what == "gradient":
+            what = _bad_gradient(model, data.batch(rows), _numbers(rows), bad.value)
+        else:
+            place, name = _first_bad_parameter(model, bad.value)
+            what = f"a step of {optimizer} made {name} {bad.value[place]}"
+    return NumericalError(f"{where}: {what}; {KEPT}; {MEND}")
+
+
+def _numbers(rows: Array | slice) -> Array:
+    return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+
+
+def _bad_loss(model: Model, batch: Batch, rows: Array, loss: float) -> str:
+    """The first node, in topological order, and its first row that are not finite."""
     state = model.runner.forward(model.theta(), batch.inputs)
     found = _first_bad(np.arange(model.plan.n_units), state.pre_activation, state.value)
     if found is not None:
         unit, row, z, a = found
         name = _node(model, unit)
         sums = f"{_activation(model, unit)} at z = {z:g}" if np.isfinite(z) else f"its pre-activation is {z}"
-        return _error(
-            where, f"node {shorten(name)} became {a} in row {rows[row]} of X ({sums})", _origin(model)
-        )
+        return f"node {shorten(name)} became {a} in row {rows[row]} of X ({sums}){_origin(model)}"
     row_losses = model.loss.row_values(state.outputs, batch.targets)
     bad = np.flatnonzero(~np.isfinite(row_losses))
     if len(bad):
         row = int(bad[0])
         outputs = shorten(model.outputs if len(model.outputs) > 1 else model.outputs[0])
-        what = f"the {named(model.loss)} at node {outputs} became {row_losses[row]}"
-        return _error(where, f"{what} in row {rows[row]} of X", "")
-    return _error(where, f"the loss, penalties included, became {loss}", "")
+        return f"the {named(model.loss)} at node {outputs} became {row_losses[row]} in row {rows[row]} of X"
+    return f"the loss, penalties included, became {loss}"
 
 
-def bad_gradient(model: Model, batch: Batch, where: str, rows: Array, gradient: Array) -> NumericalError:
-    """The node where the walk back first met a δ that is not finite, and its first row.
-
-    ``gradient`` is by parameter, (parameters,).
-    """
+def _bad_gradient(model: Model, batch: Batch, rows: Array, gradient: Array) -> str:
+    """The node where the walk back first met a δ that is not finite, and its first row."""
     theta = model.theta()
     state = model.runner.forward(theta, batch.inputs)
     pull = weighted_gradient(model.loss, state.outputs, batch.targets, batch.factor)
@@ -64,25 +76,19 @@ def bad_gradient(model: Model, batch: Batch, where: str, rows: Array, gradient: 
     found = _first_bad(walked, state.delta, state.delta)
     if found is not None:
         unit, row, delta, _ = found
-        what = f"∂loss/∂z of node {shorten(_node(model, unit))} became {delta} in row {rows[row]} of X"
-        return _error(where, what, ", the loss is finite")
-    place = int(np.flatnonzero(~np.isfinite(gradient))[0])
-    return _error(where, f"the derivative for {parameter_name(model, place)} became {gradient[place]}", "")
+        name = shorten(_node(model, unit))
+        return f"∂loss/∂z of node {name} became {delta} in row {rows[row]} of X, the loss is finite"
+    place, name = _first_bad_parameter(model, gradient)
+    return f"the derivative for {name} became {gradient[place]}"
 
 
-def bad_step(model: Model, where: str, parameters: Array, optimizer: str) -> NumericalError:
-    """The first parameter that a step of the optimizer made infinite or NaN."""
-    place = int(np.flatnonzero(~np.isfinite(parameters))[0])
-    what = f"a step of {optimizer} made {parameter_name(model, place)} {parameters[place]}"
-    return _error(where, what, "")
-
-
-def culprit(model: Model, batch: Batch, rows: Array, error: Exception) -> str:
+def culprit(model: Model, data: Rows, chosen: Array | slice, error: Exception) -> str:
     """Which activation or loss raises such an error in the batch, at which node and row; "" if none.
 
-    The batch is run again on the reference engine, which asks plugins in a known order; ``rows``
-    (batch rows,) are its row numbers in X.
+    The batch is run again on the reference engine, which asks plugins in a known order;
+    ``chosen`` are its row numbers in X.
     """
+    batch, rows = data.batch(chosen), _numbers(chosen)
     plan, loss, theta, asked = model.plan, model.loss, model.theta(), list[_Question]()
     witnesses: Any = tuple(_Witness(activation, asked) for activation in plan.activations)
     runner = engines()["reference"].prepare(
@@ -143,10 +149,11 @@ def _raises(function: Callable[..., Any], arguments: list[Array]) -> bool:
     return False
 
 
-def parameter_name(model: Model, place: int) -> str:
-    """A parameter's name for messages: the weight of an edge, or the bias of a node."""
-    found = ParameterNames(model.layout)[place]
-    return f"the {'bias of node' if found.is_bias else 'weight of edge'} {shorten(found.name)}"
+def _first_bad_parameter(model: Model, values: Array) -> tuple[int, str]:
+    """The first place where a vector (parameters,) is not finite, and its name."""
+    place = int(np.flatnonzero(~np.isfinite(values))[0])
+    name, _, is_bias = ParameterNames(model.layout)[place]
+    return place, f"the {'bias of node' if is_bias else 'weight of edge'} {shorten(name)}"
 
 
 def _first_bad(units: Array, first: Reading, second: Reading) -> tuple[int, int, float, float] | None:
@@ -166,7 +173,7 @@ def _node(model: Model, unit: int) -> Any:
 
 
 def _place(model: Model, unit: int) -> int:
-    return int(model.layout.nodes_of_units(np.array([unit]))[0])
+    return int(model.layout.node_of_unit[unit])
 
 
 def _activation(model: Model, unit: int) -> str:
@@ -175,11 +182,7 @@ def _activation(model: Model, unit: int) -> str:
 
 
 def _origin(model: Model) -> str:
-    bad = np.flatnonzero(~np.isfinite(model.parameters))
-    if not len(bad):
+    if np.isfinite(model.parameters).all():
         return ""
-    return f"; {parameter_name(model, int(bad[0]))} is {model.parameters[bad[0]]} already"
-
-
-def _error(where: str, what: str, also: str) -> NumericalError:
-    return NumericalError(f"{where}: {what}{also}; {KEPT}; {MEND}")
+    place, name = _first_bad_parameter(model, model.parameters)
+    return f"; {name} is {model.parameters[place]} already"

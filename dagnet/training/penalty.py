@@ -27,10 +27,8 @@ class Penalty:
         """Over the weights among the parameters ``free`` (None: all); None if it is 0."""
         if not l1 and not l2:
             return None
-        plan = model.plan
         weights = np.zeros(len(model.parameters), model.dtype)
-        slots = np.arange(plan.n_weights)
-        weights[slots if plan.tie is None else plan.tie[slots]] = 1
+        weights[model.layout.weights] = 1
         return cls(weights if free is None else weights[free], l1, l2)
 
     def add_to(self, gradient: Array, live: Array) -> float:

@@ -68,10 +68,7 @@ def restore(run: TrainingRun, snapshot: dict[str, Any]) -> None:
     generator = _checked_generator(run, snapshot["generator"])
     run.generator.bit_generator.state = generator
     run.drawn_from = run.generator.bit_generator.state
-    run.model.parameters[:] = parameters
-    for name, vector in optimizer.items():
-        run.step.optimizer_state[name][...] = vector
-    run.step.count = snapshot["steps"]
+    run.learner.restore(parameters, optimizer, snapshot["steps"])
     run.history = history
     run.epoch, run.done = snapshot["epoch"], snapshot["batch"]
     run.loss_sum, run.weight_sum = float(snapshot["loss_sum"]), float(snapshot["weight_sum"])
@@ -130,7 +127,7 @@ def _checked_array(where: str, value: object, like: Any) -> Any:
 
 
 def _checked_optimizer(run: TrainingRun, state: dict[str, Any]) -> dict[str, Any]:
-    fresh = run.step.optimizer_state
+    fresh = run.learner.state()
     if set(state) != set(fresh):
         must = f"the vectors {sorted(fresh)}"
         raise DataError(expected("resume: the optimizer's state in the checkpoint", must, sorted(state)))

@@ -1,9 +1,10 @@
-"""Rows ready to be trained on: encoded once, gathered batch by batch into the same memory."""
+"""Rows ready to be trained on: encoded once, taken by their numbers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,33 @@ from dagnet.errors import DataError, expected
 from dagnet.model import Model
 from dagnet.topology import data_fingerprint
 
-__all__ = ["Batch", "Gatherer", "Rows", "encode_rows", "encode_validation", "mean_loss_of"]
+__all__ = ["Batch", "Rows", "encode_rows", "encode_validation", "mean_loss_of"]
 
 Array = NDArray[Any]
 CHUNK_VALUES = 4_000_000
 """About so many unit values are held at once while a loss over many rows is evaluated."""
+
+
+class Batch(NamedTuple):
+    """Rows of one step, (rows, input units), (rows, output units), and ``factor`` (rows,), w/Σw."""
+
+    inputs: Array
+    targets: Array
+    factor: Array
+
+
+class Room:
+    """Memory for batches.  Those of one size are the same arrays each time: engines know them again."""
+
+    def __init__(self, inputs: Array, targets: Array) -> None:
+        self._all = inputs, targets
+        self._of: dict[int, tuple[Array, Array]] = {}
+
+    def of(self, n: int) -> tuple[Array, Array]:
+        """For n rows, (n, input units) and (n, output units)."""
+        if n not in self._of:
+            self._of[n] = self._all[0][:n], self._all[1][:n]
+        return self._of[n]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +56,36 @@ class Rows:
     def fingerprint(self) -> str:
         """Of every number."""
         return data_fingerprint(self.inputs, self.targets, self.weights)
+
+    def room_for(self, n: int) -> Room:
+        """Memory for batches of up to so many rows."""
+        n = min(n, len(self))
+        return Room(np.empty_like(self.inputs[:n]), np.empty_like(self.targets[:n]))
+
+    def weight_of(self, rows: Array | slice) -> float:
+        """Σw over some rows."""
+        if self.weights is not None:
+            return float(self.weights[rows].sum(dtype=np.float64))
+        return float(rows.stop - rows.start if isinstance(rows, slice) else len(rows))
+
+    def batch(self, rows: Array | slice, room: Room | None = None) -> Batch:
+        """Some rows by their numbers, copied into ``room``; those of a slice as they lie."""
+        if isinstance(rows, slice):
+            inputs, targets = self.inputs[rows], self.targets[rows]
+        else:
+            into = (None, None) if room is None else room.of(len(rows))
+            # mode="clip" writes straight into ``out``; the default mode goes through a copy.
+            inputs = np.take(self.inputs, rows, axis=0, out=into[0], mode="clip")
+            targets = np.take(self.targets, rows, axis=0, out=into[1], mode="clip")
+        if self.weights is None:
+            return Batch(inputs, targets, _mean_factor(len(inputs), inputs.dtype))
+        weights = self.weights[rows]
+        return Batch(inputs, targets, weights / float(weights.sum(dtype=np.float64)))
+
+
+@lru_cache(maxsize=16)
+def _mean_factor(n: int, dtype: np.dtype[Any]) -> Array:
+    return np.full(n, 1 / n, dtype)
 
 
 def encode_rows(model: Model, X: Any, y: Any, sample_weight: Any) -> Rows:
@@ -57,61 +110,6 @@ def encode_validation(model: Model, data: object) -> Rows | None:
         return encode_rows(model, data[0], data[1], data[2] if len(data) == 3 else None)
     except DataError as error:
         raise DataError(f"validation_data: {error}") from error
-
-
-@dataclass(eq=False)
-class Batch:
-    """Rows of one step: ``factor`` (rows,) is w/Σw, ``weight`` is Σw."""
-
-    inputs: Array
-    targets: Array
-    factor: Array
-    weight: float
-
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-
-class Gatherer:
-    """Batches of some rows, copied into memory that is used again and again."""
-
-    def __init__(self, rows: Rows, size: int) -> None:
-        self._rows = rows
-        dtype = rows.inputs.dtype
-        self._inputs = np.empty((size, rows.inputs.shape[1]), dtype)
-        self._targets = np.empty((size, rows.targets.shape[1]), dtype)
-        self._weights = np.empty(size, dtype)
-        self._room: dict[int, tuple[Array, Array]] = {}
-        self._means: dict[int, Array] = {}
-
-    def batch(self, order: Array | None, start: int, stop: int) -> Batch:
-        """Rows ``order[start:stop]``; with ``order=None`` the rows as they lie, not copied."""
-        rows, n = self._rows, stop - start
-        if order is None:
-            inputs, targets = rows.inputs[start:stop], rows.targets[start:stop]
-        else:
-            chosen = order[start:stop]
-            # the same views for batches of a size: engines know them again
-            inputs, targets = self._room.setdefault(n, (self._inputs[:n], self._targets[:n]))
-            # mode="clip" writes straight into ``out``; the default mode goes through a copy.
-            np.take(rows.inputs, chosen, axis=0, out=inputs, mode="clip")
-            np.take(rows.targets, chosen, axis=0, out=targets, mode="clip")
-        if rows.weights is None:
-            return Batch(inputs, targets, self._mean(n), float(n))
-        weights = self._weights[:n]
-        if order is None:
-            weights[:] = rows.weights[start:stop]
-        else:
-            np.take(rows.weights, chosen, out=weights, mode="clip")
-        total = float(weights.sum(dtype=np.float64))
-        if total:
-            weights /= total
-        return Batch(inputs, targets, weights, total)
-
-    def _mean(self, n: int) -> Array:
-        if n not in self._means:
-            self._means[n] = np.full(n, 1 / n, self._inputs.dtype)
-        return self._means[n]
 
 
 def mean_loss_of(model: Model, rows: Rows, batch_size: int) -> float:

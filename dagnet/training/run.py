@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.contracts import Callback, History
+from dagnet.contracts import Callback, History, NotFinite
 from dagnet.errors import NumericalError
 from dagnet.model import Model
 from dagnet.model.arguments import make_generator
 from dagnet.topology import fingerprint_by_part
-from dagnet.training.blame import culprit
-from dagnet.training.rows import Batch, Gatherer, encode_rows, encode_validation, mean_loss_of
+from dagnet.training.blame import culprit, explained
+from dagnet.training.learner import learner_for
+from dagnet.training.rows import encode_rows, encode_validation, mean_loss_of
 from dagnet.training.settings import Settings, checked_callbacks
-from dagnet.training.step import Step
 from dagnet.values import NOT_NEGATIVE
 
 __all__ = ["TrainingRun", "stateful"]
@@ -75,16 +75,16 @@ class TrainingRun:
         self.history = History()
         self.stop = self.failed = False
         self.generator = make_generator(settings.seed)
-        self.step = Step(model, settings)
+        self.learner = learner_for(model, self.data, settings)
         self.loss_sum = self.weight_sum = 0.0
         self.done = 0
         """Batches of the epoch in progress that are behind us; 0 between epochs."""
         self.drawn_from = self.generator.bit_generator.state
         """The generator's state from which the order of the epoch in progress was drawn."""
         self._learning_rate = settings.learning_rate
-        self._gatherer = Gatherer(self.data, self.size)
         self._order: Array | None = None
         self._at_batch_begin = _overriding(self.callbacks, "on_batch_begin")
+        self._at_gradient = _overriding(self.callbacks, "on_gradient")
         self._at_batch_end = _overriding(self.callbacks, "on_batch_end")
 
     @property
@@ -119,14 +119,14 @@ class TrainingRun:
         return {
             "epoch": self.completed,
             "batch": self.done,
-            "steps": self.step.count,
+            "steps": self.learner.steps,
             "learning_rate": self._learning_rate,
             "loss_sum": self.loss_sum,
             "weight_sum": self.weight_sum,
             # As text: its integers are larger than most formats keep.
             "generator": json.dumps(self.drawn_from, default=np.ndarray.tolist),
-            "parameters": self.model.parameters.copy(),
-            "optimizer": {name: vector.copy() for name, vector in self.step.optimizer_state.items()},
+            "parameters": self.learner.parameters().copy(),
+            "optimizer": {name: vector.copy() for name, vector in self.learner.state().items()},
             "history": {name: np.array(column) for name, column in self.history.items()},
             "callbacks": [
                 {"name": type(callback).__name__, "state": state}
@@ -161,6 +161,8 @@ class TrainingRun:
             except BaseException:
                 self.failed = True
                 raise
+            finally:
+                self._bring_back()
         return self.history
 
     def _train_epoch(self) -> None:
@@ -186,34 +188,58 @@ class TrainingRun:
         self.batch = number + 1
         for callback in self._at_batch_begin:
             callback.on_batch_begin(self)
-        start = number * self.size
-        batch = self._gatherer.batch(self._order, start, min(start + self.size, self.rows))
-        if batch.weight:  # rows that count nothing teach nothing
-            self.loss = self._learn(batch, start)
-            self.loss_sum += self.loss * batch.weight
-            self.weight_sum += batch.weight
+        rows = self._rows_of(number)
+        weight = self.data.weight_of(rows)
+        if weight:  # rows that count nothing teach nothing
+            self.loss = self._learn(rows)
+            self.loss_sum += self.loss * weight
+            self.weight_sum += weight
         self.done = number + 1
+        if self._at_batch_end:
+            self._bring_back()
         for callback in self._at_batch_end:
             callback.on_batch_end(self)
 
-    def _learn(self, batch: Batch, start: int) -> float:
-        def rows() -> Array:
-            order = np.arange(self.rows) if self._order is None else self._order
-            return order[start : start + len(batch)]
+    def _rows_of(self, number: int) -> Array | slice:
+        """The row numbers of a batch."""
+        start, stop = number * self.size, min((number + 1) * self.size, self.rows)
+        return slice(start, stop) if self._order is None else self._order[start:stop]
 
+    def _learn(self, rows: Array | slice) -> float:
         try:
-            return self.step(batch, self._where, rows, self._learning_rate)
-        except Exception as error:
-            if not isinstance(error, NumericalError):  # which says so itself
-                with np.errstate(all="ignore"):
-                    where = culprit(self.model, batch, rows(), error)
-                error.add_note(f"in fit, {self._where()}" + (where and f": {where}"))
+            return self._step(rows)
+        except NumericalError:  # which says so itself
             raise
+        except Exception as error:
+            self._bring_back()
+            with np.errstate(all="ignore"):
+                where = culprit(self.model, self.data, rows, error)
+            error.add_note(f"in fit, {self._where()}" + (where and f": {where}"))
+            raise
+
+    def _step(self, rows: Array | slice) -> float:
+        try:
+            return self.learner.step(rows, self._learning_rate, self._show if self._at_gradient else None)
+        except NotFinite as found:
+            bad = found
+        self._bring_back()
+        raise explained(bad, self.model, self.data, rows, self._where(), self.settings.optimizer.name)
+
+    def _show(self, gradient: Array) -> None:
+        for callback in self._at_gradient:
+            callback.on_gradient(self, gradient)
+
+    def _bring_back(self) -> None:
+        """The network has the parameters of a learner that keeps them elsewhere."""
+        parameters = self.learner.parameters()
+        if parameters is not self.model.parameters:
+            self.model.parameters[:] = parameters
 
     def _where(self) -> str:
         return f"epoch {self.epoch}, batch {self.batch}"
 
     def _record(self) -> None:
+        self._bring_back()
         values = {"loss": self.loss_sum / self.weight_sum}
         if self.validation is not None:
             with np.errstate(all="ignore"):

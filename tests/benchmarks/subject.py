@@ -16,7 +16,6 @@ from .oracle import Answer
 
 try:
     import dagnet
-    from dagnet.training.gradient import loss_gradient
 except ImportError as error:  # pragma: no cover - run from the repository's root
     dagnet, _why = None, error
 else:
@@ -54,7 +53,7 @@ def build(wiring: Wiring, threads: int = 1) -> Any:
 def bias_places(net: Any, wiring: Wiring) -> np.ndarray:
     """Where the computed nodes' biases are in the flat vector."""
     nodes = np.array([net.topology.index[n] for n in range(wiring.n_inputs, wiring.n_nodes)])
-    return net.plan.bias_slot[net.layout.compiled.first_unit[nodes]]
+    return net.plan.bias_slot[net.layout.first_unit[nodes]]
 
 
 def weight_places(net: Any, wiring: Wiring) -> np.ndarray:
@@ -63,7 +62,7 @@ def weight_places(net: Any, wiring: Wiring) -> np.ndarray:
     theirs = names[net.topology.targets] * wiring.n_nodes + names[net.topology.sources]
     order = np.argsort(theirs)
     ours = wiring.targets * wiring.n_nodes + wiring.sources
-    return net.layout.compiled.edge_slot[order[np.searchsorted(theirs[order], ours)]]
+    return net.layout.weights[order[np.searchsorted(theirs[order], ours)]]
 
 
 def split(net: Any, wiring: Wiring, loss: float, flat: np.ndarray) -> Answer:
@@ -77,7 +76,7 @@ class Step:
     """Loss and gradient as ``fit`` asks the engine for them: what a bare PyTorch step does, no more."""
 
     def __init__(self, net: Any, X: np.ndarray, y: np.ndarray) -> None:
-        self.net, self.theta, self.loss_gradient = net, net.theta(), loss_gradient(net)
+        self.net, self.theta, self.loss_gradient = net, net.theta(), net.runner.fused_gradient(net.loss)
         self.X, self.y = np.ascontiguousarray(X), np.ascontiguousarray(y)
         self.gradient = np.zeros(len(self.theta), np.float32)
         self.factor = np.full(len(X), 1 / len(X), np.float32)
@@ -148,7 +147,7 @@ class BareSteps:
         fused = dagnet.engines()[net.engine].fused_step(optimizer, dtype=net.dtype, threads=net.threads)
         self.move, self.moments = fused or optimizer.step, optimizer.start(net.parameters)
         self.gradient = np.zeros(net.plan.n_slots, np.float32)
-        self.loss_gradient, self.count = loss_gradient(net), 0
+        self.loss_gradient, self.count = net.runner.fused_gradient(net.loss), 0
 
     def __call__(self) -> None:
         theta = self.net.parameters
@@ -161,7 +160,7 @@ class BareSteps:
 
 def layer_matrices(net: Any, sizes: tuple[int, ...], *, units: bool) -> list[tuple[np.ndarray, np.ndarray]]:
     """Weights (in, out) and biases of each layer of a perceptron, copied."""
-    compiled, flat, found = net.layout.compiled, net.parameters, []
+    layout, flat, found = net.layout, net.parameters, []
     offsets = np.cumsum([0, *sizes])
     topology = net.topology
     for layer, (a, b) in enumerate(pairwise(sizes)):
@@ -172,8 +171,8 @@ def layer_matrices(net: Any, sizes: tuple[int, ...], *, units: bool) -> list[tup
         W = np.empty((a, b), np.float32)
         mine = (topology.targets >= offsets[layer + 1]) & (topology.targets < offsets[layer + 2])
         rows, columns = topology.sources[mine] - offsets[layer], topology.targets[mine] - offsets[layer + 1]
-        W[rows, columns] = flat[compiled.edge_slot[mine]]
-        nodes = compiled.first_unit[offsets[layer + 1] : offsets[layer + 2]]
+        W[rows, columns] = flat[layout.weights[mine]]
+        nodes = layout.first_unit[offsets[layer + 1] : offsets[layer + 2]]
         found.append((W, flat[net.plan.bias_slot[nodes]]))
     return found
 
@@ -264,11 +263,11 @@ class DenseStep(Step):
             loss=loss,
             **settings(threads),
         )
-        compiled, topology = net.layout.compiled, net.topology
+        layout, topology = net.layout, net.topology
         places = np.empty(weights.shape, np.int64)
-        places[topology.targets - n_inputs, topology.sources] = compiled.edge_slot
+        places[topology.targets - n_inputs, topology.sources] = layout.weights
         self.places = places
-        self.bias_places = net.plan.bias_slot[compiled.first_unit[outputs]]
+        self.bias_places = net.plan.bias_slot[layout.first_unit[outputs]]
         net.parameters[self.bias_places] = biases
         super().__init__(net, X, y)
 

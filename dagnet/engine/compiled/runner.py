@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.contracts import Loss
+from dagnet.contracts import Loss, LossGradient, Runner
 from dagnet.engine.compiled import copies, kernels, passes
 from dagnet.engine.compiled.functions import compile_loss
 from dagnet.engine.compiled.fused import FusedGradient, StagedGradient
@@ -29,7 +29,7 @@ CHUNK_ROWS = 2048
 """Rows evaluated at once where only outputs are wanted."""
 
 
-class CompiledRunner:
+class CompiledRunner(Runner):
     """Runs one plan; nothing in it changes after preparation, so threads may share it."""
 
     def __init__(self, plan: Plan, dtype: Any, threads: int) -> None:
@@ -142,11 +142,11 @@ class CompiledRunner:
         run_parts(share, parts)
         return None if any(some_nan) else outputs
 
-    def fused_gradient(self, loss: Loss) -> FusedGradient | StagedGradient | None:
-        """Forward, loss and backward as one call; None where the loss has to run through NumPy."""
+    def fused_gradient(self, loss: Loss) -> LossGradient:
+        """Forward, loss and backward as one call; some losses have to run through NumPy."""
         compiled = compile_loss(loss, self.dtype)
         if compiled is None:
-            return None
+            return super().fused_gradient(loss)
         if not self.program.is_one_sweep:
             return StagedGradient(self, compiled)
         return FusedGradient(self.program, compiled, self._parts, self.dtype)

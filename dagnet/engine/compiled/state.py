@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from dagnet.contracts import State
 from dagnet.engine.compiled import copies
 from dagnet.engine.compiled.segments import Program
 
@@ -28,7 +29,7 @@ def writable(array: Array) -> Array:
     return array if array.flags.writeable else array.copy()
 
 
-class CompiledState:
+class CompiledState(State):
     """Values, δ and the z that derivatives need.
 
     Without dense steps memory is tile after tile, (tiles, units, tile rows); with them it is
@@ -187,8 +188,13 @@ class Scratch:
         return self.weights, self.gradients[part], self.bias_gradients[part]
 
 
-class OutputsOnly:
+class OutputsOnly(State):
     """The outputs of many rows, and nothing else."""
 
     def __init__(self, outputs: Array) -> None:
-        self.outputs = outputs
+        self._outputs = outputs
+
+    @property
+    def outputs(self) -> Array:
+        """Values of the output units, (rows, output units)."""
+        return self._outputs

@@ -137,18 +137,14 @@ def _bends(layout: Layout, across: float, down: float) -> dict[str, Any]:
 
 def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
     topology, layout = model.topology, model.layout
-    units = topology.units
-    starts = np.cumsum(units) - units
-    bias = np.full(int(units.sum()), np.nan)
+    bias = layout.node_biases(model.parameters, otherwise=np.nan)
     center, scale = np.zeros(len(bias)), np.ones(len(bias))
-    for node in np.flatnonzero(topology.has_bias).tolist():
-        bias[starts[node] : starts[node] + units[node]] = model.parameters[layout.bias_places(node)]
-    places = ranges(starts[topology.inputs], starts[topology.inputs] + units[topology.inputs])
+    places = ranges(topology.unit_starts[topology.inputs], topology.unit_starts[topology.inputs + 1])
     center[places], scale[places] = topology.center, topology.scale
     plain = (topology.center == 0).all() and (topology.scale == 1).all()
     return {
         **_placed(drawn),
-        "units": packed(units, "i4"),
+        "units": packed(topology.units, "i4"),
         "activation": packed(topology.activation_of, "i4"),
         "activations": [_curve(activation) for activation in topology.activations],
         "bias": packed(bias, "f8"),
@@ -168,9 +164,8 @@ def _curve(activation: Any) -> dict[str, Any]:
 
 def _edge_numbers(model: Model) -> dict[str, Any]:
     topology, layout = model.topology, model.layout
-    slots = layout.compiled.element_slot
-    several = topology.n_edges < len(slots) <= MAX_ELEMENTS
-    elements = model.parameters[slots if layout.plan.tie is None else layout.plan.tie[slots]]
+    several = topology.n_edges < len(layout.weights) <= MAX_ELEMENTS
+    elements = model.parameters[layout.weights]
     return {
         "elements": packed(elements, "f8") if several else None,
         "frozen": packed(~topology.edge_trainable, "u1"),

@@ -1,0 +1,127 @@
+"""Where nodes and edges have their units and their parameters; the one place that knows of shared ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.compiler import Compiled
+from dagnet.contracts import Activation
+from dagnet.plan import Plan
+from dagnet.topology import Topology
+
+__all__ = ["Layout"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where everything is in the plan and in the flat vector of parameters.
+
+    Attributes
+    ----------
+    topology, plan
+        The graph and its program.
+    first_unit
+        (nodes,) the first unit of each node.
+    weights
+        (weight elements,) the parameter of each, edge after edge as in ``topology.weight_start``.
+    biases
+        (all units,) the parameter of each, node after node as in ``topology.bias_start``; −1 for none.
+    trainable
+        (parameters,) mask: what training may change.
+    """
+
+    topology: Topology
+    plan: Plan
+    first_unit: Array
+    weights: Array
+    biases: Array
+    trainable: Array
+
+    def __post_init__(self) -> None:
+        for array in (self.first_unit, self.weights, self.biases, self.trainable):
+            array.flags.writeable = False
+
+    @classmethod
+    def of(cls, topology: Topology, compiled: Compiled) -> Layout:
+        """The layout of a topology that was compiled."""
+        plan, first = compiled.plan, compiled.first_unit
+        weights, trainable = compiled.element_slot, compiled.trainable
+        moved = np.repeat(first - topology.unit_starts[:-1], topology.units)
+        biases = plan.bias_slot[np.arange(plan.n_units) + moved]
+        if plan.tie is not None:
+            weights, biases = plan.tie[weights], np.where(biases < 0, -1, plan.tie[biases])
+            trainable = np.zeros(plan.n_parameters, bool)
+            trainable[plan.tie] = compiled.trainable
+        return cls(topology, plan, first, weights, biases, trainable)
+
+    def with_activations(self, activations: tuple[Activation, ...]) -> Layout:
+        """The same places for other activations."""
+        topology = replace(self.topology, activations=activations)
+        return replace(self, topology=topology, plan=replace(self.plan, activations=activations))
+
+    # -- where names have their places ---------------------------------------------------
+
+    def weight_places(self, edge: int) -> Array:
+        """Parameters of an edge's weight, (child units, parent units)."""
+        if self.topology.is_plain:
+            return self.weights[edge : edge + 1, None]
+        start, stop = self.topology.weight_starts[edge : edge + 2].tolist()
+        units = self.topology.units
+        return self.weights[start:stop].reshape(units[self.topology.targets[edge]], -1)
+
+    def bias_places(self, node: int) -> Array:
+        """Parameters of a node's biases, (units,); empty where it has none."""
+        start, stop = self.topology.unit_starts[node : node + 2].tolist()
+        return self.biases[start : stop if self.topology.has_bias[node] else start]
+
+    def units_of(self, node: int) -> slice:
+        """The units of a node."""
+        start = int(self.first_unit[node])
+        return slice(start, start + int(self.topology.units[node]))
+
+    def node_biases(self, parameters: Array, otherwise: float = 0.0) -> Array:
+        """(all units,) biases in the order of ``topology.bias_start``; ``otherwise`` where there is none."""
+        result = np.full(len(self.biases), otherwise, parameters.dtype)
+        biased = self.biases >= 0
+        result[biased] = parameters[self.biases[biased]]
+        return result
+
+    @cached_property
+    def node_of_unit(self) -> Array:
+        """(units,) the node of each unit."""
+        order = np.argsort(self.first_unit)
+        return np.repeat(order, self.topology.units[order])
+
+    # -- between parameters and slots ----------------------------------------------------
+
+    @property
+    def shares(self) -> bool:
+        """Whether some parameter has several slots."""
+        return self.plan.tie is not None
+
+    def by_slot(self, parameters: Array, out: Array | None = None) -> Array:
+        """From one entry a parameter to one a slot: ``parameters`` itself where none is shared."""
+        if self.plan.tie is None:
+            return parameters
+        return np.take(parameters, self.plan.tie, out=out, mode="clip")
+
+    def by_parameter(self, slots: Array, out: Array | None = None) -> Array:
+        """From one entry a slot to sums by parameter: ``slots`` itself where none is shared.
+
+        Sums are taken in double precision, or where ``out`` takes them in its own.
+        """
+        if self.plan.tie is None:
+            return slots
+        if out is None:
+            sums = np.bincount(self.plan.tie, weights=slots, minlength=self.plan.n_parameters)
+            return sums.astype(slots.dtype)
+        out[:] = 0
+        np.add.at(out, self.plan.tie, slots)
+        return out

@@ -1,0 +1,150 @@
+"""Learning in NumPy's arrays: forward, loss, backward, penalties, clipping, and the optimizer's move.
+
+All memory that grows with the network is taken once.  The checks for NaN cost one number for the
+loss and, for the gradient, a bound that the engine has at hand or one pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.contracts import Learner, NotFinite
+from dagnet.model import Model
+from dagnet.registry import engines
+from dagnet.training.penalty import Penalty, clip_to_norm
+from dagnet.training.rows import Rows
+from dagnet.training.settings import Settings
+
+__all__ = ["ArrayLearner", "learner_for"]
+
+Array = NDArray[Any]
+CALM_RATE = 10.0
+CALM_SQUARE = 1e12
+"""With a learning rate and a squared gradient norm below these, a step cannot overflow."""
+
+
+def learner_for(model: Model, data: Rows, settings: Settings) -> Learner:
+    """The engine's own learner, or one in NumPy's arrays."""
+    return model.runner.learner(model, data, settings) or ArrayLearner(model, data, settings)
+
+
+class ArrayLearner(Learner):
+    """Works on the network's own vector, which a callback may write to between steps."""
+
+    def __init__(self, model: Model, data: Rows, settings: Settings) -> None:
+        self._settings, self._data, self._layout = settings, data, model.layout
+        self._parameters = parameters = model.parameters
+        self._room = data.room_for(settings.batch_size)
+        self._loss_gradient = model.runner.fused_gradient(model.loss)
+        shared, free = model.layout.shares, model.trainable
+        self._slots = np.empty(model.layout.plan.n_slots, parameters.dtype)
+        self._theta = np.empty_like(self._slots) if shared else parameters
+        self._gradient = np.empty_like(parameters) if shared else self._slots
+        self._free = None if free.all() else np.flatnonzero(free)
+        # Frozen parameters never reach the optimizer: it then works on a vector of the others.
+        self._live = parameters if self._free is None else parameters[self._free]
+        self._pulled = self._gradient if self._free is None else np.empty_like(self._live)
+        self._penalty = Penalty.over_weights(model, self._free, settings.l1, settings.l2)
+        # the engine's bound is one on what it wrote: not on sums of it, and no norm to clip by
+        self._bounded = not shared and self._penalty is None and settings.clip_norm is None
+        self._clips = settings.clip_value is not None or settings.clip_norm is not None
+        self._move = _fused_step(model, settings) or settings.optimizer.step
+        self._state = settings.optimizer.start(self._live)
+
+    def step(
+        self,
+        rows: Array | slice,
+        learning_rate: float,
+        on_gradient: Callable[[Array], None] | None = None,
+    ) -> float:
+        """See :class:`dagnet.contracts.Learner`."""
+        with np.errstate(all="ignore"):
+            batch = self._data.batch(rows, self._room)
+            loss, bound = self._loss_gradient(
+                self._gathered_theta(), batch.inputs, batch.targets, batch.factor, into=self._slots
+            )
+            if not math.isfinite(loss):
+                raise NotFinite("loss", loss)
+            gradient = self._gathered_gradient(on_gradient)
+            if self._penalty is not None:
+                loss += self._penalty.add_to(gradient, self._live)
+                if not math.isfinite(loss):
+                    raise NotFinite("loss", loss)
+            square = bound if self._bounded and on_gradient is None else None
+            if square is None or not square <= CALM_SQUARE:  # a small one needs no reading, NaN does
+                square = float(np.dot(gradient, gradient))
+                if not math.isfinite(square) and not np.isfinite(gradient).all():
+                    raise NotFinite("gradient", self._everywhere(gradient, np.zeros_like(self._parameters)))
+            if self._clips:
+                square = self._clipped(gradient, square)
+            self._step(gradient, square, learning_rate)
+        return loss
+
+    def parameters(self) -> Array:
+        """The network's own vector."""
+        return self._parameters
+
+    def state(self) -> Mapping[str, Array]:
+        """The optimizer's own vectors, of the parameters that are not frozen."""
+        return self._state
+
+    def restore(self, parameters: Array, state: Mapping[str, Array], steps: int) -> None:
+        """Write over both."""
+        self._parameters[:] = parameters
+        for name, vector in state.items():
+            self._state[name][...] = vector
+        self.steps = steps
+
+    def _gathered_theta(self) -> Array:
+        if self._free is not None:  # again in each step: a callback may have written to the network
+            np.take(self._parameters, self._free, out=self._live, mode="clip")
+        return self._layout.by_slot(self._parameters, out=self._theta)
+
+    def _gathered_gradient(self, on_gradient: Callable[[Array], None] | None) -> Array:
+        flat = self._layout.by_parameter(self._slots, out=self._gradient)
+        if on_gradient is not None:
+            on_gradient(flat)
+        return flat if self._free is None else np.take(flat, self._free, out=self._pulled, mode="clip")
+
+    def _clipped(self, gradient: Array, square: float) -> float:
+        """Clip in place; the square of the norm that is left."""
+        if self._settings.clip_value is not None:
+            np.clip(gradient, -self._settings.clip_value, self._settings.clip_value, out=gradient)
+            square = float(np.dot(gradient, gradient))
+        if self._settings.clip_norm is not None:
+            square = clip_to_norm(gradient, square, self._settings.clip_norm)
+        return square
+
+    def _step(self, gradient: Array, square: float, learning_rate: float) -> None:
+        live, parameters = self._live, self._parameters
+        if not len(live):
+            return
+        calm = learning_rate <= CALM_RATE and square <= CALM_SQUARE
+        before = None if calm or self._free is not None else parameters.copy()
+        self._move(live, gradient, self._state, step=self.steps + 1, learning_rate=learning_rate)
+        if not calm and not np.isfinite(live).all():
+            after = self._everywhere(live, parameters.copy())
+            if before is not None:
+                parameters[:] = before
+            raise NotFinite("parameters", after)
+        self.steps += 1
+        if self._free is not None:
+            parameters[self._free] = live
+
+    def _everywhere(self, free: Array, result: Array) -> Array:
+        """From the optimizer's vector to one entry a parameter, written over ``result``."""
+        result[slice(None) if self._free is None else self._free] = free
+        return result
+
+
+def _fused_step(model: Model, settings: Settings) -> Callable[..., None] | None:
+    """The engine's own form of the optimizer's step, where it has one."""
+    engine = engines().get(model.engine)
+    if engine is None:
+        return None
+    return engine.fused_step(settings.optimizer, dtype=model.dtype, threads=model.threads)
