@@ -12,17 +12,6 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
 from dagnet.errors import written
 
-__all__ = [
-    "facts_html",
-    "label",
-    "listing_html",
-    "names_text",
-    "number",
-    "table_html",
-    "table_text",
-    "visible",
-]
-
 _ESCAPED = frozenset(("Cc", "Cs", "Cn", "Co", "Zl", "Zp"))
 _DIRECTION = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)))
 LONGEST = 60

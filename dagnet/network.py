@@ -13,8 +13,6 @@ from dagnet.markup import facts_html, names_text
 from dagnet.model import Model
 from dagnet.topology import read_settings, topology_from_arrays, topology_from_graph
 
-__all__ = ["Network", "load"]
-
 
 class Network(Model):
     """A NetworkX DAG as a neural network.

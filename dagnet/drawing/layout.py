@@ -12,8 +12,6 @@ from dagnet.drawing.placing import place_levels
 from dagnet.drawing.proper import Proper, proper_graph
 from dagnet.errors import DataError, expected
 
-__all__ = ["Layout", "layered_layout"]
-
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 MAX_BENDS = 20_000

@@ -13,8 +13,6 @@ from dagnet.drawing.palette import INK, NEGATIVE, NEUTRAL, PAPER, POSITIVE, ROLE
 from dagnet.drawing.routes import Point, cut_end, path_data, point_at
 from dagnet.drawing.text import text_width, xml
 
-__all__ = ["edge_marks", "label_marks", "node_marks", "number_marks", "shape"]
-
 ARROWS, TITLES = 60, 1_500
 WIDTHS = 6
 

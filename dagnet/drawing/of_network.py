@@ -13,8 +13,6 @@ from dagnet.drawing.svg import Drawing, draw_sketch
 from dagnet.markup import number
 from dagnet.model import Model
 
-__all__ = ["draw", "edge_strengths", "sketch"]
-
 Floats = NDArray[np.float64]
 
 

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from dagnet.drawing.proper import Proper
 
-__all__ = ["count_crossings", "order_levels"]
-
 Ints = NDArray[np.int64]
 PATIENCE = 4
 EXCHANGED = 4_000

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from dagnet.drawing.sketch import Sketch
 
-__all__ = ["Groups", "group", "summarised"]
-
 Ints = NDArray[np.int64]
 COLUMNS = 12
 

@@ -12,8 +12,6 @@ from dagnet.drawing.routes import Piece, curve, swung
 from dagnet.drawing.sketch import Sketch
 from dagnet.drawing.text import cut, node_labels, text_width
 
-__all__ = ["NUMBERS", "Page", "lay_out"]
-
 Floats = NDArray[np.float64]
 HEIGHT, ASPECT = 760.0, 1.5
 SIDE_LABEL = 170.0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["INK", "MUTED", "NEGATIVE", "NEUTRAL", "PAPER", "POSITIVE", "ROLE_FILL"]
-
 POSITIVE = "#0072b2"
 NEGATIVE = "#d55e00"
 NEUTRAL = "#8a8f98"

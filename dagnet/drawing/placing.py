@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from dagnet.drawing.proper import Proper
 
-__all__ = ["place_levels"]
-
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Pull = tuple[Ints, Ints, Floats]

@@ -8,8 +8,6 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Piece", "curve", "cut_end", "path_data", "point_at", "swung"]
-
 Floats = NDArray[np.float64]
 Point = tuple[float, float]
 Piece = tuple[Point, Point, Point, Point]

@@ -11,8 +11,6 @@ from dagnet.drawing.palette import INK, MUTED, NEGATIVE, NEUTRAL, PAPER, POSITIV
 from dagnet.drawing.sketch import ROLES, Sketch
 from dagnet.drawing.text import text_width, xml
 
-__all__ = ["Drawing", "draw_sketch"]
-
 FONT = "Inter,'Helvetica Neue',Helvetica,Arial,'Liberation Sans',sans-serif"
 MARGIN, LINE = 14.0, 17.0
 

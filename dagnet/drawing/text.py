@@ -14,8 +14,6 @@ import numpy as np
 
 from dagnet.markup import visible
 
-__all__ = ["cut", "node_labels", "text_width", "visible", "xml"]
-
 LONGEST = 10_000
 _NARROW = frozenset("fijlrtI.,:;|!'()[]{} ")
 _WIDE = frozenset("mwMW@%")

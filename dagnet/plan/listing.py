@@ -6,8 +6,6 @@ from typing import Any
 
 from dagnet.plan.frozen import ACTIVATE, DENSE, KINDS, PlanData
 
-__all__ = ["list_plan"]
-
 HEAD, TAIL = 40, 10
 
 

@@ -11,8 +11,6 @@ from dagnet.errors import PluginError, expected
 from dagnet.registry.kinds import KINDS
 from dagnet.registry.tables import registry
 
-__all__ = ["find_activation", "find_initializer", "find_loss", "find_optimizer", "parse_call"]
-
 LONGEST = 1000
 """Characters in a call form: the parser of a deeply nested one could exhaust the stack."""
 

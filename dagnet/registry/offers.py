@@ -13,8 +13,6 @@ from dagnet import hookspecs
 from dagnet.errors import PluginError, Verbatim, did_you_mean, expected, shorten
 from dagnet.registry.kinds import KINDS, Kind
 
-__all__ = ["GROUP", "Offer", "Origin", "offers"]
-
 GROUP = "dagnet"
 MOST_ITEMS = 10_000
 NEWER = "; if it is no slip, the plugin needs a newer dagnet: pip install --upgrade dagnet"

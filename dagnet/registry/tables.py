@@ -23,8 +23,6 @@ from dagnet.errors import DagnetWarning, PluginError, did_you_mean
 from dagnet.registry.kinds import KINDS
 from dagnet.registry.offers import GROUP, Offer, Origin, offers
 
-__all__ = ["Registry", "registry"]
-
 DISABLE = "DAGNET_DISABLE_PLUGINS"
 TRACE = "DAGNET_TRACE_PLUGINS"
 SLOW_SECONDS = 2.0
