@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.drawing.layout import Layout, layered_layout
+from dagnet.drawing.palette import NEUTRAL, sign_colour
 from dagnet.drawing.routes import Piece, curve, swung
 from dagnet.drawing.sketch import Sketch
-from dagnet.drawing.text import cut, node_labels, text_width
+from dagnet.drawing.text import cut, text_width
+from dagnet.markup import node_labels
 
 Floats = NDArray[np.float64]
 HEIGHT, ASPECT = 760.0, 1.5
@@ -37,6 +39,10 @@ class Page:
     """(2, nodes): how far it is to the node above and below in the column; inf where there is none."""
     strength: Floats
     """(edges,): |weight| as a share of the largest, 0 where there is none."""
+
+    def colour(self, weight: float) -> str:
+        """Of a line; counts have none of their own."""
+        return NEUTRAL if self.sketch.counted else sign_colour(weight)
 
     def route(self, edge: int) -> list[Piece]:
         """The curve of an edge, from the middle of a node to the middle of another."""

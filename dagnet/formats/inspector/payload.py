@@ -42,11 +42,11 @@ from numpy.typing import NDArray
 
 from dagnet.adjacency import ranges
 from dagnet.contracts import Observations
-from dagnet.drawing import ROLES, Layout, Sketch, edge_strengths, group, layered_layout, node_labels, sketch
+from dagnet.drawing import ROLES, Layout, Sketch, edge_strengths, group, layered_layout, sketch
 from dagnet.formats.inspector.packing import packed
 from dagnet.formats.inspector.rows import kept_rows
 from dagnet.formats.row_statistics import row_statistics
-from dagnet.markup import label
+from dagnet.markup import label, node_labels
 from dagnet.model import Model
 
 Array = NDArray[Any]
