@@ -103,18 +103,8 @@ def table_text(header: Sequence[str], rows: Sequence[Sequence[str]], left: Colle
     """Aligned columns, those in ``left`` to the left, the others to the right."""
     lines = [header, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [
-                "",
-                *(
-                    f"{cell:{'<' if place in left else '>'}{widths[place]}}"
-                    for place, cell in enumerate(line)
-                ),
-            ]
-        ).rstrip()
-        for line in lines
-    )
+    forms = [f"  {{:{'<' if place in left else '>'}{width}}}" for place, width in enumerate(widths)]
+    return "\n".join("".join(forms).format(*line).rstrip() for line in lines)
 
 
 def table_html(

@@ -26,11 +26,10 @@ def counted(network: Network) -> str:
     '6 nodes, 9 edges, 3 levels, 13 parameters'
     """
     topology = network.topology
-    levels = int(topology.level.max()) + 1
     parts = {
         "node": topology.n_nodes,
         "edge": topology.n_edges,
-        "level": levels,
+        "level": int(topology.level.max()) + 1,
         "parameter": len(network.parameters),
     }
     return ", ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for noun, count in parts.items())

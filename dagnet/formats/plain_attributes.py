@@ -75,14 +75,12 @@ def flatten(graph: nx.DiGraph[Any], *, native: bool = False) -> dict[Hashable, A
 
 
 def _settings_text(settings: Mapping[str, Any]) -> str:
-    packed = {
-        key: str(value) if isinstance(value, Loss) else list(value) if key in ("inputs", "outputs") else value
-        for key, value in settings.items()
-    }
-    texts = (
-        f"{json.dumps(key)}:{dumps(value, f'the graph: {key}')}"
-        for key, value in {"format": VERSION, **packed}.items()
-    )
+    texts = []
+    for key, value in {"format": VERSION, **settings}.items():
+        plain = (
+            str(value) if isinstance(value, Loss) else list(value) if key in ("inputs", "outputs") else value
+        )
+        texts.append(f"{json.dumps(key)}:{dumps(plain, f'the graph: {key}')}")
     return "{" + ",".join(texts) + "}"
 
 

@@ -14,7 +14,6 @@ from dagnet.model import Model
 __all__ = ["page", "write_html"]
 
 SCRIPTS = ("data", "numbers", "geometry", "paint", "labels", "panel", "parts", "controls", "viewer")
-STYLES = ("viewer",)
 
 
 def write_html(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
@@ -27,7 +26,7 @@ def page(data: dict[str, Any]) -> str:
     folder = resources.files(__name__)
     parts = {
         "title": html.escape(str(data["title"])),
-        "style": "\n".join(_text(folder, f"{name}.css") for name in STYLES),
+        "style": _text(folder, "viewer.css"),
         "data": script_json(data),
         "script": "\n".join(_text(folder, f"{name}.js") for name in SCRIPTS),
     }
