@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dagnet.cli.files import check_writable, open_network
-from dagnet.cli.reports import counted, score_lines
+from dagnet.cli.reports import counted, score_table
 from dagnet.cli.tables import read_table
 from dagnet.markup import names_text
 from dagnet.storage import atomically
@@ -51,5 +51,4 @@ def evaluate_file(model: Path, data: Path, threads: int | None, say: Say) -> Non
     network, table = open_network(model, threads, trained=True), read_table(data)
     X, y = table.columns(network.inputs), table.columns(network.outputs)
     say(f"data      {data}: {len(table):,} rows")
-    for line in score_lines(network, {"all rows": (X, y)}):
-        say(line)
+    say(score_table(network, {"all rows": (X, y)}))

@@ -71,32 +71,31 @@ class Table:
         return number
 
 
-def read_table(path: str | Path) -> Table:
+def read_table(path: Path) -> Table:
     """Read a CSV file with a header, comma-separated, UTF-8.
 
     DataError if it is no such file, has no rows, or rows of different length.
     """
-    place = Path(path)
     try:
-        with place.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv_rows(file)
             _, header = next(lines)
-            _check_header(place, header)
+            _check_header(path, header)
             rows = list(lines)
     except UnicodeDecodeError as error:
-        raise DataError(f"{place} must be text in UTF-8; {error.reason} at byte {error.start}") from None
+        raise DataError(f"{path} must be text in UTF-8; {error.reason} at byte {error.start}") from None
     except FormatError as error:
-        raise DataError(f"{place}, {error}") from None
+        raise DataError(f"{path}, {error}") from None
     if not rows:
-        raise DataError(f"{place} has a header but no rows")
-    return Table(place, header, rows)
+        raise DataError(f"{path} has a header but no rows")
+    return Table(path, header, rows)
 
 
-def _check_header(place: Path, header: list[str]) -> None:
+def _check_header(path: Path, header: list[str]) -> None:
     if not header:
-        raise DataError(f"{place} is empty; its first line must name the columns")
+        raise DataError(f"{path} is empty; its first line must name the columns")
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise DataError(f"{place}: the column {twice[0]!r} is there more than once; rename or drop one")
+        raise DataError(f"{path}: the column {twice[0]!r} is there more than once; rename or drop one")
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-        raise DataError(f"{place} must be separated by commas; its header is {header[0]!r}")
+        raise DataError(f"{path} must be separated by commas; its header is {header[0]!r}")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dagnet.callbacks import Checkpoint, EarlyStopping
 from dagnet.cli.files import check_writable, is_graph_file, open_graph, write_network
-from dagnet.cli.reports import counted, score_lines
+from dagnet.cli.reports import counted, score_table
 from dagnet.cli.splitting import split_rows
 from dagnet.cli.tables import Table, read_table
 from dagnet.contracts import Callback, Run
@@ -95,8 +95,7 @@ def train_from_files(request: Request, say: Say) -> None:
     )
     say(f"data      {request.data}: {len(table):,} rows; {counts}")
     say(_fit(network, split, request))
-    for line in score_lines(network, split):
-        say(line)
+    say(score_table(network, split))
     write_network(network, request.out)
     say(f"written   {request.out}")
 

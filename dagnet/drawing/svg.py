@@ -46,8 +46,7 @@ class Drawing:
 def draw_sketch(sketch: Sketch, *, title: str = "", legend: bool = True) -> Drawing:
     """Draw nodes and edges, left to right.
 
-    Squares are inputs, circles hidden nodes, double circles outputs, diamonds constants.  A
-    line is as wide as its weight is large, blue for a positive and orange for a negative one.
+    What the marks mean, :meth:`dagnet.Network.draw` says.
 
     Examples
     --------
@@ -55,7 +54,7 @@ def draw_sketch(sketch: Sketch, *, title: str = "", legend: bool = True) -> Draw
     >>> pair = Sketch(["x", "y"], ["input", "output"], np.array([0, 1]), np.array([0]), np.array([1]),
     ...               np.array([0.5]))
     >>> draw_sketch(pair)
-    <Drawing: 228 × 103 px, 1,922 characters of SVG>
+    <Drawing: 228 × 91 px, 1,928 characters of SVG>
     """
     page = lay_out(sketch)
     left, top, right, bottom = page.box()

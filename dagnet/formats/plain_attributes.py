@@ -97,7 +97,11 @@ def _flatten(attributes: dict[str, Any], owner: tuple[Any, ...], *, native: bool
         if isinstance(value, Activation):
             attributes[key] = str(value)
         elif isinstance(value, (float, np.ndarray)) and not np.isfinite(value).all():
-            _check_shown(key, value, owner)
+            if key not in SHOWN_IF_FINITE:  # what is only shown may be left out; a parameter must not be lost
+                mend = "set it to a number, or train again with a smaller learning rate"
+                raise NumericalError(
+                    expected(f"{_worded(owner)}: {key}", "finite to be written", value, mend)
+                )
         elif native and (isinstance(value, np.ndarray) or value is False):
             attributes[key] = value if value is False else value.tolist()
         else:
@@ -106,13 +110,6 @@ def _flatten(attributes: dict[str, Any], owner: tuple[Any, ...], *, native: bool
 
 def _worded(owner: tuple[Any, ...]) -> str:
     return f"{owner[0]} {' → '.join(shorten(name) for name in owner[1:])}"
-
-
-def _check_shown(key: str, value: object, owner: tuple[Any, ...]) -> None:
-    """What is only shown is left out where it is not finite; a parameter must not be lost."""
-    if key not in SHOWN_IF_FINITE:
-        mend = "set it to a number, or train again with a smaller learning rate"
-        raise NumericalError(expected(f"{_worded(owner)}: {key}", "finite to be written", value, mend))
 
 
 # -- the way back ------------------------------------------------------------------------
