@@ -45,7 +45,9 @@ def label(name: Hashable, limit: int = LONGEST) -> str:
     >>> label("h11"), label(("gene", 7)), label("")
     ('h11', "('gene', 7)", "''")
     """
-    text = visible(name if isinstance(name, str) and _shows(name) else written(name))
+    text = visible(name) if isinstance(name, str) else ""
+    if not _shows(text):
+        text = visible(written(name))
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -57,7 +57,6 @@ class Table:
         return numbers
 
     def _number(self, row: int, column: int, text: str) -> float:
-        """One cell, with care."""
         where = f"{self.path}, line {self._rows[row][0]} (row {row + 1}), column {self.header[column]!r}"
         if text.strip().lower() in MISSING:
             raise DataError(f"{where}: the value is missing; fill it in or drop the row")

@@ -11,12 +11,11 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dagnet.adjacency import Rows
 from dagnet.drawing.proper import Proper
+from dagnet.drawing.sketch import Ints
 
-Ints = NDArray[np.int64]
 PATIENCE = 4
 EXCHANGED = 4_000
 

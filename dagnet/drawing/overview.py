@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.drawing.sketch import Sketch
+from dagnet.drawing.sketch import Floats, Ints, Sketch
 
-Ints = NDArray[np.int64]
 COLUMNS = 12
 
 
@@ -78,7 +76,7 @@ def _levels_note(levels: Ints) -> str:
     return f"level {low}" if low == high else f"levels {low} to {high}"
 
 
-def _group_edges(sketch: Sketch, member: Ints, depth: Ints) -> tuple[Ints, Ints, NDArray[np.float64], int]:
+def _group_edges(sketch: Sketch, member: Ints, depth: Ints) -> tuple[Ints, Ints, Floats, int]:
     tails, heads = member[sketch.sources], member[sketch.targets]
     across = depth[tails] < depth[heads]
     pairs, counts = np.unique(tails[across] * len(depth) + heads[across], return_counts=True)

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from dagnet.drawing.layout import Layout, layered_layout
 from dagnet.drawing.palette import NEUTRAL, sign_colour
 from dagnet.drawing.routes import Piece, curve, swung
-from dagnet.drawing.sketch import Sketch
+from dagnet.drawing.sketch import Floats, Sketch
 from dagnet.drawing.text import cut, text_width
 from dagnet.markup import node_labels
 
-Floats = NDArray[np.float64]
 HEIGHT, ASPECT = 760.0, 1.5
 SIDE_LABEL = 170.0
 NUMBERS = 24
@@ -84,8 +83,8 @@ class Page:
             text, x, y, anchor = self.label(node)
             bottom = max(bottom, y + self.font * 0.3)
             width = text_width(text, self.font)
-            left = min(left, x - width * {"end": 1.0, "middle": 0.5, "start": 0.0}[anchor])
-            right = max(right, x + width * {"end": 0.0, "middle": 0.5, "start": 1.0}[anchor])
+            x -= width * {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]
+            left, right = min(left, x), max(right, x + width)
         return left, top, right, bottom
 
 

@@ -8,13 +8,11 @@ exactly by pooling adjacent violators (Ayer et al. 1955).
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dagnet.adjacency import Rows
 from dagnet.drawing.proper import Proper
+from dagnet.drawing.sketch import Floats, Ints
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 Pull = tuple[Rows, Floats]
 LANE = (0.12, 0.4)  # room of a bend, less where there are many
 ROOMIEST = 3.0

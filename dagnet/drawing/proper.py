@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.adjacency import Rows, rows_by, stable_order
-
-Ints = NDArray[np.int64]
+from dagnet.drawing.sketch import Ints
 
 
 @dataclass(frozen=True)

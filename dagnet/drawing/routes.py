@@ -6,9 +6,9 @@ import itertools
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from dagnet.drawing.sketch import Floats
+
 Point = tuple[float, float]
 Piece = tuple[Point, Point, Point, Point]
 

@@ -33,11 +33,10 @@ class Drawing:
         """Write the picture to a file."""
         Path(path).write_text(self.svg, encoding="utf-8", newline="\n")
 
-    def _repr_svg_(self) -> str:
-        return self.svg
-
     def __str__(self) -> str:
         return self.svg
+
+    _repr_svg_ = __str__
 
     def __repr__(self) -> str:
         return f"<Drawing: {self.width:.0f} × {self.height:.0f} px, {len(self.svg):,} characters of SVG>"

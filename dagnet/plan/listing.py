@@ -57,7 +57,7 @@ def _step(plan: PlanData, step: Any) -> str:
     bias = f" + {biases} bias{'es' if biases != 1 else ''}" if biases else ""
     if step["kind"] == DENSE:
         n_source = int(step["n_source"])
-        where = "gathered" if step["what"] else f"{_range(int(step['source']), n_source)}"
+        where = "gathered" if step["what"] else _range(int(step["source"]), n_source)
         return f"{head} = W[{n_target}×{n_source}] @ {where}{bias}"
     nonzeros = int(step["n_source"])
     return f"{head} = {nonzeros:,} weight{'s' if nonzeros != 1 else ''}{bias}"

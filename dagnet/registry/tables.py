@@ -137,15 +137,15 @@ class Registry:
     def _enter(self, offered: Iterable[Offer], origin: Origin, *, replace: bool = False) -> None:
         """Check all names, then enter all items."""
         entering: dict[tuple[str, str], Any] = {}
-        for offer in offered:
-            key = (offer.kind, offer.name)
+        for kind, name, item in offered:
+            key = (kind, name)
             if key in entering or (key in self._origins and not replace):
                 by = origin if key in entering else self._origins[key]
                 raise PluginError(
-                    f"{KINDS[offer.kind].singular} {offer.name!r} of {origin} is registered already by {by}; "
+                    f"{KINDS[kind].singular} {name!r} of {origin} is registered already by {by}; "
                     "choose another name, or pass replace=True to register()"
                 )
-            entering[key] = offer.item
+            entering[key] = item
         self._refuse_shared_suffixes(entering, origin)
         for (kind, name), item in entering.items():
             _trace(f"{KINDS[kind].singular} {name} from {origin}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any, BinaryIO
 
 from dagnet.contracts import Observations
@@ -35,6 +36,5 @@ def page(data: dict[str, Any]) -> str:
     return "".join(parts[piece] if place % 2 else piece for place, piece in enumerate(pieces))
 
 
-def _text(folder: Any, name: str) -> str:
-    content: str = folder.joinpath(name).read_text(encoding="utf-8")
-    return content
+def _text(folder: Traversable, name: str) -> str:
+    return folder.joinpath(name).read_text(encoding="utf-8")
