@@ -223,7 +223,7 @@ class Network(Model):
         --------
         >>> import dagnet
         >>> dagnet.Network(dagnet.layered([2, 2, 1]), seed=0).draw()
-        <Drawing: 356 × 192 px, 4,043 characters of SVG>
+        <Drawing: 426 × 164 px, 4,377 characters of SVG>
         """
         from dagnet.drawing import draw  # noqa: PLC0415 - only those who draw pay for it
 
