@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
+from itertools import chain, pairwise, product
 from typing import Any
 
 import networkx as nx
@@ -65,9 +65,8 @@ def layered(
     layers.append(["eta"] if counts[-1] == 1 else [f"y{k}" for k in range(1, counts[-1] + 1)])
     graph: nx.DiGraph[Any] = nx.DiGraph()
     graph.add_nodes_from(layers[0])
-    for layer in layers[1:-1]:
-        graph.add_nodes_from(layer, activation=activation)
+    graph.add_nodes_from(chain.from_iterable(layers[1:-1]), activation=activation)
     graph.add_nodes_from(layers[-1], activation=output_activation)
     for parents, children in pairwise(layers):
-        graph.add_edges_from((parent, child) for parent in parents for child in children)
+        graph.add_edges_from(product(parents, children))
     return graph

@@ -8,24 +8,15 @@ from __future__ import annotations
 
 import html
 import unicodedata
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from itertools import chain, count
+from typing import Any
 
 from dagnet.errors import written
 
-__all__ = [
-    "facts_html",
-    "label",
-    "listing_html",
-    "names_text",
-    "number",
-    "table_html",
-    "table_text",
-    "visible",
-]
-
 _ESCAPED = frozenset(("Cc", "Cs", "Cn", "Co", "Zl", "Zp"))
 _DIRECTION = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)))
-LONGEST = 60
+LONGEST, LONGEST_LABEL = 60, 1 << 20
 
 
 def visible(text: str) -> str:
@@ -54,8 +45,43 @@ def label(name: Hashable, limit: int = LONGEST) -> str:
     >>> label("h11"), label(("gene", 7)), label("")
     ('h11', "('gene', 7)", "''")
     """
-    text = visible(name if isinstance(name, str) and name.strip() else written(name))
+    text = visible(name) if isinstance(name, str) else ""
+    if not _shows(text):
+        text = visible(written(name))
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _shows(text: str) -> bool:
+    """Whether there is anything to see: no label may be empty to a reader that trims it."""
+    return any(character.isprintable() and not character.isspace() for character in text)
+
+
+def is_label(name: Hashable) -> bool:
+    """Whether a name is text that can be shown as it is."""
+    return type(name) is str and _shows(name) and visible(name) == name
+
+
+def node_labels(names: Iterable[Hashable], kept: Callable[[Hashable], bool] = is_label) -> list[Any]:
+    """A label for each name, all different: what is ``kept`` as it is, of other names their label.
+
+    Examples
+    --------
+    >>> node_labels(["x1", 7, "7", ("layer", 2), ""])
+    ['x1', '7 (int)', '7', "('layer', 2)", "''"]
+    """
+    names = list(names)
+    taken = {name for name in names if kept(name)}
+    labels: list[Any] = []
+    for name in names:
+        if kept(name):
+            labels.append(name)
+            continue
+        text = label(name, LONGEST_LABEL)
+        typed = f"{text} ({type(name).__name__})"
+        numbered = (f"{typed} {number}" for number in count(2))
+        labels.append(next(free for free in chain((text, typed), numbered) if free not in taken))
+        taken.add(labels[-1])
+    return labels
 
 
 def names_text(names: Sequence[Hashable], limit: int = 6) -> str:
@@ -79,18 +105,8 @@ def table_text(header: Sequence[str], rows: Sequence[Sequence[str]], left: Colle
     """Aligned columns, those in ``left`` to the left, the others to the right."""
     lines = [header, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [
-                "",
-                *(
-                    f"{cell:{'<' if place in left else '>'}{widths[place]}}"
-                    for place, cell in enumerate(line)
-                ),
-            ]
-        ).rstrip()
-        for line in lines
-    )
+    forms = [f"  {{:{'<' if place in left else '>'}{width}}}" for place, width in enumerate(widths)]
+    return "\n".join("".join(forms).format(*line).rstrip() for line in lines)
 
 
 def table_html(

@@ -13,8 +13,6 @@ from dagnet.markup import facts_html, names_text
 from dagnet.model import Model
 from dagnet.topology import read_settings, topology_from_arrays, topology_from_graph
 
-__all__ = ["Network", "load"]
-
 
 class Network(Model):
     """A NetworkX DAG as a neural network.
@@ -225,7 +223,7 @@ class Network(Model):
         --------
         >>> import dagnet
         >>> dagnet.Network(dagnet.layered([2, 2, 1]), seed=0).draw()
-        <Drawing: 356 × 192 px, 4,043 characters of SVG>
+        <Drawing: 426 × 164 px, 4,377 characters of SVG>
         """
         from dagnet.drawing import draw  # noqa: PLC0415 - only those who draw pay for it
 

@@ -28,20 +28,17 @@ class BestSoFar:
 
     def update(self, history: History) -> bool:
         """Take the last epoch in; whether it is the best so far by more than ``min_delta``."""
-        value = history[self._column(history)][-1]
+        usual = "validation_loss" if "validation_loss" in history else "loss"
+        column = usual if self.monitor is None else self.monitor
+        if column not in history:
+            mend = did_you_mean(column, history, listed=8)
+            raise DataError(f"monitor: the history has no {column!r}{mend}")
+        value = history[column][-1]
         better = not math.isnan(value) and (self.best is None or value < self.best - self.min_delta)
         if better:
             self.best = value
         self.waited = 0 if better else self.waited + 1
         return better
-
-    def _column(self, history: History) -> str:
-        if self.monitor is None:
-            return "validation_loss" if "validation_loss" in history else "loss"
-        if self.monitor not in history:
-            mend = did_you_mean(self.monitor, history, listed=8)
-            raise DataError(f"monitor: the history has no {self.monitor!r}{mend}")
-        return self.monitor
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint.  An infinite value goes as text, which every format keeps."""

@@ -35,7 +35,6 @@ class CSVLog(Callback):
     def __init__(self, path: str | Path) -> None:
         self.path: Path = PATH.check("path", path)
         self._file: TextIO | None = None
-        self._begun = False
 
     def on_training_begin(self, run: Run) -> None:
         """Open the file."""
@@ -43,7 +42,6 @@ class CSVLog(Callback):
         self._file = self.path.open("w", encoding="utf-8", newline="")
         csv.writer(self._file).writerows(kept)
         self._file.flush()
-        self._begun = bool(kept)
 
     def _lines(self, epoch: int) -> list[list[str]]:
         """The header and the lines up to an epoch, of the log of an earlier run."""
@@ -57,14 +55,13 @@ class CSVLog(Callback):
 
     def on_epoch_end(self, run: Run) -> None:
         """Write a line."""
-        values: dict[str, Any] = {"epoch": run.epoch, "learning_rate": repr(run.learning_rate)}
-        values |= {name: repr(column[-1]) for name, column in run.history.items()}
         if self._file is None:
             return
+        values: dict[str, Any] = {"epoch": run.epoch, "learning_rate": repr(run.learning_rate)}
+        values |= {name: repr(column[-1]) for name, column in run.history.items()}
         writer = csv.writer(self._file)
-        if not self._begun:
+        if not self._file.tell():
             writer.writerow(values)
-            self._begun = True
         writer.writerow(values.values())
         self._file.flush()
 

@@ -37,15 +37,13 @@ class ProgressBar(Callback):
             return
         from tqdm import tqdm  # noqa: PLC0415 - only runs that draw pay for it
 
-        total, behind = run.epochs * run.rows, run.epoch * run.rows
-        layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {rate_fmt}{postfix}"
         self._bar = tqdm(
-            total=total,
-            initial=behind,
+            total=run.epochs * run.rows,
+            initial=run.epoch * run.rows,
             unit=" rows",
             unit_scale=True,
             file=sys.stderr,
-            bar_format=layout,
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {rate_fmt}{postfix}",
             dynamic_ncols=True,
         )
 

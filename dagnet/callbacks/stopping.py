@@ -96,12 +96,8 @@ class EarlyStopping(Callback):
     def state(self) -> dict[str, Any]:
         """The best so far, with its parameters."""
         kept = None if self._parameters is None else self._parameters.copy()
-        return {
-            **self._best.state(),
-            "best_epoch": self.best_epoch,
-            "stopped_epoch": self.stopped_epoch,
-            "parameters": kept,
-        }
+        epochs = {"best_epoch": self.best_epoch, "stopped_epoch": self.stopped_epoch}
+        return {**self._best.state(), **epochs, "parameters": kept}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`state` returned."""

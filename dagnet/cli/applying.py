@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from dagnet.cli.files import check_writable, open_network, open_trained
-from dagnet.cli.reports import counted, score_lines
+from dagnet.cli.files import check_writable, open_network
+from dagnet.cli.reports import counted, score_table
 from dagnet.cli.tables import read_table
 from dagnet.markup import names_text
 from dagnet.storage import atomically
@@ -33,7 +33,7 @@ def predict_file(model: Path, data: Path, out: Path | None, threads: int | None)
     """Write predictions as CSV."""
     if out is not None:
         check_writable(out)
-    network, table = open_trained(model, threads), read_table(data)
+    network, table = open_network(model, threads, trained=True), read_table(data)
     predicted = network.predict(table.columns(network.inputs))
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -48,8 +48,7 @@ def predict_file(model: Path, data: Path, out: Path | None, threads: int | None)
 
 def evaluate_file(model: Path, data: Path, threads: int | None, say: Say) -> None:
     """Print how good the predictions are."""
-    network, table = open_trained(model, threads), read_table(data)
+    network, table = open_network(model, threads, trained=True), read_table(data)
     X, y = table.columns(network.inputs), table.columns(network.outputs)
     say(f"data      {data}: {len(table):,} rows")
-    for line in score_lines(network, {"all rows": (X, y)}):
-        say(line)
+    say(score_table(network, {"all rows": (X, y)}))

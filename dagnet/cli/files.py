@@ -17,24 +17,17 @@ from dagnet.storage import atomically
 MODEL_SUFFIXES = (".dagnet", ".safetensors")
 
 
-def graph_suffixes() -> list[str]:
-    """The suffixes of formats that can be read back."""
-    return sorted(exporter.suffix for exporter in exporters().values() if exporter.read is not None)
-
-
 def is_graph_file(path: Path) -> bool:
     """Whether a path is a graph in a format of its suffix, else it is a model file.
 
     DataError for a suffix that is neither.
     """
+    graphs = sorted(exporter.suffix for exporter in exporters().values() if exporter.read is not None)
     suffix = path.suffix.lower()
-    if suffix in graph_suffixes():
-        return True
-    if suffix in MODEL_SUFFIXES:
-        return False
-    known = [*graph_suffixes(), *MODEL_SUFFIXES]
-    mend = did_you_mean(suffix, known, listed=12)
-    raise DataError(f"{path}: {suffix or 'no suffix'!r} is no format that can be read back{mend}")
+    if suffix not in {*graphs, *MODEL_SUFFIXES}:
+        mend = did_you_mean(suffix, [*graphs, *MODEL_SUFFIXES], listed=12)
+        raise DataError(f"{path}: {suffix or 'no suffix'!r} is no format that can be read back{mend}")
+    return suffix in graphs
 
 
 def open_graph(path: Path) -> nx.DiGraph[Any]:
@@ -42,24 +35,18 @@ def open_graph(path: Path) -> nx.DiGraph[Any]:
     return read_graph(path) if is_graph_file(path) else load(path).to_networkx()
 
 
-def open_network(path: Path, threads: int | None = None) -> Network:
-    """The network in a file of either kind."""
-    if is_graph_file(path):
-        return Network(read_graph(path), threads=threads)
-    return load(path, threads=threads)
+def open_network(path: Path, threads: int | None = None, *, trained: bool = False) -> Network:
+    """The network in a file of either kind.
 
-
-def open_trained(path: Path, threads: int | None) -> Network:
-    """The network in a file whose weights are all there.
-
-    DataError if a weight is missing: it would be drawn, and what the network says would mean nothing.
+    Of a ``trained`` one, DataError if a weight is missing: it would be drawn, and what the network
+    says would mean nothing.
     """
     if not is_graph_file(path):
         return load(path, threads=threads)
     graph = read_graph(path)
     network = Network(graph, threads=threads)  # first, so that a bad graph is refused as such
     for parent, child, attributes in graph.edges(data=True):
-        if attributes.get("weight") is None:
+        if trained and attributes.get("weight") is None:
             edge = f"{shorten(parent)} → {shorten(child)}"
             raise DataError(
                 f"{path}: the edge {edge} has no weight; dagnet train writes a graph that has them"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import networkx as nx
@@ -76,17 +76,13 @@ def check_plugins(names: Iterable[str], say: Callable[[str], None]) -> bool:
     return good
 
 
-def _all() -> Iterator[tuple[str, str, str, Any]]:
-    """Kind, name, distribution and object of every plugin."""
-    for kind in KINDS:
-        for name, item in getattr(registry, kind)().items():
-            origin = registry.origin(kind, name)
-            yield kind, name, origin.distribution if origin else "", item
-
-
 def _named(wanted: str) -> list[tuple[str, str, Any]]:
     """The plugins of a name, or of a distribution."""
-    known = list(_all())
+    known = [
+        (kind, name, getattr(registry.origin(kind, name), "distribution", ""), item)
+        for kind in KINDS
+        for name, item in getattr(registry, kind)().items()
+    ]
     found = [(kind, name, item) for kind, name, origin, item in known if wanted in {name, origin}]
     if not found:
         names = dict.fromkeys(part for _, name, origin, _ in known for part in (name, origin) if part)

@@ -26,24 +26,23 @@ def counted(network: Network) -> str:
     '6 nodes, 9 edges, 3 levels, 13 parameters'
     """
     topology = network.topology
-    levels = int(topology.level.max()) + 1
     parts = {
         "node": topology.n_nodes,
         "edge": topology.n_edges,
-        "level": levels,
+        "level": int(topology.level.max()) + 1,
         "parameter": len(network.parameters),
     }
     return ", ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for noun, count in parts.items())
 
 
-def score_lines(network: Network, parts: Mapping[str, tuple[Columns, Columns]]) -> list[str]:
+def score_table(network: Network, parts: Mapping[str, tuple[Columns, Columns]]) -> str:
     """A table: loss, and accuracy and AUC or R², of each part."""
     rows = {name: scores(network, *part) for name, part in parts.items()}
     heads = list(next(iter(rows.values())))
     lines = ["          " + "".join(f"{head:>10}" for head in heads)]
     for name, values in rows.items():
         lines.append(f"{name:<10}" + "".join(f"{_figure(values[head]):>10}" for head in heads))
-    return lines
+    return "\n".join(lines)
 
 
 def _figure(value: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.errors import DataError, did_you_mean, expected
+from dagnet.errors import DataError, FormatError, did_you_mean, expected
+from dagnet.formats.csv_files import csv_rows
 
 Array = NDArray[Any]
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
@@ -20,12 +20,11 @@ LISTED = 8
 class Table:
     """The text of a CSV file by column; numbers are made of the columns that are asked for."""
 
-    def __init__(self, path: Path, header: Sequence[str], cells: list[list[str]], lines: list[int]) -> None:
-        self.path, self.header = path, tuple(header)
-        self._cells, self._lines = cells, lines
+    def __init__(self, path: Path, header: Sequence[str], rows: list[tuple[int, list[str]]]) -> None:
+        self.path, self.header, self._rows = path, tuple(header), rows
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return len(self._rows)
 
     def columns(self, names: Iterable[Hashable]) -> dict[Hashable, Array]:
         """Numbers by node name, (rows,) each; a column's header is the node's name as text.
@@ -48,7 +47,7 @@ class Table:
         return {name: self._numbers(self.header.index(str(name))) for name in wanted}
 
     def _numbers(self, column: int) -> Array:
-        texts = [row[column] for row in self._cells]
+        texts = [cells[column] for _, cells in self._rows]
         try:
             numbers = np.array(texts, dtype=np.float64)
         except ValueError:
@@ -58,8 +57,7 @@ class Table:
         return numbers
 
     def _number(self, row: int, column: int, text: str) -> float:
-        """One cell, with care."""
-        where = f"{self.path}, line {self._lines[row]} (row {row + 1}), column {self.header[column]!r}"
+        where = f"{self.path}, line {self._rows[row][0]} (row {row + 1}), column {self.header[column]!r}"
         if text.strip().lower() in MISSING:
             raise DataError(f"{where}: the value is missing; fill it in or drop the row")
         try:
@@ -72,40 +70,31 @@ class Table:
         return number
 
 
-def read_table(path: str | Path) -> Table:
+def read_table(path: Path) -> Table:
     """Read a CSV file with a header, comma-separated, UTF-8.
 
     DataError if it is no such file, has no rows, or rows of different length.
     """
-    place = Path(path)
     try:
-        with place.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            _check_header(place, header)
-            cells, lines = [], []
-            for row in reader:
-                if not row:
-                    continue  # an empty line, as files often end with one
-                if len(row) != len(header):
-                    where = f"{place}, line {reader.line_num}"
-                    raise DataError(expected(where, f"{len(header)} cells long, as the header", len(row)))
-                cells.append(row)
-                lines.append(reader.line_num)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv_rows(file)
+            _, header = next(lines)
+            _check_header(path, header)
+            rows = list(lines)
     except UnicodeDecodeError as error:
-        raise DataError(f"{place} must be text in UTF-8; {error.reason} at byte {error.start}") from None
-    except csv.Error as error:
-        raise DataError(f"{place}, line {reader.line_num}: {error}") from None
-    if not cells:
-        raise DataError(f"{place} has a header but no rows")
-    return Table(place, header, cells, lines)
+        raise DataError(f"{path} must be text in UTF-8; {error.reason} at byte {error.start}") from None
+    except FormatError as error:
+        raise DataError(f"{path}, {error}") from None
+    if not rows:
+        raise DataError(f"{path} has a header but no rows")
+    return Table(path, header, rows)
 
 
-def _check_header(place: Path, header: list[str]) -> None:
+def _check_header(path: Path, header: list[str]) -> None:
     if not header:
-        raise DataError(f"{place} is empty; its first line must name the columns")
+        raise DataError(f"{path} is empty; its first line must name the columns")
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise DataError(f"{place}: the column {twice[0]!r} is there more than once; rename or drop one")
+        raise DataError(f"{path}: the column {twice[0]!r} is there more than once; rename or drop one")
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-        raise DataError(f"{place} must be separated by commas; its header is {header[0]!r}")
+        raise DataError(f"{path} must be separated by commas; its header is {header[0]!r}")

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from dagnet.callbacks import Checkpoint, EarlyStopping
 from dagnet.cli.files import check_writable, is_graph_file, open_graph, write_network
-from dagnet.cli.reports import counted, score_lines
+from dagnet.cli.reports import counted, score_table
 from dagnet.cli.splitting import split_rows
 from dagnet.cli.tables import Table, read_table
 from dagnet.contracts import Callback, Run
@@ -63,8 +64,7 @@ class Interrupt(Callback):
         """Listen."""
         self._before = signal.signal(signal.SIGINT, self._press)
 
-    def _press(self, number: int, frame: Any) -> None:
-        del number, frame
+    def _press(self, _number: int, _frame: Any) -> None:
         self.pressed = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -90,11 +90,12 @@ def train_from_files(request: Request, say: Say) -> None:
     targets = _target_nodes(graph, request, table)
     network, split = _prepared(graph, table, targets, request)
     say(f"graph     {request.graph}: {counted(network)}")
-    counts = ", ".join(f"{_length(rows):,} to {VERBS[purpose]}" for purpose, (_, rows) in split.items())
+    counts = ", ".join(
+        f"{len(next(iter(y.values()))):,} to {VERBS[purpose]}" for purpose, (_, y) in split.items()
+    )
     say(f"data      {request.data}: {len(table):,} rows; {counts}")
     say(_fit(network, split, request))
-    for line in score_lines(network, split):
-        say(line)
+    say(score_table(network, split))
     write_network(network, request.out)
     say(f"written   {request.out}")
 
@@ -129,20 +130,21 @@ def _prepared(
     graph: nx.DiGraph[Any], table: Table, targets: list[Hashable] | None, request: Request
 ) -> tuple[Network, Split]:
     """The network with its standardisation, and the rows that it will see."""
-    arguments: dict[str, Any] = {
-        "outputs": targets,
-        "activation": request.activation,
-        "seed": request.seed,
-        "threads": request.threads,
-    }
-    draft = Network(graph, loss=request.loss, **arguments)
+    build = partial(
+        Network,
+        graph,
+        outputs=targets,
+        activation=request.activation,
+        seed=request.seed,
+        threads=request.threads,
+    )
+    draft = build(loss=request.loss)
     X, y = table.columns(draft.inputs), table.columns(draft.outputs)
     _refuse_constant(table, y)
     split = _split(X, y, request, draft)
     if not request.raw:
         standardise(graph, split["train"][0])
-    loss = request.loss or _fitting_loss(graph, draft, y)
-    return Network(graph, loss=loss, **arguments), split
+    return build(loss=request.loss or _fitting_loss(graph, draft, y)), split
 
 
 def _refuse_constant(table: Table, y: Columns) -> None:
@@ -167,7 +169,12 @@ def _fitting_loss(graph: nx.DiGraph[Any], draft: Network, y: Columns) -> str | N
 def _split(X: Columns, y: Columns, request: Request, draft: Network) -> Split:
     first = next(iter(y.values()))
     labels = first if len(y) == 1 and np.isin(first, (0, 1)).all() else None
-    share, file = _validation(request)
+    share, file = 0.0, None
+    if request.validation is not None:
+        try:
+            share = float(request.validation)
+        except ValueError:
+            file = Path(request.validation)
     rows = split_rows(len(first), {"test": request.test, "validation": share}, labels, request.seed)
     split = {purpose: (_taken(X, chosen), _taken(y, chosen)) for purpose, chosen in rows.items()}
     if file is not None:
@@ -176,23 +183,8 @@ def _split(X: Columns, y: Columns, request: Request, draft: Network) -> Split:
     return {purpose: split[purpose] for purpose in VERBS if purpose in split}
 
 
-def _length(columns: Columns) -> int:
-    return len(next(iter(columns.values())))
-
-
 def _taken(columns: Columns, rows: Array) -> Columns:
     return {name: column[rows] for name, column in columns.items()}
-
-
-def _validation(request: Request) -> tuple[float, Path | None]:
-    """``--validation`` as a share of rows, or as a file."""
-    text = request.validation
-    if text is None:
-        return 0.0, None
-    try:
-        return float(text), None
-    except ValueError:
-        return 0.0, Path(text)
 
 
 def standardise(graph: nx.DiGraph[Any], X: Columns) -> None:
@@ -208,13 +200,8 @@ def standardise(graph: nx.DiGraph[Any], X: Columns) -> None:
 def _fit(network: Network, split: Split, request: Request) -> str:
     """Train; a line that says how it went."""
     interrupt = Interrupt()
-    callbacks: list[Callback] = [interrupt]
-    early = None
-    if request.early_stopping is not None:
-        early = EarlyStopping(request.early_stopping)
-        callbacks.append(early)
-    if request.checkpoint is not None:
-        callbacks.append(Checkpoint(request.checkpoint))
+    early = None if request.early_stopping is None else EarlyStopping(request.early_stopping)
+    keep = None if request.checkpoint is None else Checkpoint(request.checkpoint)
     begun = time.perf_counter()
     history = network.fit(
         *split["train"],
@@ -223,7 +210,7 @@ def _fit(network: Network, split: Split, request: Request) -> str:
         optimizer=request.optimizer,
         learning_rate=request.learning_rate,
         validation_data=split.get("validation"),
-        callbacks=callbacks,
+        callbacks=[callback for callback in (interrupt, early, keep) if callback is not None],
         seed=request.seed,
         resume=request.resume,
         l2=request.l2,

@@ -6,7 +6,6 @@ from dagnet.drawing.overview import group, summarised
 from dagnet.drawing.palette import NEGATIVE, NEUTRAL, POSITIVE, ROLE_FILL
 from dagnet.drawing.sketch import ROLES, Sketch
 from dagnet.drawing.svg import Drawing, draw_sketch
-from dagnet.drawing.text import node_labels
 
 __all__ = [
     "NEGATIVE",
@@ -22,7 +21,6 @@ __all__ = [
     "edge_strengths",
     "group",
     "layered_layout",
-    "node_labels",
     "sketch",
     "summarised",
 ]

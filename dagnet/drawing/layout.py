@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from dagnet.drawing.ordering import count_crossings, order_levels
 from dagnet.drawing.placing import place_levels
 from dagnet.drawing.proper import Proper, proper_graph
+from dagnet.drawing.sketch import Floats, Ints
 from dagnet.errors import DataError, expected
 
-__all__ = ["Layout", "layered_layout"]
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 MAX_BENDS = 20_000
 FLAT = 0.02
 

@@ -9,21 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.drawing.page import NUMBERS, Page
-from dagnet.drawing.palette import INK, NEGATIVE, NEUTRAL, PAPER, POSITIVE, ROLE_FILL
+from dagnet.drawing.palette import INK, PAPER, ROLE_FILL
 from dagnet.drawing.routes import Point, cut_end, path_data, point_at
 from dagnet.drawing.text import text_width, xml
 
-__all__ = ["edge_marks", "label_marks", "node_marks", "number_marks", "shape"]
-
 ARROWS, TITLES = 60, 1_500
 WIDTHS = 6
-
-
-def _colour(page: Page, weight: float) -> str:
-    """Blue above zero, orange below, grey for zero, for no number and for counts."""
-    if page.sketch.counted:
-        return NEUTRAL
-    return POSITIVE if weight > 0 else NEGATIVE if weight < 0 else NEUTRAL
 
 
 def edge_marks(page: Page) -> Iterator[str]:
@@ -43,7 +34,7 @@ def edge_marks(page: Page) -> Iterator[str]:
 def _line(page: Page, edge: int, thickest: float) -> str:
     sketch, pieces = page.sketch, page.route(edge)
     weight = float(sketch.weights[edge])
-    colour, width, head = _colour(page, weight), 0.5 + (thickest - 0.5) * float(page.strength[edge]), ""
+    colour, width, head = page.colour(weight), 0.5 + (thickest - 0.5) * float(page.strength[edge]), ""
     if len(page.strength) <= ARROWS:
         size = 5 + width
         pieces, direction = cut_end(pieces, page.radius + 1.5 + size)
@@ -71,7 +62,7 @@ def _bundles(page: Page, faint_first: NDArray[np.int64], thickest: float) -> Ite
             chosen = faint_first[(steps[faint_first] == step) & (signs[faint_first] == sign)]
             if len(chosen):
                 data = "".join(path_data(page.route(int(edge))) for edge in chosen)
-                yield f'<path d="{data}" stroke="{_colour(page, sign)}" stroke-width="{width:.2f}"/>'
+                yield f'<path d="{data}" stroke="{page.colour(sign)}" stroke-width="{width:.2f}"/>'
 
 
 def number_marks(page: Page) -> Iterator[str]:
@@ -87,7 +78,7 @@ def number_marks(page: Page) -> Iterator[str]:
             # A halo of the digits would leave a bit of the line between them, which reads as a colon.
             size = f'width="{2 * half:.1f}" height="10"'
             yield f'<rect x="{x - half:.1f}" y="{y - 5:.1f}" {size} fill="{PAPER}"/>'
-            yield f'<text x="{x:.1f}" y="{y + 3:.1f}" fill="{_colour(page, weight)}">{number}</text>'
+            yield f'<text x="{x:.1f}" y="{y + 3:.1f}" fill="{page.colour(weight)}">{number}</text>'
     yield "</g>"
 
 

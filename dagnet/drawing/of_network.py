@@ -8,14 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.drawing.overview import summarised
-from dagnet.drawing.sketch import Sketch
+from dagnet.drawing.sketch import Floats, Sketch
 from dagnet.drawing.svg import Drawing, draw_sketch
 from dagnet.markup import number
 from dagnet.model import Model
-
-__all__ = ["draw", "edge_strengths", "sketch"]
-
-Floats = NDArray[np.float64]
 
 
 def draw(model: Model, *, title: str = "", legend: bool = True) -> Drawing:
@@ -51,8 +47,7 @@ def edge_strengths(model: Model, values: NDArray[Any]) -> Floats:
     with np.errstate(over="ignore"):
         squares = np.sqrt(np.add.reduceat(elements**2, starts) / sizes)
     signs = np.where(np.add.reduceat(elements, starts) < 0, -1.0, 1.0)
-    result: Floats = np.where(sizes == 1, elements[starts], squares * signs)
-    return result
+    return np.asarray(np.where(sizes == 1, elements[starts], squares * signs), np.float64)
 
 
 def _note(model: Model, node: int) -> str:

@@ -11,13 +11,11 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Rows
 from dagnet.drawing.proper import Proper
+from dagnet.drawing.sketch import Ints
 
-__all__ = ["count_crossings", "order_levels"]
-
-Ints = NDArray[np.int64]
 PATIENCE = 4
 EXCHANGED = 4_000
 
@@ -26,41 +24,35 @@ def order_levels(graph: Proper, *, sweeps: int = 24) -> Ints:
     """The points, level by level, each level from top to bottom: (points,)."""
     order = np.arange(len(graph.bend))
     cost = _stretch if graph.direct else count_crossings
-    best, fewest = order, cost(graph, order)
-    rounds = max(2, min(sweeps, 20_000 // max(graph.n_levels, 1)))
-    stale = 0
-    for _ in range(rounds):
+    best, fewest, stale = order, cost(graph, order), 0
+    for _ in range(max(2, min(sweeps, 20_000 // max(graph.n_levels, 1)))):
         order = _sweep(graph, order, down=True)
         order = _sweep(graph, order, down=False)
         crossings = cost(graph, order)
-        stale = 0 if crossings < fewest else stale + 1
+        stale += 1
         if crossings < fewest:
-            best, fewest = order, crossings
+            best, fewest, stale = order, crossings, 0
         if fewest == 0 or stale == PATIENCE:
             break
-    if fewest and not graph.direct and len(graph.parents) <= EXCHANGED:
+    if fewest and not graph.direct and len(graph.parents.neighbours) <= EXCHANGED:
         best = _exchange(graph, best)
     return best
 
 
 def _places(graph: Proper, order: Ints) -> Ints:
     """Each point's place on its level, counted in halves from the level's middle."""
-    sizes = np.diff(graph.bounds)
-    rank = np.arange(len(order)) - np.repeat(graph.bounds[:-1], sizes)
-    places = np.empty(len(order), np.int64)
-    places[order] = 2 * rank + 1 - np.repeat(sizes, sizes)
-    return places
+    middles = (graph.bounds[:-1] + graph.bounds[1:])[graph.levels()]
+    return 2 * np.argsort(order) + 1 - middles
 
 
 def _sweep(graph: Proper, order: Ints, *, down: bool) -> Ints:
     places, order = _places(graph, order), order.copy()
-    pointers, neighbours = (graph.in_ptr, graph.parents) if down else (graph.out_ptr, graph.children)
-    levels = range(1, graph.n_levels) if down else range(graph.n_levels - 2, -1, -1)
-    for level in levels:
+    rows = graph.parents if down else graph.children
+    for level in range(1, graph.n_levels) if down else range(graph.n_levels - 2, -1, -1):
         start, stop = graph.bounds[level], graph.bounds[level + 1]
-        offsets = pointers[start : stop + 1]
+        offsets = rows.indptr[start : stop + 1]
         running = np.zeros(offsets[-1] - offsets[0] + 1, np.int64)
-        np.cumsum(places[neighbours[offsets[0] : offsets[-1]]], out=running[1:])
+        np.cumsum(places[rows.neighbours[offsets[0] : offsets[-1]]], out=running[1:])
         sums = np.diff(running[offsets - offsets[0]])
         degrees = np.diff(offsets)
         means = np.where(degrees > 0, sums / np.maximum(degrees, 1), places[start:stop])
@@ -77,10 +69,9 @@ def count_crossings(graph: Proper, order: Ints) -> int:
     With the segments sorted by tail then head, crossings are inversions of the heads; these
     are counted bit by bit, as a radix sort would meet them: O(segments · log points).
     """
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    tails = np.repeat(rank, np.diff(graph.in_ptr))
-    heads = tails[np.lexsort((tails, rank[graph.parents]))]
+    rank = np.argsort(order)
+    tails = np.repeat(rank, graph.parents.degrees())
+    heads = tails[np.lexsort((tails, rank[graph.parents.neighbours]))]
     crossings = 0
     for bit in range(int(heads.max(initial=0)).bit_length() - 1, -1, -1):
         one = (heads >> bit) & 1
@@ -95,19 +86,14 @@ def count_crossings(graph: Proper, order: Ints) -> int:
 def _stretch(graph: Proper, order: Ints) -> int:
     """How far apart the ends of segments stand: what to keep small where levels are skipped."""
     places = _places(graph, order)
-    return int(np.abs(np.repeat(places, np.diff(graph.in_ptr)) - places[graph.parents]).sum())
+    heads = np.repeat(places, graph.parents.degrees())
+    return int(np.abs(heads - places[graph.parents.neighbours]).sum())
 
 
 def _exchange(graph: Proper, order: Ints, *, passes: int = 12) -> Ints:
     """Swap neighbours on a level wherever that takes crossings away, until none does."""
-    order = order.copy()
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    neighbours = [
-        _neighbour_lists(graph.in_ptr, graph.parents),
-        _neighbour_lists(graph.out_ptr, graph.children),
-    ]
-    places, points = rank.tolist(), order.tolist()
+    neighbours = [_lists(graph.parents), _lists(graph.children)]
+    places, points = np.argsort(order).tolist(), order.tolist()
     for _ in range(passes):
         gained = 0
         for level in range(graph.n_levels):
@@ -123,9 +109,9 @@ def _exchange(graph: Proper, order: Ints, *, passes: int = 12) -> Ints:
     return np.array(points, np.int64)
 
 
-def _neighbour_lists(pointers: Ints, neighbours: Ints) -> list[list[int]]:
-    flat, ends = neighbours.tolist(), pointers.tolist()
-    return [flat[start:stop] for start, stop in itertools.pairwise(ends)]
+def _lists(rows: Rows) -> list[list[int]]:
+    flat = rows.neighbours.tolist()
+    return [flat[start:stop] for start, stop in itertools.pairwise(rows.indptr.tolist())]
 
 
 def _gain(upper: list[int], lower: list[int], places: list[int]) -> int:

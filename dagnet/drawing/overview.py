@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.drawing.sketch import Sketch
+from dagnet.drawing.sketch import Floats, Ints, Sketch
 
-__all__ = ["Groups", "group", "summarised"]
-
-Ints = NDArray[np.int64]
 COLUMNS = 12
 
 
@@ -35,16 +33,18 @@ def summarised(sketch: Sketch, *, max_nodes: int = 2_000, max_edges: int = 12_00
 
 def group(sketch: Sketch, *, columns: int = COLUMNS) -> Groups:
     """Gather nodes by level, role and activation; an edge of groups counts the edges that it stands for."""
-    column = _columns(sketch.levels, columns)
-    kinds = {kind: i for i, kind in enumerate(dict.fromkeys(_kinds(sketch)))}
-    kind = np.array([kinds[k] for k in _kinds(sketch)], np.int64)
+    n_levels = int(sketch.levels.max(initial=0)) + 1
+    column = sketch.levels if n_levels <= columns else sketch.levels * columns // n_levels
+    kind_of = list(zip(sketch.roles, sketch.activations or [""] * len(sketch.roles), strict=True))
+    kinds = list(dict.fromkeys(kind_of))
+    numbers = {kind: i for i, kind in enumerate(kinds)}
+    kind = np.array([numbers[kind] for kind in kind_of], np.int64)
     keys, member = np.unique(column * len(kinds) + kind, return_inverse=True)
     member = member.reshape(-1)
-    sizes = np.bincount(member, minlength=len(keys))
     depth = keys // max(len(kinds), 1)
-    names = [
-        _group_name(tuple(kinds)[key % len(kinds)], int(size)) for key, size in zip(keys, sizes, strict=True)
-    ]
+    sizes = np.bincount(member, minlength=len(keys)).tolist()
+    names = [_group_name(kinds[key % len(kinds)], size) for key, size in zip(keys, sizes, strict=True)]
+    total, seen = Counter(names), defaultdict[str, Iterator[int]](lambda: count(1))
     sources, targets, weights, inside = _group_edges(sketch, member, depth)
     notes = [_levels_note(sketch.levels[member == i]) for i in range(len(keys))]
     message = (
@@ -52,7 +52,7 @@ def group(sketch: Sketch, *, columns: int = COLUMNS) -> Groups:
         "each box stands for the nodes of one kind and level (or of a few), each line for all edges between."
     )
     groups = Sketch(
-        [f"{name} · {i}" if count > 1 else name for i, name, count in _numbered(names)],
+        [f"{name} · {next(seen[name])}" if total[name] > 1 else name for name in names],
         ["group"] * len(keys),
         np.unique(depth, return_inverse=True)[1].reshape(-1),
         sources,
@@ -65,31 +65,10 @@ def group(sketch: Sketch, *, columns: int = COLUMNS) -> Groups:
     return Groups(groups, member, inside)
 
 
-def _columns(levels: Ints, columns: int) -> Ints:
-    """Levels squeezed into so many columns, in equal steps."""
-    n_levels = int(levels.max(initial=0)) + 1
-    return levels if n_levels <= columns else levels * columns // n_levels
-
-
-def _kinds(sketch: Sketch) -> list[tuple[str, str]]:
-    activations = sketch.activations or [""] * len(sketch.roles)
-    return list(zip(sketch.roles, activations, strict=True))
-
-
 def _group_name(kind: tuple[str, str], size: int) -> str:
     role, activation = kind
     what = activation if role == "hidden" and activation else f"{role}{'s' if size != 1 else ''}"
     return f"{size:,} {what}"
-
-
-def _numbered(names: list[str]) -> list[tuple[int, str, int]]:
-    total = Counter(names)
-    seen: Counter[str] = Counter()
-    rows = []
-    for name in names:
-        seen[name] += 1
-        rows.append((seen[name], name, total[name]))
-    return rows
 
 
 def _levels_note(levels: Ints) -> str:
@@ -97,7 +76,7 @@ def _levels_note(levels: Ints) -> str:
     return f"level {low}" if low == high else f"levels {low} to {high}"
 
 
-def _group_edges(sketch: Sketch, member: Ints, depth: Ints) -> tuple[Ints, Ints, NDArray[np.float64], int]:
+def _group_edges(sketch: Sketch, member: Ints, depth: Ints) -> tuple[Ints, Ints, Floats, int]:
     tails, heads = member[sketch.sources], member[sketch.targets]
     across = depth[tails] < depth[heads]
     pairs, counts = np.unique(tails[across] * len(depth) + heads[across], return_counts=True)

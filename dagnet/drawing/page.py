@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.drawing.layout import Layout, layered_layout
+from dagnet.drawing.palette import NEUTRAL, sign_colour
 from dagnet.drawing.routes import Piece, curve, swung
-from dagnet.drawing.sketch import Sketch
-from dagnet.drawing.text import cut, node_labels, text_width
+from dagnet.drawing.sketch import Floats, Sketch
+from dagnet.drawing.text import cut, text_width
+from dagnet.markup import node_labels
 
-__all__ = ["NUMBERS", "Page", "lay_out"]
-
-Floats = NDArray[np.float64]
 HEIGHT, ASPECT = 760.0, 1.5
 SIDE_LABEL = 170.0
 NUMBERS = 24
@@ -39,6 +38,10 @@ class Page:
     """(2, nodes): how far it is to the node above and below in the column; inf where there is none."""
     strength: Floats
     """(edges,): |weight| as a share of the largest, 0 where there is none."""
+
+    def colour(self, weight: float) -> str:
+        """Of a line; counts have none of their own."""
+        return NEUTRAL if self.sketch.counted else sign_colour(weight)
 
     def route(self, edge: int) -> list[Piece]:
         """The curve of an edge, from the middle of a node to the middle of another."""
@@ -80,8 +83,8 @@ class Page:
             text, x, y, anchor = self.label(node)
             bottom = max(bottom, y + self.font * 0.3)
             width = text_width(text, self.font)
-            left = min(left, x - width * {"end": 1.0, "middle": 0.5, "start": 0.0}[anchor])
-            right = max(right, x + width * {"end": 0.0, "middle": 0.5, "start": 1.0}[anchor])
+            x -= width * {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]
+            left, right = min(left, x), max(right, x + width)
         return left, top, right, bottom
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["INK", "MUTED", "NEGATIVE", "NEUTRAL", "PAPER", "POSITIVE", "ROLE_FILL"]
-
 POSITIVE = "#0072b2"
 NEGATIVE = "#d55e00"
 NEUTRAL = "#8a8f98"
@@ -17,3 +15,8 @@ ROLE_FILL = {
     "constant": "#f3f0fa",
     "group": "#f4f6f8",
 }
+
+
+def sign_colour(weight: float) -> str:
+    """Blue above zero, orange below, grey for zero and for no number."""
+    return POSITIVE if weight > 0 else NEGATIVE if weight < 0 else NEUTRAL

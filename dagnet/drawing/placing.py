@@ -8,15 +8,12 @@ exactly by pooling adjacent violators (Ayer et al. 1955).
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Rows
 from dagnet.drawing.proper import Proper
+from dagnet.drawing.sketch import Floats, Ints
 
-__all__ = ["place_levels"]
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Pull = tuple[Ints, Ints, Floats]
+Pull = tuple[Rows, Floats]
 LANE = (0.12, 0.4)  # room of a bend, less where there are many
 ROOMIEST = 3.0
 STRAIGHT = (1.0, 2.0, 8.0)  # pull of a segment with no, one, two bends as its ends
@@ -32,24 +29,23 @@ def place_levels(graph: Proper, order: Ints, *, rounds: int = 8) -> Floats:
         y[here] = ends - room[here] / 2 - ends[-1:] / 2
     pulls = np.array(STRAIGHT)
     down, up = (
-        (pointers, points, pulls[graph.bend[points] * 1 + np.repeat(graph.bend, np.diff(pointers))])
-        for pointers, points in ((graph.in_ptr, graph.parents), (graph.out_ptr, graph.children))
+        (rows, pulls[graph.bend[rows.neighbours] * 1 + np.repeat(graph.bend, rows.degrees())])
+        for rows in (graph.parents, graph.children)
     )
     rounds = max(2, min(rounds, 10_000 // max(graph.n_levels, 1)))
+    downwards, upwards = range(1, graph.n_levels), range(graph.n_levels - 2, -1, -1)
     for turn in range(rounds):
-        sides = ((down,), (up,)) if turn < rounds // 2 else ((down, up), (down, up))
-        for level in range(1, graph.n_levels):
-            here = order[graph.bounds[level] : graph.bounds[level + 1]]
-            _settle(here, graph.bounds[level : level + 2], room, y, sides[0])
-        for level in range(graph.n_levels - 2, -1, -1):
-            here = order[graph.bounds[level] : graph.bounds[level + 1]]
-            _settle(here, graph.bounds[level : level + 2], room, y, sides[1])
+        both = turn >= rounds // 2
+        for levels, sides in ((downwards, (down,)), (upwards, (up,))):
+            for level in levels:
+                start, stop = graph.bounds[level : level + 2]
+                _settle(order[start:stop], start, room, y, (down, up) if both else sides)
     return y
 
 
 def _room(graph: Proper) -> Floats:
     """How much of its column a point takes: more where the column has few nodes."""
-    level = np.repeat(np.arange(graph.n_levels), np.diff(graph.bounds))
+    level = graph.levels()
     n_bends = int(np.count_nonzero(graph.bend))
     lane = float(np.clip((len(graph.bend) - n_bends) / max(n_bends, 1), *LANE))
     taken = np.bincount(level, np.where(graph.bend, lane, 1.0), graph.n_levels)
@@ -57,16 +53,16 @@ def _room(graph: Proper) -> Floats:
     return np.where(graph.bend, lane, roomy[level])
 
 
-def _settle(here: Ints, bounds: Ints, room: Floats, y: Floats, sides: tuple[Pull, ...]) -> None:
-    """Move the points ``here`` of one level to where their neighbours want them."""
-    start, stop = bounds
-    total, weight = np.zeros(stop - start), np.zeros(stop - start)
-    for pointers, neighbours, pulls in sides:
-        offsets = pointers[start : stop + 1]
+def _settle(here: Ints, start: int, room: Floats, y: Floats, sides: tuple[Pull, ...]) -> None:
+    """Move the points ``here``, a level that begins at ``start``, to where their neighbours want them."""
+    n, stop = len(here), start + len(here)
+    total, weight = np.zeros(n), np.zeros(n)
+    for rows, pulls in sides:
+        offsets = rows.indptr[start : stop + 1]
         among = slice(offsets[0], offsets[-1])
-        owner = np.repeat(np.arange(stop - start), np.diff(offsets))
-        total += np.bincount(owner, pulls[among] * y[neighbours[among]], stop - start)
-        weight += np.bincount(owner, pulls[among], stop - start)
+        owner = np.repeat(np.arange(n), np.diff(offsets))
+        total += np.bincount(owner, pulls[among] * y[rows.neighbours[among]], n)
+        weight += np.bincount(owner, pulls[among], n)
     alone = weight == 0
     weight[alone] = 1e-3
     wanted = np.where(alone, y[start:stop], total / weight)

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Proper", "proper_graph"]
-
-Ints = NDArray[np.int64]
+from dagnet.adjacency import Rows, rows_by, stable_order
+from dagnet.drawing.sketch import Ints
 
 
 @dataclass(frozen=True)
@@ -21,17 +20,14 @@ class Proper:
     """Points (nodes first, then bends) in level-major order, and the segments between them.
 
     ``point_of[i]`` is the place of node i, or of bend i − n, in that order; ``bounds[l]`` to
-    ``bounds[l + 1]`` are the points of level l.  ``parents[in_ptr[p]:in_ptr[p + 1]]`` are the
-    points with a segment into p, ``children`` and ``out_ptr`` the other way round.
+    ``bounds[l + 1]`` are the points of level l.  ``parents`` of p are the points with a segment into p.
     """
 
     bounds: Ints
     point_of: Ints
     bend: NDArray[np.bool_]
-    in_ptr: Ints
-    parents: Ints
-    out_ptr: Ints
-    children: Ints
+    parents: Rows
+    children: Rows
     bend_ptr: Ints
     """(edges + 1,): the bends of edge e are bend_ptr[e] to bend_ptr[e + 1]."""
     direct: bool
@@ -42,13 +38,9 @@ class Proper:
         """How many levels there are."""
         return len(self.bounds) - 1
 
-
-def _adjacency(tails: Ints, heads: Ints, n_points: int) -> tuple[Ints, Ints]:
-    """Offsets and tails, grouped by head."""
-    grouped = np.lexsort((tails, heads))
-    offsets = np.zeros(n_points + 1, np.int64)
-    np.cumsum(np.bincount(heads, minlength=n_points), out=offsets[1:])
-    return offsets, tails[grouped]
+    def levels(self) -> Ints:
+        """The level of each point."""
+        return np.repeat(np.arange(self.n_levels), np.diff(self.bounds))
 
 
 def _segments(sources: Ints, targets: Ints, bend_ptr: Ints, n: int) -> tuple[Ints, Ints]:
@@ -82,10 +74,10 @@ def proper_graph(levels: Ints, sources: Ints, targets: Ints, *, max_bends: int) 
     offset = np.arange(bend_ptr[-1]) - np.repeat(bend_ptr[:-1], skipped)
     all_levels = np.concatenate([levels, np.repeat(levels[sources] + 1, skipped) + offset])
     by_level = np.argsort(all_levels, kind="stable")
-    point_of = np.empty(len(by_level), np.int64)
-    point_of[by_level] = np.arange(len(by_level))
-    tails, heads = _segments(sources, targets, bend_ptr, n)
-    in_ptr, parents = _adjacency(point_of[tails], point_of[heads], len(by_level))
-    out_ptr, children = _adjacency(point_of[heads], point_of[tails], len(by_level))
+    point_of = np.argsort(by_level)
+    tails, heads = (point_of[ends] for ends in _segments(sources, targets, bend_ptr, n))
+    by_tail, by_head = (stable_order(ends, len(by_level)) for ends in (tails, heads))
+    parents = rows_by(heads[by_tail], tails[by_tail], len(by_level))
+    children = rows_by(tails[by_head], heads[by_head], len(by_level))
     bounds = np.searchsorted(all_levels[by_level], np.arange(all_levels.max(initial=-1) + 2))
-    return Proper(bounds, point_of, by_level >= n, in_ptr, parents, out_ptr, children, bend_ptr, direct)
+    return Proper(bounds, point_of, by_level >= n, parents, children, bend_ptr, direct)

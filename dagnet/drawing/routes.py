@@ -6,11 +6,9 @@ import itertools
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["Piece", "curve", "cut_end", "path_data", "point_at", "swung"]
+from dagnet.drawing.sketch import Floats
 
-Floats = NDArray[np.float64]
 Point = tuple[float, float]
 Piece = tuple[Point, Point, Point, Point]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ROLES", "Sketch"]
-
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 ROLES = ("input", "hidden", "output", "constant", "group")
 
 
@@ -40,10 +40,10 @@ class Sketch:
 
     names: Sequence[Hashable]
     roles: Sequence[str]
-    levels: NDArray[np.int64]
-    sources: NDArray[np.int64]
-    targets: NDArray[np.int64]
-    weights: NDArray[np.float64]
+    levels: Ints
+    sources: Ints
+    targets: Ints
+    weights: Floats
     activations: Sequence[str] = field(default=())
     notes: Sequence[str] = field(default=())
     counted: bool = False

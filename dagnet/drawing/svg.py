@@ -11,8 +11,6 @@ from dagnet.drawing.palette import INK, MUTED, NEGATIVE, NEUTRAL, PAPER, POSITIV
 from dagnet.drawing.sketch import ROLES, Sketch
 from dagnet.drawing.text import text_width, xml
 
-__all__ = ["Drawing", "draw_sketch"]
-
 FONT = "Inter,'Helvetica Neue',Helvetica,Arial,'Liberation Sans',sans-serif"
 MARGIN, LINE = 14.0, 17.0
 
@@ -35,11 +33,10 @@ class Drawing:
         """Write the picture to a file."""
         Path(path).write_text(self.svg, encoding="utf-8", newline="\n")
 
-    def _repr_svg_(self) -> str:
-        return self.svg
-
     def __str__(self) -> str:
         return self.svg
+
+    _repr_svg_ = __str__
 
     def __repr__(self) -> str:
         return f"<Drawing: {self.width:.0f} × {self.height:.0f} px, {len(self.svg):,} characters of SVG>"
@@ -48,8 +45,7 @@ class Drawing:
 def draw_sketch(sketch: Sketch, *, title: str = "", legend: bool = True) -> Drawing:
     """Draw nodes and edges, left to right.
 
-    Squares are inputs, circles hidden nodes, double circles outputs, diamonds constants.  A
-    line is as wide as its weight is large, blue for a positive and orange for a negative one.
+    What the marks mean, :meth:`dagnet.Network.draw` says.
 
     Examples
     --------
@@ -57,7 +53,7 @@ def draw_sketch(sketch: Sketch, *, title: str = "", legend: bool = True) -> Draw
     >>> pair = Sketch(["x", "y"], ["input", "output"], np.array([0, 1]), np.array([0]), np.array([1]),
     ...               np.array([0.5]))
     >>> draw_sketch(pair)
-    <Drawing: 228 × 103 px, 1,922 characters of SVG>
+    <Drawing: 228 × 91 px, 1,928 characters of SVG>
     """
     page = lay_out(sketch)
     left, top, right, bottom = page.box()

@@ -1,50 +1,13 @@
-"""Names as labels: one line, printable, safe in XML, of a width that can be told.
-
-A name is data.  Control characters, lone surrogates and marks that turn the direction of
-writing are shown as the escapes that Python would write.
-"""
+"""Labels: safe in XML, of a width that can be told."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter
-from collections.abc import Hashable, Iterable
-
-import numpy as np
 
 from dagnet.markup import visible
 
-__all__ = ["cut", "node_labels", "text_width", "visible", "xml"]
-
-LONGEST = 10_000
 _NARROW = frozenset("fijlrtI.,:;|!'()[]{} ")
 _WIDE = frozenset("mwMW@%")
-
-
-def node_labels(names: Iterable[Hashable]) -> list[str]:
-    """One label a name: text as it is, other things as Python writes them, all distinct.
-
-    NumPy's scalars are written as the plain numbers that they equal, in tuples too.
-
-    Examples
-    --------
-    >>> node_labels(["x1", 7, "7", ("layer", 2), ""])
-    ['x1', '7', "'7'", "('layer', 2)", "''"]
-    """
-    names = list(names)
-    with np.printoptions(legacy="1.25"):
-        plain = [visible(name if isinstance(name, str) else repr(name))[:LONGEST] for name in names]
-        twice = {label for label, count in Counter(plain).items() if count > 1}
-        return [
-            visible(repr(name))[:LONGEST]
-            if isinstance(name, str) and (label in twice or not any(map(_shows, label)))
-            else label
-            for name, label in zip(names, plain, strict=True)
-        ]
-
-
-def _shows(character: str) -> bool:
-    return character.isprintable() and not character.isspace()
 
 
 def xml(text: str) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import csv
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 import networkx as nx
@@ -58,10 +58,25 @@ def read_csv(stream: BinaryIO) -> nx.DiGraph[Any]:
         text = bounded(stream).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise FormatError(f"the file is no UTF-8 text (byte {error.start})") from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    with _long_cells():
+        return restored(_read_graph(csv_rows(io.StringIO(text, newline=""))))
+
+
+def csv_rows(text: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """Line number and cells of the header, then of each row; an empty line is none.
+
+    FormatError, which begins with the line, for what is no CSV and for rows of another length.
+    """
+    reader = csv.reader(text, strict=True)
     try:
-        with _long_cells():
-            return restored(_read_rows(reader))
+        header = [cell.strip() for cell in next(reader, [])]
+        yield reader.line_num, header
+        for cells in reader:
+            if len(cells) == len(header):
+                yield reader.line_num, cells
+            elif cells:
+                must = f"{len(header)} cells long, as the header"
+                raise FormatError(expected(f"line {reader.line_num}", must, len(cells)))
     except csv.Error as error:
         raise FormatError(f"line {reader.line_num}: no valid CSV: {error}") from None
 
@@ -77,23 +92,8 @@ def _long_cells() -> Iterator[None]:
             csv.field_size_limit(before)
 
 
-def _read_rows(reader: Any) -> nx.DiGraph[Any]:
-    header = [cell.strip() for cell in next(reader, [])]
-    _check_header(header)
-    flat: nx.DiGraph[Any] = nx.DiGraph()
-    listed = "kind" in header
-    for cells in reader:
-        if not cells:
-            continue
-        if len(cells) != len(header):
-            must = f"{len(header)} cells as the header has"
-            raise FormatError(expected(f"line {reader.line_num}", must, len(cells)))
-        record = {key: cell for key, cell in zip(header, cells, strict=True) if cell}
-        _add(flat, record, reader.line_num, listed=listed)
-    return flat
-
-
-def _check_header(header: list[str]) -> None:
+def _read_graph(rows: Iterator[tuple[int, list[str]]]) -> nx.DiGraph[Any]:
+    _, header = next(rows)
     if len(set(header)) != len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise FormatError(f"line 1: the column {shorten(twice)} is there twice")
@@ -101,10 +101,14 @@ def _check_header(header: list[str]) -> None:
         if name not in header:
             mend = did_you_mean(name, header)
             raise FormatError(f"line 1: no column {name!r}; an edge list has source,target[,weight]{mend}")
+    flat: nx.DiGraph[Any] = nx.DiGraph()
+    for line, cells in rows:
+        record = {key: cell for key, cell in zip(header, cells, strict=True) if cell}
+        _add(flat, record, f"line {line}", listed="kind" in header)
+    return flat
 
 
-def _add(flat: nx.DiGraph[Any], record: dict[str, str], line: int, *, listed: bool) -> None:
-    where = f"line {line}"
+def _add(flat: nx.DiGraph[Any], record: dict[str, str], where: str, *, listed: bool) -> None:
     kind = record.pop("kind", "") if listed else "edge"
     if kind == "graph":
         flat.graph["dagnet"] = record.get("dagnet", "{}")

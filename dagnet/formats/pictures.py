@@ -8,7 +8,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from dagnet.contracts import Observations
-from dagnet.drawing import NEGATIVE, NEUTRAL, POSITIVE, ROLE_FILL, draw, edge_strengths
+from dagnet.drawing import ROLE_FILL, draw, edge_strengths
+from dagnet.drawing.palette import sign_colour
 from dagnet.formats.annotated import annotated
 from dagnet.formats.plain_attributes import PREFIX, flatten
 from dagnet.model import Model
@@ -46,8 +47,7 @@ def _lines(model: Model, observations: Observations | None) -> Iterator[str]:
     for (source, target, attributes), weight, width in zip(
         flat.edges(data=True), strengths.tolist(), widths.tolist(), strict=True
     ):
-        colour = POSITIVE if weight > 0 else NEGATIVE if weight < 0 else NEUTRAL
-        line = f'color="{colour}" penwidth={width:.2f}'
+        line = f'color="{sign_colour(weight)}" penwidth={width:.2f}'
         yield f"  {_quoted(ids[source])} -> {_quoted(ids[target])} [{line}{_named(attributes)}];\n"
     yield "}\n"
 

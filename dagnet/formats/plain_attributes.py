@@ -9,7 +9,8 @@ does not fit stands beside as typed JSON, under the attribute's name with ``dagn
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -19,10 +20,9 @@ import numpy as np
 from dagnet.contracts import Activation, Loss
 from dagnet.errors import FormatError, NumericalError, expected, shorten
 from dagnet.formats.typed import dumps, loads, parse_json, unpack
-from dagnet.markup import label, visible
+from dagnet.markup import is_label, node_labels, visible
 
 PREFIX = "dagnet_"
-LONGEST = 1 << 20
 VERSION = 1
 COLUMNS: dict[str, type] = {
     "activation": str,
@@ -43,45 +43,8 @@ PARAMETERS = ("weight", "bias", "center", "scale")
 SHOWN_IF_FINITE = ("mean_value", "mean_pre_activation", "gradient")
 
 
-def unique_ids(names: Iterable[Hashable], *, native: bool = False) -> list[Any]:
-    """An id for each name, all different: printable text as it is, of other names their label.
-
-    With ``native`` whole numbers stay as they are.
-
-    Examples
-    --------
-    >>> unique_ids(["x1", 7, "7", ("a", 1)]), unique_ids([7, "7"], native=True)
-    (['x1', '7 (int)', '7', "('a', 1)"], [7, '7'])
-    """
-    names = list(names)
-    plain = [_is_plain(name, native=native) for name in names]
-    taken = {name for name, keep in zip(names, plain, strict=True) if keep}
-    ids: list[Any] = []
-    for name, keep in zip(names, plain, strict=True):
-        if keep:
-            ids.append(name)
-            continue
-        found = base = label(name, LONGEST)
-        if found in taken:
-            found = base = f"{base} ({type(name).__name__})"
-        number = 1
-        while found in taken:
-            number += 1
-            found = f"{base} {number}"
-        taken.add(found)
-        ids.append(found)
-    return ids
-
-
 def _is_plain(name: Hashable, *, native: bool) -> bool:
-    if type(name) is str:
-        return _shows(name) and visible(name) == name
-    return native and type(name) is int and -(2**53) < name < 2**53
-
-
-def _shows(text: str) -> bool:
-    """Whether there is anything to see: no id may be empty to a reader that trims it."""
-    return any(character.isprintable() and not character.isspace() for character in text)
+    return is_label(name) or (native and type(name) is int and -(2**53) < name < 2**53)
 
 
 def flattened(graph: nx.DiGraph[Any], *, native: bool = False) -> nx.DiGraph[Any]:
@@ -99,26 +62,25 @@ def flattened(graph: nx.DiGraph[Any], *, native: bool = False) -> nx.DiGraph[Any
 
 def flatten(graph: nx.DiGraph[Any], *, native: bool = False) -> dict[Hashable, Any]:
     """Make the attributes of a graph plain, in place; the id of each node."""
+    is_plain = partial(_is_plain, native=native)
     for name, attributes in graph.nodes(data=True):
         _flatten(attributes, ("node", name), native=native)
-        if not _is_plain(name, native=native):
+        if not is_plain(name):
             attributes[f"{PREFIX}name"] = dumps(name, "a node's name")
     for source, neighbours in graph.adjacency():
         for target, attributes in neighbours.items():
             _flatten(attributes, ("edge", source, target), native=native)
     graph.graph["dagnet"] = _settings_text(graph.graph.get("dagnet", {}))
-    return dict(zip(graph, unique_ids(graph, native=native), strict=True))
+    return dict(zip(graph, node_labels(graph, is_plain), strict=True))
 
 
 def _settings_text(settings: Mapping[str, Any]) -> str:
-    packed = {
-        key: str(value) if isinstance(value, Loss) else list(value) if key in ("inputs", "outputs") else value
-        for key, value in settings.items()
-    }
-    texts = (
-        f"{json.dumps(key)}:{dumps(value, f'the graph: {key}')}"
-        for key, value in {"format": VERSION, **packed}.items()
-    )
+    texts = []
+    for key, value in {"format": VERSION, **settings}.items():
+        plain = (
+            str(value) if isinstance(value, Loss) else list(value) if key in ("inputs", "outputs") else value
+        )
+        texts.append(f"{json.dumps(key)}:{dumps(plain, f'the graph: {key}')}")
     return "{" + ",".join(texts) + "}"
 
 
@@ -135,7 +97,11 @@ def _flatten(attributes: dict[str, Any], owner: tuple[Any, ...], *, native: bool
         if isinstance(value, Activation):
             attributes[key] = str(value)
         elif isinstance(value, (float, np.ndarray)) and not np.isfinite(value).all():
-            _check_shown(key, value, owner)
+            if key not in SHOWN_IF_FINITE:  # what is only shown may be left out; a parameter must not be lost
+                mend = "set it to a number, or train again with a smaller learning rate"
+                raise NumericalError(
+                    expected(f"{_worded(owner)}: {key}", "finite to be written", value, mend)
+                )
         elif native and (isinstance(value, np.ndarray) or value is False):
             attributes[key] = value if value is False else value.tolist()
         else:
@@ -144,13 +110,6 @@ def _flatten(attributes: dict[str, Any], owner: tuple[Any, ...], *, native: bool
 
 def _worded(owner: tuple[Any, ...]) -> str:
     return f"{owner[0]} {' → '.join(shorten(name) for name in owner[1:])}"
-
-
-def _check_shown(key: str, value: object, owner: tuple[Any, ...]) -> None:
-    """What is only shown is left out where it is not finite; a parameter must not be lost."""
-    if key not in SHOWN_IF_FINITE:
-        mend = "set it to a number, or train again with a smaller learning rate"
-        raise NumericalError(expected(f"{_worded(owner)}: {key}", "finite to be written", value, mend))
 
 
 # -- the way back ------------------------------------------------------------------------

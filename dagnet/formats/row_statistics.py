@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,7 +41,9 @@ def row_statistics(model: Model, X: Any, y: Any = None) -> RowStatistics:
     runner = model.runner if targets is None else full_runner(model)
     everything, sums = np.arange(plan.n_units), np.zeros((3, plan.n_units))
     slots, loss = np.zeros(plan.n_slots), 0.0
-    for block in _blocks(model, n):
+    step = max(1, BLOCK // max(plan.n_units, 1)) if model.loss.rowwise else n  # else the loss couples rows
+    for start in range(0, n, step):
+        block = slice(start, min(start + step, n))
         state = runner.forward(theta, inputs[block])
         sums[0] += state.value(everything).sum(axis=1, dtype=np.float64)
         sums[1] += state.pre_activation(everything).sum(axis=1, dtype=np.float64)
@@ -55,20 +56,11 @@ def row_statistics(model: Model, X: Any, y: Any = None) -> RowStatistics:
         runner.backward(theta, state, pull.astype(model.dtype), into=into)
         slots += into
         sums[2] += state.delta(everything).sum(axis=1, dtype=np.float64)
-    means = RowStatistics(n, sums[0] / n, sums[1] / n)
-    return (
-        means
-        if targets is None
-        else replace(means, loss=loss, delta_sum=sums[2], gradient=model.collect(slots))
-    )
+    if targets is None:
+        return RowStatistics(n, sums[0] / n, sums[1] / n)
+    return RowStatistics(n, sums[0] / n, sums[1] / n, loss, sums[2], model.collect(slots))
 
 
 def full_runner(model: Model) -> Any:
     """A runner whose reverse walk enters every unit and finds every derivative, frozen ones too."""
     return prepare(model.engine, model.plan.everywhere(), model.dtype, model.threads)[1]
-
-
-def _blocks(model: Model, n: int) -> Iterator[slice]:
-    """Blocks of rows that fit into memory; all at once where the loss couples rows."""
-    step = n if not model.loss.rowwise else max(1, BLOCK // max(model.plan.n_units, 1))
-    return (slice(start, min(start + step, n)) for start in range(0, n, step))

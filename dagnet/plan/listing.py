@@ -6,8 +6,6 @@ from typing import Any
 
 from dagnet.plan.frozen import ACTIVATE, DENSE, KINDS, PlanData
 
-__all__ = ["list_plan"]
-
 HEAD, TAIL = 40, 10
 
 
@@ -28,21 +26,12 @@ def list_plan(plan: PlanData) -> str:
 
 
 def _title(plan: PlanData) -> str:
-    weights = plan.n_weights
-    biases = plan.n_slots - weights
-    parts = [
-        f"{plan.n_units:,} units",
-        f"{weights:,} weights",
-        f"{biases:,} biases",
-        f"{len(plan.steps):,} steps",
-    ]
-    if plan.tie is not None:
-        parts.append(f"{plan.n_parameters:,} parameters")
-    walked = int(plan.needs_delta.sum())
-    parts.append(
-        f"the reverse walk enters {walked:,} units for {int(plan.needs_gradient.sum()):,} derivatives"
+    weights, tied = plan.n_weights, "" if plan.tie is None else f", {plan.n_parameters:,} parameters"
+    walked, found = int(plan.needs_delta.sum()), int(plan.needs_gradient.sum())
+    return (
+        f"plan: {plan.n_units:,} units, {weights:,} weights, {plan.n_slots - weights:,} biases, "
+        f"{len(plan.steps):,} steps{tied}, the reverse walk enters {walked:,} units for {found:,} derivatives"
     )
-    return f"plan: {', '.join(parts)}"
 
 
 def _range(start: int, n: int) -> str:
@@ -68,7 +57,7 @@ def _step(plan: PlanData, step: Any) -> str:
     bias = f" + {biases} bias{'es' if biases != 1 else ''}" if biases else ""
     if step["kind"] == DENSE:
         n_source = int(step["n_source"])
-        where = "gathered" if step["what"] else f"{_range(int(step['source']), n_source)}"
+        where = "gathered" if step["what"] else _range(int(step["source"]), n_source)
         return f"{head} = W[{n_target}×{n_source}] @ {where}{bias}"
     nonzeros = int(step["n_source"])
     return f"{head} = {nonzeros:,} weight{'s' if nonzeros != 1 else ''}{bias}"

@@ -64,14 +64,10 @@ def register(obj: object, *, replace: bool = False) -> None:
     if isinstance(obj, (str, bytes, int, float, type(None))):
         must = "an Activation, Loss, Initializer, Optimizer class, engine, Exporter, or a plugin module"
         raise PluginError(expected("register(): the argument", must, obj))
-    registry.add(obj, _script_origin(obj), replace=replace)
-
-
-def _script_origin(obj: object) -> Origin:
-    """The module that a plugin comes from: of an Activation and its like, that of its function."""
     owner = _function(obj) or obj
     module = getattr(owner, "__module__", None) or getattr(owner, "__name__", None)
-    return Origin(f"register() in {module}" if isinstance(module, str) else "register()")
+    by = Origin(f"register() in {module}" if isinstance(module, str) else "register()")
+    registry.add(obj, by, replace=replace)
 
 
 def activations() -> Mapping[str, Activation]:

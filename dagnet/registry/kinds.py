@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from dagnet.contracts import Activation, Exporter, Initializer, Loss, Optimizer
 
-__all__ = ["KINDS", "Kind"]
-
 ENGINE_METHODS = ("unavailable", "prepare", "fused_step")
 
 

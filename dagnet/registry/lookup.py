@@ -11,8 +11,6 @@ from dagnet.errors import PluginError, expected
 from dagnet.registry.kinds import KINDS
 from dagnet.registry.tables import registry
 
-__all__ = ["find_activation", "find_initializer", "find_loss", "find_optimizer", "parse_call"]
-
 LONGEST = 1000
 """Characters in a call form: the parser of a deeply nested one could exhaust the stack."""
 
@@ -57,14 +55,9 @@ def _find(kind: str, cls: type, spec: object) -> Any:
     if isinstance(spec, cls):
         return spec
     if not isinstance(spec, str):
-        entry = KINDS[kind]
-        raise PluginError(
-            expected(
-                f"a{'n' if kind[0] in 'aeio' else ''} {entry.singular}",
-                f"a name or a dagnet.{cls.__name__}",
-                spec,
-            )
-        )
+        article = "an" if kind[0] in "aeio" else "a"
+        must = f"a name or a dagnet.{cls.__name__}"
+        raise PluginError(expected(f"{article} {KINDS[kind].singular}", must, spec))
     name, positional, named = parse_call(spec)
     found = registry.find(kind, name)
     return found.bind(*positional, **named) if positional or named else found

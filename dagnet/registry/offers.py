@@ -13,10 +13,10 @@ from dagnet import hookspecs
 from dagnet.errors import PluginError, Verbatim, did_you_mean, expected, shorten
 from dagnet.registry.kinds import KINDS, Kind
 
-__all__ = ["GROUP", "Offer", "Origin", "offers"]
-
 GROUP = "dagnet"
 MOST_ITEMS = 10_000
+Offer = tuple[str, str, Any]
+"""One item of a plugin, checked: its kind, a plural such as ``"activations"``, its name, and itself."""
 NEWER = "; if it is no slip, the plugin needs a newer dagnet: pip install --upgrade dagnet"
 
 
@@ -29,15 +29,6 @@ class Origin:
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}".rstrip()
-
-
-@dataclass(frozen=True)
-class Offer:
-    """One item of a plugin, checked; ``kind`` is a plural such as ``"activations"``."""
-
-    kind: str
-    name: str
-    item: Any
 
 
 def offers(plugin: object, origin: Origin) -> list[Offer]:
@@ -111,7 +102,7 @@ def _checked(kind: str, item: Any, where: str) -> Offer:
     name = getattr(item, "name", None)
     if not isinstance(name, str) or not name.isidentifier():
         raise PluginError(expected(f"{where}: name", "an identifier such as 'my_name'", name))
-    return Offer(kind, name, item)
+    return kind, name, item
 
 
 def _label(plugin: object) -> str:

@@ -23,8 +23,6 @@ from dagnet.errors import DagnetWarning, PluginError, did_you_mean
 from dagnet.registry.kinds import KINDS
 from dagnet.registry.offers import GROUP, Offer, Origin, offers
 
-__all__ = ["Registry", "registry"]
-
 DISABLE = "DAGNET_DISABLE_PLUGINS"
 TRACE = "DAGNET_TRACE_PLUGINS"
 SLOW_SECONDS = 2.0
@@ -101,7 +99,7 @@ class Registry:
         version = _version("dagnet")
         for module in BUILTINS:
             self.add(importlib.import_module(module), Origin("dagnet", version))
-        if os.environ.get(DISABLE, "") not in {"", "0"}:
+        if _is_set(DISABLE):
             return []
         try:
             found = _entry_points()
@@ -112,19 +110,22 @@ class Registry:
 
     def _load_distribution(self, origin: Origin, points: EntryPoints) -> str | None:
         """Load one distribution whole or not at all; what there is to complain of."""
-        start = time.perf_counter()
+        start, found = time.perf_counter(), list[Offer]()
+        who = f"the plugins of distribution {origin.distribution!r} {origin.version}"
         mend = f"set {DISABLE}=1 to do without plugins"
         try:
-            self._enter([offer for point in points for offer in _loaded(point, origin)], origin)
+            for point in points:
+                _trace(f"loading {point.name} = {point.value} of {origin}")
+                found += offers(point.load(), origin)
+            self._enter(found, origin)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
-            left_out = f"the plugins of distribution {origin.distribution!r} {origin.version} are left out"
-            return f"{left_out}: {_worded(error)}; mend or uninstall it, or {mend}"
+            return f"{who} are left out: {_worded(error)}; mend or uninstall it, or {mend}"
         seconds = time.perf_counter() - start
         _trace(f"{origin} took {seconds:.3f} s")
         if seconds < SLOW_SECONDS:
             return None
-        took = f"the plugins of distribution {origin.distribution!r} {origin.version} took {seconds:.1f} s"
-        return f"{took} to load; a plugin should import heavy libraries inside its functions; {mend}"
+        advice = "a plugin should import heavy libraries inside its functions"
+        return f"{who} took {seconds:.1f} s to load; {advice}; {mend}"
 
     # -- registering ---------------------------------------------------------------------
 
@@ -136,15 +137,15 @@ class Registry:
     def _enter(self, offered: Iterable[Offer], origin: Origin, *, replace: bool = False) -> None:
         """Check all names, then enter all items."""
         entering: dict[tuple[str, str], Any] = {}
-        for offer in offered:
-            key = (offer.kind, offer.name)
+        for kind, name, item in offered:
+            key = (kind, name)
             if key in entering or (key in self._origins and not replace):
                 by = origin if key in entering else self._origins[key]
                 raise PluginError(
-                    f"{KINDS[offer.kind].singular} {offer.name!r} of {origin} is registered already by {by}; "
+                    f"{KINDS[kind].singular} {name!r} of {origin} is registered already by {by}; "
                     "choose another name, or pass replace=True to register()"
                 )
-            entering[key] = offer.item
+            entering[key] = item
         self._refuse_shared_suffixes(entering, origin)
         for (kind, name), item in entering.items():
             _trace(f"{KINDS[kind].singular} {name} from {origin}")
@@ -172,11 +173,6 @@ def _entry_points() -> list[tuple[Origin, EntryPoints]]:
     return sorted(found.items(), key=lambda item: (item[0].distribution, item[0].version))
 
 
-def _loaded(point: importlib.metadata.EntryPoint, origin: Origin) -> list[Offer]:
-    _trace(f"loading {point.name} = {point.value} of {origin}")
-    return offers(point.load(), origin)
-
-
 def _worded(error: BaseException) -> str:
     return str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
 
@@ -188,8 +184,12 @@ def _version(distribution: str) -> str:
         return ""
 
 
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "") not in {"", "0"}
+
+
 def _trace(text: str) -> None:
-    if os.environ.get(TRACE, "") not in {"", "0"}:
+    if _is_set(TRACE):
         sys.stderr.write(f"dagnet plugins: {text}\n")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any, BinaryIO
 
 from dagnet.contracts import Observations
@@ -14,7 +15,6 @@ from dagnet.model import Model
 __all__ = ["page", "write_html"]
 
 SCRIPTS = ("data", "numbers", "geometry", "paint", "labels", "panel", "parts", "controls", "viewer")
-STYLES = ("viewer",)
 
 
 def write_html(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
@@ -27,7 +27,7 @@ def page(data: dict[str, Any]) -> str:
     folder = resources.files(__name__)
     parts = {
         "title": html.escape(str(data["title"])),
-        "style": "\n".join(_text(folder, f"{name}.css") for name in STYLES),
+        "style": _text(folder, "viewer.css"),
         "data": script_json(data),
         "script": "\n".join(_text(folder, f"{name}.js") for name in SCRIPTS),
     }
@@ -36,6 +36,5 @@ def page(data: dict[str, Any]) -> str:
     return "".join(parts[piece] if place % 2 else piece for place, piece in enumerate(pieces))
 
 
-def _text(folder: Any, name: str) -> str:
-    content: str = folder.joinpath(name).read_text(encoding="utf-8")
-    return content
+def _text(folder: Traversable, name: str) -> str:
+    return folder.joinpath(name).read_text(encoding="utf-8")

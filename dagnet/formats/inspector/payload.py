@@ -42,11 +42,11 @@ from numpy.typing import NDArray
 
 from dagnet.adjacency import ranges
 from dagnet.contracts import Observations
-from dagnet.drawing import ROLES, Layout, Sketch, edge_strengths, group, layered_layout, node_labels, sketch
+from dagnet.drawing import ROLES, Sketch, edge_strengths, group, layered_layout, sketch
 from dagnet.formats.inspector.packing import packed
 from dagnet.formats.inspector.rows import kept_rows
 from dagnet.formats.row_statistics import row_statistics
-from dagnet.markup import label
+from dagnet.markup import label, node_labels
 from dagnet.model import Model
 
 Array = NDArray[Any]
@@ -59,7 +59,8 @@ def payload(model: Model, observations: Observations | None) -> dict[str, Any]:
     """All that the page needs; of a network too large to show node by node, its groups."""
     topology = model.topology
     drawn = sketch(model)
-    page: dict[str, Any] = {"title": _title(model), "facts": _facts(model), "message": "", "rows": None}
+    title = f"{_few(model.inputs, 'input')} → {_few(model.outputs, 'output')}"
+    page: dict[str, Any] = {"title": title, "facts": _facts(model), "message": "", "rows": None}
     if topology.n_nodes > MAX_NODES or topology.n_edges > MAX_EDGES:
         page |= _summary(drawn)
     else:
@@ -73,11 +74,6 @@ def payload(model: Model, observations: Observations | None) -> dict[str, Any]:
     history = getattr(model, "history", None)
     page["history"] = {name: packed(column, "f8") for name, column in history.items()} if history else None
     return page
-
-
-def _title(model: Model) -> str:
-    inputs, outputs = model.inputs, model.outputs
-    return f"{_few(inputs, 'input')} → {_few(outputs, 'output')}"
 
 
 def _few(names: Sequence[Hashable], what: str) -> str:
@@ -116,22 +112,16 @@ def _placed(drawn: Sketch) -> dict[str, Any]:
             "source": packed(drawn.sources, "i4"),
             "target": packed(drawn.targets, "i4"),
             "weight": packed(drawn.weights, "f8"),
-            **_bends(layout, across, down),
+            "bend_ptr": packed(layout.bend_ptr, "i4"),
+            "bend_x": packed(layout.bend_x * across, "f4"),
+            "bend_y": packed(layout.bend_y * down, "f4"),
+            "direct": layout.direct,
             "counted": drawn.counted,
             "elements": None,
             "frozen": None,
             "share": None,
             "gradient": None,
         },
-    }
-
-
-def _bends(layout: Layout, across: float, down: float) -> dict[str, Any]:
-    return {
-        "bend_ptr": packed(layout.bend_ptr, "i4"),
-        "bend_x": packed(layout.bend_x * across, "f4"),
-        "bend_y": packed(layout.bend_y * down, "f4"),
-        "direct": layout.direct,
     }
 
 

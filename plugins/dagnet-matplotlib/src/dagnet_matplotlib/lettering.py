@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
-from dagnet.drawing.text import visible
+from dagnet.markup import visible
 
 __all__ = ["LETTERS", "NARROWER", "plain"]
 

@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 
 from dagnet.drawing.marks import ARROWS
 from dagnet.drawing.page import NUMBERS, Page
-from dagnet.drawing.palette import INK, NEGATIVE, NEUTRAL, PAPER, POSITIVE, ROLE_FILL
+from dagnet.drawing.palette import INK, PAPER, ROLE_FILL
 from dagnet.drawing.routes import Piece, cut_end, point_at
 from dagnet.drawing.text import text_width
 from dagnet_matplotlib.lettering import LETTERS, NARROWER
@@ -49,13 +49,6 @@ class Pen:
             self.ax.text(x, y, text, fontsize=points, path_effects=effects, zorder=4, **LETTERS, **how)
 
 
-def colour(page: Page, weight: float) -> str:
-    """Blue above zero, orange below, grey for zero, for no number and for counts."""
-    if page.sketch.counted:
-        return NEUTRAL
-    return POSITIVE if weight > 0 else NEGATIVE if weight < 0 else NEUTRAL
-
-
 def _path(pieces: list[Piece]) -> Path:
     points = [pieces[0][0], *(point for piece in pieces for point in piece[1:])]
     return Path(points, [Path.MOVETO, *[Path.CURVE4] * (len(points) - 1)])
@@ -77,7 +70,7 @@ def add_edges(pen: Pen) -> None:
     thickest = min(3.2, max(0.8, page.radius * 0.3))
     order = np.argsort(page.strength, kind="stable")
     widths = 0.5 + (thickest - 0.5) * page.strength[order]
-    colours = [colour(page, weight) for weight in page.sketch.weights[order].tolist()]
+    colours = [page.colour(weight) for weight in page.sketch.weights[order].tolist()]
     lines, heads = [], []
     for edge, width in zip(order.tolist(), widths.tolist(), strict=True):
         pieces = page.route(edge)
@@ -108,7 +101,7 @@ def add_numbers(pen: Pen) -> None:
         if not math.isnan(weight):
             number = f"{weight:,.0f}" if page.sketch.counted else f"{weight:.3g}"
             x, y = _free_place(page.route(edge), text_width(number, NUMBER), taken)
-            pen.write(x, y + 3, number, NUMBER, color=colour(page, weight), ha="center", bbox=ON_PAPER)
+            pen.write(x, y + 3, number, NUMBER, color=page.colour(weight), ha="center", bbox=ON_PAPER)
 
 
 def _free_place(
