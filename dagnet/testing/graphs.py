@@ -11,8 +11,6 @@ import numpy as np
 from dagnet.layered import layered
 from dagnet.network import Network
 
-__all__ = ["networks", "small_network"]
-
 ACTIVATIONS = ("tanh", "sigmoid", "softplus", "identity", "sin", "elu")
 
 

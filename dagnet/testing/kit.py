@@ -9,34 +9,26 @@ from dagnet.contracts import Activation, Engine, Exporter, Initializer, Loss, Op
 from dagnet.errors import PluginError, expected
 from dagnet.registry import engines, exporters, find_activation, find_initializer, find_loss, find_optimizer
 from dagnet.registry.kinds import KINDS
-from dagnet.testing import activations as of_activations
+from dagnet.testing import activations, initializers, losses, optimizers
 from dagnet.testing import engines as of_engines
 from dagnet.testing import exporters as of_exporters
-from dagnet.testing import initializers as of_initializers
-from dagnet.testing import losses as of_losses
-from dagnet.testing import optimizers as of_optimizers
-from dagnet.testing.outcomes import Check, Outcome, conform, judge
+from dagnet.testing.checking import Check
+from dagnet.testing.outcomes import Outcome, conform, judge
 
-__all__ = [
-    "check_activation",
-    "check_engine",
-    "check_exporter",
-    "check_initializer",
-    "check_loss",
-    "check_optimizer",
-    "checks_of",
-    "label",
-    "outcomes",
-]
-
-CHECKS: dict[str, tuple[Check, ...]] = {
-    "activation": of_activations.CHECKS,
-    "loss": of_losses.CHECKS,
-    "initializer": of_initializers.CHECKS,
-    "optimizer": of_optimizers.CHECKS,
-    "engine": of_engines.CHECKS,
-    "exporter": of_exporters.CHECKS,
+MODULES = {
+    "activation": activations,
+    "loss": losses,
+    "initializer": initializers,
+    "optimizer": optimizers,
+    "engine": of_engines,
+    "exporter": of_exporters,
 }
+CHECKS: dict[str, tuple[Check, ...]] = {
+    kind: tuple(check for name, check in vars(module).items() if name.startswith("check_"))
+    for kind, module in MODULES.items()
+}
+"""The functions check_… of each module, in the order in which they are written."""
+ELEMENTWISE = "check_the_result_does_not_depend_on_how_the_vector_is_split"
 Failures = Mapping[str, str] | None
 
 
@@ -76,7 +68,7 @@ def checks_of(item: object, *, reader: of_exporters.Reader | None = None) -> tup
     if kind == "optimizer":
         rule = item if isinstance(item, type) else type(item)
         if rule.step is not Optimizer.step:  # type: ignore[attr-defined]
-            checks = tuple(check for check in checks if check is not of_optimizers.ELEMENTWISE)
+            checks = tuple(check for check in checks if check.__name__ != ELEMENTWISE)
     return (*checks, of_exporters.read_by(reader)) if reader is not None else checks
 
 
@@ -89,11 +81,8 @@ def outcomes(
 
 def _run(kind: str, item: object, expected_failures: Failures, **options: Any) -> None:
     if _kind(item) != kind:
-        raise PluginError(
-            expected(
-                f"check_{kind}(): the argument", f"an {kind}" if kind[0] in "aeio" else f"a {kind}", item
-            )
-        )
+        must = f"an {kind}" if kind[0] in "aeio" else f"a {kind}"
+        raise PluginError(expected(f"check_{kind}(): the argument", must, item))
     conform(f"{kind} {label(item)!r}", outcomes(item, expected_failures, **options))
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from dagnet.errors import PluginError, did_you_mean, expected
-
-__all__ = ["Check", "Outcome", "and_more", "conform", "declared_reasons", "judge", "must"]
-
-Check = Callable[[Any], None]
+from dagnet.testing.checking import Check
 
 
 @dataclass(frozen=True)
@@ -44,17 +40,6 @@ class Outcome:
         else:
             verdict = self.problem if self.reason is None else f"fails as declared: {self.reason}"
         return f"{self.check}: {verdict}"
-
-
-def must(condition: object, problem: str) -> None:
-    """Fail a check with a message where the condition does not hold."""
-    if not condition:
-        raise AssertionError(problem)
-
-
-def and_more(count: int) -> str:
-    """The end of a message that shows the first of several."""
-    return f", and {count} more like it" if count else ""
 
 
 def judge(

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from dagnet.errors import PluginError, did_you_mean
 from dagnet.testing.kit import checks_of, label
-from dagnet.testing.outcomes import Check, declared_reasons
-
-__all__ = ["parametrize_with_checks"]
+from dagnet.testing.outcomes import declared_reasons
 
 Reasons = Mapping[str, str]
 
@@ -56,48 +54,36 @@ def parametrize_with_checks(
     import pytest  # noqa: PLC0415 - dagnet does not need pytest, those who test do
 
     plugins = list(items)
-    by_plugin = _by_plugin(plugins, expected_failures or {}, reader)
-    parameters = []
-    for plugin, reasons in zip(plugins, by_plugin, strict=True):
-        for check in checks_of(plugin, reader=reader):
-            name = check.__name__
-            marks = [pytest.mark.xfail(strict=True, reason=reasons[name])] if name in reasons else []
-            parameters.append(
-                pytest.param(plugin, _bound(check, plugin), id=f"{label(plugin)}-{name}", marks=marks)
-            )
+    checks = [{check.__name__: check for check in checks_of(plugin, reader=reader)} for plugin in plugins]
+    reasons = _by_plugin(plugins, checks, expected_failures or {})
 
     def decorate(test: Callable[..., Any]) -> Callable[..., Any]:
-        takes_plugin = "plugin" in inspect.signature(test).parameters
-        if takes_plugin:
-            return pytest.mark.parametrize(("plugin", "check"), parameters)(test)
-        alone = [pytest.param(given.values[1], id=given.id, marks=given.marks) for given in parameters]
-        return pytest.mark.parametrize("check", alone)(test)
+        takes = ["plugin", "check"] if "plugin" in inspect.signature(test).parameters else ["check"]
+        parameters = []
+        for plugin, its_checks, its_reasons in zip(plugins, checks, reasons, strict=True):
+            for name, check in its_checks.items():
+                run = functools.wraps(check)(np.errstate(all="ignore")(functools.partial(check, plugin)))
+                mark = (
+                    [pytest.mark.xfail(strict=True, reason=its_reasons[name])] if name in its_reasons else []
+                )
+                given = [plugin, run][-len(takes) :]
+                parameters.append(pytest.param(*given, id=f"{label(plugin)}-{name}", marks=mark))
+        return pytest.mark.parametrize(takes, parameters)(test)
 
     return decorate
 
 
-def _bound(check: Check, plugin: Any) -> Callable[[], None]:
-    @functools.wraps(check)
-    def bound() -> None:
-        with np.errstate(all="ignore"):
-            check(plugin)
-
-    return bound
-
-
 def _by_plugin(
-    plugins: list[Any], expected_failures: Mapping[str, Any], reader: Callable[[Any], Any] | None
+    plugins: list[Any], checks: Sequence[Collection[str]], expected_failures: Mapping[str, Any]
 ) -> list[dict[str, str]]:
     """Reasons for each plugin, by check; unknown plugins and checks are refused."""
-    names = [[check.__name__ for check in checks_of(plugin, reader=reader)] for plugin in plugins]
     if any(isinstance(reasons, Mapping) for reasons in expected_failures.values()):
         known = {label(plugin) for plugin in plugins} | {plugin.name for plugin in plugins}
         for name in expected_failures:
             if name not in known:
-                raise PluginError(
-                    f"expected_failures: no plugin {name!r} here{did_you_mean(name, known, listed=30)}"
-                )
+                mend = did_you_mean(name, known, listed=30)
+                raise PluginError(f"expected_failures: no plugin {name!r} here{mend}")
         own = [expected_failures.get(label(plugin), expected_failures.get(plugin.name)) for plugin in plugins]
-        return [declared_reasons(reasons, known) for reasons, known in zip(own, names, strict=True)]
-    reasons = declared_reasons(expected_failures, sorted({name for some in names for name in some}))
-    return [{name: reasons[name] for name in some if name in reasons} for some in names]
+        return [declared_reasons(reasons, names) for reasons, names in zip(own, checks, strict=True)]
+    reasons = declared_reasons(expected_failures, sorted(set().union(*checks)))
+    return [{name: reason for name, reason in reasons.items() if name in names} for names in checks]
