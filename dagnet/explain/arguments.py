@@ -11,8 +11,6 @@ from dagnet.errors import DataError, expected
 from dagnet.model import Model
 from dagnet.model.data import is_table
 
-__all__ = ["as_table", "checked_network"]
-
 
 def checked_network(net: object) -> Model:
     """What is asked about must be a network."""

@@ -21,8 +21,6 @@ from dagnet.explain.notation import TEXT, Notation, Number, elided
 from dagnet.explain.report import Equations, Report, ShownAsMathematics
 from dagnet.model.naming import edge_label
 
-__all__ = ["ChainRule", "Derivative", "Edge", "Fact", "Factor", "Path"]
-
 Edge = tuple[Hashable, Hashable]
 HEAD, TAIL = 24, 8
 TERMS = 4

@@ -20,18 +20,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dagnet.adjacency import reachable, rows_by
 from dagnet.explain.arguments import checked_network
+from dagnet.explain.notation import Array
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import label, number
 from dagnet.model import Model
 from dagnet.model.naming import ParameterNames, unit_nodes
 
-__all__ = ["Diagnosis", "Finding", "diagnose"]
-
-Array = NDArray[Any]
 EXPLODING, FLAT, MOSTLY, SAME = 1e6, 1e-3, 0.95, 1e-9
 KINDS = {
     "exploding": "values above 1e6, infinite or NaN; scale the inputs, or use smaller weights or rates",
@@ -58,53 +55,33 @@ class Finding(NamedTuple):
         return f"{label(self.node)}{unit} ({self.detail})"
 
 
+def _nodes_of(kind: str, meaning: str) -> property:
+    """The nodes with findings of a kind, each once."""
+
+    def nodes(self: Diagnosis) -> tuple[Hashable, ...]:
+        return tuple(dict.fromkeys(finding.node for finding in self.findings if finding.kind == kind))
+
+    return property(nodes, doc=meaning)
+
+
 @dataclass(frozen=True, repr=False)
 class Diagnosis(Shown):
-    """The findings of :func:`diagnose`, and the nodes of each kind by name.
+    """The findings of :func:`diagnose` over some ``rows``, kind by kind, in topological order.
 
-    Attributes
-    ----------
-    findings
-        All of them, kind by kind, in topological order.
-    rows
-        How many rows were looked at.
+    The nodes of each kind by name, too.
     """
 
     findings: tuple[Finding, ...]
     rows: int
 
-    def _of(self, kind: str) -> tuple[Hashable, ...]:
-        return tuple(dict.fromkeys(finding.node for finding in self.findings if finding.kind == kind))
-
-    @property
-    def exploding(self) -> tuple[Hashable, ...]:
-        """Nodes with values above 1e6, infinite or NaN."""
-        return self._of("exploding")
-
-    @property
-    def dead(self) -> tuple[Hashable, ...]:
-        """Nodes with a unit that is 0 and lets no gradient pass, whatever the row."""
-        return self._of("dead")
-
-    @property
-    def saturated(self) -> tuple[Hashable, ...]:
-        """Nodes with a unit that is flat for nearly all rows."""
-        return self._of("saturated")
-
-    @property
-    def constant(self) -> tuple[Hashable, ...]:
-        """Nodes, inputs among them, with a unit that has the same value for all rows."""
-        return self._of("constant")
-
-    @property
-    def unreachable(self) -> tuple[Hashable, ...]:
-        """Nodes that no input reaches, though they have parents."""
-        return self._of("unreachable")
-
-    @property
-    def useless(self) -> tuple[Hashable, ...]:
-        """Nodes, inputs among them, that change no output."""
-        return self._of("useless")
+    exploding = _nodes_of("exploding", "Nodes with values above 1e6, infinite or NaN.")
+    dead = _nodes_of("dead", "Nodes with a unit that is 0 and lets no gradient pass, whatever the row.")
+    saturated = _nodes_of("saturated", "Nodes with a unit that is flat for nearly all rows.")
+    constant = _nodes_of(
+        "constant", "Nodes, inputs among them, with a unit that has the same value for all rows."
+    )
+    unreachable = _nodes_of("unreachable", "Nodes that no input reaches, though they have parents.")
+    useless = _nodes_of("useless", "Nodes, inputs among them, that change no output.")
 
     @property
     def healthy(self) -> bool:
@@ -156,21 +133,11 @@ def diagnose(net: Model, X: Any) -> Diagnosis:
     measured = _measure(net, inputs)
     useless, unreachable, constants = _parts(net)
     found = list(_units(net, measured, useless | unreachable | constants, len(inputs)))
-    names = net.topology.nodes
-    for kind, nodes in (("unreachable", unreachable), ("useless", useless)):
-        found += [Finding(kind, names[node], None, net.topology.role(node)) for node in _walked(net, nodes)]
-    order = {kind: place for place, kind in enumerate(KINDS)}
-    return Diagnosis(tuple(sorted(found, key=lambda finding: order[finding.kind])), len(inputs))
-
-
-def _walked(net: Model, mask: Array) -> list[int]:
-    """The marked nodes in topological order."""
-    nodes = np.flatnonzero(mask)
-    order: list[int] = nodes[np.argsort(net.layout.compiled.first_unit[nodes])].tolist()
-    return order
-
-
-# -- measuring ---------------------------------------------------------------------------
+    order, topology = np.argsort(net.layout.compiled.first_unit), net.topology
+    for kind, mask in (("unreachable", unreachable), ("useless", useless)):
+        nodes = order[mask[order]].tolist()
+        found += [Finding(kind, topology.nodes[node], None, topology.role(node)) for node in nodes]
+    return Diagnosis(tuple(sorted(found, key=lambda finding: list(KINDS).index(finding.kind))), len(inputs))
 
 
 class _Measured(NamedTuple):
@@ -207,9 +174,6 @@ def _measure(net: Model, inputs: Array) -> _Measured:
     return _Measured(low[0], high[0], low[1], high[1], finite, flat / len(inputs), dead)
 
 
-# -- judging -----------------------------------------------------------------------------
-
-
 def _units(net: Model, measured: _Measured, ignored: Array, rows: int) -> Iterator[Finding]:
     """At most one finding for each unit; only explosions are reported of ignored nodes."""
     topology, nodes = net.topology, unit_nodes(net.layout)
@@ -237,13 +201,12 @@ def _units(net: Model, measured: _Measured, ignored: Array, rows: int) -> Iterat
 
 def _detail(net: Model, kind: str, node: int, unit: int, m: _Measured) -> str:
     topology = net.topology
-    z = f"z from {number(float(m.low_z[unit]))} to {number(float(m.high_z[unit]))}"
-    if topology.is_input[node]:
-        return f"input, {number(float(m.low_a[unit]))}" if kind == "constant" else f"input, {z}"
     activation = str(topology.activations[topology.activation_of[node]])
-    if kind == "saturated":
-        return f"{activation}, {z}, flat for {m.flat[unit]:.0%} of the rows"
-    return f"{activation}, {number(float(m.low_a[unit]))}" if kind == "constant" else f"{activation}, {z}"
+    who = "input" if topology.is_input[node] else activation
+    if kind == "constant":
+        return f"{who}, {number(float(m.low_a[unit]))}"
+    flat = f", flat for {m.flat[unit]:.0%} of the rows" if kind == "saturated" else ""
+    return f"{who}, z from {number(float(m.low_z[unit]))} to {number(float(m.high_z[unit]))}{flat}"
 
 
 def _parts(net: Model) -> tuple[Array, Array, Array]:

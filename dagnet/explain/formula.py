@@ -10,8 +10,6 @@ from dagnet.explain.notation import TEXT
 from dagnet.markup import label, number
 from dagnet.model import Model
 
-__all__ = ["formula"]
-
 MOST_TERMS = 200
 
 

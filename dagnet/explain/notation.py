@@ -23,8 +23,6 @@ from numpy.typing import NDArray
 
 from dagnet.markup import label, number
 
-__all__ = ["LATEX", "TEXT", "Notation", "Number", "elided", "plain"]
-
 T = TypeVar("T")
 Array = NDArray[Any]
 Number = float | Array

@@ -21,14 +21,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.explain.notation import Array
 from dagnet.plan import ACTIVATE, Plan
 from dagnet.plan.transposition import slot_units
 
-__all__ = ["TOLERANCES", "Residuals", "Trained", "Walk", "loss_residual", "residuals"]
-
-Array = NDArray[Any]
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 
 
@@ -158,8 +155,7 @@ class _Terms:
 
     def products(self, of_child: Array, of_parent: Array, one: float) -> Array:
         """(slots,) a number of the child times one of the parent, which of a bias is ``one``."""
-        products: Array = of_child[self.child] * np.append(of_parent, one)[self.parent]
-        return products
+        return of_child[self.child] * np.append(of_parent, one)[self.parent]
 
 
 def _activated(plan: Plan, z: Array, reach: Array, dtype: Any) -> tuple[Array, Array]:
@@ -188,16 +184,14 @@ def _apart(ours: Array, right: Array) -> Array:
     right = right.astype(ours.dtype)
     apart = np.abs(ours.astype(np.float64) - right)
     apart[(ours == right) | (np.isnan(ours) & np.isnan(right))] = 0
-    result: Array = np.where(np.isnan(apart), np.inf, apart).max(axis=0)
-    return result
+    return np.where(np.isnan(apart), np.inf, apart).max(axis=0)
 
 
 def _relative(error: Array, size: Array, inherited: Array | float, dtype: Any) -> Array:
     """``(error − 2 · inherited) / size``, at least 0; the 2 leaves room for second-order effects."""
     floor = np.finfo(dtype).tiny / TOLERANCES[np.dtype(dtype).name]  # less is denormal numbers' doing
     own = np.nan_to_num(error - 2 * np.nan_to_num(inherited, posinf=np.inf), posinf=np.inf)
-    result: Array = np.maximum(own, 0) / np.maximum(np.nan_to_num(size, posinf=0), floor)
-    return result
+    return np.maximum(own, 0) / np.maximum(np.nan_to_num(size, posinf=0), floor)
 
 
 def _finite(values: Array) -> Array:
@@ -206,11 +200,9 @@ def _finite(values: Array) -> Array:
 
 def _largest(values: Array) -> Array:
     """(units,) the largest finite magnitude over rows."""
-    result: Array = np.abs(_finite(values)).max(axis=0)
-    return result
+    return np.abs(_finite(values)).max(axis=0)
 
 
 def _norms(values: Array) -> Array:
     """(units,) ‖·‖ over rows, of the finite numbers."""
-    result: Array = np.linalg.norm(_finite(values), axis=0)
-    return result
+    return np.linalg.norm(_finite(values), axis=0)

@@ -6,9 +6,9 @@ from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dagnet.explain.arguments import checked_network
+from dagnet.explain.notation import Array
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.explain.residuals import TOLERANCES, Residuals, Trained, Walk, loss_residual, residuals
 from dagnet.markup import label
@@ -17,9 +17,6 @@ from dagnet.model.averaging import mean_loss, output_gradient, row_weights
 from dagnet.model.naming import unit_nodes
 from dagnet.model.selection import fused_gradient, prepare
 
-__all__ = ["Verification", "verify"]
-
-Array = NDArray[Any]
 SHOWN, STEP = 10, 1e-6
 HEADER = ("node", "forward", "δ", "gradient")
 
@@ -111,13 +108,9 @@ class Verification(Shown):
     ----------
     passed
         Whether everything is within the tolerance.
-    max_error
-        The largest error, relative to the terms that a number is made of; see
-        :mod:`dagnet.explain.residuals`.
-    loss_error
-        That of the loss.
-    tolerance
-        1e-12 in float64, 1e-5 in float32.
+    max_error, loss_error, tolerance
+        The largest error, relative to the terms that a number is made of, see
+        :mod:`dagnet.explain.residuals`; that of the loss; 1e-12 in float64, 1e-5 in float32.
     worst
         Nodes beyond the tolerance, in topological order: the first is where to look.
     """

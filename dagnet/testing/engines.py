@@ -6,8 +6,8 @@ at least one of them.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -216,24 +216,17 @@ def check_several_threads_may_call_it(engine: Engine) -> None:
     runner = case.runner(engine)
     batches = [case.inputs + shift for shift in range(4)]
     right = [runner.forward(case.theta, batch).outputs for batch in batches]
-    wrong: list[int] = []
+    calls = list(range(len(batches))) * 20
 
-    def work(number: int) -> None:
-        for _ in range(20):
-            try:
-                same = same_bits(runner.forward(case.theta, batches[number]).outputs, right[number])
-            except Exception:  # noqa: BLE001 - any failure counts
-                same = False
-            if not same:
-                wrong.append(number)
+    def fails(number: int) -> bool:
+        try:
+            return not same_bits(runner.forward(case.theta, batches[number]).outputs, right[number])
+        except Exception:  # noqa: BLE001 - any failure counts
+            return True
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(batches))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    calls = f"{len(wrong)} of {20 * len(threads)} calls"
-    must(not wrong, f"called from {len(threads)} threads at once, {calls} fail")
+    with ThreadPoolExecutor(len(batches)) as threads:
+        wrong = sum(threads.map(fails, calls))
+    must(not wrong, f"called from {len(batches)} threads at once, {wrong} of {len(calls)} calls fail")
 
 
 def check_several_threads_of_its_own_agree(engine: Engine) -> None:

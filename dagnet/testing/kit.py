@@ -13,7 +13,7 @@ from dagnet.testing import activations, initializers, losses, optimizers
 from dagnet.testing import engines as of_engines
 from dagnet.testing import exporters as of_exporters
 from dagnet.testing.checking import Check
-from dagnet.testing.outcomes import Outcome, conform, judge
+from dagnet.testing.outcomes import Outcome, judge
 
 MODULES = {
     "activation": activations,
@@ -83,7 +83,11 @@ def _run(kind: str, item: object, expected_failures: Failures, **options: Any) -
     if _kind(item) != kind:
         must = f"an {kind}" if kind[0] in "aeio" else f"a {kind}"
         raise PluginError(expected(f"check_{kind}(): the argument", must, item))
-    conform(f"{kind} {label(item)!r}", outcomes(item, expected_failures, **options))
+    failed = [outcome for outcome in outcomes(item, expected_failures, **options) if not outcome.passed]
+    if failed:
+        count = "one check" if len(failed) == 1 else f"{len(failed)} checks"
+        listed = "\n".join(f"  - {outcome}" for outcome in failed)
+        raise AssertionError(f"{kind} {label(item)!r} fails {count}:\n{listed}")
 
 
 def check_activation(activation: Activation | str, *, expected_failures: Failures = None) -> None:

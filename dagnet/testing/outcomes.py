@@ -13,16 +13,10 @@ from dagnet.testing.checking import Check
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check said of one plugin.
+    """What one check, whose name is the sentence that it checks, said of one plugin.
 
-    Attributes
-    ----------
-    check
-        Its name, which is the sentence that it checks.
-    problem
-        What is wrong, None where nothing is.
-    reason
-        Why the check was expected to fail, None where it was not.
+    ``problem`` is what is wrong, None where nothing is; ``reason`` why the check was expected to
+    fail, None where it was not.
     """
 
     check: str
@@ -51,14 +45,6 @@ def judge(
     return tuple(
         Outcome(check.__name__, _problem(item, check), reasons.get(check.__name__)) for check in checks
     )
-
-
-def conform(label: str, outcomes: Iterable[Outcome]) -> None:
-    """Raise an :class:`AssertionError` that names every outcome that is not as it should be."""
-    failed = [outcome for outcome in outcomes if not outcome.passed]
-    if failed:
-        count = "one check" if len(failed) == 1 else f"{len(failed)} checks"
-        raise AssertionError(f"{label} fails {count}:\n" + "\n".join(f"  - {outcome}" for outcome in failed))
 
 
 def _problem(item: object, check: Check) -> str | None:
