@@ -141,12 +141,10 @@ def diagnose(net: Model, X: Any) -> Diagnosis:
 
 
 class _Measured(NamedTuple):
-    """(units,) each, over all rows."""
+    """Of a and z over all rows, (2, units) each; and (units,) each, over all rows."""
 
-    low_a: Array
-    high_a: Array
-    low_z: Array
-    high_z: Array
+    low: Array
+    high: Array
     finite: Array
     flat: Array
     """The share of rows with |g′(z)| < 1e-3."""
@@ -164,22 +162,22 @@ def _measure(net: Model, inputs: Array) -> _Measured:
     portion = max(1, ELEMENTS // max(1, plan.n_units))
     for start in range(0, len(inputs), portion):
         state = net.runner.forward(net.theta(), inputs[start : start + portion])
-        both = np.stack([state.value(everything), state.pre_activation(everything)])
+        a, z = both = np.stack([state.value(everything), state.pre_activation(everything)])
         finite &= np.isfinite(both).all(axis=(0, 2))
         np.minimum(low, both.min(axis=2), out=low)
         np.maximum(high, both.max(axis=2), out=high)
-        slopes = plan.slopes(both[1], both[0])
+        slopes = plan.slopes(z, a)
         flat += (np.abs(slopes) < FLAT).sum(axis=1)
-        dead &= ((slopes == 0) & (both[0] == 0)).all(axis=1)
-    return _Measured(low[0], high[0], low[1], high[1], finite, flat / len(inputs), dead)
+        dead &= ((slopes == 0) & (a == 0)).all(axis=1)
+    return _Measured(low, high, finite, flat / len(inputs), dead)
 
 
-def _units(net: Model, measured: _Measured, ignored: Array, rows: int) -> Iterator[Finding]:
+def _units(net: Model, m: _Measured, ignored: Array, rows: int) -> Iterator[Finding]:
     """At most one finding for each unit; only explosions are reported of ignored nodes."""
     topology, nodes = net.topology, unit_nodes(net.layout)
-    m = measured
-    largest = np.abs([m.low_a, m.high_a, m.low_z, m.high_z]).max(axis=0)
-    spread = np.where(m.finite, m.high_a - m.low_a, np.inf)
+    low, high = m.low[0], m.high[0]
+    largest = np.abs([*m.low, *m.high]).max(axis=0)
+    spread = np.where(m.finite, high - low, np.inf)
     judged = ~ignored[nodes]
     computed = judged & ~topology.is_input[nodes]
     kinds = np.select(
@@ -187,7 +185,7 @@ def _units(net: Model, measured: _Measured, ignored: Array, rows: int) -> Iterat
             ~m.finite | (largest > EXPLODING),
             computed & m.dead,
             computed & (m.flat >= MOSTLY),
-            judged & (rows > 1) & (spread <= SAME * np.maximum(np.abs(m.low_a), np.abs(m.high_a))),
+            judged & (rows > 1) & (spread <= SAME * np.maximum(np.abs(low), np.abs(high))),
         ],
         np.arange(1, 5),
     )
@@ -204,9 +202,9 @@ def _detail(net: Model, kind: str, node: int, unit: int, m: _Measured) -> str:
     activation = str(topology.activations[topology.activation_of[node]])
     who = "input" if topology.is_input[node] else activation
     if kind == "constant":
-        return f"{who}, {number(float(m.low_a[unit]))}"
+        return f"{who}, {number(float(m.low[0, unit]))}"
     flat = f", flat for {m.flat[unit]:.0%} of the rows" if kind == "saturated" else ""
-    return f"{who}, z from {number(float(m.low_z[unit]))} to {number(float(m.high_z[unit]))}{flat}"
+    return f"{who}, z from {number(float(m.low[1, unit]))} to {number(float(m.high[1, unit]))}{flat}"
 
 
 def _parts(net: Model) -> tuple[Array, Array, Array]:

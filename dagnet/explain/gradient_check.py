@@ -65,7 +65,11 @@ def check_gradient(
     >>> dagnet.check_gradient(net, [[2.0, 3.0]], [100.0]).passed
     True
     """
-    double = _in_float64(checked_network(net))
+    loss, engine, threads = checked_network(net).loss, net.engine, net.threads
+    double = Model(
+        net.topology, loss=loss, initializer="zeros", dtype="float64", engine=engine, threads=threads
+    )
+    double.parameters[:] = net.parameters
     gradient = double.gradient(X, y, wrt=wrt, sample_weight=sample_weight)
     differences = _Differences(double, X, y, sample_weight)
     parameters = np.flatnonzero(gradient.asked)
@@ -80,16 +84,6 @@ def check_gradient(
         loss=gradient.loss,
         on_kinks=differences.on_kinks(gradient.visited),
     )
-
-
-def _in_float64(net: Model) -> Model:
-    """A network of its own, with the same parameters."""
-    engine, threads = net.engine, net.threads
-    double = Model(
-        net.topology, loss=net.loss, initializer="zeros", dtype="float64", engine=engine, threads=threads
-    )
-    double.parameters[:] = net.parameters
-    return double
 
 
 class _Differences:

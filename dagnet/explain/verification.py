@@ -72,14 +72,9 @@ def _walk(net: Model, inputs: Array, targets: Array, weights: Array | None) -> W
     pull = output_gradient(net.loss, state.outputs, targets, weights)
     slots = np.zeros(plan.n_slots, net.dtype)
     runner.backward(theta, state, pull, into=slots)
-    return Walk(
-        inputs=inputs,
-        pull=pull,
-        z=state.pre_activation(everything).T.copy(),
-        a=state.value(everything).T.copy(),
-        delta=state.delta(everything).T.copy(),
-        slots=slots,
-    )
+    parts = (state.pre_activation(everything), state.value(everything), state.delta(everything))
+    z, a, delta = (part.T.copy() for part in parts)
+    return Walk(inputs, pull, z, a, delta, slots)
 
 
 def _fused(net: Model, inputs: Array, targets: Array, weights: Array | None) -> list[tuple[float, Array]]:
