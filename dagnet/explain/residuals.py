@@ -44,28 +44,15 @@ class Walk(NamedTuple):
     slots: Array
 
 
-class Trained(NamedTuple):
-    """The gradients that an engine's other calls gave for the same rows, by parameter; NaN: not asked.
-
-    Their outputs are those of the walk but for rounding, their ∂L/∂outputs but for ``condition``
-    times as much: beside a perfect fit that is all there is.
-    """
-
-    gradients: list[Array]
-    condition: float
-
-
-class Residuals(NamedTuple):
-    """(units,) of z and a, of δ, and of the derivatives for what leads into the unit."""
-
-    forward: Array
-    delta: Array
-    gradient: Array
-
-
 @np.errstate(all="ignore")
-def residuals(plan: Plan, theta: Array, walk: Walk, trained: Trained) -> Residuals:
-    """The relative residuals of a walk over a plan that enters every unit, and of what training takes."""
+def residuals(plan: Plan, theta: Array, walk: Walk, trained: list[Array], condition: float) -> Array:
+    """(3, units) of z and a, of δ, and of the derivatives for what leads into the unit: all relative.
+
+    The walk is over a plan that enters every unit.  ``trained`` are the gradients by parameter that an
+    engine's other calls gave for the same rows; NaN: not asked.  Their outputs are those of the walk but
+    for rounding, their ∂L/∂outputs but for ``condition`` times as much: beside a perfect fit that is
+    all there is.
+    """
     terms, dtype = _Terms(plan, theta), walk.a.dtype
     z, pulled, slots = terms.right_sides(walk)
     size_z = terms.into(_largest(walk.a), 1)
@@ -84,12 +71,10 @@ def residuals(plan: Plan, theta: Array, walk: Walk, trained: Trained) -> Residua
 
     wrong_z = _relative(off_z, size_z, terms.into(off_a, 0), dtype)
     wrong_a = _relative(_apart(walk.a, _nearest(walk.a, a)), size_a, 0, dtype)
-    inherited = steep * terms.out_of(off_delta)
-    wrong_delta = _relative(
-        _apart(walk.delta, _nearest(walk.delta, delta)), steep * size_pulled, inherited, dtype
-    )
-    wrong = _derivatives(terms, walk, slots, off_a, off_delta, trained)
-    return Residuals(np.maximum(wrong_z, wrong_a), wrong_delta, wrong)
+    off_nearest, inherited = _apart(walk.delta, _nearest(walk.delta, delta)), steep * terms.out_of(off_delta)
+    wrong_delta = _relative(off_nearest, steep * size_pulled, inherited, dtype)
+    wrong = _derivatives(terms, walk, slots, off_a, off_delta, trained, condition)
+    return np.stack([np.maximum(wrong_z, wrong_a), wrong_delta, wrong])
 
 
 def loss_residual(losses: list[float], right: float, dtype: Any) -> float:
@@ -99,7 +84,13 @@ def loss_residual(losses: list[float], right: float, dtype: Any) -> float:
 
 
 def _derivatives(
-    terms: _Terms, walk: Walk, right: Array, off_a: Array, off_delta: Array, trained: Trained
+    terms: _Terms,
+    walk: Walk,
+    right: Array,
+    off_a: Array,
+    off_delta: Array,
+    trained: list[Array],
+    condition: float,
 ) -> Array:
     """(units,) the residuals of the derivatives for what leads into each unit."""
     plan, dtype, rows = terms.plan, walk.a.dtype, len(walk.a)
@@ -110,10 +101,10 @@ def _derivatives(
     wrong = _relative(_apart(walk.slots[None], right[None]), size, inherited, dtype)
     tie = np.arange(plan.n_slots) if plan.tie is None else plan.tie
     right, size, inherited = (np.bincount(tie, each, plan.n_parameters) for each in (right, size, inherited))
-    for gradient in trained.gradients:
+    for gradient in trained:
         asked = np.where(np.isnan(gradient) & ~np.isnan(right), right, gradient)
         off = _apart(asked[None], right[None])
-        wrong = np.maximum(wrong, _relative(off, size, inherited, dtype)[tie] / trained.condition)
+        wrong = np.maximum(wrong, _relative(off, size, inherited, dtype)[tie] / condition)
     result = np.zeros(plan.n_units)
     np.maximum.at(result, terms.child, wrong)
     return result

@@ -10,7 +10,7 @@ import numpy as np
 from dagnet.explain.arguments import checked_network
 from dagnet.explain.notation import Array
 from dagnet.explain.report import Report, Shown, Table
-from dagnet.explain.residuals import TOLERANCES, Residuals, Trained, Walk, loss_residual, residuals
+from dagnet.explain.residuals import TOLERANCES, Walk, loss_residual, residuals
 from dagnet.markup import label
 from dagnet.model import Model
 from dagnet.model.averaging import mean_loss, output_gradient, row_weights
@@ -56,8 +56,8 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     gradient = net.gradient(X, y, sample_weight=sample_weight)
     taken = [(gradient.loss, gradient.flat), *_fused(net, inputs, targets, weights)]
     flats = [np.where(net.trainable, flat, np.nan) for _, flat in taken]
-    trained = Trained(flats, _condition(net, walk, targets, weights))
-    found = residuals(net.layout.plan, net.theta(), walk, trained)
+    condition = _condition(net, walk, targets, weights)
+    found = residuals(net.layout.plan, net.theta(), walk, flats, condition)
     right = mean_loss(net.loss, walk.a[:, net.layout.plan.outputs], targets, weights)
     loss_error = loss_residual([loss for loss, _ in taken], right, net.dtype)
     return Verification(net, found, loss_error, rows=len(inputs))
@@ -110,7 +110,7 @@ class Verification(Shown):
         Nodes beyond the tolerance, in topological order: the first is where to look.
     """
 
-    def __init__(self, net: Model, found: Residuals, loss_error: float, *, rows: int) -> None:
+    def __init__(self, net: Model, found: Array, loss_error: float, *, rows: int) -> None:
         self._topology = net.topology
         self._errors = np.zeros((3, net.topology.n_nodes))
         for errors, units in zip(self._errors, found, strict=True):

@@ -18,8 +18,8 @@ from dagnet.errors import DataError
 from dagnet.model.selection import fused_gradient
 from dagnet.plan import Plan
 from dagnet.registry import engines, find_optimizer, losses
-from dagnet.testing.checking import Array, must, same_bits
 from dagnet.testing.graphs import networks
+from dagnet.testing.outcomes import Array, must, same_bits
 
 TOLERANCE = {"float64": 1e-11, "float32": 1e-4}
 ROWS = (1, 7, 130)

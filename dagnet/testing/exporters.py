@@ -12,8 +12,8 @@ import numpy as np
 from dagnet.contracts import Exporter, Observations
 from dagnet.errors import DagnetError
 from dagnet.network import Network
-from dagnet.testing.checking import Check, must, same_bits
 from dagnet.testing.graphs import networks, small_network
+from dagnet.testing.outcomes import Check, must, same_bits
 
 Reader = Callable[[BinaryIO], Any]
 

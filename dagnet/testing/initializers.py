@@ -9,7 +9,7 @@ import numpy as np
 from dagnet.contracts import Initializer
 from dagnet.layered import layered
 from dagnet.network import Network
-from dagnet.testing.checking import Array, copy_checks, must, same_bits
+from dagnet.testing.outcomes import Array, copy_checks, must, same_bits
 
 
 def _fans(edges: int) -> tuple[Array, Array]:

@@ -16,8 +16,7 @@ from dagnet.registry.kinds import KINDS
 from dagnet.testing import activations, initializers, losses, optimizers
 from dagnet.testing import engines as of_engines
 from dagnet.testing import exporters as of_exporters
-from dagnet.testing.checking import Check
-from dagnet.testing.outcomes import Outcome, declared_reasons, judge
+from dagnet.testing.outcomes import Check, Outcome, declared_reasons, judge
 
 MODULES = {
     "activation": activations,
@@ -27,11 +26,7 @@ MODULES = {
     "engine": of_engines,
     "exporter": of_exporters,
 }
-CHECKS: dict[str, tuple[Check, ...]] = {
-    kind: tuple(check for name, check in vars(module).items() if name.startswith("check_"))
-    for kind, module in MODULES.items()
-}
-"""The functions check_… of each module, in the order in which they are written."""
+"""Where the checks of each kind are written: all functions check_…, in their order."""
 ELEMENTWISE = "check_the_result_does_not_depend_on_how_the_vector_is_split"
 Failures = Mapping[str, str] | None
 
@@ -52,23 +47,17 @@ def label(item: Any) -> str:
 
 
 def checks_of(item: object, *, reader: of_exporters.Reader | None = None) -> tuple[Check, ...]:
-    """The checks that a plugin has to pass, in order.
-
-    Parameters
-    ----------
-    item
-        An :class:`Activation`, :class:`Loss`, :class:`Initializer`, :class:`Exporter`, an
-        :class:`Optimizer` or a subclass of it, or an engine.
-    reader
-        For an exporter: ``reader(stream)`` returns the NetworkX graph in the file.
+    """The checks that a plugin has to pass, in order; ``reader`` as for :func:`check_exporter`.
 
     Raises
     ------
     PluginError
-        If it is none of these.
+        If it is no :class:`Activation`, :class:`Loss`, :class:`Initializer`, :class:`Exporter`,
+        :class:`Optimizer`, subclass of it, or engine.
     """
     kind = _kind(item)
-    checks = CHECKS[kind]
+    functions = vars(MODULES[kind]).items()
+    checks: tuple[Check, ...] = tuple(check for name, check in functions if name.startswith("check_"))
     if kind == "optimizer":
         rule = item if isinstance(item, type) else type(item)
         if rule.step is not Optimizer.step:  # type: ignore[attr-defined]
@@ -219,11 +208,10 @@ def parametrize_with_checks(
         for plugin, its_checks, its_reasons in zip(plugins, checks, reasons, strict=True):
             for name, check in its_checks.items():
                 run = functools.wraps(check)(np.errstate(all="ignore")(functools.partial(check, plugin)))
-                mark = (
-                    [pytest.mark.xfail(strict=True, reason=its_reasons[name])] if name in its_reasons else []
-                )
                 given = [plugin, run][-len(takes) :]
-                parameters.append(pytest.param(*given, id=f"{label(plugin)}-{name}", marks=mark))
+                reason = its_reasons.get(name)
+                fails = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
+                parameters.append(pytest.param(*given, id=f"{label(plugin)}-{name}", marks=fails))
         return pytest.mark.parametrize(takes, parameters)(test)
 
     return decorate
