@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -60,14 +61,10 @@ class _Tracer:
             node: [(child, edge) for child, edge in row.children(node) if child in walked]
             for node in self.order
         }
-        steps = [edge for node in self.order for _, edge in self.children[node]]
-        self.factors = {edge: self._factor("node", edge) for edge in steps}
-        self.lasts = {
-            edge: self._factor("weight", edge) for edge in self.edges if self._child(edge) in walked
-        }
+        self.lasts = [edge for edge in self.edges if self._child(edge) in walked]
+        self.factor = cache(self._factor)
 
     def rule(self, edge: Edge) -> ChainRule:
-        """All of it."""
         row, counts = self.row, self._counts()
         n_paths = sum((counts[self._child(number)] for number in self.lasts), 0.0)
         return ChainRule(
@@ -80,7 +77,7 @@ class _Tracer:
             n_paths=n_paths,
             paths=tuple(self._paths()) if n_paths <= MOST_PATHS else (),
             derivatives=tuple(map(self._derivative, self.order)),
-            lasts=tuple(self.lasts.values()),
+            lasts=tuple(self.factor("weight", number) for number in self.lasts),
             facts={row.node(node): row.fact(node) for node in self.order},
         )
 
@@ -101,15 +98,15 @@ class _Tracer:
     def _derivative(self, node: int) -> Derivative:
         terms: list[tuple[Hashable | None, Factor]]
         terms = [(None, self._loss(node))] if self.topology.is_output[node] else []
-        terms += [(self.row.node(child), self.factors[edge]) for child, edge in self.children[node]]
+        terms += [(self.row.node(child), self.factor("node", edge)) for child, edge in self.children[node]]
         return Derivative(self.row.node(node), plain(self.row.gradient_of(node)), tuple(terms))
 
     def _counts(self) -> dict[int, float]:
         """How many ways lead from each node to the loss; counted, not walked."""
         counts: dict[int, float] = {}
         for node in self.order:
-            ends = float(self.topology.is_output[node])
-            counts[node] = ends + sum(counts[child] for child, _ in self.children[node])
+            ways = (counts[child] for child, _ in self.children[node])
+            counts[node] = sum(ways, float(self.topology.is_output[node]))
         return counts
 
     def _paths(self) -> Iterator[Path]:
@@ -127,9 +124,9 @@ class _Tracer:
         nodes, factors, gradient = [output], [self._loss(output)], self.row.pull(output)
         while link is not None:
             step, link = link
-            factors.append(self.factors[step])
+            factors.append(self.factor("node", step))
             gradient = gradient @ np.reshape(factors[-1].value, (len(gradient), -1))
             nodes.append(int(self.topology.sources[step]))
-        last = self.lasts[edge]
+        last = self.factor("weight", edge)
         value = plain(gradient[:, None] * np.reshape(last.value, (len(gradient), -1)))
         return Path(self.row.edge(edge), tuple(map(self.row.node, nodes)), (*factors, last), value)

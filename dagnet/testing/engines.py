@@ -21,7 +21,7 @@ from dagnet.registry import engines, find_optimizer, losses
 from dagnet.testing.graphs import networks
 from dagnet.testing.outcomes import Array, must, same_bits
 
-TOLERANCE = {"float64": 1e-11, "float32": 1e-4}
+TOLERANCE = {np.dtype("float64"): 1e-11, np.dtype("float32"): 1e-4}
 ROWS = (1, 7, 130)
 DOUBLE = ("float64",)
 
@@ -37,12 +37,7 @@ class Case:
     pull: Array
 
     def __str__(self) -> str:
-        return f"{self.name}, {len(self.inputs)} rows, {self.dtype}"
-
-    @property
-    def dtype(self) -> str:
-        """The precision of all of them."""
-        return str(self.theta.dtype)
+        return f"{self.name}, {len(self.inputs)} rows, {self.theta.dtype}"
 
     def runner(self, engine: Engine, threads: int = 1) -> Runner:
         """The engine, prepared for the plan."""
@@ -105,7 +100,7 @@ def _compare(engine: Engine, case: Case, *parts: str) -> dict[str, Array]:
 
 def _distance(mine: Array, truth: Array) -> tuple[float, float]:
     """How far numbers are from the true ones, and how far they may be for their size and precision."""
-    allowed = TOLERANCE[str(truth.dtype)] * max(1.0, float(np.abs(truth).max(initial=0)))
+    allowed = TOLERANCE[truth.dtype] * max(1.0, float(np.abs(truth).max(initial=0)))
     return float(np.abs(mine - truth).max(initial=0)), allowed
 
 
@@ -261,7 +256,7 @@ def check_a_fused_gradient_is_what_the_calls_give(engine: Engine) -> None:
         runner = case.runner(engine)
         targets = np.zeros((len(case.inputs), len(case.plan.outputs)), case.theta.dtype)
         targets[:, 0] = 1  # what every loss takes: one output unit is right in each row
-        factor = np.linspace(0.5, 1.5, len(case.inputs)).astype(case.dtype)
+        factor = np.linspace(0.5, 1.5, len(case.inputs)).astype(case.theta.dtype)
         for loss in losses().values():
             fused = fused_gradient(runner, loss)
             if fused is None or len(case.plan.outputs) < loss.minimum_outputs:
@@ -272,7 +267,7 @@ def check_a_fused_gradient_is_what_the_calls_give(engine: Engine) -> None:
                 loss.refuse_outside(state.outputs)
             except DataError:
                 continue
-            pull = (loss.row_gradients(state.outputs, targets) * factor[:, None]).astype(case.dtype)
+            pull = (loss.row_gradients(state.outputs, targets) * factor[:, None]).astype(case.theta.dtype)
             truth = float(np.dot(loss.row_values(state.outputs, targets).astype(float), factor))
             runner.backward(case.theta, state, pull, into=right)
             found = np.full_like(case.theta, np.nan)
@@ -280,7 +275,7 @@ def check_a_fused_gradient_is_what_the_calls_give(engine: Engine) -> None:
             value, bound = fused(case.theta, case.inputs, targets, factor, into=found)
             off, allowed = _distance(found, right)
             must(off <= allowed, f"its fused gradient is off by {off:.1e}, {where}")
-            near = np.isclose(value, truth, rtol=TOLERANCE[case.dtype], atol=allowed)
+            near = np.isclose(value, truth, rtol=TOLERANCE[found.dtype], atol=allowed)
             must(near, f"its fused loss is {value!r}, not {truth!r}, {where}")
             square = float(np.dot(found.astype(float), found))
             must(bound is None or bound >= square * (1 - 1e-5), f"its bound is below the square, {where}")

@@ -88,11 +88,7 @@ def check_odd_names_come_back_or_are_refused(exporter: Exporter) -> None:
 
 
 def read_by(reader: Reader) -> Check:
-    """The check that an independent reader finds the graph in the file.
-
-    ``reader(stream)`` returns a ``networkx`` graph with the names as strings and ``weight`` on
-    the edges, for instance ``networkx.read_graphml``.
-    """
+    """The check that an independent reader, see ``check_exporter``, finds the graph in the file."""
 
     def check_an_independent_reader_reads_it(exporter: Exporter) -> None:
         net = small_network()

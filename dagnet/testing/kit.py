@@ -137,22 +137,17 @@ def check_engine(engine: Engine | str, *, expected_failures: Failures = None) ->
 
 
 def check_exporter(
-    exporter: Exporter | str,
-    *,
-    reader: of_exporters.Reader | None = None,
-    expected_failures: Failures = None,
+    exporter: Exporter | str, *, reader: of_exporters.Reader | None = None, expected_failures: Failures = None
 ) -> None:
     """Run every check on an exporter; see :func:`check_activation`.
 
     Parameters
     ----------
-    exporter
-        An :class:`Exporter`, or the name of a registered one.
+    exporter, expected_failures
+        An :class:`Exporter`, or the name of a registered one; as for :func:`check_activation`.
     reader
         Another program's reader of the format, ``reader(stream)`` → a NetworkX graph with the
         names as strings and ``weight`` on the edges; for instance ``networkx.read_graphml``.
-    expected_failures
-        As for :func:`check_activation`.
     """
     _run("exporter", _named(exporter, exporters()), expected_failures, reader=reader)
 

@@ -53,17 +53,21 @@ def _applied(loss: Loss, outputs: Array, targets: Array) -> dict[str, Array]:
     }
 
 
-def check_the_value_is_one_number_a_row_and_the_rest_like_the_outputs(loss: Loss) -> None:
-    """Value (rows,), gradient and prediction (rows, output units), all of the outputs' dtype."""
+def _everywhere(loss: Loss) -> Iterator[tuple[Array, str, Array]]:
+    """The outputs and each result, by name, of all batches in both precisions."""
     for dtype in DTYPES:
         for outputs, targets in _batches(loss, dtype):
             for what, result in _applied(loss, outputs, targets).items():
-                shape = (len(outputs),) if what == "value" else outputs.shape
-                got = f"{result.dtype} of shape {result.shape}"
-                must(
-                    result.shape == shape and result.dtype == dtype,
-                    f"its {what} must be {outputs.dtype} of shape {shape}, got {got}",
-                )
+                yield outputs, what, result
+
+
+def check_the_value_is_one_number_a_row_and_the_rest_like_the_outputs(loss: Loss) -> None:
+    """Value (rows,), gradient and prediction (rows, output units), all of the outputs' dtype."""
+    for outputs, what, result in _everywhere(loss):
+        shape = (len(outputs),) if what == "value" else outputs.shape
+        got = f"{result.dtype} of shape {result.shape}"
+        fits = result.shape == shape and result.dtype == outputs.dtype
+        must(fits, f"its {what} must be {outputs.dtype} of shape {shape}, got {got}")
 
 
 def check_permuting_rows_permutes_the_result(loss: Loss) -> None:
@@ -124,10 +128,8 @@ def check_single_precision_agrees_with_double(loss: Loss) -> None:
 
 def check_gradient_and_prediction_are_finite_where_the_value_is(loss: Loss) -> None:
     """On ordinary numbers, in both precisions."""
-    for dtype in DTYPES:
-        for batch in _batches(loss, dtype):
-            for what, result in _applied(loss, *batch).items():
-                must(np.isfinite(result).all(), f"its {what} is not finite, {np.dtype(dtype).name}")
+    for outputs, what, result in _everywhere(loss):
+        must(np.isfinite(result).all(), f"its {what} is not finite, {outputs.dtype}")
 
 
 def check_it_is_no_nan_far_out(loss: Loss) -> None:

@@ -103,15 +103,8 @@ def _problem(item: object, check: Check) -> str | None:
 
 
 def declared_reasons(expected_failures: Mapping[str, str] | None, known: Iterable[str]) -> dict[str, str]:
-    """Expected failures checked: each names a check and says why.
-
-    Raises
-    ------
-    PluginError
-        For an unknown check, or none that says why.
-    """
-    names = tuple(known)
-    reasons = dict(expected_failures or {})
+    """Expected failures; refused unless each names a known check and says why."""
+    names, reasons = tuple(known), dict(expected_failures or {})
     for name, reason in reasons.items():
         if name not in names:
             raise PluginError(
