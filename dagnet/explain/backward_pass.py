@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dagnet.adjacency import reachable
+from dagnet.explain.arguments import OneRow
 from dagnet.explain.chain_rule import Edge, Fact
 from dagnet.explain.notation import TEXT, Array, Notation, Number, elided, plain
-from dagnet.explain.one_row import OneRow
 from dagnet.explain.report import Report, ShownAsMathematics, Table
 from dagnet.model import Model
 

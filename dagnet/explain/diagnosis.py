@@ -141,15 +141,16 @@ def diagnose(net: Model, X: Any) -> Diagnosis:
 
 
 class _Measured(NamedTuple):
-    """Of a and z over all rows, (2, units) each; and (units,) each, over all rows."""
+    """Over all rows: ``low`` and ``high`` of a and z, (2, units); the others (units,).
+
+    ``flat`` is the share of rows with |g′(z)| < 1e-3; ``dead``: a = 0 and g′(z) = 0 for all rows.
+    """
 
     low: Array
     high: Array
     finite: Array
     flat: Array
-    """The share of rows with |g′(z)| < 1e-3."""
     dead: Array
-    """Whether a = 0 and g′(z) = 0 for all rows."""
 
 
 def _measure(net: Model, inputs: Array) -> _Measured:

@@ -94,7 +94,8 @@ def _derivatives(
 ) -> Array:
     """(units,) the residuals of the derivatives for what leads into each unit."""
     plan, dtype, rows = terms.plan, walk.a.dtype, len(walk.a)
-    size = terms.products(_norms(walk.delta), _norms(walk.a), rows**0.5)
+    norm_delta, norm_a = (np.linalg.norm(_finite(values), axis=0) for values in (walk.delta, walk.a))
+    size = terms.products(norm_delta, norm_a, rows**0.5)
     inherited = rows * (
         terms.products(off_delta, _largest(walk.a), 1) + terms.products(_largest(walk.delta), off_a, 0)
     )
@@ -192,8 +193,3 @@ def _finite(values: Array) -> Array:
 def _largest(values: Array) -> Array:
     """(units,) the largest finite magnitude over rows."""
     return np.abs(_finite(values)).max(axis=0)
-
-
-def _norms(values: Array) -> Array:
-    """(units,) ‖·‖ over rows, of the finite numbers."""
-    return np.linalg.norm(_finite(values), axis=0)

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from dagnet.explain.arguments import OneRow
 from dagnet.explain.chain_rule import ChainRule, Derivative, Edge, Factor, Path
 from dagnet.explain.notation import Array, plain
-from dagnet.explain.one_row import OneRow
 from dagnet.model import Model
 
 Link = tuple[int, Any] | None

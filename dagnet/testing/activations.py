@@ -6,7 +6,7 @@ activation and its derivative are finite.  At ±1e4 they may be infinite, as exp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -25,17 +25,19 @@ def _applied(activation: Activation, z: Array) -> dict[str, Array]:
     return {"function": a, "derivative": np.asarray(activation.slope(z.copy(), a.copy()))}
 
 
+def _everywhere(activation: Activation, *places: Array) -> Iterator[tuple[Array, str, Array]]:
+    """The places and each result, by name, in both precisions."""
+    for dtype in DTYPES:
+        for z in (place.astype(dtype) for place in places):
+            for what, result in _applied(activation, z).items():
+                yield z, what, result
+
+
 def check_shape_and_dtype_are_preserved(activation: Activation) -> None:
     """For float64 and float32, for (units, rows) of any size, for one axis."""
-    for dtype in DTYPES:
-        for shape in SHAPES:
-            z = np.resize(GRID, shape).astype(dtype)
-            for what, result in _applied(activation, z).items():
-                got = f"{result.dtype} of shape {result.shape}"
-                must(
-                    result.shape == shape and result.dtype == dtype,
-                    f"its {what} gives {got} for {z.dtype} of shape {shape}; return an array like z",
-                )
+    for z, what, result in _everywhere(activation, *(np.resize(GRID, shape) for shape in SHAPES)):
+        got, of = f"{result.dtype} of shape {result.shape}", f"{z.dtype} of shape {z.shape}"
+        must(got == of, f"its {what} gives {got} for {of}; return an array like z")
 
 
 def check_each_number_is_computed_on_its_own(activation: Activation) -> None:
@@ -77,19 +79,16 @@ def check_single_precision_agrees_with_double(activation: Activation) -> None:
 
 def check_it_is_finite_on_the_grid(activation: Activation) -> None:
     """The function and the derivative, in both precisions."""
-    _is_nowhere(lambda result: ~np.isfinite(result), "not finite", activation, GRID)
+    for z, what, result in _everywhere(activation, GRID):
+        bad = ~np.isfinite(result)
+        must(not bad.any(), f"its {what} is not finite {_at(z, bad)}, {z.dtype}")
 
 
 def check_it_is_no_nan_far_out(activation: Activation) -> None:
     """At ±1e4 the function and the derivative may be infinite, but are numbers."""
-    _is_nowhere(np.isnan, "NaN", activation, FAR)
-
-
-def _is_nowhere(bad: Callable[[Array], Array], what_it_is: str, activation: Activation, z: Array) -> None:
-    for dtype in DTYPES:
-        for what, result in _applied(activation, z.astype(dtype)).items():
-            found = bad(result)
-            must(not found.any(), f"its {what} is {what_it_is} {_at(z, found)}, {np.dtype(dtype).name}")
+    for z, what, result in _everywhere(activation, FAR):
+        bad = np.isnan(result)
+        must(not bad.any(), f"its {what} is NaN {_at(z, bad)}, {z.dtype}")
 
 
 def _at(z: Array, bad: Array) -> str:

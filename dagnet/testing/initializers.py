@@ -26,10 +26,8 @@ def check_it_draws_one_weight_an_edge(initializer: Initializer) -> None:
     for edges in (0, 1, 40):
         weights = _drawn(initializer, edges)
         got = f"{weights.dtype} of shape {weights.shape}"
-        must(
-            weights.shape == (edges,) and weights.dtype.kind == "f",
-            f"for {edges} edges it must draw floats of shape ({edges},), got {got}",
-        )
+        fits = weights.shape == (edges,) and weights.dtype.kind == "f"
+        must(fits, f"for {edges} edges it must draw floats of shape ({edges},), got {got}")
 
 
 def check_the_weights_are_finite(initializer: Initializer) -> None:

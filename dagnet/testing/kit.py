@@ -133,7 +133,8 @@ def check_optimizer(
 
 def check_engine(engine: Engine | str, *, expected_failures: Failures = None) -> None:
     """Run every check on an engine, against the reference engine; see :func:`check_activation`."""
-    _run("engine", _named(engine, engines()), expected_failures)
+    found = engines().get(engine, engine) if isinstance(engine, str) else engine
+    _run("engine", found, expected_failures)
 
 
 def check_exporter(
@@ -149,11 +150,8 @@ def check_exporter(
         Another program's reader of the format, ``reader(stream)`` → a NetworkX graph with the
         names as strings and ``weight`` on the edges; for instance ``networkx.read_graphml``.
     """
-    _run("exporter", _named(exporter, exporters()), expected_failures, reader=reader)
-
-
-def _named(item: Any, table: Mapping[str, Any]) -> Any:
-    return table.get(item, item) if isinstance(item, str) else item
+    found = exporters().get(exporter, exporter) if isinstance(exporter, str) else exporter
+    _run("exporter", found, expected_failures, reader=reader)
 
 
 def parametrize_with_checks(

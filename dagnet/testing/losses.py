@@ -65,9 +65,8 @@ def check_the_value_is_one_number_a_row_and_the_rest_like_the_outputs(loss: Loss
     """Value (rows,), gradient and prediction (rows, output units), all of the outputs' dtype."""
     for outputs, what, result in _everywhere(loss):
         shape = (len(outputs),) if what == "value" else outputs.shape
-        got = f"{result.dtype} of shape {result.shape}"
-        fits = result.shape == shape and result.dtype == outputs.dtype
-        must(fits, f"its {what} must be {outputs.dtype} of shape {shape}, got {got}")
+        got, right = f"{result.dtype} of shape {result.shape}", f"{outputs.dtype} of shape {shape}"
+        must(got == right, f"its {what} must be {right}, got {got}")
 
 
 def check_permuting_rows_permutes_the_result(loss: Loss) -> None:
