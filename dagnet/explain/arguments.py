@@ -19,8 +19,7 @@ from dagnet.model.data import is_table
 def checked_network(net: object) -> Model:
     """What is asked about must be a network."""
     if not isinstance(net, Model):
-        mend = "build one with dagnet.Network(graph)"
-        raise DataError(expected("net", "a dagnet.Network", net, mend))
+        raise DataError(expected("net", "a dagnet.Network", net, "build one with dagnet.Network(graph)"))
     return net
 
 

@@ -143,8 +143,8 @@ class _Writer:
             where = ", ".join(TEXT.name(child) for _, child in self.rule.edges[:TERMS])
             return [Equations("", [(self.asked, "0")])], [f"{where} reaches no output"]
         blocks, total, notes = self.by_path() if self.rule.paths else self.by_node()
-        conclusion = (self.asked, total, self.write.quantity(self.rule.value))
-        return [*blocks, Equations("in all", [conclusion])], notes
+        blocks.append(Equations("in all", [(self.asked, total, self.write.quantity(self.rule.value))]))
+        return blocks, notes
 
     def symbol(self, factor: Factor) -> str:
         of = "L" if factor.of is None else self.write.name(factor.of)

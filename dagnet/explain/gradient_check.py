@@ -238,8 +238,7 @@ class GradientCheck(Shown):
         return Report("gradient check: ", title, [Table(HEADER, rows)], notes)
 
     def _row(self, place: int) -> list[str]:
-        name = str(self.names[int(self.parameters[place])])
-        error = float(self.errors[place])
+        name, error = str(self.names[int(self.parameters[place])]), float(self.errors[place])
         numbers = (f"{float(x):.9g}" for x in (self.analytic[place], self.numeric[place]))
         verdict = "ok" if error <= TOLERANCE else "wrong"
         return [name, *numbers, f"{error:.1e}", verdict, f"{int(self.chains[place]):,}"]

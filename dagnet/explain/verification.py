@@ -116,8 +116,7 @@ class Verification(Shown):
         for errors, units in zip(self._errors, found, strict=True):
             np.maximum.at(errors, unit_nodes(net.layout), units)
         self.engine, self.dtype, self.rows = net.engine, net.dtype.name, rows
-        self.loss_error = loss_error
-        self.tolerance = TOLERANCES[self.dtype]
+        self.loss_error, self.tolerance = loss_error, TOLERANCES[self.dtype]
         self.max_error = max(float(self._errors.max(initial=0.0)), loss_error)
         self.passed = self.max_error <= self.tolerance
         order = np.argsort(net.layout.compiled.first_unit)

@@ -75,8 +75,7 @@ def check_its_own_reader_reads_the_same_network(exporter: Exporter) -> None:
 def check_odd_names_come_back_or_are_refused(exporter: Exporter) -> None:
     """Names of any script, numbers and pairs: as they were, or a clear error."""
     for name in ("α, β", "<&>", 'quote"', "line\nbreak", 7, 2.5, ("a", 1), True):
-        graph: nx.DiGraph[Any] = nx.DiGraph([("x", name), (name, "y")])
-        net = Network(graph, threads=1, seed=0)
+        net = Network(nx.DiGraph([("x", name), (name, "y")]), threads=1, seed=0)
         try:
             data = _written(exporter, net)
         except DagnetError:

@@ -141,8 +141,6 @@ def check_it_is_no_nan_far_out(loss: Loss) -> None:
                 must(not np.isnan(result).any(), problem)
 
 
-def _use(loss: Loss) -> Array:
-    return np.concatenate([result.ravel() for result in _applied(loss, *_batch(loss)).values()])
-
-
-check_it_can_be_pickled, check_it_can_be_copied = copy_checks(_use)
+check_it_can_be_pickled, check_it_can_be_copied = copy_checks(
+    lambda loss: np.concatenate([result.ravel() for result in _applied(loss, *_batch(loss)).values()])
+)

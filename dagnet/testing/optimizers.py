@@ -126,8 +126,7 @@ def check_it_goes_downhill(optimizer: object) -> None:
     must(after < before, f"from {before:.4g}, 500 steps lead to {after:.4g}")
 
 
-def _use(optimizer: Optimizer) -> Array:
-    return np.concatenate([np.ravel(vector) for vector in _run(optimizer, _gradients(), _start())])
-
-
-check_it_can_be_pickled, check_it_can_be_copied = copy_checks(_use, made=find_optimizer)
+check_it_can_be_pickled, check_it_can_be_copied = copy_checks(
+    lambda one: np.concatenate([np.ravel(vector) for vector in _run(one, _gradients(), _start())]),
+    made=find_optimizer,
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,11 +84,9 @@ def judge(
     item: object, checks: Iterable[Check], expected_failures: Mapping[str, str] | None = None
 ) -> tuple[Outcome, ...]:
     """Run checks on a plugin, one after the other, all of them."""
-    checks = tuple(checks)
-    reasons = declared_reasons(expected_failures, [check.__name__ for check in checks])
-    return tuple(
-        Outcome(check.__name__, _problem(item, check), reasons.get(check.__name__)) for check in checks
-    )
+    named = {check.__name__: check for check in checks}
+    reasons = declared_reasons(expected_failures, named)
+    return tuple(Outcome(name, _problem(item, check), reasons.get(name)) for name, check in named.items())
 
 
 def _problem(item: object, check: Check) -> str | None:
@@ -102,14 +100,13 @@ def _problem(item: object, check: Check) -> str | None:
     return None
 
 
-def declared_reasons(expected_failures: Mapping[str, str] | None, known: Iterable[str]) -> dict[str, str]:
+def declared_reasons(expected_failures: Mapping[str, str] | None, known: Collection[str]) -> dict[str, str]:
     """Expected failures; refused unless each names a known check and says why."""
-    names, reasons = tuple(known), dict(expected_failures or {})
+    reasons = dict(expected_failures or {})
     for name, reason in reasons.items():
-        if name not in names:
-            raise PluginError(
-                f"expected_failures: no check {name!r} here{did_you_mean(name, names, listed=30)}"
-            )
+        if name not in known:
+            mend = did_you_mean(name, known, listed=30)
+            raise PluginError(f"expected_failures: no check {name!r} here{mend}")
         if not isinstance(reason, str) or not reason.strip():
             mend = "say in a sentence why the check cannot pass"
             raise PluginError(expected(f"expected_failures[{name!r}]", "a reason", reason, mend))
