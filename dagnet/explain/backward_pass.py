@@ -11,18 +11,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dagnet.adjacency import reachable
+from dagnet.explain.arguments import OneRow
 from dagnet.explain.chain_rule import Edge, Fact
-from dagnet.explain.notation import TEXT, Notation, Number, elided, plain
-from dagnet.explain.one_row import OneRow
+from dagnet.explain.notation import TEXT, Array, Notation, Number, elided, plain
 from dagnet.explain.report import Report, ShownAsMathematics, Table
 from dagnet.model import Model
 
-__all__ = ["BackwardPass", "EdgeStep", "NodeStep", "trace_all"]
-
-Array = NDArray[Any]
 LEFT = (0, 6, 7, 8)
 HEAD, TAIL = 200, 40
 
@@ -80,12 +76,8 @@ def trace_all(net: Model, x: Any, y: Any) -> BackwardPass:
 
     Parameters
     ----------
-    net
-        The network.
-    x
-        One row, (input units,), or a mapping from input node to value.
-    y
-        Its target: a number, (output units,), a class label, or a mapping from output node.
+    net, x, y
+        As for :meth:`dagnet.Network.trace`.
 
     Examples
     --------
@@ -102,13 +94,13 @@ def trace_all(net: Model, x: Any, y: Any) -> BackwardPass:
 
 
 def _node_step(row: OneRow, node: int) -> NodeStep:
-    topology, delta = row.topology, row.delta[node]
+    topology, delta = row.topology, row.delta(node)
     edges = topology.parents.edges[topology.parents.expand(np.array([node]))].tolist()
     return NodeStep(
         node=row.node(node),
         fact=row.fact(node),
         gradient=plain(row.gradient_of(node)),
-        slope=plain(row.slope[node]),
+        slope=plain(row.slope(node)),
         delta=plain(delta),
         edges=tuple(_edge_step(row, edge, delta) for edge in edges),
         bias=plain(delta) if topology.has_bias[node] else None,
@@ -117,7 +109,7 @@ def _node_step(row: OneRow, node: int) -> NodeStep:
 
 def _edge_step(row: OneRow, edge: int, delta: Array) -> EdgeStep:
     topology = row.topology
-    a = row.a[int(topology.sources[edge])]
+    a = row.a(int(topology.sources[edge]))
     return EdgeStep(
         edge=row.edge(edge),
         weight=plain(row.weight(edge)),
@@ -128,35 +120,21 @@ def _edge_step(row: OneRow, edge: int, delta: Array) -> EdgeStep:
     )
 
 
-# -- writing -----------------------------------------------------------------------------
-
-
 def _header(write: Notation) -> tuple[str, ...]:
     gradient, weight = (write.derivative("L", by) for by in "aw")
+    node, parent = map(write.words, ("node", "from"))
     product = f"{weight} = {write.delta}{write.dot}a"
-    return (
-        write.words("node"),
-        "z",
-        "a",
-        gradient,
-        write.slope("g", "z"),
-        write.delta,
-        write.words("from"),
-        product,
-        "",
-    )
+    return node, "z", "a", gradient, write.slope("g", "z"), write.delta, parent, product, ""
 
 
 def _rows(step: NodeStep, write: Notation) -> Iterator[list[str]]:
     """The node's numbers in the first row, one row for each edge into it, one for the bias."""
-    fact = step.fact
-    numbers = (fact.z, fact.a, step.gradient, step.slope, step.delta)
-    name = f"{write.name(step.node)} = {write.words(fact.activation)}(z)"
+    name = f"{write.name(step.node)} = {write.words(step.fact.activation)}(z)"
+    numbers = (step.fact.z, step.fact.a, step.gradient, step.slope, step.delta)
     node = [name, *map(write.quantity, numbers)]
-    blank = [""] * len(node)
-    lines = list(_lines(step, write)) or [("", "", "")]
-    for place, line in enumerate(lines):
-        yield [*(blank if place else node), *line]
+    for line in list(_lines(step, write)) or [("", "", "")]:
+        yield [*node, *line]
+        node = [""] * len(node)
 
 
 def _lines(step: NodeStep, write: Notation) -> Iterator[tuple[str, str, str]]:

@@ -21,31 +21,18 @@ from dagnet.explain.notation import TEXT, Notation, Number, elided
 from dagnet.explain.report import Equations, Report, ShownAsMathematics
 from dagnet.model.naming import edge_label
 
-__all__ = ["ChainRule", "Derivative", "Edge", "Fact", "Factor", "Path"]
-
 Edge = tuple[Hashable, Hashable]
 HEAD, TAIL = 24, 8
 TERMS = 4
 
 
 class Factor(NamedTuple):
-    """One factor, ∂of/∂by.
+    """One factor, ∂of/∂by: the node on top, None for the loss; the node below, for a weight its edge.
 
-    Attributes
-    ----------
-    kind
-        ``"loss"``: ∂L/∂η; ``"node"``: ∂child/∂parent; ``"weight"``: ∂child/∂w.
-    of
-        The node on top; None for the loss.
-    by
-        The node below; for a weight its edge.
-    value
-        A float between one-unit nodes; else ∂L/∂η is (units,), ∂child/∂parent is the matrix
-        (child units, parent units), and so is ∂child/∂W with its elements ∂hᵢ/∂Wᵢⱼ.
-    slope
-        g′(z) of the node on top, None for the loss.
-    times
-        What the slope is multiplied with: the weight, or the parent's value.
+    ``kind`` is ``"loss"`` for ∂L/∂η, ``"node"`` for ∂child/∂parent, ``"weight"`` for ∂child/∂w.
+    ``value`` is a float between one-unit nodes; else ∂L/∂η is (units,), ∂child/∂parent is the matrix
+    (child units, parent units), and so is ∂child/∂W with its elements ∂hᵢ/∂Wᵢⱼ.  It is ``slope``,
+    g′(z) of the node on top, times ``times``, the weight or the parent's value; None for the loss.
     """
 
     kind: Literal["loss", "node", "weight"]
@@ -92,25 +79,20 @@ class ChainRule(ShownAsMathematics):
 
     Attributes
     ----------
-    edge, edges
-        The edge asked for, and all edges that are this weight.
-    weight
-        The weight's value.
+    edge, edges, weight
+        The edge asked for, all edges that are this weight, and its value.
     value
         ∂L/∂w, as ``net.gradient`` has it: a float between one-unit nodes, else
         (child units, parent units).
     loss, loss_name
         L of this row.
-    n_paths
-        How many paths lead from the loss to the weight; infinite beyond 1e308.
-    paths
-        The paths, where there are at most sixteen; else empty.
-    derivatives
-        ∂L/∂node of the nodes on the paths, in the order of the reverse walk.
+    n_paths, paths
+        How many paths lead from the loss to the weight, infinite beyond 1e308; the paths, where
+        there are at most sixteen, else empty.
+    derivatives, facts
+        ∂L/∂node, in the order of the reverse walk, and activation, z and value of the nodes on the paths.
     lasts
         The last factor ∂child/∂w of each of ``edges`` whose child reaches an output.
-    facts
-        Activation, z and value of each node on the paths.
     """
 
     edge: Edge
@@ -160,34 +142,29 @@ class _Writer:
         if not self.rule.derivatives:
             where = ", ".join(TEXT.name(child) for _, child in self.rule.edges[:TERMS])
             return [Equations("", [(self.asked, "0")])], [f"{where} reaches no output"]
-        return (self.by_path(), []) if self.rule.paths else self.by_node()
+        blocks, total, notes = self.by_path() if self.rule.paths else self.by_node()
+        blocks.append(Equations("in all", [(self.asked, total, self.write.quantity(self.rule.value))]))
+        return blocks, notes
 
     def symbol(self, factor: Factor) -> str:
         of = "L" if factor.of is None else self.write.name(factor.of)
         return self.write.derivative(of, "w" if factor.kind == "weight" else self.write.name(factor.by))
 
-    # -- path by path --------------------------------------------------------------------
-
-    def by_path(self) -> list[Equations]:
+    def by_path(self) -> tuple[list[Equations], str, list[str]]:
         rule, write = self.rule, self.write
         written = [write.product(list(map(self.symbol, path.factors))) for path in rule.paths]
         symbols = [(self.asked, written[0]), *(("", f"+ {text}") for text in written[1:])]
         factors = [(self.symbol(f), self.origin(f), write.quantity(f.value)) for f in rule.factors]
         more = elided(factors, lambda n: ("", write.words(f"… {n:,} more factors …"), ""), HEAD, TAIL)
-        account = [Equations("in symbols", symbols), Equations("factor", more)]
-        products = [self.product(path) for path in rule.paths]
-        if len(products) > 1:
-            lines = [
-                (self.path_name(number, path), product, write.quantity(path.value))
-                for number, (path, product) in enumerate(zip(rule.paths, products, strict=True), 1)
-            ]
-            account.append(Equations("path", lines))
-            products = [write.total([write.quantity(path.value) for path in rule.paths])]
-        return [*account, self.conclusion(products[0])]
-
-    def path_name(self, number: int, path: Path) -> str:
-        edge = f" ({edge_label(path.edge)})" if len(self.rule.edges) > 1 else ""
-        return self.write.words(f"path {number}{edge}")
+        blocks = [Equations("in symbols", symbols), Equations("factor", more)]
+        if len(rule.paths) == 1:
+            return blocks, self.product(rule.paths[0]), []
+        lines = []
+        for number, path in enumerate(rule.paths, 1):
+            edge = f" ({edge_label(path.edge)})" if len(rule.edges) > 1 else ""
+            name = write.words(f"path {number}{edge}")
+            lines.append((name, self.product(path), write.quantity(path.value)))
+        return [*blocks, Equations("path", lines)], write.total([value for *_, value in lines]), []
 
     def product(self, path: Path) -> str:
         *above, last = [factor.value for factor in path.factors]
@@ -209,19 +186,13 @@ class _Writer:
         slope = write.slope(fact.activation, write.quantity(fact.z))
         return f"{slope}{write.dot}{by} = {write.numbers([factor.slope, factor.times])}"
 
-    def conclusion(self, total: str) -> Equations:
-        return Equations("in all", [(self.asked, total, self.write.quantity(self.rule.value))])
-
-    # -- node by node --------------------------------------------------------------------
-
-    def by_node(self) -> tuple[list[Equations], list[str]]:
+    def by_node(self) -> tuple[list[Equations], str, list[str]]:
         rule, write = self.rule, self.write
         symbols, numbers = self.terms([(last.of, last) for last in rule.lasts])
         lines = [self.node(derivative) for derivative in rule.derivatives]
         lines = elided(lines, lambda n: ("", write.words(f"… {n:,} more nodes …"), "", ""), HEAD, TAIL)
-        account = [Equations("in symbols", [(self.asked, symbols)]), Equations("node", lines)]
-        note = f"{_path_count(rule.n_paths)}, too many to write out: grouped by node"
-        return [*account, self.conclusion(numbers)], [note]
+        blocks = [Equations("in symbols", [(self.asked, symbols)]), Equations("node", lines)]
+        return blocks, numbers, [f"{_path_count(rule.n_paths)}, too many to write out: grouped by node"]
 
     def node(self, derivative: Derivative) -> tuple[str, str, str, str]:
         """∂L/∂node in symbols and in numbers."""
@@ -242,7 +213,5 @@ class _Writer:
         if child is None:
             return self.symbol(factor) + self.write.words(" of the loss"), self.write.quantity(factor.value)
         above = self.write.derivative("L", self.write.name(child))
-        return (
-            f"{above}{self.write.dot}{self.symbol(factor)}",
-            self.write.numbers([self.gradients[child], factor.value]),
-        )
+        numbers = self.write.numbers([self.gradients[child], factor.value])
+        return f"{above}{self.write.dot}{self.symbol(factor)}", numbers

@@ -20,17 +20,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dagnet.adjacency import reachable, rows_by
 from dagnet.explain.arguments import checked_network
+from dagnet.explain.notation import Array
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import label, number
 from dagnet.model import Model
 
-__all__ = ["Diagnosis", "Finding", "diagnose"]
-
-Array = NDArray[Any]
 EXPLODING, FLAT, MOSTLY, SAME = 1e6, 1e-3, 0.95, 1e-9
 KINDS = {
     "exploding": "values above 1e6, infinite or NaN; scale the inputs, or use smaller weights or rates",
@@ -57,53 +54,33 @@ class Finding(NamedTuple):
         return f"{label(self.node)}{unit} ({self.detail})"
 
 
+def _nodes_of(kind: str, meaning: str) -> property:
+    """The nodes with findings of a kind, each once."""
+
+    def nodes(self: Diagnosis) -> tuple[Hashable, ...]:
+        return tuple(dict.fromkeys(finding.node for finding in self.findings if finding.kind == kind))
+
+    return property(nodes, doc=meaning)
+
+
 @dataclass(frozen=True, repr=False)
 class Diagnosis(Shown):
-    """The findings of :func:`diagnose`, and the nodes of each kind by name.
+    """The findings of :func:`diagnose` over some ``rows``, kind by kind, in topological order.
 
-    Attributes
-    ----------
-    findings
-        All of them, kind by kind, in topological order.
-    rows
-        How many rows were looked at.
+    The nodes of each kind by name, too.
     """
 
     findings: tuple[Finding, ...]
     rows: int
 
-    def _of(self, kind: str) -> tuple[Hashable, ...]:
-        return tuple(dict.fromkeys(finding.node for finding in self.findings if finding.kind == kind))
-
-    @property
-    def exploding(self) -> tuple[Hashable, ...]:
-        """Nodes with values above 1e6, infinite or NaN."""
-        return self._of("exploding")
-
-    @property
-    def dead(self) -> tuple[Hashable, ...]:
-        """Nodes with a unit that is 0 and lets no gradient pass, whatever the row."""
-        return self._of("dead")
-
-    @property
-    def saturated(self) -> tuple[Hashable, ...]:
-        """Nodes with a unit that is flat for nearly all rows."""
-        return self._of("saturated")
-
-    @property
-    def constant(self) -> tuple[Hashable, ...]:
-        """Nodes, inputs among them, with a unit that has the same value for all rows."""
-        return self._of("constant")
-
-    @property
-    def unreachable(self) -> tuple[Hashable, ...]:
-        """Nodes that no input reaches, though they have parents."""
-        return self._of("unreachable")
-
-    @property
-    def useless(self) -> tuple[Hashable, ...]:
-        """Nodes, inputs among them, that change no output."""
-        return self._of("useless")
+    exploding = _nodes_of("exploding", "Nodes with values above 1e6, infinite or NaN.")
+    dead = _nodes_of("dead", "Nodes with a unit that is 0 and lets no gradient pass, whatever the row.")
+    saturated = _nodes_of("saturated", "Nodes with a unit that is flat for nearly all rows.")
+    constant = _nodes_of(
+        "constant", "Nodes, inputs among them, with a unit that has the same value for all rows."
+    )
+    unreachable = _nodes_of("unreachable", "Nodes that no input reaches, though they have parents.")
+    useless = _nodes_of("useless", "Nodes, inputs among them, that change no output.")
 
     @property
     def healthy(self) -> bool:
@@ -155,35 +132,24 @@ def diagnose(net: Model, X: Any) -> Diagnosis:
     measured = _measure(net, inputs)
     useless, unreachable, constants = _parts(net)
     found = list(_units(net, measured, useless | unreachable | constants, len(inputs)))
-    names = net.topology.nodes
-    for kind, nodes in (("unreachable", unreachable), ("useless", useless)):
-        found += [Finding(kind, names[node], None, net.topology.role(node)) for node in _walked(net, nodes)]
-    order = {kind: place for place, kind in enumerate(KINDS)}
-    return Diagnosis(tuple(sorted(found, key=lambda finding: order[finding.kind])), len(inputs))
-
-
-def _walked(net: Model, mask: Array) -> list[int]:
-    """The marked nodes in topological order."""
-    nodes = np.flatnonzero(mask)
-    order: list[int] = nodes[np.argsort(net.layout.first_unit[nodes])].tolist()
-    return order
-
-
-# -- measuring ---------------------------------------------------------------------------
+    order, topology = np.argsort(net.layout.first_unit), net.topology
+    for kind, mask in (("unreachable", unreachable), ("useless", useless)):
+        nodes = order[mask[order]].tolist()
+        found += [Finding(kind, topology.nodes[node], None, topology.role(node)) for node in nodes]
+    return Diagnosis(tuple(sorted(found, key=lambda finding: list(KINDS).index(finding.kind))), len(inputs))
 
 
 class _Measured(NamedTuple):
-    """(units,) each, over all rows."""
+    """Over all rows: ``low`` and ``high`` of a and z, (2, units); the others (units,).
 
-    low_a: Array
-    high_a: Array
-    low_z: Array
-    high_z: Array
+    ``flat`` is the share of rows with |g′(z)| < 1e-3; ``dead``: a = 0 and g′(z) = 0 for all rows.
+    """
+
+    low: Array
+    high: Array
     finite: Array
     flat: Array
-    """The share of rows with |g′(z)| < 1e-3."""
     dead: Array
-    """Whether a = 0 and g′(z) = 0 for all rows."""
 
 
 def _measure(net: Model, inputs: Array) -> _Measured:
@@ -196,25 +162,22 @@ def _measure(net: Model, inputs: Array) -> _Measured:
     portion = max(1, ELEMENTS // max(1, plan.n_units))
     for start in range(0, len(inputs), portion):
         state = net.runner.forward(net.theta(), inputs[start : start + portion])
-        both = np.stack([state.value(everything), state.pre_activation(everything)])
+        a, z = both = np.stack([state.value(everything), state.pre_activation(everything)])
         finite &= np.isfinite(both).all(axis=(0, 2))
         np.minimum(low, both.min(axis=2), out=low)
         np.maximum(high, both.max(axis=2), out=high)
-        slopes = plan.slopes(both[1], both[0])
+        slopes = plan.slopes(z, a)
         flat += (np.abs(slopes) < FLAT).sum(axis=1)
-        dead &= ((slopes == 0) & (both[0] == 0)).all(axis=1)
-    return _Measured(low[0], high[0], low[1], high[1], finite, flat / len(inputs), dead)
+        dead &= ((slopes == 0) & (a == 0)).all(axis=1)
+    return _Measured(low, high, finite, flat / len(inputs), dead)
 
 
-# -- judging -----------------------------------------------------------------------------
-
-
-def _units(net: Model, measured: _Measured, ignored: Array, rows: int) -> Iterator[Finding]:
+def _units(net: Model, m: _Measured, ignored: Array, rows: int) -> Iterator[Finding]:
     """At most one finding for each unit; only explosions are reported of ignored nodes."""
     topology, nodes = net.topology, net.layout.node_of_unit
-    m = measured
-    largest = np.abs([m.low_a, m.high_a, m.low_z, m.high_z]).max(axis=0)
-    spread = np.where(m.finite, m.high_a - m.low_a, np.inf)
+    low, high = m.low[0], m.high[0]
+    largest = np.abs([*m.low, *m.high]).max(axis=0)
+    spread = np.where(m.finite, high - low, np.inf)
     judged = ~ignored[nodes]
     computed = judged & ~topology.is_input[nodes]
     kinds = np.select(
@@ -222,7 +185,7 @@ def _units(net: Model, measured: _Measured, ignored: Array, rows: int) -> Iterat
             ~m.finite | (largest > EXPLODING),
             computed & m.dead,
             computed & (m.flat >= MOSTLY),
-            judged & (rows > 1) & (spread <= SAME * np.maximum(np.abs(m.low_a), np.abs(m.high_a))),
+            judged & (rows > 1) & (spread <= SAME * np.maximum(np.abs(low), np.abs(high))),
         ],
         np.arange(1, 5),
     )
@@ -236,13 +199,12 @@ def _units(net: Model, measured: _Measured, ignored: Array, rows: int) -> Iterat
 
 def _detail(net: Model, kind: str, node: int, unit: int, m: _Measured) -> str:
     topology = net.topology
-    z = f"z from {number(float(m.low_z[unit]))} to {number(float(m.high_z[unit]))}"
-    if topology.is_input[node]:
-        return f"input, {number(float(m.low_a[unit]))}" if kind == "constant" else f"input, {z}"
     activation = str(topology.activations[topology.activation_of[node]])
-    if kind == "saturated":
-        return f"{activation}, {z}, flat for {m.flat[unit]:.0%} of the rows"
-    return f"{activation}, {number(float(m.low_a[unit]))}" if kind == "constant" else f"{activation}, {z}"
+    who = "input" if topology.is_input[node] else activation
+    if kind == "constant":
+        return f"{who}, {number(float(m.low[0, unit]))}"
+    flat = f", flat for {m.flat[unit]:.0%} of the rows" if kind == "saturated" else ""
+    return f"{who}, z from {number(float(m.low[1, unit]))} to {number(float(m.high[1, unit]))}{flat}"
 
 
 def _parts(net: Model) -> tuple[Array, Array, Array]:

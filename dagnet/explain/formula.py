@@ -10,8 +10,6 @@ from dagnet.explain.notation import TEXT
 from dagnet.markup import label, number
 from dagnet.model import Model
 
-__all__ = ["formula"]
-
 MOST_TERMS = 200
 
 
@@ -43,8 +41,7 @@ def formula(net: Model, node: Hashable) -> str:
     if topology.is_input[place]:
         return f"{label(node)} = {_datum(net, place)}"
     activation = str(topology.activations[topology.activation_of[place]])
-    terms = _terms(net, place)
-    summed = TEXT.total(terms) if terms else "0"
+    summed = TEXT.total(_terms(net, place)) or "0"
     return f"{label(node)} = {summed if activation == 'identity' else f'{activation}({summed})'}"
 
 

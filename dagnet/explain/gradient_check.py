@@ -10,13 +10,15 @@ comes from one forward pass of the whole network.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dagnet.adjacency import Rows, reachable, rows_by
 from dagnet.explain.arguments import checked_network
+from dagnet.explain.notation import Array
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import names_text
 from dagnet.model import Model
@@ -26,9 +28,6 @@ from dagnet.model.selection import prepare
 from dagnet.plan import ACTIVATE
 from dagnet.plan.transposition import slot_targets
 
-__all__ = ["GradientCheck", "check_gradient"]
-
-Array = NDArray[Any]
 TOLERANCE = 1e-6
 ROUNDING = 8
 SHOWN = 10
@@ -37,12 +36,7 @@ STEP = float(np.finfo(np.float64).eps ** (1 / 3))
 
 
 def check_gradient(
-    net: Model,
-    X: Any,
-    y: Any,
-    *,
-    sample_weight: Any = None,
-    wrt: Iterable[Hashable] | None = None,
+    net: Model, X: Any, y: Any, *, sample_weight: Any = None, wrt: Iterable[Hashable] | None = None
 ) -> GradientCheck:
     """Compare a network's gradient with central differences.
 
@@ -71,7 +65,11 @@ def check_gradient(
     >>> dagnet.check_gradient(net, [[2.0, 3.0]], [100.0]).passed
     True
     """
-    double = _in_float64(checked_network(net))
+    loss, engine, threads = checked_network(net).loss, net.engine, net.threads
+    double = Model(
+        net.topology, loss=loss, initializer="zeros", dtype="float64", engine=engine, threads=threads
+    )
+    double.parameters[:] = net.parameters
     gradient = double.gradient(X, y, wrt=wrt, sample_weight=sample_weight)
     differences = _Differences(double, X, y, sample_weight)
     parameters = np.flatnonzero(gradient.asked)
@@ -86,16 +84,6 @@ def check_gradient(
         loss=gradient.loss,
         on_kinks=differences.on_kinks(gradient.visited),
     )
-
-
-def _in_float64(net: Model) -> Model:
-    """A network of its own, with the same parameters."""
-    engine, threads = net.engine, net.threads
-    double = Model(
-        net.topology, loss=net.loss, initializer="zeros", dtype="float64", engine=engine, threads=threads
-    )
-    double.parameters[:] = net.parameters
-    return double
 
 
 class _Differences:
@@ -172,52 +160,45 @@ class _Differences:
         return tuple(node for node in visited if node in found)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class GradientCheck(Shown):
     """The outcome of :func:`check_gradient`.
 
     Attributes
     ----------
-    passed
-        Whether every derivative is within its tolerance.
-    max_error
-        The largest of ``errors``.
-    worst
-        Edges and nodes, the worst first, at most ten.
+    parameters, analytic, numeric, steps, chains
+        (checked,) each: which of ``names``, two derivatives, h, how many units were evaluated again.
     loss
         The mean loss.
-    analytic, numeric
-        (checked,) derivatives.
-    errors
-        (checked,) |analytic − numeric| / (max(|analytic|, |numeric|) + floor), where
-        floor = 1e6 · 8 ε · max(1, |loss|) / h: up to 1e-6 passes.
-    chains
-        (checked,) how many units were evaluated again.
     on_kinks
         Nodes with a pre-activation within 10 h of a kink: there the derivative is one-sided,
         and differences may disagree rightly.
     """
 
-    def __init__(
-        self,
-        *,
-        names: ParameterNames,
-        parameters: Array,
-        analytic: Array,
-        numeric: Array,
-        steps: Array,
-        chains: Array,
-        loss: float,
-        on_kinks: tuple[Hashable, ...],
-    ) -> None:
-        self._names, self._parameters = names, parameters
-        self.analytic, self.numeric, self.chains = analytic, numeric, chains
-        self.loss, self.on_kinks = loss, on_kinks
-        floor = ROUNDING * np.finfo(np.float64).eps * max(1.0, abs(loss)) / steps / TOLERANCE
+    names: ParameterNames
+    parameters: Array
+    analytic: Array
+    numeric: Array
+    steps: Array
+    chains: Array
+    loss: float
+    on_kinks: tuple[Hashable, ...]
+
+    @cached_property
+    def errors(self) -> Array:
+        """(checked,) |analytic − numeric| / (max(|analytic|, |numeric|) + floor), up to 1e-6 passes.
+
+        floor = 1e6 · 8 ε · max(1, |loss|) / h.
+        """
+        floor = ROUNDING * np.finfo(np.float64).eps * max(1.0, abs(self.loss)) / self.steps / TOLERANCE
         with np.errstate(all="ignore"):
-            size = np.maximum(np.abs(analytic), np.abs(numeric)) + floor
-            errors = np.abs(analytic - numeric) / size
-        self.errors: Array = np.where(np.isnan(errors), np.inf, errors)
-        self._order = np.argsort(-self.errors, kind="stable")
+            size = np.maximum(np.abs(self.analytic), np.abs(self.numeric)) + floor
+            errors = np.abs(self.analytic - self.numeric) / size
+        return np.where(np.isnan(errors), np.inf, errors)
+
+    @cached_property
+    def _order(self) -> list[int]:
+        return np.argsort(-self.errors, kind="stable").tolist()
 
     @property
     def passed(self) -> bool:
@@ -233,8 +214,8 @@ class GradientCheck(Shown):
     def worst(self) -> tuple[Hashable, ...]:
         """Edges (for their weights) and nodes (for their biases), the worst first, at most ten."""
         found: dict[Hashable, None] = {}
-        for place in self._order.tolist():
-            found[self._names[int(self._parameters[place])].name] = None
+        for place in self._order:
+            found[self.names[int(self.parameters[place])].name] = None
             if len(found) == SHOWN:
                 break
         return tuple(found)
@@ -252,12 +233,11 @@ class GradientCheck(Shown):
         notes = [f"… and {n - SHOWN:,} more, all with smaller errors"] if n > SHOWN else []
         if self.on_kinks:
             notes.append(f"on a kink, where differences may mislead: {names_text(self.on_kinks)}")
-        rows = list(map(self._row, self._order[:SHOWN].tolist()))
+        rows = list(map(self._row, self._order[:SHOWN]))
         return Report("gradient check: ", title, [Table(HEADER, rows)], notes)
 
     def _row(self, place: int) -> list[str]:
-        name = str(self._names[int(self._parameters[place])])
-        error = float(self.errors[place])
+        name, error = str(self.names[int(self.parameters[place])]), float(self.errors[place])
         numbers = (f"{float(x):.9g}" for x in (self.analytic[place], self.numeric[place]))
         verdict = "ok" if error <= TOLERANCE else "wrong"
         return [name, *numbers, f"{error:.1e}", verdict, f"{int(self.chains[place]):,}"]

@@ -23,8 +23,6 @@ from numpy.typing import NDArray
 
 from dagnet.markup import label, number
 
-__all__ = ["LATEX", "TEXT", "Notation", "Number", "elided", "plain"]
-
 T = TypeVar("T")
 Array = NDArray[Any]
 Number = float | Array
@@ -38,10 +36,7 @@ SPECIAL = {
     "\\": r"\backslash ",
     "^": r"{\wedge}",
     "~": r"{\sim}",
-    "'": r"\text{'}",
-    "`": r"\text{`}",
-    "-": r"\text{-}",
-    '"': r'\text{"}',
+    **{character: rf"\text{{{character}}}" for character in "'`-\""},
     **{character: rf"\{character}" for character in "#$%&_{}"},
     "→": r"\to ",
     "…": r"\ldots ",

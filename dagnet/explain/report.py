@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from dagnet.explain.notation import LATEX, TEXT, Notation
 from dagnet.markup import table_html, table_text
 
-__all__ = ["Equations", "Report", "Shown", "ShownAsMathematics", "Table"]
-
 
 @dataclass(frozen=True)
 class Table:

@@ -21,15 +21,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.explain.notation import Array
 from dagnet.model.layout import Layout
 from dagnet.plan import ACTIVATE, Plan
 from dagnet.plan.transposition import slot_units
 
-__all__ = ["TOLERANCES", "Residuals", "Trained", "Walk", "loss_residual", "residuals"]
-
-Array = NDArray[Any]
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 
 
@@ -48,28 +45,15 @@ class Walk(NamedTuple):
     slots: Array
 
 
-class Trained(NamedTuple):
-    """The gradients that an engine's other calls gave for the same rows, by parameter; NaN: not asked.
-
-    Their outputs are those of the walk but for rounding, their ∂L/∂outputs but for ``condition``
-    times as much: beside a perfect fit that is all there is.
-    """
-
-    gradients: list[Array]
-    condition: float
-
-
-class Residuals(NamedTuple):
-    """(units,) of z and a, of δ, and of the derivatives for what leads into the unit."""
-
-    forward: Array
-    delta: Array
-    gradient: Array
-
-
 @np.errstate(all="ignore")
-def residuals(layout: Layout, theta: Array, walk: Walk, trained: Trained) -> Residuals:
-    """The relative residuals of a walk that enters every unit, and of what training takes."""
+def residuals(layout: Layout, theta: Array, walk: Walk, trained: list[Array], condition: float) -> Array:
+    """(3, units) of z and a, of δ, and of the derivatives for what leads into the unit: all relative.
+
+    The walk is over a plan that enters every unit.  ``trained`` are the gradients by parameter that an
+    engine's other calls gave for the same rows; NaN: not asked.  Their outputs are those of the walk but
+    for rounding, their ∂L/∂outputs but for ``condition`` times as much: beside a perfect fit that is
+    all there is.
+    """
     terms, dtype, plan = _Terms(layout, theta), walk.a.dtype, layout.plan
     z, pulled, slots = terms.right_sides(walk)
     size_z = terms.into(_largest(walk.a), 1)
@@ -88,12 +72,14 @@ def residuals(layout: Layout, theta: Array, walk: Walk, trained: Trained) -> Res
 
     wrong_z = _relative(off_z, size_z, terms.into(off_a, 0), dtype)
     wrong_a = _relative(_apart(walk.a, _nearest(walk.a, a)), size_a, 0, dtype)
-    inherited = steep * terms.out_of(off_delta)
-    wrong_delta = _relative(
-        _apart(walk.delta, _nearest(walk.delta, delta)), steep * size_pulled, inherited, dtype
-    )
-    wrong = _derivatives(terms, walk, slots, off_a, off_delta, trained)
-    return Residuals(np.maximum(wrong_z, wrong_a), wrong_delta, wrong)
+    off_nearest, inherited = _apart(walk.delta, _nearest(walk.delta, delta)), steep * terms.out_of(off_delta)
+    wrong_delta = _relative(off_nearest, steep * size_pulled, inherited, dtype)
+    found, inherited = _derivatives(terms, walk, slots, off_a, off_delta)
+    reach = terms.reach(steep, _largest(walk.pull))
+    wrong = np.maximum(found, _trained(terms, walk, slots, reach, inherited, trained) / condition)
+    by_unit = np.zeros(plan.n_units)
+    np.maximum.at(by_unit, terms.child, wrong)
+    return np.stack([np.maximum(wrong_z, wrong_a), wrong_delta, by_unit])
 
 
 def loss_residual(losses: list[float], right: float, dtype: Any) -> float:
@@ -103,24 +89,34 @@ def loss_residual(losses: list[float], right: float, dtype: Any) -> float:
 
 
 def _derivatives(
-    terms: _Terms, walk: Walk, right: Array, off_a: Array, off_delta: Array, trained: Trained
-) -> Array:
-    """(units,) the residuals of the derivatives for what leads into each unit."""
-    plan, dtype, rows = terms.plan, walk.a.dtype, len(walk.a)
-    size = terms.products(_norms(walk.delta), _norms(walk.a), rows**0.5)
-    inherited = rows * (
+    terms: _Terms, walk: Walk, right: Array, off_a: Array, off_delta: Array
+) -> tuple[Array, Array]:
+    """(slots,) the residuals of the walk's derivatives, and how much of them is inherited from a and δ."""
+    norm_delta, norm_a = (np.linalg.norm(_finite(values), axis=0) for values in (walk.delta, walk.a))
+    size = terms.products(norm_delta, norm_a, len(walk.a) ** 0.5)
+    inherited = len(walk.a) * (
         terms.products(off_delta, _largest(walk.a), 1) + terms.products(_largest(walk.delta), off_a, 0)
     )
-    wrong = _relative(_apart(walk.slots[None], right[None]), size, inherited, dtype)
-    owner = terms.owner
+    return _relative(_apart(walk.slots[None], right[None]), size, inherited, walk.a.dtype), inherited
+
+
+def _trained(
+    terms: _Terms, walk: Walk, right: Array, reach: Array, inherited: Array, trained: list[Array]
+) -> Array:
+    """(slots,) the residuals of other calls' gradients.
+
+    Their δ is another one by rounding, which is relative to ``reach``: where terms cancel, as they do
+    for softmax's outputs of one parent, that may be all there is of δ.
+    """
+    norm_a, rows, owner = np.linalg.norm(_finite(walk.a), axis=0), len(walk.a) ** 0.5, terms.owner
+    size = terms.products(rows * reach, norm_a, rows)
     right, size, inherited = (np.bincount(owner, each) for each in (right, size, inherited))
-    for gradient in trained.gradients:
+    wrong = np.zeros(len(owner))
+    for gradient in trained:
         asked = np.where(np.isnan(gradient) & ~np.isnan(right), right, gradient)
-        off = _apart(asked[None], right[None])
-        wrong = np.maximum(wrong, _relative(off, size, inherited, dtype)[owner] / trained.condition)
-    result = np.zeros(plan.n_units)
-    np.maximum.at(result, terms.child, wrong)
-    return result
+        off = _relative(_apart(asked[None], right[None]), size, inherited, walk.a.dtype)
+        wrong = np.maximum(wrong, off[owner])
+    return wrong
 
 
 class _Terms:
@@ -132,6 +128,18 @@ class _Terms:
         self.child = slot_units(plan)
         self.parent = np.full(plan.n_slots, plan.n_units)
         self.parent[: plan.n_weights] = plan.sources
+
+    def reach(self, steep: Array, pull: Array) -> Array:
+        """(units,) what δ would be if no terms cancelled, on no path; ``steep`` bounds |g′|."""
+        pulled, found = np.zeros((2, self.plan.n_units))
+        pulled[self.plan.outputs] = pull
+        for step in reversed(self.plan.program()):
+            if step.kind == ACTIVATE:
+                found[step.targets] = steep[step.targets] * pulled[step.targets]
+            else:
+                terms = np.abs(self.weight[step.slots]) * found[self.child[step.slots]]
+                np.add.at(pulled, self.parent[step.slots], terms)
+        return found
 
     def right_sides(self, walk: Walk) -> tuple[Array, Array, Array]:
         """W a + b and Σ wᵀ δ + ∂L/∂output, (rows, units), and the derivatives by slot; row by row."""
@@ -160,8 +168,7 @@ class _Terms:
 
     def products(self, of_child: Array, of_parent: Array, one: float) -> Array:
         """(slots,) a number of the child times one of the parent, which of a bias is ``one``."""
-        products: Array = of_child[self.child] * np.append(of_parent, one)[self.parent]
-        return products
+        return of_child[self.child] * np.append(of_parent, one)[self.parent]
 
 
 def _activated(plan: Plan, z: Array, reach: Array, dtype: Any) -> tuple[Array, Array]:
@@ -190,16 +197,14 @@ def _apart(ours: Array, right: Array) -> Array:
     right = right.astype(ours.dtype)
     apart = np.abs(ours.astype(np.float64) - right)
     apart[(ours == right) | (np.isnan(ours) & np.isnan(right))] = 0
-    result: Array = np.where(np.isnan(apart), np.inf, apart).max(axis=0)
-    return result
+    return np.where(np.isnan(apart), np.inf, apart).max(axis=0)
 
 
 def _relative(error: Array, size: Array, inherited: Array | float, dtype: Any) -> Array:
     """``(error − 2 · inherited) / size``, at least 0; the 2 leaves room for second-order effects."""
     floor = np.finfo(dtype).tiny / TOLERANCES[np.dtype(dtype).name]  # less is denormal numbers' doing
     own = np.nan_to_num(error - 2 * np.nan_to_num(inherited, posinf=np.inf), posinf=np.inf)
-    result: Array = np.maximum(own, 0) / np.maximum(np.nan_to_num(size, posinf=0), floor)
-    return result
+    return np.maximum(own, 0) / np.maximum(np.nan_to_num(size, posinf=0), floor)
 
 
 def _finite(values: Array) -> Array:
@@ -208,11 +213,4 @@ def _finite(values: Array) -> Array:
 
 def _largest(values: Array) -> Array:
     """(units,) the largest finite magnitude over rows."""
-    result: Array = np.abs(_finite(values)).max(axis=0)
-    return result
-
-
-def _norms(values: Array) -> Array:
-    """(units,) ‖·‖ over rows, of the finite numbers."""
-    result: Array = np.linalg.norm(_finite(values), axis=0)
-    return result
+    return np.abs(_finite(values)).max(axis=0)

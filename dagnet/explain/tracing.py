@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.explain.arguments import OneRow
 from dagnet.explain.chain_rule import ChainRule, Derivative, Edge, Factor, Path
-from dagnet.explain.notation import plain
-from dagnet.explain.one_row import OneRow
+from dagnet.explain.notation import Array, plain
 from dagnet.model import Model
 
-__all__ = ["MOST_PATHS", "trace"]
-
-Array = NDArray[Any]
 Link = tuple[int, Any] | None
 MOST_PATHS = 16
 
@@ -59,20 +56,15 @@ class _Tracer:
     def __init__(self, row: OneRow, edges: Array) -> None:
         self.row, self.topology, self.edges = row, row.topology, edges.tolist()
         self.order = [self.topology.index[node] for node in row.gradient.visited]
-        self.slopes = {node: row.slope[node] for node in self.order}
+        walked = set(self.order)
         self.children = {
-            node: [(child, edge) for child, edge in row.children(node) if child in self.slopes]
+            node: [(child, edge) for child, edge in row.children(node) if child in walked]
             for node in self.order
         }
-        self.factors = {
-            edge: self._factor(child, node, edge)
-            for node in self.order
-            for child, edge in self.children[node]
-        }
-        self.lasts = {edge: self._last(edge) for edge in self.edges if self._child(edge) in self.slopes}
+        self.lasts = [edge for edge in self.edges if self._child(edge) in walked]
+        self.factor = cache(self._factor)
 
     def rule(self, edge: Edge) -> ChainRule:
-        """All of it."""
         row, counts = self.row, self._counts()
         n_paths = sum((counts[self._child(number)] for number in self.lasts), 0.0)
         return ChainRule(
@@ -85,46 +77,36 @@ class _Tracer:
             n_paths=n_paths,
             paths=tuple(self._paths()) if n_paths <= MOST_PATHS else (),
             derivatives=tuple(map(self._derivative, self.order)),
-            lasts=tuple(self.lasts.values()),
+            lasts=tuple(self.factor("weight", number) for number in self.lasts),
             facts={row.node(node): row.fact(node) for node in self.order},
         )
 
     def _child(self, edge: int) -> int:
         return int(self.topology.targets[edge])
 
-    def _jacobian(self, child: int, edge: int) -> Array:
-        jacobian: Array = self.slopes[child][:, None] * self.row.weight(edge)
-        return jacobian
-
-    def _factor(self, child: int, node: int, edge: int) -> Factor:
-        """∂child/∂node."""
-        value, slope = plain(self._jacobian(child, edge)), plain(self.slopes[child])
-        weight = plain(self.row.weight(edge))
-        return Factor("node", self.row.node(child), self.row.node(node), value, slope, weight)
-
-    def _last(self, edge: int) -> Factor:
-        """∂child/∂w."""
-        slope, a = self.slopes[self._child(edge)], self.row.a[int(self.topology.sources[edge])]
-        ends = self.row.edge(edge)
-        return Factor("weight", ends[1], ends, plain(slope[:, None] * a), plain(slope), plain(a))
+    def _factor(self, kind: Literal["node", "weight"], edge: int) -> Factor:
+        """∂child/∂parent, or ∂child/∂w."""
+        parent, child = self.row.edge(edge)
+        slope, a = self.row.slope(self._child(edge)), self.row.a(int(self.topology.sources[edge]))
+        by, times = (parent, self.row.weight(edge)) if kind == "node" else ((parent, child), a)
+        return Factor(kind, child, by, plain(slope[:, None] * times), plain(slope), plain(times))
 
     def _loss(self, output: int) -> Factor:
         """∂L/∂output."""
         return Factor("loss", None, self.row.node(output), plain(self.row.pull(output)))
 
     def _derivative(self, node: int) -> Derivative:
-        terms: list[tuple[Hashable | None, Factor]] = []
-        if self.topology.is_output[node]:
-            terms.append((None, self._loss(node)))
-        terms += [(self.row.node(child), self.factors[edge]) for child, edge in self.children[node]]
+        terms: list[tuple[Hashable | None, Factor]]
+        terms = [(None, self._loss(node))] if self.topology.is_output[node] else []
+        terms += [(self.row.node(child), self.factor("node", edge)) for child, edge in self.children[node]]
         return Derivative(self.row.node(node), plain(self.row.gradient_of(node)), tuple(terms))
 
     def _counts(self) -> dict[int, float]:
         """How many ways lead from each node to the loss; counted, not walked."""
         counts: dict[int, float] = {}
         for node in self.order:
-            ends = float(self.topology.is_output[node])
-            counts[node] = ends + sum(counts[child] for child, _ in self.children[node])
+            ways = (counts[child] for child, _ in self.children[node])
+            counts[node] = sum(ways, float(self.topology.is_output[node]))
         return counts
 
     def _paths(self) -> Iterator[Path]:
@@ -142,10 +124,9 @@ class _Tracer:
         nodes, factors, gradient = [output], [self._loss(output)], self.row.pull(output)
         while link is not None:
             step, link = link
-            gradient = gradient @ self._jacobian(nodes[-1], step)
-            factors.append(self.factors[step])
+            factors.append(self.factor("node", step))
+            gradient = gradient @ np.reshape(factors[-1].value, (len(gradient), -1))
             nodes.append(int(self.topology.sources[step]))
-        last = self.lasts[edge]
+        last = self.factor("weight", edge)
         value = plain(gradient[:, None] * np.reshape(last.value, (len(gradient), -1)))
-        names = tuple(map(self.row.node, nodes))
-        return Path(self.row.edge(edge), names, (*factors, last), value)
+        return Path(self.row.edge(edge), tuple(map(self.row.node, nodes)), (*factors, last), value)

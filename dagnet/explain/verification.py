@@ -6,19 +6,16 @@ from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dagnet.explain.arguments import checked_network
+from dagnet.explain.notation import Array
 from dagnet.explain.report import Report, Shown, Table
-from dagnet.explain.residuals import TOLERANCES, Residuals, Trained, Walk, loss_residual, residuals
+from dagnet.explain.residuals import TOLERANCES, Walk, loss_residual, residuals
 from dagnet.markup import label
 from dagnet.model import Model
 from dagnet.model.averaging import mean_loss, output_gradient, row_weights
 from dagnet.model.selection import prepare
 
-__all__ = ["Verification", "verify"]
-
-Array = NDArray[Any]
 SHOWN, STEP = 10, 1e-6
 HEADER = ("node", "forward", "δ", "gradient")
 
@@ -58,8 +55,8 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     gradient = net.gradient(X, y, sample_weight=sample_weight)
     taken = [(gradient.loss, gradient.flat), *_fused(net, inputs, targets, weights)]
     flats = [np.where(net.trainable, flat, np.nan) for _, flat in taken]
-    trained = Trained(flats, _condition(net, walk, targets, weights))
-    found = residuals(net.layout, net.theta(), walk, trained)
+    condition = _condition(net, walk, targets, weights)
+    found = residuals(net.layout, net.theta(), walk, flats, condition)
     right = mean_loss(net.loss, walk.a[:, net.layout.plan.outputs], targets, weights)
     loss_error = loss_residual([loss for loss, _ in taken], right, net.dtype)
     return Verification(net, found, loss_error, rows=len(inputs))
@@ -74,14 +71,9 @@ def _walk(net: Model, inputs: Array, targets: Array, weights: Array | None) -> W
     pull = output_gradient(net.loss, state.outputs, targets, weights)
     slots = np.zeros(plan.n_slots, net.dtype)
     runner.backward(theta, state, pull, into=slots)
-    return Walk(
-        inputs=inputs,
-        pull=pull,
-        z=state.pre_activation(everything).T.copy(),
-        a=state.value(everything).T.copy(),
-        delta=state.delta(everything).T.copy(),
-        slots=slots,
-    )
+    parts = (state.pre_activation(everything), state.value(everything), state.delta(everything))
+    z, a, delta = (part.T.copy() for part in parts)
+    return Walk(inputs, pull, z, a, delta, slots)
 
 
 def _fused(net: Model, inputs: Array, targets: Array, weights: Array | None) -> list[tuple[float, Array]]:
@@ -108,25 +100,20 @@ class Verification(Shown):
     ----------
     passed
         Whether everything is within the tolerance.
-    max_error
-        The largest error, relative to the terms that a number is made of; see
-        :mod:`dagnet.explain.residuals`.
-    loss_error
-        That of the loss.
-    tolerance
-        1e-12 in float64, 1e-5 in float32.
+    max_error, loss_error, tolerance
+        The largest error, relative to the terms that a number is made of, see
+        :mod:`dagnet.explain.residuals`; that of the loss; 1e-12 in float64, 1e-5 in float32.
     worst
         Nodes beyond the tolerance, in topological order: the first is where to look.
     """
 
-    def __init__(self, net: Model, found: Residuals, loss_error: float, *, rows: int) -> None:
+    def __init__(self, net: Model, found: Array, loss_error: float, *, rows: int) -> None:
         self._topology = net.topology
         self._errors = np.zeros((3, net.topology.n_nodes))
         for errors, units in zip(self._errors, found, strict=True):
             np.maximum.at(errors, net.layout.node_of_unit, units)
         self.engine, self.dtype, self.rows = net.engine, net.dtype.name, rows
-        self.loss_error = loss_error
-        self.tolerance = TOLERANCES[self.dtype]
+        self.loss_error, self.tolerance = loss_error, TOLERANCES[self.dtype]
         self.max_error = max(float(self._errors.max(initial=0.0)), loss_error)
         self.passed = self.max_error <= self.tolerance
         order = np.argsort(net.layout.first_unit)

@@ -23,9 +23,9 @@ from dagnet.testing.kit import (
     check_optimizer,
     checks_of,
     outcomes,
+    parametrize_with_checks,
 )
 from dagnet.testing.outcomes import Outcome
-from dagnet.testing.parametrized import parametrize_with_checks
 
 __all__ = [
     "Outcome",

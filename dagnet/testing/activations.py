@@ -6,43 +6,38 @@ activation and its derivative are finite.  At ±1e4 they may be infinite, as exp
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dagnet.contracts import Activation
 from dagnet.contracts.probing import off_kinks, quotients, wrong
-from dagnet.testing.copies import survives_copying, survives_pickling
-from dagnet.testing.outcomes import Check, and_more, must
+from dagnet.testing.outcomes import DTYPES, Array, copy_checks, must
 
-__all__ = ["CHECKS"]
-
-Array = NDArray[Any]
-DTYPES = (np.float64, np.float32)
 SHAPES = ((3, 4), (1, 7), (6, 1), (2, 0), (5,))
 GRID: Array = np.concatenate([np.arange(-30, 30.5, 0.5), np.linspace(-3, 3.1, 97), [-1e-3, 1e-3]])
 FAR = np.array([-1e4, 1e4])
 NEAR = 1e-6
 
 
-def _applied(activation: Activation, z: Array) -> tuple[tuple[str, Array], tuple[str, Array]]:
-    """What the function and the derivative give, each with its name."""
+def _applied(activation: Activation, z: Array) -> dict[str, Array]:
     a = np.asarray(activation.value(z.copy()))
-    return ("function", a), ("derivative", np.asarray(activation.slope(z.copy(), a.copy())))
+    return {"function": a, "derivative": np.asarray(activation.slope(z.copy(), a.copy()))}
+
+
+def _everywhere(activation: Activation, *places: Array) -> Iterator[tuple[Array, str, Array]]:
+    """The places and each result, by name, in both precisions."""
+    for dtype in DTYPES:
+        for z in (place.astype(dtype) for place in places):
+            for what, result in _applied(activation, z).items():
+                yield z, what, result
 
 
 def check_shape_and_dtype_are_preserved(activation: Activation) -> None:
     """For float64 and float32, for (units, rows) of any size, for one axis."""
-    for dtype in DTYPES:
-        for shape in SHAPES:
-            z = np.resize(GRID, shape).astype(dtype)
-            for what, result in _applied(activation, z):
-                got = f"{result.dtype} of shape {result.shape}"
-                must(
-                    result.shape == shape and result.dtype == dtype,
-                    f"its {what} gives {got} for {z.dtype} of shape {shape}; return an array like z",
-                )
+    for z, what, result in _everywhere(activation, *(np.resize(GRID, shape) for shape in SHAPES)):
+        got, of = f"{result.dtype} of shape {result.shape}", f"{z.dtype} of shape {z.shape}"
+        must(got == of, f"its {what} gives {got} for {of}; return an array like z")
 
 
 def check_each_number_is_computed_on_its_own(activation: Activation) -> None:
@@ -50,9 +45,8 @@ def check_each_number_is_computed_on_its_own(activation: Activation) -> None:
     z = GRID.reshape(4, -1)
     together = _applied(activation, z)
     for row, column in ((0, 0), (1, 7), (3, 50)):
-        alone = _applied(activation, z[row : row + 1, column : column + 1])
-        for (what, result), (_, single) in zip(together, alone, strict=True):
-            near = np.allclose(result[row, column], single, rtol=1e-13, atol=1e-14, equal_nan=True)
+        for what, alone in _applied(activation, z[row : row + 1, column : column + 1]).items():
+            near = np.allclose(together[what][row, column], alone, rtol=1e-13, atol=1e-14, equal_nan=True)
             must(near, f"its {what} depends on what stands beside a number; it must be elementwise")
 
 
@@ -65,65 +59,42 @@ def check_the_derivative_is_the_functions(activation: Activation) -> None:
     off = np.flatnonzero(wrong(slopes, numeric, near, NEAR))
     if len(off):
         first = off[0]
+        more = f", and {len(off) - 1} more like it" if len(off) > 1 else ""
         mend = "; is there a kink? Declare it with kinks=[…]" if len(off) <= len(z) // 20 else ""
         raise AssertionError(
             f"at z = {z[first]:g} its derivative says {slopes[first]:.9g}, central differences say "
-            f"{numeric[first]:.9g}{and_more(len(off) - 1)}{mend}"
+            f"{numeric[first]:.9g}{more}{mend}"
         )
 
 
 def check_single_precision_agrees_with_double(activation: Activation) -> None:
     """As far as float32 goes."""
     z = GRID.astype(np.float32)
-    singles, doubles = _applied(activation, z), _applied(activation, z.astype(np.float64))
-    for (what, single), (_, double) in zip(singles, doubles, strict=True):
-        allowed = 64 * float(np.finfo(np.float32).eps) * np.maximum(1, np.maximum(np.abs(z), np.abs(double)))
-        off = ~(np.abs(single - double) <= allowed)
-        must(not off.any(), f"its {what} in float32 is off {_at(z, off)}")
+    doubles = _applied(activation, z.astype(np.float64))
+    for what, single in _applied(activation, z).items():
+        size = np.maximum(1, np.maximum(np.abs(z), np.abs(doubles[what])))
+        near = np.abs(single - doubles[what]) <= 64 * float(np.finfo(np.float32).eps) * size
+        must(near.all(), f"its {what} in float32 is off {_at(z, ~near)}")
 
 
 def check_it_is_finite_on_the_grid(activation: Activation) -> None:
     """The function and the derivative, in both precisions."""
-    for dtype in DTYPES:
-        z = GRID.astype(dtype)
-        for what, result in _applied(activation, z):
-            bad = ~np.isfinite(result)
-            must(not bad.any(), f"its {what} is not finite {_at(z, bad)}, {np.dtype(dtype).name}")
+    for z, what, result in _everywhere(activation, GRID):
+        bad = ~np.isfinite(result)
+        must(not bad.any(), f"its {what} is not finite {_at(z, bad)}, {z.dtype}")
 
 
 def check_it_is_no_nan_far_out(activation: Activation) -> None:
     """At ±1e4 the function and the derivative may be infinite, but are numbers."""
-    for dtype in DTYPES:
-        for what, result in _applied(activation, FAR.astype(dtype)):
-            bad = np.isnan(result)
-            must(not bad.any(), f"its {what} is NaN {_at(FAR, bad)}, {np.dtype(dtype).name}")
-
-
-def check_it_can_be_pickled(activation: Activation) -> None:
-    """And does the same when it is read back, as in another process."""
-    survives_pickling(activation, _use)
-
-
-def check_it_can_be_copied(activation: Activation) -> None:
-    """And the copy does the same."""
-    survives_copying(activation, _use)
-
-
-def _use(activation: Activation) -> Array:
-    return np.stack([result for _, result in _applied(activation, GRID)])
+    for z, what, result in _everywhere(activation, FAR):
+        bad = np.isnan(result)
+        must(not bad.any(), f"its {what} is NaN {_at(z, bad)}, {z.dtype}")
 
 
 def _at(z: Array, bad: Array) -> str:
     return "at z = " + ", ".join(f"{float(number):g}" for number in z[bad][:3])
 
 
-CHECKS: tuple[Check, ...] = (
-    check_shape_and_dtype_are_preserved,
-    check_each_number_is_computed_on_its_own,
-    check_the_derivative_is_the_functions,
-    check_single_precision_agrees_with_double,
-    check_it_is_finite_on_the_grid,
-    check_it_is_no_nan_far_out,
-    check_it_can_be_pickled,
-    check_it_can_be_copied,
+check_it_can_be_pickled, check_it_can_be_copied = copy_checks(
+    lambda activation: np.stack(list(_applied(activation, GRID).values()))
 )

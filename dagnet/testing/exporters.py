@@ -12,11 +12,8 @@ import numpy as np
 from dagnet.contracts import Exporter, Observations
 from dagnet.errors import DagnetError
 from dagnet.network import Network
-from dagnet.testing.copies import same_bits
 from dagnet.testing.graphs import networks, small_network
-from dagnet.testing.outcomes import Check, must
-
-__all__ = ["CHECKS", "Reader", "read_by"]
+from dagnet.testing.outcomes import Check, must, same_bits
 
 Reader = Callable[[BinaryIO], Any]
 
@@ -51,39 +48,34 @@ def check_the_rows_are_not_written(exporter: Exporter) -> None:
     """Neither X nor y."""
     given, before = _rows(), _rows()
     _written(exporter, small_network(), given)
-    must(
-        same_bits(given.X, before.X) and same_bits(given.y, before.y), "it writes to the rows or the targets"
-    )
+    same = same_bits(given.X, before.X) and same_bits(given.y, before.y)
+    must(same, "it writes to the rows or the targets")
 
 
 def check_its_own_reader_reads_the_same_network(exporter: Exporter) -> None:
     """Where it has one: the graph that comes back builds the same network, to the bit."""
     if exporter.read is None:
         return
-    cases = [("a small network", small_network()), *networks("float64"), *networks("float32")]
-    for name, net in cases:
-        graph = exporter.read(io.BytesIO(_written(exporter, net)))
-        again = Network(graph, threads=1)
-        same = net.nodes == again.nodes and net.edges == again.edges
-        must(same, f"{name} comes back with other nodes or edges")
-        same = net.inputs == again.inputs and net.outputs == again.outputs
-        must(same, f"{name} comes back with other inputs or outputs")
-        must(
-            str(net.loss) == str(again.loss), f"{name} comes back with the loss {again.loss}, not {net.loss}"
-        )
-        must(same_bits(net.parameters, again.parameters), f"{name} comes back with other parameters")
-        must(np.array_equal(net.trainable, again.trainable), f"{name} comes back with other frozen weights")
+    for name, net in (("a small network", small_network()), *networks("float64"), *networks("float32")):
+        again = Network(exporter.read(io.BytesIO(_written(exporter, net))), threads=1)
+        kept = {
+            "other nodes or edges": (net.nodes, net.edges) == (again.nodes, again.edges),
+            "other inputs or outputs": (net.inputs, net.outputs) == (again.inputs, again.outputs),
+            f"the loss {again.loss}, not {net.loss}": str(net.loss) == str(again.loss),
+            "other parameters": same_bits(net.parameters, again.parameters),
+            "other frozen weights": np.array_equal(net.trainable, again.trainable),
+        }
+        for what, same in kept.items():
+            must(same, f"{name} comes back with {what}")
         X = np.random.default_rng(0).normal(size=(5, net.layout.plan.n_inputs))
-        must(
-            np.allclose(net(X), again(X), rtol=1e-4, atol=1e-5), f"{name} comes back and gives other outputs"
-        )
+        near = np.allclose(net(X), again(X), rtol=1e-4, atol=1e-5)
+        must(near, f"{name} comes back and gives other outputs")
 
 
 def check_odd_names_come_back_or_are_refused(exporter: Exporter) -> None:
     """Names of any script, numbers and pairs: as they were, or a clear error."""
     for name in ("α, β", "<&>", 'quote"', "line\nbreak", 7, 2.5, ("a", 1), True):
-        graph: nx.DiGraph[Any] = nx.DiGraph([("x", name), (name, "y")])
-        net = Network(graph, threads=1, seed=0)
+        net = Network(nx.DiGraph([("x", name), (name, "y")]), threads=1, seed=0)
         try:
             data = _written(exporter, net)
         except DagnetError:
@@ -95,11 +87,7 @@ def check_odd_names_come_back_or_are_refused(exporter: Exporter) -> None:
 
 
 def read_by(reader: Reader) -> Check:
-    """The check that an independent reader finds the graph in the file.
-
-    ``reader(stream)`` returns a ``networkx`` graph with the names as strings and ``weight`` on
-    the edges, for instance ``networkx.read_graphml``.
-    """
+    """The check that an independent reader, see ``check_exporter``, finds the graph in the file."""
 
     def check_an_independent_reader_reads_it(exporter: Exporter) -> None:
         net = small_network()
@@ -114,12 +102,3 @@ def read_by(reader: Reader) -> Check:
             must(near, f"an independent reader finds the weight {found} on {edge}, not {weight}")
 
     return check_an_independent_reader_reads_it
-
-
-CHECKS: tuple[Check, ...] = (
-    check_it_writes_a_file,
-    check_the_network_is_not_changed,
-    check_the_rows_are_not_written,
-    check_its_own_reader_reads_the_same_network,
-    check_odd_names_come_back_or_are_refused,
-)

@@ -11,8 +11,6 @@ import numpy as np
 from dagnet.layered import layered
 from dagnet.network import Network
 
-__all__ = ["networks", "small_network"]
-
 ACTIVATIONS = ("tanh", "sigmoid", "softplus", "identity", "sin", "elu")
 
 
@@ -33,7 +31,10 @@ def networks(dtype: str) -> Iterator[tuple[str, Network]]:
     """Networks on the reference engine, each with what it is there for."""
     for seed in range(4):
         graph = _random_dag(np.random.default_rng(seed))
-        yield f"random graph {seed}", _network(graph, dtype, inputs=range(4), outputs=_outputs(graph))
+        computed = [node for node in graph if graph.in_degree(node)]
+        feeding = [node for node in computed if graph.out_degree(node)]
+        outputs = [*(node for node in computed if not graph.out_degree(node)), *feeding[:1]]
+        yield f"random graph {seed}", _network(graph, dtype, inputs=range(4), outputs=outputs)
     yield "layers", _network(layered([5, 7, 6, 3], activation="tanh", output_activation="sigmoid"), dtype)
     yield "one edge", _network(layered([1, 1]), dtype)
     yield "a chain of 60 levels", _network(_chain(60), dtype)
@@ -59,12 +60,6 @@ def _random_dag(rng: np.random.Generator) -> nx.DiGraph[Any]:
     graph.add_node("constant", bias=0.5, activation="tanh")
     graph.add_edge("constant", nodes - 1)
     return graph
-
-
-def _outputs(graph: nx.DiGraph[Any]) -> list[Any]:
-    """The childless nodes, and one that feeds others."""
-    inner = [node for node in graph if graph.in_degree(node) and graph.out_degree(node)]
-    return [node for node in graph if graph.in_degree(node) and not graph.out_degree(node)] + inner[:1]
 
 
 def _chain(levels: int) -> nx.DiGraph[Any]:

@@ -6,18 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dagnet.contracts import Loss
 from dagnet.contracts.probing import OUTPUTS, TARGETS, quotients, wrong
-from dagnet.testing.copies import survives_copying, survives_pickling
-from dagnet.testing.outcomes import Check, must
+from dagnet.testing.outcomes import DTYPES, Array, copy_checks, must
 
-__all__ = ["CHECKS"]
-
-Array = NDArray[Any]
 Batch = tuple[Array, Array]
-DTYPES = (np.float64, np.float32)
 ROWS, FAR, NEAR = 12, 1e4, 1e-6
 
 
@@ -50,48 +44,52 @@ def _batches(loss: Loss, dtype: Any = np.float64) -> Iterator[Batch]:
     yield wide
 
 
-def _applied(loss: Loss, outputs: Array, targets: Array) -> tuple[tuple[str, Array], ...]:
-    """Value, gradient and prediction for copies of the arguments, each with its name."""
-    return (
-        ("value", np.asarray(loss.row_values(outputs.copy(), targets.copy()))),
-        ("gradient", np.asarray(loss.row_gradients(outputs.copy(), targets.copy()))),
-        ("prediction", np.asarray(loss.prediction(outputs.copy()))),
-    )
+def _applied(loss: Loss, outputs: Array, targets: Array) -> dict[str, Array]:
+    """What it gives for copies of the arguments."""
+    return {
+        "value": np.asarray(loss.row_values(outputs.copy(), targets.copy())),
+        "gradient": np.asarray(loss.row_gradients(outputs.copy(), targets.copy())),
+        "prediction": np.asarray(loss.prediction(outputs.copy())),
+    }
+
+
+def _everywhere(loss: Loss) -> Iterator[tuple[Array, str, Array]]:
+    """The outputs and each result, by name, of all batches in both precisions."""
+    for dtype in DTYPES:
+        for outputs, targets in _batches(loss, dtype):
+            for what, result in _applied(loss, outputs, targets).items():
+                yield outputs, what, result
 
 
 def check_the_value_is_one_number_a_row_and_the_rest_like_the_outputs(loss: Loss) -> None:
     """Value (rows,), gradient and prediction (rows, output units), all of the outputs' dtype."""
-    for dtype in DTYPES:
-        for outputs, targets in _batches(loss, dtype):
-            shapes = ((len(outputs),), outputs.shape, outputs.shape)
-            for (what, result), shape in zip(_applied(loss, outputs, targets), shapes, strict=True):
-                got = f"{result.dtype} of shape {result.shape}"
-                must(
-                    result.shape == shape and result.dtype == dtype,
-                    f"its {what} must be {outputs.dtype} of shape {shape}, got {got}",
-                )
+    for outputs, what, result in _everywhere(loss):
+        shape = (len(outputs),) if what == "value" else outputs.shape
+        got, right = f"{result.dtype} of shape {result.shape}", f"{outputs.dtype} of shape {shape}"
+        must(got == right, f"its {what} must be {right}, got {got}")
 
 
 def check_permuting_rows_permutes_the_result(loss: Loss) -> None:
     """Up to rounding."""
-    outputs, targets = _batch(loss)
-    order = np.random.default_rng(0).permutation(len(outputs))
-    before, after = _applied(loss, outputs, targets), _applied(loss, outputs[order], targets[order])
-    for (what, result), (_, permuted) in zip(before, after, strict=True):
-        must(_near(result[order], permuted), f"its {what} gives a row other numbers at another place")
+    problem = "its {} gives a row other numbers at another place"
+    _agrees_for(loss, np.random.default_rng(0).permutation(ROWS), problem)
 
 
 def check_each_row_is_computed_on_its_own(loss: Loss) -> None:
     """Unless the loss says ``rowwise=False``."""
-    if not loss.rowwise:
-        return
+    for row in range(ROWS if loss.rowwise else 0):
+        problem = "its {} of a row depends on other rows; say rowwise=False, or mend it"
+        _agrees_for(loss, slice(row, row + 1), problem)
+
+
+def _agrees_for(loss: Loss, rows: Any, problem: str) -> None:
+    """It gives for some rows what it gives for them among all, up to a few units in the last place."""
     outputs, targets = _batch(loss)
     together = _applied(loss, outputs, targets)
-    for row in range(len(outputs)):
-        alone = _applied(loss, outputs[row : row + 1], targets[row : row + 1])
-        for (what, result), (_, single) in zip(together, alone, strict=True):
-            problem = f"its {what} of a row depends on other rows; say rowwise=False, or mend it"
-            must(_near(result[row : row + 1], single), problem)
+    for what, result in _applied(loss, outputs[rows], targets[rows]).items():
+        right = together[what][rows]
+        near = result.shape == right.shape and np.allclose(right, result, 1e-12, 1e-13, equal_nan=True)
+        must(near, problem.format(what))
 
 
 def check_the_gradient_is_the_values(loss: Loss) -> None:
@@ -99,15 +97,7 @@ def check_the_gradient_is_the_values(loss: Loss) -> None:
     for outputs, targets in _batches(loss):
         gradient = np.asarray(loss.row_gradients(outputs.copy(), targets))
         for row in range(len(outputs)):
-
-            def total(
-                moved: Array, row: int = row, whole: Array = outputs, targets: Array = targets
-            ) -> Array:
-                whole = whole.copy()
-                whole[row] = moved[0]
-                return np.array([loss.row_values(whole, targets).sum()])
-
-            numeric, near = quotients(total, outputs[row : row + 1])
+            numeric, near = _quotients(loss, outputs, targets, row)
             for unit in np.flatnonzero(wrong(gradient[row : row + 1], numeric, near, NEAR)):
                 raise AssertionError(
                     f"for output {outputs[row, unit]:.6g} and target {targets[row, unit]:.6g} its gradient "
@@ -115,63 +105,42 @@ def check_the_gradient_is_the_values(loss: Loss) -> None:
                 )
 
 
+def _quotients(loss: Loss, outputs: Array, targets: Array, row: int) -> tuple[Array, Array]:
+    """Of the summed value by the outputs of one row, (1, output units)."""
+
+    def total(moved: Array) -> Array:
+        whole = np.concatenate([outputs[:row], moved, outputs[row + 1 :]])
+        return np.array([loss.row_values(whole, targets).sum()])
+
+    return quotients(total, outputs[row : row + 1])
+
+
 def check_single_precision_agrees_with_double(loss: Loss) -> None:
     """To 1e-4 of the size of the numbers."""
     batch = _batch(loss, dtype=np.float32)
     doubles = _applied(loss, *(array.astype(np.float64) for array in batch))
-    for (what, single), (_, double) in zip(_applied(loss, *batch), doubles, strict=True):
-        near = np.abs(single - double) <= 1e-4 * np.maximum(1, np.abs(double))
-        must(near.all(), f"its {what} in float32 is off by {np.abs(single - double).max():.1e}")
+    for what, single in _applied(loss, *batch).items():
+        off = np.abs(single - doubles[what])
+        near = off <= 1e-4 * np.maximum(1, np.abs(doubles[what]))
+        must(near.all(), f"its {what} in float32 is off by {off.max():.1e}")
 
 
 def check_gradient_and_prediction_are_finite_where_the_value_is(loss: Loss) -> None:
     """On ordinary numbers, in both precisions."""
-    for dtype in DTYPES:
-        for batch in _batches(loss, dtype):
-            for what, result in _applied(loss, *batch):
-                must(np.isfinite(result).all(), f"its {what} is not finite, {np.dtype(dtype).name}")
+    for outputs, what, result in _everywhere(loss):
+        must(np.isfinite(result).all(), f"its {what} is not finite, {outputs.dtype}")
 
 
 def check_it_is_no_nan_far_out(loss: Loss) -> None:
     """Outputs of ±1e4, where the loss takes any numbers: infinite is allowed, NaN is not."""
-    if loss.outputs != "real":
-        return
-    for dtype in DTYPES:
+    for dtype in DTYPES if loss.outputs == "real" else ():
         outputs, targets = _batch(loss, dtype=dtype)
-        far = dtype(FAR)
         for signs in (np.sign(outputs), -np.sign(outputs), np.ones_like(outputs), -np.ones_like(outputs)):
-            for what, result in _applied(loss, far * signs, targets):
+            for what, result in _applied(loss, dtype(FAR) * signs, targets).items():
                 problem = f"its {what} is NaN for outputs of ±1e4, {np.dtype(dtype).name}"
                 must(not np.isnan(result).any(), problem)
 
 
-def check_it_can_be_pickled(loss: Loss) -> None:
-    """And does the same when it is read back, as in another process."""
-    survives_pickling(loss, _use)
-
-
-def check_it_can_be_copied(loss: Loss) -> None:
-    """And the copy does the same."""
-    survives_copying(loss, _use)
-
-
-def _use(loss: Loss) -> Array:
-    return np.concatenate([result.ravel() for _, result in _applied(loss, *_batch(loss))])
-
-
-def _near(one: Array, other: Array) -> bool:
-    """Equal up to a few units in the last place."""
-    return one.shape == other.shape and np.allclose(one, other, rtol=1e-12, atol=1e-13, equal_nan=True)
-
-
-CHECKS: tuple[Check, ...] = (
-    check_the_value_is_one_number_a_row_and_the_rest_like_the_outputs,
-    check_permuting_rows_permutes_the_result,
-    check_each_row_is_computed_on_its_own,
-    check_the_gradient_is_the_values,
-    check_single_precision_agrees_with_double,
-    check_gradient_and_prediction_are_finite_where_the_value_is,
-    check_it_is_no_nan_far_out,
-    check_it_can_be_pickled,
-    check_it_can_be_copied,
+check_it_can_be_pickled, check_it_can_be_copied = copy_checks(
+    lambda loss: np.concatenate([result.ravel() for result in _applied(loss, *_batch(loss)).values()])
 )

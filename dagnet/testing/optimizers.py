@@ -8,47 +8,41 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
-from numpy.typing import NDArray
 
 from dagnet.contracts import Optimizer
 from dagnet.network import Network
 from dagnet.registry import find_optimizer
-from dagnet.testing.copies import same_bits, survives_copying, survives_pickling
-from dagnet.testing.outcomes import Check, must
+from dagnet.testing.outcomes import DTYPES, Array, copy_checks, must, same_bits
 
-__all__ = ["CHECKS", "ELEMENTWISE"]
-
-Array = NDArray[Any]
-DTYPES = (np.float64, np.float32)
 SIZE, STEPS = 24, 5
 LIVELY = {"momentum": 0.9, "weight_decay": 0.1}
 """Settings under which a parameter moves even without a gradient, where an optimizer has them."""
-
-
-def _instance(optimizer: object) -> Optimizer:
-    return find_optimizer(optimizer)
-
-
-def _gradients(dtype: Any) -> Array:
-    return np.random.default_rng(1).normal(size=(STEPS, SIZE)).astype(dtype)
-
-
-def _run(optimizer: Optimizer, gradients: Array, parameters: Array) -> list[Array]:
-    """Parameters and state after some steps from a fresh state."""
-    parameters = parameters.copy()
-    state = optimizer.start(parameters)
-    for number, gradient in enumerate(gradients, 1):
-        optimizer.step(parameters, gradient, state, step=number, learning_rate=optimizer.learning_rate)
-    return [parameters, *(np.asarray(state[name]) for name in sorted(state))]
 
 
 def _start(dtype: Any = np.float64) -> Array:
     return np.linspace(-2, 2, SIZE).astype(dtype)
 
 
+def _gradients(dtype: Any = np.float64) -> Array:
+    return np.random.default_rng(1).normal(size=(STEPS, SIZE)).astype(dtype)
+
+
+def _walk(optimizer: Optimizer, parameters: Array, state: Any, gradients: Any, first: int = 1) -> None:
+    for number, gradient in enumerate(gradients, first):
+        optimizer.step(parameters, gradient, state, step=number, learning_rate=optimizer.learning_rate)
+
+
+def _run(optimizer: Optimizer, gradients: Array, parameters: Array) -> list[Array]:
+    """Parameters and state after some steps from a fresh state."""
+    parameters = parameters.copy()
+    state = optimizer.start(parameters)
+    _walk(optimizer, parameters, state, gradients)
+    return [parameters, *(np.asarray(state[name]) for name in sorted(state))]
+
+
 def check_it_is_a_frozen_dataclass_with_defaults(optimizer: object) -> None:
     """Its fields are its settings, ``learning_rate`` first; with equal settings it is equal."""
-    one = _instance(optimizer)
+    one = find_optimizer(optimizer)
     must(is_dataclass(one), "its class is no dataclass; decorate it with @dataclass(frozen=True)")
     first = fields(one)[0].name  # type: ignore[arg-type]
     must(first == "learning_rate", f"its first field must be learning_rate, got {first}")
@@ -63,7 +57,7 @@ def check_it_is_a_frozen_dataclass_with_defaults(optimizer: object) -> None:
 
 def check_frozen_parameters_keep_their_bits(optimizer: object) -> None:
     """Through :meth:`Network.fit`, with weight decay and momentum where it has them."""
-    one = _instance(optimizer)
+    one = find_optimizer(optimizer)
     settings = {item.name for item in fields(one)}  # type: ignore[arg-type]
     lively = {name: value for name, value in LIVELY.items() if name in settings}
     for tried in (one, type(one)(**lively)):
@@ -81,7 +75,7 @@ def check_frozen_parameters_keep_their_bits(optimizer: object) -> None:
 
 def check_dtypes_are_preserved(optimizer: object) -> None:
     """Of the parameters and of the state, which has a vector for each of ``state_names``."""
-    one = _instance(optimizer)
+    one = find_optimizer(optimizer)
     for dtype in DTYPES:
         must(set(one.start(_start(dtype))) >= set(one.state_names), "its state lacks some of state_names")
         for vector in _run(one, _gradients(dtype), _start(dtype)):
@@ -90,23 +84,20 @@ def check_dtypes_are_preserved(optimizer: object) -> None:
 
 def check_the_gradient_is_not_written(optimizer: object) -> None:
     """By a step."""
-    gradients = _gradients(np.float64)
-    _run(_instance(optimizer), gradients, _start())
-    must(np.array_equal(gradients, _gradients(np.float64)), "a step writes to the gradient")
+    gradients = _gradients()
+    _run(find_optimizer(optimizer), gradients, _start())
+    must(np.array_equal(gradients, _gradients()), "a step writes to the gradient")
 
 
 def check_the_parameters_are_changed_in_place(optimizer: object) -> None:
     """They are the network's own vector, which no step may replace."""
-    one = _instance(optimizer)
-    must(
-        not np.array_equal(_run(one, _gradients(np.float64), _start())[0], _start()), "a step changes nothing"
-    )
+    parameters, *_ = _run(find_optimizer(optimizer), _gradients(), _start())
+    must(not np.array_equal(parameters, _start()), "a step changes nothing")
 
 
 def check_the_result_does_not_depend_on_how_the_vector_is_split(optimizer: object) -> None:
     """The rule is elementwise (one that is not overrides ``step``)."""
-    one = _instance(optimizer)
-    gradients, start = _gradients(np.float64), _start()
+    one, gradients, start = find_optimizer(optimizer), _gradients(), _start()
     whole = _run(one, gradients, start)
     parts = [_run(one, gradients[:, part], start[part]) for part in (slice(0, 7), slice(7, None))]
     for vector, *pieces in zip(whole, *parts, strict=True):
@@ -117,53 +108,25 @@ def check_the_result_does_not_depend_on_how_the_vector_is_split(optimizer: objec
 
 def check_all_its_memory_is_in_the_state(optimizer: object) -> None:
     """A run that is taken up elsewhere, from parameters and state, goes on to the same bits."""
-    one, gradients = _instance(optimizer), _gradients(np.float64)
-    fresh = copy.deepcopy(one)
-    parameters = _start()
-    state = one.start(parameters)
-    rate = one.learning_rate
-    for number in (1, 2, 3):
-        one.step(parameters, gradients[number], state, step=number, learning_rate=rate)
+    one, gradients, parameters = find_optimizer(optimizer), _gradients(), _start()
+    fresh, state = copy.deepcopy(one), one.start(parameters)
+    _walk(one, parameters, state, gradients[1:4])
     others, other_state = parameters.copy(), copy.deepcopy(state)
-    one.step(parameters, gradients[4], state, step=4, learning_rate=rate)
-    fresh.step(others, gradients[4], other_state, step=4, learning_rate=rate)
+    _walk(one, parameters, state, gradients[4:], first=4)
+    _walk(fresh, others, other_state, gradients[4:], first=4)
     must(same_bits(parameters, others), "it remembers something outside its state, which a resumed run lacks")
 
 
 def check_it_goes_downhill(optimizer: object) -> None:
     """500 steps on Σ(θ − 1)² end lower than they began."""
-    one, parameters = _instance(optimizer), _start()
+    one, parameters = find_optimizer(optimizer), _start()
     before, state = float(np.sum((parameters - 1) ** 2)), one.start(parameters)
-    for number in range(1, 501):
-        one.step(parameters, 2 * (parameters - 1), state, step=number, learning_rate=one.learning_rate)
+    _walk(one, parameters, state, (2 * (parameters - 1) for _ in range(500)))
     after = float(np.sum((parameters - 1) ** 2))
     must(after < before, f"from {before:.4g}, 500 steps lead to {after:.4g}")
 
 
-def check_it_can_be_pickled(optimizer: object) -> None:
-    """And does the same when it is read back."""
-    survives_pickling(_instance(optimizer), _use)
-
-
-def check_it_can_be_copied(optimizer: object) -> None:
-    """And the copy does the same."""
-    survives_copying(_instance(optimizer), _use)
-
-
-def _use(optimizer: Optimizer) -> Array:
-    return np.concatenate([np.ravel(v) for v in _run(optimizer, _gradients(np.float64), _start())])
-
-
-ELEMENTWISE = check_the_result_does_not_depend_on_how_the_vector_is_split
-CHECKS: tuple[Check, ...] = (
-    check_it_is_a_frozen_dataclass_with_defaults,
-    check_frozen_parameters_keep_their_bits,
-    check_dtypes_are_preserved,
-    check_the_gradient_is_not_written,
-    check_the_parameters_are_changed_in_place,
-    ELEMENTWISE,
-    check_all_its_memory_is_in_the_state,
-    check_it_goes_downhill,
-    check_it_can_be_pickled,
-    check_it_can_be_copied,
+check_it_can_be_pickled, check_it_can_be_copied = copy_checks(
+    lambda one: np.concatenate([np.ravel(vector) for vector in _run(one, _gradients(), _start())]),
+    made=find_optimizer,
 )

@@ -1,32 +1,66 @@
-"""Running checks: what passed, what failed, and failures that were declared beforehand."""
+"""What checks are made of and come to: verdicts, copies that do the same, failures declared beforehand."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import copy
+import pickle
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dagnet.errors import PluginError, did_you_mean, expected
 
-__all__ = ["Check", "Outcome", "and_more", "conform", "declared_reasons", "judge", "must"]
-
+Array = NDArray[Any]
 Check = Callable[[Any], None]
+DTYPES = (np.float64, np.float32)
+
+
+def must(condition: object, problem: str) -> None:
+    """Fail a check with a message where the condition does not hold."""
+    if not condition:
+        raise AssertionError(problem)
+
+
+def same_bits(first: Any, second: Any) -> bool:
+    """Whether two arrays are the same to the bit, NaN, dtype and shape included."""
+    one, other = np.asarray(first), np.asarray(second)
+    return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+
+
+def copy_checks(use: Callable[[Any], Array], made: Callable[[Any], Any] | None = None) -> tuple[Check, Check]:
+    """Two checks of any kind of plugin: ``use`` puts to work what is given, or what ``made`` makes of it."""
+
+    def check_it_can_be_pickled(plugin: Any) -> None:
+        """And does the same when it is read back, as in another process."""
+        item = made(plugin) if made else plugin
+        try:
+            again = pickle.loads(pickle.dumps(item))  # noqa: S301 - our own bytes
+        except Exception as error:
+            mend = "define its functions at the top level of a module, not as lambdas or inner functions"
+            raise AssertionError(f"it cannot be pickled: {error}; {mend}") from error
+        must(same_bits(use(item), use(again)), "pickled and read back, it gives other numbers")
+
+    def check_it_can_be_copied(plugin: Any) -> None:
+        """And the copy does the same."""
+        item = made(plugin) if made else plugin
+        try:
+            again = copy.deepcopy(item)
+        except Exception as error:
+            raise AssertionError(f"it cannot be copied: {error}") from error
+        must(same_bits(use(item), use(again)), "its copy gives other numbers")
+
+    return check_it_can_be_pickled, check_it_can_be_copied
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check said of one plugin.
+    """What one check, whose name is the sentence that it checks, said of one plugin.
 
-    Attributes
-    ----------
-    check
-        Its name, which is the sentence that it checks.
-    problem
-        What is wrong, None where nothing is.
-    reason
-        Why the check was expected to fail, None where it was not.
+    ``problem`` is what is wrong, None where nothing is; ``reason`` why the check was expected to
+    fail, None where it was not.
     """
 
     check: str
@@ -46,34 +80,13 @@ class Outcome:
         return f"{self.check}: {verdict}"
 
 
-def must(condition: object, problem: str) -> None:
-    """Fail a check with a message where the condition does not hold."""
-    if not condition:
-        raise AssertionError(problem)
-
-
-def and_more(count: int) -> str:
-    """The end of a message that shows the first of several."""
-    return f", and {count} more like it" if count else ""
-
-
 def judge(
     item: object, checks: Iterable[Check], expected_failures: Mapping[str, str] | None = None
 ) -> tuple[Outcome, ...]:
     """Run checks on a plugin, one after the other, all of them."""
-    checks = tuple(checks)
-    reasons = declared_reasons(expected_failures, [check.__name__ for check in checks])
-    return tuple(
-        Outcome(check.__name__, _problem(item, check), reasons.get(check.__name__)) for check in checks
-    )
-
-
-def conform(label: str, outcomes: Iterable[Outcome]) -> None:
-    """Raise an :class:`AssertionError` that names every outcome that is not as it should be."""
-    failed = [outcome for outcome in outcomes if not outcome.passed]
-    if failed:
-        count = "one check" if len(failed) == 1 else f"{len(failed)} checks"
-        raise AssertionError(f"{label} fails {count}:\n" + "\n".join(f"  - {outcome}" for outcome in failed))
+    named = {check.__name__: check for check in checks}
+    reasons = declared_reasons(expected_failures, named)
+    return tuple(Outcome(name, _problem(item, check), reasons.get(name)) for name, check in named.items())
 
 
 def _problem(item: object, check: Check) -> str | None:
@@ -87,21 +100,13 @@ def _problem(item: object, check: Check) -> str | None:
     return None
 
 
-def declared_reasons(expected_failures: Mapping[str, str] | None, known: Iterable[str]) -> dict[str, str]:
-    """Expected failures checked: each names a check and says why.
-
-    Raises
-    ------
-    PluginError
-        For an unknown check, or none that says why.
-    """
-    names = tuple(known)
+def declared_reasons(expected_failures: Mapping[str, str] | None, known: Collection[str]) -> dict[str, str]:
+    """Expected failures; refused unless each names a known check and says why."""
     reasons = dict(expected_failures or {})
     for name, reason in reasons.items():
-        if name not in names:
-            raise PluginError(
-                f"expected_failures: no check {name!r} here{did_you_mean(name, names, listed=30)}"
-            )
+        if name not in known:
+            mend = did_you_mean(name, known, listed=30)
+            raise PluginError(f"expected_failures: no check {name!r} here{mend}")
         if not isinstance(reason, str) or not reason.strip():
             mend = "say in a sentence why the check cannot pass"
             raise PluginError(expected(f"expected_failures[{name!r}]", "a reason", reason, mend))
