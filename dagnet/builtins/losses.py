@@ -26,18 +26,6 @@ from dagnet.formula import sigmoid
 from dagnet.hookspecs import hookimpl
 from dagnet.values import POSITIVE
 
-__all__ = [
-    "absolute_error",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "cross_entropy",
-    "dagnet_losses",
-    "huber",
-    "poisson",
-    "softmax",
-    "squared_error",
-]
-
 Array = NDArray[Any]
 
 _SMALLEST_LOG = -100.0
@@ -46,8 +34,7 @@ _SMALLEST_VARIANCE = 1e-12
 
 
 def _row_sums(terms: Array) -> Array:
-    sums: Array = terms.sum(axis=1)
-    return sums
+    return terms.sum(axis=1)
 
 
 def squared_error(outputs: Array, targets: Array) -> Array:
@@ -71,8 +58,7 @@ def huber(outputs: Array, targets: Array, delta: float) -> Array:
 
 
 def _huber_gradient(outputs: Array, targets: Array, delta: float) -> Array:
-    gradient: Array = np.clip(outputs - targets, -delta, delta)
-    return gradient
+    return np.clip(outputs - targets, -delta, delta)
 
 
 def binary_cross_entropy(outputs: Array, targets: Array) -> Array:
@@ -84,8 +70,7 @@ def binary_cross_entropy(outputs: Array, targets: Array) -> Array:
 
 
 def _binary_cross_entropy_gradient(outputs: Array, targets: Array) -> Array:
-    gradient: Array = (outputs - targets) / np.maximum((1.0 - outputs) * outputs, _SMALLEST_VARIANCE)
-    return gradient
+    return (outputs - targets) / np.maximum((1.0 - outputs) * outputs, _SMALLEST_VARIANCE)
 
 
 def binary_cross_entropy_with_logits(outputs: Array, targets: Array) -> Array:
@@ -95,14 +80,7 @@ def binary_cross_entropy_with_logits(outputs: Array, targets: Array) -> Array:
 
 
 def _with_logits_gradient(outputs: Array, targets: Array) -> Array:
-    gradient: Array = sigmoid(outputs) - targets
-    return gradient
-
-
-def _log_softmax(outputs: Array) -> Array:
-    shifted = outputs - outputs.max(axis=1, keepdims=True)
-    log_softmax: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return log_softmax
+    return sigmoid(outputs) - targets
 
 
 def softmax(outputs: Array) -> Array:
@@ -114,18 +92,18 @@ def softmax(outputs: Array) -> Array:
     array([[0.5, 0.5]])
     """
     exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    probabilities: Array = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return probabilities
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 def cross_entropy(outputs: Array, targets: Array) -> Array:
     """ℓ = −Σ t log softmax(o), with class probabilities t (one-hot for labels)."""
-    return -_row_sums(targets * _log_softmax(outputs))
+    shifted = outputs - outputs.max(axis=1, keepdims=True)
+    log_softmax = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return -_row_sums(targets * log_softmax)
 
 
 def _cross_entropy_gradient(outputs: Array, targets: Array) -> Array:
-    gradient: Array = softmax(outputs) * targets.sum(axis=1, keepdims=True) - targets
-    return gradient
+    return softmax(outputs) * targets.sum(axis=1, keepdims=True) - targets
 
 
 def poisson(outputs: Array, targets: Array) -> Array:
@@ -136,31 +114,17 @@ def poisson(outputs: Array, targets: Array) -> Array:
 @hookimpl
 def dagnet_losses() -> list[Loss]:
     """The seven losses."""
+    # fmt: off
     return [
         Loss("squared_error", squared_error),
         Loss("absolute_error", absolute_error),
         Loss("huber", huber, _huber_gradient, parameters={"delta": 1.0}, rules={"delta": POSITIVE}),
-        Loss(
-            "binary_cross_entropy",
-            binary_cross_entropy,
-            _binary_cross_entropy_gradient,
-            targets="binary",
-            outputs="probability",
-        ),
-        Loss(
-            "binary_cross_entropy_with_logits",
-            binary_cross_entropy_with_logits,
-            _with_logits_gradient,
-            predict=sigmoid,
-            targets="binary",
-        ),
-        Loss(
-            "cross_entropy",
-            cross_entropy,
-            _cross_entropy_gradient,
-            predict=softmax,
-            targets="class",
-            minimum_outputs=2,
-        ),
+        Loss("binary_cross_entropy", binary_cross_entropy, _binary_cross_entropy_gradient,
+             targets="binary", outputs="probability"),
+        Loss("binary_cross_entropy_with_logits", binary_cross_entropy_with_logits, _with_logits_gradient,
+             predict=sigmoid, targets="binary"),
+        Loss("cross_entropy", cross_entropy, _cross_entropy_gradient,
+             predict=softmax, targets="class", minimum_outputs=2),
         Loss("poisson", poisson, predict=exp, targets="count"),
     ]
+    # fmt: on

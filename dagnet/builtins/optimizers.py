@@ -23,8 +23,6 @@ from dagnet.contracts import Optimizer
 from dagnet.hookspecs import hookimpl
 from dagnet.values import BETAS, FINITE, FLAG, FRACTION, NOT_NEGATIVE, POSITIVE, Rule
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "RMSprop", "dagnet_optimizers"]
-
 Array = NDArray[Any]
 State = Mapping[str, Any]
 New = tuple[Any, State]
@@ -33,6 +31,10 @@ New = tuple[Any, State]
 def _allows_nesterov(value: Any, settings: Mapping[str, Any]) -> bool:
     fitting = settings["momentum"] > 0.0 and settings["dampening"] == 0.0
     return FLAG.holds(value, settings) and (fitting or not value)
+
+
+_MUST = "True or False, and True only with momentum above 0 and dampening 0"
+_NESTEROV = Rule(_MUST, _allows_nesterov, bool)
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,7 @@ class SGD(Optimizer):
         "momentum": NOT_NEGATIVE,
         "dampening": FINITE,
         "weight_decay": NOT_NEGATIVE,
-        "nesterov": Rule(
-            "True or False, and True only with momentum above 0 and dampening 0", _allows_nesterov, bool
-        ),
+        "nesterov": _NESTEROV,
     }
     learning_rate: float = 1e-3
     momentum: float = 0.0
@@ -129,14 +129,6 @@ def _adam(
     return parameter - rate * (mean / (np.sqrt(square) + eps * root)), {"mean": mean, "square": square}
 
 
-_ADAM_RULES: Mapping[str, Rule] = {
-    "learning_rate": POSITIVE,
-    "betas": BETAS,
-    "eps": NOT_NEGATIVE,
-    "weight_decay": NOT_NEGATIVE,
-}
-
-
 @dataclass(frozen=True)
 class Adam(Optimizer):
     """Adam: θ ← θ − η m̂/(√v̂ + ε), with m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
@@ -148,7 +140,12 @@ class Adam(Optimizer):
 
     name: ClassVar[str] = "adam"
     state_names: ClassVar[tuple[str, ...]] = ("mean", "square")
-    rules: ClassVar[Mapping[str, Rule]] = _ADAM_RULES
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "learning_rate": POSITIVE,
+        "betas": BETAS,
+        "eps": NOT_NEGATIVE,
+        "weight_decay": NOT_NEGATIVE,
+    }
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
@@ -161,18 +158,13 @@ class Adam(Optimizer):
 
 
 @dataclass(frozen=True)
-class AdamW(Optimizer):
+class AdamW(Adam):
     """AdamW: θ ← (1 − η λ) θ, then a step of Adam with the gradient as it is.
 
     Source: Loshchilov & Hutter, "Decoupled weight decay regularization", 2019.
     """
 
     name: ClassVar[str] = "adamw"
-    state_names: ClassVar[tuple[str, ...]] = ("mean", "square")
-    rules: ClassVar[Mapping[str, Rule]] = _ADAM_RULES
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
     weight_decay: float = 1e-2
 
     def update(self, parameter: Any, gradient: Any, state: State, step: Any, learning_rate: Any) -> New:

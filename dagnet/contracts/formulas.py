@@ -14,8 +14,6 @@ from dagnet.formula import Formula, Untraceable, traced
 from dagnet.formula.probes import first_difference, probe_numbers
 from dagnet.formula.tracing import place_in_source, place_of
 
-__all__ = ["Formulas", "array_gradient", "formulas_of_activation", "formulas_of_loss"]
-
 Array = NDArray[Any]
 OTHERWISE = "write it with NumPy's elementwise functions, and np.where for if"
 ALIKE = {"float64": 1e-9, "float32": 1e-4}
@@ -131,7 +129,8 @@ def array_gradient(
     PluginError
         Where something has no derivative; the message names it, its line and the mend.
     """
-    from dagnet.formula.arrays import NotDifferentiable, value_and_gradient  # noqa: PLC0415 - few need it
+    from dagnet.formula.arrays import value_and_gradient  # noqa: PLC0415 - few need it
+    from dagnet.formula.tape import NotDifferentiable  # noqa: PLC0415 - the same
 
     if isinstance(function, np.vectorize):
         raise PluginError(

@@ -16,8 +16,6 @@ from dagnet.formula import Formula
 from dagnet.formula.sameness import is_own, same, what_it_reads
 from dagnet.values import Rule
 
-__all__ = ["TARGETS", "Activation", "Initializer", "Loss"]
-
 Array = NDArray[Any]
 Targets = Literal["real", "positive", "binary", "probability", "count", "class"]
 TARGETS: tuple[str, ...] = ("real", "positive", "binary", "probability", "count", "class")

@@ -10,8 +10,6 @@ from typing import Any, ClassVar
 from dagnet.errors import PluginError, did_you_mean, expected
 from dagnet.values import Rule, checked
 
-__all__ = ["Parametric", "checked_function", "checked_name"]
-
 
 def checked_name(kind: str, name: object) -> str:
     """The name of a plugin, which graphs and call forms refer to."""

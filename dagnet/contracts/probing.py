@@ -17,9 +17,6 @@ from dagnet.contracts.formulas import array_gradient
 from dagnet.errors import DagnetError, PluginError, Verbatim, expected
 from dagnet.formula.tracing import place_in_source, place_of
 
-__all__ = ["OUTPUTS", "TARGETS", "check_activation", "check_loss", "checked_arity", "checked_result"]
-__all__ += ["loss_probe", "off_kinks", "quotients", "wrong"]
-
 Array = NDArray[Any]
 ROWS = 6
 WRONG = 1e-5

@@ -31,8 +31,6 @@ from dagnet.formula.tape import (
     recorded,
 )
 
-__all__ = ["NotDifferentiable", "Taped", "value_and_gradient"]
-
 Function = Callable[..., Any]
 
 

@@ -15,21 +15,6 @@ from typing import Any, NamedTuple
 from dagnet.errors import DagnetError
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
 
-__all__ = [
-    "ARGUMENT",
-    "CONSTANT",
-    "FORMS",
-    "NUMBER",
-    "PLACE",
-    "ROW",
-    "SIZE",
-    "TERM",
-    "UNIT",
-    "Calculation",
-    "Op",
-    "finest",
-]
-
 NUMBER, ROW, UNIT, TERM = FORMS = ("number", "row", "unit", "term")
 ARGUMENT, CONSTANT, SIZE, PLACE = "argument", "constant", "size", "place"
 COARSER = {UNIT: ROW, TERM: UNIT}

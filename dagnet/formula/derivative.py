@@ -18,8 +18,6 @@ from dagnet.formula.operations import OPERATIONS, REDUCTIONS
 from dagnet.formula.recording import Recorder, number_of
 from dagnet.formula.symbols import Symbol
 
-__all__ = ["derivative", "pruned"]
-
 Some = TypeVar("Some", bound=Calculation)
 
 

@@ -14,8 +14,6 @@ from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, SIZE, TERM, C
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
 from dagnet.formula.recording import number_of
 
-__all__ = ["evaluate"]
-
 Array = NDArray[Any]
 
 

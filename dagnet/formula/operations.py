@@ -30,18 +30,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = [
-    "BY_UFUNC",
-    "OPERATIONS",
-    "REDUCTIONS",
-    "Operation",
-    "Reduction",
-    "composed",
-    "erf",
-    "full_name",
-    "sigmoid",
-]
-
 Slope = Callable[..., Any]
 LN2, LN10 = math.log(2.0), math.log(10.0)
 

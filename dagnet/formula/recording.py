@@ -15,8 +15,6 @@ import numpy as np
 from dagnet.formula.data import ARGUMENT, COARSER, CONSTANT, NUMBER, Op, finest
 from dagnet.formula.operations import OPERATIONS
 
-__all__ = ["Recorder", "Untraceable"]
-
 MOST = 2000
 COMMUTATIVE = ("add", "multiply", "maximum", "minimum", "logical_and", "logical_or", "equal", "not_equal")
 OF_TRUTHS = {

@@ -20,8 +20,6 @@ from dagnet.formula.data import NUMBER, PLACE, SIZE, TERM, UNIT, Op
 from dagnet.formula.operations import BY_UFUNC, OPERATIONS, REDUCTIONS, full_name
 from dagnet.formula.recording import Recorder, Untraceable
 
-__all__ = ["NeedsNumber", "Symbol"]
-
 FREE, WHOLE, KEPT, GONE = "any", "whole", "kept", "gone"
 """An array's shape: any, an argument's, that with the reduced axis of length 1, that without the axis."""
 REDUCED = {OPERATIONS[entry.combine].function: kind for kind, entry in REDUCTIONS.items()}

@@ -15,8 +15,6 @@ from dagnet.formula.formula import Formula
 from dagnet.formula.recording import Recorder, Untraceable
 from dagnet.formula.symbols import FREE, WHOLE, NeedsNumber, Symbol
 
-__all__ = ["is_number", "place_in_source", "place_of", "traced"]
-
 NOT_THEIRS = tuple(str(Path(module).parent) for module in (np.__file__, __file__))
 STANDARD = str(Path(linecache.__file__).parent)
 

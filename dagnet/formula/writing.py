@@ -9,8 +9,6 @@ from dagnet.formula.data import ARGUMENT, CONSTANT, PLACE, SIZE, Calculation, Op
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
 from dagnet.formula.recording import number_of
 
-__all__ = ["latex", "listing"]
-
 PRODUCTS = ("multiply", "pull", "divide", "square", "reciprocal", "negative")
 SUMS = ("add", "subtract")
 LONGEST = 40

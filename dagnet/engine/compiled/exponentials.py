@@ -15,8 +15,6 @@ import numpy as np
 
 from dagnet.engine.compiled.vectors import Emitter, Vector
 
-__all__ = ["FUNCTIONS", "polynomial"]
-
 LN2, LN2_REST = 0.6931471805599453, 2.3190468138462996e-17
 """log 2 as a sum; 1 / log 2, 1 / log 10 and 1/3 likewise below."""
 PER_LN2 = (1.4426950408889634, 2.0355273740931033e-17)

@@ -25,8 +25,6 @@ from dagnet.errors import DagnetWarning
 from dagnet.formula import Untraceable
 from dagnet.formula.probes import first_difference, probe_numbers
 
-__all__ = ["CompiledActivation", "CompiledLoss", "compile_activation", "compile_loss", "fused_step"]
-
 Array = NDArray[Any]
 WORK_PER_THREAD = 200_000
 """Parameters for which handing half of them to another thread pays."""

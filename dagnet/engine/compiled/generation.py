@@ -26,8 +26,6 @@ from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, ROW, SIZE, UN
 from dagnet.formula.operations import REDUCTIONS
 from dagnet.formula.recording import number_of
 
-__all__ = ["Machine", "elementwise", "over_rows"]
-
 I64, DOUBLE = ir.IntType(64), ir.DoubleType()
 VECTOR_BYTES = 64
 DEAR = ("exp", "exp2", "expm1", "power", "tanh", "log", "log1p", "sin", "cos", "arctan")

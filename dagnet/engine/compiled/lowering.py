@@ -13,8 +13,6 @@ from dagnet.formula.operations import OPERATIONS
 from dagnet.formula.recording import Recorder, Untraceable, number_of
 from dagnet.formula.symbols import Symbol
 
-__all__ = ["lowered"]
-
 MOST_FACTORS = 64
 """Up to which whole exponent a power is a chain of products."""
 

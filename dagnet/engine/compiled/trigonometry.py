@@ -13,8 +13,6 @@ import numpy as np
 from dagnet.engine.compiled.exponentials import polynomial
 from dagnet.engine.compiled.vectors import Emitter, Vector
 
-__all__ = ["FUNCTIONS"]
-
 QUARTERS = (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33)
 """π/2 as a sum."""
 FAR = 2.0**30

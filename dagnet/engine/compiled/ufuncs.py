@@ -12,8 +12,6 @@ from llvmlite import ir
 from dagnet.engine.compiled import exponentials, trigonometry
 from dagnet.engine.compiled.vectors import Emitter, Vector
 
-__all__ = ["FUNCTIONS"]
-
 Function = Callable[..., Vector]
 
 LIBRARY = {name: name for name in ("tan", "sinh", "cosh", "hypot", "fmod")}

@@ -16,8 +16,6 @@ from typing import Any, Self
 import numpy as np
 from llvmlite import binding, ir
 
-__all__ = ["Emitter", "Operand", "Vector"]
-
 CONTRACT = ("contract",)
 """Floating-point arithmetic may turn a·b + c into one FMA, and nothing else."""
 I32, I64, TRUTH = ir.IntType(32), ir.IntType(64), ir.IntType(1)
