@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from dagnet.formula.data import ARGUMENT, CONSTANT, FORMS, Calculation, Op
+from dagnet.formula.data import ARGUMENT, FORMS, Calculation, Op
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
-from dagnet.formula.recording import Recorder, number_of
-from dagnet.formula.symbols import Symbol
+from dagnet.formula.recording import Recorder
+from dagnet.formula.symbols import Symbol, plain
 
 Some = TypeVar("Some", bound=Calculation)
 
@@ -94,13 +94,8 @@ class _Walk:
         op, result = self.ops[place], self.symbol(place)
         if op.name in REDUCTIONS:
             return [REDUCTIONS[op.name].slope(self.symbol(op.reads[0]), result, self.reduce)]
-        inputs = [self._plain(read) for read in op.reads]
+        inputs = [plain(self.recorder, self.places[read]) for read in op.reads]
         return [None if slope is None else slope(*inputs, result) for slope in OPERATIONS[op.name].slopes]
-
-    def _plain(self, place: int) -> Any:
-        """A constant as a number, so that slopes are as short as they can be."""
-        op = self.ops[place]
-        return number_of(op) if op.name == CONSTANT and not op.truth else self.symbol(place)
 
     def reduce(self, kind: str, item: Symbol) -> Symbol:
         """What the slopes of reductions are written with."""
@@ -113,13 +108,9 @@ class _Walk:
                 return 0.0 if one == 0 else other if one == 1 else one * other
         for one, other in ((outer, slope), (slope, outer)):
             if one.op.name == "where" and 0.0 in self._choices(one):
-                condition, *branches = (Symbol(self.recorder, read) for read in one.op.reads)
-                numbers = [self.recorder.known(branch.at) for branch in branches]
-                chosen = [
-                    branch if number is None else number
-                    for branch, number in zip(branches, numbers, strict=True)
-                ]
-                return np.where(condition, *(self.product(branch, other, place) for branch in chosen))
+                condition, *branches = one.op.reads
+                products = (self.product(plain(self.recorder, at), other, place) for at in branches)
+                return np.where(Symbol(self.recorder, condition), *products)
         op, wild = self.ops[place], self.recorder.is_wild
         steep = op.name in OPERATIONS and OPERATIONS[op.name].steep
         if steep or wild(outer.at) or wild(slope.at) or wild(self.places[place]):

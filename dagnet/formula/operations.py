@@ -37,36 +37,16 @@ LN2, LN10 = math.log(2.0), math.log(10.0)
 
 @dataclass(frozen=True)
 class Operation:
-    """One row.
+    """One row."""
 
-    Parameters
-    ----------
-    function
-        NumPy's function: what the operation means.
-    slopes
-        One for each input.
-    infix
-        Its operator in text.
-    truth
-        Whether it gives a yes or no.
-    steep
-        Whether a slope may be infinite: a zero on the other side of the product then wins.
-    library
-        Its name in C's mathematical library, where an engine finds it.
-    expansion
-        The same in simpler operations, for engines that do not know it.
-    latex
-        How LaTeX writes it, with ``%s`` for each input.
-    """
-
-    function: Callable[..., Any]
-    slopes: tuple[Slope | None, ...]
-    infix: str = ""
-    truth: bool = False
-    steep: bool = False
-    library: str = ""
-    expansion: Callable[..., Any] | None = None
-    latex: str = ""
+    function: Callable[..., Any]  # NumPy's: what the operation means
+    slopes: tuple[Slope | None, ...]  # one for each input
+    infix: str = ""  # its operator in text
+    truth: bool = False  # whether it gives a yes or no
+    steep: bool = False  # whether a slope may be infinite: a zero beside it in a product then wins
+    library: str = ""  # its name in C's mathematical library, where an engine finds it
+    expansion: Callable[..., Any] | None = None  # itself in simpler operations, for engines without it
+    latex: str = ""  # how LaTeX writes it, with ``%s`` for each input
 
 
 def composed(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -282,7 +262,7 @@ OPERATIONS: dict[str, Operation] = {
     "rad2deg": _Row(np.rad2deg, _fixed(180.0 / math.pi), expansion=lambda x: x * (180.0 / math.pi)),
     "floor_divide": _Row(np.floor_divide, (None, None), "//"),
     "remainder": _Row(np.remainder, (lambda *_: 1.0, lambda x, y, _: -np.floor_divide(x, y)), "%"),
-    "fmod": _Row(np.fmod, (lambda *_: 1.0, lambda x, y, _: -np.trunc(x / y))),
+    "fmod": _Row(np.fmod, (lambda *_: 1.0, lambda x, y, _: -np.trunc(x / y)), library="fmod"),
     "heaviside": _Row(np.heaviside, (None, lambda x, *_: np.where(np.equal(x, 0), 1.0, 0.0))),
     **{f.__name__: _Row(f, (None,)) for f in (np.sign, np.floor, np.ceil, np.trunc, np.rint)},
     **{f.__name__: _Row(f, (None,), truth=True) for f in _QUESTIONS},

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.formula.data import ARGUMENT, COARSER, CONSTANT, NUMBER, Op, finest
+from dagnet.formula.data import ARGUMENT, COARSER, CONSTANT, NUMBER, Op, finest, needed
 from dagnet.formula.operations import OPERATIONS
 
 MOST = 2000
@@ -68,27 +68,19 @@ class Recorder:
 
     def behind(self, place: int) -> set[str]:
         """The arguments that a number depends on."""
-        ops = [self.ops[read] for read in self._below(place)]
+        ops = [self.ops[read] for read in needed(self.ops, [place])]
         return {str(op.value) for op in ops if op.name == ARGUMENT}
-
-    def _below(self, place: int) -> list[int]:
-        """The places that a number is made of, in order, its own the last."""
-        found = {place}
-        for at in range(place, -1, -1):
-            if at in found:
-                found.update(self.ops[at].reads)
-        return sorted(found)
 
     def now(self, place: int) -> Any:
         """What a number is for the parameters as they are."""
         found: dict[int, Any] = {}
         with np.errstate(all="ignore"):
-            for at in self._below(place):
+            for at in needed(self.ops, [place]):
                 op = self.ops[at]
                 if op.name == ARGUMENT:
                     found[at] = self.values[str(op.value)]
                 elif op.name == CONSTANT:
-                    found[at] = bool(number_of(op)) if op.truth else number_of(op)
+                    found[at] = value_of(op)
                 else:
                     found[at] = OPERATIONS[op.name].function(*(found[read] for read in op.reads))
         return found[place]
@@ -147,8 +139,7 @@ class Recorder:
 
     def _calculated(self, name: str, ops: list[Op]) -> int:
         with np.errstate(all="ignore"):
-            values = [bool(number_of(op)) if op.truth else np.float64(number_of(op)) for op in ops]
-            return self.constant(np.asarray(OPERATIONS[name].function(*values))[()])
+            return self.constant(np.asarray(OPERATIONS[name].function(*map(value_of, ops)))[()])
 
     def _choice(self, places: tuple[int, ...]) -> int | None:
         condition, chosen, other = places
@@ -164,10 +155,7 @@ class Recorder:
     def _arithmetic(self, name: str, places: tuple[int, ...], ops: list[Op]) -> int | None:
         x, y = places
         first, second = self.known(x), self.known(y)
-        same = (name in {"divide", "power"} and second == 1.0) or (
-            name == "subtract" and repr(second) == "0.0"
-        )
-        if same:
+        if (name in {"divide", "power"} and second == 1.0) or (name == "subtract" and repr(second) == "0.0"):
             return x
         if name == "multiply" and first == 1.0:
             return y
@@ -184,12 +172,10 @@ class Recorder:
             return self.apply("subtract" if name == "add" else "add", x, ops[1].reads[0])
         if ops[0].name == "negative" and name == "add":
             return self.apply("subtract", y, ops[0].reads[0])
-        if name in {"multiply", "divide", "pull"} and "negative" in {op.name for op in ops}:
-            place = 0 if ops[0].name == "negative" else 1
-            without = [
-                op.reads[0] if k == place else at for k, (op, at) in enumerate(zip(ops, places, strict=True))
-            ]
-            return self.apply("negative", self.apply(name, *without))
+        if name in {"multiply", "divide", "pull"} and ops[0].name == "negative":
+            return self.apply("negative", self.apply(name, ops[0].reads[0], y))
+        if name in {"multiply", "divide", "pull"} and ops[1].name == "negative":
+            return self.apply("negative", self.apply(name, x, ops[1].reads[0]))
         return None
 
 
@@ -203,3 +189,8 @@ def repr_of(value: float) -> float | str:
 def number_of(op: Op) -> float:
     """The number that a constant stands for."""
     return float(op.value)
+
+
+def value_of(op: Op) -> Any:
+    """The same as NumPy has it, or as a yes or no."""
+    return bool(number_of(op)) if op.truth else np.float64(number_of(op))

@@ -9,7 +9,6 @@ All else raises :class:`dagnet.formula.recording.Untraceable` with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partialmethod
 from typing import Any, Self, cast
 
@@ -23,11 +22,6 @@ from dagnet.formula.recording import Recorder, Untraceable
 FREE, WHOLE, KEPT, GONE = "any", "whole", "kept", "gone"
 """An array's shape: any, an argument's, that with the reduced axis of length 1, that without the axis."""
 REDUCED = {OPERATIONS[entry.combine].function: kind for kind, entry in REDUCTIONS.items()}
-PAIRS: dict[Any, Callable[..., Any]] = {
-    np.divmod: lambda x, y: (np.floor_divide(x, y), np.remainder(x, y)),
-    np.modf: lambda x: (np.where(np.isinf(x), 0.0, x - np.trunc(x)), np.trunc(x)),
-}
-"""Ufuncs of two results."""
 BITWISE = (np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert)
 LIKE = {"zeros_like": 0.0, "ones_like": 1.0, "empty_like": float("nan")}
 SYNONYMS = {"amax": "max", "amin": "min", "around": "round"}
@@ -46,6 +40,12 @@ class NeedsNumber(Untraceable):
     def __init__(self, parameters: set[str]) -> None:
         self.parameters = parameters
         super().__init__(f"asks for the value of {', '.join(sorted(parameters))}")
+
+
+def plain(recorder: Recorder, place: int) -> Any:
+    """A constant as a number, so that what is written with it is as short as can be; else a symbol."""
+    number = recorder.known(place)
+    return Symbol(recorder, place) if number is None else number
 
 
 class Symbol(NDArrayOperatorsMixin):
@@ -102,8 +102,6 @@ class Symbol(NDArrayOperatorsMixin):
         out = options.pop("out", None)
         if method == "reduce" and ufunc in REDUCED and out is None:
             return self._reduced(REDUCED[ufunc], **{"axis": 0, **options})
-        if ufunc in PAIRS and method == "__call__" and not options:
-            return PAIRS[ufunc](*inputs)
         if method != "__call__" or options or ufunc not in BY_UFUNC:
             way = "" if method == "__call__" else f".{method}"
             with_ = f" with {', '.join(options)}" if options else ""
@@ -162,7 +160,7 @@ class Symbol(NDArrayOperatorsMixin):
         _written(into, self.operate("where", where, source, into))
 
     def _call_putmask(self, into: Any, mask: Any, values: Any) -> None:
-        _written(into, self.operate("where", mask, values, into))
+        self._call_copyto(into, values, where=mask)
 
     def _call_polyval(self, coefficients: Any, x: Any) -> Any:
         total: Any = 0.0
@@ -207,11 +205,9 @@ class Symbol(NDArrayOperatorsMixin):
         if stop is None:
             return apply("greater_equal", unit, self._column(start))
         below = apply("less", unit, self._column(stop))
-        return (
-            below
-            if start == 0
-            else apply("logical_and", apply("greater_equal", unit, self._column(start)), below)
-        )
+        if start == 0:
+            return below
+        return apply("logical_and", apply("greater_equal", unit, self._column(start)), below)
 
     def _column(self, number: int) -> int:
         at = self.recorder.constant(float(number))
@@ -225,12 +221,8 @@ class Symbol(NDArrayOperatorsMixin):
 
     def _columns(self, key: Any) -> tuple[int, int | None] | None:
         """The columns that ``[:, key]`` means, if it is a whole number or a plain slice."""
-        if (
-            self.axis != 1
-            or not isinstance(key, tuple)
-            or len(key) != 2
-            or key[0] not in (slice(None), Ellipsis)
-        ):
+        pair = self.axis == 1 and isinstance(key, tuple) and len(key) == 2
+        if not pair or key[0] not in (slice(None), Ellipsis):
             return None
         if isinstance(key[1], (int, np.integer)) and not isinstance(key[1], bool):
             return int(key[1]), int(key[1]) + 1 or None

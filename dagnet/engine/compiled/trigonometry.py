@@ -7,6 +7,8 @@ The polynomials' coefficients interpolate the function at Chebyshev's nodes in 6
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -61,16 +63,6 @@ def _wave(name: str, emit: Emitter, x: Vector) -> Vector:
     return emit.cast(wide.rarely(size > FAR, result, lambda: wide.library(name, x)))
 
 
-def sin(emit: Emitter, x: Vector) -> Vector:
-    """The sine."""
-    return _wave("sin", emit, x)
-
-
-def cos(emit: Emitter, x: Vector) -> Vector:
-    """The cosine."""
-    return _wave("cos", emit, x)
-
-
 def arctan(emit: Emitter, x: Vector) -> Vector:
     """The arctangent; above 1 it is π/2 less that of 1/x."""
     single = emit.number is np.float32
@@ -84,5 +76,9 @@ def arctan(emit: Emitter, x: Vector) -> Vector:
     return emit.intrinsic("copysign", emit.select(large, high - (result - low), result), x)
 
 
-FUNCTIONS = {"sin": sin, "cos": cos, "arctan": arctan}
+FUNCTIONS: dict[str, Callable[..., Vector]] = {
+    "sin": partial(_wave, "sin"),
+    "cos": partial(_wave, "cos"),
+    "arctan": arctan,
+}
 """By the names of NumPy's ufuncs."""

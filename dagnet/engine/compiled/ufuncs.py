@@ -11,25 +11,20 @@ from llvmlite import ir
 
 from dagnet.engine.compiled import exponentials, trigonometry
 from dagnet.engine.compiled.vectors import Emitter, Vector
+from dagnet.formula.operations import OPERATIONS
 
 Function = Callable[..., Vector]
 
-LIBRARY = {name: name for name in ("tan", "sinh", "cosh", "hypot", "fmod")}
-LIBRARY |= {"arcsin": "asin", "arccos": "acos", "arctan2": "atan2"}
-LIBRARY |= {"arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh"}
-"""NumPy's names of what the C library computes, lane by lane."""
 INTRINSICS = {name: name for name in ("sqrt", "copysign", "floor", "ceil", "trunc", "rint")}
 INTRINSICS |= {"absolute": "fabs", "fabs": "fabs"}
 """NumPy's names of what the processor computes."""
 
 
 def _maximum(emit: Emitter, a: Vector, b: Vector) -> Vector:
-    """The larger; NaN wins."""
     return emit.select(_first_wins(a, b, a > b, a <= b), a, b)
 
 
 def _minimum(emit: Emitter, a: Vector, b: Vector) -> Vector:
-    """The smaller; NaN wins."""
     return emit.select(_first_wins(a, b, a < b, a >= b), a, b)
 
 
@@ -116,18 +111,14 @@ def _of_numbers(function: Function) -> Function:
     return lambda emit, *vectors: function(emit, *(vector.to_number() for vector in vectors))
 
 
-def _library(name: str) -> Function:
-    return lambda emit, *vectors: emit.library(name, *vectors)
-
-
-def _intrinsic(name: str) -> Function:
-    return lambda emit, *vectors: emit.intrinsic(name, *vectors)
+def _named(call: Function, name: str) -> Function:
+    return lambda emit, *vectors: call(emit, name, *vectors)
 
 
 NUMERIC: dict[str, Function] = {
     **SIMPLE,
-    **{ours: _library(theirs) for ours, theirs in LIBRARY.items()},
-    **{ours: _intrinsic(theirs) for ours, theirs in INTRINSICS.items()},
+    **{name: _named(Emitter.library, entry.library) for name, entry in OPERATIONS.items() if entry.library},
+    **{ours: _named(Emitter.intrinsic, theirs) for ours, theirs in INTRINSICS.items()},
     **exponentials.FUNCTIONS,
     **trigonometry.FUNCTIONS,
 }
