@@ -33,18 +33,14 @@ _BELOW_SMALLEST = 1e-44  # a float32 whose logarithm is less than that
 _SMALLEST_VARIANCE = 1e-12
 
 
-def _row_sums(terms: Array) -> Array:
-    return terms.sum(axis=1)
-
-
 def squared_error(outputs: Array, targets: Array) -> Array:
     """ℓ = Σ (o − t)², the sum over output units."""
-    return _row_sums(np.square(outputs - targets))
+    return np.square(outputs - targets).sum(axis=1)
 
 
 def absolute_error(outputs: Array, targets: Array) -> Array:
     """ℓ = Σ |o − t|; the gradient is 0 where o = t."""
-    return _row_sums(np.abs(outputs - targets))
+    return np.abs(outputs - targets).sum(axis=1)
 
 
 def huber(outputs: Array, targets: Array, delta: float) -> Array:
@@ -54,7 +50,7 @@ def huber(outputs: Array, targets: Array, delta: float) -> Array:
     """
     distance = np.abs(outputs - targets)
     within = np.minimum(distance, delta)
-    return _row_sums(within * (distance - 0.5 * within))
+    return (within * (distance - 0.5 * within)).sum(axis=1)
 
 
 def _huber_gradient(outputs: Array, targets: Array, delta: float) -> Array:
@@ -66,7 +62,7 @@ def binary_cross_entropy(outputs: Array, targets: Array) -> Array:
     log_one = np.maximum(np.log(np.maximum(outputs, _BELOW_SMALLEST)), _SMALLEST_LOG)
     below_one = outputs < 1.0  # the next smaller float has 1 − o far above exp(−100)
     log_zero = np.where(below_one, np.log1p(-np.where(below_one, outputs, 0.0)), _SMALLEST_LOG)
-    return _row_sums((targets - 1.0) * log_zero - targets * log_one)
+    return ((targets - 1.0) * log_zero - targets * log_one).sum(axis=1)
 
 
 def _binary_cross_entropy_gradient(outputs: Array, targets: Array) -> Array:
@@ -76,7 +72,7 @@ def _binary_cross_entropy_gradient(outputs: Array, targets: Array) -> Array:
 def binary_cross_entropy_with_logits(outputs: Array, targets: Array) -> Array:
     """ℓ = Σ max(o, 0) − o t + log(1 + exp(−|o|)): the cross-entropy of sigmoid(o)."""
     linear = np.maximum(outputs, 0.0) - outputs * targets
-    return _row_sums(linear + np.log1p(np.exp(-np.abs(outputs))))
+    return (linear + np.log1p(np.exp(-np.abs(outputs)))).sum(axis=1)
 
 
 def _with_logits_gradient(outputs: Array, targets: Array) -> Array:
@@ -99,7 +95,7 @@ def cross_entropy(outputs: Array, targets: Array) -> Array:
     """ℓ = −Σ t log softmax(o), with class probabilities t (one-hot for labels)."""
     shifted = outputs - outputs.max(axis=1, keepdims=True)
     log_softmax = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return -_row_sums(targets * log_softmax)
+    return -(targets * log_softmax).sum(axis=1)
 
 
 def _cross_entropy_gradient(outputs: Array, targets: Array) -> Array:
@@ -108,7 +104,7 @@ def _cross_entropy_gradient(outputs: Array, targets: Array) -> Array:
 
 def poisson(outputs: Array, targets: Array) -> Array:
     """ℓ = Σ exp(o) − t o: the Poisson likelihood of counts t at rates exp(o), up to log t!."""
-    return _row_sums(exp(outputs) - targets * outputs)
+    return (exp(outputs) - targets * outputs).sum(axis=1)
 
 
 @hookimpl

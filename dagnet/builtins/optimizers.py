@@ -118,17 +118,6 @@ class RMSprop(Optimizer):
         return parameter - learning_rate * direction, new
 
 
-def _adam(
-    parameter: Any, gradient: Any, state: State, step: Any, learning_rate: Any, betas: Any, eps: Any
-) -> New:
-    """With c = √(1 − β₂ᵗ): η c/(1 − β₁ᵗ) and ε c are found once a step, which leaves one division."""
-    root = np.sqrt(1.0 - betas[1] ** step)
-    rate = learning_rate * root / (1.0 - betas[0] ** step)
-    mean = state["mean"] + (1.0 - betas[0]) * (gradient - state["mean"])
-    square = betas[1] * state["square"] + (1.0 - betas[1]) * (gradient * gradient)
-    return parameter - rate * (mean / (np.sqrt(square) + eps * root)), {"mean": mean, "square": square}
-
-
 @dataclass(frozen=True)
 class Adam(Optimizer):
     """Adam: θ ← θ − η m̂/(√v̂ + ε), with m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
@@ -154,7 +143,17 @@ class Adam(Optimizer):
     def update(self, parameter: Any, gradient: Any, state: State, step: Any, learning_rate: Any) -> New:
         """The new parameter, mean and mean square of the gradients."""
         gradient = gradient + self.weight_decay * parameter
-        return _adam(parameter, gradient, state, step, learning_rate, self.betas, self.eps)
+        return self._moved(parameter, gradient, state, step, learning_rate)
+
+    def _moved(self, parameter: Any, gradient: Any, state: State, step: Any, learning_rate: Any) -> New:
+        """With c = √(1 − β₂ᵗ): η c/(1 − β₁ᵗ) and ε c are found once a step, which leaves one division."""
+        (b1, b2), mean, square = self.betas, state["mean"], state["square"]
+        root = np.sqrt(1.0 - b2**step)
+        rate = learning_rate * root / (1.0 - b1**step)
+        mean = mean + (1.0 - b1) * (gradient - mean)
+        square = b2 * square + (1.0 - b2) * (gradient * gradient)
+        new = parameter - rate * (mean / (np.sqrt(square) + self.eps * root))
+        return new, {"mean": mean, "square": square}
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,7 @@ class AdamW(Adam):
     def update(self, parameter: Any, gradient: Any, state: State, step: Any, learning_rate: Any) -> New:
         """The new parameter, mean and mean square of the gradients."""
         kept = (1.0 - learning_rate * self.weight_decay) * parameter
-        return _adam(kept, gradient, state, step, learning_rate, self.betas, self.eps)
+        return self._moved(kept, gradient, state, step, learning_rate)
 
 
 @dataclass(frozen=True)

@@ -111,9 +111,9 @@ class _Walk:
                 condition, *branches = one.op.reads
                 products = (self.product(plain(self.recorder, at), other, place) for at in branches)
                 return np.where(Symbol(self.recorder, condition), *products)
-        op, wild = self.ops[place], self.recorder.is_wild
+        op, wild = self.ops[place], self.recorder.wild
         steep = op.name in OPERATIONS and OPERATIONS[op.name].steep
-        if steep or wild(outer.at) or wild(slope.at) or wild(self.places[place]):
+        if steep or wild[outer.at] or wild[slope.at] or wild[self.places[place]]:
             return outer.operate("pull", outer, slope)
         return outer * slope
 

@@ -39,7 +39,8 @@ class Recorder:
         self.values = values or {}
         self.ops: list[Op] = []
         self._places: dict[Op, int] = {}
-        self._wild: list[bool] = []
+        self.wild: list[bool] = []
+        """Whether a number may be infinite, or NaN, for finite arguments."""
 
     def add(self, op: Op) -> int:
         """The place of an operation."""
@@ -49,17 +50,13 @@ class Recorder:
             self._places[op] = len(self.ops)
             self.ops.append(op)
             steep = op.name in OPERATIONS and OPERATIONS[op.name].steep
-            self._wild.append(not op.truth and (steep or any(self._wild[read] for read in op.reads)))
+            self.wild.append(not op.truth and (steep or any(self.wild[read] for read in op.reads)))
         return self._places[op]
 
     def constant(self, value: Any) -> int:
         """The place of a number, or of a yes or no."""
         truth = isinstance(value, (bool, np.bool_))
         return self.add(Op(CONSTANT, (), NUMBER, truth, repr_of(float(value))))
-
-    def is_wild(self, place: int) -> bool:
-        """Whether a number may be infinite, or NaN, for finite arguments."""
-        return self._wild[place]
 
     def known(self, place: int) -> float | None:
         """The number that stands at a place, if it is a constant."""
@@ -126,20 +123,15 @@ class Recorder:
         """The place of the same bits by less, or None."""
         ops = [self.ops[place] for place in places]
         if all(op.name == CONSTANT for op in ops):
-            return self._calculated(name, ops)
+            with np.errstate(all="ignore"):
+                return self.constant(np.asarray(OPERATIONS[name].function(*map(value_of, ops)))[()])
         if name == "where":
             return self._choice(places)
-        if name == "logical_not" and ops[0].name == "logical_not":
-            return ops[0].reads[0]
         if name == "positive":
             return places[0]
-        if name == "negative" and ops[0].name == "negative":
+        if name in {"logical_not", "negative"} and ops[0].name == name:
             return ops[0].reads[0]
         return self._arithmetic(name, places, ops) if len(places) == 2 else None
-
-    def _calculated(self, name: str, ops: list[Op]) -> int:
-        with np.errstate(all="ignore"):
-            return self.constant(np.asarray(OPERATIONS[name].function(*map(value_of, ops)))[()])
 
     def _choice(self, places: tuple[int, ...]) -> int | None:
         condition, chosen, other = places

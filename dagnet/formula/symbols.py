@@ -79,10 +79,7 @@ class Symbol(NDArrayOperatorsMixin):
         if not isinstance(item, (bool, int, float, np.bool_, np.integer, np.floating)):
             what = f"an array of shape {np.shape(item)}" if np.shape(item) else f"a {type(item).__name__}"
             raise Untraceable(f"calculates with {what}", "numbers may be parameters")
-        try:
-            return self.recorder.constant(item)
-        except OverflowError:
-            return self.recorder.constant(float("inf") if item > 0 else -float("inf"))
+        return self.recorder.constant(item)
 
     def operate(self, name: str, *inputs: Any) -> Symbol:
         """An operation on symbols and numbers."""

@@ -143,7 +143,7 @@ class _Expression:
     def _collect(self, place: int, exponent: int, powers: Counter[int]) -> bool:
         """Whether the product of what is collected wants a minus sign."""
         op = self.ops[place]
-        if place in self.named:
+        if place in self.named or op.name not in PRODUCTS:
             powers[place] += exponent
             return False
         if op.name in {"multiply", "pull", "divide"}:
@@ -154,10 +154,7 @@ class _Expression:
             return self._collect(op.reads[0], exponent, powers) ^ bool(exponent % 2)
         if op.name == "square":
             return self._collect(op.reads[0], 2 * exponent, powers)
-        if op.name == "reciprocal":
-            return self._collect(op.reads[0], -exponent, powers)
-        powers[place] += exponent
-        return False
+        return self._collect(op.reads[0], -exponent, powers)
 
     def _factors(self, places: list[int], powers: Counter[int], *, alone: bool) -> str:
         """Side by side; a single one above or below a line needs no brackets."""
