@@ -70,11 +70,10 @@ class Calculation:
             _must(all(0 <= read < place for read in op.reads), place, "what reads earlier operations")
             forms = [self.ops[read].form for read in op.reads]
             if op.name in OPERATIONS:
-                _must(len(forms) == len(OPERATIONS[op.name].slopes), place, f"{op.name} of all its inputs")
+                entry = OPERATIONS[op.name]
+                _must(len(forms) == len(entry.slopes), place, f"{op.name} of all its inputs")
                 _must(op.form == finest(forms), place, f"of form {finest(forms)!r}")
-                _must(
-                    op.truth == OPERATIONS[op.name].truth or op.name == "where", place, "of the table's truth"
-                )
+                _must(op.truth == entry.truth or op.name == "where", place, "of the table's truth")
             elif op.name in REDUCTIONS:
                 _must(len(forms) == 1 and op.form == COARSER.get(forms[0]), place, "a reduction of its input")
             else:

@@ -71,6 +71,13 @@ def full_name(function: Any) -> str:
     return f"{'scipy.special.' if getattr(special, name, None) is function else 'the ufunc '}{name}"
 
 
+def select(conditions: Any, choices: Any, default: Any = 0.0) -> Any:
+    """``numpy.select``, with ``numpy.where``."""
+    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+        default = np.where(condition, choice, default)
+    return default
+
+
 @composed
 def sigmoid(z: Any) -> Any:
     """g(z) = 1/(1 + exp(−z)), the logistic function.
@@ -160,10 +167,6 @@ def _power_of_exponent(x: Any, n: Any, y: Any) -> Any:
     return np.where(np.equal(x, 0) & np.greater_equal(n, 0), 0.0, y * np.log(x))
 
 
-def _over_length(x: Any, length: Any) -> Any:
-    return np.where(np.equal(length, 0), 0.0, x / length)
-
-
 def _leg(x: Any) -> Any:
     """√(1 − x²)."""
     return np.sqrt((1.0 - x) * (1.0 + x))
@@ -172,10 +175,6 @@ def _leg(x: Any) -> Any:
 def _arctan2(numerator: Any, y: Any, x: Any) -> Any:
     length = np.hypot(y, x)
     return np.where(np.equal(length, 0), 0.0, numerator / length / length)
-
-
-def _log2_of_1_plus(x: Any) -> Any:
-    return np.log1p(x) / LN2
 
 
 def _log_of_sum(exp: Any, log1p: Any) -> Slope:
@@ -220,9 +219,10 @@ OPERATIONS: dict[str, Operation] = {
     "fmax": _Row(np.fmax, _extreme_number(np.greater_equal)),
     "fmin": _Row(np.fmin, _extreme_number(np.less_equal)),
     "logaddexp": _Row(np.logaddexp, _share(np.exp), expansion=_log_of_sum(np.exp, np.log1p)),
-    "logaddexp2": _Row(np.logaddexp2, _share(np.exp2), expansion=_log_of_sum(np.exp2, _log2_of_1_plus)),
+    "logaddexp2": _Row(np.logaddexp2, _share(np.exp2),
+                       expansion=_log_of_sum(np.exp2, lambda x: np.log1p(x) / LN2)),
     "copysign": _Row(np.copysign, (lambda x, _, y: np.where(np.equal(x, 0), 0.0, y / x), None)),
-    "hypot": _Row(np.hypot, _both(lambda x, _, y: _over_length(x, y)), library="hypot"),
+    "hypot": _Row(np.hypot, _both(lambda x, _, y: np.where(np.equal(y, 0), 0.0, x / y)), library="hypot"),
     "arctan2": _Row(np.arctan2, _ARCTAN2, library="atan2"),
     "where": _Row(np.where, (None, lambda c, *_: np.where(c, 1.0, 0.0), lambda c, *_: np.where(c, 0.0, 1.0))),
     "clip": _Row(np.clip, _CLIP, expansion=lambda x, low, high: np.minimum(np.maximum(x, low), high)),

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from dagnet.formula.data import NUMBER, PLACE, SIZE, TERM, UNIT, Op
-from dagnet.formula.operations import BY_UFUNC, OPERATIONS, REDUCTIONS, full_name
+from dagnet.formula.operations import BY_UFUNC, OPERATIONS, REDUCTIONS, full_name, select
 from dagnet.formula.recording import Recorder, Untraceable
 
 FREE, WHOLE, KEPT, GONE = "any", "whole", "kept", "gone"
@@ -131,10 +131,7 @@ class Symbol(NDArrayOperatorsMixin):
     def _call_full_like(self, x: Symbol, value: Any, **_: Any) -> Symbol:
         return x.filled(value)
 
-    def _call_select(self, conditions: Any, choices: Any, default: Any = 0.0) -> Any:
-        for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
-            default = self.operate("where", condition, choice, default)
-        return default
+    _call_select = staticmethod(select)
 
     def _call_piecewise(self, x: Any, conditions: Any, functions: Any, *more: Any, **options: Any) -> Any:
         result = x.filled(0.0)

@@ -96,9 +96,8 @@ def _worded(error: Exception) -> Untraceable:
     at = place_in_source(error)
     if isinstance(error, Untraceable):
         return Untraceable(f"{error.what}{at}", error.mend)
-    return Untraceable(
-        f"raises {type(error).__name__} where it is traced: {str(error).partition(chr(10))[0]}{at}"
-    )
+    first = str(error).partition("\n")[0]
+    return Untraceable(f"raises {type(error).__name__} where it is traced: {first}{at}")
 
 
 def place_in_source(error: BaseException) -> str:

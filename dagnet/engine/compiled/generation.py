@@ -31,6 +31,7 @@ VECTOR_BYTES = 64
 DEAR = ("exp", "exp2", "expm1", "power", "tanh", "log", "log1p", "sin", "cos", "arctan")
 """What is kept between value and slope rather than calculated again, the dearest first."""
 Values = dict[int, Vector]
+Items = list[ir.Value]
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,8 @@ def _function(name: str, result: ir.Type, kinds: Iterable[ir.Type]) -> tuple[ir.
 
 
 def loop(
-    builder: ir.IRBuilder,
-    stop: ir.Value,
-    step: int,
-    carried: list[ir.Value],
-    body: Callable[..., list[ir.Value]],
-) -> list[ir.Value]:
+    builder: ir.IRBuilder, stop: ir.Value, step: int, carried: Items, body: Callable[..., Items]
+) -> Items:
     """``body(k, carried) -> carried`` for k = 0, step, … while k + step ≤ stop; builds the loop's blocks."""
     before = builder.block
     top, inside, after = (builder.append_basic_block(name) for name in ("top", "inside", "after"))

@@ -35,14 +35,6 @@ def _first_wins(a: Vector, b: Vector, before: Vector, behind: Vector) -> Vector:
     return ~behind if isinstance(b.value, ir.Constant) else before | (a != a)
 
 
-def _sign(emit: Emitter, x: Vector) -> Vector:
-    return emit.select(x == x, (x > 0).to_number() - (x < 0).to_number(), x)
-
-
-def _heaviside(emit: Emitter, x: Vector, at_zero: Vector) -> Vector:
-    return emit.select(x == 0, at_zero, emit.select(x == x, (x > 0).to_number(), x))
-
-
 def _truth(x: Vector) -> Vector:
     return x if x.is_truth else x != 0
 
@@ -82,8 +74,8 @@ SIMPLE: dict[str, Function] = {
     "fmax": lambda emit, a, b: emit.select((a > b) | (b != b), a, b),
     "fmin": lambda emit, a, b: emit.select((a < b) | (b != b), a, b),
     "clip": lambda emit, x, low, high: _minimum(emit, _maximum(emit, x, low), high),
-    "sign": _sign,
-    "heaviside": _heaviside,
+    "sign": lambda emit, x: emit.select(x == x, (x > 0).to_number() - (x < 0).to_number(), x),
+    "heaviside": lambda emit, x, at: emit.select(x == 0, at, emit.select(x == x, (x > 0).to_number(), x)),
     "floor_divide": _floor_divide,
     "remainder": _remainder,
     "equal": lambda _, a, b: a == b,

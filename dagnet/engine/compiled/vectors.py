@@ -242,11 +242,6 @@ class Vector:
         """The numbers whose bits these whole numbers are."""
         return self.new(self.emit.builder.bitcast(self.value, self.emit.type))
 
-    def to_whole(self) -> Vector:
-        """Numbers without what follows the point, as whole numbers; truths as 0 and 1."""
-        convert = self.emit.builder.fptosi if self.is_number else self.emit.builder.zext
-        return self.new(convert(self.value, self.emit.whole_type))
-
     def to_number(self) -> Vector:
         """Whole numbers as numbers, truths as 0 and 1; numbers stay."""
         if self.is_truth:
