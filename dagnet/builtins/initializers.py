@@ -100,9 +100,6 @@ def _is_upper(value: Any, settings: Mapping[str, Any]) -> bool:
     return is_number(value) and 0.0 <= float(value) - float(settings["low"]) < math.inf
 
 
-_UPPER = Rule("a finite number of at least low", _is_upper)
-
-
 @hookimpl
 def dagnet_initializers() -> list[Initializer]:
     """The initializers."""
@@ -115,8 +112,8 @@ def dagnet_initializers() -> list[Initializer]:
         Initializer("lecun_normal", lecun_normal),
         Initializer("normal", normal,
                     parameters={"mean": 0.0, "std": 1.0}, rules={"mean": FINITE, "std": NOT_NEGATIVE}),
-        Initializer("uniform", uniform,
-                    parameters={"low": 0.0, "high": 1.0}, rules={"low": FINITE, "high": _UPPER}),
+        Initializer("uniform", uniform, parameters={"low": 0.0, "high": 1.0},
+                    rules={"low": FINITE, "high": Rule("a finite number of at least low", _is_upper)}),
         Initializer("zeros", zeros),
         Initializer("constant", constant, parameters={"value": 0.0}, rules={"value": FINITE}),
     ]

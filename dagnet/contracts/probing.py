@@ -115,10 +115,8 @@ def checked_result(
     if not _equal(*results):
         place = int(np.flatnonzero(results[0].reshape(-1) != results[1].reshape(-1))[0])
         pair = " and ".join(repr(float(result.flat[place])) for result in results)
-        mend = "a function may keep no count and draw no random numbers"
-        raise PluginError(
-            f"{where} must give the same numbers for the same arguments, got {pair}{at}; {mend}"
-        )
+        must = f"must give the same numbers for the same arguments, got {pair}{at}"
+        raise PluginError(f"{where} {must}; a function may keep no count and draw no random numbers")
     return results[0]
 
 

@@ -85,15 +85,12 @@ class _Walk:
                 reads = tuple(self.places[read] for read in op.reads)
                 self.places.append(self.recorder.add(op._replace(reads=reads)))
 
-    def symbol(self, place: int) -> Symbol:
-        """For an operation of the formula."""
-        return Symbol(self.recorder, self.places[place])
-
     def slopes(self, place: int) -> list[Any]:
         """By each of the inputs of an operation."""
-        op, result = self.ops[place], self.symbol(place)
+        op, result = self.ops[place], Symbol(self.recorder, self.places[place])
         if op.name in REDUCTIONS:
-            return [REDUCTIONS[op.name].slope(self.symbol(op.reads[0]), result, self.reduce)]
+            item = Symbol(self.recorder, self.places[op.reads[0]])
+            return [REDUCTIONS[op.name].slope(item, result, self.reduce)]
         inputs = [plain(self.recorder, self.places[read]) for read in op.reads]
         return [None if slope is None else slope(*inputs, result) for slope in OPERATIONS[op.name].slopes]
 

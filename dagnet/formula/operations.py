@@ -107,8 +107,9 @@ _FAR = (
 )
 
 
-def _horner(x: Any, coefficients: tuple[float, ...]) -> Any:
-    total: Any = coefficients[0]
+def polyval(coefficients: Any, x: Any) -> Any:
+    """``numpy.polyval``, highest power first, by Horner's scheme."""
+    total = coefficients[0]
     for coefficient in coefficients[1:]:
         total = total * x + coefficient
     return total
@@ -129,7 +130,7 @@ def erf(x: Any) -> Any:
     array([-1.        ,  0.        ,  0.52049988])
     """
     y = np.minimum(np.abs(x), 6.0)
-    near, far = _horner(np.minimum(y * y, 1.0), _NEAR), _horner(y, _FAR)
+    near, far = polyval(_NEAR, np.minimum(y * y, 1.0)), polyval(_FAR, y)
     beyond = (y > 1.0) * np.ones_like(y)
     return np.copysign((1.0 - beyond) * (y * near) + beyond * (1.0 - np.exp(-far)), x)
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from dagnet.formula.data import NUMBER, PLACE, SIZE, TERM, UNIT, Op
-from dagnet.formula.operations import BY_UFUNC, OPERATIONS, REDUCTIONS, full_name, select
+from dagnet.formula.operations import BY_UFUNC, OPERATIONS, REDUCTIONS, full_name, polyval, select
 from dagnet.formula.recording import Recorder, Untraceable
 
 FREE, WHOLE, KEPT, GONE = "any", "whole", "kept", "gone"
@@ -131,7 +131,7 @@ class Symbol(NDArrayOperatorsMixin):
     def _call_full_like(self, x: Symbol, value: Any, **_: Any) -> Symbol:
         return x.filled(value)
 
-    _call_select = staticmethod(select)
+    _call_select, _call_polyval = staticmethod(select), staticmethod(polyval)
 
     def _call_piecewise(self, x: Any, conditions: Any, functions: Any, *more: Any, **options: Any) -> Any:
         result = x.filled(0.0)
@@ -155,12 +155,6 @@ class Symbol(NDArrayOperatorsMixin):
 
     def _call_putmask(self, into: Any, mask: Any, values: Any) -> None:
         self._call_copyto(into, values, where=mask)
-
-    def _call_polyval(self, coefficients: Any, x: Any) -> Any:
-        total: Any = 0.0
-        for coefficient in coefficients:
-            total = total * x + coefficient
-        return total
 
     def _call_sinc(self, x: Any) -> Any:
         angle = np.pi * np.where(x == 0, 1.0, x)
