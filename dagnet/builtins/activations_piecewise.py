@@ -27,22 +27,6 @@ from dagnet.contracts import Activation
 from dagnet.hookspecs import hookimpl
 from dagnet.values import FINITE, NOT_NEGATIVE, NUMBER, POSITIVE, Rule, is_number
 
-__all__ = [
-    "celu",
-    "dagnet_activations",
-    "elu",
-    "hard_sigmoid",
-    "hard_swish",
-    "hard_tanh",
-    "hardshrink",
-    "leaky_relu",
-    "relu",
-    "relu6",
-    "selu",
-    "softshrink",
-    "threshold",
-]
-
 _SELU_ALPHA = 1.6732632423543772848170429916717
 _SELU_SCALE = 1.0507009873554804934193349852946
 
@@ -84,9 +68,8 @@ def elu(z: Elementwise, alpha: float) -> Elementwise:
 
 def _elu_slope(z: Elementwise, a: Elementwise, alpha: float) -> Elementwise:
     positive = step(a if alpha >= 0.0 else z)
-    return positive + (1.0 - positive) * (
-        np.minimum(a, 0.0) + alpha if alpha >= 0.0 else alpha * np.exp(np.minimum(z, 0.0))
-    )
+    negative = np.minimum(a, 0.0) + alpha if alpha >= 0.0 else alpha * np.exp(np.minimum(z, 0.0))
+    return positive + (1.0 - positive) * negative
 
 
 def selu(z: Elementwise) -> Elementwise:
@@ -215,55 +198,26 @@ _HARD_TANH_RULES = {"min_val": NUMBER, "max_val": Rule("a number of at least min
 @hookimpl
 def dagnet_activations() -> list[Activation]:
     """The piecewise activations."""
+    # fmt: off
     return [
         Activation("relu", relu, _relu_slope, kinks=(0.0,)),
-        Activation(
-            "leaky_relu",
-            leaky_relu,
-            _leaky_relu_slope,
-            parameters={"negative_slope": 0.01},
-            kinks=(0.0,),
-            rules={"negative_slope": FINITE},
-        ),
-        Activation(
-            "elu",
-            elu,
-            _elu_slope,
-            parameters={"alpha": 1.0},
-            kinks=(0.0,),
-            rules={"alpha": FINITE},
-        ),
+        Activation("leaky_relu", leaky_relu, _leaky_relu_slope, kinks=(0.0,),
+                   parameters={"negative_slope": 0.01}, rules={"negative_slope": FINITE}),
+        Activation("elu", elu, _elu_slope, kinks=(0.0,),
+                   parameters={"alpha": 1.0}, rules={"alpha": FINITE}),
         Activation("selu", selu, _selu_slope, kinks=(0.0,)),
-        Activation(
-            "celu", celu, _celu_slope, parameters={"alpha": 1.0}, kinks=(0.0,), rules={"alpha": POSITIVE}
-        ),
+        Activation("celu", celu, _celu_slope, kinks=(0.0,),
+                   parameters={"alpha": 1.0}, rules={"alpha": POSITIVE}),
         Activation("relu6", relu6, _relu6_slope, kinks=(0.0, 6.0)),
-        Activation(
-            "hard_tanh",
-            hard_tanh,
-            _hard_tanh_slope,
-            parameters={"min_val": -1.0, "max_val": 1.0},
-            kinks=_hard_tanh_kinks,
-            rules=_HARD_TANH_RULES,
-        ),
+        Activation("hard_tanh", hard_tanh, _hard_tanh_slope, kinks=_hard_tanh_kinks,
+                   parameters={"min_val": -1.0, "max_val": 1.0}, rules=_HARD_TANH_RULES),
         Activation("hard_sigmoid", hard_sigmoid, _hard_sigmoid_slope, kinks=(-3.0, 3.0)),
         Activation("hard_swish", hard_swish, _hard_swish_slope, kinks=(-3.0, 3.0)),
-        *(
-            Activation(
-                shrink.__name__,
-                shrink,
-                _shrink_slope,
-                parameters={"lambd": 0.5},
-                kinks=_shrink_kinks,
-                rules={"lambd": NOT_NEGATIVE},
-            )
-            for shrink in (softshrink, hardshrink)
-        ),
-        Activation(
-            "threshold",
-            threshold,
-            parameters={"threshold": 0.0, "value": 0.0},
-            kinks=_threshold_kinks,
-            rules={"threshold": FINITE, "value": FINITE},
-        ),
+        Activation("softshrink", softshrink, _shrink_slope, kinks=_shrink_kinks,
+                   parameters={"lambd": 0.5}, rules={"lambd": NOT_NEGATIVE}),
+        Activation("hardshrink", hardshrink, _shrink_slope, kinks=_shrink_kinks,
+                   parameters={"lambd": 0.5}, rules={"lambd": NOT_NEGATIVE}),
+        Activation("threshold", threshold, kinks=_threshold_kinks,
+                   parameters={"threshold": 0.0, "value": 0.0}, rules={"threshold": FINITE, "value": FINITE}),
     ]
+    # fmt: on

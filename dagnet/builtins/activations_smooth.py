@@ -29,26 +29,6 @@ from dagnet.formula import erf, sigmoid
 from dagnet.hookspecs import hookimpl
 from dagnet.values import NUMBER, Rule, is_number, one_of
 
-__all__ = [
-    "atan",
-    "cos",
-    "dagnet_activations",
-    "exp",
-    "gaussian",
-    "gelu",
-    "identity",
-    "log_sigmoid",
-    "mish",
-    "sigmoid",
-    "silu",
-    "sin",
-    "softplus",
-    "softsign",
-    "square",
-    "tanh",
-    "tanhshrink",
-]
-
 _SQRT_HALF = math.sqrt(0.5)
 _SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 _CUBIC = 0.044715  # the cubic term in the tanh form of gelu
@@ -127,8 +107,14 @@ def silu(z: Elementwise) -> Elementwise:
     return z * sigmoid(z)
 
 
-# tanh(log(1 + eᶻ)) = n/(n + d) with n = u (u + 2v), d = 2v², where u = exp(min(z, 0)) and
-# v = exp(−max(z, 0)), of which one is 1: no overflow and no cancellation.
+def _mish_parts(z: Elementwise) -> tuple[Elementwise, Elementwise, Elementwise]:
+    """With u = exp(min(z, 0)) and v = exp(−max(z, 0)), of which one is 1: n = u (u + 2v), d = 2v², u/(u + v).
+
+    Then tanh(log(1 + eᶻ)) = n/(n + d), without overflow or cancellation.
+    """
+    t = np.exp(-np.abs(z))
+    u, v = np.maximum(t, np.sign(z)), np.maximum(t, -np.sign(z))
+    return u * (u + 2.0 * v), 2.0 * (v * v), u / (u + v)
 
 
 def mish(z: Elementwise) -> Elementwise:
@@ -136,21 +122,14 @@ def mish(z: Elementwise) -> Elementwise:
 
     Source: Misra, "Mish: a self regularized non-monotonic activation function", 2019.
     """
-    t = np.exp(-np.abs(z))
-    u = np.maximum(t, np.sign(z))
-    v = np.maximum(t, -np.sign(z))
-    n = u * (u + 2.0 * v)
-    return z * (n / (n + 2.0 * (v * v)))
+    n, d, _ = _mish_parts(z)
+    return z * (n / (n + d))
 
 
 def _mish_slope(z: Elementwise, _a: Elementwise) -> Elementwise:
-    t = np.exp(-np.abs(z))
-    u = np.maximum(t, np.sign(z))
-    v = np.maximum(t, -np.sign(z))
-    n = u * (u + 2.0 * v)
-    d = 2.0 * (v * v)
+    n, d, s = _mish_parts(z)
     w = n / (n + d)
-    return w + z * ((1.0 + w) * (d / (n + d)) * (u / (u + v)))
+    return w + z * ((1.0 + w) * (d / (n + d)) * s)
 
 
 def sin(z: Elementwise) -> Elementwise:
@@ -198,27 +177,18 @@ _SOFTPLUS_RULES = {"beta": Rule("a finite number other than 0", _is_divisor), "t
 @hookimpl
 def dagnet_activations() -> list[Activation]:
     """The smooth activations."""
+    # fmt: off
     return [
         Activation("identity", identity),
         Activation("sigmoid", sigmoid),
         Activation("log_sigmoid", log_sigmoid, _log_sigmoid_slope),
         Activation("tanh", tanh),
-        Activation(
-            "softplus",
-            softplus,
-            _softplus_slope,
-            parameters={"beta": 1.0, "threshold": 20.0},
-            kinks=_softplus_kinks,
-            rules=_SOFTPLUS_RULES,
-        ),
+        Activation("softplus", softplus, _softplus_slope, kinks=_softplus_kinks,
+                   parameters={"beta": 1.0, "threshold": 20.0}, rules=_SOFTPLUS_RULES),
         # Once differentiable at 0, no more: a difference quotient is wrong by its own step there.
         Activation("softsign", softsign, _softsign_slope, kinks=(0.0,)),
-        Activation(
-            "gelu",
-            gelu,
-            parameters={"approximate": "none"},
-            rules={"approximate": one_of("none", "tanh")},
-        ),
+        Activation("gelu", gelu,
+                   parameters={"approximate": "none"}, rules={"approximate": one_of("none", "tanh")}),
         Activation("silu", silu),
         Activation("mish", mish, _mish_slope),
         Activation("exp", exp),
@@ -229,3 +199,4 @@ def dagnet_activations() -> list[Activation]:
         Activation("atan", atan),
         Activation("tanhshrink", tanhshrink, _tanhshrink_slope),
     ]
+    # fmt: on

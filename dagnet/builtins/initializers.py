@@ -23,19 +23,6 @@ from dagnet.contracts import Initializer
 from dagnet.hookspecs import hookimpl
 from dagnet.values import FINITE, NOT_NEGATIVE, Rule, is_number
 
-__all__ = [
-    "constant",
-    "dagnet_initializers",
-    "glorot_normal",
-    "glorot_uniform",
-    "he_normal",
-    "he_uniform",
-    "lecun_normal",
-    "normal",
-    "uniform",
-    "zeros",
-]
-
 Array = NDArray[Any]
 
 
@@ -116,24 +103,18 @@ def _is_upper(value: Any, settings: Mapping[str, Any]) -> bool:
 @hookimpl
 def dagnet_initializers() -> list[Initializer]:
     """The initializers."""
+    # fmt: off
     return [
         Initializer("glorot_uniform", glorot_uniform),
         Initializer("glorot_normal", glorot_normal),
         Initializer("he_uniform", he_uniform),
         Initializer("he_normal", he_normal),
         Initializer("lecun_normal", lecun_normal),
-        Initializer(
-            "normal",
-            normal,
-            parameters={"mean": 0.0, "std": 1.0},
-            rules={"mean": FINITE, "std": NOT_NEGATIVE},
-        ),
-        Initializer(
-            "uniform",
-            uniform,
-            parameters={"low": 0.0, "high": 1.0},
-            rules={"low": FINITE, "high": Rule("a finite number of at least low", _is_upper)},
-        ),
+        Initializer("normal", normal,
+                    parameters={"mean": 0.0, "std": 1.0}, rules={"mean": FINITE, "std": NOT_NEGATIVE}),
+        Initializer("uniform", uniform, parameters={"low": 0.0, "high": 1.0},
+                    rules={"low": FINITE, "high": Rule("a finite number of at least low", _is_upper)}),
         Initializer("zeros", zeros),
         Initializer("constant", constant, parameters={"value": 0.0}, rules={"value": FINITE}),
     ]
+    # fmt: on

@@ -26,18 +26,6 @@ from dagnet.formula import sigmoid
 from dagnet.hookspecs import hookimpl
 from dagnet.values import POSITIVE
 
-__all__ = [
-    "absolute_error",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "cross_entropy",
-    "dagnet_losses",
-    "huber",
-    "poisson",
-    "softmax",
-    "squared_error",
-]
-
 Array = NDArray[Any]
 
 _SMALLEST_LOG = -100.0
@@ -45,19 +33,14 @@ _BELOW_SMALLEST = 1e-44  # a float32 whose logarithm is less than that
 _SMALLEST_VARIANCE = 1e-12
 
 
-def _row_sums(terms: Array) -> Array:
-    sums: Array = terms.sum(axis=1)
-    return sums
-
-
 def squared_error(outputs: Array, targets: Array) -> Array:
     """ℓ = Σ (o − t)², the sum over output units."""
-    return _row_sums(np.square(outputs - targets))
+    return np.square(outputs - targets).sum(axis=1)
 
 
 def absolute_error(outputs: Array, targets: Array) -> Array:
     """ℓ = Σ |o − t|; the gradient is 0 where o = t."""
-    return _row_sums(np.abs(outputs - targets))
+    return np.abs(outputs - targets).sum(axis=1)
 
 
 def huber(outputs: Array, targets: Array, delta: float) -> Array:
@@ -67,12 +50,11 @@ def huber(outputs: Array, targets: Array, delta: float) -> Array:
     """
     distance = np.abs(outputs - targets)
     within = np.minimum(distance, delta)
-    return _row_sums(within * (distance - 0.5 * within))
+    return (within * (distance - 0.5 * within)).sum(axis=1)
 
 
 def _huber_gradient(outputs: Array, targets: Array, delta: float) -> Array:
-    gradient: Array = np.clip(outputs - targets, -delta, delta)
-    return gradient
+    return np.clip(outputs - targets, -delta, delta)
 
 
 def binary_cross_entropy(outputs: Array, targets: Array) -> Array:
@@ -80,29 +62,21 @@ def binary_cross_entropy(outputs: Array, targets: Array) -> Array:
     log_one = np.maximum(np.log(np.maximum(outputs, _BELOW_SMALLEST)), _SMALLEST_LOG)
     below_one = outputs < 1.0  # the next smaller float has 1 − o far above exp(−100)
     log_zero = np.where(below_one, np.log1p(-np.where(below_one, outputs, 0.0)), _SMALLEST_LOG)
-    return _row_sums((targets - 1.0) * log_zero - targets * log_one)
+    return ((targets - 1.0) * log_zero - targets * log_one).sum(axis=1)
 
 
 def _binary_cross_entropy_gradient(outputs: Array, targets: Array) -> Array:
-    gradient: Array = (outputs - targets) / np.maximum((1.0 - outputs) * outputs, _SMALLEST_VARIANCE)
-    return gradient
+    return (outputs - targets) / np.maximum((1.0 - outputs) * outputs, _SMALLEST_VARIANCE)
 
 
 def binary_cross_entropy_with_logits(outputs: Array, targets: Array) -> Array:
     """ℓ = Σ max(o, 0) − o t + log(1 + exp(−|o|)): the cross-entropy of sigmoid(o)."""
     linear = np.maximum(outputs, 0.0) - outputs * targets
-    return _row_sums(linear + np.log1p(np.exp(-np.abs(outputs))))
+    return (linear + np.log1p(np.exp(-np.abs(outputs)))).sum(axis=1)
 
 
 def _with_logits_gradient(outputs: Array, targets: Array) -> Array:
-    gradient: Array = sigmoid(outputs) - targets
-    return gradient
-
-
-def _log_softmax(outputs: Array) -> Array:
-    shifted = outputs - outputs.max(axis=1, keepdims=True)
-    log_softmax: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return log_softmax
+    return sigmoid(outputs) - targets
 
 
 def softmax(outputs: Array) -> Array:
@@ -114,53 +88,39 @@ def softmax(outputs: Array) -> Array:
     array([[0.5, 0.5]])
     """
     exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    probabilities: Array = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return probabilities
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 def cross_entropy(outputs: Array, targets: Array) -> Array:
     """ℓ = −Σ t log softmax(o), with class probabilities t (one-hot for labels)."""
-    return -_row_sums(targets * _log_softmax(outputs))
+    shifted = outputs - outputs.max(axis=1, keepdims=True)
+    log_softmax = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return -(targets * log_softmax).sum(axis=1)
 
 
 def _cross_entropy_gradient(outputs: Array, targets: Array) -> Array:
-    gradient: Array = softmax(outputs) * targets.sum(axis=1, keepdims=True) - targets
-    return gradient
+    return softmax(outputs) * targets.sum(axis=1, keepdims=True) - targets
 
 
 def poisson(outputs: Array, targets: Array) -> Array:
     """ℓ = Σ exp(o) − t o: the Poisson likelihood of counts t at rates exp(o), up to log t!."""
-    return _row_sums(exp(outputs) - targets * outputs)
+    return (exp(outputs) - targets * outputs).sum(axis=1)
 
 
 @hookimpl
 def dagnet_losses() -> list[Loss]:
     """The seven losses."""
+    # fmt: off
     return [
         Loss("squared_error", squared_error),
         Loss("absolute_error", absolute_error),
         Loss("huber", huber, _huber_gradient, parameters={"delta": 1.0}, rules={"delta": POSITIVE}),
-        Loss(
-            "binary_cross_entropy",
-            binary_cross_entropy,
-            _binary_cross_entropy_gradient,
-            targets="binary",
-            outputs="probability",
-        ),
-        Loss(
-            "binary_cross_entropy_with_logits",
-            binary_cross_entropy_with_logits,
-            _with_logits_gradient,
-            predict=sigmoid,
-            targets="binary",
-        ),
-        Loss(
-            "cross_entropy",
-            cross_entropy,
-            _cross_entropy_gradient,
-            predict=softmax,
-            targets="class",
-            minimum_outputs=2,
-        ),
+        Loss("binary_cross_entropy", binary_cross_entropy, _binary_cross_entropy_gradient,
+             targets="binary", outputs="probability"),
+        Loss("binary_cross_entropy_with_logits", binary_cross_entropy_with_logits, _with_logits_gradient,
+             predict=sigmoid, targets="binary"),
+        Loss("cross_entropy", cross_entropy, _cross_entropy_gradient,
+             predict=softmax, targets="class", minimum_outputs=2),
         Loss("poisson", poisson, predict=exp, targets="count"),
     ]
+    # fmt: on

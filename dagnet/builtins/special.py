@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Elementwise", "exp", "step"]
-
 Elementwise = Any  # an array of any shape, float32 or float64, or one scalar
 
 

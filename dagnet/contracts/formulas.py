@@ -14,8 +14,6 @@ from dagnet.formula import Formula, Untraceable, traced
 from dagnet.formula.probes import first_difference, probe_numbers
 from dagnet.formula.tracing import place_in_source, place_of
 
-__all__ = ["Formulas", "array_gradient", "formulas_of_activation", "formulas_of_loss"]
-
 Array = NDArray[Any]
 OTHERWISE = "write it with NumPy's elementwise functions, and np.where for if"
 ALIKE = {"float64": 1e-9, "float32": 1e-4}
@@ -33,6 +31,28 @@ class Formulas:
         """The values of a formula's own arguments that are parameters."""
         return tuple(float(parameters[name]) for name in formula.arguments if name in parameters)
 
+    @classmethod
+    def none(cls, error: Untraceable) -> Formulas:
+        """The reason why there are none."""
+        return cls(None, None, f"{error.what}; {error.mend or OTHERWISE}")
+
+    def compared(
+        self, formula: Formula, function: Callable[..., Any], parameters: Mapping[str, Any], *arrays: Array
+    ) -> Array:
+        """What a function gives for arrays; it may answer symbols otherwise than those."""
+        at, near = arrays[0], ALIKE[arrays[0].dtype.name]
+        with np.errstate(all="ignore"):
+            theirs = np.asarray(function(*(array.copy() for array in arrays), *parameters.values()))
+            ours = formula(*arrays, *self.numbers(formula, parameters))
+        if ours.shape != theirs.shape:
+            raise Untraceable(f"answers symbols with another shape than arrays{place_of(function)}")
+        place = first_difference(ours, theirs, near, near * 1e-6)
+        if place >= 0:
+            pair = f"{float(ours.flat[place])!r} for {float(theirs.flat[place])!r}"
+            where = f" at {float(at.flat[place])!r}" if ours.shape == at.shape else ""
+            raise Untraceable(f"answers symbols otherwise than arrays: {pair}{where}{place_of(function)}")
+        return theirs
+
 
 def formulas_of_activation(
     function: Callable[..., Any],
@@ -41,25 +61,19 @@ def formulas_of_activation(
     kinks: tuple[float, ...],
 ) -> Formulas:
     """g(z) and g'(z, a); both or neither."""
-    values = tuple(parameters.values())
     try:
         value = traced(function, ["z"], parameters)
         found = traced(slope, ["z", "a"], parameters) if slope else value.derivative("z", result="a")
         formulas = Formulas(value, found)
-        for dtype, near in ALIKE.items():
+        for dtype in ALIKE:
             z = probe_numbers([value, found], kinks, dtype)
             if dtype == "float32":  # NumPy's own numbers may make it double precision, which is no less right
                 z = z[(np.abs(z) < 1e3) & (np.abs(z) > 1e-3)]
-            with np.errstate(all="ignore"):
-                a = np.asarray(function(z.copy(), *values))
-                pairs = [(value(z, *formulas.numbers(value, parameters)), a)]
-                if slope is not None:
-                    ours = found(z, a, *formulas.numbers(found, parameters))
-                    pairs.append((ours, np.broadcast_to(slope(z.copy(), a.copy(), *values), z.shape)))
-            for (ours, theirs), written in zip(pairs, (function, slope), strict=False):
-                _compare(ours, theirs, z, near, written)
+            a = formulas.compared(value, function, parameters, z)
+            if slope is not None:
+                formulas.compared(found, slope, parameters, z, a)
     except Untraceable as error:
-        return Formulas(None, None, _reason(error))
+        return Formulas.none(error)
     return formulas
 
 
@@ -74,6 +88,7 @@ def formulas_of_loss(
 
     ``outside`` tells which outputs are none of the loss's domain; ``probe`` is rows that the loss takes.
     """
+    names = ["outputs", "targets"]
 
     def guarded(outputs: Any, targets: Any, *values: Any) -> Any:
         """NaN where an output is none of the domain: then the rows are looked at by name."""
@@ -83,42 +98,19 @@ def formulas_of_loss(
     try:
         if probe is None:
             raise Untraceable("refuses all rows that were tried", "say minimum_outputs=, targets=, outputs=")
-        formula = traced(guarded, ["outputs", "targets"], parameters, axis=1)
+        formula = traced(guarded, names, parameters, axis=1)
         if formula.ops[formula.results[0]].form == "unit":
             raise Untraceable("gives one number a unit")
-        if gradient is None:
-            found = traced(value, ["outputs", "targets"], parameters, axis=1).derivative("outputs")
-        else:
-            found = traced(gradient, ["outputs", "targets"], parameters, axis=1)
-        formulas = Formulas(formula, found)
-        for dtype, near in ALIKE.items():
+        found = traced(gradient or value, names, parameters, axis=1)
+        formulas = Formulas(formula, found if gradient else found.derivative("outputs"))
+        for dtype in ALIKE:
             arrays = [array.astype(dtype) for array in probe]
-            with np.errstate(all="ignore"):
-                truth = value(*(array.copy() for array in arrays), *parameters.values())
-                ours = formula(*arrays, *formulas.numbers(formula, parameters))
-                _compare(ours, truth, arrays[0], near, value)
-                if gradient is not None:
-                    truth = gradient(*(array.copy() for array in arrays), *parameters.values())
-                    ours = found(*arrays, *formulas.numbers(found, parameters))
-                    _compare(ours, truth, arrays[0], near, gradient)
+            formulas.compared(formula, value, parameters, *arrays)
+            if gradient is not None:
+                formulas.compared(found, gradient, parameters, *arrays)
     except Untraceable as error:
-        return Formulas(None, None, _reason(error))
+        return Formulas.none(error)
     return formulas
-
-
-def _compare(ours: Array, theirs: Any, at: Array, near: float, written: Any) -> None:
-    """A function may answer symbols otherwise than arrays."""
-    if np.shape(ours) != np.shape(theirs):
-        raise Untraceable(f"answers symbols with another shape than arrays{place_of(written)}")
-    place = first_difference(ours, theirs, near, near * 1e-6)
-    if place >= 0:
-        pair = f"{float(np.ravel(ours)[place])!r} for {float(np.ravel(theirs)[place])!r}"
-        where = f" at {float(at.flat[place])!r}" if np.shape(ours) == at.shape else ""
-        raise Untraceable(f"answers symbols otherwise than arrays: {pair}{where}{place_of(written)}")
-
-
-def _reason(error: Untraceable) -> str:
-    return f"{error.what}; {error.mend or OTHERWISE}"
 
 
 def array_gradient(
@@ -131,7 +123,8 @@ def array_gradient(
     PluginError
         Where something has no derivative; the message names it, its line and the mend.
     """
-    from dagnet.formula.arrays import NotDifferentiable, value_and_gradient  # noqa: PLC0415 - few need it
+    from dagnet.formula.arrays import value_and_gradient  # noqa: PLC0415 - few need it
+    from dagnet.formula.tape import NotDifferentiable  # noqa: PLC0415 - the same
 
     if isinstance(function, np.vectorize):
         raise PluginError(

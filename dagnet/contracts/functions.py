@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.contracts.formulas import Formulas, array_gradient, formulas_of_activation, formulas_of_loss
-from dagnet.contracts.parametric import Parametric, checked_function, checked_name
+from dagnet.contracts.parametric import Parametric
 from dagnet.errors import DataError, PluginError, Verbatim, expected
 from dagnet.formula import Formula
 from dagnet.formula.sameness import is_own, same, what_it_reads
 from dagnet.values import Rule
-
-__all__ = ["TARGETS", "Activation", "Initializer", "Loss"]
 
 Array = NDArray[Any]
 Targets = Literal["real", "positive", "binary", "probability", "count", "class"]
@@ -33,27 +31,34 @@ DOMAINS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
 class _Differentiable(Parametric):
     """What activations and losses share: formulas, traced when one is made and where they may be others."""
 
-    def _make(self) -> None:
-        own = all(function is None or is_own(function) for function in self._functions())
-        if not own:  # dagnet's own are traced when they are needed, and checked by its tests
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self._is_own():
             self._check()
 
-    def _functions(self) -> tuple[Callable[..., Any] | None, ...]:
-        raise TypeError
-
     def _check(self) -> None:
-        raise TypeError
+        raise NotImplementedError
 
     def _trace(self) -> Formulas:
-        raise TypeError
+        raise NotImplementedError
+
+    def _pair(self) -> list[Callable[..., Any]]:
+        functions = (getattr(self, name) for name in self.functions[:2])
+        return [function for function in functions if function is not None]
+
+    def _is_own(self) -> bool:
+        """Whether it is dagnet's: these are traced when they are needed, and checked by its tests."""
+        return all(map(is_own, self._pair()))
+
+    def _read_now(self) -> tuple[Any, ...] | None:
+        return what_it_reads(*self._pair(), self.arguments)
 
     @property
     def formulas(self) -> Formulas:
         """The formulas of the function and of its derivative."""
         found: Formulas | None = self.__dict__.get("_formulas")
         if found is None:
-            reads = what_it_reads(*(f for f in self._functions() if f is not None), tuple(self.arguments))
-            found = self._trace()
+            reads, found = self._read_now(), self._trace()
             self.__dict__.update(_formulas=found, _reads=reads)
         return found
 
@@ -69,11 +74,10 @@ class _Differentiable(Parametric):
 
     def refreshed(self) -> Self:
         """Itself, or a copy that is traced anew where what the functions read is another now."""
-        if all(function is None or is_own(function) for function in self._functions()):
+        if self._is_own():
             return self
         before = self.formulas
-        reads = what_it_reads(*(f for f in self._functions() if f is not None), tuple(self.arguments))
-        if same(self.__dict__.get("_reads"), reads):
+        if same(self.__dict__.get("_reads"), self._read_now()):
             return self
         anew = replace(self)
         return self if anew.formulas == before and before.value is not None else anew
@@ -129,6 +133,7 @@ class Activation(_Differentiable):
     """
 
     kind: ClassVar[str] = "activation"
+    functions: ClassVar[tuple[str, ...]] = ("function", "derivative")
     function: Callable[..., Any]
     derivative: Callable[..., Any] | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
@@ -137,17 +142,9 @@ class Activation(_Differentiable):
     surrogate: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        checked_name(self.kind, self.name)
-        checked_function(f"activation {self.name!r}: function", self.function)
-        if self.derivative is not None:
-            checked_function(f"activation {self.name!r}: derivative", self.derivative)
-        self._take_parameters()
         if not callable(self.kinks):
             object.__setattr__(self, "kinks", tuple(self.kinks))
-        self._make()
-
-    def _functions(self) -> tuple[Callable[..., Any] | None, ...]:
-        return self.function, self.derivative
+        super().__post_init__()
 
     def _check(self) -> None:
         from dagnet.contracts.probing import check_activation  # noqa: PLC0415 - `import dagnet` need not pay
@@ -162,25 +159,19 @@ class Activation(_Differentiable):
     def value(self, z: Array) -> Array:
         """g(z), of z's shape."""
         formula = self.formulas.value
-        result: Array
         if formula is None:
-            result = self.function(z, *self.arguments)
-        else:
-            result = formula(z, *self.formulas.numbers(formula, self.parameters))
-        return result
+            return self.function(z, *self.arguments)
+        return formula(z, *self.formulas.numbers(formula, self.parameters))
 
     def slope(self, z: Array, a: Array) -> Array:
         """g'(z), of z's shape, where a = g(z) is given along."""
         formula = self.formulas.slope
-        result: Array
         if formula is not None:
-            result = formula(z, a, *self.formulas.numbers(formula, self.parameters))
-        elif self.derivative is not None:
-            result = self.derivative(z, a, *self.arguments)
-        else:
-            where = f"activation {self.name!r}: function"
-            result = array_gradient(where, self.function, z, *self.arguments)[1]
-        return result
+            return formula(z, a, *self.formulas.numbers(formula, self.parameters))
+        if self.derivative is not None:
+            return self.derivative(z, a, *self.arguments)
+        where = f"activation {self.name!r}: function"
+        return array_gradient(where, self.function, z, *self.arguments)[1]
 
     def kink_points(self) -> tuple[float, ...]:
         """The kinks for the parameters as they are."""
@@ -235,6 +226,7 @@ class Loss(_Differentiable):
     """
 
     kind: ClassVar[str] = "loss"
+    functions: ClassVar[tuple[str, ...]] = ("value", "gradient", "predict")
     value: Callable[..., Any]
     gradient: Callable[..., Any] | None = None
     predict: Callable[..., Any] | None = field(default=None, kw_only=True)
@@ -247,22 +239,11 @@ class Loss(_Differentiable):
     surrogate: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        checked_name(self.kind, self.name)
-        where = f"loss {self.name!r}"
-        checked_function(f"{where}: value", self.value)
-        for what in ("gradient", "predict"):
-            if getattr(self, what) is not None:
-                checked_function(f"{where}: {what}", getattr(self, what))
-        if self.targets not in TARGETS:
-            raise PluginError(expected(f"{where}: targets", f"one of {', '.join(TARGETS)}", self.targets))
-        if self.outputs not in ("real", *DOMAINS):
-            must = f"one of real, {', '.join(DOMAINS)}"
-            raise PluginError(expected(f"{where}: outputs", must, self.outputs))
-        self._take_parameters()
-        self._make()
-
-    def _functions(self) -> tuple[Callable[..., Any] | None, ...]:
-        return self.value, self.gradient
+        for what, known in (("targets", TARGETS), ("outputs", ("real", *DOMAINS))):
+            if getattr(self, what) not in known:
+                where, must = f"loss {self.name!r}: {what}", f"one of {', '.join(known)}"
+                raise PluginError(expected(where, must, getattr(self, what)))
+        super().__post_init__()
 
     def _check(self) -> None:
         from dagnet.contracts.probing import check_loss, loss_probe  # noqa: PLC0415 - see Activation
@@ -277,8 +258,7 @@ class Loss(_Differentiable):
         from dagnet.contracts.probing import loss_probe  # noqa: PLC0415 - see Activation
 
         outside = None if self.outputs == "real" else DOMAINS[self.outputs][2]
-        functions = self.value, self.gradient
-        return formulas_of_loss(*functions, self.parameters, outside, loss_probe(self))
+        return formulas_of_loss(self.value, self.gradient, self.parameters, outside, loss_probe(self))
 
     def refuse_outside(self, outputs: Array) -> None:
         """Raise DataError for the first output outside the loss's domain; rows and units count from 0."""
@@ -328,10 +308,7 @@ class Loss(_Differentiable):
 
     def prediction(self, outputs: Array) -> Array:
         """What the outputs predict, (rows, output units)."""
-        if self.predict is None:
-            return outputs
-        result: Array = self.predict(outputs, *self.arguments)
-        return result
+        return outputs if self.predict is None else self.predict(outputs, *self.arguments)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -353,16 +330,11 @@ class Initializer(Parametric):
     """
 
     kind: ClassVar[str] = "initializer"
+    functions: ClassVar[tuple[str, ...]] = ("draw",)
     draw: Callable[..., Any]
     parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
 
-    def __post_init__(self) -> None:
-        checked_name(self.kind, self.name)
-        checked_function(f"initializer {self.name!r}: draw", self.draw)
-        self._take_parameters()
-
     def weights(self, generator: np.random.Generator, fan_in: Array, fan_out: Array) -> Array:
         """One drawn weight for each entry of ``fan_in``."""
-        result: Array = self.draw(generator, fan_in, fan_out, *self.arguments)
-        return result
+        return self.draw(generator, fan_in, fan_out, *self.arguments)

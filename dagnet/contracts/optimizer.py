@@ -17,8 +17,6 @@ from dagnet.formula.sameness import same, what_it_reads
 from dagnet.formula.tracing import is_number
 from dagnet.values import Rule, checked
 
-__all__ = ["Optimizer"]
-
 Array = NDArray[Any]
 State = Mapping[str, Any]
 STEP, RATE = "step", "learning_rate"

@@ -10,8 +10,6 @@ from typing import Any, ClassVar
 from dagnet.errors import PluginError, did_you_mean, expected
 from dagnet.values import Rule, checked
 
-__all__ = ["Parametric", "checked_function", "checked_name"]
-
 
 def checked_name(kind: str, name: object) -> str:
     """The name of a plugin, which graphs and call forms refer to."""
@@ -31,7 +29,19 @@ class Parametric:
     """A named thing with parameters that a call form such as ``"elu(alpha=0.5)"`` can set."""
 
     kind: ClassVar[str] = ""
+    functions: ClassVar[tuple[str, ...]] = ()
     name: str
+
+    def __post_init__(self) -> None:
+        checked_name(self.kind, self.name)
+        given, where = self._parameters(), f"{self.kind} {self.name!r}"
+        for place, name in enumerate(self.functions):
+            if place == 0 or getattr(self, name) is not None:
+                checked_function(f"{where}: {name}", getattr(self, name))
+        if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+            raise PluginError(expected(f"{where}: parameters", "a mapping from name to default value", given))
+        rules: Mapping[str, Rule] = self.rules  # type: ignore[attr-defined]
+        object.__setattr__(self, "parameters", MappingProxyType(checked(where, given, rules)))
 
     # Each subclass declares `parameters` itself, so that the field order is the documented one.
     @property
@@ -40,16 +50,7 @@ class Parametric:
         return tuple(self._parameters().values())
 
     def _parameters(self) -> Mapping[str, Any]:
-        parameters: Mapping[str, Any] = self.parameters  # type: ignore[attr-defined]
-        return parameters
-
-    def _take_parameters(self) -> None:
-        """Keep a read-only copy of the parameters, which obey the rules."""
-        given, where = self._parameters(), f"{self.kind} {self.name!r}"
-        if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
-            raise PluginError(expected(f"{where}: parameters", "a mapping from name to default value", given))
-        rules: Mapping[str, Rule] = self.rules  # type: ignore[attr-defined]
-        object.__setattr__(self, "parameters", MappingProxyType(checked(where, given, rules)))
+        return self.parameters  # type: ignore[attr-defined]
 
     def bind(self, *values: Any, **named: Any) -> Any:
         """A copy with some parameters set, by position or by name.

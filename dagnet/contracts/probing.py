@@ -17,9 +17,6 @@ from dagnet.contracts.formulas import array_gradient
 from dagnet.errors import DagnetError, PluginError, Verbatim, expected
 from dagnet.formula.tracing import place_in_source, place_of
 
-__all__ = ["OUTPUTS", "TARGETS", "check_activation", "check_loss", "checked_arity", "checked_result"]
-__all__ += ["loss_probe", "off_kinks", "quotients", "wrong"]
-
 Array = NDArray[Any]
 ROWS = 6
 WRONG = 1e-5
@@ -118,15 +115,12 @@ def checked_result(
     if not _equal(*results):
         place = int(np.flatnonzero(results[0].reshape(-1) != results[1].reshape(-1))[0])
         pair = " and ".join(repr(float(result.flat[place])) for result in results)
-        mend = "a function may keep no count and draw no random numbers"
-        raise PluginError(
-            f"{where} must give the same numbers for the same arguments, got {pair}{at}; {mend}"
-        )
+        must = f"must give the same numbers for the same arguments, got {pair}{at}"
+        raise PluginError(f"{where} {must}; a function may keep no count and draw no random numbers")
     return results[0]
 
 
 def _refuse_other(where: str, result: Any, like: Array, shape: tuple[int, ...]) -> None:
-    """Only floats of a shape pass, no coarser than an array."""
     numeric = isinstance(result, (np.ndarray, np.floating))
     if numeric and result.shape == shape and result.dtype.kind == "f" and result.itemsize >= like.itemsize:
         return
@@ -230,34 +224,29 @@ def loss_probe(item: Any) -> tuple[Array, Array] | None:
         for draw in TARGETS[item.targets]:
             rng = np.random.default_rng(2)
             rows = OUTPUTS[item.outputs](rng, (ROWS, width)), draw(rng, (ROWS, width))
-            try:
-                with np.errstate(all="ignore"):
-                    item.value(*(array.copy() for array in rows), *item.arguments)
-            except Exception:  # noqa: BLE001, S112 - a stranger's code may refuse numbers with any error
+            if _shape(item.value, rows, item.arguments) is None:
                 continue
-            if width == item.minimum_outputs or not _is_of_one_column(item, rows):
+            if width == item.minimum_outputs or _shape(item.gradient, rows, item.arguments) != (ROWS, 1):
                 return rows
     return None
 
 
-def _is_of_one_column(item: Any, rows: tuple[Array, Array]) -> bool:
+def _shape(function: Any, rows: tuple[Array, Array], rest: tuple[Any, ...]) -> tuple[int, ...] | None:
+    """What a function gives for rows has, None where it takes none; a stranger's may raise any error."""
     try:
         with np.errstate(all="ignore"):
-            pull = item.gradient and item.gradient(*(array.copy() for array in rows), *item.arguments)
-    except Exception:  # noqa: BLE001 - it is raised again where the gradient is checked
-        return False
-    return np.shape(pull) == (ROWS, 1)
+            return np.shape(function(*(array.copy() for array in rows), *rest))
+    except Exception:  # noqa: BLE001 - it is raised again where the function is checked
+        return None
 
 
 def check_loss(item: Any, gradient: Callable[..., Any] | None, probe: tuple[Array, Array] | None) -> None:
     """Whether value and gradient can be right; ``item`` is a Loss."""
     where, arguments = f"loss {item.name!r}", item.arguments
-    names = ("outputs", "targets", *item.parameters)
-    checked_arity(f"{where}: value", item.value, names)
-    if gradient is not None:
-        checked_arity(f"{where}: gradient", gradient, names)
-    if item.predict is not None:
-        checked_arity(f"{where}: predict", item.predict, ("outputs", *item.parameters))
+    for what in item.functions:
+        if getattr(item, what) is not None:
+            names = ("outputs",) if what == "predict" else ("outputs", "targets")
+            checked_arity(f"{where}: {what}", getattr(item, what), (*names, *item.parameters))
     if probe is None:
         return
 

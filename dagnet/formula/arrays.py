@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.errors import shorten
-from dagnet.formula.operations import OPERATIONS, REDUCTIONS, full_name
+from dagnet.formula.operations import OPERATIONS, REDUCTIONS, full_name, select
 from dagnet.formula.tape import (
     FUNCTIONS,
     ROWS,
@@ -30,8 +30,6 @@ from dagnet.formula.tape import (
     held,
     recorded,
 )
-
-__all__ = ["NotDifferentiable", "Taped", "value_and_gradient"]
 
 Function = Callable[..., Any]
 
@@ -275,12 +273,6 @@ def _clip(x: Any, a_min: Any = None, a_max: Any = None, **options: Any) -> Any:
     return elementwise(np.clip, OPERATIONS["clip"], (x, low, high))
 
 
-def _select(conditions: Any, choices: Any, default: Any = 0) -> Any:
-    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
-        default = np.where(condition, choice, default)
-    return default
-
-
 def _astype(x: Any, dtype: Any, *_: Any, **__: Any) -> Any:
     value = x.value.astype(dtype)
     return value if value.dtype.kind in "biu" else recorded(value, [x], lambda outer: [(x, outer)])
@@ -303,7 +295,7 @@ for _kind, _entry in REDUCTIONS.items():
     FUNCTIONS[_ufunc, "reduce"] = lambda x, axis=0, *a, kind=_kind, **o: _reduced(kind, x, axis, *a, **o)
     FUNCTIONS[_ufunc, "accumulate"] = _rule(_accumulate, _ufunc)
 FUNCTIONS |= {
-    **dict(zip(OTHERS, (_where, _clip, _select, _sort, _matmul, _dot, _mean, _var, _norm), strict=True)),
+    **dict(zip(OTHERS, (_where, _clip, select, _sort, _matmul, _dot, _mean, _var, _norm), strict=True)),
     (np.logaddexp, "reduce"): _logaddexp,
     (np.logaddexp, "accumulate"): _rule(_accumulate, np.logaddexp),
     np.std: lambda *arguments, **options: np.sqrt(np.var(*arguments, **options)),

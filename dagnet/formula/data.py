@@ -7,7 +7,7 @@ one in all, one a row, one a unit and row, or one a term of a unit and row.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -15,23 +15,8 @@ from typing import Any, NamedTuple
 from dagnet.errors import DagnetError
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
 
-__all__ = [
-    "ARGUMENT",
-    "CONSTANT",
-    "FORMS",
-    "NUMBER",
-    "PLACE",
-    "ROW",
-    "SIZE",
-    "TERM",
-    "UNIT",
-    "Calculation",
-    "Op",
-    "finest",
-]
-
 NUMBER, ROW, UNIT, TERM = FORMS = ("number", "row", "unit", "term")
-ARGUMENT, CONSTANT, SIZE, PLACE = "argument", "constant", "size", "place"
+ARGUMENT, CONSTANT, SIZE, PLACE = BEGINNINGS = ("argument", "constant", "size", "place")
 COARSER = {UNIT: ROW, TERM: UNIT}
 """From what a reduction reads to what it gives."""
 
@@ -55,6 +40,15 @@ def finest(forms: Iterable[str]) -> str:
     return max(forms, key=FORMS.index, default=NUMBER)
 
 
+def needed(ops: Sequence[Op], results: Iterable[int]) -> tuple[int, ...]:
+    """The places that some results are made of, in order."""
+    found = set(results)
+    for place in range(max(found, default=-1), -1, -1):
+        if place in found:
+            found.update(ops[place].reads)
+    return tuple(sorted(found))
+
+
 @dataclass(frozen=True)
 class Calculation:
     """Operations in order, with the names of the arguments, which come first, and the places of results."""
@@ -76,27 +70,20 @@ class Calculation:
             _must(all(0 <= read < place for read in op.reads), place, "what reads earlier operations")
             forms = [self.ops[read].form for read in op.reads]
             if op.name in OPERATIONS:
-                _must(len(forms) == len(OPERATIONS[op.name].slopes), place, f"{op.name} of all its inputs")
+                entry = OPERATIONS[op.name]
+                _must(len(forms) == len(entry.slopes), place, f"{op.name} of all its inputs")
                 _must(op.form == finest(forms), place, f"of form {finest(forms)!r}")
-                _must(
-                    op.truth == OPERATIONS[op.name].truth or op.name == "where", place, "of the table's truth"
-                )
+                _must(op.truth == entry.truth or op.name == "where", place, "of the table's truth")
             elif op.name in REDUCTIONS:
                 _must(len(forms) == 1 and op.form == COARSER.get(forms[0]), place, "a reduction of its input")
             else:
-                _must(
-                    op.name in {ARGUMENT, CONSTANT, SIZE, PLACE} and not op.reads, place, "a known operation"
-                )
+                _must(op.name in BEGINNINGS and not op.reads, place, "a known operation")
             _must(op.name != ARGUMENT or place < len(self.arguments), place, "no argument so late")
         _must(all(0 <= result < len(self.ops) for result in self.results), -1, "known results")
 
     def needed(self, *results: int) -> tuple[int, ...]:
-        """The places that some results are made of, in order."""
-        found = set(results or self.results)
-        for place in range(len(self.ops) - 1, -1, -1):
-            if place in found:
-                found.update(self.ops[place].reads)
-        return tuple(sorted(found))
+        """The places that some results, or all, are made of, in order."""
+        return needed(self.ops, results or self.results)
 
     def uses(self, argument: str) -> bool:
         """Whether an argument matters."""

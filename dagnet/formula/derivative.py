@@ -13,12 +13,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from dagnet.formula.data import ARGUMENT, CONSTANT, FORMS, Calculation, Op
+from dagnet.formula.data import ARGUMENT, FORMS, Calculation, Op
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
-from dagnet.formula.recording import Recorder, number_of
-from dagnet.formula.symbols import Symbol
-
-__all__ = ["derivative", "pruned"]
+from dagnet.formula.recording import Recorder
+from dagnet.formula.symbols import Symbol, plain
 
 Some = TypeVar("Some", bound=Calculation)
 
@@ -87,22 +85,14 @@ class _Walk:
                 reads = tuple(self.places[read] for read in op.reads)
                 self.places.append(self.recorder.add(op._replace(reads=reads)))
 
-    def symbol(self, place: int) -> Symbol:
-        """For an operation of the formula."""
-        return Symbol(self.recorder, self.places[place])
-
     def slopes(self, place: int) -> list[Any]:
         """By each of the inputs of an operation."""
-        op, result = self.ops[place], self.symbol(place)
+        op, result = self.ops[place], Symbol(self.recorder, self.places[place])
         if op.name in REDUCTIONS:
-            return [REDUCTIONS[op.name].slope(self.symbol(op.reads[0]), result, self.reduce)]
-        inputs = [self._plain(read) for read in op.reads]
+            item = Symbol(self.recorder, self.places[op.reads[0]])
+            return [REDUCTIONS[op.name].slope(item, result, self.reduce)]
+        inputs = [plain(self.recorder, self.places[read]) for read in op.reads]
         return [None if slope is None else slope(*inputs, result) for slope in OPERATIONS[op.name].slopes]
-
-    def _plain(self, place: int) -> Any:
-        """A constant as a number, so that slopes are as short as they can be."""
-        op = self.ops[place]
-        return number_of(op) if op.name == CONSTANT and not op.truth else self.symbol(place)
 
     def reduce(self, kind: str, item: Symbol) -> Symbol:
         """What the slopes of reductions are written with."""
@@ -115,16 +105,12 @@ class _Walk:
                 return 0.0 if one == 0 else other if one == 1 else one * other
         for one, other in ((outer, slope), (slope, outer)):
             if one.op.name == "where" and 0.0 in self._choices(one):
-                condition, *branches = (Symbol(self.recorder, read) for read in one.op.reads)
-                numbers = [self.recorder.known(branch.at) for branch in branches]
-                chosen = [
-                    branch if number is None else number
-                    for branch, number in zip(branches, numbers, strict=True)
-                ]
-                return np.where(condition, *(self.product(branch, other, place) for branch in chosen))
-        op, wild = self.ops[place], self.recorder.is_wild
+                condition, *branches = one.op.reads
+                products = (self.product(plain(self.recorder, at), other, place) for at in branches)
+                return np.where(Symbol(self.recorder, condition), *products)
+        op, wild = self.ops[place], self.recorder.wild
         steep = op.name in OPERATIONS and OPERATIONS[op.name].steep
-        if steep or wild(outer.at) or wild(slope.at) or wild(self.places[place]):
+        if steep or wild[outer.at] or wild[slope.at] or wild[self.places[place]]:
             return outer.operate("pull", outer, slope)
         return outer * slope
 

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, SIZE, TERM, Calculation, Op
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
-from dagnet.formula.recording import number_of
-
-__all__ = ["evaluate"]
+from dagnet.formula.recording import value_of
 
 Array = NDArray[Any]
 
@@ -37,11 +35,8 @@ def evaluate(formula: Calculation, *arguments: Any) -> tuple[Any, ...]:
                 inputs = [_cast(x, first) if n else x for x, n in zip(inputs, numbers, strict=True)]
             found[place] = _calculated(op, inputs, given, first)
     results = (_shaped(found[place], formula.ops[place], first) for place in formula.results)
-    return tuple(result.copy() if _is_one_of(result, arguments) else result for result in results)
-
-
-def _is_one_of(result: Array, arguments: tuple[Any, ...]) -> bool:
-    return any(isinstance(x, np.ndarray) and np.may_share_memory(result, x) for x in arguments)
+    given_arrays = [x for x in arguments if isinstance(x, np.ndarray)]
+    return tuple(x.copy() if any(np.may_share_memory(x, a) for a in given_arrays) else x for x in results)
 
 
 def _cast(number: Any, like: Array) -> Any:
@@ -53,7 +48,7 @@ def _calculated(op: Op, inputs: list[Any], given: dict[str, Any], first: Array) 
         value = given[str(op.value)]
         return np.float64(value) if op.form == NUMBER else np.asarray(value)
     if op.name == CONSTANT:
-        return bool(number_of(op)) if op.truth else np.float64(number_of(op))
+        return value_of(op)
     if op.name == SIZE:
         return np.float64(first.shape[0 if op.value == TERM else -1])
     if op.name == PLACE:
@@ -71,8 +66,6 @@ def _shaped(value: Any, op: Op, first: Array) -> Array:
     value = np.asarray(value, first.dtype)
     if op.form == "row":
         return np.broadcast_to(value, (*first.shape[:-1], 1))[..., 0].copy()
-    return (
-        np.broadcast_to(value, np.broadcast_shapes(value.shape, first.shape)).copy()
-        if (value.shape != first.shape and op.form != "unit") or not value.ndim
-        else value
-    )
+    if (value.shape == first.shape or op.form == "unit") and value.ndim:
+        return value
+    return np.broadcast_to(value, np.broadcast_shapes(value.shape, first.shape)).copy()

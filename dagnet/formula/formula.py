@@ -9,8 +9,6 @@ from dagnet.formula.derivative import derivative
 from dagnet.formula.evaluation import evaluate
 from dagnet.formula.writing import latex, listing
 
-__all__ = ["Formula"]
-
 
 class Formula(Calculation):
     r"""What a function calculates, as frozen data; ``print`` lists it.

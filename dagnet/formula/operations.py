@@ -26,21 +26,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from inspect import unwrap
 from typing import Any
 
 import numpy as np
-
-__all__ = [
-    "BY_UFUNC",
-    "OPERATIONS",
-    "REDUCTIONS",
-    "Operation",
-    "Reduction",
-    "composed",
-    "erf",
-    "full_name",
-    "sigmoid",
-]
 
 Slope = Callable[..., Any]
 LN2, LN10 = math.log(2.0), math.log(10.0)
@@ -48,36 +37,16 @@ LN2, LN10 = math.log(2.0), math.log(10.0)
 
 @dataclass(frozen=True)
 class Operation:
-    """One row.
+    """One row."""
 
-    Parameters
-    ----------
-    function
-        NumPy's function: what the operation means.
-    slopes
-        One for each input.
-    infix
-        Its operator in text.
-    truth
-        Whether it gives a yes or no.
-    steep
-        Whether a slope may be infinite: a zero on the other side of the product then wins.
-    library
-        Its name in C's mathematical library, where an engine finds it.
-    expansion
-        The same in simpler operations, for engines that do not know it.
-    latex
-        How LaTeX writes it, with ``%s`` for each input.
-    """
-
-    function: Callable[..., Any]
-    slopes: tuple[Slope | None, ...]
-    infix: str = ""
-    truth: bool = False
-    steep: bool = False
-    library: str = ""
-    expansion: Callable[..., Any] | None = None
-    latex: str = ""
+    function: Callable[..., Any]  # NumPy's: what the operation means
+    slopes: tuple[Slope | None, ...]  # one for each input
+    infix: str = ""  # its operator in text
+    truth: bool = False  # whether it gives a yes or no
+    steep: bool = False  # whether a slope may be infinite: a zero beside it in a product then wins
+    library: str = ""  # its name in C's mathematical library, where an engine finds it
+    expansion: Callable[..., Any] | None = None  # itself in simpler operations, for engines without it
+    latex: str = ""  # how LaTeX writes it, with ``%s`` for each input
 
 
 def composed(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,6 +69,13 @@ def full_name(function: Any) -> str:
         return f"numpy.{name}"
     special = sys.modules.get("scipy.special")
     return f"{'scipy.special.' if getattr(special, name, None) is function else 'the ufunc '}{name}"
+
+
+def select(conditions: Any, choices: Any, default: Any = 0.0) -> Any:
+    """``numpy.select``, with ``numpy.where``."""
+    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+        default = np.where(condition, choice, default)
+    return default
 
 
 @composed
@@ -131,8 +107,9 @@ _FAR = (
 )
 
 
-def _horner(x: Any, coefficients: tuple[float, ...]) -> Any:
-    total: Any = coefficients[0]
+def polyval(coefficients: Any, x: Any) -> Any:
+    """``numpy.polyval``, highest power first, by Horner's scheme."""
+    total = coefficients[0]
     for coefficient in coefficients[1:]:
         total = total * x + coefficient
     return total
@@ -153,30 +130,34 @@ def erf(x: Any) -> Any:
     array([-1.        ,  0.        ,  0.52049988])
     """
     y = np.minimum(np.abs(x), 6.0)
-    near, far = _horner(np.minimum(y * y, 1.0), _NEAR), _horner(y, _FAR)
+    near, far = polyval(_NEAR, np.minimum(y * y, 1.0)), polyval(_FAR, y)
     beyond = (y > 1.0) * np.ones_like(y)
     return np.copysign((1.0 - beyond) * (y * near) + beyond * (1.0 - np.exp(-far)), x)
 
 
-def _larger(x: Any, y: Any, _: Any) -> Any:
-    return np.where(np.equal(x, y), 0.5, np.where(np.less(x, y), 0.0, 1.0))
+def _fixed(*values: float) -> tuple[Slope, ...]:
+    return tuple((lambda *_, value=value: value) for value in values)
 
 
-def _smaller(x: Any, y: Any, _: Any) -> Any:
-    return np.where(np.equal(x, y), 0.5, np.where(np.greater(x, y), 0.0, 1.0))
+def _both(slope: Slope) -> tuple[Slope, Slope]:
+    """The slopes of what is symmetric, by that of the first input."""
+    return slope, lambda x, y, result: slope(y, x, result)
 
 
-def _fmax(x: Any, y: Any, _: Any) -> Any:
-    return np.where(np.greater_equal(x, y) | np.isnan(y), 1.0, 0.0)
+def _extreme(behind: np.ufunc) -> tuple[Slope, Slope]:
+    return _both(lambda x, y, _: np.where(np.equal(x, y), 0.5, np.where(behind(x, y), 0.0, 1.0)))
 
 
-def _fmin(x: Any, y: Any, _: Any) -> Any:
-    return np.where(np.less_equal(x, y) | np.isnan(y), 1.0, 0.0)
+def _extreme_number(first: np.ufunc) -> tuple[Slope, Slope]:
+    def slope(x: Any, y: Any, _: Any) -> Any:
+        return np.where(first(x, y) | np.isnan(y), 1.0, 0.0)
+
+    return slope, lambda *inputs: 1.0 - slope(*inputs)
 
 
-def _share(exp: Any) -> Slope:
+def _share(exp: Any) -> tuple[Slope, Slope]:
     """How much of eˣ + eʸ is eˣ; a half at ties, those of two infinities among them."""
-    return lambda x, y, _: np.where(np.equal(x, y), 0.5, 1.0 / (1.0 + exp(np.subtract(y, x))))
+    return _both(lambda x, y, _: np.where(np.equal(x, y), 0.5, 1.0 / (1.0 + exp(np.subtract(y, x)))))
 
 
 def _power_of_base(x: Any, n: Any, _: Any) -> Any:
@@ -187,8 +168,9 @@ def _power_of_exponent(x: Any, n: Any, y: Any) -> Any:
     return np.where(np.equal(x, 0) & np.greater_equal(n, 0), 0.0, y * np.log(x))
 
 
-def _over_length(x: Any, length: Any) -> Any:
-    return np.where(np.equal(length, 0), 0.0, x / length)
+def _leg(x: Any) -> Any:
+    """√(1 − x²)."""
+    return np.sqrt((1.0 - x) * (1.0 + x))
 
 
 def _arctan2(numerator: Any, y: Any, x: Any) -> Any:
@@ -204,31 +186,28 @@ def _log_of_sum(exp: Any, log1p: Any) -> Slope:
     return expansion
 
 
-def _second(slope: Slope) -> Slope:
-    """The slope by the second input of what is symmetric."""
-    return lambda x, y, result: slope(y, x, result)
-
-
 def _pull(outer: Any, slope: Any) -> Any:
     """Outer · slope, 0 where one of them is 0, whatever the other one is."""
     with np.errstate(all="ignore"):
         return np.where(np.equal(outer, 0) | np.equal(slope, 0), 0.0, np.multiply(outer, slope))
 
 
-def _fixed(*values: float) -> tuple[Slope, ...]:
-    return tuple((lambda *_, value=value: value) for value in values)
-
-
-def _both(slope: Slope) -> tuple[Slope, Slope]:
-    return slope, _second(slope)
-
-
-def _unwrapped(function: Any) -> Callable[..., Any]:
-    found: Callable[..., Any] = function.__wrapped__
-    return found
-
-
+_ARCTAN2: tuple[Slope, ...] = (
+    lambda y, x, _: _arctan2(x, y, x),
+    lambda y, x, _: _arctan2(np.negative(y), y, x),
+)
+_CLIP: tuple[Slope, ...] = (
+    lambda x, low, high, _: np.where((x >= low) & (x <= high), 1.0, 0.0),
+    lambda x, low, high, _: np.where((x < low) & np.less(low, high), 1.0, 0.0),
+    lambda x, low, high, _: np.where((x > high) | np.less(high, low), 1.0, 0.0),
+)
+_QUESTIONS = (np.logical_not, np.isnan, np.isinf, np.isfinite, np.signbit)
 _Row = Operation
+# fmt: off
+_RELATIONS = {
+    "==": np.equal, "!=": np.not_equal, "<": np.less, "<=": np.less_equal, ">": np.greater,
+    ">=": np.greater_equal, "&": np.logical_and, "|": np.logical_or, "^": np.logical_xor,
+}
 OPERATIONS: dict[str, Operation] = {
     "add": _Row(np.add, _fixed(1.0, 1.0), "+"),
     "subtract": _Row(np.subtract, _fixed(1.0, -1.0), "-"),
@@ -236,44 +215,27 @@ OPERATIONS: dict[str, Operation] = {
     "pull": _Row(_pull, _both(lambda _x, y, _: y), "*", expansion=_pull),
     "divide": _Row(np.divide, (lambda _x, y, _: np.divide(1.0, y), lambda _, y, q: -q / y), "/", steep=True),
     "power": _Row(np.power, (_power_of_base, _power_of_exponent), "**", steep=True),
-    "maximum": _Row(np.maximum, _both(_larger), latex=r"\max\left(%s, %s\right)"),
-    "minimum": _Row(np.minimum, _both(_smaller), latex=r"\min\left(%s, %s\right)"),
-    "fmax": _Row(np.fmax, (_fmax, lambda x, y, _: 1.0 - _fmax(x, y, _))),
-    "fmin": _Row(np.fmin, (_fmin, lambda x, y, _: 1.0 - _fmin(x, y, _))),
-    "logaddexp": _Row(np.logaddexp, _both(_share(np.exp)), expansion=_log_of_sum(np.exp, np.log1p)),
-    "logaddexp2": _Row(
-        np.logaddexp2,
-        _both(_share(np.exp2)),
-        expansion=_log_of_sum(np.exp2, lambda x: np.log1p(x) / LN2),
-    ),
+    "maximum": _Row(np.maximum, _extreme(np.less), latex=r"\max\left(%s, %s\right)"),
+    "minimum": _Row(np.minimum, _extreme(np.greater), latex=r"\min\left(%s, %s\right)"),
+    "fmax": _Row(np.fmax, _extreme_number(np.greater_equal)),
+    "fmin": _Row(np.fmin, _extreme_number(np.less_equal)),
+    "logaddexp": _Row(np.logaddexp, _share(np.exp), expansion=_log_of_sum(np.exp, np.log1p)),
+    "logaddexp2": _Row(np.logaddexp2, _share(np.exp2),
+                       expansion=_log_of_sum(np.exp2, lambda x: np.log1p(x) / LN2)),
     "copysign": _Row(np.copysign, (lambda x, _, y: np.where(np.equal(x, 0), 0.0, y / x), None)),
-    "hypot": _Row(np.hypot, _both(lambda x, _, y: _over_length(x, y)), library="hypot"),
-    "arctan2": _Row(
-        np.arctan2,
-        (lambda y, x, _: _arctan2(x, y, x), lambda y, x, _: _arctan2(np.negative(y), y, x)),
-        library="atan2",
-    ),
+    "hypot": _Row(np.hypot, _both(lambda x, _, y: np.where(np.equal(y, 0), 0.0, x / y)), library="hypot"),
+    "arctan2": _Row(np.arctan2, _ARCTAN2, library="atan2"),
     "where": _Row(np.where, (None, lambda c, *_: np.where(c, 1.0, 0.0), lambda c, *_: np.where(c, 0.0, 1.0))),
-    "clip": _Row(
-        np.clip,
-        (
-            lambda x, low, high, _: np.where((x >= low) & (x <= high), 1.0, 0.0),
-            lambda x, low, high, _: np.where((x < low) & np.less(low, high), 1.0, 0.0),
-            lambda x, low, high, _: np.where((x > high) | np.less(high, low), 1.0, 0.0),
-        ),
-        expansion=lambda x, low, high: np.minimum(np.maximum(x, low), high),
-    ),
+    "clip": _Row(np.clip, _CLIP, expansion=lambda x, low, high: np.minimum(np.maximum(x, low), high)),
     "negative": _Row(np.negative, _fixed(-1.0), latex="-%s"),
     "positive": _Row(np.positive, _fixed(1.0), latex="%s"),
     "absolute": _Row(np.absolute, (lambda x, _: np.sign(x),), latex=r"\left|%s\right|"),
     "square": _Row(np.square, (lambda x, _: 2.0 * x,), latex="{%s}^{2}", expansion=lambda x: x * x),
-    "reciprocal": _Row(
-        np.reciprocal, (lambda _, y: -y * y,), steep=True, expansion=lambda x: np.divide(1.0, x)
-    ),
+    "reciprocal": _Row(np.reciprocal, (lambda _, y: -y * y,), steep=True,
+                       expansion=lambda x: np.divide(1.0, x)),
     "sqrt": _Row(np.sqrt, (lambda _, y: 0.5 / y,), steep=True, latex=r"\sqrt{%s}"),
-    "cbrt": _Row(
-        np.cbrt, (lambda _, y: 1.0 / (3.0 * y * y),), steep=True, library="cbrt", latex=r"\sqrt[3]{%s}"
-    ),
+    "cbrt": _Row(np.cbrt, (lambda _, y: 1.0 / (3.0 * y * y),), steep=True,
+                 library="cbrt", latex=r"\sqrt[3]{%s}"),
     "exp": _Row(np.exp, (lambda _, y: y,), steep=True, latex="e^{%s}"),
     "exp2": _Row(np.exp2, (lambda _, y: LN2 * y,), steep=True, latex="2^{%s}"),
     "expm1": _Row(np.expm1, (lambda x, _: np.exp(x),), steep=True, latex=r"\left(e^{%s} - 1\right)"),
@@ -284,61 +246,37 @@ OPERATIONS: dict[str, Operation] = {
     "sin": _Row(np.sin, (lambda x, _: np.cos(x),), latex=r"\sin\left(%s\right)"),
     "cos": _Row(np.cos, (lambda x, _: -np.sin(x),), latex=r"\cos\left(%s\right)"),
     "tan": _Row(np.tan, (lambda _, y: 1.0 + y * y,), steep=True, library="tan"),
-    "arcsin": _Row(
-        np.arcsin, (lambda x, _: 1.0 / np.sqrt((1.0 - x) * (1.0 + x)),), steep=True, library="asin"
-    ),
-    "arccos": _Row(
-        np.arccos, (lambda x, _: -1.0 / np.sqrt((1.0 - x) * (1.0 + x)),), steep=True, library="acos"
-    ),
+    "arcsin": _Row(np.arcsin, (lambda x, _: 1.0 / _leg(x),), steep=True, library="asin"),
+    "arccos": _Row(np.arccos, (lambda x, _: -1.0 / _leg(x),), steep=True, library="acos"),
     "arctan": _Row(np.arctan, (lambda x, _: 1.0 / (1.0 + x * x),), library="atan"),
     "sinh": _Row(np.sinh, (lambda x, _: np.cosh(x),), steep=True, library="sinh"),
     "cosh": _Row(np.cosh, (lambda x, _: np.sinh(x),), steep=True, library="cosh"),
     "tanh": _Row(np.tanh, (lambda _, y: (1.0 - y) * (1.0 + y),), latex=r"\tanh\left(%s\right)"),
     "arcsinh": _Row(np.arcsinh, (lambda x, _: 1.0 / np.hypot(1.0, x),), library="asinh"),
-    "arccosh": _Row(
-        np.arccosh,
-        (lambda x, _: 1.0 / (np.sqrt(x - 1.0) * np.sqrt(x + 1.0)),),
-        steep=True,
-        library="acosh",
-    ),
+    "arccosh": _Row(np.arccosh, (lambda x, _: 1.0 / (np.sqrt(x - 1.0) * np.sqrt(x + 1.0)),),
+                    steep=True, library="acosh"),
     "arctanh": _Row(np.arctanh, (lambda x, _: 1.0 / ((1.0 - x) * (1.0 + x)),), steep=True, library="atanh"),
-    "sigmoid": _Row(
-        sigmoid, (lambda _, y: y * (1.0 - y),), expansion=_unwrapped(sigmoid), latex=r"\sigma\left(%s\right)"
-    ),
-    "erf": _Row(erf, (lambda x, _: 2.0 / math.sqrt(math.pi) * np.exp(-(x * x)),), expansion=_unwrapped(erf)),
+    "sigmoid": _Row(sigmoid, (lambda _, y: y * (1.0 - y),),
+                    expansion=unwrap(sigmoid), latex=r"\sigma\left(%s\right)"),
+    "erf": _Row(erf, (lambda x, _: 2.0 / math.sqrt(math.pi) * np.exp(-(x * x)),), expansion=unwrap(erf)),
     "deg2rad": _Row(np.deg2rad, _fixed(math.pi / 180.0), expansion=lambda x: x * (math.pi / 180.0)),
     "rad2deg": _Row(np.rad2deg, _fixed(180.0 / math.pi), expansion=lambda x: x * (180.0 / math.pi)),
-    **{f.__name__: _Row(f, (None,)) for f in (np.sign, np.floor, np.ceil, np.trunc, np.rint)},
     "floor_divide": _Row(np.floor_divide, (None, None), "//"),
     "remainder": _Row(np.remainder, (lambda *_: 1.0, lambda x, y, _: -np.floor_divide(x, y)), "%"),
-    "fmod": _Row(np.fmod, (lambda *_: 1.0, lambda x, y, _: -np.trunc(x / y))),
+    "fmod": _Row(np.fmod, (lambda *_: 1.0, lambda x, y, _: -np.trunc(x / y)), library="fmod"),
     "heaviside": _Row(np.heaviside, (None, lambda x, *_: np.where(np.equal(x, 0), 1.0, 0.0))),
-    **{
-        f.__name__: _Row(f, (None, None), sign, truth=True)
-        for f, sign in (
-            *((np.equal, "=="), (np.not_equal, "!="), (np.less, "<"), (np.less_equal, "<=")),
-            *((np.greater, ">"), (np.greater_equal, ">=")),
-            *((np.logical_and, "&"), (np.logical_or, "|"), (np.logical_xor, "^")),
-        )
-    },
-    **{
-        f.__name__: _Row(f, (None,), truth=True)
-        for f in (np.logical_not, np.isnan, np.isinf, np.isfinite, np.signbit)
-    },
+    **{f.__name__: _Row(f, (None,)) for f in (np.sign, np.floor, np.ceil, np.trunc, np.rint)},
+    **{f.__name__: _Row(f, (None,), truth=True) for f in _QUESTIONS},
+    **{f.__name__: _Row(f, (None, None), sign, truth=True) for sign, f in _RELATIONS.items()},
 }
-BY_UFUNC: dict[Any, str] = {entry.function: name for name, entry in OPERATIONS.items()}
-BY_UFUNC |= {
-    np.fabs: "absolute",
-    np.conjugate: "positive",
-    np.float_power: "power",
-    np.radians: "deg2rad",
-    np.degrees: "rad2deg",
-    np.invert: "logical_not",
-    np.bitwise_and: "logical_and",
-    np.bitwise_or: "logical_or",
-    np.bitwise_xor: "logical_xor",
+BY_UFUNC: dict[Any, str] = {
+    **{entry.function: name for name, entry in OPERATIONS.items()},
+    np.fabs: "absolute", np.conjugate: "positive", np.float_power: "power",
+    np.radians: "deg2rad", np.degrees: "rad2deg", np.invert: "logical_not",
+    np.bitwise_and: "logical_and", np.bitwise_or: "logical_or", np.bitwise_xor: "logical_xor",
 }
 """NumPy's ufuncs, by which NumPy calls symbols; operators come as ufuncs, too."""
+# fmt: on
 
 
 @dataclass(frozen=True)

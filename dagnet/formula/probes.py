@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from dagnet.formula.data import CONSTANT, Calculation
 from dagnet.formula.recording import number_of
 
-__all__ = ["first_difference", "probe_numbers"]
-
 Array = NDArray[Any]
 SPECIAL = (0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0)
 CONSTANTS = 60

@@ -12,10 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.formula.data import ARGUMENT, COARSER, CONSTANT, NUMBER, Op, finest
+from dagnet.formula.data import ARGUMENT, COARSER, CONSTANT, NUMBER, Op, finest, needed
 from dagnet.formula.operations import OPERATIONS
-
-__all__ = ["Recorder", "Untraceable"]
 
 MOST = 2000
 COMMUTATIVE = ("add", "multiply", "maximum", "minimum", "logical_and", "logical_or", "equal", "not_equal")
@@ -41,7 +39,8 @@ class Recorder:
         self.values = values or {}
         self.ops: list[Op] = []
         self._places: dict[Op, int] = {}
-        self._wild: list[bool] = []
+        self.wild: list[bool] = []
+        """Whether a number may be infinite, or NaN, for finite arguments."""
 
     def add(self, op: Op) -> int:
         """The place of an operation."""
@@ -51,17 +50,13 @@ class Recorder:
             self._places[op] = len(self.ops)
             self.ops.append(op)
             steep = op.name in OPERATIONS and OPERATIONS[op.name].steep
-            self._wild.append(not op.truth and (steep or any(self._wild[read] for read in op.reads)))
+            self.wild.append(not op.truth and (steep or any(self.wild[read] for read in op.reads)))
         return self._places[op]
 
     def constant(self, value: Any) -> int:
         """The place of a number, or of a yes or no."""
         truth = isinstance(value, (bool, np.bool_))
         return self.add(Op(CONSTANT, (), NUMBER, truth, repr_of(float(value))))
-
-    def is_wild(self, place: int) -> bool:
-        """Whether a number may be infinite, or NaN, for finite arguments."""
-        return self._wild[place]
 
     def known(self, place: int) -> float | None:
         """The number that stands at a place, if it is a constant."""
@@ -70,27 +65,19 @@ class Recorder:
 
     def behind(self, place: int) -> set[str]:
         """The arguments that a number depends on."""
-        ops = [self.ops[read] for read in self._below(place)]
+        ops = [self.ops[read] for read in needed(self.ops, [place])]
         return {str(op.value) for op in ops if op.name == ARGUMENT}
-
-    def _below(self, place: int) -> list[int]:
-        """The places that a number is made of, in order, its own the last."""
-        found = {place}
-        for at in range(place, -1, -1):
-            if at in found:
-                found.update(self.ops[at].reads)
-        return sorted(found)
 
     def now(self, place: int) -> Any:
         """What a number is for the parameters as they are."""
         found: dict[int, Any] = {}
         with np.errstate(all="ignore"):
-            for at in self._below(place):
+            for at in needed(self.ops, [place]):
                 op = self.ops[at]
                 if op.name == ARGUMENT:
                     found[at] = self.values[str(op.value)]
                 elif op.name == CONSTANT:
-                    found[at] = bool(number_of(op)) if op.truth else number_of(op)
+                    found[at] = value_of(op)
                 else:
                     found[at] = OPERATIONS[op.name].function(*(found[read] for read in op.reads))
         return found[place]
@@ -136,21 +123,15 @@ class Recorder:
         """The place of the same bits by less, or None."""
         ops = [self.ops[place] for place in places]
         if all(op.name == CONSTANT for op in ops):
-            return self._calculated(name, ops)
+            with np.errstate(all="ignore"):
+                return self.constant(np.asarray(OPERATIONS[name].function(*map(value_of, ops)))[()])
         if name == "where":
             return self._choice(places)
-        if name == "logical_not" and ops[0].name == "logical_not":
-            return ops[0].reads[0]
         if name == "positive":
             return places[0]
-        if name == "negative" and ops[0].name == "negative":
+        if name in {"logical_not", "negative"} and ops[0].name == name:
             return ops[0].reads[0]
         return self._arithmetic(name, places, ops) if len(places) == 2 else None
-
-    def _calculated(self, name: str, ops: list[Op]) -> int:
-        with np.errstate(all="ignore"):
-            values = [bool(number_of(op)) if op.truth else np.float64(number_of(op)) for op in ops]
-            return self.constant(np.asarray(OPERATIONS[name].function(*values))[()])
 
     def _choice(self, places: tuple[int, ...]) -> int | None:
         condition, chosen, other = places
@@ -166,10 +147,7 @@ class Recorder:
     def _arithmetic(self, name: str, places: tuple[int, ...], ops: list[Op]) -> int | None:
         x, y = places
         first, second = self.known(x), self.known(y)
-        same = (name in {"divide", "power"} and second == 1.0) or (
-            name == "subtract" and repr(second) == "0.0"
-        )
-        if same:
+        if (name in {"divide", "power"} and second == 1.0) or (name == "subtract" and repr(second) == "0.0"):
             return x
         if name == "multiply" and first == 1.0:
             return y
@@ -186,12 +164,10 @@ class Recorder:
             return self.apply("subtract" if name == "add" else "add", x, ops[1].reads[0])
         if ops[0].name == "negative" and name == "add":
             return self.apply("subtract", y, ops[0].reads[0])
-        if name in {"multiply", "divide", "pull"} and "negative" in {op.name for op in ops}:
-            place = 0 if ops[0].name == "negative" else 1
-            without = [
-                op.reads[0] if k == place else at for k, (op, at) in enumerate(zip(ops, places, strict=True))
-            ]
-            return self.apply("negative", self.apply(name, *without))
+        if name in {"multiply", "divide", "pull"} and ops[0].name == "negative":
+            return self.apply("negative", self.apply(name, ops[0].reads[0], y))
+        if name in {"multiply", "divide", "pull"} and ops[1].name == "negative":
+            return self.apply("negative", self.apply(name, x, ops[1].reads[0]))
         return None
 
 
@@ -205,3 +181,8 @@ def repr_of(value: float) -> float | str:
 def number_of(op: Op) -> float:
     """The number that a constant stands for."""
     return float(op.value)
+
+
+def value_of(op: Op) -> Any:
+    """The same as NumPy has it, or as a yes or no."""
+    return bool(number_of(op)) if op.truth else np.float64(number_of(op))

@@ -15,8 +15,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["is_own", "same", "what_it_reads"]
-
 PLAIN = (int, float, complex, str, bytes, type(None), np.generic, CodeType, np.ufunc)
 UNSEEN = frozenset({"open", "input", "eval", "exec", "globals", "vars", "getattr", "setattr", "__import__"})
 """Built-in functions behind which anything may change."""

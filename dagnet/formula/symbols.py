@@ -9,7 +9,6 @@ All else raises :class:`dagnet.formula.recording.Untraceable` with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partialmethod
 from typing import Any, Self, cast
 
@@ -17,19 +16,12 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from dagnet.formula.data import NUMBER, PLACE, SIZE, TERM, UNIT, Op
-from dagnet.formula.operations import BY_UFUNC, OPERATIONS, REDUCTIONS, full_name
+from dagnet.formula.operations import BY_UFUNC, OPERATIONS, REDUCTIONS, full_name, polyval, select
 from dagnet.formula.recording import Recorder, Untraceable
-
-__all__ = ["NeedsNumber", "Symbol"]
 
 FREE, WHOLE, KEPT, GONE = "any", "whole", "kept", "gone"
 """An array's shape: any, an argument's, that with the reduced axis of length 1, that without the axis."""
 REDUCED = {OPERATIONS[entry.combine].function: kind for kind, entry in REDUCTIONS.items()}
-PAIRS: dict[Any, Callable[..., Any]] = {
-    np.divmod: lambda x, y: (np.floor_divide(x, y), np.remainder(x, y)),
-    np.modf: lambda x: (np.where(np.isinf(x), 0.0, x - np.trunc(x)), np.trunc(x)),
-}
-"""Ufuncs of two results."""
 BITWISE = (np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert)
 LIKE = {"zeros_like": 0.0, "ones_like": 1.0, "empty_like": float("nan")}
 SYNONYMS = {"amax": "max", "amin": "min", "around": "round"}
@@ -48,6 +40,12 @@ class NeedsNumber(Untraceable):
     def __init__(self, parameters: set[str]) -> None:
         self.parameters = parameters
         super().__init__(f"asks for the value of {', '.join(sorted(parameters))}")
+
+
+def plain(recorder: Recorder, place: int) -> Any:
+    """A constant as a number, so that what is written with it is as short as can be; else a symbol."""
+    number = recorder.known(place)
+    return Symbol(recorder, place) if number is None else number
 
 
 class Symbol(NDArrayOperatorsMixin):
@@ -81,10 +79,7 @@ class Symbol(NDArrayOperatorsMixin):
         if not isinstance(item, (bool, int, float, np.bool_, np.integer, np.floating)):
             what = f"an array of shape {np.shape(item)}" if np.shape(item) else f"a {type(item).__name__}"
             raise Untraceable(f"calculates with {what}", "numbers may be parameters")
-        try:
-            return self.recorder.constant(item)
-        except OverflowError:
-            return self.recorder.constant(float("inf") if item > 0 else -float("inf"))
+        return self.recorder.constant(item)
 
     def operate(self, name: str, *inputs: Any) -> Symbol:
         """An operation on symbols and numbers."""
@@ -104,8 +99,6 @@ class Symbol(NDArrayOperatorsMixin):
         out = options.pop("out", None)
         if method == "reduce" and ufunc in REDUCED and out is None:
             return self._reduced(REDUCED[ufunc], **{"axis": 0, **options})
-        if ufunc in PAIRS and method == "__call__" and not options:
-            return PAIRS[ufunc](*inputs)
         if method != "__call__" or options or ufunc not in BY_UFUNC:
             way = "" if method == "__call__" else f".{method}"
             with_ = f" with {', '.join(options)}" if options else ""
@@ -138,10 +131,7 @@ class Symbol(NDArrayOperatorsMixin):
     def _call_full_like(self, x: Symbol, value: Any, **_: Any) -> Symbol:
         return x.filled(value)
 
-    def _call_select(self, conditions: Any, choices: Any, default: Any = 0.0) -> Any:
-        for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
-            default = self.operate("where", condition, choice, default)
-        return default
+    _call_select, _call_polyval = staticmethod(select), staticmethod(polyval)
 
     def _call_piecewise(self, x: Any, conditions: Any, functions: Any, *more: Any, **options: Any) -> Any:
         result = x.filled(0.0)
@@ -164,13 +154,7 @@ class Symbol(NDArrayOperatorsMixin):
         _written(into, self.operate("where", where, source, into))
 
     def _call_putmask(self, into: Any, mask: Any, values: Any) -> None:
-        _written(into, self.operate("where", mask, values, into))
-
-    def _call_polyval(self, coefficients: Any, x: Any) -> Any:
-        total: Any = 0.0
-        for coefficient in coefficients:
-            total = total * x + coefficient
-        return total
+        self._call_copyto(into, values, where=mask)
 
     def _call_sinc(self, x: Any) -> Any:
         angle = np.pi * np.where(x == 0, 1.0, x)
@@ -209,11 +193,9 @@ class Symbol(NDArrayOperatorsMixin):
         if stop is None:
             return apply("greater_equal", unit, self._column(start))
         below = apply("less", unit, self._column(stop))
-        return (
-            below
-            if start == 0
-            else apply("logical_and", apply("greater_equal", unit, self._column(start)), below)
-        )
+        if start == 0:
+            return below
+        return apply("logical_and", apply("greater_equal", unit, self._column(start)), below)
 
     def _column(self, number: int) -> int:
         at = self.recorder.constant(float(number))
@@ -227,12 +209,8 @@ class Symbol(NDArrayOperatorsMixin):
 
     def _columns(self, key: Any) -> tuple[int, int | None] | None:
         """The columns that ``[:, key]`` means, if it is a whole number or a plain slice."""
-        if (
-            self.axis != 1
-            or not isinstance(key, tuple)
-            or len(key) != 2
-            or key[0] not in (slice(None), Ellipsis)
-        ):
+        pair = self.axis == 1 and isinstance(key, tuple) and len(key) == 2
+        if not pair or key[0] not in (slice(None), Ellipsis):
             return None
         if isinstance(key[1], (int, np.integer)) and not isinstance(key[1], bool):
             return int(key[1]), int(key[1]) + 1 or None

@@ -21,9 +21,6 @@ from numpy.typing import NDArray
 from dagnet.errors import PluginError
 from dagnet.formula.operations import BY_UFUNC, OPERATIONS, Operation, full_name
 
-__all__ = ["FUNCTIONS", "Array", "NotDifferentiable", "Tape", "Taped"]
-__all__ += ["bare", "elementwise", "held", "recorded"]
-
 Array = NDArray[Any]
 Shares = Callable[[Array], Iterable[tuple[Any, Any]]]
 

@@ -15,8 +15,6 @@ from dagnet.formula.formula import Formula
 from dagnet.formula.recording import Recorder, Untraceable
 from dagnet.formula.symbols import FREE, WHOLE, NeedsNumber, Symbol
 
-__all__ = ["is_number", "place_in_source", "place_of", "traced"]
-
 NOT_THEIRS = tuple(str(Path(module).parent) for module in (np.__file__, __file__))
 STANDARD = str(Path(linecache.__file__).parent)
 
@@ -53,39 +51,31 @@ def traced(
     """
     parameters = dict(parameters or {})
     fixed = {name for name, value in parameters.items() if not is_number(value)}
+
+    def once() -> Formula:
+        recorder = Recorder({name: value for name, value in parameters.items() if name not in fixed})
+        form, symbols = TERM if axis == 0 else UNIT, dict[str, Symbol]()
+        for name in (*arguments, *recorder.values):
+            number = name in numbers or name not in arguments
+            at = recorder.add(Op(ARGUMENT, (), NUMBER if number else form, False, name))
+            symbols[name] = Symbol(recorder, at, FREE if number else WHOLE, axis=axis)
+        with np.errstate(all="ignore"):
+            given = (symbols[name].copy() for name in arguments)
+            found = function(*given, *(symbols.get(name, value) for name, value in parameters.items()))
+        results = [symbols[arguments[0]].place_of(item) for item in _results(found)]
+        places = tuple(map(recorder.number, results))  # which may take operations more
+        return Formula(tuple(symbols), tuple(recorder.ops), places)
+
     while True:
         try:
-            return _once(function, arguments, parameters, fixed, axis, numbers)
+            return once()
         except NeedsNumber as needed:
             more = needed.parameters
         except Exception as error:
             more = set(parameters)
             if more <= fixed:
                 raise _worded(error) from error
-        fixed = fixed | more
-
-
-def _once(
-    function: Callable[..., Any],
-    arguments: Sequence[str],
-    parameters: Mapping[str, Any],
-    fixed: set[str],
-    axis: int | None,
-    numbers: tuple[str, ...],
-) -> Formula:
-    recorder = Recorder({name: value for name, value in parameters.items() if name not in fixed})
-    form, symbols = TERM if axis == 0 else UNIT, dict[str, Symbol]()
-    names = [*arguments, *(name for name in parameters if name not in fixed)]
-    for name in names:
-        number = name in numbers or name not in arguments
-        at = recorder.add(Op(ARGUMENT, (), NUMBER if number else form, False, name))
-        symbols[name] = Symbol(recorder, at, FREE if number else WHOLE, axis=axis)
-    with np.errstate(all="ignore"):
-        given = (symbols[name].copy() for name in arguments)
-        found = function(*given, *(symbols.get(name, value) for name, value in parameters.items()))
-    results = [symbols[arguments[0]].place_of(item) for item in _results(found)]
-    places = tuple(map(recorder.number, results))  # which may take operations more
-    return Formula(tuple(names), tuple(recorder.ops), places)
+        fixed |= more
 
 
 def _results(found: Any) -> list[Any]:
@@ -106,9 +96,8 @@ def _worded(error: Exception) -> Untraceable:
     at = place_in_source(error)
     if isinstance(error, Untraceable):
         return Untraceable(f"{error.what}{at}", error.mend)
-    return Untraceable(
-        f"raises {type(error).__name__} where it is traced: {str(error).partition(chr(10))[0]}{at}"
-    )
+    first = str(error).partition("\n")[0]
+    return Untraceable(f"raises {type(error).__name__} where it is traced: {first}{at}")
 
 
 def place_in_source(error: BaseException) -> str:

@@ -7,9 +7,7 @@ from collections import Counter
 
 from dagnet.formula.data import ARGUMENT, CONSTANT, PLACE, SIZE, Calculation, Op
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
-from dagnet.formula.recording import number_of
-
-__all__ = ["latex", "listing"]
+from dagnet.formula.recording import number_of, value_of
 
 PRODUCTS = ("multiply", "pull", "divide", "square", "reciprocal", "negative")
 SUMS = ("add", "subtract")
@@ -27,18 +25,13 @@ def listing(formula: Calculation) -> str:
 def _name(formula: Calculation, place: int) -> str:
     op = formula.ops[place]
     if op.name == CONSTANT:
-        return (
-            str(bool(number_of(op))) if op.truth else f"{number_of(op):g}" if _is_short(op) else str(op.value)
-        )
+        short = str(value_of(op)) if op.truth else f"{number_of(op):g}"
+        return short if op.truth or float(short) == number_of(op) else str(op.value)
     if op.name == SIZE:
         return f"number of {op.value}s"
     if op.name == PLACE:
         return "number of the unit"
     return str(op.value) if op.name == ARGUMENT else f"t{place}"
-
-
-def _is_short(op: Op) -> bool:
-    return float(f"{number_of(op):g}") == number_of(op)
 
 
 def _line(formula: Calculation, op: Op) -> str:
@@ -92,7 +85,7 @@ class _Expression:
 
     def _beginning(self, op: Op) -> str:
         if op.name == CONSTANT:
-            return rf"\mathrm{{{bool(number_of(op))}}}".lower() if op.truth else _number(number_of(op))
+            return rf"\mathrm{{{value_of(op)}}}".lower() if op.truth else _number(number_of(op))
         if op.name == ARGUMENT:
             name = str(op.value)
             return name if len(name) == 1 else rf"\mathrm{{{name.replace('_', chr(92) + '_')}}}"
@@ -128,9 +121,8 @@ class _Expression:
         return rf"\left({self.text(place)}\right)" if loose and op.name != ARGUMENT else self.text(place)
 
     def _base(self, place: int) -> str:
-        simple = self.ops[place].name == ARGUMENT or (
-            self.ops[place].name == CONSTANT and number_of(self.ops[place]) >= 0
-        )
+        op = self.ops[place]
+        simple = op.name == ARGUMENT or (op.name == CONSTANT and number_of(op) >= 0)
         return f"{{{self.text(place)}}}" if simple else rf"\left({self.text(place)}\right)"
 
     def _fraction(self, place: int) -> str:
@@ -151,7 +143,7 @@ class _Expression:
     def _collect(self, place: int, exponent: int, powers: Counter[int]) -> bool:
         """Whether the product of what is collected wants a minus sign."""
         op = self.ops[place]
-        if place in self.named:
+        if place in self.named or op.name not in PRODUCTS:
             powers[place] += exponent
             return False
         if op.name in {"multiply", "pull", "divide"}:
@@ -162,10 +154,7 @@ class _Expression:
             return self._collect(op.reads[0], exponent, powers) ^ bool(exponent % 2)
         if op.name == "square":
             return self._collect(op.reads[0], 2 * exponent, powers)
-        if op.name == "reciprocal":
-            return self._collect(op.reads[0], -exponent, powers)
-        powers[place] += exponent
-        return False
+        return self._collect(op.reads[0], -exponent, powers)
 
     def _factors(self, places: list[int], powers: Counter[int], *, alone: bool) -> str:
         """Side by side; a single one above or below a line needs no brackets."""

@@ -11,8 +11,6 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-__all__ = ["call_elementwise", "call_loss", "call_slope", "data_pointer"]
-
 
 def data_pointer(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
     """The pointer to an array's first element."""

@@ -24,8 +24,6 @@ from numba.core.caching import FunctionCache
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
-__all__ = ["KERNEL", "ContentCache", "kernel"]
-
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # keeps NaN and infinities
 IMPORTS = re.compile(rb"^from (dagnet\.engine\.compiled\.\w+) import", re.MULTILINE)
 KERNEL = {"nogil": True, "fastmath": FAST, "error_model": "numpy", "boundscheck": False}

@@ -8,14 +8,13 @@ The polynomials' coefficients interpolate the function at Chebyshev's nodes in 6
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from dagnet.engine.compiled.vectors import Emitter, Vector
-
-__all__ = ["FUNCTIONS", "polynomial"]
 
 LN2, LN2_REST = 0.6931471805599453, 2.3190468138462996e-17
 """log 2 as a sum; 1 / log 2, 1 / log 10 and 1/3 likewise below."""
@@ -217,23 +216,13 @@ def _log_pair(x: Vector) -> tuple[Vector, Vector]:
 
 
 def _log_to(factor: tuple[float, float], emit: Emitter, x: Vector) -> Vector:
-    """The logarithm of x times a factor: in pairs for float64, in float64 for float32."""
+    """The logarithm of x times a factor: in pairs for float64 (log2 is exact), in float64 for float32."""
     wide = emit.wide()
     if emit.number is np.float32:
         n, f = _normalized(wide.cast(x), DOUBLE)
         return _edges(x, emit.cast(_log_of(n, f, DOUBLE, LOG_SINGLE) * factor[0]))
     high, low = _product(_log_pair(x), (wide.splat(factor[0]), wide.splat(factor[1])))
     return _edges(x, high + low)
-
-
-def log2(emit: Emitter, x: Vector) -> Vector:
-    """The logarithm to base 2: exact for powers of two."""
-    return _log_to(PER_LN2, emit, x)
-
-
-def log10(emit: Emitter, x: Vector) -> Vector:
-    """The logarithm to base 10."""
-    return _log_to(PER_LN10, emit, x)
 
 
 def logaddexp(emit: Emitter, a: Vector, b: Vector) -> Vector:
@@ -282,8 +271,9 @@ def power(emit: Emitter, x: Vector, y: Vector) -> Vector:
     return emit.select((x == 1) | (y == 0), 1, result)
 
 
-FUNCTIONS = {
-    function.__name__: function
-    for function in (cbrt, exp, exp2, expm1, log, log1p, log2, log10, logaddexp, power, tanh)
+FUNCTIONS: dict[str, Callable[..., Vector]] = {
+    **{f.__name__: f for f in (cbrt, exp, exp2, expm1, log, log1p, logaddexp, power, tanh)},
+    "log2": partial(_log_to, PER_LN2),
+    "log10": partial(_log_to, PER_LN10),
 }
 """By the names of NumPy's ufuncs."""

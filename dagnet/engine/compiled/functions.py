@@ -25,8 +25,6 @@ from dagnet.errors import DagnetWarning
 from dagnet.formula import Untraceable
 from dagnet.formula.probes import first_difference, probe_numbers
 
-__all__ = ["CompiledActivation", "CompiledLoss", "compile_activation", "compile_loss", "fused_step"]
-
 Array = NDArray[Any]
 WORK_PER_THREAD = 200_000
 """Parameters for which handing half of them to another thread pays."""
@@ -105,10 +103,14 @@ def compile_activation(activation: Activation, dtype: Any) -> CompiledActivation
     return CompiledActivation(called[0], called[1], formulas.slope.uses("z"))
 
 
+def _elementwise(address: int, n_arrays: int) -> Callable[..., None]:
+    """What stands at an address, as a function of numbers, arrays' pointers and a length."""
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (1 + n_arrays), ctypes.c_int64)(address)
+
+
 def _run(called: Called, *arrays: Array) -> None:
-    kinds = [ctypes.c_void_p] * (1 + len(arrays))
-    function = ctypes.CFUNCTYPE(None, *kinds, ctypes.c_int64)(called.address)
-    function(called.numbers, *(array.ctypes.data for array in arrays), arrays[0].size)
+    pointers = (array.ctypes.data for array in arrays)
+    _elementwise(called.address, len(arrays))(called.numbers, *pointers, arrays[0].size)
 
 
 def _activation_is_off(activation: Activation, called: list[Called], dtype: np.dtype[Any]) -> str:
@@ -164,11 +166,8 @@ def _loss_is_off(loss: Loss, called: Called, dtype: np.dtype[Any]) -> str:
         arrays = [array.ctypes.data for array in (state, places, wanted, factor, deltas)]
         found = function(called.numbers, *arrays, width, n_rows)
         with np.errstate(all="ignore"):
-            values = loss.row_values(outputs, targets).astype(np.float64)
-            right, pull = (
-                float(np.dot(values, factor)),
-                loss.row_gradients(outputs, targets) * factor[:, None],
-            )
+            right = float(np.dot(loss.row_values(outputs, targets).astype(np.float64), factor))
+            pull = loss.row_gradients(outputs, targets) * factor[:, None]
         if first_difference([found], [right], NEAR * eps, NEAR * eps * width) >= 0:
             return f"machine code gives a loss of {found!r} for {right!r}"
         place = first_difference(deltas[:, :n_rows].T, pull, NEAR * eps, NEAR * eps * far)
@@ -187,8 +186,7 @@ def fused_step(optimizer: Optimizer, dtype: Any, threads: int) -> Callable[..., 
         machine = elementwise(formula, dtype, (0, *range(2, 2 + len(names))))
     except Untraceable:
         return None
-    kinds = [ctypes.c_void_p] * (3 + len(names))
-    function = ctypes.CFUNCTYPE(None, *kinds, ctypes.c_int64)(machine.address)
+    function = _elementwise(machine.address, 2 + len(names))
     where = {name: place for place, name in enumerate(machine.numbers)}
     fixed = [float(settings.get(name, 0.0)) for name in machine.numbers]
     size = np.dtype(dtype).itemsize

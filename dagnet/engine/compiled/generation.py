@@ -26,13 +26,12 @@ from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, ROW, SIZE, UN
 from dagnet.formula.operations import REDUCTIONS
 from dagnet.formula.recording import number_of
 
-__all__ = ["Machine", "elementwise", "over_rows"]
-
 I64, DOUBLE = ir.IntType(64), ir.DoubleType()
 VECTOR_BYTES = 64
 DEAR = ("exp", "exp2", "expm1", "power", "tanh", "log", "log1p", "sin", "cos", "arctan")
 """What is kept between value and slope rather than calculated again, the dearest first."""
 Values = dict[int, Vector]
+Items = list[ir.Value]
 
 
 @dataclass(frozen=True)
@@ -89,12 +88,8 @@ def _function(name: str, result: ir.Type, kinds: Iterable[ir.Type]) -> tuple[ir.
 
 
 def loop(
-    builder: ir.IRBuilder,
-    stop: ir.Value,
-    step: int,
-    carried: list[ir.Value],
-    body: Callable[..., list[ir.Value]],
-) -> list[ir.Value]:
+    builder: ir.IRBuilder, stop: ir.Value, step: int, carried: Items, body: Callable[..., Items]
+) -> Items:
     """``body(k, carried) -> carried`` for k = 0, step, … while k + step ≤ stop; builds the loop's blocks."""
     before = builder.block
     top, inside, after = (builder.append_basic_block(name) for name in ("top", "inside", "after"))
@@ -116,47 +111,29 @@ def loop(
     return [place, *phis]
 
 
-class _Numbers:
-    """What a formula calculates of numbers alone, in double precision, before any loop."""
+def _numbers(formula: Formula, pointer: ir.Value, n_units: ir.Value | None, emit: Emitter) -> Values:
+    """What a formula calculates of numbers alone, in double precision, before any loop.
 
-    def __init__(self, formula: Formula, pointer: ir.Value, n_units: ir.Value | None, emit: Emitter) -> None:
-        self._formula, self._emit = formula, emit
-        self._single = Emitter(emit.builder, np.float64, 1)
-        self._found: Values = {}
-        names = numbers_of(formula)
-        for place in formula.needed():
-            op = formula.ops[place]
-            if op.form != NUMBER or op.name == CONSTANT:
-                continue
-            if op.name == ARGUMENT:
-                offset = ir.Constant(I64, names.index(str(op.value)))
-                self._found[place] = self._single.load(emit.builder.gep(pointer, [offset]))
-            elif op.name == SIZE:
-                self._found[place] = self._single.splat(emit.builder.sitofp(n_units, DOUBLE))
-            else:
-                inputs = [self._input(read) for read in op.reads]
-                self._found[place] = FUNCTIONS[op.name](self._single, *inputs)
-        self._spread = {place: self._splat(value) for place, value in self._found.items()}
+    By place, in all lanes and in the arrays' precision.
+    """
+    single, names, found = Emitter(emit.builder, np.float64, 1), numbers_of(formula), dict[int, Vector]()
+    places = [place for place in formula.needed() if formula.ops[place].form == NUMBER]
+    for place in places:
+        op = formula.ops[place]
+        if op.name == ARGUMENT:
+            offset = ir.Constant(I64, names.index(str(op.value)))
+            found[place] = single.load(emit.builder.gep(pointer, [offset]))
+        elif op.name == SIZE:
+            found[place] = single.splat(emit.builder.sitofp(n_units, DOUBLE))
+    _calculate(formula, places, found, single)
 
-    def _input(self, place: int) -> Vector:
-        op = self._formula.ops[place]
-        if op.name != CONSTANT:
-            return self._found[place]
-        return _constant(self._single, number_of(op), truth=op.truth)
+    def spread(value: Vector) -> Vector:
+        scalar = emit.builder.extract_element(value.value, ir.Constant(ir.IntType(32), 0))
+        if not value.is_truth and emit.element != DOUBLE:
+            scalar = emit.builder.fptrunc(scalar, emit.element)
+        return emit.splat(scalar)
 
-    def _splat(self, value: Vector) -> Vector:
-        scalar = self._emit.builder.extract_element(value.value, ir.Constant(ir.IntType(32), 0))
-        if not value.is_truth and self._emit.element != DOUBLE:
-            scalar = self._emit.builder.fptrunc(scalar, self._emit.element)
-        return self._emit.splat(scalar)
-
-    def values(self) -> Values:
-        """By place, in all lanes and in the arrays' precision."""
-        return dict(self._spread)
-
-
-def _constant(emit: Emitter, number: float, *, truth: bool) -> Vector:
-    return emit.splat(ir.Constant(ir.IntType(1), int(number))) if truth else emit.splat(number)
+    return {place: spread(found[place]) for place in places if formula.ops[place].name != CONSTANT}
 
 
 def _calculate(formula: Formula, places: Iterable[int], values: Values, emit: Emitter) -> None:
@@ -166,7 +143,8 @@ def _calculate(formula: Formula, places: Iterable[int], values: Values, emit: Em
         if place in values or op.name in REDUCTIONS:
             continue
         if op.name == CONSTANT:
-            values[place] = _constant(emit, number_of(op), truth=op.truth)
+            number = number_of(op)
+            values[place] = emit.splat(ir.Constant(ir.IntType(1), int(number)) if op.truth else number)
             continue
         inputs = [values[read] for read in op.reads]
         if op.name == "where" and op.truth:
@@ -183,7 +161,7 @@ def _elementwise(formula: Formula, dtype: Any, into: tuple[int, ...], multiply: 
     kinds = [DOUBLE.as_pointer(), *[element.as_pointer()] * n_arrays, I64]
     module, builder, function = _function("run", ir.VoidType(), kinds)
     emit = Emitter(builder, dtype, VECTOR_BYTES // np.dtype(dtype).itemsize)
-    numbers = _Numbers(formula, function.args[0], None, emit).values()
+    numbers = _numbers(formula, function.args[0], None, emit)
     pointers, n = function.args[1:-1], function.args[-1]
     needed = formula.needed()
 
@@ -235,15 +213,12 @@ class _Rows:
         reductions = [place for place in self.reductions if self.depth[place] - 1 == number]
         wanted = {self.formula.ops[place].reads[0] for place in reductions}
         wanted |= {self.slope} if number == self.last else set()
-        if not wanted:
-            return reductions, []
-        needed, units = set(wanted), list[int]()
-        for place in range(max(needed), -1, -1):
-            if place in needed and self.formula.ops[place].form == UNIT:
+        units = list[int]()
+        for place in range(max(wanted, default=-1), -1, -1):
+            op = self.formula.ops[place]
+            if place in wanted and (op.form == UNIT or op.name == CONSTANT):
                 units.append(place)
-                needed |= set(self.formula.ops[place].reads)
-            elif place in needed and self.formula.ops[place].name == CONSTANT:
-                units.append(place)
+                wanted |= set(op.reads)
         return reductions, units[::-1]
 
     def _kept(self) -> tuple[int, int]:
@@ -267,18 +242,15 @@ class _Rows:
         numbers, self.state, self.places, self.targets, factor, self.deltas, self.n_units, n = function.args
         self.mask = self.emit.first(n)
         self.factor = self.emit.load(factor, self.mask)
-        self.known = _Numbers(self.formula, numbers, self.n_units, self.emit).values()
+        self.known = _numbers(self.formula, numbers, self.n_units, self.emit)
         for number in range(self.passes):
             self._pass(builder, number)
         _calculate(self.formula, self._rows(self.passes), self.known, self.emit)
         value = self.emit.cast(self.known[self.value].to_number())
         weighed = self.wide.cast(value) * self.wide.cast(self.factor)
         total = self.wide.select(self.mask, weighed, 0.0)
-        name, kind = (
-            f"llvm.vector.reduce.fadd.v{self.wide.lanes}f64",
-            ir.FunctionType(DOUBLE, [DOUBLE, total.value.type]),
-        )
-        reduce = ir.Function(module, kind, name)
+        kind = ir.FunctionType(DOUBLE, [DOUBLE, total.value.type])
+        reduce = ir.Function(module, kind, f"llvm.vector.reduce.fadd.v{self.wide.lanes}f64")
         builder.ret(builder.call(reduce, [ir.Constant(DOUBLE, 0.0), total.value], fastmath=("reassoc",)))
         code = compiled(module)
         return Machine(code.address("run"), numbers_of(self.formula), code)
@@ -319,10 +291,9 @@ class _Rows:
 
     def _without_kept(self, units: list[int], values: Values) -> list[int]:
         """Without what only leads to something that is there."""
-        needed, found = set[int](), list[int]()
-        ends = set(units) - {read for place in units for read in self.formula.ops[place].reads}
-        needed |= ends | {self.formula.ops[r].reads[0] for r in self.reductions} & set(units)
-        needed |= {self.slope} & set(units)
+        found = list[int]()
+        needed = set(units) - {read for place in units for read in self.formula.ops[place].reads}
+        needed |= {self.slope, *(self.formula.ops[place].reads[0] for place in self.reductions)}
         for place in reversed(units):
             if place in needed and place not in values:
                 found.append(place)
@@ -334,7 +305,6 @@ class _Rows:
         return (self.wide if np.isfinite(entry.start) else self.emit).splat(entry.start)
 
     def _combined(self, place: int, total: ir.Value, values: Values) -> Vector:
-        op = self.formula.ops[place]
-        entry = REDUCTIONS[op.name]
-        emit = self.wide if np.isfinite(entry.start) else self.emit
-        return FUNCTIONS[entry.combine](emit, Vector(emit, total), emit.cast(values[op.reads[0]].to_number()))
+        op, emit = self.formula.ops[place], self._start(place).emit
+        item = emit.cast(values[op.reads[0]].to_number())
+        return FUNCTIONS[REDUCTIONS[op.name].combine](emit, Vector(emit, total), item)

@@ -10,10 +10,8 @@ from dagnet.formula import Formula
 from dagnet.formula.data import ARGUMENT, CONSTANT, Op
 from dagnet.formula.derivative import pruned
 from dagnet.formula.operations import OPERATIONS
-from dagnet.formula.recording import Recorder, Untraceable, number_of
-from dagnet.formula.symbols import Symbol
-
-__all__ = ["lowered"]
+from dagnet.formula.recording import Recorder, Untraceable
+from dagnet.formula.symbols import Symbol, plain
 
 MOST_FACTORS = 64
 """Up to which whole exponent a power is a chain of products."""
@@ -56,14 +54,8 @@ def _lower(recorder: Recorder, op: Op, found: list[int]) -> int:
     expansion: Callable[..., Any] | None = OPERATIONS[op.name].expansion
     if expansion is None:
         raise Untraceable(f"calls {op.name}, for which there is no machine code")
-    values = [_plain(recorder, read) for read in reads]
-    written = expansion(*values)
+    written = expansion(*(plain(recorder, read) for read in reads))
     return written.at if isinstance(written, Symbol) else recorder.constant(written)
-
-
-def _plain(recorder: Recorder, place: int) -> Any:
-    op = recorder.ops[place]
-    return number_of(op) if op.name == CONSTANT and not op.truth else Symbol(recorder, place)
 
 
 def _power(recorder: Recorder, base: int, exponent: int) -> int:

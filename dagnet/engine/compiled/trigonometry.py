@@ -7,13 +7,13 @@ The polynomials' coefficients interpolate the function at Chebyshev's nodes in 6
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from dagnet.engine.compiled.exponentials import polynomial
 from dagnet.engine.compiled.vectors import Emitter, Vector
-
-__all__ = ["FUNCTIONS"]
 
 QUARTERS = (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33)
 """π/2 as a sum."""
@@ -63,16 +63,6 @@ def _wave(name: str, emit: Emitter, x: Vector) -> Vector:
     return emit.cast(wide.rarely(size > FAR, result, lambda: wide.library(name, x)))
 
 
-def sin(emit: Emitter, x: Vector) -> Vector:
-    """The sine."""
-    return _wave("sin", emit, x)
-
-
-def cos(emit: Emitter, x: Vector) -> Vector:
-    """The cosine."""
-    return _wave("cos", emit, x)
-
-
 def arctan(emit: Emitter, x: Vector) -> Vector:
     """The arctangent; above 1 it is π/2 less that of 1/x."""
     single = emit.number is np.float32
@@ -86,5 +76,9 @@ def arctan(emit: Emitter, x: Vector) -> Vector:
     return emit.intrinsic("copysign", emit.select(large, high - (result - low), result), x)
 
 
-FUNCTIONS = {"sin": sin, "cos": cos, "arctan": arctan}
+FUNCTIONS: dict[str, Callable[..., Vector]] = {
+    "sin": partial(_wave, "sin"),
+    "cos": partial(_wave, "cos"),
+    "arctan": arctan,
+}
 """By the names of NumPy's ufuncs."""

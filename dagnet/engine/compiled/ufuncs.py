@@ -11,27 +11,20 @@ from llvmlite import ir
 
 from dagnet.engine.compiled import exponentials, trigonometry
 from dagnet.engine.compiled.vectors import Emitter, Vector
-
-__all__ = ["FUNCTIONS"]
+from dagnet.formula.operations import OPERATIONS
 
 Function = Callable[..., Vector]
 
-LIBRARY = {name: name for name in ("tan", "sinh", "cosh", "hypot", "fmod")}
-LIBRARY |= {"arcsin": "asin", "arccos": "acos", "arctan2": "atan2"}
-LIBRARY |= {"arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh"}
-"""NumPy's names of what the C library computes, lane by lane."""
 INTRINSICS = {name: name for name in ("sqrt", "copysign", "floor", "ceil", "trunc", "rint")}
 INTRINSICS |= {"absolute": "fabs", "fabs": "fabs"}
 """NumPy's names of what the processor computes."""
 
 
 def _maximum(emit: Emitter, a: Vector, b: Vector) -> Vector:
-    """The larger; NaN wins."""
     return emit.select(_first_wins(a, b, a > b, a <= b), a, b)
 
 
 def _minimum(emit: Emitter, a: Vector, b: Vector) -> Vector:
-    """The smaller; NaN wins."""
     return emit.select(_first_wins(a, b, a < b, a >= b), a, b)
 
 
@@ -40,14 +33,6 @@ def _first_wins(a: Vector, b: Vector, before: Vector, behind: Vector) -> Vector:
     if isinstance(a.value, ir.Constant):
         return before
     return ~behind if isinstance(b.value, ir.Constant) else before | (a != a)
-
-
-def _sign(emit: Emitter, x: Vector) -> Vector:
-    return emit.select(x == x, (x > 0).to_number() - (x < 0).to_number(), x)
-
-
-def _heaviside(emit: Emitter, x: Vector, at_zero: Vector) -> Vector:
-    return emit.select(x == 0, at_zero, emit.select(x == x, (x > 0).to_number(), x))
 
 
 def _truth(x: Vector) -> Vector:
@@ -89,8 +74,8 @@ SIMPLE: dict[str, Function] = {
     "fmax": lambda emit, a, b: emit.select((a > b) | (b != b), a, b),
     "fmin": lambda emit, a, b: emit.select((a < b) | (b != b), a, b),
     "clip": lambda emit, x, low, high: _minimum(emit, _maximum(emit, x, low), high),
-    "sign": _sign,
-    "heaviside": _heaviside,
+    "sign": lambda emit, x: emit.select(x == x, (x > 0).to_number() - (x < 0).to_number(), x),
+    "heaviside": lambda emit, x, at: emit.select(x == 0, at, emit.select(x == x, (x > 0).to_number(), x)),
     "floor_divide": _floor_divide,
     "remainder": _remainder,
     "equal": lambda _, a, b: a == b,
@@ -118,18 +103,14 @@ def _of_numbers(function: Function) -> Function:
     return lambda emit, *vectors: function(emit, *(vector.to_number() for vector in vectors))
 
 
-def _library(name: str) -> Function:
-    return lambda emit, *vectors: emit.library(name, *vectors)
-
-
-def _intrinsic(name: str) -> Function:
-    return lambda emit, *vectors: emit.intrinsic(name, *vectors)
+def _named(call: Function, name: str) -> Function:
+    return lambda emit, *vectors: call(emit, name, *vectors)
 
 
 NUMERIC: dict[str, Function] = {
     **SIMPLE,
-    **{ours: _library(theirs) for ours, theirs in LIBRARY.items()},
-    **{ours: _intrinsic(theirs) for ours, theirs in INTRINSICS.items()},
+    **{name: _named(Emitter.library, entry.library) for name, entry in OPERATIONS.items() if entry.library},
+    **{ours: _named(Emitter.intrinsic, theirs) for ours, theirs in INTRINSICS.items()},
     **exponentials.FUNCTIONS,
     **trigonometry.FUNCTIONS,
 }

@@ -16,8 +16,6 @@ from typing import Any, Self
 import numpy as np
 from llvmlite import binding, ir
 
-__all__ = ["Emitter", "Operand", "Vector"]
-
 CONTRACT = ("contract",)
 """Floating-point arithmetic may turn a·b + c into one FMA, and nothing else."""
 I32, I64, TRUTH = ir.IntType(32), ir.IntType(64), ir.IntType(1)
@@ -243,11 +241,6 @@ class Vector:
     def from_bits(self) -> Vector:
         """The numbers whose bits these whole numbers are."""
         return self.new(self.emit.builder.bitcast(self.value, self.emit.type))
-
-    def to_whole(self) -> Vector:
-        """Numbers without what follows the point, as whole numbers; truths as 0 and 1."""
-        convert = self.emit.builder.fptosi if self.is_number else self.emit.builder.zext
-        return self.new(convert(self.value, self.emit.whole_type))
 
     def to_number(self) -> Vector:
         """Whole numbers as numbers, truths as 0 and 1; numbers stay."""
