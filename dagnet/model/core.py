@@ -200,23 +200,12 @@ class Model:
     @np.errstate(all="ignore")
     def __call__(self, X: Any) -> Array:
         """Values of the output nodes, (rows, output units)."""
-        if self._is_plain(X):
-            quick = self.runner.evaluate(self.theta(), X)
+        prepared = self._prepared
+        if prepared.takes(X):  # an engine may read X as it stands; it looks for NaN itself
+            quick = prepared.runner.evaluate(prepared.layout.by_slot(self._parameters), X)
             if quick is not None:
                 return quick
         return self._outputs(self.encode_inputs(X))
-
-    def _is_plain(self, X: Any) -> bool:
-        """Whether an engine may read X as it stands (it looks for NaN itself)."""
-        return (
-            type(X) is np.ndarray
-            and X.dtype == self.dtype
-            and X.ndim == 2
-            and X.shape[1] == self._prepared.columns_in.width
-            and len(X) > 0
-            and self._prepared.standardisation is None
-            and X.flags.c_contiguous
-        )
 
     def _outputs(self, inputs: Array) -> Array:
         """Values of the output nodes for checked rows."""

@@ -76,6 +76,22 @@ class Prepared:
         return cls(layout, loss, dtype, asked, threads, engine, runner)
 
     @cached_property
+    def _width(self) -> int:
+        """Of an X that needs no encoding; −1 where inputs are standardised."""
+        return self.columns_in.width if self.standardisation is None else -1
+
+    def takes(self, X: Any) -> bool:
+        """Whether X is already what an engine reads: rows of numbers of the dtype, in order."""
+        return (
+            type(X) is np.ndarray
+            and X.dtype is self.dtype
+            and X.ndim == 2
+            and X.shape[1] == self._width
+            and X.shape[0] > 0
+            and X.flags.c_contiguous
+        )
+
+    @cached_property
     def columns_in(self) -> Columns:
         """The columns of X."""
         return self._columns("X", self.layout.topology.inputs)

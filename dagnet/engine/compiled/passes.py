@@ -58,30 +58,36 @@ def _forward_row(program, theta, state):
             state[unit] = total
 
 
+@numba.njit(**KERNEL)
+def _evaluate_rows(table, inputs, theta, outputs):
+    """A row at a time."""
+    program, some_nan = opened(table), False
+    state = np.empty(len(program.bias_slot), theta.dtype)
+    for row in range(len(inputs)):
+        for unit in range(inputs.shape[1]):
+            state[unit] = inputs[row, unit]
+            some_nan |= np.isnan(state[unit])
+        _forward_row(program, theta, state)
+        for column in range(len(program.outputs)):
+            outputs[row, column] = state[program.outputs[column]]
+    return some_nan
+
+
 @kernel
 def evaluate(table, inputs, theta, outputs, part, parts):
     """All steps for all rows, with the memory of one tile; whether an input is NaN."""
-    program, n_rows = opened(table), len(inputs)
+    if len(inputs) <= FEW:
+        return _evaluate_rows(table, inputs, theta, outputs)
+    program, n_rows, some_nan = opened(table), len(inputs), False
     lanes = program.lanes
-    n_units, units, some_nan = len(program.bias_slot), program.outputs, False
-    if n_rows <= FEW:
-        row_state = np.empty(n_units, theta.dtype)
-        for row in range(n_rows):
-            for unit in range(inputs.shape[1]):
-                row_state[unit] = inputs[row, unit]
-                some_nan |= np.isnan(row_state[unit])
-            _forward_row(program, theta, row_state)
-            for column in range(len(units)):
-                outputs[row, column] = row_state[units[column]]
-        return some_nan
-    values = np.empty(n_units * lanes, theta.dtype)
+    values = np.empty(len(program.bias_slot) * lanes, theta.dtype)
     state = State(values, values, values[:0])  # no z is kept
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         first = number * lanes
         there = min(lanes, n_rows - first)
         some_nan |= load_tile(inputs[first : first + there], values, 0, lanes, lanes)
         forward_tile(program, theta, state, Tile(0, 0, lanes, lanes, there), 0, len(program.steps))
-        store_tile(values, 0, lanes, units, outputs[first : first + there])
+        store_tile(values, 0, lanes, program.outputs, outputs[first : first + there])
     return some_nan
 
 

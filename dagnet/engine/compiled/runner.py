@@ -37,6 +37,7 @@ class CompiledRunner(Runner):
         self.dtype = np.dtype(dtype)
         self.threads = threads
         self.program = Program(plan, self.dtype)
+        self._table = self.program.table if self.program.is_one_sweep else None
         self._n_outputs = len(plan.outputs)
         self.lanes = copies.TILE_ROWS[self.dtype.name]
 
@@ -126,8 +127,8 @@ class CompiledRunner(Runner):
 
         One call of a kernel does it all; a thread needs the memory of one tile.
         """
-        table = self.program.table
-        if not self.program.is_one_sweep:
+        table = self._table
+        if table is None:
             return None
         inputs = writable(inputs)
         outputs = np.empty((len(inputs), self._n_outputs), self.dtype)
