@@ -24,7 +24,6 @@ from dagnet.errors import (
 )
 from dagnet.explain import check_gradient, verify
 from dagnet.formats import read_graph
-from dagnet.formula import Formula
 from dagnet.hookspecs import hookimpl
 from dagnet.layered import layered
 from dagnet.network import Network, load
@@ -69,3 +68,12 @@ __all__ = [
     "register",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """``dagnet.Formula``, whose room is read when it is first asked for."""
+    if name == "Formula":
+        from dagnet.formula import Formula  # noqa: PLC0415 - see above
+
+        return Formula
+    raise AttributeError(f"module 'dagnet' has no attribute {name!r}")

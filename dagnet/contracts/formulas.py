@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 from dagnet.errors import PluginError
 from dagnet.formula import Formula, Untraceable, traced
 from dagnet.formula.probes import first_difference, probe_numbers
+from dagnet.formula.sameness import is_own, same, what_it_reads
 from dagnet.formula.tracing import place_in_source, place_of
+
+__all__ = ["Formulas", "array_gradient", "formulas_of_activation", "formulas_of_loss"]
+__all__ += ["is_own", "same", "what_it_reads"]
 
 Array = NDArray[Any]
 OTHERWISE = "write it with NumPy's elementwise functions, and np.where for if"

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.contracts.formulas import Formulas, array_gradient, formulas_of_activation, formulas_of_loss
 from dagnet.contracts.parametric import Parametric
 from dagnet.errors import DataError, PluginError, Verbatim, expected
-from dagnet.formula import Formula
-from dagnet.formula.sameness import is_own, same, what_it_reads
 from dagnet.values import Rule
+
+if TYPE_CHECKING:
+    from dagnet.contracts.formulas import Formulas
+    from dagnet.formula import Formula
 
 Array = NDArray[Any]
 Targets = Literal["real", "positive", "binary", "probability", "count", "class"]
@@ -27,6 +28,18 @@ DOMAINS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
 """What outputs must be, an activation that makes them so, and which of them are not."""
 
 
+def _none(reason: str) -> Formulas:
+    found: Formulas = _tracing().Formulas(None, None, reason)
+    return found
+
+
+def _tracing() -> Any:
+    """The room of formulas, read when the first is asked for: ``import dagnet`` need not pay for it."""
+    from dagnet.contracts import formulas  # noqa: PLC0415 - see above
+
+    return formulas
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class _Differentiable(Parametric):
     """What activations and losses share: formulas, traced when one is made and where they may be others."""
@@ -37,10 +50,10 @@ class _Differentiable(Parametric):
             self._check()
 
     def _check(self) -> None:
-        raise NotImplementedError
+        """Refuse what cannot be right."""
 
     def _trace(self) -> Formulas:
-        raise NotImplementedError
+        return _none("calculates nothing")
 
     def _pair(self) -> list[Callable[..., Any]]:
         functions = (getattr(self, name) for name in self.functions[:2])
@@ -48,10 +61,10 @@ class _Differentiable(Parametric):
 
     def _is_own(self) -> bool:
         """Whether it is dagnet's: these are traced when they are needed, and checked by its tests."""
-        return all(map(is_own, self._pair()))
+        return all(map(_tracing().is_own, self._pair()))
 
     def _read_now(self) -> tuple[Any, ...] | None:
-        return what_it_reads(*self._pair(), self.arguments)
+        return _tracing().what_it_reads(*self._pair(), self.arguments)
 
     @property
     def formulas(self) -> Formulas:
@@ -77,7 +90,7 @@ class _Differentiable(Parametric):
         if self._is_own():
             return self
         before = self.formulas
-        if same(self.__dict__.get("_reads"), self._read_now()):
+        if _tracing().same(self.__dict__.get("_reads"), self._read_now()):
             return self
         anew = replace(self)
         return self if anew.formulas == before and before.value is not None else anew
@@ -153,8 +166,10 @@ class Activation(_Differentiable):
 
     def _trace(self) -> Formulas:
         if type(self).value is not Activation.value or type(self).slope is not Activation.slope:
-            return Formulas(None, None, "its class calculates by itself")
-        return formulas_of_activation(self.function, self.derivative, self.parameters, self.kink_points())
+            return _none("its class calculates by itself")
+        return _tracing().formulas_of_activation(
+            self.function, self.derivative, self.parameters, self.kink_points()
+        )
 
     def value(self, z: Array) -> Array:
         """g(z), of z's shape."""
@@ -171,7 +186,7 @@ class Activation(_Differentiable):
         if self.derivative is not None:
             return self.derivative(z, a, *self.arguments)
         where = f"activation {self.name!r}: function"
-        return array_gradient(where, self.function, z, *self.arguments)[1]
+        return _tracing().array_gradient(where, self.function, z, *self.arguments)[1]
 
     def kink_points(self) -> tuple[float, ...]:
         """The kinks for the parameters as they are."""
@@ -252,13 +267,15 @@ class Loss(_Differentiable):
 
     def _trace(self) -> Formulas:
         if type(self).row_values is not Loss.row_values or type(self).row_gradients is not Loss.row_gradients:
-            return Formulas(None, None, "its class calculates by itself")
+            return _none("its class calculates by itself")
         if not self.rowwise:
-            return Formulas(None, None, "couples rows")
+            return _none("couples rows")
         from dagnet.contracts.probing import loss_probe  # noqa: PLC0415 - see Activation
 
         outside = None if self.outputs == "real" else DOMAINS[self.outputs][2]
-        return formulas_of_loss(self.value, self.gradient, self.parameters, outside, loss_probe(self))
+        return _tracing().formulas_of_loss(
+            self.value, self.gradient, self.parameters, outside, loss_probe(self)
+        )
 
     def refuse_outside(self, outputs: Array) -> None:
         """Raise DataError for the first output outside the loss's domain; rows and units count from 0."""
@@ -297,7 +314,7 @@ class Loss(_Differentiable):
             self._must_have_shape("gradient", result, outputs.shape)
         else:
             where, rest = f"loss {self.name!r}: value", (targets, *self.arguments)
-            result = array_gradient(where, self.value, outputs, *rest, give="gradient=…")[1]
+            result = _tracing().array_gradient(where, self.value, outputs, *rest, give="gradient=…")[1]
         return result
 
     def _must_have_shape(self, what: str, result: Array, shape: tuple[int, ...]) -> None:

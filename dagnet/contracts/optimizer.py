@@ -6,16 +6,16 @@ import copy
 import inspect
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.errors import PluginError, Verbatim, expected
-from dagnet.formula import Formula, Untraceable, traced
-from dagnet.formula.sameness import same, what_it_reads
-from dagnet.formula.tracing import is_number
-from dagnet.values import Rule, checked
+from dagnet.values import Rule, checked, is_number
+
+if TYPE_CHECKING:
+    from dagnet.formula import Formula
 
 Array = NDArray[Any]
 State = Mapping[str, Any]
@@ -114,6 +114,8 @@ class Optimizer:
         """Formula and reason, from the last time where nothing that the rule reads has changed since."""
         if type(self).step is not Optimizer.step:
             return None, "overrides step()"
+        from dagnet.formula.sameness import same, what_it_reads  # noqa: PLC0415 - `import dagnet` need not pay
+
         own = type(self).__module__.startswith("dagnet.")
         key, reads = (type(self), str(self)), () if own else what_it_reads(self)
         if key not in _traces or not same(_traces[key][0], reads):
@@ -123,6 +125,8 @@ class Optimizer:
         return _traces[key][1]
 
     def _trace(self) -> tuple[Formula | None, str]:
+        from dagnet.formula import Untraceable, traced  # noqa: PLC0415 - `import dagnet` need not pay
+
         vectors = [f"state_{name}" for name in self.state_names]
         arguments = ["parameter", "gradient", *vectors, STEP, RATE]
 

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.contracts import Activation, Loss
-from dagnet.contracts.probing import checked_result
 from dagnet.errors import DagnetWarning, PluginError
 from dagnet.registry import named
 
@@ -40,6 +39,8 @@ def probe_loss(loss: Loss, width: int, dtype: Any) -> None:
     PluginError
         See above.
     """
+    from dagnet.contracts.probing import checked_result  # noqa: PLC0415 - `import dagnet` need not pay
+
     where = named(loss)
     outputs = np.full((ROWS, width), 0.5, dtype)
     targets = np.ones_like(outputs)
