@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Rows", "find_cycle", "levels", "offsets", "ranges", "reachable", "rows_by", "stable_order"]
-
 Array = NDArray[Any]
 NARROW = 48
 

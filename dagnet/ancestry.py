@@ -16,8 +16,6 @@ from dagnet.errors import shorten
 from dagnet.markup import facts_html
 from dagnet.topology import Topology
 
-__all__ = ["Ancestry", "Answer"]
-
 Array = NDArray[Any]
 SHOWN = 20
 

@@ -18,8 +18,6 @@ from dagnet.adjacency import offsets, ranges
 from dagnet.plan import ACTIVATE, DENSE, SPARSE, STEP, Plan
 from dagnet.topology import Topology
 
-__all__ = ["DENSE_MINIMUM", "Compiled", "compile_topology"]
-
 Array = NDArray[Any]
 
 DENSE_MINIMUM = 4096

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from dagnet.contracts import Loss, weighted_gradient
 
-__all__ = ["mean_loss", "output_gradient", "row_weights"]
-
 Array = NDArray[Any]
 
 

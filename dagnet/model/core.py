@@ -27,8 +27,6 @@ from dagnet.plan import Plan
 from dagnet.registry import find_initializer
 from dagnet.topology import Topology, checked_dtype
 
-__all__ = ["Model"]
-
 Array = NDArray[Any]
 Edge = tuple[Hashable, Hashable]
 
@@ -237,12 +235,7 @@ class Model:
 
     @np.errstate(all="ignore")
     def gradient(
-        self,
-        X: Any,
-        y: Any,
-        *,
-        wrt: Iterable[Hashable] | None = None,
-        sample_weight: Any = None,
+        self, X: Any, y: Any, *, wrt: Iterable[Hashable] | None = None, sample_weight: Any = None
     ) -> Gradient:
         """Derivatives of the mean loss Σwℓ/Σw.
 

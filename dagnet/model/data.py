@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from dagnet.contracts import Loss
 from dagnet.errors import DataError, Verbatim, did_you_mean, expected, shorten
 
-__all__ = ["Columns", "encode_inputs", "encode_sample_weight", "encode_targets"]
-
 Array = NDArray[Any]
 LISTED = 8
 LABELS = "labels are numbers from 0 on: names, y = np.unique(labels, return_inverse=True)"

@@ -14,8 +14,6 @@ from dagnet.contracts import Activation
 from dagnet.plan import Plan
 from dagnet.topology import Topology
 
-__all__ = ["Layout"]
-
 Array = NDArray[Any]
 
 

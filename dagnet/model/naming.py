@@ -12,8 +12,6 @@ from dagnet.markup import label
 from dagnet.model.layout import Layout
 from dagnet.plan.transposition import slot_units
 
-__all__ = ["ParameterName", "ParameterNames", "edge_label"]
-
 Array = NDArray[Any]
 
 

@@ -20,8 +20,6 @@ from dagnet.model.selection import prepare
 from dagnet.plan import Plan
 from dagnet.topology import Topology
 
-__all__ = ["Prepared"]
-
 Array = NDArray[Any]
 
 

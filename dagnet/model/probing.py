@@ -16,8 +16,6 @@ from dagnet.contracts.probing import checked_result
 from dagnet.errors import DagnetWarning, PluginError
 from dagnet.registry import named
 
-__all__ = ["probe_activation", "probe_loss"]
-
 Array = NDArray[Any]
 ROWS = 2
 

@@ -15,8 +15,6 @@ from dagnet.errors import DagnetError
 from dagnet.model.layout import Layout
 from dagnet.registry import find_activation, find_loss
 
-__all__ = ["regraph", "spelled_activation", "spelled_loss"]
-
 Array = NDArray[Any]
 
 

@@ -15,8 +15,6 @@ from dagnet.model.naming import ParameterNames
 from dagnet.model.views import BiasView, WeightView
 from dagnet.plan import Plan
 
-__all__ = ["Forward", "Gradient"]
-
 Array = NDArray[Any]
 LISTED = 10
 

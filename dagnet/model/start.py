@@ -14,8 +14,6 @@ from dagnet.model.layout import Layout
 from dagnet.registry import named
 from dagnet.topology import Topology
 
-__all__ = ["start_parameters"]
-
 Array = NDArray[Any]
 
 

@@ -14,8 +14,6 @@ from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.model.layout import Layout
 from dagnet.values import as_real
 
-__all__ = ["BiasView", "WeightView", "WritableBiases", "WritableWeights"]
-
 Array = NDArray[Any]
 Edge = tuple[Hashable, Hashable]
 SHOWN = 6

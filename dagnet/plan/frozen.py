@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 
 from dagnet.contracts import Activation
 
-__all__ = ["ACTIVATE", "DENSE", "KINDS", "SPARSE", "STEP", "PlanData", "Step"]
-
 Array = NDArray[Any]
 STEP = np.dtype(
     [

@@ -14,8 +14,6 @@ from dagnet.plan.listing import list_plan
 from dagnet.plan.restriction import restrict_plan
 from dagnet.plan.verification import verify_plan
 
-__all__ = ["Plan"]
-
 Array = NDArray[Any]
 
 

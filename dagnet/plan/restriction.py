@@ -12,8 +12,6 @@ from dagnet.adjacency import Rows, offsets, ranges, reachable, rows_by
 from dagnet.plan.frozen import ACTIVATE, DENSE, SPARSE, PlanData
 from dagnet.plan.transposition import pull_rows, slot_targets, slot_units
 
-__all__ = ["restrict_plan", "walked_units"]
-
 Array = NDArray[Any]
 P = TypeVar("P", bound=PlanData)
 

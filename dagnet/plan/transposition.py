@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from dagnet.adjacency import rows_by
 from dagnet.plan.frozen import DENSE, PlanData
 
-__all__ = ["dense_units", "pull_rows", "slot_targets", "slot_units"]
-
 Array = NDArray[Any]
 
 

@@ -12,8 +12,6 @@ from dagnet.errors import DagnetError
 from dagnet.plan.frozen import ACTIVATE, DENSE, SPARSE, PlanData
 from dagnet.plan.transposition import pull_rows, slot_targets, slot_units
 
-__all__ = ["verify_plan"]
-
 Array = NDArray[Any]
 
 

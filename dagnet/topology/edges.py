@@ -16,8 +16,6 @@ from dagnet.errors import shorten
 from dagnet.topology.frozen import edge_sizes
 from dagnet.topology.problems import Problems
 
-__all__ = ["EDGE_ATTRIBUTES", "EdgeTable", "Ends", "read_edges", "read_ends"]
-
 Array = NDArray[Any]
 EDGE_ATTRIBUTES = ("trainable", "share")
 PLAIN = {float, int, np.float64, np.float32, np.int64}

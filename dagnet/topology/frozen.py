@@ -15,8 +15,6 @@ from dagnet.adjacency import Rows, offsets, ranges, rows_by
 from dagnet.contracts import Activation
 from dagnet.errors import DataError, did_you_mean, shorten
 
-__all__ = ["Topology", "edge_sizes"]
-
 Array = NDArray[Any]
 LISTED = 6
 

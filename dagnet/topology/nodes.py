@@ -14,8 +14,6 @@ from dagnet.contracts import Activation
 from dagnet.errors import shorten
 from dagnet.topology.problems import Problems
 
-__all__ = ["NODE_ATTRIBUTES", "NodeTable", "read_nodes", "read_units"]
-
 Array = NDArray[Any]
 NODE_ATTRIBUTES = ("activation", "bias", "units", "trainable", "center", "scale")
 

@@ -30,8 +30,6 @@ from dagnet.topology.nodes import NODE_ATTRIBUTES, read_nodes, read_units
 from dagnet.topology.problems import Problems, near_misses
 from dagnet.topology.settings import GraphSettings
 
-__all__ = ["topology_from_arrays", "topology_from_graph"]
-
 Array = NDArray[Any]
 Names = Iterable[Hashable] | None
 LISTED = 12
@@ -57,12 +55,7 @@ def topology_from_graph(
 
 
 def topology_from_arrays(
-    sources: Any,
-    targets: Any,
-    weights: Any,
-    settings: GraphSettings,
-    *,
-    activation: object,
+    sources: Any, targets: Any, weights: Any, settings: GraphSettings, *, activation: object
 ) -> Topology:
     """The same from integer arrays; nodes are named 0 … n − 1."""
     hidden = find_activation(activation)

@@ -17,8 +17,6 @@ from dagnet.plan import ACTIVATE
 from dagnet.registry import engines, named
 from dagnet.training.rows import Batch, Rows
 
-__all__ = ["culprit", "explained"]
-
 Array = NDArray[Any]
 Reading = Callable[[Array], Array]
 CHUNK_UNITS = 4096

@@ -20,8 +20,6 @@ from dagnet.training.penalty import Penalty, clip_to_norm
 from dagnet.training.rows import Rows
 from dagnet.training.settings import Settings
 
-__all__ = ["ArrayLearner", "learner_for"]
-
 Array = NDArray[Any]
 CALM_RATE = 10.0
 CALM_SQUARE = 1e12
@@ -57,10 +55,7 @@ class ArrayLearner(Learner):
         self._state = settings.optimizer.start(self._live)
 
     def step(
-        self,
-        rows: Array | slice,
-        learning_rate: float,
-        on_gradient: Callable[[Array], None] | None = None,
+        self, rows: Array | slice, learning_rate: float, on_gradient: Callable[[Array], None] | None = None
     ) -> float:
         """See :class:`dagnet.contracts.Learner`."""
         with np.errstate(all="ignore"):

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from dagnet.model import Model
 
-__all__ = ["Penalty", "clip_to_norm"]
-
 Array = NDArray[Any]
 
 

@@ -11,8 +11,6 @@ from dagnet.contracts import History
 from dagnet.errors import DataError, expected
 from dagnet.training.run import TrainingRun, stateful
 
-__all__ = ["restore"]
-
 KEYS: dict[str, type | tuple[type, ...]] = {
     "epoch": int,
     "batch": int,

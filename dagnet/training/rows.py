@@ -13,8 +13,6 @@ from dagnet.errors import DataError, expected
 from dagnet.model import Model
 from dagnet.topology import data_fingerprint
 
-__all__ = ["Batch", "Rows", "encode_rows", "encode_validation", "mean_loss_of"]
-
 Array = NDArray[Any]
 CHUNK_VALUES = 4_000_000
 """About so many unit values are held at once while a loss over many rows is evaluated."""

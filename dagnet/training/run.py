@@ -22,8 +22,6 @@ from dagnet.training.rows import encode_rows, encode_validation, mean_loss_of
 from dagnet.training.settings import Settings, checked_callbacks
 from dagnet.values import NOT_NEGATIVE
 
-__all__ = ["TrainingRun", "stateful"]
-
 Array = NDArray[Any]
 
 
