@@ -9,16 +9,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import offsets, ranges
+from dagnet.adjacency import Array, offsets, ranges
 from dagnet.plan import ACTIVATE, DENSE, SPARSE, STEP, Plan
 from dagnet.topology import Topology
-
-Array = NDArray[Any]
 
 DENSE_MINIMUM = 4096
 """Weights that a block must have to become a matrix product.

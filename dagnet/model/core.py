@@ -9,8 +9,8 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.ancestry import Ancestry
 from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, Verbatim, expected, shorten
@@ -27,7 +27,6 @@ from dagnet.plan import Plan
 from dagnet.registry import find_initializer
 from dagnet.topology import Topology, checked_dtype
 
-Array = NDArray[Any]
 Edge = tuple[Hashable, Hashable]
 
 

@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.compiler import compile_topology
 from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, GraphError, shorten
@@ -19,8 +19,6 @@ from dagnet.model.probing import probe_activation, probe_loss
 from dagnet.model.selection import prepare
 from dagnet.plan import Plan
 from dagnet.topology import Topology
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,14 +9,13 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.contracts import Activation, Loss
 from dagnet.contracts.probing import checked_result
 from dagnet.errors import DagnetWarning, PluginError
 from dagnet.registry import named
 
-Array = NDArray[Any]
 ROWS = 2
 
 

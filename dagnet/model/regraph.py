@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import networkx as nx
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import offsets
+from dagnet.adjacency import Array, offsets
 from dagnet.contracts import Activation, Loss
 from dagnet.errors import DagnetError
 from dagnet.model.layout import Layout
 from dagnet.registry import find_activation, find_loss
 
-Array = NDArray[Any]
-
 
 def spelled_activation(activation: Activation) -> str | Activation:
     """The call form where the registry gives the same activation back, else the object."""
-    try:
-        return str(activation) if find_activation(str(activation)) == activation else activation
-    except DagnetError:
-        return activation
+    return _spelled(activation, find_activation)
 
 
 def spelled_loss(loss: Loss) -> str | Loss:
     """The call form where the registry gives the same loss back, else the object."""
+    return _spelled(loss, find_loss)
+
+
+def _spelled(item: Any, find: Callable[[str], Any]) -> Any:
     try:
-        return str(loss) if find_loss(str(loss)) == loss else loss
+        return str(item) if find(str(item)) == item else item
     except DagnetError:
-        return loss
+        return item
 
 
 def regraph(layout: Layout, parameters: Array, loss: Loss, dtype: Any) -> nx.DiGraph[Any]:

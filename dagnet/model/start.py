@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import ranges
+from dagnet.adjacency import Array, ranges
 from dagnet.contracts import Initializer
 from dagnet.errors import GraphError, PluginError, Verbatim, expected
 from dagnet.model.layout import Layout
 from dagnet.registry import named
 from dagnet.topology import Topology
-
-Array = NDArray[Any]
 
 
 def start_parameters(

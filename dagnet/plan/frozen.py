@@ -14,11 +14,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.contracts import Activation
 
-Array = NDArray[Any]
 STEP = np.dtype(
     [
         ("kind", "i4"),

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import Rows, offsets, ranges, reachable, rows_by
+from dagnet.adjacency import Array, Rows, offsets, ranges, reachable, rows_by
 from dagnet.plan.frozen import ACTIVATE, DENSE, SPARSE, PlanData
 from dagnet.plan.transposition import pull_rows, slot_targets, slot_units
 
-Array = NDArray[Any]
 P = TypeVar("P", bound=PlanData)
 
 

@@ -22,14 +22,12 @@ from typing import Any, BinaryIO, NoReturn
 import msgspec
 import numpy as np
 import safetensors.numpy
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.errors import DagnetError, DataError, FormatError, expected
 from dagnet.storage.atomic import atomically
 from dagnet.storage.schema import FORMAT, Document
 from dagnet.values import PATH, strict_json
-
-Array = NDArray[Any]
 
 NO_DIGEST = "0" * 64
 LARGEST_HEADER = 100_000_000

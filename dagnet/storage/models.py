@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.contracts import Loss
 from dagnet.errors import NumericalError, expected, shorten
 from dagnet.model import Model
@@ -37,7 +37,6 @@ from dagnet.storage.topologies import checked_topology
 from dagnet.storage.values import pack_name, unpack_name
 from dagnet.topology import Topology, fingerprint
 
-Array = NDArray[Any]
 MASKS = ("has_bias", "bias_trainable", "edge_trainable")
 NUMBERS = ("sources", "targets", "inputs", "outputs", "units", "activation_of")
 

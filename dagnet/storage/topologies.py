@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import Rows, levels, offsets, ranges, rows_by
+from dagnet.adjacency import Array, Rows, levels, offsets, ranges, rows_by
 from dagnet.topology import Topology
-
-Array = NDArray[Any]
 
 
 def checked_topology(parts: Topology) -> Topology:
@@ -35,9 +31,6 @@ def checked_topology(parts: Topology) -> Topology:
     activation_of = parts.activation_of.astype(np.int32)
     topology = replace(parts, activation_of=activation_of, index=index, level=level)
     topology.__dict__["children"] = children
-    for value in vars(topology).values():
-        if isinstance(value, np.ndarray):
-            value.flags.writeable = False
     return topology
 
 

@@ -9,14 +9,12 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import offsets
+from dagnet.adjacency import Array, offsets
 from dagnet.errors import shorten
 from dagnet.topology.frozen import edge_sizes
 from dagnet.topology.problems import Problems
 
-Array = NDArray[Any]
 EDGE_ATTRIBUTES = ("trainable", "share")
 PLAIN = {float, int, np.float64, np.float32, np.int64}
 

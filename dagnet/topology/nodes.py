@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import offsets
+from dagnet.adjacency import Array, offsets
 from dagnet.contracts import Activation
 from dagnet.errors import shorten
 from dagnet.topology.problems import Problems
 
-Array = NDArray[Any]
 NODE_ATTRIBUTES = ("activation", "bias", "units", "trainable", "center", "scale")
 
 

@@ -9,9 +9,8 @@ from typing import Any, cast
 
 import networkx as nx
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import Rows, find_cycle, levels, reachable, rows_by
+from dagnet.adjacency import Array, Rows, find_cycle, levels, reachable, rows_by
 from dagnet.contracts import Activation
 from dagnet.errors import (
     CycleError,
@@ -30,7 +29,6 @@ from dagnet.topology.nodes import NODE_ATTRIBUTES, read_nodes, read_units
 from dagnet.topology.problems import Problems, near_misses
 from dagnet.topology.settings import GraphSettings
 
-Array = NDArray[Any]
 Names = Iterable[Hashable] | None
 LISTED = 12
 MOST_NODES = 2**31

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.contracts import Activation, NotFinite, weighted_gradient
 from dagnet.errors import NumericalError, shorten
 from dagnet.model import Model
@@ -17,7 +17,6 @@ from dagnet.plan import ACTIVATE
 from dagnet.registry import engines, named
 from dagnet.training.rows import Batch, Rows
 
-Array = NDArray[Any]
 Reading = Callable[[Array], Array]
 CHUNK_UNITS = 4096
 KEPT = "the parameters are those before this batch"

@@ -63,8 +63,7 @@ def restore(run: TrainingRun, snapshot: dict[str, Any]) -> None:
     optimizer = _checked_optimizer(run, snapshot["optimizer"])
     parameters = _checked_array("parameters", snapshot["parameters"], run.model.parameters)
     history = _checked_history(snapshot)
-    generator = _checked_generator(run, snapshot["generator"])
-    run.generator.bit_generator.state = generator
+    run.generator.bit_generator.state = _checked_generator(run, snapshot["generator"])
     run.drawn_from = run.generator.bit_generator.state
     run.learner.restore(parameters, optimizer, snapshot["steps"])
     run.history = history
@@ -82,9 +81,8 @@ def _check_form(snapshot: object) -> None:
         value = snapshot.get(key)
         whole = kind is not int or (not isinstance(value, bool) and isinstance(value, int) and value >= 0)
         if not isinstance(value, kind) or not whole:
-            raise DataError(
-                f"resume: the checkpoint is no snapshot of a run; its {key!r} is missing or damaged"
-            )
+            what = f"its {key!r} is missing or damaged"
+            raise DataError(f"resume: the checkpoint is no snapshot of a run; {what}")
 
 
 def _check_same(run: TrainingRun, snapshot: dict[str, Any]) -> None:
@@ -115,20 +113,21 @@ def _differing(now: dict[str, Any], then: dict[str, Any]) -> list[str]:
     ]
 
 
+def _other(what: str, must: str, got: object) -> DataError:
+    return DataError(expected(f"resume: {what} in the checkpoint", must, got))
+
+
 def _checked_array(where: str, value: object, like: Any) -> Any:
     if not isinstance(value, np.ndarray) or value.shape != like.shape or value.dtype != like.dtype:
         got = f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else value
-        raise DataError(
-            expected(f"resume: {where} in the checkpoint", f"{like.dtype} of shape {like.shape}", got)
-        )
+        raise _other(where, f"{like.dtype} of shape {like.shape}", got)
     return value
 
 
 def _checked_optimizer(run: TrainingRun, state: dict[str, Any]) -> dict[str, Any]:
     fresh = run.learner.state()
     if set(state) != set(fresh):
-        must = f"the vectors {sorted(fresh)}"
-        raise DataError(expected("resume: the optimizer's state in the checkpoint", must, sorted(state)))
+        raise _other("the optimizer's state", f"the vectors {sorted(fresh)}", sorted(state))
     return {name: _checked_array(f"the optimizer's {name!r}", state[name], fresh[name]) for name in fresh}
 
 
@@ -138,9 +137,7 @@ def _checked_history(snapshot: dict[str, Any]) -> History:
         _checked_array(f"the history's {name!r}", column, np.empty(epoch))
     history = History(snapshot["history"])
     if history.epochs != epoch:
-        raise DataError(
-            expected("resume: the history in the checkpoint", f"{epoch} epochs long", history.epochs)
-        )
+        raise _other("the history", f"{epoch} epochs long", history.epochs)
     return history
 
 
@@ -151,6 +148,5 @@ def _checked_generator(run: TrainingRun, text: str) -> Any:
         state = json.loads(text)
         kind().state = state
     except (ValueError, TypeError, KeyError) as error:
-        must = f"a state of {kind.__name__}"
-        raise DataError(expected("resume: the generator in the checkpoint", must, text)) from error
+        raise _other("the generator", f"a state of {kind.__name__}", text) from error
     return state

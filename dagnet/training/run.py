@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.contracts import Callback, History, NotFinite
 from dagnet.errors import NumericalError
 from dagnet.model import Model
@@ -21,8 +21,6 @@ from dagnet.training.learner import learner_for
 from dagnet.training.rows import encode_rows, encode_validation, mean_loss_of
 from dagnet.training.settings import Settings, checked_callbacks
 from dagnet.values import NOT_NEGATIVE
-
-Array = NDArray[Any]
 
 
 class TrainingRun:
