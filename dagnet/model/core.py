@@ -149,9 +149,8 @@ class Model:
         with np.errstate(over="ignore"):
             cast = array.astype(self.dtype)
         if not np.isfinite(cast).all():
-            raise DataError(
-                expected("parameters", f"finite in {self.dtype}", float(array[~np.isfinite(cast)][0]))
-            )
+            first = float(array[~np.isfinite(cast)][0])
+            raise DataError(expected("parameters", f"finite in {self.dtype}", first))
         self._parameters[:] = cast
 
     @property
@@ -229,8 +228,7 @@ class Model:
         inputs = self.encode_inputs(X)
         targets = self.encode_targets(y, len(inputs))
         weights = self.encode_sample_weight(sample_weight, len(inputs))
-        outputs = self._outputs(inputs)
-        return mean_loss(self.loss, outputs, targets, weights)
+        return mean_loss(self.loss, self._outputs(inputs), targets, weights)
 
     @np.errstate(all="ignore")
     def gradient(

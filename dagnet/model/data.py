@@ -19,10 +19,7 @@ class Columns:
     """The names of a block of columns: nodes in order, each with its units."""
 
     def __init__(self, what: str, names: Sequence[Hashable], units: Sequence[int]) -> None:
-        self.what = what
-        self.names = tuple(names)
-        self.units = tuple(units)
-        self.width = sum(units)
+        self.what, self.names, self.units, self.width = what, tuple(names), tuple(units), sum(units)
 
     def label(self, column: int) -> str:
         """The name of a column, for messages."""
@@ -34,23 +31,22 @@ class Columns:
 
     def gather(self, table: Any) -> Array:
         """Columns by name from a mapping or data frame, (rows, width)."""
-        known = _column_names(table)
+        framed = hasattr(table, "columns")
+        known = dict.fromkeys(table.columns) if framed else table.keys()
         missing = [name for name in self.names if name not in known]
         if missing:
             listed = ", ".join(map(shorten, missing[:LISTED]))
             more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
             mend = self._mend_missing(missing, known)
             raise DataError(f"{self.what}: no column {listed}{more} in the data{mend}")
-        blocks = [
-            self._block(table[name], name, units) for name, units in zip(self.names, self.units, strict=True)
-        ]
+        named = zip(self.names, self.units, strict=True)
+        blocks = [self._block(table[name], name, units) for name, units in named]
         rows = {len(block) for block in blocks}
         if len(rows) > 1:
-            lengths = ", ".join(
-                f"{shorten(name)}: {len(b)}" for name, b in zip(self.names[:LISTED], blocks, strict=False)
-            )
+            pairs = zip(self.names[:LISTED], blocks, strict=False)
+            lengths = ", ".join(f"{shorten(name)}: {len(block)}" for name, block in pairs)
             raise DataError(f"{self.what}: columns must be equally long, got {lengths}")
-        return np.concatenate(blocks, axis=1) if blocks else np.zeros((_length(table), 0))
+        return np.concatenate(blocks, axis=1) if blocks else np.zeros((len(table) if framed else 1, 0))
 
     def _mend_missing(self, missing: Sequence[Hashable], known: Any) -> str:
         wanted = missing[0]
@@ -74,23 +70,14 @@ class Columns:
             return array[:, None]
         if array.ndim != 2 or array.shape[1] != units:
             form = "(rows,)" if units == 1 else f"(rows, {units})"
-            mend = (
-                f"name each column once, or give the node units={array.shape[-1]}" if array.ndim == 2 else ""
-            )
+            wide = array.ndim == 2
+            mend = f"name each column once, or give the node units={array.shape[1]}" if wide else ""
             raise _of_shape(where, f"of shape {form}", array, mend)
         return array
 
 
 def _spelled(name: Hashable) -> str:
     return str(name) if isinstance(name, str | int | float | np.generic) else shorten(name)
-
-
-def _column_names(table: Any) -> Any:
-    return dict.fromkeys(table.columns) if hasattr(table, "columns") else table.keys()
-
-
-def _length(table: Any) -> int:
-    return len(table) if hasattr(table, "columns") else 1
 
 
 def is_table(data: object) -> bool:

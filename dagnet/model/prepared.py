@@ -114,9 +114,8 @@ class Prepared:
         fresh = tuple(activation.refreshed() for activation in old)
         if all(new is one for new, one in zip(fresh, old, strict=True)):
             return self if loss is self.loss else replace(self, loss=loss)
-        return Prepared.served(
-            self.layout.with_activations(fresh), loss, self.dtype, self.asked, self.threads
-        )
+        layout = self.layout.with_activations(fresh)
+        return Prepared.served(layout, loss, self.dtype, self.asked, self.threads)
 
     def runner_for(self, plan: Plan) -> Runner:
         """A runner for a plan that was cut out of this one."""

@@ -52,10 +52,8 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
     topology, units = layout.topology, layout.topology.units.tolist()
     spelled = [spelled_activation(activation) for activation in topology.activations]
     biases = _split(layout.node_biases(parameters), topology.unit_starts)
-    centers, scales = (
-        _split(values, offsets(topology.units[topology.inputs]))
-        for values in (topology.center, topology.scale)
-    )
+    starts = offsets(topology.units[topology.inputs])
+    centers, scales = _split(topology.center, starts), _split(topology.scale, starts)
     columns = {node: column for column, node in enumerate(topology.inputs.tolist())}
     has_bias, trainable = topology.has_bias.tolist(), topology.bias_trainable.tolist()
     nodes = []

@@ -43,9 +43,8 @@ class _View(Mapping[Any, Any]):
     def __getitem__(self, name: Any) -> Any:
         places = self._places(name)
         if self._asked is not None and not self._asked[places].all():
-            raise MissingNameError(
-                f"the derivative for {shorten(name)} was not asked for; name it in wrt=[…]"
-            )
+            what = f"the derivative for {shorten(name)}"
+            raise MissingNameError(f"{what} was not asked for; name it in wrt=[…]")
         values = self._flat[places]
         return values.item() if values.size == 1 else values
 

@@ -19,15 +19,8 @@ from dagnet.adjacency import Array
 from dagnet.contracts import Activation
 
 STEP = np.dtype(
-    [
-        ("kind", "i4"),
-        ("what", "i4"),
-        ("target", "i8"),
-        ("n_target", "i8"),
-        ("source", "i8"),
-        ("n_source", "i8"),
-        ("slot", "i8"),
-    ]
+    [(name, "i4") for name in ("kind", "what")]
+    + [(name, "i8") for name in ("target", "n_target", "source", "n_source", "slot")]
 )
 DENSE, SPARSE, ACTIVATE = 0, 1, 2
 KINDS = ("dense", "sparse", "activate")

@@ -42,8 +42,7 @@ def walked_units(plan: PlanData, wanted: Array, deltas: Array | None) -> Array:
         own |= deltas
     chain = own.copy()
     if not own[plan.n_inputs :].all():
-        child = slot_targets(plan.indptr)
-        children = rows_by(plan.sources, child, plan.n_units)
+        children = rows_by(plan.sources, slot_targets(plan.indptr), plan.n_units)
         chain[reachable(children, np.flatnonzero(own))] = True
     return chain & _reaching(plan)
 
@@ -89,12 +88,11 @@ def _cut(plan: P, units: Array) -> tuple[P, Array, Array]:
     bias_slot = np.full(len(unit_ids), -1, np.int64)
     bias_slot[has_bias] = len(slots) + np.arange(has_bias.sum())
     steps, gather = _cut_steps(plan, kept, place, indptr)
-    outputs = plan.outputs[kept[plan.outputs]]
     cut = replace(
         plan,
         n_units=len(unit_ids),
         n_inputs=len(boundary),
-        outputs=place[outputs],
+        outputs=place[plan.outputs[kept[plan.outputs]]],
         steps=steps,
         indptr=indptr,
         sources=place[plan.sources[slots]].astype(plan.sources.dtype),
@@ -111,8 +109,7 @@ def _cut(plan: P, units: Array) -> tuple[P, Array, Array]:
 
 
 def _cut_steps(plan: PlanData, kept: Array, place: Array, indptr: Array) -> tuple[Array, Array]:
-    before = offsets(kept)
-    steps = plan.steps.copy()
+    before, steps = offsets(kept), plan.steps.copy()
     stops = steps["target"] + steps["n_target"]
     first = before[steps["target"]]
     steps["n_target"] = before[stops] - first

@@ -114,9 +114,8 @@ def _check_shared(parts: Topology, share: Array) -> None:
     rows, columns = parts.units[parts.targets], parts.units[parts.sources]
     alike = (rows[one] == rows[other]) & (columns[one] == columns[other])
     _check(alike.all(), "edges that share a weight differ in shape")
-    _check(
-        (parts.edge_trainable[one] == parts.edge_trainable[other]).all(), "shared edges differ in trainable"
-    )
+    free = parts.edge_trainable
+    _check((free[one] == free[other]).all(), "shared edges differ in trainable")
     starts, bits = offsets(rows * columns), parts.weight_start.view(np.int64)
     here, there = (bits[ranges(starts[edges], starts[edges + 1])] for edges in (one, other))
     _check((here == there).all(), "edges that share a weight differ in it")

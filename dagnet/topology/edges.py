@@ -16,6 +16,7 @@ from dagnet.topology.frozen import edge_sizes
 from dagnet.topology.problems import Problems
 
 EDGE_ATTRIBUTES = ("trainable", "share")
+FACTS = ("shape", "start weight", "trainable")
 PLAIN = {float, int, np.float64, np.float32, np.int64}
 
 
@@ -87,8 +88,7 @@ def _plain_weights(ends: Ends, units: Array, weight: str | None) -> Array | None
     if weight is None or weight not in ends.attributes:
         return np.full(len(ends.data), np.nan)
     values = [attributes.get(weight) for attributes in ends.data]
-    kinds = set(map(type, values))
-    if not kinds <= PLAIN | {type(None)}:
+    if not set(map(type, values)) <= PLAIN | {type(None)}:
         return None
     try:
         start = np.array(values, np.float64)
@@ -141,9 +141,7 @@ def _shared(
             problems.refuse(f"edge {_name(ends, names, edge)}: share", "a hashable key", key)
             continue
         share[edge] = keys.setdefault(key, len(keys))
-        for what, here, there in zip(
-            ("shape", "start weight", "trainable"), facts(edge), facts(one), strict=True
-        ):
+        for what, here, there in zip(FACTS, facts(edge), facts(one), strict=True):
             if here != there:
                 problems.append(
                     f"edge {_name(ends, names, edge)} shares key {shorten(key)} with "

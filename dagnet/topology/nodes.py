@@ -112,9 +112,8 @@ def _is_false(value: object) -> bool:
 
 def _check_input(where: str, attributes: Mapping[str, Any], identity: Activation, problems: Problems) -> None:
     if attributes.get("bias") is not None and not _is_false(attributes["bias"]):
-        problems.append(
-            f"{where} is an input and must have no bias, got {shorten(attributes['bias'])}; remove it"
-        )
+        got = shorten(attributes["bias"])
+        problems.append(f"{where} is an input and must have no bias, got {got}; remove it")
     spec = attributes.get("activation")
     if spec is not None and problems.activation(where, spec, identity) != identity:
         problems.append(

@@ -71,9 +71,8 @@ def topology_from_arrays(
     twice = np.flatnonzero(key[1:] == key[:-1])
     if len(twice):
         source, target = divmod(int(key[twice[0]]), n)
-        settings.problems.append(
-            f"edge {source} → {target} is given twice; dagnet needs one weight an edge: merge them"
-        )
+        mend = "dagnet needs one weight an edge: merge them"
+        settings.problems.append(f"edge {source} → {target} is given twice; {mend}")
     start = np.full(len(parent), np.nan) if weights is None else _weights(weights, len(parent))
     edges = EdgeTable(start, np.ones(len(parent), bool), None, ())
     names = range(n)
@@ -107,9 +106,8 @@ def _directed(graph: object) -> nx.DiGraph[Any]:
     if not isinstance(graph, nx.Graph):
         raise GraphError(expected("the graph", "a networkx.DiGraph", Verbatim(type(graph).__name__)))
     if not graph.is_directed():
-        raise GraphError(
-            "the graph is undirected; dagnet needs directed edges parent → child: use nx.DiGraph"
-        )
+        mend = "dagnet needs directed edges parent → child: use nx.DiGraph"
+        raise GraphError(f"the graph is undirected; {mend}")
     if not len(graph):
         raise GraphError("the graph is empty; add nodes and edges before building a network")
     if not graph.is_multigraph():
@@ -131,11 +129,8 @@ def _warn_near_misses(data: Sequence[Mapping[str, Any]], ends: Ends, weight: str
         ("edge", near_misses(ends.attributes, edge_known)),
     ):
         for attribute, known in pairs:
-            warnings.warn(
-                f"{kind} attribute {attribute!r} is not one that dagnet reads; did you mean {known!r}?",
-                DagnetWarning,
-                stacklevel=4,
-            )
+            text = f"{kind} attribute {attribute!r} is not one that dagnet reads; did you mean {known!r}?"
+            warnings.warn(text, DagnetWarning, stacklevel=4)
 
 
 def _assemble(
@@ -268,8 +263,7 @@ def _warn_unreached(
     lost = [shorten(names[number]) for number in outputs if not reached[number]]
     if lost:
         more = "" if len(lost) <= LISTED else f" and {len(lost) - LISTED} more"
-        warnings.warn(
-            f"no input reaches output {', '.join(lost[:LISTED])}{more}; its value is the same for every row",
-            DagnetWarning,
-            stacklevel=5,
+        text = (
+            f"no input reaches output {', '.join(lost[:LISTED])}{more}; its value is the same for every row"
         )
+        warnings.warn(text, DagnetWarning, stacklevel=5)

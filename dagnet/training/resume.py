@@ -12,20 +12,12 @@ from dagnet.errors import DataError, expected
 from dagnet.training.run import TrainingRun, stateful
 
 KEYS: dict[str, type | tuple[type, ...]] = {
-    "epoch": int,
-    "batch": int,
-    "steps": int,
-    "learning_rate": (int, float),
-    "loss_sum": (int, float),
-    "weight_sum": (int, float),
+    **dict.fromkeys(("epoch", "batch", "steps"), int),
+    **dict.fromkeys(("learning_rate", "loss_sum", "weight_sum"), (int, float)),
     "generator": str,
     "parameters": np.ndarray,
-    "optimizer": dict,
-    "history": dict,
     "callbacks": list,
-    "settings": dict,
-    "graph": dict,
-    "data": dict,
+    **dict.fromkeys(("optimizer", "history", "settings", "graph", "data"), dict),
 }
 OLD_DIGEST = 32
 """Digits of the graph's digests in the first checkpoints, which cannot be compared with today's."""
@@ -93,9 +85,8 @@ def _check_same(run: TrainingRun, snapshot: dict[str, Any]) -> None:
     differences = [f"the graph's {part}" for part in _differing(graph, saved)]
     differences += _differing(run.fingerprints["data"], snapshot["data"])
     now, then = run.settings.described(), snapshot["settings"]
-    differences += [
-        f"{name} (then {then.get(name)!r}, now {now.get(name)!r})" for name in _differing(now, then)
-    ]
+    changed = _differing(now, then)
+    differences += [f"{name} (then {then.get(name)!r}, now {now.get(name)!r})" for name in changed]
     with_state = [type(callback).__name__ for callback in stateful(run.callbacks)]
     kept = [item.get("name") if isinstance(item, dict) else None for item in snapshot["callbacks"]]
     if with_state != kept:
@@ -108,9 +99,8 @@ def _check_same(run: TrainingRun, snapshot: dict[str, Any]) -> None:
 
 
 def _differing(now: dict[str, Any], then: dict[str, Any]) -> list[str]:
-    return [
-        name for name in {**then, **now} if name not in now or name not in then or now[name] != then[name]
-    ]
+    missing = object()
+    return [name for name in {**then, **now} if now.get(name, missing) != then.get(name, missing)]
 
 
 def _other(what: str, must: str, got: object) -> DataError:

@@ -66,8 +66,7 @@ class TrainingRun:
         self.rows, self.epochs = len(self.data), settings.epochs
         self.size = min(settings.batch_size, self.rows)
         self.batches = -(-self.rows // self.size)
-        self.epoch = self.batch = 0
-        self.loss = float("nan")
+        self.epoch, self.batch, self.loss = 0, 0, float("nan")
         self.history = History()
         self.stop = self.failed = False
         self.generator = make_generator(settings.seed)
@@ -112,6 +111,7 @@ class TrainingRun:
         Arrays are copies.  Inside an epoch ``epoch`` counts the complete ones, ``batch`` the
         batches since, and ``generator`` is the state from which the epoch's order was drawn.
         """
+        kept = [(callback, callback.state()) for callback in self.callbacks]
         return {
             "epoch": self.completed,
             "batch": self.done,
@@ -124,11 +124,7 @@ class TrainingRun:
             "parameters": self.learner.parameters().copy(),
             "optimizer": {name: vector.copy() for name, vector in self.learner.state().items()},
             "history": {name: np.array(column) for name, column in self.history.items()},
-            "callbacks": [
-                {"name": type(callback).__name__, "state": state}
-                for callback in self.callbacks
-                if (state := callback.state())
-            ],
+            "callbacks": [{"name": type(one).__name__, "state": state} for one, state in kept if state],
             "settings": self.settings.described(),
             **self.fingerprints,
         }
@@ -252,6 +248,5 @@ def stateful(callbacks: Iterable[Callback]) -> list[Callback]:
 
 def _overriding(callbacks: Iterable[Callback], method: str) -> list[Callback]:
     """The callbacks that do something there, so that the others cost nothing a batch."""
-    return [
-        callback for callback in callbacks if getattr(type(callback), method) is not getattr(Callback, method)
-    ]
+    idle = getattr(Callback, method)
+    return [callback for callback in callbacks if getattr(type(callback), method) is not idle]
