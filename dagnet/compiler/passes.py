@@ -90,8 +90,8 @@ def _same_parents(topology: Topology, nodes: Array) -> bool:
     degrees = topology.parents.degrees()[nodes]
     if (degrees != degrees[0]).any():
         return False
-    table = topology.parents.neighbours[topology.parents.expand(nodes)].reshape(len(nodes), -1)
-    table = np.sort(table, axis=1)
+    parents = topology.parents.neighbours[topology.parents.expand(nodes)]
+    table = np.sort(parents.reshape(len(nodes), -1), axis=1)
     return bool((table == table[0]).all())
 
 
@@ -104,8 +104,7 @@ def _order(topology: Topology, block: Array) -> tuple[Array, Array]:
     late = np.where(block < 0, n, block)
     fan_out = topology.children.degrees()  # equal ones in a row: the reverse walk's branches are foreseen
     key = np.lexsort((fan_out, topology.activation_of, late, topology.level))
-    computed = key[~topology.is_input[key]]
-    order = np.concatenate([topology.inputs, computed])
+    order = np.concatenate([topology.inputs, key[~topology.is_input[key]]])
     first_unit = np.zeros(n, np.int64)
     first_unit[order] = offsets(topology.units[order])[:-1]
     return order, first_unit
@@ -236,8 +235,7 @@ def _run_ends(starts: Array, n: int) -> Array:
 
 def _dense_sources(sums: Array, packing: _Packing) -> Array:
     """Fill in what dense steps read: a range where it can be, gathered units else."""
-    gather = [np.zeros(0, np.int64)]
-    filled = 0
+    gather, filled = [np.zeros(0, np.int64)], 0
     for number in np.flatnonzero(sums["kind"] == DENSE):
         step = sums[number]
         row = slice(*packing.indptr[step["target"] : step["target"] + 2])

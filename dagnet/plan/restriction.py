@@ -121,8 +121,7 @@ def _cut_steps(plan: PlanData, kept: Array, place: Array, indptr: Array) -> tupl
     steps["slot"][weighted] = indptr[steps["target"][weighted]]
     sparse = steps["kind"] == SPARSE
     steps["n_source"][sparse] = (indptr[ends] - indptr[steps["target"]])[sparse]
-    gather = [np.zeros(0, np.int64)]
-    filled = 0
+    gather, filled = [np.zeros(0, np.int64)], 0
     for number in np.flatnonzero(steps["kind"] == DENSE):
         sources = plan.step_source_units(old[number])
         gather.append(place[sources])

@@ -174,8 +174,7 @@ def _verified(stream: BinaryIO) -> tuple[int, bytes, bytearray]:
 
 def _data(stream: BinaryIO, size: int, digest: Any) -> bytearray:
     data = bytearray(size)
-    view = memoryview(data)
-    done = 0
+    view, done = memoryview(data), 0
     while done < size:
         got = stream.readinto(view[done : done + CHUNK])  # type: ignore[attr-defined]
         if not got:
@@ -209,8 +208,7 @@ def _no_number(text: str) -> NoReturn:
 
 def _tensors(table: Mapping[str, _Entry], data: bytearray) -> dict[str, Array]:
     """Views of the data; together they cover it without gap or overlap."""
-    place = 0
-    tensors = {}
+    place, tensors = 0, {}
     for name, entry in sorted(table.items(), key=lambda item: item[1].data_offsets):
         begin, end = entry.data_offsets
         dtype = DTYPES.get(entry.dtype)

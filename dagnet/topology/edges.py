@@ -70,11 +70,9 @@ def read_edges(
             if "trainable" in attributes:
                 where = f"edge {_name(ends, names, edge)}: trainable"
                 trainable[edge] = problems.flag(where, attributes["trainable"])
-    share: Array | None = None
-    keys: tuple[Hashable, ...] = ()
-    if "share" in ends.attributes:
-        share, keys = _shared(ends, names, units, start, trainable, problems)
-    return EdgeTable(start, trainable, share, keys)
+    if "share" not in ends.attributes:
+        return EdgeTable(start, trainable, None, ())
+    return EdgeTable(start, trainable, *_shared(ends, names, units, start, trainable, problems))
 
 
 def _name(ends: Ends, names: Sequence[Hashable], edge: int) -> str:

@@ -55,8 +55,7 @@ def read_nodes(
     activation_of = np.where(identity_by_default, 0, default).astype(np.int32)
     has_bias, trainable = np.ones(n, bool), np.ones(n, bool)
     unit_starts = offsets(units)
-    start = np.zeros(int(unit_starts[-1]))
-    is_input = np.zeros(n, bool)
+    start, is_input = np.zeros(int(unit_starts[-1])), np.zeros(n, bool)
     is_input[inputs] = True
     has_bias[inputs] = False
     specs: dict[object, int] = {}
@@ -71,8 +70,7 @@ def read_nodes(
             spec = attributes["activation"]
             key = (type(spec), spec) if isinstance(spec, (str, Activation)) else None
             if key is None or key not in specs:
-                place = places.setdefault(problems.activation(where, spec, identity), len(places))
-                specs[key] = place
+                specs[key] = places.setdefault(problems.activation(where, spec, identity), len(places))
             activation_of[number] = specs[key]
         if "bias" in attributes:
             bias = attributes["bias"]

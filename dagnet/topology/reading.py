@@ -263,7 +263,6 @@ def _warn_unreached(
     lost = [shorten(names[number]) for number in outputs if not reached[number]]
     if lost:
         more = "" if len(lost) <= LISTED else f" and {len(lost) - LISTED} more"
-        text = (
-            f"no input reaches output {', '.join(lost[:LISTED])}{more}; its value is the same for every row"
-        )
+        lone = f"{', '.join(lost[:LISTED])}{more}"
+        text = f"no input reaches output {lone}; its value is the same for every row"
         warnings.warn(text, DagnetWarning, stacklevel=5)

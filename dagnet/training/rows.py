@@ -56,7 +56,6 @@ class Rows:
 
     def room_for(self, n: int) -> Room:
         """Memory for batches of up to so many rows."""
-        n = min(n, len(self))
         return Room(np.empty_like(self.inputs[:n]), np.empty_like(self.targets[:n]))
 
     def weight_of(self, rows: Array | slice) -> float:
