@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Rows", "find_cycle", "levels", "offsets", "ranges", "reachable", "rows_by", "stable_order"]
-
 Array = NDArray[Any]
 NARROW = 48
 
@@ -88,7 +86,7 @@ def levels(children: Rows, in_degrees: Array) -> Array:
     """
     remaining = np.array(in_degrees, np.int64)
     level = np.full(len(remaining), -1, np.int64)
-    views = (remaining.data, children.indptr.data, _int64(children.neighbours).data)
+    views = (remaining.data, children.indptr.data, np.ascontiguousarray(children.neighbours, np.int64).data)
     frontier = np.flatnonzero(remaining == 0)
     depth = 0
     while len(frontier):
@@ -101,10 +99,6 @@ def levels(children: Rows, in_degrees: Array) -> Array:
         frontier = np.unique(reached[remaining[reached] == 0])
         depth += 1
     return level
-
-
-def _int64(array: Array) -> Array:
-    return np.ascontiguousarray(array, np.int64)
 
 
 def _narrow_levels(
@@ -132,7 +126,7 @@ def reachable(rows: Rows, seeds: Array, within: Array | None = None) -> Array:
     ``within``, a mask, keeps the walk among the marked nodes.  Cost: the answer and its edges.
     """
     fresh = np.ones(len(rows.indptr) - 1, bool) if within is None else within.copy()
-    views = (fresh.data, rows.indptr.data, _int64(rows.neighbours).data)
+    views = (fresh.data, rows.indptr.data, np.ascontiguousarray(rows.neighbours, np.int64).data)
     distinct = np.unique(seeds)
     frontier = distinct[fresh[distinct]]
     fresh[frontier] = False

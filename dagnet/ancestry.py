@@ -9,16 +9,12 @@ from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import reachable
+from dagnet.adjacency import Array, reachable
 from dagnet.errors import shorten
 from dagnet.markup import facts_html
 from dagnet.topology import Topology
 
-__all__ = ["Ancestry", "Answer"]
-
-Array = NDArray[Any]
 SHOWN = 20
 
 

@@ -12,22 +12,6 @@ from itertools import islice
 
 import numpy as np
 
-__all__ = [
-    "CycleError",
-    "DagnetError",
-    "DagnetWarning",
-    "DataError",
-    "FormatError",
-    "GraphError",
-    "NumericalError",
-    "PluginError",
-    "Verbatim",
-    "did_you_mean",
-    "expected",
-    "shorten",
-    "written",
-]
-
 SHOWN_PROBLEMS = 10
 CONSIDERED = 2000
 """How many known names a suggestion is looked for in: a message must not take minutes."""

@@ -12,8 +12,6 @@ import pluggy
 
 from dagnet.contracts import Activation, Engine, Exporter, Initializer, Loss, Optimizer
 
-__all__ = ["hookimpl", "hookspec"]
-
 hookspec = pluggy.HookspecMarker("dagnet")
 hookimpl = pluggy.HookimplMarker("dagnet")
 

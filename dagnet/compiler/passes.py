@@ -9,18 +9,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import offsets, ranges
+from dagnet.adjacency import Array, offsets, ranges
 from dagnet.plan import ACTIVATE, DENSE, SPARSE, STEP, Plan
 from dagnet.topology import Topology
-
-__all__ = ["DENSE_MINIMUM", "Compiled", "compile_topology"]
-
-Array = NDArray[Any]
 
 DENSE_MINIMUM = 4096
 """Weights that a block must have to become a matrix product.
@@ -96,8 +90,8 @@ def _same_parents(topology: Topology, nodes: Array) -> bool:
     degrees = topology.parents.degrees()[nodes]
     if (degrees != degrees[0]).any():
         return False
-    table = topology.parents.neighbours[topology.parents.expand(nodes)].reshape(len(nodes), -1)
-    table = np.sort(table, axis=1)
+    parents = topology.parents.neighbours[topology.parents.expand(nodes)]
+    table = np.sort(parents.reshape(len(nodes), -1), axis=1)
     return bool((table == table[0]).all())
 
 
@@ -110,8 +104,7 @@ def _order(topology: Topology, block: Array) -> tuple[Array, Array]:
     late = np.where(block < 0, n, block)
     fan_out = topology.children.degrees()  # equal ones in a row: the reverse walk's branches are foreseen
     key = np.lexsort((fan_out, topology.activation_of, late, topology.level))
-    computed = key[~topology.is_input[key]]
-    order = np.concatenate([topology.inputs, computed])
+    order = np.concatenate([topology.inputs, key[~topology.is_input[key]]])
     first_unit = np.zeros(n, np.int64)
     first_unit[order] = offsets(topology.units[order])[:-1]
     return order, first_unit
@@ -137,7 +130,9 @@ def _packing(topology: Topology, order: Array, first_unit: Array) -> _Packing:
     edges = np.argsort(rank[topology.targets] * n + rank[topology.sources])
     widths = units[topology.sources[edges]]
     row_length = np.bincount(topology.targets[edges], weights=widths, minlength=n).astype(np.int64)
-    within = offsets(widths)[:-1] - np.repeat(*_row_starts(topology.targets[edges], widths))
+    first = np.flatnonzero(np.diff(topology.targets[edges], prepend=-1))  # edge of each target's row
+    starts = offsets(widths)
+    within = starts[:-1] - np.repeat(starts[first], np.diff(first, append=len(edges)))
     node_base = np.zeros(n, np.int64)
     node_base[order] = offsets(units[order] * row_length[order])[:-1]
     edge_slot = np.zeros(topology.n_edges, np.int64)
@@ -151,12 +146,6 @@ def _packing(topology: Topology, order: Array, first_unit: Array) -> _Packing:
     bias_slot = np.full(total, -1, np.int64)
     bias_slot[biased] = len(sources) + np.arange(int(biased.sum()))
     return _Packing(element_slot, indptr, sources, bias_slot)
-
-
-def _row_starts(targets: Array, widths: Array) -> tuple[Array, Array]:
-    """For edges sorted by target: where each target's row starts, and how many edges it has."""
-    first = np.flatnonzero(np.diff(targets, prepend=-1))
-    return offsets(widths)[first], np.diff(first, append=len(targets))
 
 
 def _elements(
@@ -181,14 +170,12 @@ def _program(
     computed = order[len(topology.inputs) :]
     n_inputs = int(topology.units[topology.inputs].sum())
     steps, gather = _steps(topology, block, computed, n_inputs, packing)
-    n_units, n_slots = len(packing.indptr) - 1, len(trainable)
-    first = first_unit[topology.outputs]
-    outputs = ranges(first, first + topology.units[topology.outputs])
+    n_units, n_slots, first = len(packing.indptr) - 1, len(trainable), first_unit[topology.outputs]
     nothing = np.zeros(0, np.int64)
     plan = Plan(
         n_units=n_units,
         n_inputs=n_inputs,
-        outputs=outputs,
+        outputs=ranges(first, first + topology.units[topology.outputs]),
         steps=steps,
         indptr=packing.indptr,
         sources=packing.sources,
@@ -213,8 +200,7 @@ def _steps(
     bounds = n_inputs + offsets(units)
     start, stop = bounds[:-1], bounds[1:]
     level, group, act = topology.level[computed], block[computed], topology.activation_of[computed]
-    summed = _runs(level, group)
-    activated = _runs(level, act)
+    summed, activated = _runs(level, group), _runs(level, act)
     table = np.zeros(len(summed) + len(activated), STEP)
     nodes = np.concatenate([summed, activated])
     last = np.concatenate([_run_ends(summed, len(computed)), _run_ends(activated, len(computed))])
@@ -249,13 +235,11 @@ def _run_ends(starts: Array, n: int) -> Array:
 
 def _dense_sources(sums: Array, packing: _Packing) -> Array:
     """Fill in what dense steps read: a range where it can be, gathered units else."""
-    gather = [np.zeros(0, np.int64)]
-    filled = 0
+    gather, filled = [np.zeros(0, np.int64)], 0
     for number in np.flatnonzero(sums["kind"] == DENSE):
         step = sums[number]
-        sources = packing.sources[slice(*packing.indptr[step["target"] : step["target"] + 2])].astype(
-            np.int64
-        )
+        row = slice(*packing.indptr[step["target"] : step["target"] + 2])
+        sources = packing.sources[row].astype(np.int64)
         sums["n_source"][number] = len(sources)
         if sources[-1] - sources[0] + 1 == len(sources):
             sums["source"][number] = sources[0]

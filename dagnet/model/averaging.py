@@ -5,13 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.contracts import Loss, weighted_gradient
-
-__all__ = ["mean_loss", "output_gradient", "row_weights"]
-
-Array = NDArray[Any]
 
 
 def row_weights(weights: Array | None, rows: int, dtype: Any) -> Array:

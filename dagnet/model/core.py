@@ -9,8 +9,8 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.ancestry import Ancestry
 from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, Verbatim, expected, shorten
@@ -27,9 +27,6 @@ from dagnet.plan import Plan
 from dagnet.registry import find_initializer
 from dagnet.topology import Topology, checked_dtype
 
-__all__ = ["Model"]
-
-Array = NDArray[Any]
 Edge = tuple[Hashable, Hashable]
 
 
@@ -152,9 +149,8 @@ class Model:
         with np.errstate(over="ignore"):
             cast = array.astype(self.dtype)
         if not np.isfinite(cast).all():
-            raise DataError(
-                expected("parameters", f"finite in {self.dtype}", float(array[~np.isfinite(cast)][0]))
-            )
+            first = float(array[~np.isfinite(cast)][0])
+            raise DataError(expected("parameters", f"finite in {self.dtype}", first))
         self._parameters[:] = cast
 
     @property
@@ -232,17 +228,11 @@ class Model:
         inputs = self.encode_inputs(X)
         targets = self.encode_targets(y, len(inputs))
         weights = self.encode_sample_weight(sample_weight, len(inputs))
-        outputs = self._outputs(inputs)
-        return mean_loss(self.loss, outputs, targets, weights)
+        return mean_loss(self.loss, self._outputs(inputs), targets, weights)
 
     @np.errstate(all="ignore")
     def gradient(
-        self,
-        X: Any,
-        y: Any,
-        *,
-        wrt: Iterable[Hashable] | None = None,
-        sample_weight: Any = None,
+        self, X: Any, y: Any, *, wrt: Iterable[Hashable] | None = None, sample_weight: Any = None
     ) -> Gradient:
         """Derivatives of the mean loss Σwℓ/Σw.
 

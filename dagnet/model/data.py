@@ -6,14 +6,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.contracts import Loss
 from dagnet.errors import DataError, Verbatim, did_you_mean, expected, shorten
 
-__all__ = ["Columns", "encode_inputs", "encode_sample_weight", "encode_targets"]
-
-Array = NDArray[Any]
 LISTED = 8
 LABELS = "labels are numbers from 0 on: names, y = np.unique(labels, return_inverse=True)"
 
@@ -22,10 +19,7 @@ class Columns:
     """The names of a block of columns: nodes in order, each with its units."""
 
     def __init__(self, what: str, names: Sequence[Hashable], units: Sequence[int]) -> None:
-        self.what = what
-        self.names = tuple(names)
-        self.units = tuple(units)
-        self.width = sum(units)
+        self.what, self.names, self.units, self.width = what, tuple(names), tuple(units), sum(units)
 
     def label(self, column: int) -> str:
         """The name of a column, for messages."""
@@ -37,23 +31,22 @@ class Columns:
 
     def gather(self, table: Any) -> Array:
         """Columns by name from a mapping or data frame, (rows, width)."""
-        known = _column_names(table)
+        framed = hasattr(table, "columns")
+        known = dict.fromkeys(table.columns) if framed else table.keys()
         missing = [name for name in self.names if name not in known]
         if missing:
             listed = ", ".join(map(shorten, missing[:LISTED]))
             more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
             mend = self._mend_missing(missing, known)
             raise DataError(f"{self.what}: no column {listed}{more} in the data{mend}")
-        blocks = [
-            self._block(table[name], name, units) for name, units in zip(self.names, self.units, strict=True)
-        ]
+        named = zip(self.names, self.units, strict=True)
+        blocks = [self._block(table[name], name, units) for name, units in named]
         rows = {len(block) for block in blocks}
         if len(rows) > 1:
-            lengths = ", ".join(
-                f"{shorten(name)}: {len(b)}" for name, b in zip(self.names[:LISTED], blocks, strict=False)
-            )
+            pairs = zip(self.names[:LISTED], blocks, strict=False)
+            lengths = ", ".join(f"{shorten(name)}: {len(block)}" for name, block in pairs)
             raise DataError(f"{self.what}: columns must be equally long, got {lengths}")
-        return np.concatenate(blocks, axis=1) if blocks else np.zeros((_length(table), 0))
+        return np.concatenate(blocks, axis=1) if blocks else np.zeros((len(table) if framed else 1, 0))
 
     def _mend_missing(self, missing: Sequence[Hashable], known: Any) -> str:
         wanted = missing[0]
@@ -71,29 +64,20 @@ class Columns:
         return did_you_mean(wanted, spare) or f"; every {each} of the network needs its column"
 
     def _block(self, column: Any, name: Hashable, units: int) -> Array:
-        array = numeric(f"{self.what}: column {shorten(name)}", column)
+        where = f"{self.what}: column {shorten(name)}"
+        array = numeric(where, column)
         if array.ndim == 1 and units == 1:
             return array[:, None]
         if array.ndim != 2 or array.shape[1] != units:
             form = "(rows,)" if units == 1 else f"(rows, {units})"
-            got = Verbatim(f"shape {array.shape}")
-            mend = (
-                "" if array.ndim != 2 else f"name each column once, or give the node units={array.shape[1]}"
-            )
-            raise DataError(expected(f"{self.what}: column {shorten(name)}", f"of shape {form}", got, mend))
+            wide = array.ndim == 2
+            mend = f"name each column once, or give the node units={array.shape[1]}" if wide else ""
+            raise _of_shape(where, f"of shape {form}", array, mend)
         return array
 
 
 def _spelled(name: Hashable) -> str:
     return str(name) if isinstance(name, str | int | float | np.generic) else shorten(name)
-
-
-def _column_names(table: Any) -> Any:
-    return dict.fromkeys(table.columns) if hasattr(table, "columns") else table.keys()
-
-
-def _length(table: Any) -> int:
-    return len(table) if hasattr(table, "columns") else 1
 
 
 def is_table(data: object) -> bool:
@@ -124,17 +108,12 @@ def encode_inputs(
     """X as (rows, input units) in ``dtype``, standardised; NaN is refused, ±inf too if ``finite``."""
     array = columns.gather(X) if is_table(X) else numeric("X", X)
     if array.ndim != 2:
-        _refuse_dimensions(array, columns.width)
+        mend = "X.reshape(1, -1) makes it one row, X.reshape(-1, 1) one column" if array.ndim == 1 else ""
+        raise _of_shape("X", f"two-dimensional, (rows, {columns.width})", array, mend)
     if array.shape[1] != columns.width:
         listed = ", ".join(map(shorten, columns.names[:LISTED]))
         more = ", …" if len(columns.names) > LISTED else ""
-        raise DataError(
-            expected(
-                "X",
-                f"{columns.width} columns wide, one for each of [{listed}{more}]",
-                Verbatim(f"shape {array.shape}"),
-            )
-        )
+        raise _of_shape("X", f"{columns.width} columns wide, one for each of [{listed}{more}]", array)
     if not len(array):
         raise DataError(expected("X", "at least one row long", Verbatim("0 rows")))
     _refuse_nan("X", array, columns, finite=finite)
@@ -145,12 +124,14 @@ def encode_inputs(
     return result
 
 
-def _refuse_dimensions(array: Array, width: int) -> None:
-    must = f"two-dimensional, (rows, {width})"
-    if array.ndim == 1:
-        mend = "X.reshape(1, -1) makes it one row, X.reshape(-1, 1) one column"
-        raise DataError(expected("X", must, Verbatim(f"shape {array.shape}"), mend))
-    raise DataError(expected("X", must, Verbatim(f"shape {array.shape}")))
+def _of_shape(where: str, must: str, array: Array, mend: str = "") -> DataError:
+    return DataError(expected(where, must, Verbatim(f"shape {array.shape}"), mend))
+
+
+def _first(bad: Array, what: str, columns: Columns) -> tuple[tuple[int, int], str]:
+    """The first place in the mask (rows, columns), and its name."""
+    row, column = (int(place) for place in np.argwhere(bad)[0])
+    return (row, column), f"{what}: row {row}, column {columns.label(column)}"
 
 
 def _is_tame(array: Array) -> bool:
@@ -167,10 +148,9 @@ def _refuse_nan(what: str, array: Array, columns: Columns, *, finite: bool) -> N
         return
     bad = ~np.isfinite(array) if finite else np.isnan(array)
     if bad.any():
-        row, column = (int(place) for place in np.argwhere(bad)[0])
+        place, where = _first(bad, what, columns)
         must = "finite" if finite else "without NaN"
-        where = f"{what}: row {row}, column {columns.label(column)}"
-        raise DataError(expected(where, must, float(array[row, column]), "drop the row or fill the value in"))
+        raise DataError(expected(where, must, float(array[place]), "drop the row or fill the value in"))
 
 
 def encode_targets(
@@ -190,7 +170,7 @@ def encode_targets(
         labels = f" or labels ({rows},)" if loss.targets == "class" else ""
         must = f"of shape {form}{labels}, one row for each row of X"
         mend = "np.ravel(y) makes it labels" if labels and array.shape == (rows, 1) else ""
-        raise DataError(expected("y", must, Verbatim(f"shape {array.shape}"), mend))
+        raise _of_shape("y", must, array, mend)
     _refuse_nan("y", array, columns, finite=finite)
     _refuse_range(array, columns, loss)
     return np.ascontiguousarray(array, dtype)
@@ -198,18 +178,13 @@ def encode_targets(
 
 def _one_hot(labels: Array, width: int, rows: int, dtype: Any) -> Array:
     if labels.shape != (rows,):
-        raise DataError(
-            expected(
-                "y", f"of shape ({rows},), one label for each row of X", Verbatim(f"shape {labels.shape}")
-            )
-        )
+        raise _of_shape("y", f"of shape ({rows},), one label for each row of X", labels)
     numbers = labels.astype(np.float64)
     bad = ~((numbers >= 0) & (numbers < width) & (numbers == np.floor(numbers)))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        raise DataError(
-            expected(f"y: row {row}", f"a label from 0 to {width - 1}", labels[row].item(), LABELS)
-        )
+        must = f"a label from 0 to {width - 1}"
+        raise DataError(expected(f"y: row {row}", must, labels[row].item(), LABELS))
     result: Array = np.zeros((rows, width), dtype)
     result[np.arange(rows), labels.astype(np.int64)] = 1
     return result
@@ -228,18 +203,13 @@ def _refuse_range(array: Array, columns: Columns, loss: Loss) -> None:
     else:
         bad, must = (array < 0) | (array > 1), "a probability from 0 to 1"
     if bad.any():
-        row, column = (int(place) for place in np.argwhere(bad)[0])
-        where = f"y: row {row}, column {columns.label(column)}"
-        raise DataError(expected(where, f"{must} for the loss {loss.name!r}", array[row, column].item()))
+        place, where = _first(bad, "y", columns)
+        raise DataError(expected(where, f"{must} for the loss {loss.name!r}", array[place].item()))
     if kind == "class":
         wrong = np.flatnonzero(np.abs(array.sum(axis=1) - 1) > 1e-3)
         if len(wrong):
-            total = float(array[wrong[0]].sum())
-            raise DataError(
-                expected(
-                    f"y: row {wrong[0]}", "class probabilities that sum to 1", Verbatim(f"sum {total:g}")
-                )
-            )
+            got = Verbatim(f"sum {float(array[wrong[0]].sum()):g}")
+            raise DataError(expected(f"y: row {wrong[0]}", "class probabilities that sum to 1", got))
 
 
 def encode_sample_weight(sample_weight: Any, rows: int, dtype: Any) -> Array | None:
@@ -248,9 +218,7 @@ def encode_sample_weight(sample_weight: Any, rows: int, dtype: Any) -> Array | N
         return None
     array = numeric("sample_weight", sample_weight)
     if array.shape != (rows,):
-        raise DataError(
-            expected("sample_weight", f"of shape ({rows},), one a row of X", Verbatim(f"shape {array.shape}"))
-        )
+        raise _of_shape("sample_weight", f"of shape ({rows},), one a row of X", array)
     bad = ~(np.isfinite(array) & (array >= 0))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
@@ -259,8 +227,6 @@ def encode_sample_weight(sample_weight: Any, rows: int, dtype: Any) -> Array | N
         result: Array = np.ascontiguousarray(array, dtype)
         total = result.sum(dtype=np.float64)
     if not 0 < total < np.inf:
-        mend = "leave it out to count all rows the same"
-        raise DataError(
-            expected("sample_weight", f"of a positive, finite sum in {dtype}", float(total), mend)
-        )
+        must, mend = f"of a positive, finite sum in {dtype}", "leave it out to count all rows the same"
+        raise DataError(expected("sample_weight", must, float(total), mend))
     return result

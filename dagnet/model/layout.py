@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.compiler import Compiled
 from dagnet.contracts import Activation
 from dagnet.plan import Plan
 from dagnet.topology import Topology
-
-__all__ = ["Layout"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,15 +6,11 @@ from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.markup import label
 from dagnet.model.layout import Layout
 from dagnet.plan.transposition import slot_units
-
-__all__ = ["ParameterName", "ParameterNames", "edge_label"]
-
-Array = NDArray[Any]
 
 
 class ParameterName(NamedTuple):

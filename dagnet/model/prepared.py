@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.compiler import compile_topology
 from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, GraphError, shorten
@@ -19,10 +19,6 @@ from dagnet.model.probing import probe_activation, probe_loss
 from dagnet.model.selection import prepare
 from dagnet.plan import Plan
 from dagnet.topology import Topology
-
-__all__ = ["Prepared"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,9 +114,8 @@ class Prepared:
         fresh = tuple(activation.refreshed() for activation in old)
         if all(new is one for new, one in zip(fresh, old, strict=True)):
             return self if loss is self.loss else replace(self, loss=loss)
-        return Prepared.served(
-            self.layout.with_activations(fresh), loss, self.dtype, self.asked, self.threads
-        )
+        layout = self.layout.with_activations(fresh)
+        return Prepared.served(layout, loss, self.dtype, self.asked, self.threads)
 
     def runner_for(self, plan: Plan) -> Runner:
         """A runner for a plan that was cut out of this one."""

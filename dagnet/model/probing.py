@@ -9,15 +9,12 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.contracts import Activation, Loss
 from dagnet.errors import DagnetWarning, PluginError
 from dagnet.registry import named
 
-__all__ = ["probe_activation", "probe_loss"]
-
-Array = NDArray[Any]
 ROWS = 2
 
 

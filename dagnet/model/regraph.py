@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import networkx as nx
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import offsets
+from dagnet.adjacency import Array, offsets
 from dagnet.contracts import Activation, Loss
 from dagnet.errors import DagnetError
 from dagnet.model.layout import Layout
 from dagnet.registry import find_activation, find_loss
 
-__all__ = ["regraph", "spelled_activation", "spelled_loss"]
-
-Array = NDArray[Any]
-
 
 def spelled_activation(activation: Activation) -> str | Activation:
     """The call form where the registry gives the same activation back, else the object."""
-    try:
-        return str(activation) if find_activation(str(activation)) == activation else activation
-    except DagnetError:
-        return activation
+    return _spelled(activation, find_activation)
 
 
 def spelled_loss(loss: Loss) -> str | Loss:
     """The call form where the registry gives the same loss back, else the object."""
+    return _spelled(loss, find_loss)
+
+
+def _spelled(item: Any, find: Callable[[str], Any]) -> Any:
     try:
-        return str(loss) if find_loss(str(loss)) == loss else loss
+        return str(item) if find(str(item)) == item else item
     except DagnetError:
-        return loss
+        return item
 
 
 def regraph(layout: Layout, parameters: Array, loss: Loss, dtype: Any) -> nx.DiGraph[Any]:
@@ -56,10 +52,8 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
     topology, units = layout.topology, layout.topology.units.tolist()
     spelled = [spelled_activation(activation) for activation in topology.activations]
     biases = _split(layout.node_biases(parameters), topology.unit_starts)
-    centers, scales = (
-        _split(values, offsets(topology.units[topology.inputs]))
-        for values in (topology.center, topology.scale)
-    )
+    starts = offsets(topology.units[topology.inputs])
+    centers, scales = _split(topology.center, starts), _split(topology.scale, starts)
     columns = {node: column for column, node in enumerate(topology.inputs.tolist())}
     has_bias, trainable = topology.has_bias.tolist(), topology.bias_trainable.tolist()
     nodes = []

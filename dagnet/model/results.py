@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.markup import number, table_html
 from dagnet.model.layout import Layout
 from dagnet.model.naming import ParameterNames
 from dagnet.model.views import BiasView, WeightView
 from dagnet.plan import Plan
 
-__all__ = ["Forward", "Gradient"]
-
-Array = NDArray[Any]
 LISTED = 10
 
 
@@ -31,12 +29,12 @@ def node_rows(layout: Layout, name: Hashable, read: Callable[[Array], Array]) ->
     return np.ascontiguousarray(rows)
 
 
+@dataclass(eq=False, repr=False)
 class Forward:
     """Values of all nodes for some rows: ``forward[node]``, ``forward.pre_activation(node)``."""
 
-    def __init__(self, layout: Layout, state: Any) -> None:
-        self._layout = layout
-        self._state = state
+    _layout: Layout
+    _state: Any
 
     @cached_property
     def outputs(self) -> Array:
@@ -56,6 +54,7 @@ class Forward:
         return f"<Forward: {len(self.outputs)} rows, {self._layout.topology.n_nodes:,} nodes>"
 
 
+@dataclass(eq=False, repr=False)
 class Gradient:
     """Derivatives of the mean loss, by name.
 
@@ -67,40 +66,27 @@ class Gradient:
         ∂loss/∂weight by edge and ∂loss/∂bias by node, of those that were asked for.
     flat
         The same as one vector in the order of ``net.parameters``, 0 where not asked.
+    asked
+        (parameters,) mask: the derivatives that were asked for.
     """
 
-    def __init__(
-        self,
-        layout: Layout,
-        plan: Plan,
-        state: Any,
-        loss: float,
-        flat: Array,
-        asked: Array,
-        complete: Callable[[], Any],
-    ) -> None:
-        self.loss = loss
-        self.flat = flat
-        self._layout = layout
-        self._plan = plan
-        self._state = state
-        self._complete = complete
-        self._asked = asked
-
-    @property
-    def asked(self) -> Array:
-        """(parameters,) mask: the derivatives that were asked for."""
-        return self._asked
+    _layout: Layout
+    _plan: Plan
+    _state: Any
+    loss: float
+    flat: Array
+    asked: Array
+    _complete: Callable[[], Any]
 
     @cached_property
     def weights(self) -> WeightView:
         """∂loss/∂weight by edge, of those asked for."""
-        return WeightView(self._layout, self.flat, self._asked)
+        return WeightView(self._layout, self.flat, self.asked)
 
     @cached_property
     def biases(self) -> BiasView:
         """∂loss/∂bias by node, of those asked for."""
-        return BiasView(self._layout, self.flat, self._asked)
+        return BiasView(self._layout, self.flat, self.asked)
 
     @cached_property
     def _everywhere(self) -> Any:
@@ -134,12 +120,12 @@ class Gradient:
         return tuple(self._layout.topology.nodes[node] for node in nodes[first].tolist())
 
     def __repr__(self) -> str:
-        asked, n = int(self._asked.sum()), len(self.flat)
+        asked, n = int(self.asked.sum()), len(self.flat)
         largest = number(float(np.abs(self.flat).max(initial=0.0)))
         return f"<Gradient: loss {self.loss:.6g}, {asked:,} of {n:,} derivatives, largest {largest}>"
 
     def _repr_html_(self) -> str:
-        names, asked = ParameterNames(self._layout), np.flatnonzero(self._asked)
+        names, asked = ParameterNames(self._layout), np.flatnonzero(self.asked)
         largest = asked[np.argsort(-np.abs(self.flat[asked]), kind="stable")][:LISTED].tolist()
         rows = [(str(names[place]), number(float(self.flat[place]))) for place in largest]
         more = f"… and {len(asked) - LISTED:,} smaller ones" if len(asked) > LISTED else ""

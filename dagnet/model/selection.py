@@ -10,8 +10,6 @@ from dagnet.errors import DagnetWarning, PluginError, did_you_mean, expected
 from dagnet.plan import Plan
 from dagnet.registry import engines
 
-__all__ = ["prepare"]
-
 _told: set[str] = set()
 
 

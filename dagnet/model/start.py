@@ -5,18 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import ranges
+from dagnet.adjacency import Array, ranges
 from dagnet.contracts import Initializer
 from dagnet.errors import GraphError, PluginError, Verbatim, expected
 from dagnet.model.layout import Layout
 from dagnet.registry import named
 from dagnet.topology import Topology
-
-__all__ = ["start_parameters"]
-
-Array = NDArray[Any]
 
 
 def start_parameters(
@@ -34,10 +29,8 @@ def start_parameters(
     with np.errstate(over="ignore"):
         result: Array = parameters.astype(dtype)
     if not np.isfinite(result).all():
-        largest = float(np.abs(parameters).max())
-        raise GraphError(
-            expected("weights and biases", f"finite in {np.dtype(dtype)}", largest, "use float64")
-        )
+        must, largest = f"finite in {np.dtype(dtype)}", float(np.abs(parameters).max())
+        raise GraphError(expected("weights and biases", must, largest, "use float64"))
     return result
 
 
@@ -70,9 +63,8 @@ def _drawn_by(initializer: Initializer, generator: np.random.Generator, fans: tu
         raise PluginError(f"{where} raised {type(error).__name__}: {error}") from error
     where, shape = f"{where}: result", fans[0].shape
     if array.shape != shape or array.dtype.kind != "f":
-        raise PluginError(
-            expected(where, f"floats of shape {shape}", Verbatim(f"{array.dtype} of shape {array.shape}"))
-        )
+        got = Verbatim(f"{array.dtype} of shape {array.shape}")
+        raise PluginError(expected(where, f"floats of shape {shape}", got))
     if not np.isfinite(array).all():
         raise PluginError(expected(where, "finite", float(array[~np.isfinite(array)][0])))
     return array

@@ -8,15 +8,13 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.model.layout import Layout
+from dagnet.topology import Topology
 from dagnet.values import as_real
 
-__all__ = ["BiasView", "WeightView", "WritableBiases", "WritableWeights"]
-
-Array = NDArray[Any]
 Edge = tuple[Hashable, Hashable]
 SHOWN = 6
 
@@ -31,19 +29,22 @@ class _View(Mapping[Any, Any]):
     """A mapping from names to slices of a flat vector."""
 
     def __init__(self, layout: Layout, flat: Array, asked: Array | None = None) -> None:
-        self._layout = layout
-        self._flat = flat
-        self._asked = asked
+        self._layout, self._flat, self._asked = layout, flat, asked
 
     def _places(self, name: Any) -> Array:
-        raise MissingNameError(shorten(name))
+        try:
+            return self._named(self._layout.topology, name)
+        except DataError as error:
+            raise MissingNameError(str(error)) from None
+
+    def _named(self, topology: Topology, name: Any) -> Array:
+        raise NotImplementedError
 
     def __getitem__(self, name: Any) -> Any:
         places = self._places(name)
         if self._asked is not None and not self._asked[places].all():
-            raise MissingNameError(
-                f"the derivative for {shorten(name)} was not asked for; name it in wrt=[…]"
-            )
+            what = f"the derivative for {shorten(name)}"
+            raise MissingNameError(f"{what} was not asked for; name it in wrt=[…]")
         values = self._flat[places]
         return values.item() if values.size == 1 else values
 
@@ -66,13 +67,8 @@ class _View(Mapping[Any, Any]):
 class WeightView(_View):
     """Numbers by edge: a float between one-unit nodes, else (child units, parent units)."""
 
-    def _places(self, name: Any) -> Array:
-        topology = self._layout.topology
-        try:
-            edge = topology.edge_number(name)
-        except DataError as error:
-            raise MissingNameError(str(error)) from None
-        return self._layout.weight_places(edge)
+    def _named(self, topology: Topology, name: Any) -> Array:
+        return self._layout.weight_places(topology.edge_number(name))
 
     def __iter__(self) -> Iterator[Edge]:
         topology = self._layout.topology
@@ -90,15 +86,10 @@ class WeightView(_View):
 class BiasView(_View):
     """Numbers by node: a float for a one-unit node, else (units,).  Nodes without a bias are absent."""
 
-    def _places(self, name: Any) -> Array:
-        topology = self._layout.topology
-        try:
-            node = topology.node_number(name)
-        except DataError as error:
-            raise MissingNameError(str(error)) from None
-        places = self._layout.bias_places(node)
+    def _named(self, topology: Topology, name: Any) -> Array:
+        places = self._layout.bias_places(topology.node_number(name))
         if not len(places):
-            raise MissingNameError(f"node {shorten(name)} has no bias")
+            raise DataError(f"node {shorten(name)} has no bias")
         return places
 
     def __iter__(self) -> Iterator[Hashable]:

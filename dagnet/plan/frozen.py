@@ -14,23 +14,13 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.contracts import Activation
 
-__all__ = ["ACTIVATE", "DENSE", "KINDS", "SPARSE", "STEP", "PlanData", "Step"]
-
-Array = NDArray[Any]
 STEP = np.dtype(
-    [
-        ("kind", "i4"),
-        ("what", "i4"),
-        ("target", "i8"),
-        ("n_target", "i8"),
-        ("source", "i8"),
-        ("n_source", "i8"),
-        ("slot", "i8"),
-    ]
+    [(name, "i4") for name in ("kind", "what")]
+    + [(name, "i8") for name in ("target", "n_target", "source", "n_source", "slot")]
 )
 DENSE, SPARSE, ACTIVATE = 0, 1, 2
 KINDS = ("dense", "sparse", "activate")

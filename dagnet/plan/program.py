@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.markup import listing_html
 from dagnet.plan.frozen import PlanData
 from dagnet.plan.listing import list_plan
 from dagnet.plan.restriction import restrict_plan
 from dagnet.plan.verification import verify_plan
-
-__all__ = ["Plan"]
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import Rows, offsets, ranges, reachable, rows_by
+from dagnet.adjacency import Array, Rows, offsets, ranges, reachable, rows_by
 from dagnet.plan.frozen import ACTIVATE, DENSE, SPARSE, PlanData
 from dagnet.plan.transposition import pull_rows, slot_targets, slot_units
 
-__all__ = ["restrict_plan", "walked_units"]
-
-Array = NDArray[Any]
 P = TypeVar("P", bound=PlanData)
 
 
@@ -46,8 +42,7 @@ def walked_units(plan: PlanData, wanted: Array, deltas: Array | None) -> Array:
         own |= deltas
     chain = own.copy()
     if not own[plan.n_inputs :].all():
-        child = slot_targets(plan.indptr)
-        children = rows_by(plan.sources, child, plan.n_units)
+        children = rows_by(plan.sources, slot_targets(plan.indptr), plan.n_units)
         chain[reachable(children, np.flatnonzero(own))] = True
     return chain & _reaching(plan)
 
@@ -93,12 +88,11 @@ def _cut(plan: P, units: Array) -> tuple[P, Array, Array]:
     bias_slot = np.full(len(unit_ids), -1, np.int64)
     bias_slot[has_bias] = len(slots) + np.arange(has_bias.sum())
     steps, gather = _cut_steps(plan, kept, place, indptr)
-    outputs = plan.outputs[kept[plan.outputs]]
     cut = replace(
         plan,
         n_units=len(unit_ids),
         n_inputs=len(boundary),
-        outputs=place[outputs],
+        outputs=place[plan.outputs[kept[plan.outputs]]],
         steps=steps,
         indptr=indptr,
         sources=place[plan.sources[slots]].astype(plan.sources.dtype),
@@ -115,8 +109,7 @@ def _cut(plan: P, units: Array) -> tuple[P, Array, Array]:
 
 
 def _cut_steps(plan: PlanData, kept: Array, place: Array, indptr: Array) -> tuple[Array, Array]:
-    before = offsets(kept)
-    steps = plan.steps.copy()
+    before, steps = offsets(kept), plan.steps.copy()
     stops = steps["target"] + steps["n_target"]
     first = before[steps["target"]]
     steps["n_target"] = before[stops] - first
@@ -128,8 +121,7 @@ def _cut_steps(plan: PlanData, kept: Array, place: Array, indptr: Array) -> tupl
     steps["slot"][weighted] = indptr[steps["target"][weighted]]
     sparse = steps["kind"] == SPARSE
     steps["n_source"][sparse] = (indptr[ends] - indptr[steps["target"]])[sparse]
-    gather = [np.zeros(0, np.int64)]
-    filled = 0
+    gather, filled = [np.zeros(0, np.int64)], 0
     for number in np.flatnonzero(steps["kind"] == DENSE):
         sources = plan.step_source_units(old[number])
         gather.append(place[sources])

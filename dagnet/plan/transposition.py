@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import rows_by
+from dagnet.adjacency import Array, rows_by
 from dagnet.plan.frozen import DENSE, PlanData
-
-__all__ = ["dense_units", "pull_rows", "slot_targets", "slot_units"]
-
-Array = NDArray[Any]
 
 
 def dense_units(steps: Array, n_units: int) -> Array:

@@ -30,7 +30,8 @@ def atomically(path: object) -> Iterator[BinaryIO]:
         with target.open("wb") as stream:
             yield stream
         return
-    if before is not None and not _is_writable(target):
+    as_effective = os.access in os.supports_effective_ids
+    if before is not None and not os.access(target, os.W_OK, effective_ids=as_effective):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
     temporary = target.parent / f".dagnet-{secrets.token_hex(8)}.tmp"
     descriptor = _created(temporary, target)
@@ -62,10 +63,6 @@ def _status(target: Path) -> os.stat_result | None:
         return target.stat()
     except FileNotFoundError:
         return None
-
-
-def _is_writable(target: Path) -> bool:
-    return os.access(target, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _keep_permissions(descriptor: int, before: os.stat_result) -> None:

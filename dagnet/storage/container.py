@@ -22,14 +22,12 @@ from typing import Any, BinaryIO, NoReturn
 import msgspec
 import numpy as np
 import safetensors.numpy
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.errors import DagnetError, DataError, FormatError, expected
 from dagnet.storage.atomic import atomically
 from dagnet.storage.schema import FORMAT, Document
 from dagnet.values import PATH, strict_json
-
-Array = NDArray[Any]
 
 NO_DIGEST = "0" * 64
 LARGEST_HEADER = 100_000_000
@@ -176,8 +174,7 @@ def _verified(stream: BinaryIO) -> tuple[int, bytes, bytearray]:
 
 def _data(stream: BinaryIO, size: int, digest: Any) -> bytearray:
     data = bytearray(size)
-    view = memoryview(data)
-    done = 0
+    view, done = memoryview(data), 0
     while done < size:
         got = stream.readinto(view[done : done + CHUNK])  # type: ignore[attr-defined]
         if not got:
@@ -211,8 +208,7 @@ def _no_number(text: str) -> NoReturn:
 
 def _tensors(table: Mapping[str, _Entry], data: bytearray) -> dict[str, Array]:
     """Views of the data; together they cover it without gap or overlap."""
-    place = 0
-    tensors = {}
+    place, tensors = 0, {}
     for name, entry in sorted(table.items(), key=lambda item: item[1].data_offsets):
         begin, end = entry.data_offsets
         dtype = DTYPES.get(entry.dtype)

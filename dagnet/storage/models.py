@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.contracts import Loss
 from dagnet.errors import NumericalError, expected, shorten
 from dagnet.model import Model
@@ -37,7 +37,6 @@ from dagnet.storage.topologies import checked_topology
 from dagnet.storage.values import pack_name, unpack_name
 from dagnet.topology import Topology, fingerprint
 
-Array = NDArray[Any]
 MASKS = ("has_bias", "bias_trainable", "edge_trainable")
 NUMBERS = ("sources", "targets", "inputs", "outputs", "units", "activation_of")
 
@@ -58,7 +57,6 @@ def save_model(model: Model, path: object) -> None:
     """Write a network, whole or not at all; refusals are those of :meth:`dagnet.Network.save`."""
     topology = model.topology
     weights, biases = _parameters(model)
-    mend = "rename it, for instance with networkx.relabel_nodes"
     document = ModelDocument(
         format=FORMAT,
         sha256=NO_DIGEST,
@@ -67,7 +65,7 @@ def save_model(model: Model, path: object) -> None:
         dtype=model.dtype.name,  # type: ignore[arg-type]
         loss=plugin_of(model.loss),
         activations=[plugin_of(activation) for activation in topology.activations],
-        nodes=_names(topology, mend),
+        nodes=_names(topology),
         share_keys=[pack_name(key, f"share key {shorten(key)}") for key in topology.share_keys],
         weight_name=pack_name(topology.weight_name, "weight"),
     )
@@ -80,17 +78,17 @@ def save_model(model: Model, path: object) -> None:
     write(path, document, tensors)
 
 
-def _names(topology: Topology, mend: str) -> int | list[Packed]:
+def _names(topology: Topology) -> int | list[Packed]:
     if isinstance(topology.nodes, range):
         return len(topology.nodes)
+    mend = "rename it, for instance with networkx.relabel_nodes"
     return [pack_name(name, f"node {shorten(name)}: its name", mend) for name in topology.nodes]
 
 
 def _parameters(model: Model) -> tuple[Array, Array]:
     """Weights edge after edge, and biases node after node with 0 where there is none."""
     topology, layout, parameters = model.topology, model.layout, model.parameters
-    weights = parameters[layout.weights]
-    biases = layout.node_biases(parameters)
+    weights, biases = parameters[layout.weights], layout.node_biases(parameters)
     _check_finite("weight", weights, topology.weight_starts, lambda edge: model.edges[edge])
     _check_finite("bias", biases, topology.unit_starts, lambda node: model.nodes[node])
     return weights, biases
@@ -125,8 +123,7 @@ def load_model(path: object) -> StoredModel:
 
 
 def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology:
-    rest = dict(tensors)
-    floating = np.dtype(document.dtype)
+    rest, floating = dict(tensors), np.dtype(document.dtype)
     arrays = {name: _taken(rest, name, "i").astype(np.int64) for name in NUMBERS}
     arrays |= {name: _taken(rest, name, "b").copy() for name in MASKS}
     for name in ("center", "scale"):
@@ -137,17 +134,18 @@ def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology
     if rest:
         raise ValueError(f"there is an unknown tensor {next(iter(rest))[:40]!r}")
     names = document.nodes
-    unchecked = Topology(
-        nodes=range(names) if isinstance(names, int) else tuple(map(unpack_name, names)),
-        index={},
-        level=np.zeros(0, np.int64),
-        activations=tuple(plugin_for("activations", plugin) for plugin in document.activations),
-        share=share,
-        share_keys=tuple(map(unpack_name, document.share_keys)),
-        weight_name=unpack_name(document.weight_name),
-        **arrays,
+    return checked_topology(
+        Topology(
+            nodes=range(names) if isinstance(names, int) else tuple(map(unpack_name, names)),
+            index={},
+            level=np.zeros(0, np.int64),
+            activations=tuple(plugin_for("activations", plugin) for plugin in document.activations),
+            share=share,
+            share_keys=tuple(map(unpack_name, document.share_keys)),
+            weight_name=unpack_name(document.weight_name),
+            **arrays,
+        )
     )
-    return checked_topology(unchecked)
 
 
 def _taken(tensors: dict[str, Array], name: str, kind: str, dtype: np.dtype[Any] | None = None) -> Array:

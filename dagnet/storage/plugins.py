@@ -33,9 +33,8 @@ def plugin_of(item: Activation | Loss) -> Plugin:
             "call dagnet.register(…) with it before saving, and before loading"
         )
     where = f"{item.kind} {item.name!r}: parameter"
-    parameters = [
-        Parameter(name, pack_name(value, f"{where} {name}")) for name, value in item.parameters.items()
-    ]
+    given = item.parameters.items()
+    parameters = [Parameter(name, pack_name(value, f"{where} {name}")) for name, value in given]
     source = origin(kind, item.name)
     return Plugin(item.name, parameters, source.distribution, source.version)  # type: ignore[union-attr]
 
@@ -93,10 +92,8 @@ def _mend(plugin: Plugin) -> str:
     try:
         here = importlib.metadata.version(plugin.distribution)
     except importlib.metadata.PackageNotFoundError:
-        return (
-            f"the file was written with {_provider(plugin)}: if you trust its author, "
-            f"pip install {plugin.distribution}"
-        )
+        mend = f"if you trust its author, pip install {plugin.distribution}"
+        return f"the file was written with {_provider(plugin)}: {mend}"
     return (
         f"the file was written with {_provider(plugin)} and {here} is installed here: "
         "install that version, and see that DAGNET_DISABLE_PLUGINS is not set"

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import Rows, levels, offsets, ranges, rows_by
+from dagnet.adjacency import Array, Rows, levels, offsets, ranges, rows_by
 from dagnet.topology import Topology
-
-Array = NDArray[Any]
 
 
 def checked_topology(parts: Topology) -> Topology:
@@ -35,9 +31,6 @@ def checked_topology(parts: Topology) -> Topology:
     activation_of = parts.activation_of.astype(np.int32)
     topology = replace(parts, activation_of=activation_of, index=index, level=level)
     topology.__dict__["children"] = children
-    for value in vars(topology).values():
-        if isinstance(value, np.ndarray):
-            value.flags.writeable = False
     return topology
 
 
@@ -121,9 +114,8 @@ def _check_shared(parts: Topology, share: Array) -> None:
     rows, columns = parts.units[parts.targets], parts.units[parts.sources]
     alike = (rows[one] == rows[other]) & (columns[one] == columns[other])
     _check(alike.all(), "edges that share a weight differ in shape")
-    _check(
-        (parts.edge_trainable[one] == parts.edge_trainable[other]).all(), "shared edges differ in trainable"
-    )
+    free = parts.edge_trainable
+    _check((free[one] == free[other]).all(), "shared edges differ in trainable")
     starts, bits = offsets(rows * columns), parts.weight_start.view(np.int64)
     here, there = (bits[ranges(starts[edges], starts[edges + 1])] for edges in (one, other))
     _check((here == there).all(), "edges that share a weight differ in it")

@@ -12,11 +12,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.values import DEEPEST, NAMES, Codec, plain
-
-Array = NDArray[Any]
 
 
 class Exact(Codec):

@@ -9,17 +9,14 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import offsets
+from dagnet.adjacency import Array, offsets
 from dagnet.errors import shorten
 from dagnet.topology.frozen import edge_sizes
 from dagnet.topology.problems import Problems
 
-__all__ = ["EDGE_ATTRIBUTES", "EdgeTable", "Ends", "read_edges", "read_ends"]
-
-Array = NDArray[Any]
 EDGE_ATTRIBUTES = ("trainable", "share")
+FACTS = ("shape", "start weight", "trainable")
 PLAIN = {float, int, np.float64, np.float32, np.int64}
 
 
@@ -73,11 +70,9 @@ def read_edges(
             if "trainable" in attributes:
                 where = f"edge {_name(ends, names, edge)}: trainable"
                 trainable[edge] = problems.flag(where, attributes["trainable"])
-    share: Array | None = None
-    keys: tuple[Hashable, ...] = ()
-    if "share" in ends.attributes:
-        share, keys = _shared(ends, names, units, start, trainable, problems)
-    return EdgeTable(start, trainable, share, keys)
+    if "share" not in ends.attributes:
+        return EdgeTable(start, trainable, None, ())
+    return EdgeTable(start, trainable, *_shared(ends, names, units, start, trainable, problems))
 
 
 def _name(ends: Ends, names: Sequence[Hashable], edge: int) -> str:
@@ -91,8 +86,7 @@ def _plain_weights(ends: Ends, units: Array, weight: str | None) -> Array | None
     if weight is None or weight not in ends.attributes:
         return np.full(len(ends.data), np.nan)
     values = [attributes.get(weight) for attributes in ends.data]
-    kinds = set(map(type, values))
-    if not kinds <= PLAIN | {type(None)}:
+    if not set(map(type, values)) <= PLAIN | {type(None)}:
         return None
     try:
         start = np.array(values, np.float64)
@@ -145,9 +139,7 @@ def _shared(
             problems.refuse(f"edge {_name(ends, names, edge)}: share", "a hashable key", key)
             continue
         share[edge] = keys.setdefault(key, len(keys))
-        for what, here, there in zip(
-            ("shape", "start weight", "trainable"), facts(edge), facts(one), strict=True
-        ):
+        for what, here, there in zip(FACTS, facts(edge), facts(one), strict=True):
             if here != there:
                 problems.append(
                     f"edge {_name(ends, names, edge)} shares key {shorten(key)} with "

@@ -8,12 +8,10 @@ from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.topology.frozen import Topology
 from dagnet.values import plain
-
-Array = NDArray[Any]
 
 
 def fingerprint(topology: Topology) -> str:

@@ -9,15 +9,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import Rows, offsets, ranges, rows_by
+from dagnet.adjacency import Array, Rows, offsets, ranges, rows_by
 from dagnet.contracts import Activation
 from dagnet.errors import DataError, did_you_mean, shorten
 
-__all__ = ["Topology", "edge_sizes"]
-
-Array = NDArray[Any]
 LISTED = 6
 
 

@@ -7,16 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import offsets
+from dagnet.adjacency import Array, offsets
 from dagnet.contracts import Activation
 from dagnet.errors import shorten
 from dagnet.topology.problems import Problems
 
-__all__ = ["NODE_ATTRIBUTES", "NodeTable", "read_nodes", "read_units"]
-
-Array = NDArray[Any]
 NODE_ATTRIBUTES = ("activation", "bias", "units", "trainable", "center", "scale")
 
 
@@ -59,8 +55,7 @@ def read_nodes(
     activation_of = np.where(identity_by_default, 0, default).astype(np.int32)
     has_bias, trainable = np.ones(n, bool), np.ones(n, bool)
     unit_starts = offsets(units)
-    start = np.zeros(int(unit_starts[-1]))
-    is_input = np.zeros(n, bool)
+    start, is_input = np.zeros(int(unit_starts[-1])), np.zeros(n, bool)
     is_input[inputs] = True
     has_bias[inputs] = False
     specs: dict[object, int] = {}
@@ -75,8 +70,7 @@ def read_nodes(
             spec = attributes["activation"]
             key = (type(spec), spec) if isinstance(spec, (str, Activation)) else None
             if key is None or key not in specs:
-                place = places.setdefault(problems.activation(where, spec, identity), len(places))
-                specs[key] = place
+                specs[key] = places.setdefault(problems.activation(where, spec, identity), len(places))
             activation_of[number] = specs[key]
         if "bias" in attributes:
             bias = attributes["bias"]
@@ -116,9 +110,8 @@ def _is_false(value: object) -> bool:
 
 def _check_input(where: str, attributes: Mapping[str, Any], identity: Activation, problems: Problems) -> None:
     if attributes.get("bias") is not None and not _is_false(attributes["bias"]):
-        problems.append(
-            f"{where} is an input and must have no bias, got {shorten(attributes['bias'])}; remove it"
-        )
+        got = shorten(attributes["bias"])
+        problems.append(f"{where} is an input and must have no bias, got {got}; remove it")
     spec = attributes.get("activation")
     if spec is not None and problems.activation(where, spec, identity) != identity:
         problems.append(

@@ -7,14 +7,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.contracts import Activation
 from dagnet.errors import DagnetError, Verbatim, expected
 from dagnet.registry import find_activation
 from dagnet.values import FLAG, as_real, whole
 
-Array = NDArray[Any]
 T = TypeVar("T")
 UNITS = whole(1, 2**31 - 1)
 CLOSE = 2

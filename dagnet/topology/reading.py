@@ -9,9 +9,8 @@ from typing import Any, cast
 
 import networkx as nx
 import numpy as np
-from numpy.typing import NDArray
 
-from dagnet.adjacency import Rows, find_cycle, levels, reachable, rows_by
+from dagnet.adjacency import Array, Rows, find_cycle, levels, reachable, rows_by
 from dagnet.contracts import Activation
 from dagnet.errors import (
     CycleError,
@@ -30,9 +29,6 @@ from dagnet.topology.nodes import NODE_ATTRIBUTES, read_nodes, read_units
 from dagnet.topology.problems import Problems, near_misses
 from dagnet.topology.settings import GraphSettings
 
-__all__ = ["topology_from_arrays", "topology_from_graph"]
-
-Array = NDArray[Any]
 Names = Iterable[Hashable] | None
 LISTED = 12
 MOST_NODES = 2**31
@@ -57,12 +53,7 @@ def topology_from_graph(
 
 
 def topology_from_arrays(
-    sources: Any,
-    targets: Any,
-    weights: Any,
-    settings: GraphSettings,
-    *,
-    activation: object,
+    sources: Any, targets: Any, weights: Any, settings: GraphSettings, *, activation: object
 ) -> Topology:
     """The same from integer arrays; nodes are named 0 … n − 1."""
     hidden = find_activation(activation)
@@ -80,9 +71,8 @@ def topology_from_arrays(
     twice = np.flatnonzero(key[1:] == key[:-1])
     if len(twice):
         source, target = divmod(int(key[twice[0]]), n)
-        settings.problems.append(
-            f"edge {source} → {target} is given twice; dagnet needs one weight an edge: merge them"
-        )
+        mend = "dagnet needs one weight an edge: merge them"
+        settings.problems.append(f"edge {source} → {target} is given twice; {mend}")
     start = np.full(len(parent), np.nan) if weights is None else _weights(weights, len(parent))
     edges = EdgeTable(start, np.ones(len(parent), bool), None, ())
     names = range(n)
@@ -116,9 +106,8 @@ def _directed(graph: object) -> nx.DiGraph[Any]:
     if not isinstance(graph, nx.Graph):
         raise GraphError(expected("the graph", "a networkx.DiGraph", Verbatim(type(graph).__name__)))
     if not graph.is_directed():
-        raise GraphError(
-            "the graph is undirected; dagnet needs directed edges parent → child: use nx.DiGraph"
-        )
+        mend = "dagnet needs directed edges parent → child: use nx.DiGraph"
+        raise GraphError(f"the graph is undirected; {mend}")
     if not len(graph):
         raise GraphError("the graph is empty; add nodes and edges before building a network")
     if not graph.is_multigraph():
@@ -140,11 +129,8 @@ def _warn_near_misses(data: Sequence[Mapping[str, Any]], ends: Ends, weight: str
         ("edge", near_misses(ends.attributes, edge_known)),
     ):
         for attribute, known in pairs:
-            warnings.warn(
-                f"{kind} attribute {attribute!r} is not one that dagnet reads; did you mean {known!r}?",
-                DagnetWarning,
-                stacklevel=4,
-            )
+            text = f"{kind} attribute {attribute!r} is not one that dagnet reads; did you mean {known!r}?"
+            warnings.warn(text, DagnetWarning, stacklevel=4)
 
 
 def _assemble(
@@ -277,8 +263,6 @@ def _warn_unreached(
     lost = [shorten(names[number]) for number in outputs if not reached[number]]
     if lost:
         more = "" if len(lost) <= LISTED else f" and {len(lost) - LISTED} more"
-        warnings.warn(
-            f"no input reaches output {', '.join(lost[:LISTED])}{more}; its value is the same for every row",
-            DagnetWarning,
-            stacklevel=5,
-        )
+        lone = f"{', '.join(lost[:LISTED])}{more}"
+        text = f"no input reaches output {lone}; its value is the same for every row"
+        warnings.warn(text, DagnetWarning, stacklevel=5)

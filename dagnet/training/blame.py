@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.contracts import Activation, NotFinite, weighted_gradient
 from dagnet.errors import NumericalError, shorten
 from dagnet.model import Model
@@ -17,9 +17,6 @@ from dagnet.plan import ACTIVATE
 from dagnet.registry import engines, named
 from dagnet.training.rows import Batch, Rows
 
-__all__ = ["culprit", "explained"]
-
-Array = NDArray[Any]
 Reading = Callable[[Array], Array]
 CHUNK_UNITS = 4096
 KEPT = "the parameters are those before this batch"
@@ -54,9 +51,8 @@ def _bad_loss(model: Model, batch: Batch, rows: Array, loss: float) -> str:
     found = _first_bad(np.arange(model.plan.n_units), state.pre_activation, state.value)
     if found is not None:
         unit, row, z, a = found
-        name = _node(model, unit)
         sums = f"{_activation(model, unit)} at z = {z:g}" if np.isfinite(z) else f"its pre-activation is {z}"
-        return f"node {shorten(name)} became {a} in row {rows[row]} of X ({sums}){_origin(model)}"
+        return f"node {_node(model, unit)} became {a} in row {rows[row]} of X ({sums}){_origin(model)}"
     row_losses = model.loss.row_values(state.outputs, batch.targets)
     bad = np.flatnonzero(~np.isfinite(row_losses))
     if len(bad):
@@ -76,8 +72,8 @@ def _bad_gradient(model: Model, batch: Batch, rows: Array, gradient: Array) -> s
     found = _first_bad(walked, state.delta, state.delta)
     if found is not None:
         unit, row, delta, _ = found
-        name = shorten(_node(model, unit))
-        return f"∂loss/∂z of node {name} became {delta} in row {rows[row]} of X, the loss is finite"
+        where = f"node {_node(model, unit)} became {delta} in row {rows[row]} of X"
+        return f"∂loss/∂z of {where}, the loss is finite"
     place, name = _first_bad_parameter(model, gradient)
     return f"the derivative for {name} became {gradient[place]}"
 
@@ -91,9 +87,8 @@ def culprit(model: Model, data: Rows, chosen: Array | slice, error: Exception) -
     batch, rows = data.batch(chosen), _numbers(chosen)
     plan, loss, theta, asked = model.plan, model.loss, model.theta(), list[_Question]()
     witnesses: Any = tuple(_Witness(activation, asked) for activation in plan.activations)
-    runner = engines()["reference"].prepare(
-        replace(plan, activations=witnesses), dtype=model.dtype, threads=1
-    )
+    watched = replace(plan, activations=witnesses)
+    runner = engines()["reference"].prepare(watched, dtype=model.dtype, threads=1)
     try:
         state = runner.forward(theta, batch.inputs)
         _ask(asked, loss.row_values, state.outputs, batch.targets)
@@ -108,14 +103,13 @@ def culprit(model: Model, data: Rows, chosen: Array | slice, error: Exception) -
     first = [*steps, None, None, *reversed(steps)][len(asked) - 1]
     function, arguments = asked[-1]
     if first is None:  # (rows, output units); everywhere else (units, rows)
-        row = next(
-            (k for k in range(len(rows)) if _raises(function, [x[k : k + 1] for x in arguments])), None
-        )
+        bad = (k for k in range(len(rows)) if _raises(function, [x[k : k + 1] for x in arguments]))
+        row = next(bad, None)
         return named(loss) + ("" if row is None else f", row {rows[row]} of X")
     places = np.ndindex(*arguments[0].shape)
     cells = ((u, k) for u, k in places if _raises(function, [x[u : u + 1, k : k + 1] for x in arguments]))
     unit, row = next(cells, (0, None))
-    what = f"{_activation(model, first + unit)} at node {shorten(_node(model, first + unit))}"
+    what = f"{_activation(model, first + unit)} at node {_node(model, first + unit)}"
     return what + ("" if row is None else f", row {rows[row]} of X")
 
 
@@ -168,17 +162,13 @@ def _first_bad(units: Array, first: Reading, second: Reading) -> tuple[int, int,
     return None
 
 
-def _node(model: Model, unit: int) -> Any:
-    return model.topology.nodes[_place(model, unit)]
-
-
-def _place(model: Model, unit: int) -> int:
-    return int(model.layout.node_of_unit[unit])
+def _node(model: Model, unit: int) -> str:
+    return shorten(model.topology.nodes[int(model.layout.node_of_unit[unit])])
 
 
 def _activation(model: Model, unit: int) -> str:
     topology = model.topology
-    return named(topology.activations[int(topology.activation_of[_place(model, unit)])])
+    return named(topology.activations[int(topology.activation_of[model.layout.node_of_unit[unit]])])
 
 
 def _origin(model: Model) -> str:

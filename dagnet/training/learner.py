@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.contracts import Learner, NotFinite
 from dagnet.model import Model
 from dagnet.registry import engines
@@ -20,9 +19,6 @@ from dagnet.training.penalty import Penalty, clip_to_norm
 from dagnet.training.rows import Rows
 from dagnet.training.settings import Settings
 
-__all__ = ["ArrayLearner", "learner_for"]
-
-Array = NDArray[Any]
 CALM_RATE = 10.0
 CALM_SQUARE = 1e12
 """With a learning rate and a squared gradient norm below these, a step cannot overflow."""
@@ -57,10 +53,7 @@ class ArrayLearner(Learner):
         self._state = settings.optimizer.start(self._live)
 
     def step(
-        self,
-        rows: Array | slice,
-        learning_rate: float,
-        on_gradient: Callable[[Array], None] | None = None,
+        self, rows: Array | slice, learning_rate: float, on_gradient: Callable[[Array], None] | None = None
     ) -> float:
         """See :class:`dagnet.contracts.Learner`."""
         with np.errstate(all="ignore"):

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.model import Model
-
-__all__ = ["Penalty", "clip_to_norm"]
-
-Array = NDArray[Any]
 
 
 class Penalty:

@@ -11,23 +11,13 @@ from dagnet.contracts import History
 from dagnet.errors import DataError, expected
 from dagnet.training.run import TrainingRun, stateful
 
-__all__ = ["restore"]
-
 KEYS: dict[str, type | tuple[type, ...]] = {
-    "epoch": int,
-    "batch": int,
-    "steps": int,
-    "learning_rate": (int, float),
-    "loss_sum": (int, float),
-    "weight_sum": (int, float),
+    **dict.fromkeys(("epoch", "batch", "steps"), int),
+    **dict.fromkeys(("learning_rate", "loss_sum", "weight_sum"), (int, float)),
     "generator": str,
     "parameters": np.ndarray,
-    "optimizer": dict,
-    "history": dict,
     "callbacks": list,
-    "settings": dict,
-    "graph": dict,
-    "data": dict,
+    **dict.fromkeys(("optimizer", "history", "settings", "graph", "data"), dict),
 }
 OLD_DIGEST = 32
 """Digits of the graph's digests in the first checkpoints, which cannot be compared with today's."""
@@ -65,8 +55,7 @@ def restore(run: TrainingRun, snapshot: dict[str, Any]) -> None:
     optimizer = _checked_optimizer(run, snapshot["optimizer"])
     parameters = _checked_array("parameters", snapshot["parameters"], run.model.parameters)
     history = _checked_history(snapshot)
-    generator = _checked_generator(run, snapshot["generator"])
-    run.generator.bit_generator.state = generator
+    run.generator.bit_generator.state = _checked_generator(run, snapshot["generator"])
     run.drawn_from = run.generator.bit_generator.state
     run.learner.restore(parameters, optimizer, snapshot["steps"])
     run.history = history
@@ -84,9 +73,8 @@ def _check_form(snapshot: object) -> None:
         value = snapshot.get(key)
         whole = kind is not int or (not isinstance(value, bool) and isinstance(value, int) and value >= 0)
         if not isinstance(value, kind) or not whole:
-            raise DataError(
-                f"resume: the checkpoint is no snapshot of a run; its {key!r} is missing or damaged"
-            )
+            what = f"its {key!r} is missing or damaged"
+            raise DataError(f"resume: the checkpoint is no snapshot of a run; {what}")
 
 
 def _check_same(run: TrainingRun, snapshot: dict[str, Any]) -> None:
@@ -97,9 +85,8 @@ def _check_same(run: TrainingRun, snapshot: dict[str, Any]) -> None:
     differences = [f"the graph's {part}" for part in _differing(graph, saved)]
     differences += _differing(run.fingerprints["data"], snapshot["data"])
     now, then = run.settings.described(), snapshot["settings"]
-    differences += [
-        f"{name} (then {then.get(name)!r}, now {now.get(name)!r})" for name in _differing(now, then)
-    ]
+    changed = _differing(now, then)
+    differences += [f"{name} (then {then.get(name)!r}, now {now.get(name)!r})" for name in changed]
     with_state = [type(callback).__name__ for callback in stateful(run.callbacks)]
     kept = [item.get("name") if isinstance(item, dict) else None for item in snapshot["callbacks"]]
     if with_state != kept:
@@ -112,25 +99,25 @@ def _check_same(run: TrainingRun, snapshot: dict[str, Any]) -> None:
 
 
 def _differing(now: dict[str, Any], then: dict[str, Any]) -> list[str]:
-    return [
-        name for name in {**then, **now} if name not in now or name not in then or now[name] != then[name]
-    ]
+    missing = object()
+    return [name for name in {**then, **now} if now.get(name, missing) != then.get(name, missing)]
+
+
+def _other(what: str, must: str, got: object) -> DataError:
+    return DataError(expected(f"resume: {what} in the checkpoint", must, got))
 
 
 def _checked_array(where: str, value: object, like: Any) -> Any:
     if not isinstance(value, np.ndarray) or value.shape != like.shape or value.dtype != like.dtype:
         got = f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else value
-        raise DataError(
-            expected(f"resume: {where} in the checkpoint", f"{like.dtype} of shape {like.shape}", got)
-        )
+        raise _other(where, f"{like.dtype} of shape {like.shape}", got)
     return value
 
 
 def _checked_optimizer(run: TrainingRun, state: dict[str, Any]) -> dict[str, Any]:
     fresh = run.learner.state()
     if set(state) != set(fresh):
-        must = f"the vectors {sorted(fresh)}"
-        raise DataError(expected("resume: the optimizer's state in the checkpoint", must, sorted(state)))
+        raise _other("the optimizer's state", f"the vectors {sorted(fresh)}", sorted(state))
     return {name: _checked_array(f"the optimizer's {name!r}", state[name], fresh[name]) for name in fresh}
 
 
@@ -140,9 +127,7 @@ def _checked_history(snapshot: dict[str, Any]) -> History:
         _checked_array(f"the history's {name!r}", column, np.empty(epoch))
     history = History(snapshot["history"])
     if history.epochs != epoch:
-        raise DataError(
-            expected("resume: the history in the checkpoint", f"{epoch} epochs long", history.epochs)
-        )
+        raise _other("the history", f"{epoch} epochs long", history.epochs)
     return history
 
 
@@ -153,6 +138,5 @@ def _checked_generator(run: TrainingRun, text: str) -> Any:
         state = json.loads(text)
         kind().state = state
     except (ValueError, TypeError, KeyError) as error:
-        must = f"a state of {kind.__name__}"
-        raise DataError(expected("resume: the generator in the checkpoint", must, text)) from error
+        raise _other("the generator", f"a state of {kind.__name__}", text) from error
     return state

@@ -7,15 +7,12 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.errors import DataError, expected
 from dagnet.model import Model
 from dagnet.topology import data_fingerprint
 
-__all__ = ["Batch", "Rows", "encode_rows", "encode_validation", "mean_loss_of"]
-
-Array = NDArray[Any]
 CHUNK_VALUES = 4_000_000
 """About so many unit values are held at once while a loss over many rows is evaluated."""
 
@@ -59,7 +56,6 @@ class Rows:
 
     def room_for(self, n: int) -> Room:
         """Memory for batches of up to so many rows."""
-        n = min(n, len(self))
         return Room(np.empty_like(self.inputs[:n]), np.empty_like(self.targets[:n]))
 
     def weight_of(self, rows: Array | slice) -> float:

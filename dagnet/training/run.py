@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.adjacency import Array
 from dagnet.contracts import Callback, History, NotFinite
 from dagnet.errors import NumericalError
 from dagnet.model import Model
@@ -21,10 +21,6 @@ from dagnet.training.learner import learner_for
 from dagnet.training.rows import encode_rows, encode_validation, mean_loss_of
 from dagnet.training.settings import Settings, checked_callbacks
 from dagnet.values import NOT_NEGATIVE
-
-__all__ = ["TrainingRun", "stateful"]
-
-Array = NDArray[Any]
 
 
 class TrainingRun:
@@ -70,8 +66,7 @@ class TrainingRun:
         self.rows, self.epochs = len(self.data), settings.epochs
         self.size = min(settings.batch_size, self.rows)
         self.batches = -(-self.rows // self.size)
-        self.epoch = self.batch = 0
-        self.loss = float("nan")
+        self.epoch, self.batch, self.loss = 0, 0, float("nan")
         self.history = History()
         self.stop = self.failed = False
         self.generator = make_generator(settings.seed)
@@ -116,6 +111,7 @@ class TrainingRun:
         Arrays are copies.  Inside an epoch ``epoch`` counts the complete ones, ``batch`` the
         batches since, and ``generator`` is the state from which the epoch's order was drawn.
         """
+        kept = [(callback, callback.state()) for callback in self.callbacks]
         return {
             "epoch": self.completed,
             "batch": self.done,
@@ -128,11 +124,7 @@ class TrainingRun:
             "parameters": self.learner.parameters().copy(),
             "optimizer": {name: vector.copy() for name, vector in self.learner.state().items()},
             "history": {name: np.array(column) for name, column in self.history.items()},
-            "callbacks": [
-                {"name": type(callback).__name__, "state": state}
-                for callback in self.callbacks
-                if (state := callback.state())
-            ],
+            "callbacks": [{"name": type(one).__name__, "state": state} for one, state in kept if state],
             "settings": self.settings.described(),
             **self.fingerprints,
         }
@@ -256,6 +248,5 @@ def stateful(callbacks: Iterable[Callback]) -> list[Callback]:
 
 def _overriding(callbacks: Iterable[Callback], method: str) -> list[Callback]:
     """The callbacks that do something there, so that the others cost nothing a batch."""
-    return [
-        callback for callback in callbacks if getattr(type(callback), method) is not getattr(Callback, method)
-    ]
+    idle = getattr(Callback, method)
+    return [callback for callback in callbacks if getattr(type(callback), method) is not idle]
