@@ -59,12 +59,7 @@ class Layout:
 
 
 def layered_layout(
-    n_nodes: int,
-    sources: ArrayLike,
-    targets: ArrayLike,
-    levels: ArrayLike,
-    *,
-    max_bends: int = MAX_BENDS,
+    n_nodes: int, sources: ArrayLike, targets: ArrayLike, levels: ArrayLike, *, max_bends: int = MAX_BENDS
 ) -> Layout:
     """Lay a graph out in columns, one a level, with few crossings.
 

@@ -16,8 +16,6 @@ from dagnet.engine.compiled.segments import Program
 from dagnet.engine.compiled.state import aligned, writable
 from dagnet.engine.compiled.threads import run_parts
 
-__all__ = ["FusedGradient", "StagedGradient"]
-
 Array = NDArray[Any]
 
 

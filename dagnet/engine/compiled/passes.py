@@ -20,8 +20,6 @@ from dagnet.engine.compiled.kernels import backward_tile, forward_tile, pull_til
 from dagnet.engine.compiled.opened import State, Tile, Walk, opened, opened_call, padded
 from dagnet.plan import ACTIVATE
 
-__all__ = ["FEW", "combine", "evaluate", "lose", "loss_and_gradient", "memory_of"]
-
 FEW = 4
 """Rows up to which a row at a time beats a tile that is mostly empty."""
 _ACTIVATE = ACTIVATE

@@ -18,8 +18,6 @@ from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, wr
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.plan import Plan
 
-__all__ = ["CompiledRunner"]
-
 Array = NDArray[Any]
 Stage = tuple[bool, Callable[..., None]]
 """Whether threads share it by tiles, and what it is: called with the thread's part, or with nothing."""
@@ -173,11 +171,7 @@ class CompiledRunner(Runner):
         return self.walk(theta, state, begin, into)
 
     def walk(
-        self,
-        theta: Array,
-        state: CompiledState,
-        begin: Callable[[int, int], None],
-        into: Array,
+        self, theta: Array, state: CompiledState, begin: Callable[[int, int], None], into: Array
     ) -> float:
         """Walk back from ∂loss/∂outputs, which ``begin(part, parts)`` writes to the state's tiles."""
         program, plan = self.program, self.plan

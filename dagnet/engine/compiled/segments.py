@@ -14,8 +14,6 @@ from dagnet.engine.compiled.functions import CompiledActivation, compile_activat
 from dagnet.engine.compiled.opened import table_of
 from dagnet.plan import ACTIVATE, DENSE, SPARSE, Plan
 
-__all__ = ["DENSE_SEGMENT", "NUMPY_SEGMENT", "SWEEP", "Program", "Segment"]
-
 Array = NDArray[Any]
 SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT = 0, 1, 2
 

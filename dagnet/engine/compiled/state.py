@@ -11,8 +11,6 @@ from dagnet.contracts import State
 from dagnet.engine.compiled import copies
 from dagnet.engine.compiled.segments import Program
 
-__all__ = ["CompiledState", "OutputsOnly", "Scratch", "aligned", "writable"]
-
 Array = NDArray[Any]
 
 

@@ -12,8 +12,6 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-__all__ = ["run_parts"]
-
 Task = Callable[[int], None]
 Answer = SimpleQueue[BaseException | None]
 
