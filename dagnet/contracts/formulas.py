@@ -15,6 +15,7 @@ from dagnet.formula.probes import first_difference, probe_numbers
 from dagnet.formula.tracing import place_in_source, place_of
 
 Array = NDArray[Any]
+Function = Callable[..., Any]
 OTHERWISE = "write it with NumPy's elementwise functions, and np.where for if"
 ALIKE = {"float64": 1e-9, "float32": 1e-4}
 
@@ -55,10 +56,7 @@ class Formulas:
 
 
 def formulas_of_activation(
-    function: Callable[..., Any],
-    slope: Callable[..., Any] | None,
-    parameters: Mapping[str, Any],
-    kinks: tuple[float, ...],
+    function: Function, slope: Function | None, parameters: Mapping[str, Any], kinks: tuple[float, ...]
 ) -> Formulas:
     """g(z) and g'(z, a); both or neither."""
     try:
@@ -78,10 +76,10 @@ def formulas_of_activation(
 
 
 def formulas_of_loss(
-    value: Callable[..., Any],
-    gradient: Callable[..., Any] | None,
+    value: Function,
+    gradient: Function | None,
     parameters: Mapping[str, Any],
-    outside: Callable[[Any], Any] | None,
+    outside: Function | None,
     probe: tuple[Array, Array] | None,
 ) -> Formulas:
     """ℓ(outputs, targets) and ∂ℓ/∂outputs; both or neither.

@@ -95,13 +95,8 @@ def layered_layout(
     rows -= (rows.min(initial=0.0) + rows.max(initial=0.0)) / 2
     y = rows[graph.point_of[:n_nodes]]
     bends = _bends(graph, compact, rows, y, (tails, heads))
-    return Layout(
-        compact.astype(np.float64),
-        y,
-        *bends,
-        graph.direct,
-        -1 if graph.direct else count_crossings(graph, order),
-    )
+    crossings = -1 if graph.direct else count_crossings(graph, order)
+    return Layout(compact.astype(np.float64), y, *bends, graph.direct, crossings)
 
 
 def _bends(

@@ -216,19 +216,8 @@ def pull_back(
 
     For k in first … last − 1; ``gradient[k]`` grows by Σ over rows of values[unit] · deltas[targets[k]].
     """
-    names = (
-        "deltas",
-        "values",
-        "base",
-        "stride",
-        "unit",
-        "targets",
-        "weights",
-        "gradient",
-        "first",
-        "last",
-        "started",
-    )
+    names = ["deltas", "values", "base", "stride", "unit", "targets", "weights", "gradient"]
+    names += ["first", "last", "started"]
     given = (deltas, values, base, stride, unit, targets, weights, gradient, first, last, started)
     signature = types.void(*given)
     arrays = {"deltas", "values", "targets", "weights", "gradient"}

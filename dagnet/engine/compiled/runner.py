@@ -74,7 +74,7 @@ class CompiledRunner(Runner):
         if state is None or not state.fits(self.program, len(inputs)):
             state = CompiledState(self.program, self.dtype, len(inputs))
         state.theta = theta
-        state.take_inputs(writable(np.ascontiguousarray(inputs)))
+        state.inputs = writable(np.ascontiguousarray(inputs))
         parts = self._parts(state.n_tiles)
         stages: list[Stage] = []
         if not self.program.skips_inputs:
