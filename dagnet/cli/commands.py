@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import click
 from dagnet.errors import DagnetError
 
 FILE = click.Path(path_type=Path, dir_okay=False)
+with_default = partial(click.option, show_default=True)
 THREADS = click.option("--threads", type=int, help="How many threads to use.  [default: all]")
 
 
@@ -75,20 +77,12 @@ def main() -> None:
     help="What to minimise.  [default: what the graph says; for targets that are 0 or 1 the binary "
     "cross-entropy, else squared_error]",
 )
-@click.option(
-    "--optimizer", default="adam", show_default=True, help="Also in call form: 'sgd(momentum=0.9)'."
-)
+@with_default("--optimizer", default="adam", help="Also in call form: 'sgd(momentum=0.9)'.")
 @click.option("--learning-rate", type=float, help="Instead of the optimizer's own.")
-@click.option(
-    "--epochs", type=int, default=100, show_default=True, help="Passes over the training rows in all."
-)
-@click.option("--batch-size", type=int, default=32, show_default=True, help="Rows a step.")
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="For the split, the weights, the order of rows."
-)
-@click.option(
-    "--test", type=float, default=0.2, show_default=True, help="Share of the rows kept apart as a test."
-)
+@with_default("--epochs", type=int, default=100, help="Passes over the training rows in all.")
+@with_default("--batch-size", type=int, default=32, help="Rows a step.")
+@with_default("--seed", type=int, default=0, help="For the split, the weights, the order of rows.")
+@with_default("--test", type=float, default=0.2, help="Share of the rows kept apart as a test.")
 @click.option(
     "--validation", metavar="SHARE|FILE",
     help="Share of the training rows, or a CSV file, to watch the loss on while training.",
@@ -98,12 +92,8 @@ def main() -> None:
     help="Stop after so many epochs without a lower validation loss (without --validation: training loss), "
     "and keep the best.",
 )  # fmt: skip
-@click.option(
-    "--l2", type=float, default=0.0, help="Add so much times the sum of the squared weights to the loss."
-)
-@click.option(
-    "--activation", default="relu", show_default=True, help="Of hidden nodes that do not say theirs."
-)
+@click.option("--l2", default=0.0, help="Add so much times the sum of the squared weights to the loss.")
+@with_default("--activation", default="relu", help="Of hidden nodes that do not say theirs.")
 @click.option("--raw", is_flag=True, help="Do not standardise the inputs on the training rows.")
 @click.option("--checkpoint", type=FILE, help="Write the state of the run to this file after each epoch.")
 @click.option(

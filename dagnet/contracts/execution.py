@@ -13,8 +13,6 @@ from dagnet.contracts.learning import Learner
 from dagnet.contracts.optimizer import Optimizer
 from dagnet.errors import PluginError
 
-__all__ = ["Engine", "LossGradient", "Runner", "State", "ThreeCalls", "Unsupported", "weighted_gradient"]
-
 Array = NDArray[Any]
 
 

@@ -9,8 +9,6 @@ from typing import Any, BinaryIO, ClassVar
 from dagnet.contracts.parametric import checked_function, checked_name
 from dagnet.errors import PluginError, expected
 
-__all__ = ["Exporter", "Observations"]
-
 
 @dataclass(frozen=True)
 class Observations:

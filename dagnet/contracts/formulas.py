@@ -19,6 +19,7 @@ __all__ = ["Formulas", "array_gradient", "formulas_of_activation", "formulas_of_
 __all__ += ["is_own", "same", "what_it_reads"]
 
 Array = NDArray[Any]
+Function = Callable[..., Any]
 OTHERWISE = "write it with NumPy's elementwise functions, and np.where for if"
 ALIKE = {"float64": 1e-9, "float32": 1e-4}
 
@@ -59,10 +60,7 @@ class Formulas:
 
 
 def formulas_of_activation(
-    function: Callable[..., Any],
-    slope: Callable[..., Any] | None,
-    parameters: Mapping[str, Any],
-    kinks: tuple[float, ...],
+    function: Function, slope: Function | None, parameters: Mapping[str, Any], kinks: tuple[float, ...]
 ) -> Formulas:
     """g(z) and g'(z, a); both or neither."""
     try:
@@ -82,10 +80,10 @@ def formulas_of_activation(
 
 
 def formulas_of_loss(
-    value: Callable[..., Any],
-    gradient: Callable[..., Any] | None,
+    value: Function,
+    gradient: Function | None,
     parameters: Mapping[str, Any],
-    outside: Callable[[Any], Any] | None,
+    outside: Function | None,
     probe: tuple[Array, Array] | None,
 ) -> Formulas:
     """ℓ(outputs, targets) and ∂ℓ/∂outputs; both or neither.

@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-__all__ = ["Learner", "NotFinite"]
-
 Array = NDArray[Any]
 
 
@@ -33,10 +31,7 @@ class Learner:
     """How many steps were made."""
 
     def step(
-        self,
-        rows: Array | slice,
-        learning_rate: float,
-        on_gradient: Callable[[Array], None] | None = None,
+        self, rows: Array | slice, learning_rate: float, on_gradient: Callable[[Array], None] | None = None
     ) -> float:
         """Learn from some rows, by their numbers; their loss before, penalties included.
 

@@ -61,9 +61,8 @@ class Optimizer:
         if len(parameters) != 6:
             must = "a method update(self, parameter, gradient, state, step, learning_rate)"
             got = Verbatim(f"update({', '.join(parameters)})")
-            raise PluginError(
-                expected(f"optimizer {cls.name or cls.__name__!r}", must, got, "see dagnet.Optimizer")
-            )
+            where = f"optimizer {cls.name or cls.__name__!r}"
+            raise PluginError(expected(where, must, got, "see dagnet.Optimizer"))
 
     def __post_init__(self) -> None:
         settings = {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]

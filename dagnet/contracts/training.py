@@ -9,8 +9,6 @@ from typing import Any, ClassVar, Protocol
 from dagnet.errors import did_you_mean
 from dagnet.markup import number, table_html
 
-__all__ = ["Callback", "History", "Run"]
-
 
 class History(Mapping[str, list[float]]):
     """What was recorded in each epoch, as ``history["loss"]`` and ``history["validation_loss"]``.

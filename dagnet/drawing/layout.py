@@ -59,12 +59,7 @@ class Layout:
 
 
 def layered_layout(
-    n_nodes: int,
-    sources: ArrayLike,
-    targets: ArrayLike,
-    levels: ArrayLike,
-    *,
-    max_bends: int = MAX_BENDS,
+    n_nodes: int, sources: ArrayLike, targets: ArrayLike, levels: ArrayLike, *, max_bends: int = MAX_BENDS
 ) -> Layout:
     """Lay a graph out in columns, one a level, with few crossings.
 
@@ -100,13 +95,8 @@ def layered_layout(
     rows -= (rows.min(initial=0.0) + rows.max(initial=0.0)) / 2
     y = rows[graph.point_of[:n_nodes]]
     bends = _bends(graph, compact, rows, y, (tails, heads))
-    return Layout(
-        compact.astype(np.float64),
-        y,
-        *bends,
-        graph.direct,
-        -1 if graph.direct else count_crossings(graph, order),
-    )
+    crossings = -1 if graph.direct else count_crossings(graph, order)
+    return Layout(compact.astype(np.float64), y, *bends, graph.direct, crossings)
 
 
 def _bends(

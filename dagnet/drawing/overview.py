@@ -51,17 +51,10 @@ def group(sketch: Sketch, *, columns: int = COLUMNS) -> Groups:
         f"{len(sketch.names):,} nodes and {len(sketch.sources):,} edges are too many to draw one by one; "
         "each box stands for the nodes of one kind and level (or of a few), each line for all edges between."
     )
-    groups = Sketch(
-        [f"{name} · {next(seen[name])}" if total[name] > 1 else name for name in names],
-        ["group"] * len(keys),
-        np.unique(depth, return_inverse=True)[1].reshape(-1),
-        sources,
-        targets,
-        weights,
-        notes=notes,
-        counted=True,
-        message=message,
-    )
+    names = [f"{name} · {next(seen[name])}" if total[name] > 1 else name for name in names]
+    roles, levels = ["group"] * len(keys), np.unique(depth, return_inverse=True)[1].reshape(-1)
+    edges = sources, targets, weights
+    groups = Sketch(names, roles, levels, *edges, notes=notes, counted=True, message=message)
     return Groups(groups, member, inside)
 
 

@@ -20,8 +20,6 @@ from dagnet.contracts import Engine, Optimizer, Runner, State
 from dagnet.hookspecs import hookimpl
 from dagnet.plan import ACTIVATE, DENSE, Plan, Step
 
-__all__ = ["ReferenceEngine", "dagnet_engines"]
-
 Array = NDArray[Any]
 
 

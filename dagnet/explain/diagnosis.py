@@ -76,9 +76,7 @@ class Diagnosis(Shown):
     exploding = _nodes_of("exploding", "Nodes with values above 1e6, infinite or NaN.")
     dead = _nodes_of("dead", "Nodes with a unit that is 0 and lets no gradient pass, whatever the row.")
     saturated = _nodes_of("saturated", "Nodes with a unit that is flat for nearly all rows.")
-    constant = _nodes_of(
-        "constant", "Nodes, inputs among them, with a unit that has the same value for all rows."
-    )
+    constant = _nodes_of("constant", "Nodes, inputs among them, with a unit of one value for all rows.")
     unreachable = _nodes_of("unreachable", "Nodes that no input reaches, though they have parents.")
     useless = _nodes_of("useless", "Nodes, inputs among them, that change no output.")
 
@@ -180,15 +178,9 @@ def _units(net: Model, m: _Measured, ignored: Array, rows: int) -> Iterator[Find
     spread = np.where(m.finite, high - low, np.inf)
     judged = ~ignored[nodes]
     computed = judged & ~topology.is_input[nodes]
-    kinds = np.select(
-        [
-            ~m.finite | (largest > EXPLODING),
-            computed & m.dead,
-            computed & (m.flat >= MOSTLY),
-            judged & (rows > 1) & (spread <= SAME * np.maximum(np.abs(low), np.abs(high))),
-        ],
-        np.arange(1, 5),
-    )
+    exploding, saturated = ~m.finite | (largest > EXPLODING), computed & (m.flat >= MOSTLY)
+    constant = judged & (rows > 1) & (spread <= SAME * np.maximum(np.abs(low), np.abs(high)))
+    kinds = np.select([exploding, computed & m.dead, saturated, constant], np.arange(1, 5))
     first = net.layout.first_unit
     for unit in np.flatnonzero(kinds).tolist():
         node = int(nodes[unit])

@@ -11,20 +11,6 @@ import numpy as np
 from dagnet.engine.compiled.caching import KERNEL, kernel
 from dagnet.engine.compiled.microkernels import VECTORS
 
-__all__ = [
-    "TILE_ROWS",
-    "collect",
-    "collect_biases",
-    "gather",
-    "load_rows",
-    "load_tile",
-    "start_deltas",
-    "store_rows",
-    "store_tile",
-    "sum_of_squares",
-]
-
-
 TILE_ROWS = {name: VECTORS * 64 // np.dtype(name).itemsize for name in ("float32", "float64")}
 """Rows in a tile: what ``VECTORS`` vectors of 64 bytes hold."""
 

@@ -60,13 +60,6 @@ class CompiledActivation:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class CompiledLoss:
-    """A loss and its gradient, for the rows of a tile."""
-
-    called: Called
-
-
 _proofs: dict[tuple[Any, ...], str] = {}
 """By what code calculates: why it is not believed, or nothing."""
 _lock = threading.Lock()
@@ -134,8 +127,8 @@ def _activation_is_off(activation: Activation, called: list[Called], dtype: np.d
     return ""
 
 
-def compile_loss(loss: Loss, dtype: Any) -> CompiledLoss | None:
-    """The loss as machine code, None where it has to run through NumPy."""
+def compile_loss(loss: Loss, dtype: Any) -> Called | None:
+    """The loss and its gradient for a tile's rows; None where it has to run through NumPy."""
     formulas, name = loss.formulas, np.dtype(dtype).name
     if formulas.value is None or formulas.slope is None:
         return None
@@ -146,7 +139,7 @@ def compile_loss(loss: Loss, dtype: Any) -> CompiledLoss | None:
     called = Called.of(machine, loss.parameters)
     key = (formulas.value.content, formulas.slope.content, name)
     reason = _proved(key, str(loss), lambda: _loss_is_off(loss, called, np.dtype(dtype)))
-    return None if reason else CompiledLoss(called)
+    return None if reason else called
 
 
 def _loss_is_off(loss: Loss, called: Called, dtype: np.dtype[Any]) -> str:

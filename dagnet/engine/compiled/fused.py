@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.engine.compiled import copies, passes
-from dagnet.engine.compiled.functions import CompiledLoss
+from dagnet.engine.compiled.functions import Called
 from dagnet.engine.compiled.opened import Call, call_table
 from dagnet.engine.compiled.segments import Program
 from dagnet.engine.compiled.state import aligned, writable
 from dagnet.engine.compiled.threads import run_parts
-
-__all__ = ["FusedGradient", "StagedGradient"]
 
 Array = NDArray[Any]
 
@@ -24,7 +22,7 @@ Array = NDArray[Any]
 class FusedGradient:
     """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
 
-    def __init__(self, program: Program, loss: CompiledLoss, parts: Callable[[int], int], dtype: Any) -> None:
+    def __init__(self, program: Program, loss: Called, parts: Callable[[int], int], dtype: Any) -> None:
         self._program, self._parts, self._loss, self._dtype = program, parts, loss, dtype
         self._calls: list[tuple[Array, Array, Array]] = []
         self._others = np.empty((0, program.plan.n_slots), dtype)
@@ -70,11 +68,11 @@ class FusedGradient:
         while len(self._calls) < parts:
             memory = aligned(passes.memory_of(self._program), self._dtype)
             self._calls.append((*call_table(self._program.table), memory))
-        called, starts = self._loss.called, [array.ctypes.data for array in self._kept]
+        loss, starts = self._loss, [array.ctypes.data for array in self._kept]
         for part, (_, room, memory) in enumerate(self._calls[:parts]):
             own = into if part == 0 else self._others[part - 1]
             places = (*starts, memory.ctypes.data, own.ctypes.data)
-            room[:] = Call(called.address, called.numbers, part, parts, len(inputs), *places)
+            room[:] = Call(loss.address, loss.numbers, part, parts, len(inputs), *places)
         copied = any(map(operator.is_not, given, self._kept))
         self._written = () if copied else (parts, *given, into)
 
@@ -82,9 +80,9 @@ class FusedGradient:
 class StagedGradient:
     """The same, where matrix products or NumPy's activations stand between sweeps."""
 
-    def __init__(self, runner: Any, loss: CompiledLoss) -> None:
-        self._runner, self._compiled = runner, loss
-        self._loss = (loss.called.address, loss.called.numbers)
+    def __init__(self, runner: Any, loss: Called) -> None:
+        self._runner, self._compiled = runner, loss  # which keeps what the addresses are of
+        self._loss = (loss.address, loss.numbers)
         self._state: Any = None
         self._wanted = np.empty((runner.threads, len(runner.program.outputs) * runner.lanes), runner.dtype)
 

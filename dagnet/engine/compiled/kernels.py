@@ -19,15 +19,6 @@ from dagnet.engine.compiled.microkernels import VECTORS, add_row_sums, pull_back
 from dagnet.engine.compiled.opened import State, Tile, Walk, opened
 from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
-__all__ = [
-    "backward_sweep",
-    "backward_tile",
-    "forward_sweep",
-    "forward_tile",
-    "pull_tile",
-    "pull_units",
-]
-
 TILE_BYTES = VECTORS * 64
 CACHED = 4096
 """Numbers that stay in the nearest cache: units are done in runs of so many."""

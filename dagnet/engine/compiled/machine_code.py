@@ -7,8 +7,6 @@ from threading import Lock
 
 from llvmlite import binding, ir
 
-__all__ = ["Code", "compiled"]
-
 LOCK = Lock()
 
 

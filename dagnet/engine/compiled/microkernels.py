@@ -23,8 +23,6 @@ from numba.extending import intrinsic
 
 from dagnet.engine.compiled.addresses import data_pointer
 
-__all__ = ["VECTORS", "add_row_sums", "pull_back", "weighted_sum"]
-
 VECTORS = 2
 VECTOR_BYTES = 64
 AHEAD = 32
@@ -212,36 +210,14 @@ class _Pull:
 
 @intrinsic
 def pull_back(
-    typingctx,
-    deltas,
-    values,
-    base,
-    stride,
-    unit,
-    targets,
-    weights,
-    gradient,
-    first,
-    last,
-    started,
+    typingctx, deltas, values, base, stride, unit, targets, weights, gradient, first, last, started
 ):
     """``deltas[unit] = (deltas[unit] if started else 0) + Σ weights[k] · deltas[targets[k]]``.
 
     For k in first … last − 1; ``gradient[k]`` grows by Σ over rows of values[unit] · deltas[targets[k]].
     """
-    names = (
-        "deltas",
-        "values",
-        "base",
-        "stride",
-        "unit",
-        "targets",
-        "weights",
-        "gradient",
-        "first",
-        "last",
-        "started",
-    )
+    names = ["deltas", "values", "base", "stride", "unit", "targets", "weights", "gradient"]
+    names += ["first", "last", "started"]
     given = (deltas, values, base, stride, unit, targets, weights, gradient, first, last, started)
     signature = types.void(*given)
     arrays = {"deltas", "values", "targets", "weights", "gradient"}

@@ -17,19 +17,6 @@ from numba import types
 from numba.extending import intrinsic, register_jitable
 from numpy.typing import NDArray
 
-__all__ = [
-    "Call",
-    "Opened",
-    "State",
-    "Tile",
-    "Walk",
-    "call_table",
-    "opened",
-    "opened_call",
-    "padded",
-    "table_of",
-]
-
 Array = NDArray[Any]
 
 

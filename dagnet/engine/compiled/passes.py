@@ -20,8 +20,6 @@ from dagnet.engine.compiled.kernels import backward_tile, forward_tile, pull_til
 from dagnet.engine.compiled.opened import State, Tile, Walk, opened, opened_call, padded
 from dagnet.plan import ACTIVATE
 
-__all__ = ["FEW", "combine", "evaluate", "lose", "loss_and_gradient", "memory_of"]
-
 FEW = 4
 """Rows up to which a row at a time beats a tile that is mostly empty."""
 _ACTIVATE = ACTIVATE
@@ -118,9 +116,8 @@ def lose(loss, arrays, places, rows, wanted, layout):
         first = number * lanes
         there = min(lanes, n_rows - first)
         here = targets[first : first + there], factor[first : first + there]
-        total += _loss_of_tile(
-            loss, state, Tile(number * block, 0, stride, lanes, there), places, here, wanted
-        )
+        tile = Tile(number * block, 0, stride, lanes, there)
+        total += _loss_of_tile(loss, state, tile, places, here, wanted)
     return total
 
 
@@ -134,11 +131,8 @@ def loss_and_gradient(table, theta):
     inputs, targets, factor, memory, into = arrays
     lanes = program.lanes
     n_units, n_walked, n_steps = len(program.bias_slot), len(program.slots_out), len(program.steps)
-    values, deltas, at = (
-        memory[: n_units * lanes],
-        memory[n_units * lanes : 2 * n_units * lanes],
-        2 * n_units * lanes,
-    )
+    size, at = n_units * lanes, 2 * n_units * lanes
+    values, deltas = memory[:size], memory[size:at]
     pre, at = memory[at : at + program.n_pre * lanes], at + program.n_pre * lanes
     wanted, at = memory[at : at + len(program.outputs) * lanes], at + len(program.outputs) * lanes
     weights, at = memory[at : at + n_walked], at + padded(n_walked)
@@ -152,10 +146,8 @@ def loss_and_gradient(table, theta):
     for number in range(part, (len(inputs) + lanes - 1) // lanes, parts):
         first = number * lanes
         there = min(lanes, len(inputs) - first)
-        tile, here = (
-            Tile(0, 0, lanes, lanes, there),
-            (targets[first : first + there], factor[first : first + there]),
-        )
+        tile = Tile(0, 0, lanes, lanes, there)
+        here = targets[first : first + there], factor[first : first + there]
         load_tile(inputs[first : first + there], values, 0, lanes, lanes)
         forward_tile(program, theta, state, tile, 0, n_steps)
         total += _loss_of_tile(loss, state, tile, places, here, wanted)

@@ -18,8 +18,6 @@ from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, wr
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.plan import Plan
 
-__all__ = ["CompiledRunner"]
-
 Array = NDArray[Any]
 Stage = tuple[bool, Callable[..., None]]
 """Whether threads share it by tiles, and what it is: called with the thread's part, or with nothing."""
@@ -76,7 +74,7 @@ class CompiledRunner(Runner):
         if state is None or not state.fits(self.program, len(inputs)):
             state = CompiledState(self.program, self.dtype, len(inputs))
         state.theta = theta
-        state.take_inputs(writable(np.ascontiguousarray(inputs)))
+        state.inputs = writable(np.ascontiguousarray(inputs))
         parts = self._parts(state.n_tiles)
         stages: list[Stage] = []
         if not self.program.skips_inputs:
@@ -173,11 +171,7 @@ class CompiledRunner(Runner):
         return self.walk(theta, state, begin, into)
 
     def walk(
-        self,
-        theta: Array,
-        state: CompiledState,
-        begin: Callable[[int, int], None],
-        into: Array,
+        self, theta: Array, state: CompiledState, begin: Callable[[int, int], None], into: Array
     ) -> float:
         """Walk back from ∂loss/∂outputs, which ``begin(part, parts)`` writes to the state's tiles."""
         program, plan = self.program, self.plan

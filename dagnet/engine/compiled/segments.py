@@ -14,8 +14,6 @@ from dagnet.engine.compiled.functions import CompiledActivation, compile_activat
 from dagnet.engine.compiled.opened import table_of
 from dagnet.plan import ACTIVATE, DENSE, SPARSE, Plan
 
-__all__ = ["DENSE_SEGMENT", "NUMPY_SEGMENT", "SWEEP", "Program", "Segment"]
-
 Array = NDArray[Any]
 SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT = 0, 1, 2
 
@@ -36,7 +34,6 @@ class Segment:
     first: int = 0
     last: int = 0
     what: int = 0
-    wide: bool = False
     slot: int = 0
     sources: Any = None
     n_source: int = 0
@@ -44,6 +41,7 @@ class Segment:
     walked: bool = False
     walks_on: bool = False
     first_write: bool = False
+    wide: bool = False
 
     @property
     def slots(self) -> slice:
@@ -182,20 +180,10 @@ def _single(plan: Plan, number: int, kind: int, what: int, first: int, last: int
     step = plan.steps[number]
     sources, needed = plan.step_sources(step), plan.needs_delta
     walked = bool(needed[first:last].any())
-    return Segment(
-        DENSE_SEGMENT,
-        number,
-        number + 1,
-        first,
-        last,
-        what,
-        slot=int(step["slot"]),
-        sources=sources,
-        n_source=int(step["n_source"]),
-        from_inputs=isinstance(sources, slice) and sources.stop <= plan.n_inputs,
-        walked=walked,
-        walks_on=walked and bool(needed[sources].any()),
-    )
+    walks_on = walked and bool(needed[sources].any())
+    from_inputs = isinstance(sources, slice) and sources.stop <= plan.n_inputs
+    read = int(step["slot"]), sources, int(step["n_source"]), from_inputs
+    return Segment(DENSE_SEGMENT, number, number + 1, first, last, what, *read, walked, walks_on)
 
 
 def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segment]]:

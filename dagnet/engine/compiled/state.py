@@ -11,8 +11,6 @@ from dagnet.contracts import State
 from dagnet.engine.compiled import copies
 from dagnet.engine.compiled.segments import Program
 
-__all__ = ["CompiledState", "OutputsOnly", "Scratch", "aligned", "writable"]
-
 Array = NDArray[Any]
 
 
@@ -47,8 +45,7 @@ class CompiledState(State):
         self._deltas: Array | None = None
         self.theta: Array = np.zeros(0, dtype)
         self.scratch: Scratch | None = None
-
-        self._inputs: Array | None = None
+        self.inputs: Array = np.zeros((0, 0), dtype)
 
     def _shape(self, n_rows: int) -> None:
         """How the rows lie in memory."""
@@ -96,13 +93,9 @@ class CompiledState(State):
         """The same where one tile holds all rows: for steps that go along a unit's rows alone."""
         return 0, 0, self.stride, self.stride, self.n_rows, 0, 1
 
-    def take_inputs(self, inputs: Array) -> None:
-        """The rows of this pass."""
-        self._inputs = inputs
-
     def load_inputs(self, part: int, parts: int) -> None:
         """Copy a thread's share of the rows into the inputs' units."""
-        copies.load_rows(self._inputs, self.values, self.layout(part, parts))
+        copies.load_rows(self.inputs, self.values, self.layout(part, parts))
 
     def matrix(self, flat: Array, units: Any) -> Array:
         """A view (units, rows) for matrix products; only without tiles."""
@@ -111,7 +104,7 @@ class CompiledState(State):
 
     def input_matrix(self, units: slice) -> Array:
         """The inputs' values as (units, rows), a view of the rows as they were given."""
-        return cast("Array", self._inputs)[:, units].T
+        return self.inputs[:, units].T
 
     @staticmethod
     def squares(matrix: Array) -> float:

@@ -12,8 +12,6 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-__all__ = ["run_parts"]
-
 Task = Callable[[int], None]
 Answer = SimpleQueue[BaseException | None]
 
@@ -45,7 +43,11 @@ def run_parts(task: Task, n: int) -> None:
         task(0)
         return
     answer: Answer = SimpleQueue()
-    for part, worker in enumerate(_first(n - 1), 1):
+    with _lock:
+        while len(_workers) < n - 1:
+            _workers.append(_Worker())
+        workers = _workers[: n - 1]
+    for part, worker in enumerate(workers, 1):
         worker.inbox.put((task, part, answer))
     try:
         task(0)
@@ -54,13 +56,6 @@ def run_parts(task: Task, n: int) -> None:
     for error in errors:
         if error is not None:
             raise error
-
-
-def _first(n: int) -> list[_Worker]:
-    with _lock:
-        while len(_workers) < n:
-            _workers.append(_Worker())
-        return _workers[:n]
 
 
 def _forget() -> None:

@@ -145,11 +145,8 @@ def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
 
 @np.errstate(all="ignore")
 def _curve(activation: Any) -> dict[str, Any]:
-    return {
-        "label": str(activation),
-        "z": packed(CURVE, "f4"),
-        "a": packed(activation.value(CURVE.copy()), "f4"),
-    }
+    a = packed(activation.value(CURVE.copy()), "f4")
+    return {"label": str(activation), "z": packed(CURVE, "f4"), "a": a}
 
 
 def _edge_numbers(model: Model) -> dict[str, Any]:

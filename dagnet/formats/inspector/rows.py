@@ -41,11 +41,7 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
         rows["mean_loss"] = observed.loss if np.isfinite(observed.loss or 0.0) else None
         rows["pull"] = packed(pull, "f8")
         rows["target"] = packed(targets, "f8")
-        runner.backward(
-            model.theta(),
-            state,
-            np.ascontiguousarray(pull, model.dtype),
-            into=np.zeros(model.plan.n_slots, model.dtype),
-        )
+        pull, into = np.ascontiguousarray(pull, model.dtype), np.zeros(model.plan.n_slots, model.dtype)
+        runner.backward(model.theta(), state, pull, into=into)
         rows["delta"] = packed(state.delta(order).T, kind)
     return rows
