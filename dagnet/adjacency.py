@@ -7,12 +7,11 @@ once, narrow ones (a chain has 100,000 of them) element by element, which is the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from dagnet.arrays import Array
+
 NARROW = 48
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import Array, reachable
+from dagnet.adjacency import reachable
+from dagnet.arrays import Array
 from dagnet.errors import shorten
 from dagnet.markup import facts_html
 from dagnet.topology import Topology

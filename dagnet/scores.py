@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from dagnet.arrays import Array
 
 
 def accuracy(truth: Array, predicted: Array) -> float:

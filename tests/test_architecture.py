@@ -13,7 +13,7 @@ import dagnet
 
 ROOT = Path(dagnet.__file__).parent
 FLOORS: list[set[str]] = [
-    {"errors"},  # the ground: words for every refusal
+    {"errors", "arrays"},  # the ground: words for every refusal, and for arrays
     {"adjacency", "formula", "markup", "scores", "values"},
     {"contracts", "hookspecs"},
     {"registry", "builtins"},

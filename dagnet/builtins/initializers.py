@@ -17,13 +17,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.contracts import Initializer
 from dagnet.hookspecs import hookimpl
 from dagnet.values import FINITE, NOT_NEGATIVE, Rule, is_number
-
-Array = NDArray[Any]
 
 
 def _within(generator: np.random.Generator, bound: Array) -> Array:

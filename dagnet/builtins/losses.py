@@ -15,18 +15,14 @@ array([5.])
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.builtins.special import exp
 from dagnet.contracts import Loss
 from dagnet.formula import sigmoid
 from dagnet.hookspecs import hookimpl
 from dagnet.values import POSITIVE
-
-Array = NDArray[Any]
 
 _SMALLEST_LOG = -100.0
 _BELOW_SMALLEST = 1e-44  # a float32 whose logarithm is less than that

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.contracts import Optimizer
 from dagnet.hookspecs import hookimpl
 from dagnet.values import BETAS, FINITE, FLAG, FRACTION, NOT_NEGATIVE, POSITIVE, Rule
 
-Array = NDArray[Any]
 State = Mapping[str, Any]
 New = tuple[Any, State]
 

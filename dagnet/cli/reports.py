@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.network import Network
 from dagnet.scores import accuracy, area_under_curve, determination
 
-Array = NDArray[Any]
 Columns = Mapping[Hashable, Array]
 
 

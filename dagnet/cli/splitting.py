@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.errors import DataError
 from dagnet.model.arguments import make_generator
 from dagnet.values import FRACTION
-
-Array = NDArray[Any]
 
 
 def split_rows(n: int, shares: Mapping[str, float], labels: Array | None, seed: object) -> dict[str, Array]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.errors import DataError, FormatError, did_you_mean, expected
 from dagnet.formats.csv_files import csv_rows
 
-Array = NDArray[Any]
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 LISTED = 8
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.callbacks import Checkpoint, EarlyStopping
 from dagnet.cli.files import check_writable, is_graph_file, open_graph, write_network
 from dagnet.cli.reports import counted, score_table
@@ -23,7 +23,6 @@ from dagnet.contracts import Callback, Run
 from dagnet.errors import DataError, did_you_mean
 from dagnet.network import Network
 
-Array = NDArray[Any]
 Columns = dict[Hashable, Array]
 Say = Callable[[str], None]
 

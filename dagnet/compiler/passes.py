@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dagnet.adjacency import Array, offsets, ranges
+from dagnet.adjacency import offsets, ranges
+from dagnet.arrays import Array
 from dagnet.plan import ACTIVATE, DENSE, SPARSE, STEP, Plan
 from dagnet.topology import Topology
 

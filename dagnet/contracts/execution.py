@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.contracts.functions import Loss
 from dagnet.contracts.learning import Learner
 from dagnet.contracts.optimizer import Optimizer
 from dagnet.errors import PluginError
-
-Array = NDArray[Any]
 
 
 class Unsupported(PluginError):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.errors import PluginError
 from dagnet.formula import Formula, Untraceable, traced
 from dagnet.formula.probes import first_difference, probe_numbers
@@ -18,7 +18,6 @@ from dagnet.formula.tracing import place_in_source, place_of
 __all__ = ["Formulas", "array_gradient", "formulas_of_activation", "formulas_of_loss"]
 __all__ += ["is_own", "same", "what_it_reads"]
 
-Array = NDArray[Any]
 Function = Callable[..., Any]
 OTHERWISE = "write it with NumPy's elementwise functions, and np.where for if"
 ALIKE = {"float64": 1e-9, "float32": 1e-4}

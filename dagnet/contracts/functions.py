@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.contracts.parametric import Parametric
 from dagnet.errors import DataError, PluginError, Verbatim, expected
 from dagnet.values import Rule
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from dagnet.contracts.formulas import Formulas
     from dagnet.formula import Formula
 
-Array = NDArray[Any]
 Targets = Literal["real", "positive", "binary", "probability", "count", "class"]
 TARGETS: tuple[str, ...] = ("real", "positive", "binary", "probability", "count", "class")
 Outputs = Literal["real", "positive", "probability"]

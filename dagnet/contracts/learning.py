@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from numpy.typing import NDArray
-
-Array = NDArray[Any]
+from dagnet.arrays import Array
 
 
 class NotFinite(ArithmeticError):

@@ -9,15 +9,14 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.errors import PluginError, Verbatim, expected
 from dagnet.values import Rule, checked, is_number
 
 if TYPE_CHECKING:
     from dagnet.formula import Formula
 
-Array = NDArray[Any]
 State = Mapping[str, Any]
 STEP, RATE = "step", "learning_rate"
 REMEMBERED = 64

@@ -11,13 +11,12 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.contracts.formulas import array_gradient
 from dagnet.errors import DagnetError, PluginError, Verbatim, expected
 from dagnet.formula.tracing import place_in_source, place_of
 
-Array = NDArray[Any]
 ROWS = 6
 WRONG = 1e-5
 """How far a derivative may be from the function's, relative to the larger of it and 1."""

@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.contracts import Engine, Optimizer, Runner, State
 from dagnet.hookspecs import hookimpl
 from dagnet.plan import ACTIVATE, DENSE, Plan, Step
-
-Array = NDArray[Any]
 
 
 @dataclass(eq=False)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from dagnet.arrays import Array
 from dagnet.contracts import Activation
 from dagnet.errors import DataError, expected
 from dagnet.explain.chain_rule import Edge, Fact
-from dagnet.explain.notation import Array, plain
+from dagnet.explain.notation import plain
 from dagnet.model import Model
 from dagnet.model.data import is_table
 

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dagnet.adjacency import reachable
+from dagnet.arrays import Array
 from dagnet.explain.arguments import OneRow
 from dagnet.explain.chain_rule import Edge, Fact
-from dagnet.explain.notation import TEXT, Array, Notation, Number, elided, plain
+from dagnet.explain.notation import TEXT, Notation, Number, elided, plain
 from dagnet.explain.report import Report, ShownAsMathematics, Table
 from dagnet.model import Model
 

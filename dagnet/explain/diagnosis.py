@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dagnet.adjacency import reachable, rows_by
+from dagnet.arrays import Array
 from dagnet.explain.arguments import checked_network
-from dagnet.explain.notation import Array
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import label, number
 from dagnet.model import Model

@@ -17,8 +17,8 @@ from typing import Any, cast
 import numpy as np
 
 from dagnet.adjacency import Rows, reachable, rows_by
+from dagnet.arrays import Array
 from dagnet.explain.arguments import checked_network
-from dagnet.explain.notation import Array
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import names_text
 from dagnet.model import Model

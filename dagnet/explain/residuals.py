@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dagnet.explain.notation import Array
+from dagnet.arrays import Array
 from dagnet.model.layout import Layout
 from dagnet.plan import ACTIVATE, Plan
 from dagnet.plan.transposition import slot_units

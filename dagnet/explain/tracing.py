@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from dagnet.arrays import Array
 from dagnet.explain.arguments import OneRow
 from dagnet.explain.chain_rule import ChainRule, Derivative, Edge, Factor, Path
-from dagnet.explain.notation import Array, plain
+from dagnet.explain.notation import plain
 from dagnet.model import Model
 
 Link = tuple[int, Any] | None

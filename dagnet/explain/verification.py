@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from dagnet.arrays import Array
 from dagnet.explain.arguments import checked_network
-from dagnet.explain.notation import Array
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.explain.residuals import TOLERANCES, Walk, loss_residual, residuals
 from dagnet.markup import label

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.model import Model
 from dagnet.model.averaging import mean_loss, output_gradient
 from dagnet.model.selection import prepare
 
-Array = NDArray[Any]
 BLOCK = 1 << 22  # values of units and rows held at a time
 
 

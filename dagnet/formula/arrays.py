@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from dagnet.arrays import Array
 from dagnet.errors import shorten
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS, full_name, select
 from dagnet.formula.tape import (
     FUNCTIONS,
     ROWS,
-    Array,
     NotDifferentiable,
     Tape,
     Taped,

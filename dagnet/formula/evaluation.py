@@ -8,13 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, SIZE, TERM, Calculation, Op
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
 from dagnet.formula.recording import value_of
-
-Array = NDArray[Any]
 
 
 def evaluate(formula: Calculation, *arguments: Any) -> tuple[Any, ...]:

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.formula.data import CONSTANT, Calculation
 from dagnet.formula.recording import number_of
 
-Array = NDArray[Any]
 SPECIAL = (0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0)
 CONSTANTS = 60
 """Of how many of a formula's constants the neighbours are tried."""

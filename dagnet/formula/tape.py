@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.errors import PluginError
 from dagnet.formula.operations import BY_UFUNC, OPERATIONS, Operation, full_name
 
-Array = NDArray[Any]
 Shares = Callable[[Array], Iterable[tuple[Any, Any]]]
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}

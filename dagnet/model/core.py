@@ -10,8 +10,8 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from dagnet.adjacency import Array
 from dagnet.ancestry import Ancestry
+from dagnet.arrays import Array
 from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.model.arguments import checked_threads, make_generator

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import Array
+from dagnet.arrays import Array
 from dagnet.contracts import Loss
 from dagnet.errors import DataError, Verbatim, did_you_mean, expected, shorten
 

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from dagnet.adjacency import Array
+from dagnet.arrays import Array
 from dagnet.compiler import Compiled
 from dagnet.contracts import Activation
 from dagnet.plan import Plan

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dagnet.adjacency import Array
+from dagnet.arrays import Array
 from dagnet.markup import label
 from dagnet.model.layout import Layout
 from dagnet.plan.transposition import slot_units

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import Array
+from dagnet.arrays import Array
 from dagnet.compiler import compile_topology
 from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, GraphError, shorten

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import Array
+from dagnet.arrays import Array
 from dagnet.contracts import Activation, Loss
 from dagnet.errors import DagnetWarning, PluginError
 from dagnet.registry import named

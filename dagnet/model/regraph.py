@@ -8,7 +8,8 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from dagnet.adjacency import Array, offsets
+from dagnet.adjacency import offsets
+from dagnet.arrays import Array
 from dagnet.contracts import Activation, Loss
 from dagnet.errors import DagnetError
 from dagnet.model.layout import Layout

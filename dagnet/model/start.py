@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import Array, ranges
+from dagnet.adjacency import ranges
+from dagnet.arrays import Array
 from dagnet.contracts import Initializer
 from dagnet.errors import GraphError, PluginError, Verbatim, expected
 from dagnet.model.layout import Layout

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import Array
+from dagnet.arrays import Array
 from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.model.layout import Layout
 from dagnet.topology import Topology

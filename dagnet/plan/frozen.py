@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dagnet.adjacency import Array
+from dagnet.arrays import Array
 from dagnet.contracts import Activation
 
 STEP = np.dtype(

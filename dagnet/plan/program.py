@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dagnet.adjacency import Array
+from dagnet.arrays import Array
 from dagnet.markup import listing_html
 from dagnet.plan.frozen import PlanData
 from dagnet.plan.listing import list_plan

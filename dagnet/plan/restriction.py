@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from dagnet.adjacency import Array, Rows, offsets, ranges, reachable, rows_by
+from dagnet.adjacency import Rows, offsets, ranges, reachable, rows_by
+from dagnet.arrays import Array
 from dagnet.plan.frozen import ACTIVATE, DENSE, SPARSE, PlanData
 from dagnet.plan.transposition import pull_rows, slot_targets, slot_units
 

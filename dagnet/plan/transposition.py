@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dagnet.adjacency import Array, rows_by
+from dagnet.adjacency import rows_by
+from dagnet.arrays import Array
 from dagnet.plan.frozen import DENSE, PlanData
 
 

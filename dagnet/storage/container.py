@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 import safetensors.numpy
 
-from dagnet.adjacency import Array
+from dagnet.arrays import Array
 from dagnet.errors import DagnetError, DataError, FormatError, expected
 from dagnet.storage.atomic import atomically
 from dagnet.storage.schema import FORMAT, Document

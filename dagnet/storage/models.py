@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import Array
+from dagnet.arrays import Array
 from dagnet.contracts import Loss
 from dagnet.errors import NumericalError, expected, shorten
 from dagnet.model import Model

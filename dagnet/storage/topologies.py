@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from dagnet.adjacency import Array, Rows, levels, offsets, ranges, rows_by
+from dagnet.adjacency import Rows, levels, offsets, ranges, rows_by
+from dagnet.arrays import Array
 from dagnet.topology import Topology
 
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from dagnet.arrays import Array
 from dagnet.contracts import Activation
 from dagnet.contracts.probing import off_kinks, quotients, wrong
-from dagnet.testing.outcomes import DTYPES, Array, copy_checks, must
+from dagnet.testing.outcomes import DTYPES, copy_checks, must
 
 SHAPES = ((3, 4), (1, 7), (6, 1), (2, 0), (5,))
 GRID: Array = np.concatenate([np.arange(-30, 30.5, 0.5), np.linspace(-3, 3.1, 97), [-1e-3, 1e-3]])

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dagnet.arrays import Array
 from dagnet.contracts import Engine, Unsupported
 from dagnet.contracts.execution import Runner
 from dagnet.errors import DataError
 from dagnet.plan import Plan
 from dagnet.registry import engines, find_optimizer, losses
 from dagnet.testing.graphs import networks
-from dagnet.testing.outcomes import Array, must, same_bits
+from dagnet.testing.outcomes import must, same_bits
 
 TOLERANCE = {np.dtype("float64"): 1e-11, np.dtype("float32"): 1e-4}
 ROWS = (1, 7, 130)

@@ -6,10 +6,11 @@ import pickle
 
 import numpy as np
 
+from dagnet.arrays import Array
 from dagnet.contracts import Initializer
 from dagnet.layered import layered
 from dagnet.network import Network
-from dagnet.testing.outcomes import Array, copy_checks, must, same_bits
+from dagnet.testing.outcomes import copy_checks, must, same_bits
 
 
 def _fans(edges: int) -> tuple[Array, Array]:

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from dagnet.arrays import Array
 from dagnet.contracts import Loss
 from dagnet.contracts.probing import OUTPUTS, TARGETS, quotients, wrong
-from dagnet.testing.outcomes import DTYPES, Array, copy_checks, must
+from dagnet.testing.outcomes import DTYPES, copy_checks, must
 
 Batch = tuple[Array, Array]
 ROWS, FAR, NEAR = 12, 1e4, 1e-6

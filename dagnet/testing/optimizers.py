@@ -9,10 +9,11 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
+from dagnet.arrays import Array
 from dagnet.contracts import Optimizer
 from dagnet.network import Network
 from dagnet.registry import find_optimizer
-from dagnet.testing.outcomes import DTYPES, Array, copy_checks, must, same_bits
+from dagnet.testing.outcomes import DTYPES, copy_checks, must, same_bits
 
 SIZE, STEPS = 24, 5
 LIVELY = {"momentum": 0.9, "weight_decay": 0.1}

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.errors import PluginError, did_you_mean, expected
 
-Array = NDArray[Any]
 Check = Callable[[Any], None]
 DTYPES = (np.float64, np.float32)
 

@@ -10,7 +10,8 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from dagnet.adjacency import Array, offsets
+from dagnet.adjacency import offsets
+from dagnet.arrays import Array
 from dagnet.errors import shorten
 from dagnet.topology.frozen import edge_sizes
 from dagnet.topology.problems import Problems

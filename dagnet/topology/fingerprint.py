@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import Array
+from dagnet.arrays import Array
 from dagnet.topology.frozen import Topology
 from dagnet.values import plain
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import Array, Rows, offsets, ranges, rows_by
+from dagnet.adjacency import Rows, offsets, ranges, rows_by
+from dagnet.arrays import Array
 from dagnet.contracts import Activation
 from dagnet.errors import DataError, did_you_mean, shorten
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import Array, offsets
+from dagnet.adjacency import offsets
+from dagnet.arrays import Array
 from dagnet.contracts import Activation
 from dagnet.errors import shorten
 from dagnet.topology.problems import Problems

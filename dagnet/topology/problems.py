@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from dagnet.adjacency import Array
+from dagnet.arrays import Array
 from dagnet.contracts import Activation
 from dagnet.errors import DagnetError, Verbatim, expected
 from dagnet.registry import find_activation

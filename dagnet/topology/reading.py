@@ -10,7 +10,8 @@ from typing import Any, cast
 import networkx as nx
 import numpy as np
 
-from dagnet.adjacency import Array, Rows, find_cycle, levels, reachable, rows_by
+from dagnet.adjacency import Rows, find_cycle, levels, reachable, rows_by
+from dagnet.arrays import Array
 from dagnet.contracts import Activation
 from dagnet.errors import (
     CycleError,

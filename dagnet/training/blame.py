@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import Array
+from dagnet.arrays import Array
 from dagnet.contracts import Activation, NotFinite, weighted_gradient
 from dagnet.errors import NumericalError, shorten
 from dagnet.model import Model

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from dagnet.adjacency import Array
+from dagnet.arrays import Array
 from dagnet.contracts import Learner, NotFinite
 from dagnet.model import Model
 from dagnet.registry import engines

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from dagnet.adjacency import Array
+from dagnet.arrays import Array
 from dagnet.model import Model
 
 

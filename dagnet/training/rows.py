@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dagnet.adjacency import Array
+from dagnet.arrays import Array
 from dagnet.errors import DataError, expected
 from dagnet.model import Model
 from dagnet.topology import data_fingerprint

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import Array
+from dagnet.arrays import Array
 from dagnet.contracts import Callback, History, NotFinite
 from dagnet.errors import NumericalError
 from dagnet.model import Model

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.contracts import Activation, Loss, Optimizer
 from dagnet.contracts.probing import loss_probe
 from dagnet.engine.compiled.copies import TILE_ROWS
@@ -25,7 +25,6 @@ from dagnet.errors import DagnetWarning
 from dagnet.formula import Untraceable
 from dagnet.formula.probes import first_difference, probe_numbers
 
-Array = NDArray[Any]
 WORK_PER_THREAD = 200_000
 """Parameters for which handing half of them to another thread pays."""
 NEAR = 1e4

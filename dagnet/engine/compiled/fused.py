@@ -7,16 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.engine.compiled import copies, passes
 from dagnet.engine.compiled.functions import Called
 from dagnet.engine.compiled.opened import Call, call_table
 from dagnet.engine.compiled.segments import Program
 from dagnet.engine.compiled.state import aligned, writable
 from dagnet.engine.compiled.threads import run_parts
-
-Array = NDArray[Any]
 
 
 class FusedGradient:

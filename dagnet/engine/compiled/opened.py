@@ -15,9 +15,8 @@ import numba
 import numpy as np
 from numba import types
 from numba.extending import intrinsic, register_jitable
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from dagnet.arrays import Array
 
 
 class Opened(NamedTuple):

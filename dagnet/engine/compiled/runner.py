@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.contracts import Loss, LossGradient, Runner
 from dagnet.engine.compiled import copies, kernels, passes
 from dagnet.engine.compiled.functions import compile_loss
@@ -18,7 +18,6 @@ from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, wr
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.plan import Plan
 
-Array = NDArray[Any]
 Stage = tuple[bool, Callable[..., None]]
 """Whether threads share it by tiles, and what it is: called with the thread's part, or with nothing."""
 WORK_PER_THREAD = 50_000

@@ -7,14 +7,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.engine.compiled.copies import TILE_ROWS
 from dagnet.engine.compiled.functions import CompiledActivation, compile_activation
 from dagnet.engine.compiled.opened import table_of
 from dagnet.plan import ACTIVATE, DENSE, SPARSE, Plan
 
-Array = NDArray[Any]
 SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT = 0, 1, 2
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.contracts import State
 from dagnet.engine.compiled import copies
 from dagnet.engine.compiled.segments import Program
-
-Array = NDArray[Any]
 
 
 def aligned(n: int, dtype: Any, *, zero: bool = False) -> Array:

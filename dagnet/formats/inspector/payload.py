@@ -38,7 +38,6 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dagnet.adjacency import ranges
 from dagnet.contracts import Observations
@@ -49,7 +48,6 @@ from dagnet.formats.row_statistics import row_statistics
 from dagnet.markup import label, node_labels
 from dagnet.model import Model
 
-Array = NDArray[Any]
 MAX_NODES, MAX_EDGES, MAX_ELEMENTS = 6_000, 60_000, 400_000
 ASPECT = 1.3
 CURVE = np.linspace(-6.0, 6.0, 121)
