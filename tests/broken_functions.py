@@ -90,7 +90,7 @@ class Column(Loss):
 
 LOSSES = {
     "check_the_value_is_one_number_a_row_and_the_rest_like_the_outputs": [
-        Loss("mean", lambda o, t: squares(o, t) if len(o) > 1 else squares(o, t).mean(), slopes),
+        Loss("mean", lambda o, t: squares(o, t) if len(o) < 8 else squares(o, t).mean(), slopes),
         Loss("double", lambda o, t: np.array(squares(o, t), np.float64), slopes),
         Loss("guess", squares, slopes, predict=lambda o: o.argmax(axis=1)),
         Column("column", squares, slopes),
@@ -98,7 +98,9 @@ LOSSES = {
     "check_permuting_rows_permutes_the_result": [
         Loss("ordered", lambda o, t: squares(o, t) * np.arange(len(o)), slopes, rowwise=False)
     ],
-    "check_each_row_is_computed_on_its_own": [Loss("standardised", standardised)],
+    "check_each_row_is_computed_on_its_own": [
+        Loss("standardised", lambda o, t: standardised(o, t) if len(o) > 8 else squares(o, t))
+    ],
     "check_the_gradient_is_the_values": [
         Loss("half", squares, lambda o, t: o - t, surrogate=True),
         Loss("one_wrong", squares, lambda o, t: np.where(o == o.max(), 0, slopes(o, t)), surrogate=True),

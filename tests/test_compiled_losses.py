@@ -102,6 +102,13 @@ def many_reductions(o, t):
 
 
 FORMULAS = {
+    "a square of a sum": (lambda o, t: (o - t).sum(axis=1) ** 2, None),
+    "a product of sums": (lambda o, t: o.sum(axis=1) * t[:, 0], None),
+    "a sum beside columns": (lambda o, t: ((o.sum(axis=1, keepdims=True) - t) ** 2).sum(axis=1), None),
+    "a gradient by rows": (
+        lambda o, t: (o - t).sum(axis=1) ** 2,
+        lambda o, t: 2 * (o - t).sum(axis=1, keepdims=True) * np.ones_like(o),
+    ),
     "a mean": (lambda o, t: ((o - t) ** 4).mean(axis=1), None),
     "several sums": (lambda o, t: 0.5 * np.sum(np.abs(o), axis=1) - (o * t).sum(axis=-1), None),
     "units that interact": (

@@ -1,5 +1,6 @@
 """Functions that cannot be right are refused when they are made: one message with name, line and mend."""
 
+import dataclasses
 import itertools
 import math
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import dagnet
 from dagnet import Activation, Loss, PluginError
 
 count = itertools.count(1.0)
@@ -148,3 +150,45 @@ def test_what_runs_through_numpy_says_why(case):
     assert activation.formula is None
     place = place_of(function, 1 if case == "SciPy" else 0)
     assert [part for part in (place, what, mend) if part not in activation.reason] == []
+
+
+def test_a_loss_that_couples_rows_must_say_so():
+    centred = lambda o, t: ((o - o.mean(axis=0) - t) ** 2).sum(axis=1)
+    with pytest.raises(PluginError, match=r"loss 'c': value .* must treat each row by itself; say rowwise"):
+        dagnet.Loss("c", centred)
+    assert dagnet.Loss("c", centred, rowwise=False).reason == "couples rows"
+
+
+def test_a_formula_takes_whole_numbers_and_says_what_is_missing():
+    formula = dagnet.activations()["sigmoid"].formula
+    np.testing.assert_allclose(formula([0, 1]), [0.5, 1 / (1 + np.exp(-1.0))])
+    with pytest.raises(dagnet.DagnetError, match="formula must be called with z, got 0 arguments"):
+        formula()
+    with pytest.raises(dagnet.DagnetError, match="formula: no argument 'x'; known: z"):
+        formula.derivative("x")
+
+
+@dataclasses.dataclass(frozen=True)
+class Wrong(dagnet.Optimizer):
+    name = "wrong"
+    state_names = ("m",)
+    learning_rate: float = 0.1
+    way: str = ""
+
+    def update(self, parameter, gradient, state, step, learning_rate):
+        ways = {
+            "names": (parameter, {"q": gradient}),
+            "alone": parameter,
+            "none": None,
+            "short": (parameter[:-1] if self.way == "short" else parameter, {"m": gradient}),
+        }
+        return ways[self.way]
+
+
+@pytest.mark.parametrize("way", ["names", "alone", "none", "short"])
+def test_an_optimizer_that_returns_something_else_is_named(way):
+    net = dagnet.Network(dagnet.layered([2, 3, 1]), seed=0)
+    before = net.parameters.copy()
+    with pytest.raises(PluginError, match="optimizer 'wrong': update: "):
+        net.fit([[0.0, 1.0]], [1.0], epochs=1, optimizer=Wrong(way=way))
+    np.testing.assert_array_equal(net.parameters, before)

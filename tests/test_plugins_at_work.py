@@ -157,14 +157,15 @@ def test_a_loss_may_refuse_the_numbers_that_are_tried(targets):
 
 
 def test_a_loss_whose_shape_changes_with_the_rows_is_caught_when_it_happens():
-    value = lambda o, t: squares(o, t) if len(o) > 1 else squares(o, t).sum()
-    gradient = lambda o, t: slope(o, t) if len(o) > 1 else slope(o, t)[0]
+    value = lambda o, t: squares(o, t) if len(o) < 9 else squares(o, t).sum()
+    gradient = lambda o, t: slope(o, t) if len(o) < 9 else slope(o, t)[0]
+    X, y = [[1.0]] * 9, [[1.0, 2.0]] * 9
     net = build(loss=dagnet.Loss("changing", value, gradient))
-    with pytest.raises(PluginError, match=r"loss 'changing': value must be of shape \(1,\)"):
-        net.evaluate([[1.0]], [[1.0, 2.0]])
+    with pytest.raises(PluginError, match=r"loss 'changing': value must be of shape \(9,\)"):
+        net.evaluate(X, y)
     net = build(loss=dagnet.Loss("changing", squares, gradient))
-    with pytest.raises(PluginError, match=r"loss 'changing': gradient must be of shape \(1, 2\)"):
-        net.gradient([[1.0]], [[1.0, 2.0]])
+    with pytest.raises(PluginError, match=r"loss 'changing': gradient must be of shape \(9, 2\)"):
+        net.gradient(X, y)
 
 
 @pytest.mark.parametrize(

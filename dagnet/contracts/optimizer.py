@@ -88,11 +88,22 @@ class Optimizer:
         self, parameters: Array, gradient: Array, state: dict[str, Array], *, step: int, learning_rate: float
     ) -> None:
         """One step, in place: ``parameters`` and the vectors of ``state`` are overwritten."""
-        new, vectors = self.update(parameters, gradient, state, step, learning_rate)
-        found = {name: np.array(vectors[name]) for name in self.state_names}
-        parameters[...] = new
+        result, where = (
+            self.update(parameters, gradient, state, step, learning_rate),
+            f"{self.name!r}: update",
+        )
+        pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)
+        if not pair or not set(self.state_names) <= set(result[1]):
+            must = f"(parameter, {{{', '.join(map(repr, self.state_names))}: …}})"
+            raise PluginError(expected(f"optimizer {where}: result", must, result))
+        found = {"parameter": result[0], **{name: result[1][name] for name in self.state_names}}
         for name, vector in found.items():
-            state[name][...] = vector
+            if np.shape(vector) != parameters.shape:
+                must, got = f"of shape {parameters.shape}", Verbatim(f"shape {np.shape(vector)}")
+                raise PluginError(expected(f"optimizer {where}: {name}", must, got, "write it elementwise"))
+        copies = [np.array(vector) for vector in found.values()]
+        for old, new in zip((parameters, *(state[name] for name in self.state_names)), copies, strict=True):
+            old[...] = new
 
     @property
     def formula(self) -> Formula | None:

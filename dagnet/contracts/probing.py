@@ -252,7 +252,13 @@ def check_loss(item: Any, gradient: Callable[..., Any] | None, probe: tuple[Arra
     def value(outputs: Array, targets: Array) -> Any:
         return item.value(outputs, targets, *arguments)
 
-    checked_result(f"{where}: value", value, probe, (ROWS,), item.value)
+    values = checked_result(f"{where}: value", value, probe, (ROWS,), item.value)
+    if item.rowwise:
+        with np.errstate(all="ignore"):
+            alone = value(*(array[:1].copy() for array in probe))
+        if np.shape(alone) != (1,) or not np.allclose(alone, values[:1], 1e-6, 1e-9, equal_nan=True):
+            mend = "say rowwise=False if rows are meant to depend on each other"
+            raise PluginError(f"{where}: value{place_of(item.value)} must treat each row by itself; {mend}")
     if gradient is None:
         if item.formula is None:
             array_gradient(f"{where}: value", item.value, *probe, *arguments, give="gradient=…")

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from dagnet.errors import DagnetError, did_you_mean
 from dagnet.formula.data import ARGUMENT, FORMS, Calculation, Op
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
 from dagnet.formula.recording import Recorder
@@ -26,6 +27,8 @@ def derivative(formula: Some, by: str, result: str = "") -> Some:
 
     ``result`` names one more argument, after the first: the result itself, which need not be found again.
     """
+    if by not in formula.arguments:
+        raise DagnetError(f"formula: no argument {by!r}{did_you_mean(by, formula.arguments, listed=8)}")
     target = formula.results[0]
     names = (formula.arguments[0], *([result] if result else []), *formula.arguments[1:])
     with np.errstate(all="ignore"):  # slopes of constants are numbers at once
@@ -46,7 +49,8 @@ def _walked(formula: Some, by: str, walk: _Walk) -> Some:
             total[read] = walk.sum(total[read], pulled) if read in total else pulled
     found = total.get(wanted, 0.0)
     place = found.at if isinstance(found, Symbol) else walk.recorder.constant(found)
-    return pruned(type(formula)(walk.names, tuple(walk.recorder.ops), (walk.recorder.number(place),)))
+    place = walk.recorder.spread(walk.recorder.number(place), walk.places[wanted])
+    return pruned(type(formula)(walk.names, tuple(walk.recorder.ops), (place,)))
 
 
 def pruned(formula: Some) -> Some:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
+from dagnet.errors import DagnetError, Verbatim, expected
 from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, SIZE, TERM, Calculation, Op
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
 from dagnet.formula.recording import value_of
@@ -21,8 +22,12 @@ def evaluate(formula: Calculation, *arguments: Any) -> tuple[Any, ...]:
     The first argument is an array that says shape and dtype: its last axis is that of units, its first one
     that of terms.  What is one number a row comes back without the axis of units, all else in that shape.
     """
+    if len(arguments) != len(formula.arguments):
+        must = f"called with {', '.join(formula.arguments)}"
+        raise DagnetError(expected("formula", must, Verbatim(f"{len(arguments)} arguments")))
     first = np.asarray(arguments[0])
-    given = dict(zip(formula.arguments, arguments, strict=True))
+    first = first if first.dtype.kind == "f" else first.astype(np.float64)
+    given = dict(zip(formula.arguments, (first, *arguments[1:]), strict=True))
     found: dict[int, Any] = {}
     with np.errstate(all="ignore"):
         for place in formula.needed():
@@ -44,7 +49,7 @@ def _cast(number: Any, like: Array) -> Any:
 def _calculated(op: Op, inputs: list[Any], given: dict[str, Any], first: Array) -> Any:
     if op.name == ARGUMENT:
         value = given[str(op.value)]
-        return np.float64(value) if op.form == NUMBER else np.asarray(value)
+        return np.float64(value) if op.form == NUMBER else np.asarray(value, first.dtype)
     if op.name == CONSTANT:
         return value_of(op)
     if op.name == SIZE:

@@ -82,6 +82,13 @@ class Recorder:
                     found[at] = OPERATIONS[op.name].function(*(found[read] for read in op.reads))
         return found[place]
 
+    def spread(self, place: int, like: int) -> int:
+        """One number a row in the form of what has one a unit and row."""
+        form = self.ops[like].form
+        if self.ops[place].form != "row" or form != "unit":
+            return place
+        return self.add(Op("where", (self.constant(True), place, like), form))
+
     def reduce(self, kind: str, place: int) -> int:
         """Over the units of each row, or the terms of each unit."""
         return self.add(Op(kind, (self.number(place),), COARSER[self.ops[place].form]))

@@ -62,9 +62,12 @@ def traced(
         with np.errstate(all="ignore"):
             given = (symbols[name].copy() for name in arguments)
             found = function(*given, *(symbols.get(name, value) for name, value in parameters.items()))
-        results = [symbols[arguments[0]].place_of(item) for item in _results(found)]
-        places = tuple(map(recorder.number, results))  # which may take operations more
-        return Formula(tuple(symbols), tuple(recorder.ops), places)
+        places = []
+        for item in _results(found):
+            at = recorder.number(symbols[arguments[0]].place_of(item))  # which may take operations more
+            whole = isinstance(item, Symbol) and item.shape_kind == WHOLE
+            places.append(recorder.spread(at, 0) if whole else at)
+        return Formula(tuple(symbols), tuple(recorder.ops), tuple(places))
 
     while True:
         try:

@@ -181,12 +181,12 @@ def fused_step(optimizer: Optimizer, dtype: Any, threads: int) -> Callable[..., 
     function = _elementwise(machine.address, 2 + len(names))
     where = {name: place for place, name in enumerate(machine.numbers)}
     fixed = [float(settings.get(name, 0.0)) for name in machine.numbers]
-    size = np.dtype(dtype).itemsize
+    size, kept = np.dtype(dtype).itemsize, (machine, fixed)  # code lives as long as the step
 
     def step(
         parameters: Array, gradient: Array, state: dict[str, Array], *, step: int, learning_rate: float
     ) -> None:
-        numbers = (ctypes.c_double * len(fixed))(*fixed)
+        numbers = (ctypes.c_double * len(fixed))(*kept[1])
         numbers[where["step"]], numbers[where["learning_rate"]] = step, learning_rate
         vectors = (parameters, gradient, *(state[name] for name in names))
         starts = [vector.ctypes.data for vector in vectors]

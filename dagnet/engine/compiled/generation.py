@@ -43,15 +43,18 @@ class Machine:
     keep: Code
 
 
+REMEMBERED = 256
+"""Codes that are kept though nobody uses them: a function whose constants change is new code each time."""
 _kept: dict[tuple[Any, ...], Machine] = {}
 _lock = threading.Lock()
 
 
 def _once(key: tuple[Any, ...], make: Callable[[], Machine]) -> Machine:
     with _lock:
-        if key not in _kept:
-            _kept[key] = make()
-        return _kept[key]
+        _kept[key] = machine = _kept.pop(key, None) or make()
+        while len(_kept) > REMEMBERED:
+            del _kept[next(iter(_kept))]
+        return machine
 
 
 def numbers_of(formula: Formula) -> tuple[str, ...]:
