@@ -56,19 +56,16 @@ def ranges(starts: Array, stops: Array) -> Array:
 
 
 def stable_order(keys: Array, n: int) -> Array:
-    """``np.argsort(keys, kind="stable")`` for keys from 0 to n − 1, three times as fast.
+    """``np.argsort(keys, kind="stable")`` for keys from 0 to n − 1, three to seven times as fast.
 
-    Key and place are packed into one number each, and numbers alone NumPy sorts with vectors.
+    NumPy sorts 16-bit numbers by radix, in linear time; so the keys go 16 bits at a time.
     """
-    bits = len(keys).bit_length()
-    if n.bit_length() + bits > 63:
-        return np.argsort(keys, kind="stable")
     if (keys[1:] >= keys[:-1]).all():
         return np.arange(len(keys))
-    packed = (keys.astype(np.int64) << bits) | np.arange(len(keys))
-    packed.sort()
-    packed &= (1 << bits) - 1
-    return packed
+    order = np.argsort(keys.astype(np.uint16), kind="stable")
+    for shift in range(16, (n - 1).bit_length(), 16):
+        order = order[np.argsort((keys[order] >> shift).astype(np.uint16), kind="stable")]
+    return order
 
 
 def rows_by(keys: Array, neighbours: Array, n: int) -> Rows:
@@ -109,10 +106,9 @@ def _narrow_levels(
         following = []
         for node in frontier:
             level[node] = depth
-            for place in range(indptr[node], indptr[node + 1]):
-                child = neighbours[place]
-                remaining[child] -= 1
-                if not remaining[child]:
+            for child in neighbours[indptr[node] : indptr[node + 1]].tolist():
+                left = remaining[child] = remaining[child] - 1
+                if not left:
                     following.append(child)
         frontier = following
         depth += 1
@@ -151,8 +147,7 @@ def _narrow_reach(
         passed += frontier
         following = []
         for node in frontier:
-            for place in range(indptr[node], indptr[node + 1]):
-                other = neighbours[place]
+            for other in neighbours[indptr[node] : indptr[node + 1]].tolist():
                 if fresh[other]:
                     fresh[other] = False
                     following.append(other)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dagnet
-from dagnet.adjacency import find_cycle, levels, ranges, reachable, rows_by
+from dagnet.adjacency import find_cycle, levels, ranges, reachable, rows_by, stable_order
 from dagnet.topology import Topology
 from dagnet.topology.problems import edit_distance, near_misses
 
@@ -93,6 +93,14 @@ def test_rows_keep_the_order_of_their_edges():
     assert rows.expand(np.array([1, 0])).tolist() == [1, 2, 3, 0]
     assert ranges(np.array([3, 5, 5]), np.array([5, 5, 6])).tolist() == [3, 4, 5]
     assert ranges(np.array([3]), np.array([3])).tolist() == []
+
+
+@pytest.mark.parametrize("n", [1, 2, 2**16, 2**16 + 1, 2**31, 2**60])
+def test_numbers_are_put_in_the_order_of_a_stable_sort_however_large_they_are(n):
+    keys = np.random.default_rng(0).integers(0, n, 3000)
+    keys[:2] = n - 1, 0
+    keys[1000:2000] = keys[:1000]
+    np.testing.assert_array_equal(stable_order(keys, n), np.argsort(keys, kind="stable"))
 
 
 # -- reading -----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dagnet.adjacency import offsets, ranges
+from dagnet.adjacency import offsets, ranges, stable_order
 from dagnet.arrays import Array
 from dagnet.plan import ACTIVATE, DENSE, SPARSE, STEP, Plan
 from dagnet.topology import Topology
@@ -128,7 +128,7 @@ def _packing(topology: Topology, order: Array, first_unit: Array) -> _Packing:
     total = int(units.sum())
     rank = np.zeros(n, np.int64)
     rank[order] = np.arange(n)
-    edges = np.argsort(rank[topology.targets] * n + rank[topology.sources])
+    edges = stable_order(rank[topology.targets] * n + rank[topology.sources], n * n)
     widths = units[topology.sources[edges]]
     row_length = np.bincount(topology.targets[edges], weights=widths, minlength=n).astype(np.int64)
     first = np.flatnonzero(np.diff(topology.targets[edges], prepend=-1))  # edge of each target's row

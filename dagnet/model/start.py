@@ -47,10 +47,13 @@ def _drawn(
     sources, targets = topology.sources[edges], topology.targets[edges]
     fan_in = np.bincount(topology.targets, weights=units[topology.sources], minlength=topology.n_nodes)
     fan_out = np.bincount(topology.sources, weights=units[topology.targets], minlength=topology.n_nodes)
-    counts = starts[edges + 1] - starts[edges]
-    fans = (np.repeat(fan_in[targets], counts), np.repeat(fan_out[sources], counts))
+    fans, places = (fan_in[targets], fan_out[sources]), edges
+    if not topology.is_plain:
+        places = ranges(starts[edges], starts[edges + 1])
+        counts = starts[edges + 1] - starts[edges]
+        fans = (np.repeat(fans[0], counts), np.repeat(fans[1], counts))
     result = elements.copy()
-    result[ranges(starts[edges], starts[edges + 1])] = _drawn_by(initializer, generator, fans)
+    result[places] = _drawn_by(initializer, generator, fans)
     return result if topology.share is None else result[topology.element_owners()]
 
 

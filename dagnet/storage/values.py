@@ -79,10 +79,9 @@ class Snapshot(Exact):
             return self.unpack_items(content[0], depth)
         if kind == "dict" and len(content) == 2:
             keys, values = (self.unpack_items(items, depth) for items in content)
-            result = dict(zip(keys, values, strict=True))
-            if len(result) != len(keys) or not all(type(key) is str for key in keys):
+            if not all(type(key) is str for key in keys) or len(set(keys)) != len(keys):
                 raise ValueError("a key is there twice, or no text")
-            return result
+            return dict(zip(keys, values, strict=True))
         if kind == "array" and [type(item) for item in content] == [int, bool]:
             number, scalar = content
             array = self.tensors.pop(str(number), None)
