@@ -94,7 +94,8 @@ QUESTIONS = (
     *("iscomplexobj", "lexsort", "ndim", "nonzero", "result_type", "searchsorted", "shape", "size"),
 )
 """What asks about an array, and answers without a derivative."""
-FRESH = (np.zeros_like, np.ones_like, np.empty_like, np.round, np.around, np.fix)
+FIX = getattr(np, "fix", np.trunc)  # deprecated since NumPy 2.5
+FRESH = (np.zeros_like, np.ones_like, np.empty_like, np.round, np.around, FIX)
 
 
 def _plain(item: Any) -> Any:
