@@ -14,10 +14,8 @@ from strategies import dags, network, seeds
 
 import dagnet
 from dagnet.drawing import Drawing, Sketch, draw_sketch, edge_strengths, group, layered_layout
-from dagnet.drawing.ordering import count_crossings, order_levels
-from dagnet.drawing.placing import _isotonic
-from dagnet.drawing.proper import proper_graph
-from dagnet.drawing.routes import curve, cut_end
+from dagnet.drawing.layout import _isotonic, count_crossings, order_levels, proper_graph
+from dagnet.drawing.page import curve, cut_end
 from dagnet.markup import node_labels
 
 RELAXED = settings(deadline=None, derandomize=True, max_examples=100)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from strategies import dags, network, rows_for, seeds
 
 import dagnet
-from dagnet.formats.typed import dumps, loads
+from dagnet.formats.plain_attributes import dumps, loads
 
 RELAXED = settings(deadline=None, derandomize=True, max_examples=200)
 FEW = settings(deadline=None, derandomize=True, max_examples=40)
@@ -206,7 +206,7 @@ def test_gradients_stand_there_for_frozen_weights_too(tmp_path):
 
 
 def test_many_rows_are_taken_in_blocks(small, monkeypatch):
-    from dagnet.formats import row_statistics as statistics
+    from dagnet.formats import annotated as statistics
 
     rng = np.random.default_rng(1)
     X, y = rng.normal(size=(50, 2)), rng.normal(size=50)

@@ -113,9 +113,7 @@ def test_hostile_files_are_refused(kind, text, message, tmp_path):
 
 
 def test_huge_files_are_not_read_to_their_end(monkeypatch, tmp_path):
-    from dagnet.formats import files
-
-    monkeypatch.setattr(files, "LARGEST", 1 << 20)
+    monkeypatch.setattr(dagnet.formats, "LARGEST", 1 << 20)
     for kind in READABLE:
         path = tmp_path / f"g.{kind}"
         with path.open("wb") as stream:

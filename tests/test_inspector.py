@@ -16,9 +16,7 @@ from hypothesis import given, settings
 from strategies import dags, network, rows_for, seeds
 
 import dagnet
-from dagnet.formats.inspector import SCRIPTS, page
-from dagnet.formats.inspector.packing import KINDS, packed, script_json
-from dagnet.formats.inspector.payload import payload
+from dagnet.formats.inspector import KINDS, SCRIPTS, packed, page, payload, script_json
 
 RELAXED = settings(deadline=None, derandomize=True, max_examples=40)
 HOSTILE = "</script><img src=x onerror=alert(1)><!--"

@@ -9,7 +9,7 @@ import pytest
 from killed_runs import EPOCHS, network, result, train
 
 import dagnet
-from dagnet.storage import atomic, load_checkpoint
+from dagnet.storage import container, load_checkpoint
 
 
 def _in_a_process(folder, kills, seed, timeout):
@@ -55,7 +55,7 @@ def test_a_disk_that_fills_up_amid_a_write_keeps_the_last_good_checkpoint(tmp_pa
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(atomic.os, "fsync", full)
+    monkeypatch.setattr(container.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         train(path, "adam")
     monkeypatch.undo()

@@ -15,9 +15,7 @@ from dagnet import registry as face
 from dagnet.contracts import Exporter, Initializer, Optimizer
 from dagnet.errors import DagnetWarning, PluginError
 from dagnet.registry import find_activation, find_initializer, find_loss, find_optimizer, parse_call, tables
-from dagnet.registry.kinds import KINDS
-from dagnet.registry.offers import Origin
-from dagnet.registry.tables import Registry
+from dagnet.registry.tables import KINDS, Origin, Registry
 
 
 @pytest.fixture

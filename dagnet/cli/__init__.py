@@ -1,5 +1,183 @@
-"""The command line: ``dagnet train``, ``predict``, ``evaluate``, ``show``, ``plugins``."""
+"""The command line: options, help and errors.  What commands do lies in the modules beside this one.
 
-from dagnet.cli.commands import main
+Those are imported when a command runs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dagnet.errors import DagnetError
 
 __all__ = ["main"]
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+with_default = partial(click.option, show_default=True)
+THREADS = click.option("--threads", type=int, help="How many threads to use.  [default: all]")
+
+
+class Commands(click.Group):
+    """A group whose commands report what dagnet refuses as one line, and exit with 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            try:
+                return super().invoke(ctx)
+            except DagnetError as error:
+                notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+                raise click.ClickException(f"{error}{notes}") from None
+            except OSError as error:
+                if error.errno == errno.EPIPE:
+                    raise
+                place = f"{error.filename}: " if error.filename else ""
+                raise click.ClickException(f"{place}{error.strerror or error}") from None
+
+
+def _show_warning(message: Warning | str, *_where: object, **_more: object) -> None:
+    click.echo(f"Warning: {message}", err=True)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="dagnet")
+def main() -> None:
+    """Train a network drawn as a graph, exactly as drawn.
+
+    \b
+    dagnet train GRAPH DATA --target COLUMN --out MODEL    learn from a CSV file
+    dagnet predict MODEL DATA                              apply what was learned
+    dagnet evaluate MODEL DATA                             measure it
+    dagnet show GRAPH                                      look at it
+
+    GRAPH is a graph in GraphML, node-link JSON, or a CSV edge list with the columns source and
+    target; DATA is a CSV file with a header, whose columns are found by the names of the nodes.
+
+    Exit status: 0 for success, 1 where something was refused, 2 for wrong usage.
+    """  # noqa: D301 - the control character \b keeps click from reflowing the block
+
+
+@main.command()
+@click.argument("graph", type=FILE)
+@click.argument("data", type=FILE)
+@click.option(
+    "--target", "-t", "targets", multiple=True, metavar="COLUMN",
+    help="What to learn: a node and column of that name; repeatable.  [default: the childless nodes]",
+)  # fmt: skip
+@click.option(
+    "--out", "-o", required=True, type=FILE, metavar="MODEL",
+    help="Where to write what was learned: a model file (.dagnet), or a graph (.graphml, .json).",
+)  # fmt: skip
+@click.option(
+    "--loss",
+    help="What to minimise.  [default: what the graph says; for targets that are 0 or 1 the binary "
+    "cross-entropy, else squared_error]",
+)
+@with_default("--optimizer", default="adam", help="Also in call form: 'sgd(momentum=0.9)'.")
+@click.option("--learning-rate", type=float, help="Instead of the optimizer's own.")
+@with_default("--epochs", type=int, default=100, help="Passes over the training rows in all.")
+@with_default("--batch-size", type=int, default=32, help="Rows a step.")
+@with_default("--seed", type=int, default=0, help="For the split, the weights, the order of rows.")
+@with_default("--test", type=float, default=0.2, help="Share of the rows kept apart as a test.")
+@click.option(
+    "--validation", metavar="SHARE|FILE",
+    help="Share of the training rows, or a CSV file, to watch the loss on while training.",
+)  # fmt: skip
+@click.option(
+    "--early-stopping", type=int, metavar="EPOCHS",
+    help="Stop after so many epochs without a lower validation loss (without --validation: training loss), "
+    "and keep the best.",
+)  # fmt: skip
+@click.option("--l2", default=0.0, help="Add so much times the sum of the squared weights to the loss.")
+@with_default("--activation", default="relu", help="Of hidden nodes that do not say theirs.")
+@click.option("--raw", is_flag=True, help="Do not standardise the inputs on the training rows.")
+@click.option("--checkpoint", type=FILE, help="Write the state of the run to this file after each epoch.")
+@click.option(
+    "--resume", type=FILE,
+    help="Go on from this checkpoint, to the same bits as without the interruption.  With the same file as "
+    "--checkpoint the command may be started again and again.",
+)  # fmt: skip
+@THREADS
+def train(graph: Path, data: Path, **options: Any) -> None:
+    """Train a network on a CSV file.
+
+    Every input node needs a column of its name; further columns are ignored.  Inputs are
+    standardised on the training rows; mean and scale stay in the written network, so that it
+    predicts on raw data.  Ctrl-C stops at the end of the batch and still writes what was
+    learned; twice, it stops at once.
+
+    \b
+    dagnet train pathway.graphml cells.csv --target apoptosis --out trained.graphml
+    """  # noqa: D301 - as above
+    from dagnet.cli.training import Request, train_from_files  # noqa: PLC0415 - keeps --help fast
+
+    train_from_files(Request(graph=graph, data=data, **options), click.echo)
+
+
+@main.command()
+@click.argument("model", type=FILE)
+@click.argument("data", type=FILE)
+@click.option("--out", "-o", type=FILE, help="Write to this file instead of standard output.")
+@THREADS
+def predict(model: Path, data: Path, out: Path | None, threads: int | None) -> None:
+    """Predict the rows of a CSV file.
+
+    Writes CSV with one column a target and one line a row of DATA.
+
+    The losses with logits predict probabilities, poisson predicts rates.
+    """
+    from dagnet.cli.applying import predict_file  # noqa: PLC0415 - keeps --help fast
+
+    predict_file(model, data, out, threads)
+
+
+@main.command()
+@click.argument("model", type=FILE)
+@click.argument("data", type=FILE)
+@THREADS
+def evaluate(model: Path, data: Path, threads: int | None) -> None:
+    """Measure predictions on a CSV file.
+
+    Prints the loss, and accuracy and AUC or R²; DATA has columns for the targets, too.
+    """
+    from dagnet.cli.applying import evaluate_file  # noqa: PLC0415 - keeps --help fast
+
+    evaluate_file(model, data, threads, click.echo)
+
+
+@main.command()
+@click.argument("graph", type=FILE)
+def show(graph: Path) -> None:
+    """Print what a network is, and the program that it compiles to."""
+    from dagnet.cli.applying import show_file  # noqa: PLC0415 - keeps --help fast
+
+    show_file(graph, click.echo)
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+def plugins(ctx: click.Context) -> None:
+    """List all plugins, and where they come from."""
+    if ctx.invoked_subcommand is None:
+        from dagnet.cli.plugins import list_plugins  # noqa: PLC0415 - keeps --help fast
+
+        list_plugins(click.echo)
+
+
+@plugins.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME|DISTRIBUTION...")
+def check(names: tuple[str, ...]) -> None:
+    """Run the conformance kit on plugins, named or all of a distribution.
+
+    Exit status 1 if a check fails; the kit for test suites is dagnet.testing.
+    """
+    from dagnet.cli.plugins import check_plugins  # noqa: PLC0415 - keeps --help fast
+
+    if not check_plugins(names, click.echo):
+        raise SystemExit(1)

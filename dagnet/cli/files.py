@@ -1,15 +1,19 @@
-"""Networks in files, by suffix: graphs that other programs read too, and dagnet's own safe file."""
+"""The files of the commands: networks by suffix, and tables, whose odd cells are named by row and column."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import networkx as nx
+import numpy as np
 
-from dagnet.errors import DataError, did_you_mean, shorten
+from dagnet.arrays import Array
+from dagnet.errors import DataError, FormatError, did_you_mean, expected, shorten
 from dagnet.formats import export, read_graph
+from dagnet.formats.csv_files import csv_rows
 from dagnet.network import Network, load
 from dagnet.registry import exporters
 from dagnet.storage import atomically
@@ -70,3 +74,90 @@ def check_writable(path: Path) -> None:
 
 class _NothingWritten(Exception):
     """Leaves the block before anything takes the file's place."""
+
+
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
+LISTED = 8
+
+
+class Table:
+    """The text of a CSV file by column; numbers are made of the columns that are asked for."""
+
+    def __init__(self, path: Path, header: Sequence[str], rows: list[tuple[int, list[str]]]) -> None:
+        self.path, self.header, self._rows = path, tuple(header), rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def columns(self, names: Iterable[Hashable]) -> dict[Hashable, Array]:
+        """Numbers by node name, (rows,) each; a column's header is the node's name as text.
+
+        DataError if a name has no column, or a cell is missing or no finite number.
+        """
+        wanted = list(names)
+        by_text: dict[str, Hashable] = {}
+        for name in wanted:
+            if (other := by_text.setdefault(str(name), name)) is not name:
+                raise DataError(
+                    f"the nodes {other!r} and {name!r} share the column {str(name)!r}; rename one"
+                )
+        missing = [name for name in wanted if str(name) not in self.header]
+        if missing:
+            listed = ", ".join(repr(str(name)) for name in missing[:LISTED])
+            more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
+            mend = did_you_mean(str(missing[0]), self.header, listed=LISTED)
+            raise DataError(f"{self.path} has no column for the node {listed}{more}{mend}")
+        return {name: self._numbers(self.header.index(str(name))) for name in wanted}
+
+    def _numbers(self, column: int) -> Array:
+        texts = [cells[column] for _, cells in self._rows]
+        try:
+            numbers = np.array(texts, dtype=np.float64)
+        except ValueError:
+            numbers = np.full(len(texts), np.nan)
+        if not np.isfinite(numbers).all() or any("_" in text for text in texts):
+            numbers = np.array([self._number(row, column, text) for row, text in enumerate(texts)])
+        return numbers
+
+    def _number(self, row: int, column: int, text: str) -> float:
+        where = f"{self.path}, line {self._rows[row][0]} (row {row + 1}), column {self.header[column]!r}"
+        if text.strip().lower() in MISSING:
+            raise DataError(f"{where}: the value is missing; fill it in or drop the row")
+        try:
+            number = float("x" if "_" in text else text)
+        except ValueError:
+            mend = "write categories as numbers, such as 0 and 1"
+            raise DataError(expected(where, "a number", text, mend)) from None
+        if not np.isfinite(number):
+            raise DataError(expected(where, "a finite number", text))
+        return number
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV file with a header, comma-separated, UTF-8.
+
+    DataError if it is no such file, has no rows, or rows of different length.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv_rows(file)
+            _, header = next(lines)
+            _check_header(path, header)
+            rows = list(lines)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} must be text in UTF-8; {error.reason} at byte {error.start}") from None
+    except FormatError as error:
+        raise DataError(f"{path}, {error}") from None
+    if not rows:
+        raise DataError(f"{path} has a header but no rows")
+    return Table(path, header, rows)
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    if not header:
+        raise DataError(f"{path} is empty; its first line must name the columns")
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise DataError(f"{path}: the column {twice[0]!r} is there more than once; rename or drop one")
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
+        raise DataError(f"{path} must be separated by commas; its header is {header[0]!r}")

@@ -13,14 +13,13 @@ from dagnet.contracts import Activation
 from dagnet.errors import PluginError, did_you_mean
 from dagnet.markup import table_text
 from dagnet.network import Network
-from dagnet.registry.kinds import KINDS
 from dagnet.testing import outcomes
 
 
 def list_plugins(say: Callable[[str], None]) -> None:
     """Print kind, name, origin and how they run, of all plugins."""
     rows = []
-    for kind in KINDS:
+    for kind in registry.KINDS:
         table = getattr(registry, kind)()
         forms = _forms(kind, table)
         rows += [
@@ -69,7 +68,7 @@ def check_plugins(names: Iterable[str], say: Callable[[str], None]) -> bool:
         found = outcomes(item)
         failed = [outcome for outcome in found if not outcome.passed]
         verdict = f"{len(failed)} of {len(found)} checks fail" if failed else f"passes {len(found)} checks"
-        say(f"{KINDS[kind].singular} {name}: {verdict}")
+        say(f"{registry.KINDS[kind].singular} {name}: {verdict}")
         for outcome in failed:
             say(f"  {outcome}")
         good = good and not failed
@@ -80,7 +79,7 @@ def _named(wanted: str) -> list[tuple[str, str, Any]]:
     """The plugins of a name, or of a distribution."""
     known = [
         (kind, name, getattr(registry.origin(kind, name), "distribution", ""), item)
-        for kind in KINDS
+        for kind in registry.KINDS
         for name, item in getattr(registry, kind)().items()
     ]
     found = [(kind, name, item) for kind, name, origin, item in known if wanted in {name, origin}]

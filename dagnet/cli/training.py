@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,13 +15,13 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.callbacks import Checkpoint, EarlyStopping
-from dagnet.cli.files import check_writable, is_graph_file, open_graph, write_network
-from dagnet.cli.reports import counted, score_table
-from dagnet.cli.splitting import split_rows
-from dagnet.cli.tables import Table, read_table
+from dagnet.cli.applying import counted, score_table
+from dagnet.cli.files import Table, check_writable, is_graph_file, open_graph, read_table, write_network
 from dagnet.contracts import Callback, Run
 from dagnet.errors import DataError, did_you_mean
+from dagnet.model.arguments import make_generator
 from dagnet.network import Network
+from dagnet.values import FRACTION
 
 Columns = dict[Hashable, Array]
 Say = Callable[[str], None]
@@ -221,3 +221,39 @@ def _fit(network: Network, split: Split, request: Request) -> str:
     if early is not None and early.best_epoch is not None:
         return f"{ended}; the best was epoch {early.best_epoch:,}"
     return ended
+
+
+def split_rows(n: int, shares: Mapping[str, float], labels: Array | None, seed: object) -> dict[str, Array]:
+    """Row numbers by purpose, each sorted; what is left over is ``"train"``.
+
+    Each share, 0 for none, is taken from the rows that the earlier ones left.  Where ``labels`` (rows,)
+    says classes, every part gets its share of each.  DataError for too few rows.
+
+    Examples
+    --------
+    >>> parts = split_rows(10, {"test": 0.2}, np.arange(10) % 2, 0)
+    >>> {purpose: len(rows) for purpose, rows in parts.items()}
+    {'test': 2, 'train': 8}
+    """
+    generator = make_generator(seed)
+    left, result = np.arange(n), {}
+    for purpose, share in shares.items():
+        FRACTION.check(f"--{purpose}", share)
+        if not share:
+            continue
+        taken = _drawn(left, share, None if labels is None else labels[left], generator)
+        if not 0 < len(taken) < len(left):
+            mend = f"give more rows, or --{purpose} 0 for none"
+            raise DataError(
+                f"--{purpose}: a share of {share:g} leaves a part of {len(left)} rows empty; {mend}"
+            )
+        result[purpose] = taken
+        left = np.setdiff1d(left, taken)
+    result["train"] = left
+    return result
+
+
+def _drawn(rows: Array, share: float, labels: Array | None, generator: np.random.Generator) -> Array:
+    groups = [rows] if labels is None else [rows[labels == label] for label in np.unique(labels)]
+    chosen = [generator.permutation(group)[: round(share * len(group))] for group in groups]
+    return np.sort(np.concatenate(chosen))

@@ -1,11 +1,9 @@
 """Pictures: layered coordinates with few crossings, and SVG fit for a paper."""
 
 from dagnet.drawing.layout import Layout, layered_layout
-from dagnet.drawing.of_network import draw, edge_strengths, sketch
-from dagnet.drawing.overview import group, summarised
-from dagnet.drawing.palette import NEGATIVE, NEUTRAL, POSITIVE, ROLE_FILL
-from dagnet.drawing.sketch import ROLES, Sketch
-from dagnet.drawing.svg import Drawing, draw_sketch
+from dagnet.drawing.page import NEGATIVE, NEUTRAL, POSITIVE, ROLE_FILL, sign_colour
+from dagnet.drawing.sketch import ROLES, Sketch, edge_strengths, group, sketch, summarised
+from dagnet.drawing.svg import Drawing, draw, draw_sketch
 
 __all__ = [
     "NEGATIVE",
@@ -21,6 +19,7 @@ __all__ = [
     "edge_strengths",
     "group",
     "layered_layout",
+    "sign_colour",
     "sketch",
     "summarised",
 ]

@@ -1,12 +1,18 @@
-"""What is drawn: plain data about nodes and edges, from a network or made up."""
+"""What is drawn: plain data about nodes and edges, of a network, of its groups, or made up."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dagnet.markup import number
+from dagnet.model import Model
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -48,3 +54,108 @@ class Sketch:
     notes: Sequence[str] = field(default=())
     counted: bool = False
     message: str = ""
+
+
+def sketch(model: Model) -> Sketch:
+    """Names, roles, levels, weights and biases of a network."""
+    topology = model.topology
+    spelled = [str(activation) for activation in topology.activations]
+    return Sketch(
+        names=topology.nodes,
+        roles=[topology.role(node) for node in range(topology.n_nodes)],
+        levels=topology.level.astype(np.int64),
+        sources=topology.sources,
+        targets=topology.targets,
+        weights=edge_strengths(model, model.parameters),
+        activations=[spelled[place] for place in topology.activation_of.tolist()],
+        notes=[_note(model, node) for node in range(topology.n_nodes)],
+    )
+
+
+def edge_strengths(model: Model, values: NDArray[Any]) -> Floats:
+    """One number an edge, (edges,), from a flat vector of parameters.
+
+    It is the element itself, or of a matrix the root of the mean square with the sign of the sum.
+    """
+    elements, starts = values[model.layout.weights].astype(np.float64), model.topology.weight_starts[:-1]
+    sizes = np.diff(model.topology.weight_starts)
+    if len(elements) == len(sizes):
+        return elements
+    with np.errstate(over="ignore"):
+        squares = np.sqrt(np.add.reduceat(elements**2, starts) / sizes)
+    signs = np.where(np.add.reduceat(elements, starts) < 0, -1.0, 1.0)
+    return np.asarray(np.where(sizes == 1, elements[starts], squares * signs), np.float64)
+
+
+def _note(model: Model, node: int) -> str:
+    places = model.layout.bias_places(node)
+    units = int(model.topology.units[node])
+    many = f"{units} units" if units > 1 else ""
+    bias = f"bias {number(float(model.parameters[places[0]]))}" if len(places) == 1 else ""
+    return "\n".join(filter(None, (many, bias)))
+
+
+COLUMNS = 12
+
+
+@dataclass(frozen=True)
+class Groups:
+    """A sketch of groups, and which group each node went to: ``member`` (nodes,)."""
+
+    sketch: Sketch
+    member: Ints
+    inside: int
+    """How many edges run inside a group and are not drawn."""
+
+
+def summarised(sketch: Sketch, *, max_nodes: int = 2_000, max_edges: int = 12_000) -> Sketch:
+    """The sketch itself while it is small enough to draw, else its groups."""
+    if len(sketch.names) <= max_nodes and len(sketch.sources) <= max_edges:
+        return sketch
+    return group(sketch).sketch
+
+
+def group(sketch: Sketch, *, columns: int = COLUMNS) -> Groups:
+    """Gather nodes by level, role and activation; an edge of groups counts the edges that it stands for."""
+    n_levels = int(sketch.levels.max(initial=0)) + 1
+    column = sketch.levels if n_levels <= columns else sketch.levels * columns // n_levels
+    kind_of = list(zip(sketch.roles, sketch.activations or [""] * len(sketch.roles), strict=True))
+    kinds = list(dict.fromkeys(kind_of))
+    numbers = {kind: i for i, kind in enumerate(kinds)}
+    kind = np.array([numbers[kind] for kind in kind_of], np.int64)
+    keys, member = np.unique(column * len(kinds) + kind, return_inverse=True)
+    member = member.reshape(-1)
+    depth = keys // max(len(kinds), 1)
+    sizes = np.bincount(member, minlength=len(keys)).tolist()
+    names = [_group_name(kinds[key % len(kinds)], size) for key, size in zip(keys, sizes, strict=True)]
+    total, seen = Counter(names), defaultdict[str, Iterator[int]](lambda: count(1))
+    sources, targets, weights, inside = _group_edges(sketch, member, depth)
+    notes = [_levels_note(sketch.levels[member == i]) for i in range(len(keys))]
+    message = (
+        f"{len(sketch.names):,} nodes and {len(sketch.sources):,} edges are too many to draw one by one; "
+        "each box stands for the nodes of one kind and level (or of a few), each line for all edges between."
+    )
+    names = [f"{name} · {next(seen[name])}" if total[name] > 1 else name for name in names]
+    roles, levels = ["group"] * len(keys), np.unique(depth, return_inverse=True)[1].reshape(-1)
+    edges = sources, targets, weights
+    groups = Sketch(names, roles, levels, *edges, notes=notes, counted=True, message=message)
+    return Groups(groups, member, inside)
+
+
+def _group_name(kind: tuple[str, str], size: int) -> str:
+    role, activation = kind
+    what = activation if role == "hidden" and activation else f"{role}{'s' if size != 1 else ''}"
+    return f"{size:,} {what}"
+
+
+def _levels_note(levels: Ints) -> str:
+    low, high = int(levels.min()), int(levels.max())
+    return f"level {low}" if low == high else f"levels {low} to {high}"
+
+
+def _group_edges(sketch: Sketch, member: Ints, depth: Ints) -> tuple[Ints, Ints, Floats, int]:
+    tails, heads = member[sketch.sources], member[sketch.targets]
+    across = depth[tails] < depth[heads]
+    pairs, counts = np.unique(tails[across] * len(depth) + heads[across], return_counts=True)
+    n_groups = max(len(depth), 1)
+    return pairs // n_groups, pairs % n_groups, counts.astype(np.float64), int((~across).sum())

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from dagnet.drawing.marks import edge_marks, label_marks, node_marks, number_marks, shape
-from dagnet.drawing.page import Page, lay_out
-from dagnet.drawing.palette import INK, MUTED, NEGATIVE, NEUTRAL, PAPER, POSITIVE
-from dagnet.drawing.sketch import ROLES, Sketch
-from dagnet.drawing.text import text_width, xml
+import numpy as np
+from numpy.typing import NDArray
+
+from dagnet.drawing.page import (
+    INK,
+    MUTED,
+    NEGATIVE,
+    NEUTRAL,
+    NUMBERS,
+    PAPER,
+    POSITIVE,
+    ROLE_FILL,
+    Page,
+    Point,
+    cut_end,
+    lay_out,
+    path_data,
+    point_at,
+    text_width,
+    xml,
+)
+from dagnet.drawing.sketch import ROLES, Sketch, sketch, summarised
+from dagnet.model import Model
 
 FONT = "Inter,'Helvetica Neue',Helvetica,Arial,'Liberation Sans',sans-serif"
 MARGIN, LINE = 14.0, 17.0
@@ -40,6 +59,11 @@ class Drawing:
 
     def __repr__(self) -> str:
         return f"<Drawing: {self.width:.0f} × {self.height:.0f} px, {len(self.svg):,} characters of SVG>"
+
+
+def draw(model: Model, *, title: str = "", legend: bool = True) -> Drawing:
+    """See :meth:`dagnet.Network.draw`."""
+    return draw_sketch(summarised(sketch(model)), title=title, legend=legend)
 
 
 def draw_sketch(sketch: Sketch, *, title: str = "", legend: bool = True) -> Drawing:
@@ -121,3 +145,115 @@ def _keys(page: Page) -> Iterator[tuple[str, str]]:
     for word, colour, present in signs:
         if present.any():
             yield f'<path d="M-6 0H6" stroke="{colour}" stroke-width="2"/>', word
+
+
+ARROWS, TITLES = 60, 1_500
+WIDTHS = 6
+
+
+def edge_marks(page: Page) -> Iterator[str]:
+    """All lines, the faintest first; each with a tooltip and an arrow head while they are few."""
+    n = len(page.strength)
+    opacity = 0.9 if n <= ARROWS else max(0.25, 0.85 - 0.2 * math.log10(n / ARROWS))
+    thickest = min(3.2, max(0.8, page.radius * 0.3))
+    faint_first = np.argsort(page.strength, kind="stable")
+    yield f'<g fill="none" stroke-linecap="round" stroke-opacity="{opacity:.2f}">'
+    if n <= TITLES:
+        yield from (_line(page, int(edge), thickest) for edge in faint_first)
+    else:
+        yield from _bundles(page, faint_first, thickest)
+    yield "</g>"
+
+
+def _line(page: Page, edge: int, thickest: float) -> str:
+    sketch, pieces = page.sketch, page.route(edge)
+    weight = float(sketch.weights[edge])
+    colour, width, head = page.colour(weight), 0.5 + (thickest - 0.5) * float(page.strength[edge]), ""
+    if len(page.strength) <= ARROWS:
+        size = 5 + width
+        pieces, direction = cut_end(pieces, page.radius + 1.5 + size)
+        head = _arrow_head(pieces[-1][3], direction, size, colour)
+    number = "" if math.isnan(weight) else f": {weight:.6g}"
+    title = f"{page.labels[sketch.sources[edge]][:60]} → {page.labels[sketch.targets[edge]][:60]}{number}"
+    line = f'<path d="{path_data(pieces)}" stroke="{colour}" stroke-width="{width:.2f}"/>'
+    return f"<g><title>{xml(title)}</title>{line}{head}</g>"
+
+
+def _arrow_head(at: Point, direction: Point, size: float, colour: str) -> str:
+    (x, y), (dx, dy), half = at, direction, size * 0.42
+    tip = f"{x + dx * size:.1f} {y + dy * size:.1f}"
+    wings = f"{x - dy * half:.1f} {y + dx * half:.1f}L{x + dy * half:.1f} {y - dx * half:.1f}"
+    return f'<path d="M{tip}L{wings}Z" fill="{colour}"/>'
+
+
+def _bundles(page: Page, faint_first: NDArray[np.int64], thickest: float) -> Iterator[str]:
+    """Many lines as a few paths: one for each sign and width."""
+    steps = np.minimum(page.strength * WIDTHS, WIDTHS - 1).astype(int)
+    signs = np.nan_to_num(np.sign(page.sketch.weights))
+    for step in range(WIDTHS):
+        width = 0.4 + (thickest - 0.4) * (step + 0.5) / WIDTHS
+        for sign in (0, -1, 1):
+            chosen = faint_first[(steps[faint_first] == step) & (signs[faint_first] == sign)]
+            if len(chosen):
+                data = "".join(path_data(page.route(int(edge))) for edge in chosen)
+                yield f'<path d="{data}" stroke="{page.colour(sign)}" stroke-width="{width:.2f}"/>'
+
+
+def number_marks(page: Page) -> Iterator[str]:
+    """The weights themselves, beside their lines, while they are few."""
+    if not 0 < len(page.strength) <= NUMBERS or page.column < 70:
+        return
+    yield '<g font-size="9" text-anchor="middle">'
+    for edge, weight in enumerate(page.sketch.weights.tolist()):
+        if not math.isnan(weight):
+            x, y = point_at(page.route(edge), 0.36)
+            number = f"{weight:,.0f}" if page.sketch.counted else f"{weight:.3g}".replace("-", "−")
+            half = text_width(number, 9) / 2 + 2
+            # A halo of the digits would leave a bit of the line between them, which reads as a colon.
+            size = f'width="{2 * half:.1f}" height="10"'
+            yield f'<rect x="{x - half:.1f}" y="{y - 5:.1f}" {size} fill="{PAPER}"/>'
+            yield f'<text x="{x:.1f}" y="{y + 3:.1f}" fill="{page.colour(weight)}">{number}</text>'
+    yield "</g>"
+
+
+def node_marks(page: Page) -> Iterator[str]:
+    """The nodes, each with a tooltip."""
+    sketch = page.sketch
+    yield f'<g stroke="{INK}" stroke-width="{1.2 if page.radius > 6 else 0.6}">'
+    for node, role in enumerate(sketch.roles):
+        kind = f"{role}, {sketch.activations[node]}" if sketch.activations else role
+        lines = [f"{page.labels[node][:200]} ({kind}, level {sketch.levels[node]})"]
+        lines += sketch.notes[node].split("\n") if sketch.notes else []
+        title = "\n".join(map(xml, lines))
+        yield f"<g><title>{title}</title>{shape(role, page.x[node], page.y[node], page.radius)}</g>"
+    yield "</g>"
+
+
+def shape(role: str, x: float, y: float, r: float) -> str:
+    """A square, circle, double circle or diamond."""
+    fill = f'fill="{ROLE_FILL[role]}"'
+    if role in ("input", "group"):
+        half = r * 0.88
+        box = f'x="{x - half:.1f}" y="{y - half:.1f}" width="{2 * half:.1f}" height="{2 * half:.1f}"'
+        return f'<rect {box} rx="{r * (0.2 if role == "input" else 0.5):.1f}" {fill}/>'
+    if role == "constant":
+        far = r * 1.15
+        corners = f"{x - far:.1f} {y:.1f}L{x:.1f} {y - far:.1f}L{x + far:.1f} {y:.1f}L{x:.1f} {y + far:.1f}"
+        return f'<path d="M{corners}Z" {fill}/>'
+    circle = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" {fill}/>'
+    if role == "output":
+        inner = max(r - 2.6, r * 0.7)
+        circle += f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{inner:.1f}" fill="none" stroke-width="0.7"/>'
+    return circle
+
+
+def label_marks(page: Page) -> Iterator[str]:
+    """The names, where there is room."""
+    yield f'<g font-size="{page.font:.1f}" stroke="{PAPER}" stroke-width="2.6" paint-order="stroke">'
+    for node in range(len(page.labels)):
+        text, x, y, anchor = page.label(node)
+        if text:
+            inside = anchor == "middle" and abs(y - page.y[node]) < page.radius
+            halo = ' stroke="none"' if inside else ""
+            yield f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{halo}>{xml(text)}</text>'
+    yield "</g>"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
+from dagnet.arrays import Array
 from dagnet.contracts import Observations
-from dagnet.formats.row_statistics import row_statistics
 from dagnet.model import Model
+from dagnet.model.averaging import mean_loss, output_gradient
+from dagnet.model.selection import prepare
 
 
 def annotated(model: Model, observations: Observations | None) -> nx.DiGraph[Any]:
@@ -43,3 +46,56 @@ def annotated(model: Model, observations: Observations | None) -> nx.DiGraph[Any
 
 def _plain(values: NDArray[Any]) -> Any:
     return float(values.flat[0]) if values.size == 1 else values.astype(np.float64)
+
+
+BLOCK = 1 << 22  # values of units and rows held at a time
+
+
+@dataclass(frozen=True, eq=False)
+class RowStatistics:
+    """Sums and means over all rows; without targets the last three are None."""
+
+    rows: int
+    """How many rows there were."""
+    mean_value: Array
+    mean_pre_activation: Array
+    """(units,)"""
+    loss: float | None = None
+    delta_sum: Array | None = None
+    """(units,) sum over the rows of ∂(mean loss)/∂z."""
+    gradient: Array | None = None
+    """(parameters,) derivative of the mean loss, also for what is frozen."""
+
+
+@np.errstate(all="ignore")
+def row_statistics(model: Model, X: Any, y: Any = None) -> RowStatistics:
+    """Run rows forward and, with targets, backward; :class:`DataError` where they do not fit."""
+    inputs = model.encode_inputs(X)
+    n, plan, theta = len(inputs), model.plan, model.theta()
+    targets = None if y is None else model.encode_targets(y, n)
+    runner = model.runner if targets is None else full_runner(model)
+    everything, sums = np.arange(plan.n_units), np.zeros((3, plan.n_units))
+    slots, loss = np.zeros(plan.n_slots), 0.0
+    step = max(1, BLOCK // max(plan.n_units, 1)) if model.loss.rowwise else n  # else the loss couples rows
+    for start in range(0, n, step):
+        block = slice(start, min(start + step, n))
+        state = runner.forward(theta, inputs[block])
+        sums[0] += state.value(everything).sum(axis=1, dtype=np.float64)
+        sums[1] += state.pre_activation(everything).sum(axis=1, dtype=np.float64)
+        if targets is None:
+            continue
+        share = (block.stop - block.start) / n
+        loss += share * mean_loss(model.loss, state.outputs, targets[block], None)
+        pull = output_gradient(model.loss, state.outputs, targets[block], None) * share
+        into = np.zeros(plan.n_slots, model.dtype)
+        runner.backward(theta, state, pull.astype(model.dtype), into=into)
+        slots += into
+        sums[2] += state.delta(everything).sum(axis=1, dtype=np.float64)
+    if targets is None:
+        return RowStatistics(n, sums[0] / n, sums[1] / n)
+    return RowStatistics(n, sums[0] / n, sums[1] / n, loss, sums[2], model.collect(slots))
+
+
+def full_runner(model: Model) -> Any:
+    """A runner whose reverse walk enters every unit and finds every derivative, frozen ones too."""
+    return prepare(model.engine, model.plan.everywhere(), model.dtype, model.threads)[1]

@@ -13,8 +13,8 @@ import networkx as nx
 
 from dagnet.contracts import Observations
 from dagnet.errors import FormatError, did_you_mean, expected, shorten
+from dagnet.formats import bounded
 from dagnet.formats.annotated import annotated
-from dagnet.formats.files import bounded
 from dagnet.formats.plain_attributes import COLUMNS, PREFIX, add_edge, flatten, restored
 from dagnet.model import Model
 

@@ -8,8 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from dagnet.contracts import Observations
-from dagnet.drawing import ROLE_FILL, draw, edge_strengths
-from dagnet.drawing.palette import sign_colour
+from dagnet.drawing import ROLE_FILL, draw, edge_strengths, sign_colour
 from dagnet.formats.annotated import annotated
 from dagnet.formats.plain_attributes import PREFIX, flatten
 from dagnet.model import Model

@@ -11,8 +11,15 @@ import numpy as np
 
 from dagnet.contracts import Activation, Engine, Exporter, Initializer, Loss, Optimizer
 from dagnet.errors import PluginError, did_you_mean, expected
-from dagnet.registry import engines, exporters, find_activation, find_initializer, find_loss, find_optimizer
-from dagnet.registry.kinds import KINDS
+from dagnet.registry import (
+    KINDS,
+    engines,
+    exporters,
+    find_activation,
+    find_initializer,
+    find_loss,
+    find_optimizer,
+)
 from dagnet.testing import activations, initializers, losses, optimizers
 from dagnet.testing import engines as of_engines
 from dagnet.testing import exporters as of_exporters

@@ -2,8 +2,8 @@
 
 ``None``, ``True``, ``False``, text and whole numbers of 64 bits stand for themselves.  What JSON has
 no word for is tagged with its kind; how a tag looks is the spelling's own: safe files write
-``["t", […]]`` (:mod:`dagnet.storage.values`), formats that people read ``{"tuple": […]}``
-(:mod:`dagnet.formats.typed`).
+``["t", […]]`` (:mod:`dagnet.storage.documents`), formats that people read ``{"tuple": […]}``
+(:mod:`dagnet.formats.plain_attributes`).
 """
 
 from __future__ import annotations

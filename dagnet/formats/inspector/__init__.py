@@ -1,15 +1,55 @@
-"""The inspector: one HTML file in which a network answers questions, without any network."""
+"""The inspector: one HTML file in which a network answers questions, without any network.
+
+What the page shows is the payload: a dict of JSON values; *array* means what :func:`packed` makes.
+
+``title``, ``facts``
+    A line of text; a list of [what, value] pairs of text.
+``message``
+    What must be said about the whole page (that it is a summary, say), or "".
+``names``
+    (nodes,) labels, all different.
+``role``, ``level``, ``units``, ``x``, ``y``, ``activation``
+    (nodes,) arrays: 0 input, 1 hidden, 2 output, 3 constant, 4 group; longest distance from a
+    parentless node; how many units; coordinates, in which ``radius`` is a node's size; place
+    in ``activations``, a list of {label, z, a}: the function's curve as two arrays.
+``bias``, ``center``, ``scale``
+    (all units, node after node) arrays, NaN where there is none; the last two may be null.
+``edges``
+    ``source``, ``target``: (edges,) arrays of node numbers.  ``weight``: one number an edge (of
+    a matrix the root mean square with the sign of the sum); ``elements``: all of them, edge
+    after edge, each in row-major (child units, parent units) order, null where every edge has
+    one or where they are too many.  ``frozen``: 0 or 1.  ``share``: the group of edges that are
+    one weight, −1 alone, or null.  ``gradient``: ∂(mean loss)/∂weight over all rows, or null.
+    ``bend_ptr``, ``bend_x``, ``bend_y``: points that edges pass on their way; ``direct``: long
+    edges run freely.  ``counted``: weights are numbers of edges (in a summary).
+``rows``
+    Null without data, else ``total`` rows of which the first ``kept`` are here: ``z``, ``a``
+    and, with targets, ``delta`` = ∂(the row's loss)/∂z, arrays (kept, all units); ``slope`` =
+    g′(z), the same shape; ``loss`` (kept,), ``mean_loss``; ``pull`` = ∂(the row's loss)/∂a and
+    ``target``, (kept, output units); ``outputs``: the units of the outputs.  As many rows are
+    kept as give at most 150,000 numbers for each quantity, at most 64 and at least one.
+``history``
+    Names of quantities and arrays, one number an epoch, or null.
+"""
 
 from __future__ import annotations
 
+import base64
 import html
+import json
+from collections.abc import Hashable, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dagnet.adjacency import ranges
 from dagnet.contracts import Observations
-from dagnet.formats.inspector.packing import script_json
-from dagnet.formats.inspector.payload import payload
+from dagnet.drawing import ROLES, Sketch, edge_strengths, group, layered_layout, sketch
+from dagnet.formats.annotated import RowStatistics, full_runner, row_statistics
+from dagnet.markup import label, node_labels
 from dagnet.model import Model
 
 __all__ = ["page", "write_html"]
@@ -23,7 +63,7 @@ def write_html(model: Model, stream: BinaryIO, observations: Observations | None
 
 
 def page(data: dict[str, Any]) -> str:
-    """The page for a payload (see :mod:`dagnet.formats.inspector.payload`)."""
+    """The page for a payload (see :mod:`dagnet.formats.inspector`)."""
     folder = resources.files(__name__)
     parts = {
         "title": html.escape(str(data["title"])),
@@ -38,3 +78,198 @@ def page(data: dict[str, Any]) -> str:
 
 def _text(folder: Traversable, name: str) -> str:
     return folder.joinpath(name).read_text(encoding="utf-8")
+
+
+KINDS = {"f8": "<f8", "f4": "<f4", "i4": "<i4", "u1": "|u1"}
+
+
+def packed(values: ArrayLike, kind: str) -> dict[str, str]:
+    """An array as base64 of its little-endian bytes; ``kind`` is f8, f4, i4 or u1.
+
+    Examples
+    --------
+    >>> packed([1, 2], "u1")
+    {'kind': 'u1', 'data': 'AQI='}
+    """
+    with np.errstate(over="ignore"):
+        data = np.ascontiguousarray(np.asarray(values).ravel(), KINDS[kind])
+    return {"kind": kind, "data": base64.b64encode(data.tobytes()).decode("ascii")}
+
+
+def script_json(payload: dict[str, Any]) -> str:
+    r"""JSON that can stand inside ``<script type="application/json">``.
+
+    Plain ASCII; ``<``, ``>`` and ``&`` are escaped too, so that nothing in it ends the element
+    or begins another.
+
+    Examples
+    --------
+    >>> print(script_json({"name": "</script>"}))
+    {"name":"\u003c/script\u003e"}
+    """
+    text = json.dumps(payload, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+MAX_NODES, MAX_EDGES, MAX_ELEMENTS = 6_000, 60_000, 400_000
+ASPECT = 1.3
+CURVE = np.linspace(-6.0, 6.0, 121)
+
+
+def payload(model: Model, observations: Observations | None) -> dict[str, Any]:
+    """All that the page needs; of a network too large to show node by node, its groups."""
+    topology = model.topology
+    drawn = sketch(model)
+    title = f"{_few(model.inputs, 'input')} → {_few(model.outputs, 'output')}"
+    page: dict[str, Any] = {"title": title, "facts": _facts(model), "message": "", "rows": None}
+    if topology.n_nodes > MAX_NODES or topology.n_edges > MAX_EDGES:
+        page |= _summary(drawn)
+    else:
+        page |= _nodes(model, drawn)
+        page["edges"] |= _edge_numbers(model)
+        if observations is not None:
+            observed = row_statistics(model, observations.X, observations.y)
+            page["rows"] = kept_rows(model, observations, observed)
+            if observed.gradient is not None:
+                page["edges"]["gradient"] = packed(edge_strengths(model, observed.gradient), "f8")
+    history = getattr(model, "history", None)
+    page["history"] = {name: packed(column, "f8") for name, column in history.items()} if history else None
+    return page
+
+
+def _few(names: Sequence[Hashable], what: str) -> str:
+    if 0 < len(names) <= 2:
+        return ", ".join(map(label, names))
+    return f"{len(names):,} {what}s"
+
+
+def _facts(model: Model) -> list[list[str]]:
+    topology = model.topology
+    frozen = int((~model.trainable).sum())
+    return [
+        ["nodes", f"{topology.n_nodes:,}"],
+        ["edges", f"{topology.n_edges:,}"],
+        ["levels", f"{int(topology.level.max(initial=0)) + 1:,}"],
+        ["parameters", f"{len(model.parameters):,}" + (f" ({frozen:,} frozen)" if frozen else "")],
+        ["loss", str(model.loss)],
+        ["numbers", str(model.dtype)],
+    ]
+
+
+def _placed(drawn: Sketch) -> dict[str, Any]:
+    """Names, coordinates and the ends of edges."""
+    layout = layered_layout(len(drawn.names), drawn.sources, drawn.targets, drawn.levels)
+    few = len(drawn.names) and np.ptp(layout.x) < 7
+    stretch = 8.0 if len(drawn.names) > 1_500 else 2.6
+    across, down = layout.scaled(ASPECT, least=(3.6 if few else 2.4, 1.0), stretch=stretch)
+    return {
+        "names": node_labels(drawn.names),
+        "role": packed([ROLES.index(role) for role in drawn.roles], "u1"),
+        "level": packed(drawn.levels, "i4"),
+        "x": packed(layout.x * across, "f4"),
+        "y": packed(layout.y * down, "f4"),
+        "radius": 0.34 * min(down, 1.4),
+        "edges": {
+            "source": packed(drawn.sources, "i4"),
+            "target": packed(drawn.targets, "i4"),
+            "weight": packed(drawn.weights, "f8"),
+            "bend_ptr": packed(layout.bend_ptr, "i4"),
+            "bend_x": packed(layout.bend_x * across, "f4"),
+            "bend_y": packed(layout.bend_y * down, "f4"),
+            "direct": layout.direct,
+            "counted": drawn.counted,
+            "elements": None,
+            "frozen": None,
+            "share": None,
+            "gradient": None,
+        },
+    }
+
+
+def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
+    topology, layout = model.topology, model.layout
+    bias = layout.node_biases(model.parameters, otherwise=np.nan)
+    center, scale = np.zeros(len(bias)), np.ones(len(bias))
+    places = ranges(topology.unit_starts[topology.inputs], topology.unit_starts[topology.inputs + 1])
+    center[places], scale[places] = topology.center, topology.scale
+    plain = (topology.center == 0).all() and (topology.scale == 1).all()
+    return {
+        **_placed(drawn),
+        "units": packed(topology.units, "i4"),
+        "activation": packed(topology.activation_of, "i4"),
+        "activations": [_curve(activation) for activation in topology.activations],
+        "bias": packed(bias, "f8"),
+        "center": None if plain else packed(center, "f8"),
+        "scale": None if plain else packed(scale, "f8"),
+    }
+
+
+@np.errstate(all="ignore")
+def _curve(activation: Any) -> dict[str, Any]:
+    a = packed(activation.value(CURVE.copy()), "f4")
+    return {"label": str(activation), "z": packed(CURVE, "f4"), "a": a}
+
+
+def _edge_numbers(model: Model) -> dict[str, Any]:
+    topology, layout = model.topology, model.layout
+    several = topology.n_edges < len(layout.weights) <= MAX_ELEMENTS
+    elements = model.parameters[layout.weights]
+    return {
+        "elements": packed(elements, "f8") if several else None,
+        "frozen": packed(~topology.edge_trainable, "u1"),
+        "share": None if topology.share is None else packed(topology.share, "i4"),
+    }
+
+
+def _summary(drawn: Sketch) -> dict[str, Any]:
+    groups = group(drawn)
+    found = groups.sketch
+    n = len(found.names)
+    inside = f" {groups.inside:,} edges run inside a box." if groups.inside else ""
+    return {
+        **_placed(found),
+        "message": found.message + inside,
+        "notes": list(found.notes),
+        "units": packed(np.ones(n), "i4"),
+        "activation": packed(np.zeros(n), "i4"),
+        "activations": [],
+        "bias": packed(np.full(n, np.nan), "f8"),
+        "center": None,
+        "scale": None,
+    }
+
+
+MOST_ROWS, MOST_NUMBERS, EXACT = 64, 150_000, 60_000
+
+
+@np.errstate(all="ignore")
+def kept_rows(model: Model, observations: Observations, observed: RowStatistics) -> dict[str, Any]:
+    """The ``rows`` of the payload: the first rows, as many as fit."""
+    inputs = model.encode_inputs(observations.X)
+    everything = np.arange(model.plan.n_units)
+    order = np.concatenate([everything[model.layout.units_of(v)] for v in range(model.topology.n_nodes)])
+    kept = min(len(inputs), MOST_ROWS, max(1, MOST_NUMBERS // max(len(order), 1)))
+    kind = "f8" if kept * len(order) <= EXACT else "f4"
+    runner = model.runner if observations.y is None else full_runner(model)
+    state = runner.forward(model.theta(), inputs[:kept])
+    z, a = state.pre_activation(everything), state.value(everything)
+    rows: dict[str, Any] = {
+        "total": observed.rows,
+        "kept": kept,
+        "z": packed(z[order].T, kind),
+        "a": packed(a[order].T, kind),
+        "slope": packed(model.plan.slopes(z, a)[order].T, kind),
+        "outputs": packed(np.argsort(order)[model.plan.outputs], "i4"),
+        "delta": None,
+    }
+    if observations.y is not None:
+        targets = model.encode_targets(observations.y, len(inputs))[:kept]
+        pull = np.asarray(model.loss.row_gradients(state.outputs, targets))
+        rows["loss"] = packed(model.loss.row_values(state.outputs, targets), "f8")
+        rows["mean_loss"] = observed.loss if np.isfinite(observed.loss or 0.0) else None
+        rows["pull"] = packed(pull, "f8")
+        rows["target"] = packed(targets, "f8")
+        pull, into = np.ascontiguousarray(pull, model.dtype), np.zeros(model.plan.n_slots, model.dtype)
+        runner.backward(model.theta(), state, pull, into=into)
+        rows["delta"] = packed(state.delta(order).T, kind)
+    return rows

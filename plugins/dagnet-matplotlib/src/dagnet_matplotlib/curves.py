@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from dagnet.drawing.palette import NEGATIVE, POSITIVE
-from dagnet.drawing.text import text_width
+from dagnet.drawing.page import NEGATIVE, POSITIVE, text_width
 from dagnet.errors import DataError, did_you_mean, expected
 from dagnet_matplotlib.axes import checked_axes, new_figure
 

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 from matplotlib.lines import Line2D
 
-from dagnet.drawing.page import Page
-from dagnet.drawing.palette import MUTED, NEGATIVE, NEUTRAL, POSITIVE
+from dagnet.drawing.page import MUTED, NEGATIVE, NEUTRAL, POSITIVE, Page, text_width
 from dagnet.drawing.sketch import ROLES, Sketch
-from dagnet.drawing.text import text_width
 from dagnet_matplotlib.lettering import plain
 from dagnet_matplotlib.marks import Pen, add_shapes
 

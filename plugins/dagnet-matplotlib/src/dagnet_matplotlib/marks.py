@@ -14,11 +14,8 @@ from matplotlib.patches import Circle, FancyBboxPatch, Patch, Polygon
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 
-from dagnet.drawing.marks import ARROWS
-from dagnet.drawing.page import NUMBERS, Page
-from dagnet.drawing.palette import INK, PAPER, ROLE_FILL
-from dagnet.drawing.routes import Piece, cut_end, point_at
-from dagnet.drawing.text import text_width
+from dagnet.drawing.page import INK, NUMBERS, PAPER, ROLE_FILL, Page, Piece, cut_end, point_at, text_width
+from dagnet.drawing.svg import ARROWS
 from dagnet_matplotlib.lettering import LETTERS, NARROWER
 
 __all__ = ["Pen", "add_edges", "add_labels", "add_nodes", "add_numbers", "add_shapes"]

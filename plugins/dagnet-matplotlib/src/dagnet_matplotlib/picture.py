@@ -8,8 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from dagnet.drawing import sketch, summarised
-from dagnet.drawing.page import Page, lay_out
-from dagnet.drawing.palette import INK, PAPER
+from dagnet.drawing.page import INK, PAPER, Page, lay_out
 from dagnet.errors import DataError, expected
 from dagnet_matplotlib.axes import checked_axes, checked_network, new_figure
 from dagnet_matplotlib.key import Key, lay_out_key

@@ -1,0 +1,272 @@
+"""The JSON documents inside safe files, as types; values with theirs; plugins by name, found again.
+
+A decoded document that is encoded again must give the same bytes: nothing unknown, nothing
+twice, and one spelling for everything.
+
+Values are kept to the bit.  A tag is the first letter of the kind: ``["f", 64 bits in hex]``,
+``["i", hex]`` beyond 64 bits, ``["s", hex]`` for strings with lone surrogates, ``["b", hex]``,
+``["t", items]``; in checkpoints also ``["l", items]``, ``["d", keys, items]`` and
+``["a", number of the tensor, whether it is a scalar]``.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import struct
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+import msgspec
+import numpy as np
+
+from dagnet.arrays import Array
+from dagnet.contracts import Activation, Loss
+from dagnet.errors import DagnetError, DagnetWarning, PluginError, shorten
+from dagnet.registry import KINDS, activations, losses, origin
+from dagnet.values import DEEPEST, NAMES, Codec, plain
+
+FORMAT = 1
+"""The version of the file format that is written, and the newest that can be read."""
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Packed = Any
+"""A value as :mod:`dagnet.storage.documents` spells it."""
+
+
+class Parameter(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    """A parameter of a plugin."""
+
+    name: str
+    value: Packed
+
+
+class Plugin(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """An activation or a loss by name, and who provided it."""
+
+    name: str
+    parameters: list[Parameter]
+    distribution: str
+    version: str
+
+
+class Document(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What all documents begin with; the reader finds the digest by its place."""
+
+    format: int
+    sha256: str
+    kind: str
+
+
+class ModelDocument(Document, forbid_unknown_fields=True, frozen=True):
+    """A network; its arrays are the file's tensors (:mod:`dagnet.storage.models`)."""
+
+    kind: Literal["model"]
+    fingerprint: str
+    dtype: Literal["float64", "float32"]
+    loss: Plugin
+    activations: list[Plugin]
+    nodes: Count | list[Packed]
+    """Names, or how many where they are 0, 1, 2 …"""
+    share_keys: list[Packed]
+    weight_name: Packed
+
+
+class CheckpointDocument(Document, forbid_unknown_fields=True, frozen=True):
+    """A training run's snapshot."""
+
+    kind: Literal["checkpoint"]
+    content: Packed
+
+
+T = TypeVar("T", bound=Document)
+
+
+def decode(document: bytes, kind: type[T]) -> T:
+    """Decode a document and make sure that it is spelled as it would be written.
+
+    ValueError if it is not.
+    """
+    try:
+        decoded = msgspec.json.decode(document, type=kind)
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
+    if msgspec.json.encode(decoded) != document:
+        raise ValueError("the document has a repeated key or an unusual spelling")
+    return decoded
+
+
+class Exact(Codec):
+    """Lists that begin with a letter."""
+
+    kinds: ClassVar = {
+        **Codec.kinds,
+        "float": lambda bits: float(struct.unpack(">d", int(bits, 16).to_bytes(8, "big"))[0]),
+        "str": lambda data: bytes.fromhex(data).decode("utf-8", "surrogatepass"),
+    }
+    letters: ClassVar = {kind[0]: kind for kind in (*kinds, "tuple", "list", "dict", "array")}
+
+    def tag(self, kind: str, *content: Any) -> Any:
+        """``[letter, content]``."""
+        return [kind[0], *content]
+
+    def untag(self, packed: Any) -> tuple[str, Any]:
+        """Kind and content."""
+        if type(packed) is list and packed and type(packed[0]) is str and packed[0] in self.letters:
+            return self.letters[packed[0]], tuple(packed[1:])
+        raise ValueError("a value has an unknown tag")
+
+    def pack_text(self, value: str) -> Any:
+        """Text, which may be no valid Unicode."""
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return self.tag("str", value.encode("utf-8", "surrogatepass").hex())
+        return value
+
+    def pack_float(self, value: float) -> Any:
+        """All 64 bits, most significant first."""
+        return self.tag("float", struct.pack(">d", value).hex())
+
+
+class Snapshot(Exact):
+    """Also lists, dicts and arrays; arrays are put aside as tensors, and each is taken back once."""
+
+    takes = f"{NAMES}, a list, a dict with str keys, or an array of booleans, integers or floats"
+
+    def __init__(self, tensors: Mapping[str, Array] | None = None) -> None:
+        self.tensors: dict[str, Array] = dict(tensors or {})
+
+    def pack_other(self, value: Any, where: str, depth: int, mend: str) -> Any:
+        """Containers name the place of what they hold."""
+        if type(value) is list and depth < DEEPEST:
+            return ["l", [self.pack(item, f"{where}[{n}]", depth + 1) for n, item in enumerate(value)]]
+        if type(value) is dict and depth < DEEPEST and all(type(key) is str for key in value):
+            items = [self.pack(item, f"{where}[{key!r}]", depth + 1) for key, item in value.items()]
+            return ["d", [self.pack_text(key) for key in value], items]
+        if isinstance(value, np.generic) or type(value) is np.ndarray:
+            array = np.asarray(value)
+            if array.dtype.kind in "biuf" and array.dtype.itemsize <= 8:
+                name = str(len(self.tensors))
+                self.tensors[name] = array.astype(array.dtype.newbyteorder("<"), copy=False)
+                return ["a", int(name), isinstance(value, np.generic)]
+        return super().pack_other(value, where, depth, mend)
+
+    def unpack_other(self, kind: str, content: tuple[Any, ...], depth: int) -> Any:
+        """Arrays are fresh and writable."""
+        if kind == "list" and len(content) == 1:
+            return self.unpack_items(content[0], depth)
+        if kind == "dict" and len(content) == 2:
+            keys, values = (self.unpack_items(items, depth) for items in content)
+            if not all(type(key) is str for key in keys) or len(set(keys)) != len(keys):
+                raise ValueError("a key is there twice, or no text")
+            return dict(zip(keys, values, strict=True))
+        if kind == "array" and [type(item) for item in content] == [int, bool]:
+            number, scalar = content
+            array = self.tensors.pop(str(number), None)
+            if array is None or (scalar and array.ndim):
+                raise ValueError(f"there is no tensor {number} left, or a scalar has a dimension")
+            return array.copy()[()] if scalar else array.copy()
+        return super().unpack_other(kind, content, depth)
+
+
+EXACT = Exact()
+
+
+def pack_name(value: Any, where: str, mend: str = "") -> Any:
+    """A name, typed.  NumPy's numbers and strings become Python's, which are equal and find the same node.
+
+    DataError for what no file can bring back as it was.
+    """
+    return EXACT.pack(plain(value), where, mend=mend)
+
+
+def unpack_name(packed: Any) -> Any:
+    """The value that :func:`pack_name` was given, or ``ValueError``."""
+    return EXACT.unpack(packed)
+
+
+DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+TABLES: dict[str, Callable[[], Mapping[str, Any]]] = {"activations": activations, "losses": losses}
+
+
+def plugin_of(item: Activation | Loss) -> Plugin:
+    """What a file says about an activation or a loss.
+
+    PluginError if no process could find it again by its name.
+    """
+    kind = "activations" if isinstance(item, Activation) else "losses"
+    registered = TABLES[kind]().get(item.name)
+    if registered is None or registered.bind(**item.parameters) != item:
+        what = "is not registered" if registered is None else "is not the one registered by that name"
+        raise PluginError(
+            f"{item.kind} {shorten(str(item))} {what}, so no file can refer to it; "
+            "call dagnet.register(…) with it before saving, and before loading"
+        )
+    where = f"{item.kind} {item.name!r}: parameter"
+    given = item.parameters.items()
+    parameters = [Parameter(name, pack_name(value, f"{where} {name}")) for name, value in given]
+    source = origin(kind, item.name)
+    return Plugin(item.name, parameters, source.distribution, source.version)  # type: ignore[union-attr]
+
+
+def plugin_for(kind: str, plugin: Plugin) -> Any:
+    """The registered thing that a file refers to; ``kind`` is ``"activations"`` or ``"losses"``.
+
+    PluginError if it is missing here; the message says what to install; ValueError if its parameters
+    are none.
+    """
+    what = f"{KINDS[kind].singular} {plugin.name[:60]!r}"
+    registered = TABLES[kind]().get(plugin.name)
+    if registered is None:
+        raise PluginError(f"{what} is not registered here; {_mend(plugin)}")
+    source = origin(kind, plugin.name)
+    if source is not None and _is_distribution(plugin) and source.distribution != plugin.distribution:
+        warnings.warn(
+            f"{what} was {_provider(plugin)}'s when the file was written and is {source}'s now; "
+            "compare a prediction with one that you know",
+            DagnetWarning,
+            stacklevel=6,
+        )
+    values = {parameter.name: unpack_name(parameter.value) for parameter in plugin.parameters}
+    if len(values) != len(plugin.parameters):
+        raise ValueError(f"{what} has a parameter twice")
+    for name, value in values.items():
+        if name not in registered.parameters:
+            text = f"{what} has no parameter {name[:60]!r} here; the file was written with"
+            raise PluginError(f"{text} {_provider(plugin)}: install that version")
+        _check_number(f"{what}: parameter {name!r}", value, registered.parameters[name])
+    try:
+        return registered.bind(**values)
+    except DagnetError as error:
+        raise ValueError(f"{what} does not take the file's parameters: {error}") from error
+
+
+def _check_number(where: str, value: object, default: object) -> None:
+    """Where the default is a number, anything else would only fail later, and less clearly."""
+    if type(default) in {int, float} and not isinstance(value, (int, float)):
+        raise ValueError(f"{where} must be a number, got {shorten(value)}")
+
+
+def _is_distribution(plugin: Plugin) -> bool:
+    return DISTRIBUTION.fullmatch(plugin.distribution) is not None
+
+
+def _provider(plugin: Plugin) -> str:
+    return f"{plugin.distribution[:100]} {plugin.version[:40]}".rstrip()
+
+
+def _mend(plugin: Plugin) -> str:
+    if not _is_distribution(plugin):
+        text = "it was registered by a script when the file was written: call dagnet.register(…)"
+        return f"{text} with it, then load again"
+    try:
+        here = importlib.metadata.version(plugin.distribution)
+    except importlib.metadata.PackageNotFoundError:
+        mend = f"if you trust its author, pip install {plugin.distribution}"
+        return f"the file was written with {_provider(plugin)}: {mend}"
+    return (
+        f"the file was written with {_provider(plugin)} and {here} is installed here: "
+        "install that version, and see that DAGNET_DISABLE_PLUGINS is not set"
+    )
