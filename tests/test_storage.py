@@ -263,7 +263,7 @@ def test_the_file_is_a_safetensors_file_with_one_document(saved):
     assert document["nodes"] == ["x", ["t", [1, ["f", "4004000000000000"]]], "h", "y", True]
     assert document["format"] == 1
     assert tensors["sources"].tolist() == [0, 1, 2, 2]
-    ours = read(saved).tensors
+    ours = read(saved, "model").tensors
     assert {name: typed(np.array(array)) for name, array in ours.items()} == {
         name: typed(array) for name, array in tensors.items()
     }

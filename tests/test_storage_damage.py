@@ -316,12 +316,13 @@ def _plugins(data):
 
 def _check_other_way(path, result):
     """What was taken is exactly what would be written."""
-    before = read(path)
-    if isinstance(result, dict):
+    kind = "checkpoint" if isinstance(result, dict) else "model"
+    before = read(path, kind)
+    if kind == "checkpoint":
         save_checkpoint(path, result)
     else:
         result.save(path)
-    after = read(path)
+    after = read(path, kind)
     zero = b"0" * 64
     documents = [
         content.document.replace(json.loads(content.document)["sha256"].encode(), zero)

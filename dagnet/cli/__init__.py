@@ -117,7 +117,7 @@ def train(graph: Path, data: Path, **options: Any) -> None:
     """  # noqa: D301 - as above
     from dagnet.cli.training import Request, train_from_files  # noqa: PLC0415 - keeps --help fast
 
-    train_from_files(Request(graph=graph, data=data, **options), click.echo)
+    train_from_files(Request(graph=graph, data=data, **options))
 
 
 @main.command()
@@ -148,7 +148,7 @@ def evaluate(model: Path, data: Path, threads: int | None) -> None:
     """
     from dagnet.cli.applying import evaluate_file  # noqa: PLC0415 - keeps --help fast
 
-    evaluate_file(model, data, threads, click.echo)
+    evaluate_file(model, data, threads)
 
 
 @main.command()
@@ -157,7 +157,7 @@ def show(graph: Path) -> None:
     """Print what a network is, and the program that it compiles to."""
     from dagnet.cli.applying import show_file  # noqa: PLC0415 - keeps --help fast
 
-    show_file(graph, click.echo)
+    show_file(graph)
 
 
 @main.group(invoke_without_command=True)
@@ -167,7 +167,7 @@ def plugins(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is None:
         from dagnet.cli.plugins import list_plugins  # noqa: PLC0415 - keeps --help fast
 
-        list_plugins(click.echo)
+        list_plugins()
 
 
 @plugins.command()
@@ -179,5 +179,5 @@ def check(names: tuple[str, ...]) -> None:
     """
     from dagnet.cli.plugins import check_plugins  # noqa: PLC0415 - keeps --help fast
 
-    if not check_plugins(names, click.echo):
+    if not check_plugins(names):
         raise SystemExit(1)

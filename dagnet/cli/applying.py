@@ -6,10 +6,11 @@ import csv
 import io
 import math
 import sys
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 import numpy as np
+from click import echo as say
 
 from dagnet.arrays import Array
 from dagnet.cli.files import check_writable, open_network, read_table
@@ -18,11 +19,11 @@ from dagnet.network import Network
 from dagnet.scores import accuracy, area_under_curve, determination
 from dagnet.storage import atomically
 
-Say = Callable[[str], None]
 LISTED = 8
+Columns = Mapping[Hashable, Array]
 
 
-def show_file(path: Path, say: Say) -> None:
+def show_file(path: Path) -> None:
     """Print what a network is, and its plan."""
     network = open_network(path)
     say(f"{path}: {counted(network)}")
@@ -50,15 +51,12 @@ def predict_file(model: Path, data: Path, out: Path | None, threads: int | None)
         stream.write(text.getvalue().encode())
 
 
-def evaluate_file(model: Path, data: Path, threads: int | None, say: Say) -> None:
+def evaluate_file(model: Path, data: Path, threads: int | None) -> None:
     """Print how good the predictions are."""
     network, table = open_network(model, threads, trained=True), read_table(data)
     X, y = table.columns(network.inputs), table.columns(network.outputs)
     say(f"data      {data}: {len(table):,} rows")
     say(score_table(network, {"all rows": (X, y)}))
-
-
-Columns = Mapping[Hashable, Array]
 
 
 def counted(network: Network) -> str:

@@ -13,12 +13,14 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.errors import DataError, FormatError, did_you_mean, expected, shorten
 from dagnet.formats import export, read_graph
-from dagnet.formats.csv_files import csv_rows
+from dagnet.formats.graph_files import csv_rows
 from dagnet.network import Network, load
 from dagnet.registry import exporters
 from dagnet.storage import atomically
 
 MODEL_SUFFIXES = (".dagnet", ".safetensors")
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
+LISTED = 8
 
 
 def is_graph_file(path: Path) -> bool:
@@ -74,10 +76,6 @@ def check_writable(path: Path) -> None:
 
 class _NothingWritten(Exception):
     """Leaves the block before anything takes the file's place."""
-
-
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
-LISTED = 8
 
 
 class Table:

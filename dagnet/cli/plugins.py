@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import networkx as nx
 import numpy as np
+from click import echo as say
 
 from dagnet import registry
 from dagnet.contracts import Activation
@@ -16,7 +17,7 @@ from dagnet.network import Network
 from dagnet.testing import outcomes
 
 
-def list_plugins(say: Callable[[str], None]) -> None:
+def list_plugins() -> None:
     """Print kind, name, origin and how they run, of all plugins."""
     rows = []
     for kind in registry.KINDS:
@@ -56,7 +57,7 @@ def _form(activation: Activation) -> str:
     return str(network.plan.notes.get(str(activation), network.engine))
 
 
-def check_plugins(names: Iterable[str], say: Callable[[str], None]) -> bool:
+def check_plugins(names: Iterable[str]) -> bool:
     """Run every check of the plugins that the names, or the names of distributions, stand for.
 
     Prints a line for each plugin, and one for each check that it fails; whether all passed.

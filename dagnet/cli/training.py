@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
+from click import echo as say
 
 from dagnet.arrays import Array
 from dagnet.callbacks import Checkpoint, EarlyStopping
@@ -24,7 +25,9 @@ from dagnet.network import Network
 from dagnet.values import FRACTION
 
 Columns = dict[Hashable, Array]
-Say = Callable[[str], None]
+Split = dict[str, tuple[Columns, Columns]]
+"""Inputs and targets by node name, for each purpose that there is: train, validation, test."""
+VERBS = {"train": "train", "validation": "validate", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,7 @@ class Interrupt(Callback):
         signal.signal(signal.SIGINT, self._before)
 
 
-Split = dict[str, tuple[Columns, Columns]]
-"""Inputs and targets by node name, for each purpose that there is: train, validation, test."""
-VERBS = {"train": "train", "validation": "validate", "test": "test"}
-
-
-def train_from_files(request: Request, say: Say) -> None:
+def train_from_files(request: Request) -> None:
     """Read, train, report, write."""
     _check_out(request)
     table, graph = read_table(request.data), open_graph(request.graph)

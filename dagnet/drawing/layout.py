@@ -17,14 +17,24 @@ exactly by pooling adjacent violators (Ayer et al. 1955).
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dagnet.adjacency import Rows, rows_by, stable_order
+from dagnet.adjacency import Rows, offsets, ranges, rows_by, stable_order
 from dagnet.drawing.sketch import Floats, Ints
 from dagnet.errors import DataError, expected
+
+PATIENCE = 4
+EXCHANGED = 4_000
+Pull = tuple[Rows, Floats]
+LANE = (0.12, 0.4)  # room of a bend, less where there are many
+ROOMIEST = 3.0
+STRAIGHT = (1.0, 2.0, 8.0)  # pull of a segment with no, one, two bends as its ends
+MAX_BENDS = 20_000
+FLAT = 0.02
 
 
 @dataclass(frozen=True)
@@ -82,9 +92,8 @@ def proper_graph(levels: Ints, sources: Ints, targets: Ints, *, max_bends: int) 
     direct = bool(skipped.sum() > max_bends)
     if direct:
         skipped = np.zeros_like(skipped)
-    bend_ptr = np.concatenate([[0], np.cumsum(skipped)])
-    offset = np.arange(bend_ptr[-1]) - np.repeat(bend_ptr[:-1], skipped)
-    all_levels = np.concatenate([levels, np.repeat(levels[sources] + 1, skipped) + offset])
+    bend_ptr, first = offsets(skipped), levels[sources] + 1
+    all_levels = np.concatenate([levels, ranges(first, first + skipped)])
     by_level = np.argsort(all_levels, kind="stable")
     point_of = np.argsort(by_level)
     tails, heads = (point_of[ends] for ends in _segments(sources, targets, bend_ptr, n))
@@ -93,10 +102,6 @@ def proper_graph(levels: Ints, sources: Ints, targets: Ints, *, max_bends: int) 
     children = rows_by(tails[by_head], heads[by_head], len(by_level))
     bounds = np.searchsorted(all_levels[by_level], np.arange(all_levels.max(initial=-1) + 2))
     return Proper(bounds, point_of, by_level >= n, parents, children, bend_ptr, direct)
-
-
-PATIENCE = 4
-EXCHANGED = 4_000
 
 
 def order_levels(graph: Proper, *, sweeps: int = 24) -> Ints:
@@ -129,11 +134,9 @@ def _sweep(graph: Proper, order: Ints, *, down: bool) -> Ints:
     rows = graph.parents if down else graph.children
     for level in range(1, graph.n_levels) if down else range(graph.n_levels - 2, -1, -1):
         start, stop = graph.bounds[level], graph.bounds[level + 1]
-        offsets = rows.indptr[start : stop + 1]
-        running = np.zeros(offsets[-1] - offsets[0] + 1, np.int64)
-        np.cumsum(places[rows.neighbours[offsets[0] : offsets[-1]]], out=running[1:])
-        sums = np.diff(running[offsets - offsets[0]])
-        degrees = np.diff(offsets)
+        ends = rows.indptr[start : stop + 1]
+        running = offsets(places[rows.neighbours[ends[0] : ends[-1]]])
+        sums, degrees = np.diff(running[ends - ends[0]]), np.diff(ends)
         means = np.where(degrees > 0, sums / np.maximum(degrees, 1), places[start:stop])
         here = order[start:stop]
         here = here[np.argsort(means[here - start], kind="stable")]
@@ -197,23 +200,8 @@ def _gain(upper: list[int], lower: list[int], places: list[int]) -> int:
     """How many crossings between two points' segments a swap takes away."""
     above = sorted(places[point] for point in upper)
     below = sorted(places[point] for point in lower)
-    return _pairs_below(below, above) - _pairs_below(above, below)
-
-
-def _pairs_below(left: list[int], right: list[int]) -> int:
-    """Pairs (l, r) with l < r, of two sorted lists."""
-    total = at = 0
-    for value in right:
-        while at < len(left) and left[at] < value:
-            at += 1
-        total += at
-    return total
-
-
-Pull = tuple[Rows, Floats]
-LANE = (0.12, 0.4)  # room of a bend, less where there are many
-ROOMIEST = 3.0
-STRAIGHT = (1.0, 2.0, 8.0)  # pull of a segment with no, one, two bends as its ends
+    crossing = sum(bisect_left(below, place) for place in above)
+    return crossing - sum(bisect_left(above, place) for place in below)
 
 
 def place_levels(graph: Proper, order: Ints, *, rounds: int = 8) -> Floats:
@@ -255,9 +243,9 @@ def _settle(here: Ints, start: int, room: Floats, y: Floats, sides: tuple[Pull, 
     n, stop = len(here), start + len(here)
     total, weight = np.zeros(n), np.zeros(n)
     for rows, pulls in sides:
-        offsets = rows.indptr[start : stop + 1]
-        among = slice(offsets[0], offsets[-1])
-        owner = np.repeat(np.arange(n), np.diff(offsets))
+        ends = rows.indptr[start : stop + 1]
+        among = slice(ends[0], ends[-1])
+        owner = np.repeat(np.arange(n), np.diff(ends))
         total += np.bincount(owner, pulls[among] * y[rows.neighbours[among]], n)
         weight += np.bincount(owner, pulls[among], n)
     alone = weight == 0
@@ -286,10 +274,6 @@ def _isotonic(values: Floats, weights: Floats) -> Floats:
         masses.append(mass)
         counts.append(count)
     return np.repeat(means, counts)
-
-
-MAX_BENDS = 20_000
-FLAT = 0.02
 
 
 @dataclass(frozen=True)
@@ -369,23 +353,18 @@ def layered_layout(
     rows = place_levels(graph, order)
     rows -= (rows.min(initial=0.0) + rows.max(initial=0.0)) / 2
     y = rows[graph.point_of[:n_nodes]]
-    bends = _bends(graph, compact, rows, y, (tails, heads))
+    bends = _bends(graph, rows, y[tails], y[heads])
     crossings = -1 if graph.direct else count_crossings(graph, order)
     return Layout(compact.astype(np.float64), y, *bends, graph.direct, crossings)
 
 
-def _bends(
-    graph: Proper, depth: Ints, rows: Floats, y: Floats, edges: tuple[Ints, Ints]
-) -> tuple[Ints, Floats, Floats]:
-    """The bends that are needed: those on a straight line are left out."""
-    sources, targets = edges
-    counts = np.diff(graph.bend_ptr)
-    offset = np.arange(graph.bend_ptr[-1]) - np.repeat(graph.bend_ptr[:-1], counts)
-    bend_x = np.repeat(depth[sources] + 1.0, counts) + offset
-    bend_y = rows[graph.point_of[len(depth) :]]
+def _bends(graph: Proper, rows: Floats, starts: Floats, stops: Floats) -> tuple[Ints, Floats, Floats]:
+    """The bends that are needed: those on a straight line between their neighbours are left out."""
+    points = graph.point_of[len(graph.bend) - graph.bend_ptr[-1] :]
+    bend_x, bend_y = graph.levels()[points].astype(np.float64), rows[points]
     before, after = np.roll(bend_y, 1), np.roll(bend_y, -1)
-    bent = counts > 0
-    before[graph.bend_ptr[:-1][bent]] = y[sources[bent]]
-    after[graph.bend_ptr[1:][bent] - 1] = y[targets[bent]]
+    bent = np.diff(graph.bend_ptr) > 0
+    before[graph.bend_ptr[:-1][bent]] = starts[bent]
+    after[graph.bend_ptr[1:][bent] - 1] = stops[bent]
     kept = np.abs(before + after - 2 * bend_y) > FLAT
-    return np.concatenate([[0], np.cumsum(kept)])[graph.bend_ptr], bend_x[kept], bend_y[kept]
+    return offsets(kept)[graph.bend_ptr], bend_x[kept], bend_y[kept]

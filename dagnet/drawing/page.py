@@ -27,15 +27,18 @@ ROLE_FILL = {
     "constant": "#f3f0fa",
     "group": "#f4f6f8",
 }
+_NARROW = frozenset("fijlrtI.,:;|!'()[]{} ")
+_WIDE = frozenset("mwMW@%")
+Point = tuple[float, float]
+Piece = tuple[Point, Point, Point, Point]
+HEIGHT, ASPECT = 760.0, 1.5
+SIDE_LABEL = 170.0
+NUMBERS = 24
 
 
 def sign_colour(weight: float) -> str:
     """Blue above zero, orange below, grey for zero and for no number."""
     return POSITIVE if weight > 0 else NEGATIVE if weight < 0 else NEUTRAL
-
-
-_NARROW = frozenset("fijlrtI.,:;|!'()[]{} ")
-_WIDE = frozenset("mwMW@%")
 
 
 def xml(text: str) -> str:
@@ -71,10 +74,6 @@ def cut(text: str, size: float, room: float) -> str:
         if used > room:
             return text[:end].rstrip() + "…" if end >= 2 else ""
     return text[:200] + "…"
-
-
-Point = tuple[float, float]
-Piece = tuple[Point, Point, Point, Point]
 
 
 def curve(x: Floats, y: Floats) -> list[Piece]:
@@ -147,11 +146,6 @@ def cut_end(pieces: list[Piece], distance: float) -> tuple[list[Piece], Point]:
     dx, dy = end_x - cut[3][0], end_y - cut[3][1]
     length = math.hypot(dx, dy) or 1.0
     return [*pieces[:-1], cut], (dx / length, dy / length)
-
-
-HEIGHT, ASPECT = 760.0, 1.5
-SIDE_LABEL = 170.0
-NUMBERS = 24
 
 
 @dataclass(frozen=True)

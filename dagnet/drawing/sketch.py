@@ -17,6 +17,7 @@ from dagnet.model import Model
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 ROLES = ("input", "hidden", "output", "constant", "group")
+COLUMNS = 12
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,6 @@ def _note(model: Model, node: int) -> str:
     many = f"{units} units" if units > 1 else ""
     bias = f"bias {number(float(model.parameters[places[0]]))}" if len(places) == 1 else ""
     return "\n".join(filter(None, (many, bias)))
-
-
-COLUMNS = 12
 
 
 @dataclass(frozen=True)

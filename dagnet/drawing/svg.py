@@ -32,6 +32,8 @@ from dagnet.model import Model
 
 FONT = "Inter,'Helvetica Neue',Helvetica,Arial,'Liberation Sans',sans-serif"
 MARGIN, LINE = 14.0, 17.0
+ARROWS, TITLES = 60, 1_500
+WIDTHS = 6
 
 
 class Drawing:
@@ -145,10 +147,6 @@ def _keys(page: Page) -> Iterator[tuple[str, str]]:
     for word, colour, present in signs:
         if present.any():
             yield f'<path d="M-6 0H6" stroke="{colour}" stroke-width="2"/>', word
-
-
-ARROWS, TITLES = 60, 1_500
-WIDTHS = 6
 
 
 def edge_marks(page: Page) -> Iterator[str]:

@@ -18,36 +18,26 @@ from dagnet.registry import exporters
 from dagnet.values import PATH
 
 __all__ = ["dagnet_exporters", "export", "read_graph"]
+LARGEST = 1 << 30
 
 
 @hookimpl
 def dagnet_exporters() -> Iterable[Exporter]:
     """The formats that come with dagnet; only those who look for one pay for their import."""
-    from dagnet.formats.csv_files import read_csv, write_csv  # noqa: PLC0415
-    from dagnet.formats.graph_files import (  # noqa: PLC0415
-        read_graphml,
-        read_nodelink,
-        write_cytoscape,
-        write_gexf,
-        write_graphml,
-        write_nodelink,
-    )
+    from dagnet.formats import graph_files as graphs  # noqa: PLC0415
     from dagnet.formats.inspector import write_html  # noqa: PLC0415
     from dagnet.formats.pictures import write_dot, write_svg  # noqa: PLC0415
 
     return [
-        Exporter("graphml", ".graphml", write_graphml, read_graphml),
-        Exporter("json", ".json", write_nodelink, read_nodelink),
-        Exporter("csv", ".csv", write_csv, read_csv),
-        Exporter("gexf", ".gexf", write_gexf),
-        Exporter("cytoscape", ".cyjs", write_cytoscape),
+        Exporter("graphml", ".graphml", graphs.write_graphml, graphs.read_graphml),
+        Exporter("json", ".json", graphs.write_nodelink, graphs.read_nodelink),
+        Exporter("csv", ".csv", graphs.write_csv, graphs.read_csv),
+        Exporter("gexf", ".gexf", graphs.write_gexf),
+        Exporter("cytoscape", ".cyjs", graphs.write_cytoscape),
         Exporter("dot", ".dot", write_dot),
         Exporter("svg", ".svg", write_svg),
         Exporter("html", ".html", write_html),
     ]
-
-
-LARGEST = 1 << 30
 
 
 def export(model: Model, path: str | Path, X: Any = None, y: Any = None) -> None:

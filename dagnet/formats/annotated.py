@@ -15,6 +15,8 @@ from dagnet.model import Model
 from dagnet.model.averaging import mean_loss, output_gradient
 from dagnet.model.selection import prepare
 
+BLOCK = 1 << 22  # values of units and rows held at a time
+
 
 def annotated(model: Model, observations: Observations | None) -> nx.DiGraph[Any]:
     """:meth:`Model.to_networkx` with ``level`` and ``role`` of each node.
@@ -46,9 +48,6 @@ def annotated(model: Model, observations: Observations | None) -> nx.DiGraph[Any
 
 def _plain(values: NDArray[Any]) -> Any:
     return float(values.flat[0]) if values.size == 1 else values.astype(np.float64)
-
-
-BLOCK = 1 << 22  # values of units and rows held at a time
 
 
 @dataclass(frozen=True, eq=False)

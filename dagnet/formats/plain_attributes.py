@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from functools import partial
 from math import isfinite
 from typing import Any, ClassVar
 
@@ -28,19 +27,36 @@ from dagnet.markup import is_label, node_labels, visible
 from dagnet.values import DEEPEST, Codec, plain, strict_json
 
 SPECIAL = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+PREFIX = "dagnet_"
+VERSION = 1
+COLUMNS: dict[str, type] = {
+    "activation": str,
+    "bias": float,
+    "units": int,
+    "trainable": bool,
+    "center": float,
+    "scale": float,
+    "weight": float,
+    "share": str,
+    "level": int,
+    "role": str,
+    "mean_value": float,
+    "mean_pre_activation": float,
+    "gradient": float,
+}
+PARAMETERS = ("weight", "bias", "center", "scale")
+SHOWN_IF_FINITE = ("mean_value", "mean_pre_activation", "gradient")
 
 
-class Readable(Codec):
+class _Readable(Codec):
     """Objects with one key, the kind."""
 
     kinds: ClassVar = {**Codec.kinds, "float": SPECIAL.__getitem__}
 
     def tag(self, kind: str, *content: Any) -> Any:
-        """``{kind: content}``."""
         return {kind: content[0]}
 
     def untag(self, packed: Any) -> tuple[str, Any]:
-        """Kind and content."""
         if isinstance(packed, dict) and len(packed) == 1:
             ((kind, content),) = packed.items()
             return kind, (content,)
@@ -49,11 +65,9 @@ class Readable(Codec):
         return type(packed).__name__, (packed,)
 
     def pack_float(self, value: float) -> Any:
-        """A number, or its name."""
         return value if math.isfinite(value) else {"float": str(value)}
 
     def pack_other(self, value: Any, where: str, depth: int, mend: str) -> Any:
-        """Lists, and arrays of finite numbers."""
         if type(value) is list and depth < DEEPEST:
             return [self.pack(plain(item), where, depth + 1) for item in value]
         if type(value) is np.ndarray and value.dtype.kind == "f" and np.isfinite(value).all():
@@ -61,7 +75,6 @@ class Readable(Codec):
         return super().pack_other(value, where, depth, mend)
 
     def unpack_other(self, kind: str, content: tuple[Any, ...], depth: int) -> Any:
-        """Lists, arrays and finite numbers."""
         if kind == "list":
             return self.unpack_items(content[0], depth)
         if kind == "float" and type(content[0]) is float:
@@ -73,7 +86,7 @@ class Readable(Codec):
         return super().unpack_other(kind, content, depth)
 
 
-READABLE = Readable()
+READABLE = _Readable()
 
 
 def dumps(value: Any, where: str) -> str:
@@ -117,31 +130,6 @@ def parse_json(text: str | bytes, where: str) -> Any:
         raise FormatError(f"{where}: no valid JSON: {reason}") from None
 
 
-PREFIX = "dagnet_"
-VERSION = 1
-COLUMNS: dict[str, type] = {
-    "activation": str,
-    "bias": float,
-    "units": int,
-    "trainable": bool,
-    "center": float,
-    "scale": float,
-    "weight": float,
-    "share": str,
-    "level": int,
-    "role": str,
-    "mean_value": float,
-    "mean_pre_activation": float,
-    "gradient": float,
-}
-PARAMETERS = ("weight", "bias", "center", "scale")
-SHOWN_IF_FINITE = ("mean_value", "mean_pre_activation", "gradient")
-
-
-def _is_plain(name: Hashable, *, native: bool) -> bool:
-    return is_label(name) or (native and type(name) is int and -(2**53) < name < 2**53)
-
-
 def flattened(graph: nx.DiGraph[Any], *, native: bool = False) -> nx.DiGraph[Any]:
     """The flat form of what :meth:`Model.to_networkx` returns; the graph given is used up.
 
@@ -157,7 +145,10 @@ def flattened(graph: nx.DiGraph[Any], *, native: bool = False) -> nx.DiGraph[Any
 
 def flatten(graph: nx.DiGraph[Any], *, native: bool = False) -> dict[Hashable, Any]:
     """Make the attributes of a graph plain, in place; the id of each node."""
-    is_plain = partial(_is_plain, native=native)
+
+    def is_plain(name: Hashable) -> bool:
+        return is_label(name) or (native and type(name) is int and -(2**53) < name < 2**53)
+
     for name, attributes in graph.nodes(data=True):
         _flatten(attributes, ("node", name), native=native)
         if not is_plain(name):

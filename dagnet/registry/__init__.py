@@ -29,6 +29,8 @@ __all__ = [
     "parse_call",
     "register",
 ]
+LONGEST = 1000
+"""Characters in a call form: the parser of a deeply nested one could exhaust the stack."""
 
 
 def register(obj: object, *, replace: bool = False) -> None:
@@ -121,10 +123,6 @@ def _function(item: object) -> object:
     """What an activation, a loss, an initializer or an exporter works with."""
     functions = (getattr(item, name, None) for name in ("function", "value", "draw", "write"))
     return next((function for function in functions if callable(function)), None)
-
-
-LONGEST = 1000
-"""Characters in a call form: the parser of a deeply nested one could exhaust the stack."""
 
 
 def parse_call(text: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:

@@ -29,6 +29,25 @@ from dagnet.contracts import Activation, Exporter, Initializer, Loss, Optimizer
 from dagnet.errors import DagnetWarning, PluginError, Verbatim, did_you_mean, expected, shorten
 
 ENGINE_METHODS = ("unavailable", "prepare", "fused_step")
+GROUP = "dagnet"
+MOST_ITEMS = 10_000
+Offer = tuple[str, str, Any]
+"""One item of a plugin, checked: its kind, a plural such as ``"activations"``, its name, and itself."""
+NEWER = "; if it is no slip, the plugin needs a newer dagnet: pip install --upgrade dagnet"
+DISABLE = "DAGNET_DISABLE_PLUGINS"
+TRACE = "DAGNET_TRACE_PLUGINS"
+SLOW_SECONDS = 2.0
+BUILTINS = (
+    "dagnet.builtins.activations_smooth",
+    "dagnet.builtins.activations_piecewise",
+    "dagnet.builtins.losses",
+    "dagnet.builtins.initializers",
+    "dagnet.builtins.optimizers",
+    "dagnet.engine.reference",
+    "dagnet.engine.compiled",
+    "dagnet.formats",
+)
+EntryPoints = list[importlib.metadata.EntryPoint]
 
 
 @dataclass(frozen=True)
@@ -76,13 +95,6 @@ KINDS: dict[str, Kind] = {
     ),
     "exporters": _instances("exporter", "dagnet_exporters", Exporter),
 }
-
-
-GROUP = "dagnet"
-MOST_ITEMS = 10_000
-Offer = tuple[str, str, Any]
-"""One item of a plugin, checked: its kind, a plural such as ``"activations"``, its name, and itself."""
-NEWER = "; if it is no slip, the plugin needs a newer dagnet: pip install --upgrade dagnet"
 
 
 @dataclass(frozen=True)
@@ -172,22 +184,6 @@ def _checked(kind: str, item: Any, where: str) -> Offer:
 
 def _label(plugin: object) -> str:
     return str(getattr(plugin, "__name__", None) or shorten(plugin))
-
-
-DISABLE = "DAGNET_DISABLE_PLUGINS"
-TRACE = "DAGNET_TRACE_PLUGINS"
-SLOW_SECONDS = 2.0
-BUILTINS = (
-    "dagnet.builtins.activations_smooth",
-    "dagnet.builtins.activations_piecewise",
-    "dagnet.builtins.losses",
-    "dagnet.builtins.initializers",
-    "dagnet.builtins.optimizers",
-    "dagnet.engine.reference",
-    "dagnet.engine.compiled",
-    "dagnet.formats",
-)
-EntryPoints = list[importlib.metadata.EntryPoint]
 
 
 class Registry:

@@ -30,6 +30,24 @@ from dagnet.errors import DagnetError, DataError, FormatError, expected
 from dagnet.storage.documents import FORMAT, Document
 from dagnet.values import PATH, strict_json
 
+NO_DIGEST = "0" * 64
+LARGEST_HEADER = 100_000_000
+"""The limit of the safetensors format."""
+LARGEST_PADDING = 63
+CHUNK = 1 << 22
+PREFIX = re.compile(
+    rb'\{"__metadata__":\{"dagnet":"\{\\"format\\":([1-9][0-9]{0,8}),\\"sha256\\":\\"([0-9a-f]{64})\\",'
+)
+LONGEST_PREFIX = 150
+DTYPES = {
+    name: np.dtype(code)
+    for name, code in zip(
+        ("BOOL", "I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "F16", "F32", "F64"),
+        ("?", "i1", "u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"),
+        strict=True,
+    )
+}
+
 
 @contextlib.contextmanager
 def atomically(path: object) -> Iterator[BinaryIO]:
@@ -102,40 +120,13 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-NO_DIGEST = "0" * 64
-LARGEST_HEADER = 100_000_000
-"""The limit of the safetensors format."""
-LARGEST_PADDING = 63
-CHUNK = 1 << 22
-PREFIX = re.compile(
-    rb'\{"__metadata__":\{"dagnet":"\{\\"format\\":([1-9][0-9]{0,8}),\\"sha256\\":\\"([0-9a-f]{64})\\",'
-)
-LONGEST_PREFIX = 150
-DTYPES = {
-    name: np.dtype(code)
-    for name, code in zip(
-        ("BOOL", "I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "F16", "F32", "F64"),
-        ("?", "i1", "u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"),
-        strict=True,
-    )
-}
-
-
 @dataclass(frozen=True, eq=False)
 class Content:
     """What a file holds: its document, and its tensors as read-only arrays over one buffer."""
 
     name: Path
-    kind: str
     document: bytes
     tensors: Mapping[str, Array]
-
-    def must_be(self, kind: str) -> None:
-        """Refuse a file of another kind."""
-        if self.kind != kind:
-            mend = {"checkpoint": "pass it to fit(resume=…)", "model": "open it with dagnet.load"}
-            text = expected(str(self.name), f"a {kind}", f"a {self.kind}", mend.get(self.kind, ""))
-            raise FormatError(text)
 
 
 @contextlib.contextmanager
@@ -194,10 +185,10 @@ def _prefix(head: bytes) -> re.Match[bytes]:
 # -- reading -----------------------------------------------------------------------------
 
 
-def read(path: object) -> Content:
-    """Read and check a file.
+def read(path: object, kind: str) -> Content:
+    """Read and check a file of a kind, ``"model"`` or ``"checkpoint"``.
 
-    FormatError for anything that :func:`write` did not write, bit for bit.
+    FormatError for anything that :func:`write` did not write, bit for bit, and for the other kind.
     """
     name: Path = PATH.check("path", path)
     with decoding(name):
@@ -207,15 +198,15 @@ def read(path: object) -> Content:
             mend = f"it has format {version} and this dagnet reads format {FORMAT}; upgrade dagnet"
             raise FormatError(f"{name} was written by a newer dagnet: {mend}")
         document, tensors = _parsed(header, data)
-        kind = _Kind.decode(document).kind
-    return Content(name, kind, document, tensors)
+        found = msgspec.json.decode(document, type=_Peek).kind
+    if found != kind:
+        mends = {"checkpoint": "pass it to fit(resume=…)", "model": "open it with dagnet.load"}
+        raise FormatError(expected(str(name), f"a {kind}", f"a {found}", mends.get(found, "")))
+    return Content(name, document, tensors)
 
 
 class _Peek(msgspec.Struct):
     kind: str
-
-
-_Kind: msgspec.json.Decoder[_Peek] = msgspec.json.Decoder(_Peek)
 
 
 def _opened(name: Path) -> BinaryIO:

@@ -33,6 +33,8 @@ FORMAT = 1
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Packed = Any
 """A value as :mod:`dagnet.storage.documents` spells it."""
+DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+TABLES: dict[str, Callable[[], Mapping[str, Any]]] = {"activations": activations, "losses": losses}
 
 
 class Parameter(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
@@ -97,7 +99,7 @@ def decode(document: bytes, kind: type[T]) -> T:
     return decoded
 
 
-class Exact(Codec):
+class _Exact(Codec):
     """Lists that begin with a letter."""
 
     kinds: ClassVar = {
@@ -108,17 +110,14 @@ class Exact(Codec):
     letters: ClassVar = {kind[0]: kind for kind in (*kinds, "tuple", "list", "dict", "array")}
 
     def tag(self, kind: str, *content: Any) -> Any:
-        """``[letter, content]``."""
         return [kind[0], *content]
 
     def untag(self, packed: Any) -> tuple[str, Any]:
-        """Kind and content."""
         if type(packed) is list and packed and type(packed[0]) is str and packed[0] in self.letters:
             return self.letters[packed[0]], tuple(packed[1:])
         raise ValueError("a value has an unknown tag")
 
     def pack_text(self, value: str) -> Any:
-        """Text, which may be no valid Unicode."""
         try:
             value.encode()
         except UnicodeEncodeError:
@@ -126,11 +125,10 @@ class Exact(Codec):
         return value
 
     def pack_float(self, value: float) -> Any:
-        """All 64 bits, most significant first."""
         return self.tag("float", struct.pack(">d", value).hex())
 
 
-class Snapshot(Exact):
+class Snapshot(_Exact):
     """Also lists, dicts and arrays; arrays are put aside as tensors, and each is taken back once."""
 
     takes = f"{NAMES}, a list, a dict with str keys, or an array of booleans, integers or floats"
@@ -171,7 +169,7 @@ class Snapshot(Exact):
         return super().unpack_other(kind, content, depth)
 
 
-EXACT = Exact()
+EXACT = _Exact()
 
 
 def pack_name(value: Any, where: str, mend: str = "") -> Any:
@@ -180,15 +178,6 @@ def pack_name(value: Any, where: str, mend: str = "") -> Any:
     DataError for what no file can bring back as it was.
     """
     return EXACT.pack(plain(value), where, mend=mend)
-
-
-def unpack_name(packed: Any) -> Any:
-    """The value that :func:`pack_name` was given, or ``ValueError``."""
-    return EXACT.unpack(packed)
-
-
-DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
-TABLES: dict[str, Callable[[], Mapping[str, Any]]] = {"activations": activations, "losses": losses}
 
 
 def plugin_of(item: Activation | Loss) -> Plugin:
@@ -229,7 +218,7 @@ def plugin_for(kind: str, plugin: Plugin) -> Any:
             DagnetWarning,
             stacklevel=6,
         )
-    values = {parameter.name: unpack_name(parameter.value) for parameter in plugin.parameters}
+    values = {parameter.name: EXACT.unpack(parameter.value) for parameter in plugin.parameters}
     if len(values) != len(plugin.parameters):
         raise ValueError(f"{what} has a parameter twice")
     for name, value in values.items():

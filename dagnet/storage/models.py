@@ -33,6 +33,7 @@ from dagnet.errors import DataError, NumericalError, expected, shorten
 from dagnet.model import Model
 from dagnet.storage.container import NO_DIGEST, decoding, read, write
 from dagnet.storage.documents import (
+    EXACT,
     FORMAT,
     CheckpointDocument,
     ModelDocument,
@@ -42,7 +43,6 @@ from dagnet.storage.documents import (
     pack_name,
     plugin_for,
     plugin_of,
-    unpack_name,
 )
 from dagnet.topology import Topology, fingerprint
 
@@ -117,8 +117,7 @@ def _check_finite(what: str, values: Array, starts: Array, name: Callable[[int],
 
 def load_model(path: object) -> StoredModel:
     """Read a network; nothing in the file is run.  Refusals are those of :func:`dagnet.load`."""
-    content = read(path)
-    content.must_be("model")
+    content = read(path, "model")
     with decoding(content.name):
         document = decode(content.document, ModelDocument)
         topology = _topology(document, content.tensors)
@@ -145,13 +144,13 @@ def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology
     names = document.nodes
     return checked_topology(
         Topology(
-            nodes=range(names) if isinstance(names, int) else tuple(map(unpack_name, names)),
+            nodes=range(names) if isinstance(names, int) else tuple(map(EXACT.unpack, names)),
             index={},
             level=np.zeros(0, np.int64),
             activations=tuple(plugin_for("activations", plugin) for plugin in document.activations),
             share=share,
-            share_keys=tuple(map(unpack_name, document.share_keys)),
-            weight_name=unpack_name(document.weight_name),
+            share_keys=tuple(map(EXACT.unpack, document.share_keys)),
+            weight_name=EXACT.unpack(document.weight_name),
             **arrays,
         )
     )
@@ -304,8 +303,7 @@ def load_checkpoint(path: object) -> dict[str, Any]:
 
     FormatError if the file is anything else, or was changed by one bit.
     """
-    content = read(path)
-    content.must_be("checkpoint")
+    content = read(path, "checkpoint")
     with decoding(content.name):
         document = decode(content.document, CheckpointDocument)
         codec = Snapshot(content.tensors)

@@ -55,6 +55,11 @@ from dagnet.model import Model
 __all__ = ["page", "write_html"]
 
 SCRIPTS = ("data", "numbers", "geometry", "paint", "labels", "panel", "parts", "controls", "viewer")
+KINDS = {"f8": "<f8", "f4": "<f4", "i4": "<i4", "u1": "|u1"}
+MAX_NODES, MAX_EDGES, MAX_ELEMENTS = 6_000, 60_000, 400_000
+ASPECT = 1.3
+CURVE = np.linspace(-6.0, 6.0, 121)
+MOST_ROWS, MOST_NUMBERS, EXACT = 64, 150_000, 60_000
 
 
 def write_html(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
@@ -78,9 +83,6 @@ def page(data: dict[str, Any]) -> str:
 
 def _text(folder: Traversable, name: str) -> str:
     return folder.joinpath(name).read_text(encoding="utf-8")
-
-
-KINDS = {"f8": "<f8", "f4": "<f4", "i4": "<i4", "u1": "|u1"}
 
 
 def packed(values: ArrayLike, kind: str) -> dict[str, str]:
@@ -109,11 +111,6 @@ def script_json(payload: dict[str, Any]) -> str:
     """
     text = json.dumps(payload, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-MAX_NODES, MAX_EDGES, MAX_ELEMENTS = 6_000, 60_000, 400_000
-ASPECT = 1.3
-CURVE = np.linspace(-6.0, 6.0, 121)
 
 
 def payload(model: Model, observations: Observations | None) -> dict[str, Any]:
@@ -237,9 +234,6 @@ def _summary(drawn: Sketch) -> dict[str, Any]:
         "center": None,
         "scale": None,
     }
-
-
-MOST_ROWS, MOST_NUMBERS, EXACT = 64, 150_000, 60_000
 
 
 @np.errstate(all="ignore")
