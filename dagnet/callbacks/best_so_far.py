@@ -31,7 +31,9 @@ class BestSoFar:
         usual = "validation_loss" if "validation_loss" in history else "loss"
         column = usual if self.monitor is None else self.monitor
         if column not in history:
-            mend = did_you_mean(column, history, listed=8)
+            mend = (
+                f"{did_you_mean(column, history, listed=8)}; a callback that records it must be listed before"
+            )
             raise DataError(f"monitor: the history has no {column!r}{mend}")
         value = history[column][-1]
         better = not math.isnan(value) and (self.best is None or value < self.best - self.min_delta)

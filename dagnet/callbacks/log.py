@@ -13,6 +13,7 @@ from dagnet.values import PATH
 class CSVLog(Callback):
     """Write one line an epoch: epoch, learning rate, and each column of the history.
 
+    Callbacks that record a column of their own must come before this one in the list.
     The file is there to be read while training goes on.  A fresh run begins it anew; a resumed
     run keeps the lines of the epochs behind it, so that the log is that of a run that was never
     interrupted.
@@ -35,12 +36,16 @@ class CSVLog(Callback):
     def __init__(self, path: str | Path) -> None:
         self.path: Path = PATH.check("path", path)
         self._file: TextIO | None = None
+        self._columns: list[str] = []
 
     def on_training_begin(self, run: Run) -> None:
         """Open the file."""
-        kept = self._lines(run.epoch) if run.epoch else []
+        self._begin(self._lines(run.epoch) if run.epoch else [])
+
+    def _begin(self, lines: list[list[str]]) -> None:
+        self._columns = lines[0] if lines else []
         self._file = self.path.open("w", encoding="utf-8", newline="")
-        csv.writer(self._file).writerows(kept)
+        csv.writer(self._file).writerows(lines)
         self._file.flush()
 
     def _lines(self, epoch: int) -> list[list[str]]:
@@ -59,10 +64,11 @@ class CSVLog(Callback):
             return
         values: dict[str, Any] = {"epoch": run.epoch, "learning_rate": repr(run.learning_rate)}
         values |= {name: repr(column[-1]) for name, column in run.history.items()}
-        writer = csv.writer(self._file)
-        if not self._file.tell():
-            writer.writerow(values)
-        writer.writerow(values.values())
+        if list(values) != self._columns:  # the first epoch, or a callback records one more quantity
+            self._file.close()
+            earlier = self._lines(run.epoch - 1)[1:]
+            self._begin([list(values), *(line + ["nan"] * (len(values) - len(line)) for line in earlier)])
+        csv.writer(self._file).writerow(values.values())
         self._file.flush()
 
     def on_training_end(self, _run: Run) -> None:
