@@ -165,7 +165,7 @@ def test_columns_of_ones_own_are_in_checkpoints_and_go_on_when_resumed(stop, tmp
 
 def test_early_stopping_must_come_after_the_callback_that_records_what_it_watches():
     early = dagnet.EarlyStopping(monitor="size")
-    with pytest.raises(dagnet.DataError, match="no 'size'; known: loss; a callback .* must be listed before"):
+    with pytest.raises(dagnet.DataError, match=r"no 'size'; known: loss; a callback .* listed before"):
         make_net().fit(*make_data(), callbacks=[early, Accuracy()])
 
 
@@ -421,7 +421,7 @@ def run_by_hand(net, joint, optimizer):
     state = rule.start(net.parameters)
     halve = {"on_training_begin": 0, "on_epoch_begin": 2, "on_batch_begin": 2, "on_batch_end": 3}
     step = 0
-    for epoch in range(3):
+    for _epoch in range(3):
         for rows in (slice(0, 20), slice(20, 40)):
             if step == halve.get(joint, 4):
                 net.parameters *= 0.5

@@ -118,8 +118,12 @@ class Prepared:
         return Prepared.served(layout, loss, self.dtype, self.asked, self.threads)
 
     def runner_for(self, plan: Plan) -> Runner:
-        """A runner for a plan that was cut out of this one."""
-        return prepare(self.asked, plan, self.dtype, self.threads)[1]
+        """A runner for this plan, or one that was cut out of it."""
+        return (
+            self.runner
+            if plan is self.layout.plan
+            else prepare(self.asked, plan, self.dtype, self.threads)[1]
+        )
 
     def parameters_of(self, name: Hashable) -> Array:
         """Parameters of one edge or node; where a pair is both, the edge is meant."""
