@@ -517,6 +517,15 @@ def test_to_networkx_says_everything(graph):
     assert net.to_networkx() is not back
 
 
+def test_the_graph_is_the_one_that_networkx_would_make(net):
+    made, wanted = net.to_networkx(), nx.DiGraph()
+    wanted.add_nodes_from(made.nodes(data=True))
+    wanted.add_edges_from(made.edges(data=True))
+    assert list(made.edges) == list(wanted.edges) == list(net.edges)
+    assert [list(made.pred[node]) for node in made] == [list(wanted.pred[node]) for node in wanted]
+    assert all(made.succ[u][v] is made.pred[v][u] for u, v in made.edges)
+
+
 def test_plugins_that_are_not_registered_travel_as_objects():
     cube = dagnet.Activation("cube_of_this_test", lambda z: z**3, lambda z, a: 3 * z**2)
     loss = dagnet.Loss("loss_of_this_test", lambda o, t: ((o - t) ** 2).sum(axis=1), lambda o, t: 2 * (o - t))
