@@ -8,7 +8,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.errors import DataError
-from dagnet.model.arguments import make_generator
+from dagnet.model.selection import make_generator
 from dagnet.values import FRACTION
 
 

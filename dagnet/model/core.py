@@ -14,13 +14,13 @@ from dagnet.ancestry import Ancestry
 from dagnet.arrays import Array
 from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, Verbatim, expected, shorten
-from dagnet.model.arguments import checked_threads, make_generator
 from dagnet.model.averaging import mean_loss, output_gradient
 from dagnet.model.data import encode_inputs, encode_sample_weight, encode_targets
 from dagnet.model.layout import Layout
 from dagnet.model.prepared import Prepared
 from dagnet.model.regraph import regraph
 from dagnet.model.results import Forward, Gradient, Walk
+from dagnet.model.selection import checked_threads, make_generator
 from dagnet.model.start import start_parameters
 from dagnet.model.views import WritableBiases, WritableWeights
 from dagnet.plan import Plan

@@ -14,10 +14,10 @@ from dagnet.arrays import Array
 from dagnet.contracts import Callback, History, NotFinite
 from dagnet.errors import NumericalError
 from dagnet.model import Model
-from dagnet.model.arguments import make_generator
+from dagnet.model.selection import make_generator
 from dagnet.topology import fingerprint_by_part
 from dagnet.training.blame import culprit, explained
-from dagnet.training.learner import learner_for
+from dagnet.training.learner import ArrayLearner
 from dagnet.training.rows import encode_rows, encode_validation, mean_loss_of
 from dagnet.training.settings import Settings, checked_callbacks
 from dagnet.values import NOT_NEGATIVE
@@ -70,7 +70,9 @@ class TrainingRun:
         self.history = History()
         self.stop = self.failed = False
         self.generator = make_generator(settings.seed)
-        self.learner = learner_for(model, self.data, settings)
+        self.learner = model.runner.learner(model, self.data, settings) or ArrayLearner(
+            model, self.data, settings
+        )
         self.loss_sum = self.weight_sum = 0.0
         self.done = 0
         """Batches of the epoch in progress that are behind us; 0 between epochs."""
