@@ -39,7 +39,8 @@ class ArrayLearner(Learner):
         # Frozen parameters never reach the optimizer: it then works on a vector of the others.
         self._live = parameters if self._free is None else parameters[self._free]
         self._pulled = self._gradient if self._free is None else np.empty_like(self._live)
-        self._penalty = Penalty.over_weights(model, self._free, settings.l1, settings.l2)
+        l1, l2 = settings.l1, settings.l2
+        self._penalty = Penalty(model, self._free, l1, l2) if l1 or l2 else None
         # the engine's bound is one on what it wrote: not on sums of it, and no norm to clip by
         self._bounded = not shared and self._penalty is None and settings.clip_norm is None
         self._clips = settings.clip_value is not None or settings.clip_norm is not None
@@ -133,20 +134,13 @@ class ArrayLearner(Learner):
 
 
 class Penalty:
-    """l1·Σ|w| + l2·Σw² over the trainable weights; a shared weight counts once."""
+    """l1·Σ|w| + l2·Σw² over the weights among the parameters ``free`` (None: all), a shared one once."""
 
-    def __init__(self, mask: Array, l1: float, l2: float) -> None:
-        self._mask, self._l1, self._l2 = mask, l1, l2
-        self._weights, self._work = np.empty_like(mask), np.empty_like(mask)
-
-    @classmethod
-    def over_weights(cls, model: Model, free: Array | None, l1: float, l2: float) -> Penalty | None:
-        """Over the weights among the parameters ``free`` (None: all); None if it is 0."""
-        if not l1 and not l2:
-            return None
+    def __init__(self, model: Model, free: Array | None, l1: float, l2: float) -> None:
         weights = np.zeros(len(model.parameters), model.dtype)
         weights[model.layout.weights] = 1
-        return cls(weights if free is None else weights[free], l1, l2)
+        self._mask, self._l1, self._l2 = weights if free is None else weights[free], l1, l2
+        self._weights, self._work = np.empty_like(self._mask), np.empty_like(self._mask)
 
     def add_to(self, gradient: Array, live: Array) -> float:
         """Add the penalty's derivative to ``gradient``; the penalty."""

@@ -102,11 +102,6 @@ class TrainingRun:
         graph |= {"loss": str(self.model.loss), "dtype": self.model.dtype.name}
         return {"graph": graph, "data": data}
 
-    @property
-    def completed(self) -> int:
-        """Epochs that are complete and recorded."""
-        return self.history.epochs
-
     def snapshot(self) -> dict[str, Any]:
         """All that an exact resume needs; see :func:`dagnet.training.restore`.
 
@@ -115,7 +110,7 @@ class TrainingRun:
         """
         kept = [(callback, callback.state()) for callback in self.callbacks]
         return {
-            "epoch": self.completed,
+            "epoch": self.history.epochs,
             "batch": self.done,
             "steps": self.learner.steps,
             "learning_rate": self._learning_rate,
@@ -143,13 +138,13 @@ class TrainingRun:
         NumericalError
             If the loss became NaN or infinite; the parameters are those before the batch.
         """
-        self.epoch = self.completed
+        self.epoch = self.history.epochs
         with ExitStack() as endings:
             for callback in self.callbacks:
                 endings.callback(callback.on_training_end, self)
             try:
                 self._tell(callback.on_training_begin for callback in self.callbacks)
-                while self.completed < self.epochs and not self.stop:
+                while self.history.epochs < self.epochs and not self.stop:
                     self._train_epoch()
             except BaseException:
                 self.failed = True
@@ -159,7 +154,7 @@ class TrainingRun:
         return self.history
 
     def _train_epoch(self) -> None:
-        self.epoch = self.completed + 1
+        self.epoch = self.history.epochs + 1
         if not self.done:
             self.loss_sum = self.weight_sum = 0.0
             self._tell(callback.on_epoch_begin for callback in self.callbacks)
