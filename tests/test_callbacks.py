@@ -24,7 +24,7 @@ class Losses(dagnet.Callback):
         self.values, self.column = values, column
 
     def on_epoch_end(self, run):
-        run.history.append(**{self.column: self.values[run.epoch - 1]})
+        run.history.record(self.column, self.values[run.epoch - 1])
 
 
 # -- early stopping --------------------------------------------------------------------------
@@ -111,6 +111,94 @@ def test_early_stopping_refuses(arguments):
 def test_an_unknown_column_to_watch_is_named():
     with pytest.raises(dagnet.DataError, match="no 'validation_loss'; known: loss"):
         make_net().fit(*make_data(), callbacks=[dagnet.EarlyStopping(monitor="validation_loss")])
+
+
+# -- columns of one's own --------------------------------------------------------------------
+
+
+class Accuracy(dagnet.Callback):
+    """Records a quantity of its own, from some epoch on."""
+
+    def __init__(self, first=1):
+        self.first = first
+
+    def on_epoch_end(self, run):
+        if run.epoch >= self.first:
+            run.history.record("size", np.abs(run.model.parameters).sum())
+
+
+def test_a_callback_records_a_column_of_its_own():
+    history = make_net().fit(*make_data(), epochs=4, seed=0, callbacks=[Accuracy(first=3)])
+    assert list(history) == ["loss", "size"]
+    assert np.isnan(history["size"]).tolist() == [True, True, False, False]
+    assert history.epochs == len(history["size"]) == 4
+    assert "size" in repr(history)
+
+
+def test_an_epoch_for_which_nothing_is_recorded_has_nan_and_a_second_number_replaces_the_first():
+    class Odd(dagnet.Callback):
+        def on_epoch_end(self, run):
+            if run.epoch % 2:
+                run.history.record("odd", -1)
+                run.history.record("odd", np.float32(run.epoch))
+
+    net = make_net()
+    history = net.fit(*make_data(), epochs=4, seed=0, callbacks=[Odd()])
+    assert str(history["odd"]) == "[1.0, nan, 3.0, nan]"
+    assert net.history is history
+    assert "3.0" in history._repr_html_() or "3" in history._repr_html_()
+
+
+@pytest.mark.parametrize("stop", [StopAt(4, 2), StopAt(3, 2)], ids=["amid an epoch", "at its end"])
+def test_columns_of_ones_own_are_in_checkpoints_and_go_on_when_resumed(stop, tmp_path):
+    X, y = make_data()
+    whole = make_net().fit(X, y, epochs=6, seed=1, callbacks=[Accuracy(first=2)])
+    path, log = tmp_path / "run.dagnet", tmp_path / "log.csv"
+    callbacks = [dagnet.Checkpoint(path), Accuracy(first=2), dagnet.CSVLog(log)]
+    make_net().fit(X, y, epochs=6, seed=1, callbacks=[*callbacks, stop])
+    resumed = make_net().fit(X, y, epochs=6, seed=1, callbacks=callbacks, resume=path)
+    assert str(resumed.to_dict()) == str(whole.to_dict())
+    rows = list(csv.DictReader(log.read_text().splitlines()))
+    assert [float(row["size"]) for row in rows][1:] == whole["size"][1:]
+    assert rows[0]["size"] == "nan"
+
+
+def test_early_stopping_must_come_after_the_callback_that_records_what_it_watches():
+    early = dagnet.EarlyStopping(monitor="size")
+    with pytest.raises(dagnet.DataError, match=r"no 'size'; known: loss; a callback .* listed before"):
+        make_net().fit(*make_data(), callbacks=[early, Accuracy()])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("loss", 1.0, "record: the name of a column must be text, and none of .* got 'loss'"),
+        ("validation_loss", 1.0, "got 'validation_loss'; choose another name"),
+        ("epoch", 1.0, "got 'epoch'"),
+        ("", 1.0, "got ''"),
+        (3, 1.0, "got 3"),
+        ("mine", "1.0", "record: 'mine' must be one real number, got '1.0'"),
+        ("mine", None, "got None"),
+        ("mine", True, "got True"),
+        ("mine", 1j, "one real number"),
+        ("mine", [1.0], "one real number"),
+        ("mine", np.ones(2), "one real number"),
+    ],
+)
+def test_what_is_no_column_or_no_number_is_refused(name, value, message):
+    class Record(dagnet.Callback):
+        def on_epoch_end(self, run):
+            run.history.record(name, value)
+
+    net = make_net()
+    with pytest.raises(dagnet.DataError, match=message):
+        net.fit(*make_data(), epochs=1, callbacks=[Record()])
+    assert list(net.history) == ["loss"]
+
+
+def test_nothing_is_recorded_before_the_first_epoch_has_ended():
+    with pytest.raises(dagnet.DataError, match="no epoch to belong to yet; record it in on_epoch_end"):
+        dagnet.History().record("mine", 1.0)
 
 
 # -- learning rates --------------------------------------------------------------------------
@@ -268,28 +356,99 @@ def test_what_a_callback_writes_to_the_gradient_is_learned_from():
         make_net().fit(*make_data(), epochs=1, callbacks=[Scale(math.nan)])
 
 
-def test_an_engine_may_bring_a_learner_of_its_own(monkeypatch):
+class Elsewhere(Learner):
+    """Keeps parameters and moments in memory of its own."""
+
+    def __init__(self, model, data, settings):
+        self.model = copy.deepcopy(model)
+        self.inner = ArrayLearner(self.model, data, settings)
+
+    def step(self, rows, learning_rate, on_gradient=None):
+        loss = self.inner.step(rows, learning_rate, on_gradient)
+        self.steps = self.inner.steps
+        return loss
+
+    def parameters(self):
+        return self.model.parameters.copy()
+
+    def state(self):
+        return self.inner.state()
+
+    def restore(self, parameters, state, steps):
+        self.inner.restore(parameters, state, steps)
+        self.steps = steps
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    runner = type(make_net().runner)
+    monkeypatch.setattr(runner, "learner", lambda _runner, *asked: Elsewhere(*asked))
+
+
+def test_an_engine_may_bring_a_learner_of_its_own(request):
     """It keeps data, parameters and moments elsewhere; the run is the same to the bit."""
-    wanted = make_net()
+    wanted, net = make_net(), make_net()
     history = wanted.fit(*make_data(), epochs=3, seed=0)
-
-    class Elsewhere(Learner):
-        def __init__(self, model, data, settings):
-            self.model = copy.deepcopy(model)
-            self.inner = ArrayLearner(self.model, data, settings)
-
-        def step(self, rows, learning_rate, on_gradient=None):
-            loss = self.inner.step(rows, learning_rate, on_gradient)
-            self.steps = self.inner.steps
-            return loss
-
-        def parameters(self):
-            return self.model.parameters.copy()
-
-        def state(self):
-            return self.inner.state()
-
-    net = make_net()
-    monkeypatch.setattr(type(net.runner), "learner", lambda _runner, *asked: Elsewhere(*asked))
+    request.getfixturevalue("elsewhere")
     assert net.fit(*make_data(), epochs=3, seed=0).to_dict() == history.to_dict()
     assert (net.parameters == wanted.parameters).all()
+
+
+# -- parameters ------------------------------------------------------------------------------
+
+JOINTS = ["on_training_begin", "on_epoch_begin", "on_batch_begin", "on_batch_end", "on_epoch_end"]
+
+
+def halved_at(joint, how):
+    """A callback that halves all parameters, once."""
+
+    def write(self, run):
+        if not self.done and run.epoch != 1:
+            self.done = True
+            if how == "flat":
+                run.model.parameters *= 0.5
+            else:
+                run.model.weights.update({edge: w / 2 for edge, w in run.model.weights.items()})
+                run.model.biases.update({node: b / 2 for node, b in run.model.biases.items()})
+
+    return type("Halved", (dagnet.Callback,), {"done": False, joint: write})()
+
+
+def run_by_hand(net, joint, optimizer):
+    """What fit does in three epochs of two batches, with the parameters halved in between."""
+    X, y = make_data()
+    rule = dagnet.optimizers()[optimizer]()
+    state = rule.start(net.parameters)
+    halve = {"on_training_begin": 0, "on_epoch_begin": 2, "on_batch_begin": 2, "on_batch_end": 3}
+    step = 0
+    for _epoch in range(3):
+        for rows in (slice(0, 20), slice(20, 40)):
+            if step == halve.get(joint, 4):
+                net.parameters *= 0.5
+            flat = net.gradient(X[rows], y[rows]).flat
+            step += 1
+            rule.step(net.parameters, flat, state, step=step, learning_rate=0.01)
+
+
+@pytest.mark.parametrize("how", ["flat", "by name"])
+@pytest.mark.parametrize("joint", JOINTS)
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("engine", ["compiled", "reference", "elsewhere"])
+def test_a_run_goes_on_from_what_a_callback_writes_to_the_parameters(engine, optimizer, joint, how, request):
+    if engine == "elsewhere":
+        request.getfixturevalue(engine)
+    net, wanted = (make_net(engine="auto" if engine == "elsewhere" else engine) for _ in range(2))
+    run_by_hand(wanted, joint, optimizer)
+    settings = {"epochs": 3, "batch_size": 20, "shuffle": False, "learning_rate": 0.01}
+    net.fit(*make_data(), optimizer=optimizer, callbacks=[halved_at(joint, how)], **settings)
+    np.testing.assert_allclose(net.parameters, wanted.parameters, rtol=1e-10, atol=1e-13)
+
+
+def test_a_checkpoint_has_what_a_callback_before_it_wrote(elsewhere, tmp_path):
+    path = tmp_path / "run.dagnet"
+    callbacks = [halved_at("on_epoch_end", "flat"), dagnet.Checkpoint(path)]
+    net = make_net()
+    net.fit(*make_data(), epochs=2, callbacks=callbacks, seed=0)
+    twin = make_net()
+    twin.fit(*make_data(), epochs=2, callbacks=[dagnet.Checkpoint(path)], resume=path, seed=0)
+    assert (twin.parameters == net.parameters).all()

@@ -132,7 +132,7 @@ def test_history():
     history = History({"loss": [3, 2]})
     history.append(loss=1.5, validation_loss=4)
     assert history["loss"] == [3.0, 2.0, 1.5]
-    assert history["validation_loss"] == [4.0]
+    assert str(history["validation_loss"]) == "[nan, nan, 4.0]"
     assert list(history) == ["loss", "validation_loss"]
     assert len(history) == 2
     assert history.epochs == 3

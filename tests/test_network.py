@@ -2,8 +2,10 @@
 
 import copy
 import inspect
+import multiprocessing
 import os
 import pickle
+from concurrent.futures import ProcessPoolExecutor
 
 import networkx as nx
 import numpy as np
@@ -515,6 +517,15 @@ def test_to_networkx_says_everything(graph):
     assert net.to_networkx() is not back
 
 
+def test_the_graph_is_the_one_that_networkx_would_make(net):
+    made, wanted = net.to_networkx(), nx.DiGraph()
+    wanted.add_nodes_from(made.nodes(data=True))
+    wanted.add_edges_from(made.edges(data=True))
+    assert list(made.edges) == list(wanted.edges) == list(net.edges)
+    assert [list(made.pred[node]) for node in made] == [list(wanted.pred[node]) for node in wanted]
+    assert all(made.succ[u][v] is made.pred[v][u] for u, v in made.edges)
+
+
 def test_plugins_that_are_not_registered_travel_as_objects():
     cube = dagnet.Activation("cube_of_this_test", lambda z: z**3, lambda z, a: 3 * z**2)
     loss = dagnet.Loss("loss_of_this_test", lambda o, t: ((o - t) ** 2).sum(axis=1), lambda o, t: 2 * (o - t))
@@ -543,6 +554,44 @@ def test_copies_are_independent_and_keep_the_users_names(net):
         assert net.parameters.any()
         assert other.inputs == net.inputs
         assert other.evaluate(X, Y) != net.evaluate(X, Y)
+
+
+TWINS = {"copied": copy.deepcopy, "pickled": lambda one: pickle.loads(pickle.dumps(one))}
+
+
+@pytest.mark.parametrize("again", TWINS.values(), ids=TWINS)
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+def test_results_can_be_copied_and_pickled(graph, engine, again):
+    net = dagnet.Network(graph, engine=engine, seed=0)
+    forward, wrt = net.forward(X), [*net.edges[:2], net.outputs[0]]
+    gradients = [net.gradient(X, Y), net.gradient(X, Y, wrt=wrt, sample_weight=np.arange(1, len(X) + 1))]
+    gradients[0].weights, gradients[0].inputs
+    twins = [again(one) for one in (forward, *gradients)]
+    net.parameters[:] = 0  # what comes now must not depend on the network any more
+    assert (twins[0].outputs == forward.outputs).all()
+    for node in net.nodes:
+        assert (twins[0][node] == forward[node]).all()
+        assert (twins[0].pre_activation(node) == forward.pre_activation(node)).all()
+    for one, twin in zip(gradients, twins[1:], strict=True):
+        assert repr(twin) == repr(one)
+        assert (twin.flat == one.flat).all()
+        np.testing.assert_equal(dict(twin.weights), dict(one.weights))
+        np.testing.assert_equal(dict(twin.biases), dict(one.biases))
+        assert twin.visited == one.visited
+        assert (twin.inputs == one.inputs).all()
+        assert all((twin.delta(node) == one.delta(node)).all() for node in net.nodes)
+        twin.flat[:] = 7
+        assert 7 not in one.flat
+    twins[0].outputs[:] = 7
+    assert 7 not in forward.outputs
+
+
+def test_results_come_back_from_another_process(net):
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        forward, gradient = pool.submit(net.forward, X).result(), pool.submit(net.gradient, X, Y).result()
+    assert (forward.outputs == net.forward(X).outputs).all()
+    np.testing.assert_equal(dict(gradient.weights), dict(net.gradient(X, Y).weights))
+    assert (gradient.inputs == net.gradient(X, Y).inputs).all()
 
 
 def test_a_subclass_with_attributes_of_its_own_is_copied_deeply(graph):

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from dagnet.callbacks.best_so_far import COUNT
+from dagnet.callbacks.stopping import COUNT
 from dagnet.contracts import Callback, Run
 from dagnet.errors import DagnetWarning
 from dagnet.values import PATH, one_of

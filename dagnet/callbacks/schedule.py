@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from dagnet.callbacks.best_so_far import COLUMN, COUNT, BestSoFar
+from dagnet.callbacks.stopping import COLUMN, COUNT, BestSoFar
 from dagnet.contracts import Callback, Run
 from dagnet.errors import DataError, did_you_mean, expected
 from dagnet.registry import parse_call

@@ -20,7 +20,7 @@ from dagnet.cli.applying import counted, score_table
 from dagnet.cli.files import Table, check_writable, is_graph_file, open_graph, read_table, write_network
 from dagnet.contracts import Callback, Run
 from dagnet.errors import DataError, did_you_mean
-from dagnet.model.arguments import make_generator
+from dagnet.model.selection import make_generator
 from dagnet.network import Network
 from dagnet.values import FRACTION
 

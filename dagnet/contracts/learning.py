@@ -52,5 +52,8 @@ class Learner:
         raise NotImplementedError
 
     def restore(self, parameters: Array, state: Mapping[str, Array], steps: int) -> None:
-        """Take back what :meth:`parameters` and :meth:`state` gave after so many steps."""
+        """Take back what :meth:`parameters` and :meth:`state` gave after so many steps.
+
+        ``fit`` calls it for a resume, and where a callback has written to the network's parameters.
+        """
         raise NotImplementedError

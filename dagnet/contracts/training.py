@@ -6,18 +6,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
-from dagnet.errors import did_you_mean
+from dagnet.errors import DataError, did_you_mean, expected
 from dagnet.markup import number, table_html
+from dagnet.values import as_real
+
+OWN = ("epoch", "loss", "validation_loss")
+"""The names that ``fit`` and its logs use themselves."""
+NAN = float("nan")
 
 
 class History(Mapping[str, list[float]]):
     """What was recorded in each epoch, as ``history["loss"]`` and ``history["validation_loss"]``.
 
-    A mapping from the name of a quantity to its list, one entry an epoch.
+    A mapping from the name of a quantity to its list, one entry an epoch, NaN where nothing was
+    recorded.  A callback adds columns of its own with :meth:`record`.
     """
 
     def __init__(self, columns: Mapping[str, Iterable[float]] = MappingProxyType({})) -> None:
         self._columns: dict[str, list[float]] = {name: [float(x) for x in xs] for name, xs in columns.items()}
+        for name in self._columns:
+            self._reaching(name, self.epochs)
 
     def __getitem__(self, name: str) -> list[float]:
         try:
@@ -39,9 +47,49 @@ class History(Mapping[str, list[float]]):
         return max((len(column) for column in self._columns.values()), default=0)
 
     def append(self, **values: float) -> None:
-        """Record one epoch."""
-        for name, value in values.items():
-            self._columns.setdefault(name, []).append(float(value))
+        """Begin one more epoch, as ``fit`` does after its last batch; columns not named have NaN there."""
+        epochs = self.epochs
+        for name in {**self._columns, **values}:
+            self._reaching(name, epochs).append(float(values.get(name, NAN)))
+
+    def record(self, name: str, value: Any) -> None:
+        """Add a number to the last epoch, in a column of a callback's own; see :meth:`Callback.on_epoch_end`.
+
+        Parameters
+        ----------
+        name
+            The column; it begins with NaN for the epochs before.
+        value
+            One real number, NaN and ±inf included; a second one for the same epoch replaces the first.
+
+        Raises
+        ------
+        DataError
+            For a name that is no text or that ``fit`` itself uses (``"epoch"``, ``"loss"``,
+            ``"validation_loss"``), for what is not one number, and before the first epoch's end.
+
+        Examples
+        --------
+        >>> history = History({"loss": [0.5, 0.25]})
+        >>> history.record("accuracy", 0.75)
+        >>> history["accuracy"]
+        [nan, 0.75]
+        """
+        if not isinstance(name, str) or not name or name in OWN:
+            must = f"text, and none of the columns of fit itself, {', '.join(map(repr, OWN))}"
+            raise DataError(expected("record: the name of a column", must, name, "choose another name"))
+        given = as_real(value)
+        if given is None or given.ndim:
+            raise DataError(expected(f"record: {name!r}", "one real number", value, "write float(…)"))
+        if not self.epochs:
+            raise DataError(f"record: {name!r} has no epoch to belong to yet; record it in on_epoch_end")
+        self._reaching(name, self.epochs)[-1] = float(given)
+
+    def _reaching(self, name: str, epochs: int) -> list[float]:
+        """A column with so many entries, NaN where it has none yet."""
+        column = self._columns.setdefault(name, [])
+        column += [NAN] * (epochs - len(column))
+        return column
 
     def to_dict(self) -> dict[str, list[float]]:
         """A plain copy, ready for ``pandas.DataFrame`` or JSON."""
@@ -54,15 +102,16 @@ class History(Mapping[str, list[float]]):
     def _repr_html_(self) -> str:
         shown = sorted({*range(3), *range(self.epochs - 7, self.epochs)} & set(range(self.epochs)))
         columns = self._columns.values()
-        rows = [
-            (str(epoch + 1), *(number(column[epoch]) if epoch < len(column) else "" for column in columns))
-            for epoch in shown
-        ]
+        rows = [(str(epoch + 1), *(number(column[epoch]) for column in columns)) for epoch in shown]
         return table_html(f"History: {self.epochs} epochs", ("epoch", *self._columns), rows)
 
 
 class Run(Protocol):
-    """What a callback sees of a training run.  Only ``learning_rate`` and ``stop`` may be set."""
+    """What a callback sees of a training run.  Only ``learning_rate`` and ``stop`` may be set.
+
+    What is written to ``model.parameters`` and its views is what the next step starts from;
+    ``history.record(name, value)`` adds a column.
+    """
 
     model: Any
     epoch: int
@@ -115,7 +164,12 @@ class Callback:
         """After a batch's step; ``run.loss`` is its loss."""
 
     def on_epoch_end(self, run: Run) -> None:
-        """After an epoch was recorded in ``run.history``."""
+        """After an epoch was recorded in ``run.history``.
+
+        ``run.history.record("accuracy", 0.9)`` adds a column of your own to it: ``fit`` returns it,
+        checkpoints keep it, and callbacks that come after this one in the list may watch it, as
+        ``EarlyStopping(monitor="accuracy")`` does (the lowest value is the best).
+        """
 
     def on_training_end(self, run: Run) -> None:
         """After the last epoch, also when the run was stopped or failed."""

@@ -14,13 +14,13 @@ from dagnet.ancestry import Ancestry
 from dagnet.arrays import Array
 from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, Verbatim, expected, shorten
-from dagnet.model.arguments import checked_threads, make_generator
 from dagnet.model.averaging import mean_loss, output_gradient
 from dagnet.model.data import encode_inputs, encode_sample_weight, encode_targets
 from dagnet.model.layout import Layout
 from dagnet.model.prepared import Prepared
 from dagnet.model.regraph import regraph
-from dagnet.model.results import Forward, Gradient
+from dagnet.model.results import Forward, Gradient, Walk
+from dagnet.model.selection import checked_threads, make_generator
 from dagnet.model.start import start_parameters
 from dagnet.model.views import WritableBiases, WritableWeights
 from dagnet.plan import Plan
@@ -70,10 +70,6 @@ class Model:
     def runner(self) -> Runner:
         """The engine's runner for the plan."""
         return self._prepared.runner
-
-    def runner_for(self, plan: Plan) -> Runner:
-        """A runner for a plan that was cut out of this network's."""
-        return self._prepared.runner_for(plan)
 
     @property
     def layout(self) -> Layout:
@@ -220,7 +216,8 @@ class Model:
     def forward(self, X: Any) -> Forward:
         """Values and pre-activations of all nodes."""
         inputs = self.encode_inputs(X).copy()  # the caller may write to X and to the parameters later
-        return Forward(self.layout, self.runner.forward(self.theta().copy(), inputs))
+        walk = Walk(self._prepared, self.layout.plan, self.theta().copy(), inputs)
+        return Forward(walk, walk.state.outputs.copy())
 
     @np.errstate(all="ignore")
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -248,27 +245,15 @@ class Model:
         inputs = self.encode_inputs(X).copy()  # the caller may write to X later
         targets = self.encode_targets(y, len(inputs))
         weights = self.encode_sample_weight(sample_weight, len(inputs))
-        plan, runner, asked = self.layout.plan, self.runner, self.trainable
+        plan, asked = self.layout.plan, self.trainable
         if wrt is not None:
             asked = self._wanted(wrt)
             plan = plan.restrict(parameters=self.layout.by_slot(asked))
-            runner = self.runner_for(plan)
-        theta = self.theta().copy()
-        state = runner.forward(theta, inputs)
-        loss = mean_loss(self.loss, state.outputs, targets, weights)
-        pull = output_gradient(self.loss, state.outputs, targets, weights)
-        slots = np.zeros(plan.n_slots, self.dtype)
-        runner.backward(theta, state, pull, into=slots)
-
-        @np.errstate(all="ignore")
-        def complete() -> Any:
-            everywhere = self.layout.plan.restrict(deltas=np.ones(plan.n_units, bool))
-            full = self.runner_for(everywhere)
-            again = full.forward(theta, inputs)
-            full.backward(theta, again, pull, into=np.zeros(plan.n_slots, self.dtype))
-            return again
-
-        return Gradient(self.layout, plan, state, loss, self.collect(slots), asked, complete)
+        walk = Walk(self._prepared, plan, self.theta().copy(), inputs)
+        outputs = walk.state.outputs
+        loss = mean_loss(self.loss, outputs, targets, weights)
+        slots = walk.back(output_gradient(self.loss, outputs, targets, weights))
+        return Gradient(walk, loss, self.collect(slots), asked)
 
     def _wanted(self, wrt: Iterable[Hashable]) -> Array:
         """(parameters,) mask of the edges and nodes named."""

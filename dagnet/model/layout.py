@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.compiler import Compiled
-from dagnet.contracts import Activation
 from dagnet.plan import Plan
 from dagnet.topology import Topology
 
@@ -55,11 +54,6 @@ class Layout:
             trainable = np.zeros(plan.n_parameters, bool)
             trainable[plan.tie] = compiled.trainable
         return cls(topology, plan, first, weights, biases, trainable)
-
-    def with_activations(self, activations: tuple[Activation, ...]) -> Layout:
-        """The same places for other activations."""
-        topology = replace(self.topology, activations=activations)
-        return replace(self, topology=topology, plan=replace(self.plan, activations=activations))
 
     # -- where names have their places ---------------------------------------------------
 

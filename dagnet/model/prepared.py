@@ -1,24 +1,31 @@
-"""All of a network but its parameters, frozen; a network and its copies share it."""
+"""All of a network but its parameters, frozen; a network and its copies share it.
+
+Plugins are tried out on a few numbers when it is made: what works, but badly, is said.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import warnings
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.compiler import compile_topology
-from dagnet.contracts import Loss, Runner
-from dagnet.errors import DataError, GraphError, shorten
+from dagnet.contracts import Activation, Loss, Runner
+from dagnet.errors import DagnetWarning, DataError, GraphError, PluginError, shorten
 from dagnet.model.data import Columns
 from dagnet.model.layout import Layout
-from dagnet.model.probing import probe_activation, probe_loss
 from dagnet.model.selection import prepare
 from dagnet.plan import Plan
+from dagnet.registry import named
 from dagnet.topology import Topology
+
+ROWS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +121,18 @@ class Prepared:
         fresh = tuple(activation.refreshed() for activation in old)
         if all(new is one for new, one in zip(fresh, old, strict=True)):
             return self if loss is self.loss else replace(self, loss=loss)
-        layout = self.layout.with_activations(fresh)
+        topology = replace(self.layout.topology, activations=fresh)
+        plan = replace(self.layout.plan, activations=fresh)
+        layout = replace(self.layout, topology=topology, plan=plan)
         return Prepared.served(layout, loss, self.dtype, self.asked, self.threads)
 
     def runner_for(self, plan: Plan) -> Runner:
-        """A runner for a plan that was cut out of this one."""
-        return prepare(self.asked, plan, self.dtype, self.threads)[1]
+        """A runner for this plan, or one that was cut out of it."""
+        return (
+            self.runner
+            if plan is self.layout.plan
+            else prepare(self.asked, plan, self.dtype, self.threads)[1]
+        )
 
     def parameters_of(self, name: Hashable) -> Array:
         """Parameters of one edge or node; where a pair is both, the edge is meant."""
@@ -141,3 +154,67 @@ class Prepared:
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process has an engine of its own."""
         return Prepared.served, (self.layout, self.loss, self.dtype, self.asked, self.threads)
+
+
+@lru_cache(maxsize=256)
+def probe_activation(activation: Activation, dtype: Any) -> None:
+    """Warn of a plugin's activation whose results are NaN or of another type."""
+    z = np.linspace(-1, 1, 12, dtype=dtype).reshape(3, 4)
+    with np.errstate(all="ignore"):
+        a = np.asarray(activation.value(z))
+        _complain(activation, {"function": a, "derivative": np.asarray(activation.slope(z, a))}, dtype)
+
+
+@lru_cache(maxsize=256)
+def probe_loss(loss: Loss, width: int, dtype: Any) -> None:
+    """Refuse a loss whose results have the wrong shape for so many outputs, or that writes to its arguments.
+
+    Raises
+    ------
+    PluginError
+        See above.
+    """
+    from dagnet.contracts.probing import checked_result  # noqa: PLC0415 - `import dagnet` need not pay
+
+    where = named(loss)
+    outputs = np.full((ROWS, width), 0.5, dtype)
+    targets = np.ones_like(outputs)
+    if loss.targets == "class":
+        targets[:, 1:] = 0
+    trials = (
+        ("value", lambda o, t: loss.value(o, t, *loss.arguments), (outputs, targets), (ROWS,)),
+        ("gradient", loss.row_gradients, (outputs, targets), outputs.shape),
+        ("predict", loss.prediction, (outputs,), outputs.shape),
+    )
+    results = {}
+    for what, function, arguments, shape in trials:
+        with _only_plugin_errors():
+            results[what] = checked_result(f"{where}: {what}", function, arguments, shape)
+    _complain(loss, results, dtype)
+
+
+@contextmanager
+def _only_plugin_errors() -> Iterator[None]:
+    """A loss may refuse the numbers that are tried here; then the first real ones decide."""
+    try:
+        yield
+    except PluginError as error:
+        if error.__cause__ is None or isinstance(error.__cause__, IndexError):
+            raise
+    except Exception:  # noqa: BLE001, S110 - a stranger's code may raise anything
+        pass
+
+
+def _complain(item: Activation | Loss, results: Mapping[str, Array], dtype: Any) -> None:
+    """Warn of a registered plugin, whose user did not write it, where it works but badly."""
+    where, wrong = named(item), dict[str, str]()
+    if where == f"{item.kind} {item.name!r}":
+        return
+    for what, result in results.items():
+        if np.isnan(result).all():
+            wrong[what] = f"{what} gives NaN for all numbers that were tried"
+        elif result.dtype != dtype and item.formula is None:
+            wrong[what] = f"{what} gives {result.dtype} for {dtype}, which is slow and rounded"
+    if wrong:
+        mend = f"`dagnet plugins check {item.name}` says more"
+        warnings.warn(f"{where}: {', '.join(wrong.values())}; {mend}", DagnetWarning, stacklevel=6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import networkx as nx
@@ -10,23 +10,14 @@ import numpy as np
 
 from dagnet.adjacency import offsets
 from dagnet.arrays import Array
-from dagnet.contracts import Activation, Loss
+from dagnet.contracts import Loss
 from dagnet.errors import DagnetError
 from dagnet.model.layout import Layout
 from dagnet.registry import find_activation, find_loss
 
 
-def spelled_activation(activation: Activation) -> str | Activation:
-    """The call form where the registry gives the same activation back, else the object."""
-    return _spelled(activation, find_activation)
-
-
-def spelled_loss(loss: Loss) -> str | Loss:
-    """The call form where the registry gives the same loss back, else the object."""
-    return _spelled(loss, find_loss)
-
-
 def _spelled(item: Any, find: Callable[[str], Any]) -> Any:
+    """The call form where the registry gives the same thing back, else the object."""
     try:
         return str(item) if find(str(item)) == item else item
     except DagnetError:
@@ -38,11 +29,11 @@ def regraph(layout: Layout, parameters: Array, loss: Loss, dtype: Any) -> nx.DiG
     topology = layout.topology
     graph: nx.DiGraph[Any] = nx.DiGraph()
     graph.add_nodes_from(zip(topology.nodes, _nodes(layout, parameters), strict=True))
-    graph.add_edges_from(_edges(layout, parameters))
+    _add_edges(graph, layout, parameters)
     graph.graph["dagnet"] = {
         "inputs": [topology.nodes[node] for node in topology.inputs],
         "outputs": [topology.nodes[node] for node in topology.outputs],
-        "loss": spelled_loss(loss),
+        "loss": _spelled(loss, find_loss),
         "dtype": np.dtype(dtype).name,
     }
     return graph
@@ -51,7 +42,7 @@ def regraph(layout: Layout, parameters: Array, loss: Loss, dtype: Any) -> nx.DiG
 def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
     """The attributes of each node."""
     topology, units = layout.topology, layout.topology.units.tolist()
-    spelled = [spelled_activation(activation) for activation in topology.activations]
+    spelled = [_spelled(activation, find_activation) for activation in topology.activations]
     biases = _split(layout.node_biases(parameters), topology.unit_starts)
     starts = offsets(topology.units[topology.inputs])
     centers, scales = _split(topology.center, starts), _split(topology.scale, starts)
@@ -81,17 +72,22 @@ def _split(values: Array, starts: Array) -> list[Any]:
     return [float(piece[0]) if len(piece) == 1 else piece for piece in pieces]
 
 
-def _edges(layout: Layout, parameters: Array) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
-    topology = layout.topology
-    names, units, trainable = topology.nodes, topology.units.tolist(), topology.edge_trainable.tolist()
+def _add_edges(graph: Any, layout: Layout, parameters: Array) -> None:
+    """What ``add_edges_from`` does, without looking names up and a second dictionary an edge."""
+    topology, names = layout.topology, layout.topology.nodes
+    sources, targets = topology.sources.tolist(), topology.targets.tolist()
     weights = _split(parameters[layout.weights], topology.weight_starts)
-    groups = [] if topology.share is None else topology.share.tolist()
-    ends = zip(topology.sources.tolist(), topology.targets.tolist(), weights, strict=True)
-    for edge, (source, target, weight) in enumerate(ends):
-        one = type(weight) is float
-        attributes = {"weight": weight if one else weight.reshape(units[target], units[source])}
-        if not trainable[edge]:
-            attributes["trainable"] = False
-        if groups and groups[edge] >= 0:
-            attributes["share"] = topology.share_keys[groups[edge]]
-        yield names[source], names[target], attributes
+    if not topology.is_plain:
+        units = topology.units.tolist()
+        shapes = [(units[target], units[source]) for source, target in zip(sources, targets, strict=True)]
+        pairs = zip(weights, shapes, strict=True)
+        weights = [weight if type(weight) is float else weight.reshape(shape) for weight, shape in pairs]
+    attributes: list[dict[str, Any]] = [{"weight": weight} for weight in weights]
+    for edge in np.flatnonzero(~topology.edge_trainable).tolist():
+        attributes[edge]["trainable"] = False
+    if topology.share is not None:
+        for edge in np.flatnonzero(topology.share >= 0).tolist():
+            attributes[edge]["share"] = topology.share_keys[topology.share[edge]]
+    children, parents = list(graph._succ.values()), list(graph._pred.values())  # noqa: SLF001 - see above
+    for source, target, given in zip(sources, targets, attributes, strict=True):
+        children[source][names[target]] = parents[target][names[source]] = given

@@ -3,20 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from dagnet.arrays import Array
+from dagnet.contracts import Runner
 from dagnet.markup import number, table_html
 from dagnet.model.layout import Layout
 from dagnet.model.naming import ParameterNames
+from dagnet.model.prepared import Prepared
 from dagnet.model.views import BiasView, WeightView
 from dagnet.plan import Plan
 
 LISTED = 10
+
+
+@dataclass(eq=False)
+class Walk:
+    """A walk forth, and back from ``pull`` = ∂loss/∂outputs; pickled, it is walked again where it is read."""
+
+    prepared: Prepared
+    plan: Plan
+    theta: Array
+    inputs: Array
+    pull: Array | None = None
+
+    @cached_property
+    def runner(self) -> Runner:
+        """The engine's runner for the plan."""
+        return self.prepared.runner_for(self.plan)
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def state(self) -> Any:
+        """What the engine keeps of the walk."""
+        state = self.runner.forward(self.theta, self.inputs)
+        if self.pull is not None:
+            self._back(state, self.pull)
+        return state
+
+    def back(self, pull: Array) -> Array:
+        """Walk back; the derivatives by slot."""
+        slots, self.pull = self._back(self.state, pull), pull
+        return slots
+
+    def _back(self, state: Any, pull: Array) -> Array:
+        slots = np.zeros(self.plan.n_slots, self.theta.dtype)
+        self.runner.backward(self.theta, state, pull, into=slots)
+        return slots
+
+    def everywhere(self) -> Walk:
+        """The same, back into every unit."""
+        plan = self.prepared.layout.plan
+        return replace(self, plan=plan.restrict(deltas=np.ones(plan.n_units, bool)))
+
+    def __deepcopy__(self, memo: object) -> Walk:
+        """Itself: nothing changes it any more."""
+        del memo
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """An engine's state stays with the engine."""
+        return Walk, (self.prepared, self.plan, self.theta, self.inputs, self.pull)
 
 
 @np.errstate(all="ignore")
@@ -31,32 +82,35 @@ def node_rows(layout: Layout, name: Hashable, read: Callable[[Array], Array]) ->
 
 @dataclass(eq=False, repr=False)
 class Forward:
-    """Values of all nodes for some rows: ``forward[node]``, ``forward.pre_activation(node)``."""
+    """Values of all nodes for some rows: ``forward[node]``, ``forward.pre_activation(node)``.
 
-    _layout: Layout
-    _state: Any
+    It can be copied and pickled; another process finds the values again, with an engine of its own.
 
-    @cached_property
-    def outputs(self) -> Array:
-        """Values of the output nodes, (rows, output units)."""
-        result: Array = self._state.outputs
-        return result
+    Attributes
+    ----------
+    outputs
+        Values of the output nodes, (rows, output units).
+    """
+
+    _walk: Walk
+    outputs: Array
 
     def __getitem__(self, node: Hashable) -> Array:
         """The value of a node, (rows,) or (rows, units)."""
-        return node_rows(self._layout, node, self._state.value)
+        return node_rows(self._walk.prepared.layout, node, self._walk.state.value)
 
     def pre_activation(self, node: Hashable) -> Array:
         """Pre-activation z of a node, (rows,) or (rows, units); of an input, its value."""
-        return node_rows(self._layout, node, self._state.pre_activation)
+        return node_rows(self._walk.prepared.layout, node, self._walk.state.pre_activation)
 
     def __repr__(self) -> str:
-        return f"<Forward: {len(self.outputs)} rows, {self._layout.topology.n_nodes:,} nodes>"
+        topology = self._walk.prepared.layout.topology
+        return f"<Forward: {len(self.outputs)} rows, {topology.n_nodes:,} nodes>"
 
 
 @dataclass(eq=False, repr=False)
 class Gradient:
-    """Derivatives of the mean loss, by name.
+    """Derivatives of the mean loss, by name.  It can be copied and pickled, as :class:`Forward`.
 
     Attributes
     ----------
@@ -70,28 +124,28 @@ class Gradient:
         (parameters,) mask: the derivatives that were asked for.
     """
 
-    _layout: Layout
-    _plan: Plan
-    _state: Any
+    _walk: Walk
     loss: float
     flat: Array
     asked: Array
-    _complete: Callable[[], Any]
 
-    @cached_property
+    @property
+    def _layout(self) -> Layout:
+        return self._walk.prepared.layout
+
+    @property
     def weights(self) -> WeightView:
         """∂loss/∂weight by edge, of those asked for."""
         return WeightView(self._layout, self.flat, self.asked)
 
-    @cached_property
+    @property
     def biases(self) -> BiasView:
         """∂loss/∂bias by node, of those asked for."""
         return BiasView(self._layout, self.flat, self.asked)
 
     @cached_property
-    def _everywhere(self) -> Any:
-        """The state of a walk that enters every unit; done when first asked for."""
-        return self._complete()
+    def _everywhere(self) -> Walk:
+        return self._walk.everywhere()
 
     def delta(self, node: Hashable) -> Array:
         """δ = ∂loss/∂z of a node for each row, (rows,) or (rows, units).
@@ -99,22 +153,21 @@ class Gradient:
         For rows of a mean the factor 1/rows is in it.
         """
         units = self._layout.units_of(self._layout.topology.node_number(node))
-        walked = bool(self._plan.needs_delta[units].all())
-        state = self._state if walked else self._everywhere
-        return node_rows(self._layout, node, state.delta)
+        walk = self._walk if self._walk.plan.needs_delta[units].all() else self._everywhere
+        return node_rows(self._layout, node, walk.state.delta)
 
     @cached_property
     @np.errstate(all="ignore")
     def inputs(self) -> Array:
         """∂loss/∂X, (rows, input units), with respect to X as it was given."""
         topology = self._layout.topology
-        deltas: Array = self._everywhere.delta(np.arange(self._plan.n_inputs)).T
+        deltas: Array = self._everywhere.state.delta(np.arange(self._walk.plan.n_inputs)).T
         return np.ascontiguousarray((deltas / topology.scale).astype(deltas.dtype))
 
     @cached_property
     def visited(self) -> tuple[Hashable, ...]:
         """The nodes that the reverse walk entered, in its order."""
-        units = np.flatnonzero(self._plan.needs_delta)[::-1]
+        units = np.flatnonzero(self._walk.plan.needs_delta)[::-1]
         nodes = self._layout.node_of_unit[units]
         first = np.flatnonzero(np.diff(nodes, prepend=-1))
         return tuple(self._layout.topology.nodes[node] for node in nodes[first].tolist())

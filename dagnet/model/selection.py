@@ -1,15 +1,21 @@
-"""Which engine runs a plan."""
+"""Which engine runs a plan, on how many threads, and what draws."""
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import Any
+
+import numpy as np
 
 from dagnet.contracts import Runner, Unsupported
 from dagnet.errors import DagnetWarning, PluginError, did_you_mean, expected
 from dagnet.plan import Plan
 from dagnet.registry import engines
+from dagnet.values import optional, whole
 
+SEED = optional(whole(0), "a Generator or None")
+THREADS = optional(whole(1), "None for all")
 _told: set[str] = set()
 
 
@@ -45,3 +51,18 @@ def _tell_once(text: str) -> None:
     if text not in _told:
         _told.add(text)
         warnings.warn(text, DagnetWarning, stacklevel=2)
+
+
+def make_generator(seed: object) -> np.random.Generator:
+    """A generator of its own for a seed: None, a whole number ≥ 0, or a Generator."""
+    if isinstance(seed, np.random.Generator):
+        return seed
+    return np.random.default_rng(SEED.check("seed", seed))
+
+
+def checked_threads(threads: object) -> int:
+    """How many threads; None is all CPUs that the process may use."""
+    number: int | None = THREADS.check("threads", threads)
+    if number is not None:
+        return number
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

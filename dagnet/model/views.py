@@ -17,6 +17,7 @@ from dagnet.values import as_real
 
 Edge = tuple[Hashable, Hashable]
 SHOWN = 6
+LARGEST = {kind.itemsize: float(np.finfo(kind).max) for kind in map(np.dtype, ("f4", "f8"))}
 
 
 class MissingNameError(DataError, KeyError):
@@ -31,29 +32,37 @@ class _View(Mapping[Any, Any]):
     def __init__(self, layout: Layout, flat: Array, asked: Array | None = None) -> None:
         self._layout, self._flat, self._asked = layout, flat, asked
 
-    def _places(self, name: Any) -> Array:
+    def _places(self, name: Any) -> Any:
+        """The parameters of a name, an array or, of a plain weight, a number."""
         try:
             return self._named(self._layout.topology, name)
         except DataError as error:
             raise MissingNameError(str(error)) from None
 
-    def _named(self, topology: Topology, name: Any) -> Array:
+    def _named(self, topology: Topology, name: Any) -> Any:
         raise NotImplementedError
+
+    def _were_asked(self, places: Any) -> bool:
+        if self._asked is None:
+            return True
+        asked = self._asked[places]
+        return bool(asked if type(places) is int else asked.all())
 
     def __getitem__(self, name: Any) -> Any:
         places = self._places(name)
-        if self._asked is not None and not self._asked[places].all():
+        if not self._were_asked(places):
             what = f"the derivative for {shorten(name)}"
             raise MissingNameError(f"{what} was not asked for; name it in wrt=[…]")
+        if type(places) is int:
+            return self._flat.item(places)
         values = self._flat[places]
         return values.item() if values.size == 1 else values
 
     def __contains__(self, name: object) -> bool:
         try:
-            places = self._places(name)
+            return self._were_asked(self._places(name))
         except DataError:
             return False
-        return self._asked is None or bool(self._asked[places].all())
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -67,17 +76,26 @@ class _View(Mapping[Any, Any]):
 class WeightView(_View):
     """Numbers by edge: a float between one-unit nodes, else (child units, parent units)."""
 
-    def _named(self, topology: Topology, name: Any) -> Array:
-        return self._layout.weight_places(topology.edge_number(name))
+    _last: tuple[Edge | None, int] = None, 0
+    """The name that an iteration gave last: ``dict(view)`` asks for its value next."""
+
+    def _named(self, topology: Topology, name: Any) -> Any:
+        last, edge = self._last
+        if name is not last or name is None:
+            edge = topology.edge_number(name)
+        return self._layout.weights.item(edge) if topology.is_plain else self._layout.weight_places(edge)
 
     def __iter__(self) -> Iterator[Edge]:
-        topology = self._layout.topology
-        edges: Any = slice(None)
+        topology, nodes = self._layout.topology, self._layout.topology.nodes
+        edges = np.arange(topology.n_edges)
         if self._asked is not None:
-            edges = np.logical_and.reduceat(self._asked[self._layout.weights], topology.weight_starts[:-1])
-        ends = zip(topology.sources[edges].tolist(), topology.targets[edges].tolist(), strict=True)
-        for source, target in ends:
-            yield topology.nodes[source], topology.nodes[target]
+            starts = topology.weight_starts[:-1]
+            edges = edges[np.logical_and.reduceat(self._asked[self._layout.weights], starts)]
+        ends = topology.sources[edges].tolist(), topology.targets[edges].tolist()
+        for edge, source, target in zip(edges.tolist(), *ends, strict=True):
+            name = nodes[source], nodes[target]
+            self._last = name, edge
+            yield name
 
     def __len__(self) -> int:
         return self._layout.topology.n_edges if self._asked is None else super().__len__()
@@ -95,7 +113,7 @@ class BiasView(_View):
     def __iter__(self) -> Iterator[Hashable]:
         topology = self._layout.topology
         for node in np.flatnonzero(topology.has_bias).tolist():
-            if self._asked is None or self._asked[self._layout.bias_places(node)].all():
+            if self._were_asked(self._layout.bias_places(node)):
                 yield topology.nodes[node]
 
 
@@ -104,7 +122,7 @@ class _Writable(_View):
 
     def __setitem__(self, name: Any, value: Any) -> None:
         places = self._places(name)
-        self._flat[places] = self._checked(name, value, places.shape)
+        self._flat[places] = self._checked(name, value, places)
 
     def update(self, values: Mapping[Any, Any]) -> None:
         """Set many at once; if one will not do, none is set.
@@ -117,15 +135,16 @@ class _Writable(_View):
         if not isinstance(values, Mapping):
             raise DataError(expected(f"{self.what} values", "a mapping by name", values))
         named = [(name, self._places(name), value) for name, value in values.items()]
-        checked = [(places, self._checked(name, value, places.shape)) for name, places, value in named]
+        checked = [(places, self._checked(name, value, places)) for name, places, value in named]
         for places, value in checked:
             self._flat[places] = value
 
-    def _checked(self, name: Any, value: Any, shape: tuple[int, ...]) -> Any:
-        """The value in the vector's dtype, of the shape or one number for all."""
-        largest = float(np.finfo(self._flat.dtype).max)
+    def _checked(self, name: Any, value: Any, places: Any) -> Any:
+        """The value in the vector's dtype, of the places' shape or one number for all."""
+        largest = LARGEST[self._flat.itemsize]
         if type(value) is float and -largest <= value <= largest:
             return value
+        shape = (1, 1) if type(places) is int else places.shape
         where = f"{self.what} of {shorten(name)}"
         given = as_real(value)
         if given is None or (given.ndim and given.shape != shape):
@@ -136,7 +155,7 @@ class _Writable(_View):
             array = given.astype(self._flat.dtype)
         if not np.isfinite(array).all():
             raise DataError(expected(where, f"finite in {self._flat.dtype}", value))
-        return array
+        return array.reshape(()) if array.size == 1 else array
 
 
 class WritableWeights(_Writable, WeightView):

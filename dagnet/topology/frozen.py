@@ -111,11 +111,11 @@ class Topology:
         return rows_by(self.sources, self.targets, self.n_nodes)
 
     @cached_property
-    def _edge_keys(self) -> tuple[memoryview, memoryview]:
-        """A number for each pair (parent, child), sorted, and the edges in that order."""
-        keys = self.sources * self.n_nodes + self.targets
-        edges = np.argsort(keys)
-        return keys[edges].data, edges.data
+    def _sorted_edges(self) -> tuple[memoryview, memoryview, memoryview]:
+        """Each parent's children, sorted, the edges to them, and where each parent's begin."""
+        edges = np.argsort(self.sources * self.n_nodes + self.targets)
+        starts = offsets(np.bincount(self.sources, minlength=self.n_nodes))
+        return self.targets[edges].data, edges.data, starts.data
 
     @cached_property
     def is_plain(self) -> bool:
@@ -187,10 +187,10 @@ class Topology:
             return None
         if source is None or target is None:
             return None
-        keys, edges = self._edge_keys
-        key = source * self.n_nodes + target
-        place = bisect_left(keys, key)
-        return edges[place] if place < len(keys) and keys[place] == key else None
+        children, edges, starts = self._sorted_edges
+        stop = starts[source + 1]
+        place = bisect_left(children, target, starts[source], stop)
+        return edges[place] if place < stop and children[place] == target else None
 
     def edge_number(self, name: object) -> int:
         """The number of the edge ``(parent, child)``.

@@ -15,18 +15,12 @@ from dagnet.arrays import Array
 from dagnet.contracts import Learner, NotFinite
 from dagnet.model import Model
 from dagnet.registry import engines
-from dagnet.training.penalty import Penalty, clip_to_norm
 from dagnet.training.rows import Rows
 from dagnet.training.settings import Settings
 
 CALM_RATE = 10.0
 CALM_SQUARE = 1e12
 """With a learning rate and a squared gradient norm below these, a step cannot overflow."""
-
-
-def learner_for(model: Model, data: Rows, settings: Settings) -> Learner:
-    """The engine's own learner, or one in NumPy's arrays."""
-    return model.runner.learner(model, data, settings) or ArrayLearner(model, data, settings)
 
 
 class ArrayLearner(Learner):
@@ -45,11 +39,15 @@ class ArrayLearner(Learner):
         # Frozen parameters never reach the optimizer: it then works on a vector of the others.
         self._live = parameters if self._free is None else parameters[self._free]
         self._pulled = self._gradient if self._free is None else np.empty_like(self._live)
-        self._penalty = Penalty.over_weights(model, self._free, settings.l1, settings.l2)
+        l1, l2 = settings.l1, settings.l2
+        self._penalty = Penalty(model, self._free, l1, l2) if l1 or l2 else None
         # the engine's bound is one on what it wrote: not on sums of it, and no norm to clip by
         self._bounded = not shared and self._penalty is None and settings.clip_norm is None
         self._clips = settings.clip_value is not None or settings.clip_norm is not None
-        self._move = _fused_step(model, settings) or settings.optimizer.step
+        self._move: Callable[..., None] = settings.optimizer.step
+        if (engine := engines().get(model.engine)) is not None:
+            form = engine.fused_step(settings.optimizer, dtype=model.dtype, threads=model.threads)
+            self._move = form or self._move
         self._state = settings.optimizer.start(self._live)
 
     def step(
@@ -135,9 +133,45 @@ class ArrayLearner(Learner):
         return result
 
 
-def _fused_step(model: Model, settings: Settings) -> Callable[..., None] | None:
-    """The engine's own form of the optimizer's step, where it has one."""
-    engine = engines().get(model.engine)
-    if engine is None:
-        return None
-    return engine.fused_step(settings.optimizer, dtype=model.dtype, threads=model.threads)
+class Penalty:
+    """l1·Σ|w| + l2·Σw² over the weights among the parameters ``free`` (None: all), a shared one once."""
+
+    def __init__(self, model: Model, free: Array | None, l1: float, l2: float) -> None:
+        weights = np.zeros(len(model.parameters), model.dtype)
+        weights[model.layout.weights] = 1
+        self._mask, self._l1, self._l2 = weights if free is None else weights[free], l1, l2
+        self._weights, self._work = np.empty_like(self._mask), np.empty_like(self._mask)
+
+    def add_to(self, gradient: Array, live: Array) -> float:
+        """Add the penalty's derivative to ``gradient``; the penalty."""
+        weights, work, value = self._weights, self._work, 0.0
+        np.multiply(live, self._mask, out=weights)
+        if self._l2:
+            np.multiply(weights, 2 * self._l2, out=work)
+            gradient += work
+            value += float(np.dot(work, weights)) / 2
+        if self._l1:
+            np.abs(weights, out=work)
+            value += self._l1 * float(work.sum(dtype=np.float64))
+            np.sign(weights, out=work)
+            work *= self._l1
+            gradient += work
+        return value
+
+
+def clip_to_norm(gradient: Array, square: float, limit: float) -> float:
+    """Shorten the gradient to the norm ``limit``, in place; the square of its norm then.
+
+    ``square`` is its squared norm as a dot product gave it, perhaps overflown.
+    """
+    norm = math.sqrt(square) if math.isfinite(square) else _safe_norm(gradient)
+    if norm <= limit:
+        return square
+    gradient *= limit / norm
+    return limit**2
+
+
+def _safe_norm(gradient: Array) -> float:
+    largest = float(np.abs(gradient).max())
+    scaled = gradient.astype(np.float64) / largest
+    return largest * math.sqrt(float(np.dot(scaled, scaled)))

@@ -19,8 +19,6 @@ KEYS: dict[str, type | tuple[type, ...]] = {
     "callbacks": list,
     **dict.fromkeys(("optimizer", "history", "settings", "graph", "data"), dict),
 }
-OLD_DIGEST = 32
-"""Digits of the graph's digests in the first checkpoints, which cannot be compared with today's."""
 
 
 def restore(run: TrainingRun, snapshot: dict[str, Any]) -> None:
@@ -79,10 +77,8 @@ def _check_form(snapshot: object) -> None:
 
 def _check_same(run: TrainingRun, snapshot: dict[str, Any]) -> None:
     """Name what differs between the run and the checkpoint, all of it."""
-    graph, saved = run.fingerprints["graph"], snapshot["graph"]
-    if len(str(saved.get("dtype"))) == OLD_DIGEST:
-        saved = graph
-    differences = [f"the graph's {part}" for part in _differing(graph, saved)]
+    graph = _differing(run.fingerprints["graph"], snapshot["graph"])
+    differences = [f"the graph's {part}" for part in graph]
     differences += _differing(run.fingerprints["data"], snapshot["data"])
     now, then = run.settings.described(), snapshot["settings"]
     changed = _differing(now, then)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import cached_property
 from typing import Any
@@ -14,10 +14,10 @@ from dagnet.arrays import Array
 from dagnet.contracts import Callback, History, NotFinite
 from dagnet.errors import NumericalError
 from dagnet.model import Model
-from dagnet.model.arguments import make_generator
+from dagnet.model.selection import make_generator
 from dagnet.topology import fingerprint_by_part
 from dagnet.training.blame import culprit, explained
-from dagnet.training.learner import learner_for
+from dagnet.training.learner import ArrayLearner
 from dagnet.training.rows import encode_rows, encode_validation, mean_loss_of
 from dagnet.training.settings import Settings, checked_callbacks
 from dagnet.values import NOT_NEGATIVE
@@ -70,7 +70,9 @@ class TrainingRun:
         self.history = History()
         self.stop = self.failed = False
         self.generator = make_generator(settings.seed)
-        self.learner = learner_for(model, self.data, settings)
+        self.learner = model.runner.learner(model, self.data, settings) or ArrayLearner(
+            model, self.data, settings
+        )
         self.loss_sum = self.weight_sum = 0.0
         self.done = 0
         """Batches of the epoch in progress that are behind us; 0 between epochs."""
@@ -78,9 +80,9 @@ class TrainingRun:
         """The generator's state from which the order of the epoch in progress was drawn."""
         self._learning_rate = settings.learning_rate
         self._order: Array | None = None
-        self._at_batch_begin = _overriding(self.callbacks, "on_batch_begin")
-        self._at_gradient = _overriding(self.callbacks, "on_gradient")
-        self._at_batch_end = _overriding(self.callbacks, "on_batch_end")
+        self._at_batch_begin = _listening(self.callbacks, Callback.on_batch_begin)
+        self._at_gradient = _listening(self.callbacks, Callback.on_gradient)
+        self._at_batch_end = _listening(self.callbacks, Callback.on_batch_end)
 
     @property
     def learning_rate(self) -> float:
@@ -100,11 +102,6 @@ class TrainingRun:
         graph |= {"loss": str(self.model.loss), "dtype": self.model.dtype.name}
         return {"graph": graph, "data": data}
 
-    @property
-    def completed(self) -> int:
-        """Epochs that are complete and recorded."""
-        return self.history.epochs
-
     def snapshot(self) -> dict[str, Any]:
         """All that an exact resume needs; see :func:`dagnet.training.restore`.
 
@@ -113,7 +110,7 @@ class TrainingRun:
         """
         kept = [(callback, callback.state()) for callback in self.callbacks]
         return {
-            "epoch": self.completed,
+            "epoch": self.history.epochs,
             "batch": self.done,
             "steps": self.learner.steps,
             "learning_rate": self._learning_rate,
@@ -141,14 +138,13 @@ class TrainingRun:
         NumericalError
             If the loss became NaN or infinite; the parameters are those before the batch.
         """
-        self.epoch = self.completed
+        self.epoch = self.history.epochs
         with ExitStack() as endings:
             for callback in self.callbacks:
                 endings.callback(callback.on_training_end, self)
             try:
-                for callback in self.callbacks:
-                    callback.on_training_begin(self)
-                while self.completed < self.epochs and not self.stop:
+                self._tell(callback.on_training_begin for callback in self.callbacks)
+                while self.history.epochs < self.epochs and not self.stop:
                     self._train_epoch()
             except BaseException:
                 self.failed = True
@@ -158,11 +154,10 @@ class TrainingRun:
         return self.history
 
     def _train_epoch(self) -> None:
-        self.epoch = self.completed + 1
+        self.epoch = self.history.epochs + 1
         if not self.done:
             self.loss_sum = self.weight_sum = 0.0
-            for callback in self.callbacks:
-                callback.on_epoch_begin(self)
+            self._tell(callback.on_epoch_begin for callback in self.callbacks)
             if self.stop:
                 return
         if self.settings.shuffle:
@@ -173,13 +168,12 @@ class TrainingRun:
             if self.stop and self.done < self.batches:
                 return
         self._record()
-        for callback in self.callbacks:
-            callback.on_epoch_end(self)
+        self._tell(callback.on_epoch_end for callback in self.callbacks)
 
     def _train_batch(self, number: int) -> None:
         self.batch = number + 1
-        for callback in self._at_batch_begin:
-            callback.on_batch_begin(self)
+        if self._at_batch_begin:
+            self._tell(self._at_batch_begin)
         rows = self._rows_of(number)
         weight = self.data.weight_of(rows)
         if weight:  # rows that count nothing teach nothing
@@ -188,9 +182,17 @@ class TrainingRun:
             self.weight_sum += weight
         self.done = number + 1
         if self._at_batch_end:
-            self._bring_back()
-        for callback in self._at_batch_end:
-            callback.on_batch_end(self)
+            self._tell(self._at_batch_end)
+
+    def _tell(self, listeners: Iterable[Callable[[TrainingRun], None]]) -> None:
+        """Call what listens at a joint; what it writes to the network's parameters reaches the learner."""
+        elsewhere, parameters = self._bring_back(), self.model.parameters
+        before = parameters.copy() if elsewhere else parameters
+        for listener in listeners:
+            listener(self)
+            if elsewhere and not np.array_equal(before, parameters):
+                before = parameters.copy()
+                self.learner.restore(before, self.learner.state(), self.learner.steps)
 
     def _rows_of(self, number: int) -> Array | slice:
         """The row numbers of a batch."""
@@ -218,14 +220,16 @@ class TrainingRun:
         raise explained(bad, self.model, self.data, rows, self._where(), self.settings.optimizer.name)
 
     def _show(self, gradient: Array) -> None:
-        for callback in self._at_gradient:
-            callback.on_gradient(self, gradient)
+        for listener in self._at_gradient:
+            listener(self, gradient)
 
-    def _bring_back(self) -> None:
-        """The network has the parameters of a learner that keeps them elsewhere."""
+    def _bring_back(self) -> bool:
+        """Give the network the parameters of a learner that keeps them elsewhere; whether it does."""
         parameters = self.learner.parameters()
-        if parameters is not self.model.parameters:
-            self.model.parameters[:] = parameters
+        if parameters is self.model.parameters:
+            return False
+        self.model.parameters[:] = parameters
+        return True
 
     def _where(self) -> str:
         return f"epoch {self.epoch}, batch {self.batch}"
@@ -246,7 +250,7 @@ def stateful(callbacks: Iterable[Callback]) -> list[Callback]:
     return [callback for callback in callbacks if callback.state()]
 
 
-def _overriding(callbacks: Iterable[Callback], method: str) -> list[Callback]:
-    """The callbacks that do something there, so that the others cost nothing a batch."""
-    idle = getattr(Callback, method)
-    return [callback for callback in callbacks if getattr(type(callback), method) is not idle]
+def _listening(callbacks: Iterable[Callback], idle: Callable[..., None]) -> list[Callable[..., None]]:
+    """That method of the callbacks that override it, so that the others cost nothing a batch."""
+    methods = [getattr(callback, idle.__name__) for callback in callbacks]
+    return [method for method in methods if getattr(method, "__func__", None) is not idle]
