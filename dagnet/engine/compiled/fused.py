@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.engine.compiled import copies, passes
+from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.functions import Called
 from dagnet.engine.compiled.opened import Call, call_table
 from dagnet.engine.compiled.segments import Program
@@ -45,7 +45,7 @@ class FusedGradient:
             loss = self._shared(parts, theta, into)
         if len(self._unwanted):
             into[self._unwanted] = 0
-        return loss, copies.sum_of_squares(into)
+        return loss, kernels.sum_of_squares(into)
 
     def _shared(self, parts: int, theta: Array, into: Array) -> float:
         losses = [0.0] * parts

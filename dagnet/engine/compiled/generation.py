@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from dagnet.engine.compiled.copies import TILE_ROWS
 from dagnet.engine.compiled.lowering import lowered
 from dagnet.engine.compiled.machine_code import Code, compiled
 from dagnet.engine.compiled.ufuncs import FUNCTIONS
-from dagnet.engine.compiled.vectors import ELEMENTS, Emitter, Vector
+from dagnet.engine.compiled.vectors import ELEMENTS, TILE_ROWS, Emitter, Vector
 from dagnet.formula import Formula
 from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, ROW, SIZE, UNIT
 from dagnet.formula.operations import REDUCTIONS
@@ -88,30 +87,6 @@ def _function(name: str, result: ir.Type, kinds: Iterable[ir.Type]) -> tuple[ir.
         if isinstance(argument.type, ir.PointerType):
             argument.add_attribute("noalias")
     return module, ir.IRBuilder(function.append_basic_block("entry")), function
-
-
-def loop(
-    builder: ir.IRBuilder, stop: ir.Value, step: int, carried: Items, body: Callable[..., Items]
-) -> Items:
-    """``body(k, carried) -> carried`` for k = 0, step, … while k + step ≤ stop; builds the loop's blocks."""
-    before = builder.block
-    top, inside, after = (builder.append_basic_block(name) for name in ("top", "inside", "after"))
-    builder.branch(top)
-    builder.position_at_end(top)
-    place = builder.phi(I64)
-    place.add_incoming(ir.Constant(I64, 0), before)
-    phis = [builder.phi(value.type) for value in carried]
-    following = builder.add(place, ir.Constant(I64, step))
-    builder.cbranch(builder.icmp_signed("<=", following, stop), inside, after)
-    builder.position_at_end(inside)
-    new = body(place, list(phis))
-    last = builder.branch(top).parent
-    place.add_incoming(following, last)
-    for phi, start, value in zip(phis, carried, new, strict=True):
-        phi.add_incoming(start, before)
-        phi.add_incoming(value, last)
-    builder.position_at_end(after)
-    return [place, *phis]
 
 
 def _numbers(formula: Formula, pointer: ir.Value, n_units: ir.Value | None, emit: Emitter) -> Values:
@@ -183,7 +158,7 @@ def _elementwise(formula: Formula, dtype: Any, into: tuple[int, ...], multiply: 
         body(start, None)
         return carried
 
-    (done,) = loop(builder, n, emit.lanes, [], whole)
+    (done,) = emit.loop(n, emit.lanes, [], whole)
     rest = builder.sub(n, done)
     with builder.if_then(builder.icmp_signed(">", rest, ir.Constant(I64, 0))):
         body(done, emit.first(rest))
@@ -288,7 +263,7 @@ class _Rows:
             pairs = zip(reductions, carried, strict=True)
             return [self._combined(place, total, values).value for place, total in pairs]
 
-        totals = loop(builder, self.n_units, 1, [start.value for start in starts], body)[1:]
+        totals = self.emit.loop(self.n_units, 1, [start.value for start in starts], body)[1:]
         for place, start, total in zip(reductions, starts, totals, strict=True):
             self.known[place] = self.emit.cast(Vector(start.emit, total))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Loss, LossGradient, Runner
-from dagnet.engine.compiled import copies, kernels, passes
+from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.functions import compile_loss
 from dagnet.engine.compiled.fused import FusedGradient, StagedGradient
 from dagnet.engine.compiled.segments import DENSE_SEGMENT, SWEEP, Program, Segment
@@ -36,7 +36,7 @@ class CompiledRunner(Runner):
         self.program = Program(plan, self.dtype)
         self._table = self.program.table if self.program.is_one_sweep else None
         self._n_outputs = len(plan.outputs)
-        self.lanes = copies.TILE_ROWS[self.dtype.name]
+        self.lanes = self.program.lanes
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which activations NumPy runs, and why."""
@@ -165,7 +165,7 @@ class CompiledRunner(Runner):
         gradient = np.ascontiguousarray(output_gradient, self.dtype)
 
         def begin(part: int, parts: int) -> None:
-            copies.start_deltas(state.deltas, state.layout(part, parts), self.program.outputs, gradient)
+            kernels.start_deltas(state.deltas, state.layout(part, parts), self.program.outputs, gradient)
 
         return self.walk(theta, state, begin, into)
 
@@ -179,7 +179,7 @@ class CompiledRunner(Runner):
             state.scratch = Scratch(program, self.dtype, parts)
         scratch = state.scratch
         scratch.bound = 0.0
-        copies.gather(theta, program.slots_out, scratch.weights)
+        kernels.gather(theta, program.slots_out, scratch.weights)
         if program.has_dense:
             state.table(state.deltas)[:, program.zeroed] = 0
 
@@ -196,7 +196,7 @@ class CompiledRunner(Runner):
             stages.append((True, lambda part: self._pull(state, (0, plan.n_inputs), part)))
         self._run(stages, parts)
         self._collect(scratch, into)
-        return scratch.bound if program.has_dense else float(copies.sum_of_squares(into))
+        return scratch.bound if program.has_dense else float(kernels.sum_of_squares(into))
 
     def _backward_stages(
         self, state: CompiledState, theta: Array, segment: Segment, into: Array
@@ -214,15 +214,17 @@ class CompiledRunner(Runner):
         ]
 
     def _walk(self, state: CompiledState, segment: Segment, part: int) -> None:
-        scratch = state.own_scratch
-        layout = state.wide_layout if segment.wide else state.layout(part, scratch.parts)
-        span, arrays = (segment.begin, segment.end), (state.values, state.deltas, state.pre)
-        kernels.backward_sweep(self.program.table, scratch.of(part), arrays, layout, span)
+        layout = state.wide_layout if segment.wide else state.layout(part, state.own_scratch.parts)
+        self._back(state, part, layout, (segment.begin, segment.end), (0, 0))
 
     def _pull(self, state: CompiledState, units: tuple[int, int], part: int) -> None:
-        scratch, arrays = state.own_scratch, (state.values, state.deltas, state.pre)
-        layout = state.layout(part, scratch.parts)
-        kernels.pull_units(self.program.table, scratch.of(part), arrays, layout, units)
+        self._back(state, part, state.layout(part, state.own_scratch.parts), (0, 0), units)
+
+    def _back(
+        self, state: CompiledState, part: int, layout: tuple[int, ...], *spans: tuple[int, int]
+    ) -> None:
+        arrays = (state.values, state.deltas, state.pre)
+        kernels.backward_sweep(self.program.table, state.own_scratch.of(part), arrays, layout, *spans)
 
     def _product_back(self, state: CompiledState, theta: Array, segment: Segment, into: Array) -> None:
         if not segment.walked:
@@ -260,7 +262,7 @@ class CompiledRunner(Runner):
         program, plan = self.program, self.plan
         if program.has_dense:
             found = (scratch.gradients, scratch.bias_gradients)
-            scratch.bound += scratch.parts * sum(copies.sum_of_squares(a.reshape(-1)) for a in found)
-        copies.collect(into, program.slots, program.places, scratch.gradients)
-        copies.collect_biases(into, plan.bias_slot, scratch.bias_gradients)
+            scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in found)
+        kernels.collect(into, program.slots, program.places, scratch.gradients)
+        kernels.collect_biases(into, plan.bias_slot, scratch.bias_gradients)
         into[program.unwanted] = 0

@@ -8,7 +8,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import State
-from dagnet.engine.compiled import copies
+from dagnet.engine.compiled import kernels
 from dagnet.engine.compiled.segments import Program
 
 
@@ -35,7 +35,7 @@ class CompiledState(State):
     def __init__(self, program: Program, dtype: Any, n_rows: int) -> None:
         self.program = program
         self.dtype = dtype
-        self.tile = copies.TILE_ROWS[np.dtype(dtype).name]
+        self.tile = program.lanes
         self._shape(n_rows)
         self._capacity = self.blocks * self.stride
         self.values = aligned(self._capacity * program.plan.n_units, dtype)
@@ -93,7 +93,7 @@ class CompiledState(State):
 
     def load_inputs(self, part: int, parts: int) -> None:
         """Copy a thread's share of the rows into the inputs' units."""
-        copies.load_rows(self.inputs, self.values, self.layout(part, parts))
+        kernels.load_rows(self.inputs, self.values, self.layout(part, parts))
 
     def matrix(self, flat: Array, units: Any) -> Array:
         """A view (units, rows) for matrix products; only without tiles."""
@@ -108,7 +108,7 @@ class CompiledState(State):
     def squares(matrix: Array) -> float:
         """The sum of the squares of a (units, rows) view."""
         rows = matrix if matrix.flags.c_contiguous else matrix.T
-        return float(copies.sum_of_squares(np.ascontiguousarray(rows).reshape(-1)))
+        return float(kernels.sum_of_squares(np.ascontiguousarray(rows).reshape(-1)))
 
     def table(self, flat: Array) -> Array:
         """A view (blocks, units, stride) of a flat buffer."""
@@ -134,7 +134,7 @@ class CompiledState(State):
         """Values of the output units, (rows, output units)."""
         program = self.program
         result = np.empty((self.n_rows, len(program.outputs)), self.dtype)
-        copies.store_rows(self.values, self.layout(), program.outputs, result)
+        kernels.store_rows(self.values, self.layout(), program.outputs, result)
         return result
 
     def value(self, units: Array) -> Array:
