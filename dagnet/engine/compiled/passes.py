@@ -158,11 +158,3 @@ def loss_and_gradient(table, theta):
         if program.bias_slot[unit] >= 0:
             into[program.bias_slot[unit]] = walk.bias_gradient[unit]
     return total
-
-
-@kernel
-def combine(into, others):
-    """``into += Σ others`` (threads, slots), always in the same order."""
-    for part in range(len(others)):
-        for k in range(len(into)):
-            into[k] += others[part, k]

@@ -100,10 +100,6 @@ class CompiledState(State):
         chosen: Array = self.table(flat)[0][units, : self.n_rows]
         return chosen
 
-    def input_matrix(self, units: slice) -> Array:
-        """The inputs' values as (units, rows), a view of the rows as they were given."""
-        return self.inputs[:, units].T
-
     @staticmethod
     def squares(matrix: Array) -> float:
         """The sum of the squares of a (units, rows) view."""
