@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from dagnet.arrays import Array
 from dagnet.errors import DagnetError
 from dagnet.markup import listing_html
 from dagnet.plan.frozen import ACTIVATE, DENSE, KINDS, SPARSE, PlanData
-from dagnet.plan.restriction import restrict_plan
+from dagnet.plan.restriction import cut, walked_units
 from dagnet.plan.transposition import pull_rows, slot_targets, slot_units
 
 HEAD, TAIL = 40, 10
@@ -56,7 +56,22 @@ class Plan(PlanData):
             Its reverse walk enters exactly the units that have something wanted in their
             parent chain (themselves included) and that reach an output.
         """
-        return restrict_plan(self, units, parameters, deltas)
+        plan, wanted = self, self.needs_gradient if parameters is None else parameters
+        if units is not None:
+            plan, kept_units, kept_slots = cut(plan, units)
+            wanted = wanted[kept_slots]
+            deltas = None if deltas is None else deltas[kept_units]
+        needs_delta = walked_units(plan, wanted, deltas)
+        needs_gradient = wanted & needs_delta[slot_units(plan)]
+        rows = pull_rows(plan.steps, plan.indptr, plan.sources, needs_delta, needs_gradient)
+        return replace(
+            plan,
+            needs_delta=needs_delta,
+            needs_gradient=needs_gradient,
+            indptr_out=rows[0],
+            targets=rows[1],
+            slots_out=rows[2],
+        )
 
     def everywhere(self) -> Plan:
         """The plan whose reverse walk enters every unit and finds every derivative, frozen ones too."""

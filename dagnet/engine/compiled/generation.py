@@ -34,7 +34,6 @@ MOST_FACTORS = 64
 DEAR = ("exp", "exp2", "expm1", "power", "tanh", "log", "log1p", "sin", "cos", "arctan")
 """What is kept between value and slope rather than calculated again, the dearest first."""
 Values = dict[int, Vector]
-Items = list[ir.Value]
 
 
 class Code:

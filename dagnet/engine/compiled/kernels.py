@@ -225,15 +225,6 @@ def load_rows(inputs, state, layout):
 
 
 @kernel
-def store_rows(state, layout, units, outputs):
-    """Copy some units of all tiles into (rows, units)."""
-    block, _, stride, lanes, n_rows, _, _ = layout
-    for tile in range((n_rows + lanes - 1) // lanes):
-        first = tile * lanes
-        store_tile(state, tile * block, stride, units, outputs[first : min(first + lanes, n_rows)])
-
-
-@kernel
 def start_deltas(deltas, layout, units, gradient):
     """∂L/∂a of the output units, from (rows, units), in this part's tiles."""
     block, _, stride, lanes, n_rows, part, parts = layout
@@ -267,17 +258,6 @@ def collect(into, slots, places, parts):
         for part in range(1, parts.shape[0]):
             total += parts[part, places[k]]
         into[slots[k]] = total
-
-
-@kernel
-def collect_biases(into, bias_slot, parts):
-    """The same for units, where those without a bias have −1 for a place."""
-    for unit in range(len(bias_slot)):
-        if bias_slot[unit] >= 0:
-            total = parts[0, unit]
-            for part in range(1, parts.shape[0]):
-                total += parts[part, unit]
-            into[bias_slot[unit]] = total
 
 
 @kernel

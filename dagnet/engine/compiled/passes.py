@@ -14,7 +14,14 @@ import numba
 import numpy as np
 
 from dagnet.engine.compiled.caching import INNER, kernel
-from dagnet.engine.compiled.kernels import backward_tile, forward_tile, load_tile, pull_tile, store_tile
+from dagnet.engine.compiled.kernels import (
+    backward_tile,
+    forward_tile,
+    load_tile,
+    pull_tile,
+    store_tile,
+    tile_of,
+)
 from dagnet.engine.compiled.microkernels import call_elementwise, call_loss
 from dagnet.engine.compiled.opened import State, Tile, Walk, opened, opened_call, padded
 from dagnet.plan import ACTIVATE
@@ -108,13 +115,11 @@ def _loss_of_tile(loss, state, tile, places, rows, wanted):
 def lose(loss, arrays, places, rows, wanted, layout):
     """The same for this part's tiles; ``arrays``: values, δ; ``rows``: all targets and factors."""
     state, (targets, factor) = State(arrays[0], arrays[1], arrays[0]), rows
-    block, _, stride, lanes, n_rows, part, parts = layout
+    _, _, _, lanes, n_rows, part, parts = layout
     total = 0.0
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
-        first = number * lanes
-        there = min(lanes, n_rows - first)
-        here = targets[first : first + there], factor[first : first + there]
-        tile = Tile(number * block, 0, stride, lanes, there)
+        first, tile = number * lanes, tile_of(layout, number)
+        here = targets[first : first + tile.there], factor[first : first + tile.there]
         total += _loss_of_tile(loss, state, tile, places, here, wanted)
     return total
 

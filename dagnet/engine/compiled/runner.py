@@ -214,17 +214,17 @@ class CompiledRunner(Runner):
         ]
 
     def _walk(self, state: CompiledState, segment: Segment, part: int) -> None:
-        layout = state.wide_layout if segment.wide else state.layout(part, state.own_scratch.parts)
+        layout = state.wide_layout if segment.wide else state.layout(part, state.scratch.parts)
         self._back(state, part, layout, (segment.begin, segment.end), (0, 0))
 
     def _pull(self, state: CompiledState, units: tuple[int, int], part: int) -> None:
-        self._back(state, part, state.layout(part, state.own_scratch.parts), (0, 0), units)
+        self._back(state, part, state.layout(part, state.scratch.parts), (0, 0), units)
 
     def _back(
         self, state: CompiledState, part: int, layout: tuple[int, ...], *spans: tuple[int, int]
     ) -> None:
         arrays = (state.values, state.deltas, state.pre)
-        kernels.backward_sweep(self.program.table, state.own_scratch.of(part), arrays, layout, *spans)
+        kernels.backward_sweep(self.program.table, state.scratch.of(part), arrays, layout, *spans)
 
     def _product_back(self, state: CompiledState, theta: Array, segment: Segment, into: Array) -> None:
         if not segment.walked:
@@ -235,7 +235,7 @@ class CompiledRunner(Runner):
         sources = self._sources(state, segment)
         np.matmul(here, sources.T, out=self._matrix(into, segment))
         # ‖δ aᵀ‖ ≤ ‖δ‖ ‖a‖ (Cauchy and Schwarz): far fewer numbers to read
-        state.own_scratch.bound += state.squares(here) * state.squares(sources)
+        state.scratch.bound += state.squares(here) * state.squares(sources)
         if not segment.walks_on:
             return
         matrix = self._matrix(theta, segment)
@@ -255,7 +255,7 @@ class CompiledRunner(Runner):
         pulled = state.rows(state.deltas, units) * slope
         delta = np.where(needs_delta[units, None], pulled, self.dtype.type(0))
         state.put(state.deltas, units, delta)
-        state.own_scratch.bias_gradients[0, units] += delta.sum(axis=1)
+        state.scratch.bias_gradients[0, units] += delta.sum(axis=1)
 
     def _collect(self, scratch: Scratch, into: Array) -> None:
         """The threads' derivatives into one vector, always in the same order."""
@@ -264,7 +264,8 @@ class CompiledRunner(Runner):
             found = (scratch.gradients, scratch.bias_gradients)
             scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in found)
         kernels.collect(into, program.slots, program.places, scratch.gradients)
-        kernels.collect_biases(into, plan.bias_slot, scratch.bias_gradients)
+        biased = plan.bias_slot >= 0
+        into[plan.bias_slot[biased]] = scratch.bias_gradients.sum(axis=0)[biased]
         into[program.unwanted] = 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class CompiledState(State):
         self.pre = aligned(self._capacity * program.n_pre, dtype)
         self._deltas: Array | None = None
         self.theta: Array = np.zeros(0, dtype)
-        self.scratch: Scratch | None = None
+        self.scratch: Any = None  # of the walk that is on
         self.inputs: Array = np.zeros((0, 0), dtype)
 
     def _shape(self, n_rows: int) -> None:
@@ -66,11 +66,6 @@ class CompiledState(State):
                 self._shape(before)
                 return False
         return True
-
-    @property
-    def own_scratch(self) -> Scratch:
-        """The memory of the walk that is on."""
-        return cast("Scratch", self.scratch)
 
     @property
     def deltas(self) -> Array:
@@ -128,10 +123,7 @@ class CompiledState(State):
     @property
     def outputs(self) -> Array:
         """Values of the output units, (rows, output units)."""
-        program = self.program
-        result = np.empty((self.n_rows, len(program.outputs)), self.dtype)
-        kernels.store_rows(self.values, self.layout(), program.outputs, result)
-        return result
+        return np.ascontiguousarray(self.rows(self.values, self.program.outputs).T)
 
     def value(self, units: Array) -> Array:
         """Values of some units, (units, rows)."""

@@ -46,7 +46,6 @@ class Emitter:
         self.lanes = lanes
         self.element = ELEMENTS[self.dtype.name]
         self.type = ir.VectorType(self.element, lanes)
-        self.truth_type = ir.VectorType(TRUTH, lanes)
         self.whole_type = ir.VectorType(ir.IntType(8 * self.dtype.itemsize), lanes)
         self._constants: dict[Any, Vector] = {}
 
