@@ -6,7 +6,7 @@ import sys
 
 GATHER = """
 import numpy as np
-from dagnet.engine.compiled.copies import gather
+from dagnet.engine.compiled.kernels import gather
 for dtype in ("float32", "float64", "int32", "int64", "uint32", "uint64"):
     into = np.zeros(2, dtype)
     gather(np.array([1, 2, 3], dtype), np.array([2, 0]), into)

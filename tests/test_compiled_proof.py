@@ -9,7 +9,7 @@ import dagnet
 
 pytest.importorskip("numba")
 
-from dagnet.engine.compiled import copies, functions, generation, passes
+from dagnet.engine.compiled import functions, generation, kernels, passes
 from dagnet.engine.compiled.functions import compile_activation, compile_loss, fused_step
 from dagnet.registry import find_optimizer
 
@@ -127,11 +127,11 @@ def test_rows_that_may_not_be_written_to_compile_nothing_anew():
     net = dagnet.Network(dagnet.layered([3, 4, 2]), engine="compiled", seed=0)
     X, y = np.ones((40, 3)), np.ones((40, 2))
     wanted = net(X), net.gradient(X, y).flat, net.fit(X, y, epochs=1, shuffle=False)["loss"]
-    kernels = (passes.evaluate, passes.loss_and_gradient, copies.load_rows)
-    before = [len(kernel.signatures) for kernel in kernels]
+    compiled = (passes.evaluate, passes.loss_and_gradient, kernels.load_rows)
+    before = [len(kernel.signatures) for kernel in compiled]
     X.flags.writeable = y.flags.writeable = False
     net = dagnet.Network(dagnet.layered([3, 4, 2]), engine="compiled", seed=0)
     again = net(X), net.gradient(X, y).flat, net.fit(X, y, epochs=1, shuffle=False)["loss"]
     for one, two in zip(again, wanted, strict=True):
         np.testing.assert_array_equal(one, two)
-    assert [len(kernel.signatures) for kernel in kernels] == before
+    assert [len(kernel.signatures) for kernel in compiled] == before

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from dagnet.engine.compiled.machine_code import compiled
+from dagnet.engine.compiled.generation import compiled
 from dagnet.engine.compiled.ufuncs import FUNCTIONS
 from dagnet.engine.compiled.vectors import Emitter
 

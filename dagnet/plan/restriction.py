@@ -10,29 +10,9 @@ import numpy as np
 from dagnet.adjacency import Rows, offsets, ranges, reachable, rows_by
 from dagnet.arrays import Array
 from dagnet.plan.frozen import ACTIVATE, DENSE, SPARSE, PlanData
-from dagnet.plan.transposition import pull_rows, slot_targets, slot_units
+from dagnet.plan.transposition import slot_targets, slot_units
 
 P = TypeVar("P", bound=PlanData)
-
-
-def restrict_plan(plan: P, units: Array | None, parameters: Array | None, deltas: Array | None) -> P:
-    """See :meth:`dagnet.plan.Plan.restrict`."""
-    wanted = plan.needs_gradient if parameters is None else parameters
-    if units is not None:
-        plan, kept_units, kept_slots = _cut(plan, units)
-        wanted = wanted[kept_slots]
-        deltas = None if deltas is None else deltas[kept_units]
-    needs_delta = walked_units(plan, wanted, deltas)
-    needs_gradient = wanted & needs_delta[slot_units(plan)]
-    rows = pull_rows(plan.steps, plan.indptr, plan.sources, needs_delta, needs_gradient)
-    return replace(
-        plan,
-        needs_delta=needs_delta,
-        needs_gradient=needs_gradient,
-        indptr_out=rows[0],
-        targets=rows[1],
-        slots_out=rows[2],
-    )
 
 
 def walked_units(plan: PlanData, wanted: Array, deltas: Array | None) -> Array:
@@ -64,7 +44,7 @@ def _reaching(plan: PlanData) -> Array:
     return reaching
 
 
-def _cut(plan: P, units: Array) -> tuple[P, Array, Array]:
+def cut(plan: P, units: Array) -> tuple[P, Array, Array]:
     """Keep the computed units in the mask; what else they read becomes an input.
 
     Returns the plan, and which units and slots of the old one it has.

@@ -18,9 +18,9 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Activation, Loss, Optimizer
 from dagnet.contracts.probing import loss_probe
-from dagnet.engine.compiled.copies import TILE_ROWS
 from dagnet.engine.compiled.generation import Machine, elementwise, over_rows
 from dagnet.engine.compiled.threads import run_parts
+from dagnet.engine.compiled.vectors import TILE_ROWS
 from dagnet.errors import DagnetWarning
 from dagnet.formula import Untraceable
 from dagnet.formula.probes import first_difference, probe_numbers

@@ -1,6 +1,7 @@
 """From a formula to machine code, straight in LLVM's language: explicit vectors, compiled in milliseconds.
 
-Three templates: a formula over runs of elements (activations, their slopes), the same over several vectors
+First a formula is lowered to the operations that there is vector code for, each once.  Then there are three
+templates: a formula over runs of elements (activations, their slopes), the same over several vectors
 (optimizers), and one over the rows of a tile with reductions over units (losses).  What a formula calculates
 of numbers alone is found before the loop, in double precision.  Code is kept for the process by what it
 calculates, so nothing can be stale.
@@ -11,27 +12,42 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 
-from dagnet.engine.compiled.copies import TILE_ROWS
-from dagnet.engine.compiled.lowering import lowered
-from dagnet.engine.compiled.machine_code import Code, compiled
 from dagnet.engine.compiled.ufuncs import FUNCTIONS
-from dagnet.engine.compiled.vectors import ELEMENTS, Emitter, Vector
+from dagnet.engine.compiled.vectors import ELEMENTS, TILE_ROWS, Emitter, Vector
 from dagnet.formula import Formula
-from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, ROW, SIZE, UNIT
-from dagnet.formula.operations import REDUCTIONS
-from dagnet.formula.recording import number_of
+from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, ROW, SIZE, UNIT, Op
+from dagnet.formula.derivative import pruned
+from dagnet.formula.operations import OPERATIONS, REDUCTIONS
+from dagnet.formula.recording import Recorder, Untraceable, number_of
+from dagnet.formula.symbols import Symbol, plain
 
 I64, DOUBLE = ir.IntType(64), ir.DoubleType()
 VECTOR_BYTES = 64
+MOST_FACTORS = 64
+"""Up to which whole exponent a power is a chain of products."""
 DEAR = ("exp", "exp2", "expm1", "power", "tanh", "log", "log1p", "sin", "cos", "arctan")
 """What is kept between value and slope rather than calculated again, the dearest first."""
 Values = dict[int, Vector]
-Items = list[ir.Value]
+
+
+class Code:
+    """Machine code: it lives as long as this object."""
+
+    def __init__(self, engine: binding.ExecutionEngine) -> None:
+        self._engine = engine
+
+    def address(self, name: str) -> int:
+        """Where the function of that name begins."""
+        found = int(self._engine.get_function_address(name))
+        if not found:
+            raise KeyError(name)
+        return found
 
 
 @dataclass(frozen=True)
@@ -47,6 +63,7 @@ REMEMBERED = 256
 """Codes that are kept though nobody uses them: a function whose constants change is new code each time."""
 _kept: dict[tuple[Any, ...], Machine] = {}
 _lock = threading.Lock()
+_compiling = threading.Lock()
 
 
 def _once(key: tuple[Any, ...], make: Callable[[], Machine]) -> Machine:
@@ -81,6 +98,83 @@ def over_rows(value: Formula, slope: Formula, dtype: Any) -> Machine:
     return _once(key, lambda: _Rows(lowered(value, slope), dtype).machine())
 
 
+def lowered(*formulas: Formula) -> Formula:
+    """The first results of formulas of the same arguments, or all of a single one's, as one formula.
+
+    Raises
+    ------
+    Untraceable
+        For an operation without vector code.
+    """
+    recorder, results = Recorder(), []
+    names = formulas[0].arguments
+    for formula in formulas:
+        names = (*names, *(name for name in formula.arguments if name not in names))
+    forms = {str(op.value): op.form for f in formulas for op in f.ops if op.name == ARGUMENT}
+    places = {name: recorder.add(Op(ARGUMENT, (), forms[name], value=name)) for name in names}
+    for formula in formulas:
+        found: list[int] = []
+        for op in formula.ops:
+            found.append(places[str(op.value)] if op.name == ARGUMENT else _lower(recorder, op, found))
+        results += [found[k] for k in (formula.results if len(formulas) == 1 else formula.results[:1])]
+    numbers = (recorder.number(place) for place in results)
+    return pruned(Formula(names, tuple(recorder.ops), tuple(numbers)))
+
+
+def _lower(recorder: Recorder, op: Op, found: list[int]) -> int:
+    reads = [found[read] for read in op.reads]
+    if op.name not in OPERATIONS:
+        return recorder.add(op._replace(reads=tuple(reads)))
+    exponent = recorder.known(reads[1]) if op.name == "power" else None
+    if exponent is not None and exponent.is_integer() and abs(exponent) <= MOST_FACTORS:
+        return _power(recorder, reads[0], int(exponent))
+    if op.name in FUNCTIONS:
+        if any(recorder.ops[read].name != CONSTANT for read in reads):
+            return recorder.apply(op.name, *reads)
+        return recorder.add(op._replace(reads=tuple(reads)))  # a choice that only says a shape
+    expansion: Callable[..., Any] | None = OPERATIONS[op.name].expansion
+    if expansion is None:
+        raise Untraceable(f"calls {op.name}, for which there is no machine code")
+    written = expansion(*(plain(recorder, read) for read in reads))
+    return written.at if isinstance(written, Symbol) else recorder.constant(written)
+
+
+def _power(recorder: Recorder, base: int, exponent: int) -> int:
+    if exponent < 0:
+        return recorder.apply("divide", recorder.constant(1.0), _power(recorder, base, -exponent))
+    result, square = recorder.constant(1.0), base
+    while exponent:
+        if exponent & 1:
+            result = recorder.apply("multiply", result, square)
+        exponent >>= 1
+        square = recorder.apply("square", square) if exponent else square
+    return result
+
+
+@cache
+def _host() -> tuple[binding.Target, str, str]:
+    """The native target, this processor's name and what it can do."""
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    target = binding.Target.from_triple(binding.get_process_triple())
+    return target, binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
+
+
+def compiled(module: ir.Module) -> Code:
+    """Translate a module as it stands: code generation optimises, nothing before it does."""
+    with _compiling:
+        target, cpu, features = _host()
+        relocation = "static" if target.name.startswith("x86") else "default"
+        machine = target.create_target_machine(cpu, features, opt=3, reloc=relocation, jit=True)
+        module.triple = target.triple
+        module.data_layout = str(machine.target_data)
+        parsed = binding.parse_assembly(str(module))
+        parsed.verify()
+        engine = binding.create_mcjit_compiler(parsed, machine)
+        engine.finalize_object()
+        return Code(engine)
+
+
 def _function(name: str, result: ir.Type, kinds: Iterable[ir.Type]) -> tuple[ir.Module, ir.IRBuilder, Any]:
     module = ir.Module()
     function = ir.Function(module, ir.FunctionType(result, list(kinds)), name)
@@ -88,30 +182,6 @@ def _function(name: str, result: ir.Type, kinds: Iterable[ir.Type]) -> tuple[ir.
         if isinstance(argument.type, ir.PointerType):
             argument.add_attribute("noalias")
     return module, ir.IRBuilder(function.append_basic_block("entry")), function
-
-
-def loop(
-    builder: ir.IRBuilder, stop: ir.Value, step: int, carried: Items, body: Callable[..., Items]
-) -> Items:
-    """``body(k, carried) -> carried`` for k = 0, step, … while k + step ≤ stop; builds the loop's blocks."""
-    before = builder.block
-    top, inside, after = (builder.append_basic_block(name) for name in ("top", "inside", "after"))
-    builder.branch(top)
-    builder.position_at_end(top)
-    place = builder.phi(I64)
-    place.add_incoming(ir.Constant(I64, 0), before)
-    phis = [builder.phi(value.type) for value in carried]
-    following = builder.add(place, ir.Constant(I64, step))
-    builder.cbranch(builder.icmp_signed("<=", following, stop), inside, after)
-    builder.position_at_end(inside)
-    new = body(place, list(phis))
-    last = builder.branch(top).parent
-    place.add_incoming(following, last)
-    for phi, start, value in zip(phis, carried, new, strict=True):
-        phi.add_incoming(start, before)
-        phi.add_incoming(value, last)
-    builder.position_at_end(after)
-    return [place, *phis]
 
 
 def _numbers(formula: Formula, pointer: ir.Value, n_units: ir.Value | None, emit: Emitter) -> Values:
@@ -183,7 +253,7 @@ def _elementwise(formula: Formula, dtype: Any, into: tuple[int, ...], multiply: 
         body(start, None)
         return carried
 
-    (done,) = loop(builder, n, emit.lanes, [], whole)
+    (done,) = emit.loop(n, emit.lanes, [], whole)
     rest = builder.sub(n, done)
     with builder.if_then(builder.icmp_signed(">", rest, ir.Constant(I64, 0))):
         body(done, emit.first(rest))
@@ -288,7 +358,7 @@ class _Rows:
             pairs = zip(reductions, carried, strict=True)
             return [self._combined(place, total, values).value for place, total in pairs]
 
-        totals = loop(builder, self.n_units, 1, [start.value for start in starts], body)[1:]
+        totals = self.emit.loop(self.n_units, 1, [start.value for start in starts], body)[1:]
         for place, start, total in zip(reductions, starts, totals, strict=True):
             self.known[place] = self.emit.cast(Vector(start.emit, total))
 

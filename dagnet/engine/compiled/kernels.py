@@ -12,27 +12,33 @@ the last tile that have no row hold 0.  ``layout`` is (block, pre_block, stride,
 from __future__ import annotations
 
 import numba
+import numpy as np
 
-from dagnet.engine.compiled.addresses import call_elementwise, call_slope
-from dagnet.engine.compiled.caching import KERNEL, kernel
-from dagnet.engine.compiled.microkernels import VECTORS, add_row_sums, pull_back, weighted_sum
+from dagnet.engine.compiled.caching import INNER, kernel
+from dagnet.engine.compiled.microkernels import (
+    add_row_sums,
+    call_elementwise,
+    call_slope,
+    pull_back,
+    weighted_sum,
+)
 from dagnet.engine.compiled.opened import State, Tile, Walk, opened
+from dagnet.engine.compiled.vectors import TILE_BYTES
 from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
-TILE_BYTES = VECTORS * 64
 CACHED = 4096
 """Numbers that stay in the nearest cache: units are done in runs of so many."""
 _ACTIVATE, _DENSE, _SPARSE = ACTIVATE, DENSE, SPARSE
 
 
-@numba.njit(**KERNEL)
+@numba.njit(**INNER)
 def _begins_with(steps, number, end, first, last):
     """Whether a step activates just the units that a dense step before it computes."""
     same = number < end and steps[number, 2] == first and steps[number, 3] == last
     return same and steps[number, 0] == _ACTIVATE
 
 
-@numba.njit(**KERNEL)
+@numba.njit(**INNER)
 def _add_biases(program, theta, values, tile, first, last):
     base, _, stride, lanes, _ = tile
     for unit in range(first, last):
@@ -43,43 +49,38 @@ def _add_biases(program, theta, values, tile, first, last):
                 row[lane] += bias
 
 
-@numba.njit(**KERNEL)
+@numba.njit(**INNER)
 def _activate(program, what, state, tile, first, last):
     """A = g(z) for some units, z kept where a derivative needs it."""
     base, pre_base, stride, lanes, there = tile
-    values, function, numbers = state.values, program.functions[what, 0], program.functions[what, 1]
+    values, function = state.values, (program.functions[what, 0], program.functions[what, 1])
     if len(state.pre) > 0 and program.pre_place[first] >= 0:
         for unit in range(first, last):
             here, kept = base + unit * stride, pre_base + program.pre_place[unit] * stride
             state.pre[kept : kept + lanes] = values[here : here + lanes]
     if stride == lanes:
-        call_elementwise(function, numbers, values, base + first * stride, (last - first) * stride)
+        call_elementwise(function, values, base + first * stride, (last - first) * stride)
     else:
         for unit in range(first, last):
-            call_elementwise(function, numbers, values, base + unit * stride, lanes)
+            call_elementwise(function, values, base + unit * stride, lanes)
     if there < lanes:
         for unit in range(first, last):
             values[base + unit * stride + there : base + unit * stride + lanes] = 0
 
 
-@numba.njit(**KERNEL)
+@numba.njit(**INNER)
 def forward_tile(program, theta, state, tile, begin, end):
     """Steps ``begin`` … ``end`` − 1 for one tile."""
-    base, _, stride, _, _ = tile
-    steps, values = program.steps, state.values
-    zero, near = values.dtype.type(0), max(4, CACHED // stride // 4 * 4)
+    steps, near = program.steps, max(4, CACHED // tile.stride // 4 * 4)
     for number in range(begin, end):
         kind, what, first, last = steps[number, 0], steps[number, 1], steps[number, 2], steps[number, 3]
         if kind == _SPARSE:
             for unit in range(first, last):
-                slot = program.bias_slot[unit]
-                bias = theta[slot] if slot >= 0 else zero
-                start, stop, place = program.indptr[unit], program.indptr[unit + 1], base + unit * stride
-                weighted_sum(values, base, stride, program.sources, theta, start, stop, bias, place)
+                weighted_sum(program, theta, state, tile, unit)
             continue
         if kind == _DENSE:
             if not _begins_with(steps, number + 1, end, first, last):
-                _add_biases(program, theta, values, tile, first, last)
+                _add_biases(program, theta, state.values, tile, first, last)
             continue
         biased = number > begin and steps[number - 1, 0] == _DENSE
         biased = biased and _begins_with(steps, number, end, steps[number - 1, 2], steps[number - 1, 3])
@@ -87,11 +88,11 @@ def forward_tile(program, theta, state, tile, begin, end):
         while stop < last:  # a range with a step would cost a division
             start, stop = stop, min(stop + near, last)
             if biased:
-                _add_biases(program, theta, values, tile, start, stop)
+                _add_biases(program, theta, state.values, tile, start, stop)
             _activate(program, what, state, tile, start, stop)
 
 
-@numba.njit(**KERNEL)
+@numba.njit(**INNER)
 def tile_of(layout, number):
     """The tile of a number."""
     block, pre_block, stride, lanes, n_rows, _, _ = layout
@@ -107,30 +108,24 @@ def forward_sweep(table, theta, arrays, layout, span):
         forward_tile(program, theta, state, tile_of(layout, number), span[0], span[1])
 
 
-@numba.njit(**KERNEL)
+@numba.njit(**INNER)
 def pull_tile(program, walk, state, tile, begin, end):
     """∂L/∂a of units ``begin`` … ``end`` − 1 over their sparse children, last first.
 
     The derivatives of those edges' weights are found on the way.
     """
-    base, _, stride, _, _ = tile
     for unit in range(end - 1, begin - 1, -1):
-        start, stop, started = program.indptr_out[unit], program.indptr_out[unit + 1], program.started[unit]
-        if start < stop or started == 0:
-            pull_back(
-                *(state.deltas, state.values, base, stride, unit),
-                *(program.children, walk.weights, walk.gradient, start, stop, started),
-            )
+        pull_back(program, walk, state, tile, unit)
 
 
-@numba.njit(**KERNEL)
-def _add_bias_gradients(walk, deltas, tile, first, last):
+@numba.njit(**INNER)
+def _add_bias_gradients(walk, state, tile, first, last):
     base, _, stride, lanes, _ = tile
-    sums, rest = walk.bias_gradient, first
+    sums, deltas, rest = walk.bias_gradient, state.deltas, first
     if lanes * deltas.itemsize == TILE_BYTES:
         rest = last - (last - first) % 4
         for unit in range(first, rest, 4):
-            add_row_sums(deltas, base + unit * stride, stride, sums, unit)
+            add_row_sums(sums, state, tile, unit)
     for unit in range(rest, last):
         row, total = deltas[base + unit * stride : base + unit * stride + lanes], sums[unit]
         for lane in range(lanes):
@@ -138,30 +133,30 @@ def _add_bias_gradients(walk, deltas, tile, first, last):
         sums[unit] = total
 
 
-@numba.njit(**KERNEL)
+@numba.njit(**INNER)
 def _times_slope(program, what, state, tile, first, last):
     """δ = ∂L/∂a · g'(z) for some units."""
     base, pre_base, stride, lanes, there = tile
-    slope, numbers = program.slopes[what, 0], program.slopes[what, 1]
-    values, deltas, pre_place = state.values, state.deltas, program.pre_place
+    slope = program.slopes[what, 0], program.slopes[what, 1]
+    deltas, pre_place = state.deltas, program.pre_place
+    without_z = State(state.values, deltas, state.values)
     if stride == lanes and pre_place[first] < 0:
-        place, n = base + first * stride, (last - first) * stride
-        call_slope(slope, numbers, values, values, deltas, place, place, n)
+        place = base + first * stride
+        call_slope(slope, without_z, place, place, (last - first) * stride)
     else:
         for unit in range(first, last):
             here = base + unit * stride
             if pre_place[unit] >= 0:
-                kept = pre_base + pre_place[unit] * stride
-                call_slope(slope, numbers, state.pre, values, deltas, kept, here, lanes)
+                call_slope(slope, state, pre_base + pre_place[unit] * stride, here, lanes)
             else:
-                call_slope(slope, numbers, values, values, deltas, here, here, lanes)
+                call_slope(slope, without_z, here, here, lanes)
     if there < lanes or not program.all_needed:
         for unit in range(first, last):
             here = base + unit * stride
             deltas[here + (there if program.needs_delta[unit] else 0) : here + lanes] = 0
 
 
-@numba.njit(**KERNEL)
+@numba.njit(**INNER)
 def backward_tile(program, walk, state, tile, begin, end):
     """The activation steps among ``begin`` … ``end`` − 1, last first, for one tile.
 
@@ -177,24 +172,98 @@ def backward_tile(program, walk, state, tile, begin, end):
         while stop < last:  # a range with a step would cost a division
             start, stop = stop, min(stop + near, last)
             _times_slope(program, what, state, tile, start, stop)
-            _add_bias_gradients(walk, state.deltas, tile, start, stop)
+            _add_bias_gradients(walk, state, tile, start, stop)
 
 
 @kernel
-def backward_sweep(table, found, arrays, layout, span):
-    """The same for this part's tiles; ``found``: weights, derivatives; ``arrays``: a, δ, z."""
+def backward_sweep(table, found, arrays, layout, steps, units):
+    """Some steps back for this part's tiles, then ∂L/∂a of some units.
+
+    ``found``: weights, derivatives; ``arrays``: a, δ, z; ``steps`` and ``units``: first, last + 1.
+    """
     program = opened(table)
     walk, state = Walk(found[0], found[1], found[2]), State(arrays[0], arrays[1], arrays[2])
     _, _, _, lanes, n_rows, part, parts = layout
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
-        backward_tile(program, walk, state, tile_of(layout, number), span[0], span[1])
+        tile = tile_of(layout, number)
+        backward_tile(program, walk, state, tile, steps[0], steps[1])
+        pull_tile(program, walk, state, tile, units[0], units[1])
+
+
+# -- copies: rows into tiles and out of them, vectors into another order --------------------
+
+
+@numba.njit(**INNER)
+def load_tile(rows, state, place, stride, lanes):
+    """(rows, units) into runs that begin at ``place`` and every ``stride``; whether a number is NaN."""
+    there, some_nan = len(rows), False
+    for unit in range(rows.shape[1]):
+        run = state[place + unit * stride : place + unit * stride + lanes]
+        for row in range(there):
+            run[row] = rows[row, unit]
+            some_nan |= np.isnan(rows[row, unit])
+        run[there:] = 0
+    return some_nan
+
+
+@numba.njit(**INNER)
+def store_tile(state, place, stride, units, rows):
+    """Some units of the tile that begins at ``place`` into (rows, units)."""
+    for column in range(len(units)):
+        run = state[place + units[column] * stride : place + units[column] * stride + len(rows)]
+        for row in range(len(rows)):
+            rows[row, column] = run[row]
 
 
 @kernel
-def pull_units(table, found, arrays, layout, span):
-    """:func:`pull_tile` for this part's tiles."""
-    program = opened(table)
-    walk, state = Walk(found[0], found[1], found[2]), State(arrays[0], arrays[1], arrays[2])
-    _, _, _, lanes, n_rows, part, parts = layout
-    for number in range(part, (n_rows + lanes - 1) // lanes, parts):
-        pull_tile(program, walk, state, tile_of(layout, number), span[0], span[1])
+def load_rows(inputs, state, layout):
+    """Copy (rows, units) into the units 0 … of this part's tiles; ``layout`` as kernels take it."""
+    block, _, stride, lanes, n_rows, part, parts = layout
+    for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
+        first = tile * lanes
+        load_tile(inputs[first : min(first + lanes, n_rows)], state, tile * block, stride, lanes)
+
+
+@kernel
+def start_deltas(deltas, layout, units, gradient):
+    """∂L/∂a of the output units, from (rows, units), in this part's tiles."""
+    block, _, stride, lanes, n_rows, part, parts = layout
+    for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
+        first = tile * lanes
+        there = min(lanes, n_rows - first)
+        rows = gradient[first : first + there]
+        for column in range(len(units)):
+            place = tile * block + units[column] * stride
+            run = deltas[place : place + lanes]
+            for row in range(there):
+                run[row] = rows[row, column]
+            run[there:] = 0
+
+
+@kernel
+def gather(source, places, into):
+    """``into[k] = source[places[k]]``."""
+    for k in range(len(places)):
+        into[k] = source[places[k]]
+
+
+@kernel
+def collect(into, slots, places, parts):
+    """``into[slots[k]] = Σ over threads of parts[thread, places[k]]``.
+
+    With the slots in order: to read at random and write in order takes half the time of the reverse.
+    """
+    for k in range(len(slots)):
+        total = parts[0, places[k]]
+        for part in range(1, parts.shape[0]):
+            total += parts[part, places[k]]
+        into[slots[k]] = total
+
+
+@kernel
+def sum_of_squares(vector):
+    """In the vector's own precision."""
+    total = vector.dtype.type(0)
+    for k in range(len(vector)):
+        total += vector[k] * vector[k]
+    return float(total)

@@ -1,12 +1,8 @@
-"""The two inner loops, written in LLVM's own language.
+"""Micro-kernels: one unit's rows of a tile, in LLVM's own language; and calls of machine code by its address.
 
-A tile is ``VECTORS`` vectors of 64 bytes for each unit: 32 rows in float32, 16 in float64.
-Explicit vectors keep a whole tile of sums in registers and use the widest units that the
-processor has, which automatic vectorisation of the same loops does not.  LLVM splits them where a
-processor's vectors are narrower.
-
-``weighted_sum``  z[u] = b + Σ over parents of w·a
-``pull_back``     ∂L/∂a[u] = start + Σ over children of w·δ, and ∂L/∂w = Σ over rows of a·δ on the way
+Numba's loops over rows vectorise at half the width of the processor; here vectors are explicit.
+A unit's rows of a tile are one vector of 128 bytes; LLVM splits it where a processor's are
+narrower.  Unit u of a tile begins at ``base + u · stride``.
 """
 
 # ruff: noqa: ANN001, ANN201, ARG001 - Numba's protocol for intrinsics
@@ -14,316 +10,283 @@ processor's vectors are narrower.
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from dagnet.engine.compiled.addresses import data_pointer
+from dagnet.engine.compiled.vectors import I32, I64, TILE_ROWS, Emitter, Vector
 
-VECTORS = 2
-VECTOR_BYTES = 64
 AHEAD = 32
 """How many edges ahead the rows of a unit are asked for from memory."""
-
-I8, I32, I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 REORDER = ("reassoc", "nsz", "contract")
 
 
-class _Emitter:
-    """Emits vector code for one element type."""
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
+    """The pointer to an array's first element."""
+    return context.make_array(array_type)(context, builder, array).data
 
-    def __init__(self, context: Any, builder: Any, element: Any) -> None:
-        self.context = context
-        self.builder = builder
-        self.element = element
-        self.size = 4 if isinstance(element, ir.FloatType) else 8
-        self.lanes = VECTOR_BYTES // self.size
-        self.vector = ir.VectorType(element, self.lanes)
-        self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
 
-    def _intrinsic(self, name: str, result: Any, arguments: list[Any]) -> Any:
-        kind = f"v{self.lanes}f{self.size * 8}"
-        function_type = ir.FunctionType(result, arguments)
-        return cgutils.get_or_insert_function(self.builder.module, function_type, f"llvm.{name}.{kind}")
+def _named(context: Any, builder: Any, kind: Any, value: Any) -> SimpleNamespace:
+    """The parts of a named tuple; of an array the pointer to its first element."""
+    parts = {}
+    for number, (name, part) in enumerate(zip(kind.fields, kind.types, strict=True)):
+        found = builder.extract_value(value, number)
+        parts[name] = _pointer(context, builder, part, found) if isinstance(part, types.Array) else found
+    return SimpleNamespace(**parts)
 
-    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
-        function = self._intrinsic("fmuladd", self.vector, [self.vector] * 3)
-        return self.builder.call(function, [a, b, c])
 
-    def splat(self, scalar: Any) -> Any:
-        undefined = ir.Constant(self.vector, ir.Undefined)
-        first = self.builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
-        mask = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
-        return self.builder.shuffle_vector(first, undefined, mask)
+class _Rows(Emitter):
+    """Vector code for the rows of a tile; ``state`` and ``tile`` as kernels have them."""
 
-    def _place(self, pointer: Any, number: int) -> Any:
-        offset = ir.Constant(I64, number * self.lanes)
-        return self.builder.bitcast(self.builder.gep(pointer, [offset]), self.vector.as_pointer())
+    def __init__(self, context: Any, builder: Any, kinds: Any, values: Any) -> None:
+        dtype = str(kinds[0].types[0].dtype)
+        super().__init__(builder, dtype, TILE_ROWS[dtype])
+        self.state, self.tile = map(_named, [context] * 2, [builder] * 2, kinds, values)
 
-    def load(self, pointer: Any) -> list[Any]:
-        loaded = [self.builder.load(self._place(pointer, number)) for number in range(VECTORS)]
-        for instruction in loaded:
-            instruction.align = self.size
-        return loaded
+    def place(self, array: Any, unit: Any) -> Any:
+        """Where a unit's rows begin."""
+        start = self.builder.add(self.tile.base, self.builder.mul(unit, self.tile.stride))
+        return self.builder.gep(array, [start])
 
-    def store(self, values: list[Any], pointer: Any) -> None:
-        for number, value in enumerate(values):
-            self.builder.store(value, self._place(pointer, number)).align = self.size
+    def at(self, array: Any, place: Any) -> Any:
+        """``array[place]``, whole numbers as 64-bit ones."""
+        value = self.builder.load(self.builder.gep(array, [place]))
+        narrow = isinstance(value.type, ir.IntType) and value.type.width < 64
+        return self.builder.sext(value, I64) if narrow else value
+
+    def span(self, indptr: Any, unit: Any) -> tuple[Any, Any]:
+        """A unit's first edge, and how many it has."""
+        first = self.at(indptr, unit)
+        after = self.at(indptr, self.builder.add(unit, ir.Constant(I64, 1)))
+        return first, self.builder.sub(after, first)
+
+    def _part(self, vector: Vector, *places: int) -> Vector:
+        mask = ir.Constant(ir.VectorType(I32, len(places)), places)
+        return Vector(self, self.builder.shuffle_vector(vector.value, vector.value, mask))
 
     def prefetch(self, pointer: Any) -> None:
-        pointer_type = I8.as_pointer()
-        arguments = [pointer_type, I32, I32, I32]
-        function_type = ir.FunctionType(ir.VoidType(), arguments)
-        function = cgutils.get_or_insert_function(self.builder.module, function_type, "llvm.prefetch.p0")
-        flags = [ir.Constant(I32, flag) for flag in (0, 3, 1)]
-        for number in range(VECTORS):
-            place = self.builder.bitcast(self._place(pointer, number), pointer_type)
-            self.builder.call(function, [place, *flags])
+        """Ask for a unit's rows from memory: two cache lines."""
+        for line in (0, self.lanes // 2):
+            place = self.builder.gep(pointer, [ir.Constant(I64, line)])
+            flags = [ir.Constant(I32, flag) for flag in (0, 3, 1)]
+            address = self.builder.bitcast(place, ir.IntType(8).as_pointer())
+            self._call("llvm.prefetch.p0", ir.VoidType(), [address, *flags])
 
-    def index(self, array: Any, place: Any) -> Any:
-        """``array[place]`` as a 64-bit integer."""
-        value = self.builder.load(self.builder.gep(array, [place]))
-        return value if value.type.width == 64 else self.builder.sext(value, I64)
+    def halves(self, vector: Vector) -> tuple[Vector, Vector]:
+        """The first and the second half of its lanes."""
+        n = vector.value.type.count // 2
+        return self._part(vector, *range(n)), self._part(vector, *range(n, 2 * n))
 
-    def _shuffle(self, a: Any, b: Any, mask: list[int]) -> Any:
-        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(mask)), mask))
+    def added(self, a: Vector, b: Vector) -> Vector:
+        """The sum, in any order."""
+        return Vector(self, self.builder.fadd(a.value, b.value, flags=REORDER))
 
-    def _folded(self, a: Any, b: Any, group: int, width: int) -> Any:
-        """Add neighbouring runs of ``width`` lanes of a and of b, interleaved within each ``group``."""
-        low: list[int] = []
-        high: list[int] = []
-        for start in range(0, self.lanes, group):
-            for offset in range(0, group, 2 * width):
-                for vector in (0, self.lanes):
-                    first = vector + start + offset
-                    low += range(first, first + width)
-                    high += range(first + width, first + 2 * width)
-        lower, upper = self._shuffle(a, b, low), self._shuffle(a, b, high)
-        return self.builder.fadd(lower, upper, flags=REORDER)
+    def _folded(self, a: Vector, b: Vector, width: int) -> Vector:
+        """Add neighbouring runs of ``width`` lanes of a and of b, interleaved within twice as many."""
+        n = a.value.type.count
+        low = [
+            vector + start + lane
+            for start in range(0, n, 2 * width)
+            for vector in (0, n)
+            for lane in range(width)
+        ]
+        masks = (ir.Constant(ir.VectorType(I32, n), [k + more for k in low]) for more in (0, width))
+        parts = (self.builder.shuffle_vector(a.value, b.value, mask) for mask in masks)
+        return self.added(*(Vector(self, part) for part in parts))
 
-    def four_sums(self, products: list[Any]) -> Any:
-        """The sums of four vectors, as a vector of four: a tree of shuffles instead of four of them."""
-        a, b, c, d = products
-        half = 2
-        ab, cd = self._folded(a, b, half, 1), self._folded(c, d, half, 1)
-        every = self._folded(ab, cd, 2 * half, half)
-        while every.type.count > 4:
-            n = every.type.count // 2
-            lower = self._shuffle(every, every, list(range(n)))
-            upper = self._shuffle(every, every, list(range(n, 2 * n)))
-            every = self.builder.fadd(lower, upper, flags=REORDER)
-        return every
+    def add_four_sums(self, vectors: list[Vector], target: Any, n: int = 4) -> None:
+        """Add the sums of four vectors of half as many lanes, or of the first n, to numbers in memory.
+
+        A tree of shuffles instead of four of them.
+        """
+        a, b, c, d = vectors
+        every = self._folded(self._folded(a, b, 1), self._folded(c, d, 1), 2)
+        while every.value.type.count > 4:
+            every = self.added(*self.halves(every))
+        builder, size = self.builder, self.dtype.itemsize
+        if n == 4:
+            wide = builder.bitcast(target, every.value.type.as_pointer())
+            builder.store(builder.fadd(builder.load(wide, align=size), every.value), wide, align=size)
+            return
+        for number in range(n):
+            one = builder.gep(target, [ir.Constant(I64, number)])
+            total = builder.extract_element(every.value, ir.Constant(I32, number))
+            builder.store(builder.fadd(builder.load(one), total), one)
 
 
 @intrinsic
-def weighted_sum(typingctx, state, base, stride, sources, theta, first, last, bias, target):
-    """``state[target:] = bias + Σ theta[k] · state[base + sources[k]·stride:]`` for k in first … last − 1."""
-    signature = types.void(state, base, stride, sources, theta, first, last, bias, target)
+def weighted_sum(typingctx, program, theta, state, tile, unit):
+    """z[unit] = b + Σ over its parents of w·a, for a tile's rows."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        values, parents, weights = (data_pointer(context, builder, sig.args[i], args[i]) for i in (0, 3, 4))
-        base, stride, first, last, bias, target = (args[i] for i in (1, 2, 5, 6, 7, 8))
-        emit = _Emitter(context, builder, values.type.pointee)
-        start = emit.splat(bias)
-        entry = builder.block
-        body, done = builder.append_basic_block("sum"), builder.append_basic_block("summed")
-        builder.cbranch(builder.icmp_signed("<", first, last), body, done)
-        builder.position_at_end(body)
-        edge = builder.phi(I64)
-        sums = [builder.phi(emit.vector) for _ in range(VECTORS)]
-        parent = emit.index(parents, edge)
-        rows = emit.load(builder.gep(values, [builder.add(base, builder.mul(parent, stride))]))
-        weight = emit.splat(builder.load(builder.gep(weights, [edge])))
-        more = [emit.multiply_add(weight, row, total) for row, total in zip(rows, sums, strict=True)]
-        following = builder.add(edge, ir.Constant(I64, 1))
-        edge.add_incoming(first, entry)
-        edge.add_incoming(following, body)
-        for total, new in zip(sums, more, strict=True):
-            total.add_incoming(start, entry)
-            total.add_incoming(new, body)
-        builder.cbranch(builder.icmp_signed("<", following, last), body, done)
-        builder.position_at_end(done)
-        results = [builder.phi(emit.vector) for _ in range(VECTORS)]
-        for result, new in zip(results, more, strict=True):
-            result.add_incoming(start, entry)
-            result.add_incoming(new, body)
-        emit.store(results, builder.gep(values, [target]))
+        plan = _named(context, builder, sig.args[0], args[0])
+        weights = _pointer(context, builder, sig.args[1], args[1])
+        emit = _Rows(context, builder, sig.args[2:4], args[2:4])
+        values, unit = emit.state.values, args[4]
+        slot, before = emit.at(plan.bias_slot, unit), builder.block
+        with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
+            read, biased = emit.at(weights, slot), builder.block
+        bias = builder.phi(emit.element)
+        bias.add_incoming(ir.Constant(emit.element, 0.0), before)
+        bias.add_incoming(read, biased)
+        first, n = emit.span(plan.indptr, unit)
+
+        def add(number: Any, carried: list[Any]) -> list[Any]:
+            edge = builder.add(first, number)
+            rows = emit.load(emit.place(values, emit.at(plan.sources, edge)))
+            weight = emit.splat(emit.at(weights, edge))
+            return [emit.intrinsic("fmuladd", weight, rows, Vector(emit, carried[0])).value]
+
+        _, total = emit.loop(n, 1, [emit.splat(bias).value], add)
+        emit.store(Vector(emit, total), emit.place(values, unit))
         return context.get_dummy_value()
 
-    return signature, codegen
+    return types.void(program, theta, state, tile, unit), codegen
 
 
 class _Pull:
     """One unit's walk over its children; shared by the loop over fours and the rest."""
 
-    def __init__(
-        self, emit: _Emitter, pointers: dict[str, Any], own: list[Any], base: Any, stride: Any
-    ) -> None:
-        self.emit = emit
-        self.pointers = pointers
-        self.own = own
-        self.base = base
-        self.stride = stride
+    def __init__(self, emit: _Rows, plan: SimpleNamespace, walk: SimpleNamespace, unit: Any) -> None:
+        self.emit, self.plan, self.walk = emit, plan, walk
+        self.half = Emitter(emit.builder, emit.dtype, emit.lanes // 2)
+        self.own = emit.halves(emit.load(emit.place(emit.state.values, unit)))
 
     def _rows(self, place: Any) -> Any:
-        builder = self.emit.builder
-        child = self.emit.index(self.pointers["targets"], place)
-        return builder.gep(self.pointers["deltas"], [builder.add(self.base, builder.mul(child, self.stride))])
+        return self.emit.place(self.emit.state.deltas, self.emit.at(self.plan.children, place))
 
-    def edge(self, place: Any, sums: list[Any]) -> tuple[Any, list[Any]]:
-        """The products a·δ, still one a lane, and the sums with w·δ added."""
+    def _edge(self, place: Any, total: Vector) -> tuple[Vector, Vector]:
+        """The products a·δ, still one a lane of half a vector, and the total with w·δ added."""
         emit, builder = self.emit, self.emit.builder
         early = builder.sub(place, ir.Constant(I64, AHEAD))
         early = builder.select(builder.icmp_signed("<", early, ir.Constant(I64, 0)), place, early)
         emit.prefetch(self._rows(early))
-        deltas = emit.load(self._rows(place))
-        weight = emit.splat(builder.load(builder.gep(self.pointers["weights"], [place])))
-        product = emit.zero
-        for own, delta in zip(self.own, deltas, strict=True):
-            product = emit.multiply_add(own, delta, product)
-        return product, [emit.multiply_add(weight, d, s) for d, s in zip(deltas, sums, strict=True)]
+        delta = emit.load(self._rows(place))
+        low, high = emit.halves(delta)
+        zero = self.half.splat(0.0)
+        product = self.half.intrinsic("fmuladd", self.own[0], low, zero)
+        product = self.half.intrinsic("fmuladd", self.own[1], high, product)
+        weight = emit.splat(emit.at(self.walk.weights, place))
+        return product, emit.intrinsic("fmuladd", weight, delta, total)
 
-    def edges(self, place: Any, n: int, sums: list[Any]) -> list[Any]:
+    def edges(self, place: Any, n: int, total: Any) -> Any:
         """N ≤ 4 edges from ``place``: their derivatives are added up in memory."""
-        emit, builder = self.emit, self.emit.builder
-        products = []
-        for number in range(n):
-            product, sums = self.edge(builder.add(place, ir.Constant(I64, number)), sums)
-            products.append(product)
-        totals = emit.four_sums(products + [emit.zero] * (4 - n))
-        target = builder.gep(self.pointers["gradient"], [place])
-        if n == 4:
-            wide = builder.bitcast(target, totals.type.as_pointer())
-            old = builder.load(wide)
-            old.align = emit.size
-            builder.store(builder.fadd(old, totals), wide).align = emit.size
-            return sums
-        for number in range(n):
-            one = builder.gep(target, [ir.Constant(I64, number)])
-            total = builder.extract_element(totals, ir.Constant(I32, number))
-            builder.store(builder.fadd(builder.load(one), total), one)
-        return sums
+        emit, products, pulled = self.emit, [self.half.splat(0.0)] * 4, Vector(self.emit, total)
+        for k in range(n):
+            products[k], pulled = self._edge(emit.builder.add(place, ir.Constant(I64, k)), pulled)
+        emit.add_four_sums(products, emit.builder.gep(self.walk.gradient, [place]), n)
+        return pulled.value
+
+    def rest(self, place: Any, left: Any, total: Any) -> Any:
+        """The last none to three edges, a block of code for each count."""
+        builder = self.emit.builder
+        found = [(builder.block, total)]
+        after = builder.append_basic_block("pulled")
+        switch = builder.switch(left, after)
+        for n in (1, 2, 3):
+            block = builder.append_basic_block(f"rest{n}")
+            switch.add_case(ir.Constant(I64, n), block)
+            builder.position_at_end(block)
+            found.append((block, self.edges(place, n, total)))
+            builder.branch(after)
+        builder.position_at_end(after)
+        result = builder.phi(total.type)
+        for block, pulled in found:
+            result.add_incoming(pulled, block)
+        return result
 
 
 @intrinsic
-def pull_back(
-    typingctx, deltas, values, base, stride, unit, targets, weights, gradient, first, last, started
-):
-    """``deltas[unit] = (deltas[unit] if started else 0) + Σ weights[k] · deltas[targets[k]]``.
+def pull_back(typingctx, program, walk, state, tile, unit):
+    """∂L/∂a[unit] = start + Σ over its children of w·δ, and ∂L/∂w += Σ over rows of a·δ on the way.
 
-    For k in first … last − 1; ``gradient[k]`` grows by Σ over rows of values[unit] · deltas[targets[k]].
+    It starts from what is there if the unit is ``started``, else from 0.
     """
-    names = ["deltas", "values", "base", "stride", "unit", "targets", "weights", "gradient"]
-    names += ["first", "last", "started"]
-    given = (deltas, values, base, stride, unit, targets, weights, gradient, first, last, started)
-    signature = types.void(*given)
-    arrays = {"deltas", "values", "targets", "weights", "gradient"}
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        a = {
-            name: data_pointer(context, builder, kind, arg) if name in arrays else arg
-            for name, kind, arg in zip(names, sig.args, args, strict=True)
-        }
-        emit = _Emitter(context, builder, a["values"].type.pointee)
-        place = builder.add(a["base"], builder.mul(a["unit"], a["stride"]))
-        here = builder.gep(a["deltas"], [place])
-        pull = _Pull(emit, a, emit.load(builder.gep(a["values"], [place])), a["base"], a["stride"])
-        sums = _started(emit, here, a["started"])
-        place, sums = _fours(pull, a["first"], a["last"], sums)
-        sums = _rest(pull, place, a["last"], sums)
-        emit.store(sums, here)
+        plan, found = (_named(context, builder, sig.args[k], args[k]) for k in (0, 1))
+        emit, unit = _Rows(context, builder, sig.args[2:4], args[2:4]), args[4]
+        first, n = emit.span(plan.indptr_out, unit)
+        fresh = builder.icmp_signed("==", emit.at(plan.started, unit), ir.Constant(I64, 0))
+        some = builder.icmp_signed(">", n, ir.Constant(I64, 0))
+        with builder.if_then(builder.or_(fresh, some)):
+            here = emit.place(emit.state.deltas, unit)
+            pull = _Pull(emit, plan, found, unit)
+            start = builder.select(fresh, emit.splat(0.0).value, emit.load(here).value)
+
+            def four(number: Any, carried: list[Any]) -> list[Any]:
+                return [pull.edges(builder.add(first, number), 4, carried[0])]
+
+            done, total = emit.loop(n, 4, [start], four)
+            total = pull.rest(builder.add(first, done), builder.sub(n, done), total)
+            emit.store(Vector(emit, total), here)
         return context.get_dummy_value()
 
-    return signature, codegen
-
-
-def _started(emit: _Emitter, here: Any, started: Any) -> list[Any]:
-    builder = emit.builder
-    before = builder.block
-    loading, after = builder.append_basic_block("started"), builder.append_basic_block("begin")
-    builder.cbranch(builder.icmp_signed("!=", started, ir.Constant(started.type, 0)), loading, after)
-    builder.position_at_end(loading)
-    loaded = emit.load(here)
-    builder.branch(after)
-    builder.position_at_end(after)
-    sums = [builder.phi(emit.vector) for _ in range(VECTORS)]
-    for total, value in zip(sums, loaded, strict=True):
-        total.add_incoming(emit.zero, before)
-        total.add_incoming(value, loading)
-    return sums
-
-
-def _fours(pull: _Pull, first: Any, last: Any, start: list[Any]) -> tuple[Any, list[Any]]:
-    """The loop over four edges at a time; returns where it stopped."""
-    builder = pull.emit.builder
-    four = ir.Constant(I64, 4)
-    stop = builder.sub(last, ir.Constant(I64, 3))
-    entry = builder.block
-    body, done = builder.append_basic_block("fours"), builder.append_basic_block("foured")
-    builder.cbranch(builder.icmp_signed("<", first, stop), body, done)
-    builder.position_at_end(body)
-    place = builder.phi(I64)
-    sums = [builder.phi(pull.emit.vector) for _ in range(VECTORS)]
-    more = pull.edges(place, 4, list(sums))
-    following = builder.add(place, four)
-    ends = [(place, first, following), *zip(sums, start, more, strict=True)]
-    for phi, before, after in ends:
-        phi.add_incoming(before, entry)
-        phi.add_incoming(after, body)
-    builder.cbranch(builder.icmp_signed("<", following, stop), body, done)
-    builder.position_at_end(done)
-    results = [builder.phi(phi.type) for phi, _, _ in ends]
-    for result, (_, before, after) in zip(results, ends, strict=True):
-        result.add_incoming(before, entry)
-        result.add_incoming(after, body)
-    return results[0], results[1:]
-
-
-def _rest(pull: _Pull, place: Any, last: Any, sums: list[Any]) -> list[Any]:
-    """The last none to three edges, a block of code for each count."""
-    builder = pull.emit.builder
-    left = builder.sub(last, place)
-    entry = builder.block
-    after = builder.append_basic_block("pulled")
-    blocks = [(n, builder.append_basic_block(f"rest{n}")) for n in (1, 2, 3)]
-    switch = builder.switch(left, after)
-    found = [(entry, sums)]
-    for n, block in blocks:
-        switch.add_case(ir.Constant(I64, n), block)
-        builder.position_at_end(block)
-        found.append((block, pull.edges(place, n, list(sums))))
-        builder.branch(after)
-    builder.position_at_end(after)
-    results = [builder.phi(pull.emit.vector) for _ in range(VECTORS)]
-    for block, totals in found:
-        for result, total in zip(results, totals, strict=True):
-            result.add_incoming(total, block)
-    return results
+    return types.void(program, walk, state, tile, unit), codegen
 
 
 @intrinsic
-def add_row_sums(typingctx, deltas, place, stride, into, unit):
-    """``into[unit + k] += Σ over rows of deltas[place + k·stride:]`` for k in 0 … 3."""
-    signature = types.void(deltas, place, stride, into, unit)
+def add_row_sums(typingctx, into, state, tile, unit):
+    """``into[unit + k]`` += Σ over a tile's rows of δ[unit + k], for k in 0 … 3."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        rows, sums = (data_pointer(context, builder, sig.args[i], args[i]) for i in (0, 3))
-        emit = _Emitter(context, builder, rows.type.pointee)
-        vectors = []
-        for k in range(4):
-            offset = builder.add(args[1], builder.mul(args[2], ir.Constant(I64, k)))
-            first, *rest = emit.load(builder.gep(rows, [offset]))
-            for other in rest:
-                first = builder.fadd(first, other, flags=REORDER)
-            vectors.append(first)
-        totals = emit.four_sums(vectors)
-        wide = builder.bitcast(builder.gep(sums, [args[4]]), totals.type.as_pointer())
-        old = builder.load(wide)
-        old.align = emit.size
-        builder.store(builder.fadd(old, totals), wide).align = emit.size
+        sums = builder.gep(_pointer(context, builder, sig.args[0], args[0]), [args[3]])
+        emit = _Rows(context, builder, sig.args[1:3], args[1:3])
+        units = [builder.add(args[3], ir.Constant(I64, k)) for k in range(4)]
+        rows = (emit.halves(emit.load(emit.place(emit.state.deltas, unit))) for unit in units)
+        emit.add_four_sums([emit.added(*halves) for halves in rows], sums)
         return context.get_dummy_value()
 
-    return signature, codegen
+    return types.void(into, state, tile, unit), codegen
+
+
+def _call(builder: Any, called: Any, arguments: list[Any], result: Any = None) -> Any:
+    """Call a function, (address, numbers), with its numbers and some arguments."""
+    address, numbers = (builder.extract_value(called, k) for k in (0, 1))
+    arguments = [numbers, *arguments]
+    function_type = ir.FunctionType(result or ir.VoidType(), [argument.type for argument in arguments])
+    return builder.call(builder.inttoptr(address, function_type.as_pointer()), arguments)
+
+
+@intrinsic
+def call_elementwise(typingctx, called, array, start, n):
+    """A function of n numbers from ``array[start]`` on, in place."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = builder.gep(_pointer(context, builder, sig.args[1], args[1]), [args[2]])
+        _call(builder, args[0], [pointer, args[3]])
+        return context.get_dummy_value()
+
+    return types.void(called, array, start, n), codegen
+
+
+@intrinsic
+def call_slope(typingctx, called, state, kept, start, n):
+    """A slope: n numbers z from ``state.pre[kept]`` on, a and δ from ``start`` on."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        state = _named(context, builder, sig.args[1], args[1])
+        places = ((state.pre, args[2]), (state.values, args[3]), (state.deltas, args[3]))
+        _call(builder, args[0], [*(builder.gep(array, [place]) for array, place in places), args[4]])
+        return context.get_dummy_value()
+
+    return types.void(called, state, kept, start, n), codegen
+
+
+@intrinsic
+def call_loss(typingctx, called, state, tile, places, rows):
+    """A loss of a tile's rows (targets, factors) whose outputs begin at ``places``; its result."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        state, tile = (_named(context, builder, sig.args[k], args[k]) for k in (1, 2))
+        units = context.make_array(sig.args[3])(context, builder, args[3])
+        given = [builder.extract_value(args[4], k) for k in (0, 1)]
+        wanted, factor = (_pointer(context, builder, sig.args[4].types[k], given[k]) for k in (0, 1))
+        values, deltas = (builder.gep(array, [tile.base]) for array in (state.values, state.deltas))
+        arguments = [values, units.data, wanted, factor, deltas, units.nitems, tile.there]
+        return _call(builder, args[0], arguments, ir.DoubleType())
+
+    return types.float64(called, state, tile, places, rows), codegen

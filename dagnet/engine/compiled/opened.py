@@ -5,46 +5,47 @@ take few arguments is most of the speed where a network is small.
 """
 
 # ruff: noqa: ANN001, ANN201, ANN202, ARG001 - Numba infers types; intrinsics have its protocol
-# mypy: disable-error-code="no-untyped-def"
+# mypy: disable-error-code="no-untyped-def,misc"
 
 from __future__ import annotations
 
+from collections import namedtuple
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, register_jitable
+from numba.np.arrayobj import populate_array
 
 from dagnet.arrays import Array
 
-
-class Opened(NamedTuple):
-    """All that kernels read of a program; see :class:`dagnet.engine.compiled.segments.Program`."""
-
-    steps: Any
-    indptr: Any
-    sources: Any
-    bias_slot: Any
-    pre_place: Any
-    functions: Any
-    slopes: Any
-    outputs: Any
-    indptr_out: Any
-    children: Any
-    slots_out: Any
-    slots: Any
-    places: Any
-    started: Any
-    needs_delta: Any
-    n_pre: Any
-    all_needed: Any
-    walks_to_inputs: Any
-    n_inputs: Any
-    lanes: Any
-
-
-ARRAYS, NUMBERS = Opened._fields[:15], Opened._fields[15:]
+I64 = ir.IntType(64)
+_UNIT, _SLOT = "unit", "slot"
+ARRAYS = {
+    "steps": (types.int64, 4),
+    "indptr": types.int64,
+    "sources": _UNIT,
+    "bias_slot": types.int64,
+    "pre_place": types.int64,
+    "functions": (types.int64, 2),
+    "slopes": (types.int64, 2),
+    "outputs": types.int64,
+    "indptr_out": types.int64,
+    "children": _UNIT,
+    "slots_out": _SLOT,
+    "slots": _SLOT,
+    "places": _SLOT,
+    "started": types.int8,
+    "needs_delta": types.boolean,
+}
+"""Arrays of a :class:`dagnet.engine.compiled.segments.Program`: of what, and how wide their rows are."""
+NUMBERS = ("n_pre", "all_needed", "walks_to_inputs", "n_inputs", "lanes")
+NARROW = {_UNIT: types.int32, _SLOT: types.uint32}
+WIDE = {_UNIT: types.int64, _SLOT: types.uint64}
+Opened: Any = namedtuple("Opened", [*ARRAYS, *NUMBERS])  # noqa: PYI024 - its fields are the table's
+"""All that kernels read of a program."""
 
 
 class State(NamedTuple):
@@ -89,7 +90,7 @@ class Call(NamedTuple):
 
 
 def table_of(program: Any) -> Array:
-    """(15 addresses, 15 lengths, numbers); valid as long as the program lives.
+    """(addresses, lengths, numbers); valid as long as the program lives.
 
     Of int64 where units fit into 32 bits, else of uint64: by its type kernels know the type of indices.
     """
@@ -105,52 +106,33 @@ def call_table(table: Array) -> tuple[Array, Array]:
     return whole, whole[len(table) :]
 
 
-def _pointer_at(element: Any, wide: Any = None) -> Any:
-    """An intrinsic: an entry of a table as a pointer to ``element``, or to ``wide`` in a wide table."""
+@intrinsic
+def opened(typingctx, table):
+    """The arrays and numbers of a table by name."""
+    sizes = WIDE if table.dtype == types.uint64 else NARROW
+    kinds = []
+    for entry in ARRAYS.values():
+        element, *width = entry if isinstance(entry, tuple) else (entry,)
+        kinds.append((types.Array(sizes.get(element, element), 1 + len(width), "C"), width))
+    result = types.NamedTuple([*(kind for kind, _ in kinds), *[types.int64] * len(NUMBERS)], Opened)
 
-    @intrinsic
-    def pointer_at(typingctx, address):
-        kind = wide if wide is not None and address == types.uint64 else element
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        n = len(ARRAYS)
+        places = (builder.gep(data, [I64(k)]) for k in range(2 * n + len(NUMBERS)))
+        entries = [builder.load(place) for place in places]
+        parts = []
+        for (kind, width), address, length in zip(kinds, entries[:n], entries[n : 2 * n], strict=True):
+            array = context.make_array(kind)(context, builder)
+            size = context.get_abi_sizeof(context.get_data_type(kind.dtype))
+            strides = [I64(size * step) for step in (*width, 1)]
+            pointer = builder.inttoptr(address, array.data.type)
+            shape = [length, *map(I64, width)]
+            populate_array(array, pointer, shape, strides, I64(size), None)
+            parts.append(array._getvalue())  # noqa: SLF001 - how Numba's own code reads it
+        return context.make_tuple(builder, result, [*parts, *entries[2 * n :]])
 
-        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            return builder.inttoptr(args[0], context.get_value_type(sig.return_type))
-
-        return types.CPointer(kind)(address), codegen
-
-    return pointer_at
-
-
-_integers, _units = _pointer_at(types.int64), _pointer_at(types.int32, types.int64)
-_slots, _bytes = _pointer_at(types.uint32, types.uint64), _pointer_at(types.int8)
-_truths = _pointer_at(types.boolean)
-_N = len(ARRAYS)
-
-
-@register_jitable
-def opened(table):
-    """The arrays of a table by name."""
-    return Opened(
-        numba.carray(_integers(table[0]), (np.int64(table[_N]), 4)),
-        numba.carray(_integers(table[1]), np.int64(table[_N + 1])),
-        numba.carray(_units(table[2]), np.int64(table[_N + 2])),
-        numba.carray(_integers(table[3]), np.int64(table[_N + 3])),
-        numba.carray(_integers(table[4]), np.int64(table[_N + 4])),
-        numba.carray(_integers(table[5]), (np.int64(table[_N + 5]), 2)),
-        numba.carray(_integers(table[6]), (np.int64(table[_N + 6]), 2)),
-        numba.carray(_integers(table[7]), np.int64(table[_N + 7])),
-        numba.carray(_integers(table[8]), np.int64(table[_N + 8])),
-        numba.carray(_units(table[9]), np.int64(table[_N + 9])),
-        numba.carray(_slots(table[10]), np.int64(table[_N + 10])),
-        numba.carray(_slots(table[11]), np.int64(table[_N + 11])),
-        numba.carray(_slots(table[12]), np.int64(table[_N + 12])),
-        numba.carray(_bytes(table[13]), np.int64(table[_N + 13])),
-        numba.carray(_truths(table[14]), np.int64(table[_N + 14])),
-        np.int64(table[2 * _N]),
-        table[2 * _N + 1] != 0,
-        table[2 * _N + 2] != 0,
-        np.int64(table[2 * _N + 3]),
-        np.int64(table[2 * _N + 4]),
-    )
+    return result(table), codegen
 
 
 @intrinsic
@@ -169,10 +151,13 @@ def padded(n):
     return (n + 15) // 16 * 16
 
 
+_CALL = 2 * len(ARRAYS) + len(NUMBERS)
+
+
 @register_jitable
 def opened_call(table, theta):
     """The loss, part, parts, and (inputs, targets, factor, memory, into) of a call's table."""
-    at, program = 2 * _N + 5, opened(table)
+    at, program = _CALL, opened(table)
     n_rows, n_outputs = np.int64(table[at + 4]), len(program.outputs)
     n_walked, n_units, lanes = len(program.slots_out), len(program.bias_slot), program.lanes
     size = (2 * n_units + program.n_pre + n_outputs) * lanes + 2 * padded(n_walked) + padded(n_units)

@@ -13,10 +13,16 @@ from typing import Any
 import numba
 import numpy as np
 
-from dagnet.engine.compiled.addresses import call_elementwise, call_loss
-from dagnet.engine.compiled.caching import KERNEL, kernel
-from dagnet.engine.compiled.copies import load_tile, store_tile
-from dagnet.engine.compiled.kernels import backward_tile, forward_tile, pull_tile
+from dagnet.engine.compiled.caching import INNER, kernel
+from dagnet.engine.compiled.kernels import (
+    backward_tile,
+    forward_tile,
+    load_tile,
+    pull_tile,
+    store_tile,
+    tile_of,
+)
+from dagnet.engine.compiled.microkernels import call_elementwise, call_loss
 from dagnet.engine.compiled.opened import State, Tile, Walk, opened, opened_call, padded
 from dagnet.plan import ACTIVATE
 
@@ -32,7 +38,7 @@ def memory_of(program: Any) -> int:
     return int(by_rows * program.lanes + 2 * padded(n_walked) + padded(n_units))
 
 
-@numba.njit(**{**KERNEL, "fastmath": {"contract"}})
+@numba.njit(**{**INNER, "fastmath": {"contract"}})
 def _forward_row(program, theta, state):
     """All steps for one row, a number a unit; sums in the same order as in a tile, so the same bits.
 
@@ -43,9 +49,8 @@ def _forward_row(program, theta, state):
         first, last = np.uint64(steps[number, 2]), np.uint64(steps[number, 3])
         if steps[number, 0] == _ACTIVATE:
             what = np.uint64(steps[number, 1])
-            call_elementwise(
-                functions[what, 0], functions[what, 1], state, np.int64(first), np.int64(last - first)
-            )
+            function = functions[what, 0], functions[what, 1]
+            call_elementwise(function, state, np.int64(first), np.int64(last - first))
             continue
         for unit in range(first, last):
             slot = program.bias_slot[unit]
@@ -56,7 +61,7 @@ def _forward_row(program, theta, state):
             state[unit] = total
 
 
-@numba.njit(**KERNEL)
+@numba.njit(**INNER)
 def _evaluate_rows(table, inputs, theta, outputs):
     """A row at a time."""
     program, some_nan = opened(table), False
@@ -89,7 +94,7 @@ def evaluate(table, inputs, theta, outputs, part, parts):
     return some_nan
 
 
-@numba.njit(**KERNEL)
+@numba.njit(**INNER)
 def _loss_of_tile(loss, state, tile, places, rows, wanted):
     """Σ factor·ℓ over a tile's rows (its targets, its factors); ∂/∂a of the outputs goes to δ.
 
@@ -103,20 +108,18 @@ def _loss_of_tile(loss, state, tile, places, rows, wanted):
             run[row] = targets[row, column]
         here = base + places[column]
         state.deltas[here + there : here + lanes] = 0
-    return call_loss(loss, state.values, base, places, wanted, factor, 0, state.deltas, there)
+    return call_loss(loss, state, tile, places, (wanted, factor))
 
 
 @kernel
 def lose(loss, arrays, places, rows, wanted, layout):
     """The same for this part's tiles; ``arrays``: values, δ; ``rows``: all targets and factors."""
     state, (targets, factor) = State(arrays[0], arrays[1], arrays[0]), rows
-    block, _, stride, lanes, n_rows, part, parts = layout
+    _, _, _, lanes, n_rows, part, parts = layout
     total = 0.0
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
-        first = number * lanes
-        there = min(lanes, n_rows - first)
-        here = targets[first : first + there], factor[first : first + there]
-        tile = Tile(number * block, 0, stride, lanes, there)
+        first, tile = number * lanes, tile_of(layout, number)
+        here = targets[first : first + tile.there], factor[first : first + tile.there]
         total += _loss_of_tile(loss, state, tile, places, here, wanted)
     return total
 
@@ -160,11 +163,3 @@ def loss_and_gradient(table, theta):
         if program.bias_slot[unit] >= 0:
             into[program.bias_slot[unit]] = walk.bias_gradient[unit]
     return total
-
-
-@kernel
-def combine(into, others):
-    """``into += Σ others`` (threads, slots), always in the same order."""
-    for part in range(len(others)):
-        for k in range(len(into)):
-            into[k] += others[part, k]

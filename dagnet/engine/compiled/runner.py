@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from itertools import groupby
 from typing import Any
@@ -10,11 +11,11 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Loss, LossGradient, Runner
-from dagnet.engine.compiled import copies, kernels, passes
-from dagnet.engine.compiled.functions import compile_loss
-from dagnet.engine.compiled.fused import FusedGradient, StagedGradient
+from dagnet.engine.compiled import kernels, passes
+from dagnet.engine.compiled.functions import Called, compile_loss
+from dagnet.engine.compiled.opened import Call, call_table
 from dagnet.engine.compiled.segments import DENSE_SEGMENT, SWEEP, Program, Segment
-from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, writable
+from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.plan import Plan
 
@@ -36,7 +37,7 @@ class CompiledRunner(Runner):
         self.program = Program(plan, self.dtype)
         self._table = self.program.table if self.program.is_one_sweep else None
         self._n_outputs = len(plan.outputs)
-        self.lanes = copies.TILE_ROWS[self.dtype.name]
+        self.lanes = self.program.lanes
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which activations NumPy runs, and why."""
@@ -97,8 +98,7 @@ class CompiledRunner(Runner):
         kernels.forward_sweep(self.program.table, theta, arrays, layout, span)
 
     def _matrix(self, vector: Array, segment: Segment) -> Array:
-        n_target, n_source = segment.last - segment.first, segment.n_source
-        return vector[segment.slot : segment.slot + n_target * n_source].reshape(n_target, n_source)
+        return vector[segment.slots].reshape(-1, segment.n_source)
 
     def _product(self, state: CompiledState, theta: Array, segment: Segment) -> None:
         targets = state.matrix(state.values, slice(segment.first, segment.last))
@@ -107,7 +107,7 @@ class CompiledRunner(Runner):
     def _sources(self, state: CompiledState, segment: Segment) -> Array:
         """What a dense step reads, (sources, rows)."""
         if segment.from_inputs:
-            return state.input_matrix(segment.sources)
+            return state.inputs[:, segment.sources].T
         return state.matrix(state.values, segment.sources)
 
     def _activate(self, state: CompiledState, segment: Segment) -> None:
@@ -165,7 +165,7 @@ class CompiledRunner(Runner):
         gradient = np.ascontiguousarray(output_gradient, self.dtype)
 
         def begin(part: int, parts: int) -> None:
-            copies.start_deltas(state.deltas, state.layout(part, parts), self.program.outputs, gradient)
+            kernels.start_deltas(state.deltas, state.layout(part, parts), self.program.outputs, gradient)
 
         return self.walk(theta, state, begin, into)
 
@@ -179,7 +179,7 @@ class CompiledRunner(Runner):
             state.scratch = Scratch(program, self.dtype, parts)
         scratch = state.scratch
         scratch.bound = 0.0
-        copies.gather(theta, program.slots_out, scratch.weights)
+        kernels.gather(theta, program.slots_out, scratch.weights)
         if program.has_dense:
             state.table(state.deltas)[:, program.zeroed] = 0
 
@@ -196,7 +196,7 @@ class CompiledRunner(Runner):
             stages.append((True, lambda part: self._pull(state, (0, plan.n_inputs), part)))
         self._run(stages, parts)
         self._collect(scratch, into)
-        return scratch.bound if program.has_dense else float(copies.sum_of_squares(into))
+        return scratch.bound if program.has_dense else float(kernels.sum_of_squares(into))
 
     def _backward_stages(
         self, state: CompiledState, theta: Array, segment: Segment, into: Array
@@ -214,15 +214,17 @@ class CompiledRunner(Runner):
         ]
 
     def _walk(self, state: CompiledState, segment: Segment, part: int) -> None:
-        scratch = state.own_scratch
-        layout = state.wide_layout if segment.wide else state.layout(part, scratch.parts)
-        span, arrays = (segment.begin, segment.end), (state.values, state.deltas, state.pre)
-        kernels.backward_sweep(self.program.table, scratch.of(part), arrays, layout, span)
+        layout = state.wide_layout if segment.wide else state.layout(part, state.scratch.parts)
+        self._back(state, part, layout, (segment.begin, segment.end), (0, 0))
 
     def _pull(self, state: CompiledState, units: tuple[int, int], part: int) -> None:
-        scratch, arrays = state.own_scratch, (state.values, state.deltas, state.pre)
-        layout = state.layout(part, scratch.parts)
-        kernels.pull_units(self.program.table, scratch.of(part), arrays, layout, units)
+        self._back(state, part, state.layout(part, state.scratch.parts), (0, 0), units)
+
+    def _back(
+        self, state: CompiledState, part: int, layout: tuple[int, ...], *spans: tuple[int, int]
+    ) -> None:
+        arrays = (state.values, state.deltas, state.pre)
+        kernels.backward_sweep(self.program.table, state.scratch.of(part), arrays, layout, *spans)
 
     def _product_back(self, state: CompiledState, theta: Array, segment: Segment, into: Array) -> None:
         if not segment.walked:
@@ -233,7 +235,7 @@ class CompiledRunner(Runner):
         sources = self._sources(state, segment)
         np.matmul(here, sources.T, out=self._matrix(into, segment))
         # ‖δ aᵀ‖ ≤ ‖δ‖ ‖a‖ (Cauchy and Schwarz): far fewer numbers to read
-        state.own_scratch.bound += state.squares(here) * state.squares(sources)
+        state.scratch.bound += state.squares(here) * state.squares(sources)
         if not segment.walks_on:
             return
         matrix = self._matrix(theta, segment)
@@ -253,14 +255,99 @@ class CompiledRunner(Runner):
         pulled = state.rows(state.deltas, units) * slope
         delta = np.where(needs_delta[units, None], pulled, self.dtype.type(0))
         state.put(state.deltas, units, delta)
-        state.own_scratch.bias_gradients[0, units] += delta.sum(axis=1)
+        state.scratch.bias_gradients[0, units] += delta.sum(axis=1)
 
     def _collect(self, scratch: Scratch, into: Array) -> None:
         """The threads' derivatives into one vector, always in the same order."""
         program, plan = self.program, self.plan
         if program.has_dense:
             found = (scratch.gradients, scratch.bias_gradients)
-            scratch.bound += scratch.parts * sum(copies.sum_of_squares(a.reshape(-1)) for a in found)
-        copies.collect(into, program.slots, program.places, scratch.gradients)
-        copies.collect_biases(into, plan.bias_slot, scratch.bias_gradients)
+            scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in found)
+        kernels.collect(into, program.slots, program.places, scratch.gradients)
+        biased = plan.bias_slot >= 0
+        into[plan.bias_slot[biased]] = scratch.bias_gradients.sum(axis=0)[biased]
         into[program.unwanted] = 0
+
+
+class FusedGradient:
+    """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
+
+    def __init__(self, program: Program, loss: Called, parts: Callable[[int], int], dtype: Any) -> None:
+        self._program, self._parts, self._loss, self._dtype = program, parts, loss, dtype
+        self._calls: list[tuple[Array, Array, Array]] = []
+        self._others = np.empty((0, program.plan.n_slots), dtype)
+        self._unwanted = program.unwanted
+        self._written: tuple[Any, ...] = ()
+        self._kept: list[Array] = []
+
+    def __call__(
+        self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
+    ) -> tuple[float, float]:
+        """Σ factor·ℓ and the sum of the squares of ∂/∂theta, which is written to ``into`` (slots,).
+
+        ``inputs`` (rows, input units), ``targets`` (rows, output units), ``factor`` (rows,).
+        """
+        parts = self._parts(-(-len(inputs) // self._program.lanes))
+        given = (parts, inputs, targets, factor, into)
+        if not self._written or any(map(operator.is_not, given, self._written)):
+            self._write(*given)
+        if parts == 1:
+            loss = passes.loss_and_gradient(self._calls[0][0], theta)
+        else:
+            loss = self._shared(parts, theta, into)
+        if len(self._unwanted):
+            into[self._unwanted] = 0
+        return loss, kernels.sum_of_squares(into)
+
+    def _shared(self, parts: int, theta: Array, into: Array) -> float:
+        losses = [0.0] * parts
+
+        def share(part: int) -> None:
+            losses[part] = passes.loss_and_gradient(self._calls[part][0], theta)
+
+        run_parts(share, parts)
+        for other in self._others[: parts - 1]:  # always in the same order
+            into += other
+        return sum(losses)
+
+    def _write(self, parts: int, inputs: Array, targets: Array, factor: Array, into: Array) -> None:
+        """Each part's table for these arrays; it serves again while they are the same objects."""
+        given = inputs, targets, factor
+        self._kept = [np.ascontiguousarray(array, self._dtype) for array in given]
+        if len(self._others) < parts - 1:
+            self._others = np.empty((parts - 1, self._program.plan.n_slots), self._dtype)
+        while len(self._calls) < parts:
+            memory = aligned(passes.memory_of(self._program), self._dtype)
+            self._calls.append((*call_table(self._program.table), memory))
+        loss, starts = self._loss, [array.ctypes.data for array in self._kept]
+        for part, (_, room, memory) in enumerate(self._calls[:parts]):
+            own = into if part == 0 else self._others[part - 1]
+            places = (*starts, memory.ctypes.data, own.ctypes.data)
+            room[:] = Call(loss.address, loss.numbers, part, parts, len(inputs), *places)
+        copied = any(map(operator.is_not, given, self._kept))
+        self._written = () if copied else (parts, *given, into)
+
+
+class StagedGradient:
+    """The same, where matrix products or NumPy's activations stand between sweeps."""
+
+    def __init__(self, runner: Any, loss: Called) -> None:
+        self._runner, self._compiled = runner, loss  # which keeps what the addresses are of
+        self._loss = (loss.address, loss.numbers)
+        self._state: Any = None
+        self._wanted = np.empty((runner.threads, len(runner.program.outputs) * runner.lanes), runner.dtype)
+
+    def __call__(
+        self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
+    ) -> tuple[float, float]:
+        """As :meth:`FusedGradient.__call__`."""
+        state = self._state = self._runner.forward(theta, writable(inputs), reuse=self._state)
+        rows = writable(targets), writable(factor)
+        places, losses = self._runner.program.outputs * state.stride, dict[int, float]()
+
+        def begin(part: int, parts: int) -> None:
+            arrays, layout = (state.values, state.deltas), state.layout(part, parts)
+            losses[part] = passes.lose(self._loss, arrays, places, rows, self._wanted[part], layout)
+
+        square = self._runner.walk(theta, state, begin, into)
+        return sum(losses[part] for part in sorted(losses)), square

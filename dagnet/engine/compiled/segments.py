@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.engine.compiled.copies import TILE_ROWS
 from dagnet.engine.compiled.functions import CompiledActivation, compile_activation
 from dagnet.engine.compiled.opened import table_of
+from dagnet.engine.compiled.vectors import TILE_ROWS
 from dagnet.plan import ACTIVATE, DENSE, SPARSE, Plan
 
 SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT = 0, 1, 2

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import State
-from dagnet.engine.compiled import copies
+from dagnet.engine.compiled import kernels
 from dagnet.engine.compiled.segments import Program
 
 
@@ -35,14 +35,14 @@ class CompiledState(State):
     def __init__(self, program: Program, dtype: Any, n_rows: int) -> None:
         self.program = program
         self.dtype = dtype
-        self.tile = copies.TILE_ROWS[np.dtype(dtype).name]
+        self.tile = program.lanes
         self._shape(n_rows)
         self._capacity = self.blocks * self.stride
         self.values = aligned(self._capacity * program.plan.n_units, dtype)
         self.pre = aligned(self._capacity * program.n_pre, dtype)
         self._deltas: Array | None = None
         self.theta: Array = np.zeros(0, dtype)
-        self.scratch: Scratch | None = None
+        self.scratch: Any = None  # of the walk that is on
         self.inputs: Array = np.zeros((0, 0), dtype)
 
     def _shape(self, n_rows: int) -> None:
@@ -68,11 +68,6 @@ class CompiledState(State):
         return True
 
     @property
-    def own_scratch(self) -> Scratch:
-        """The memory of the walk that is on."""
-        return cast("Scratch", self.scratch)
-
-    @property
     def deltas(self) -> Array:
         """δ, laid out as the values; there once a reverse walk was made."""
         if self._deltas is None:
@@ -93,22 +88,18 @@ class CompiledState(State):
 
     def load_inputs(self, part: int, parts: int) -> None:
         """Copy a thread's share of the rows into the inputs' units."""
-        copies.load_rows(self.inputs, self.values, self.layout(part, parts))
+        kernels.load_rows(self.inputs, self.values, self.layout(part, parts))
 
     def matrix(self, flat: Array, units: Any) -> Array:
         """A view (units, rows) for matrix products; only without tiles."""
         chosen: Array = self.table(flat)[0][units, : self.n_rows]
         return chosen
 
-    def input_matrix(self, units: slice) -> Array:
-        """The inputs' values as (units, rows), a view of the rows as they were given."""
-        return self.inputs[:, units].T
-
     @staticmethod
     def squares(matrix: Array) -> float:
         """The sum of the squares of a (units, rows) view."""
         rows = matrix if matrix.flags.c_contiguous else matrix.T
-        return float(copies.sum_of_squares(np.ascontiguousarray(rows).reshape(-1)))
+        return float(kernels.sum_of_squares(np.ascontiguousarray(rows).reshape(-1)))
 
     def table(self, flat: Array) -> Array:
         """A view (blocks, units, stride) of a flat buffer."""
@@ -132,10 +123,7 @@ class CompiledState(State):
     @property
     def outputs(self) -> Array:
         """Values of the output units, (rows, output units)."""
-        program = self.program
-        result = np.empty((self.n_rows, len(program.outputs)), self.dtype)
-        copies.store_rows(self.values, self.layout(), program.outputs, result)
-        return result
+        return np.ascontiguousarray(self.rows(self.values, self.program.outputs).T)
 
     def value(self, units: Array) -> Array:
         """Values of some units, (units, rows)."""

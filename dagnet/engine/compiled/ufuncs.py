@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from llvmlite import ir
 
-from dagnet.engine.compiled import exponentials, trigonometry
+from dagnet.engine.compiled import elementary
 from dagnet.engine.compiled.vectors import Emitter, Vector
 from dagnet.formula.operations import OPERATIONS
 
@@ -111,8 +111,7 @@ NUMERIC: dict[str, Function] = {
     **SIMPLE,
     **{name: _named(Emitter.library, entry.library) for name, entry in OPERATIONS.items() if entry.library},
     **{ours: _named(Emitter.intrinsic, theirs) for ours, theirs in INTRINSICS.items()},
-    **exponentials.FUNCTIONS,
-    **trigonometry.FUNCTIONS,
+    **elementary.FUNCTIONS,
 }
 FUNCTIONS: dict[str, Function] = {
     **{name: _of_numbers(function) for name, function in NUMERIC.items()},

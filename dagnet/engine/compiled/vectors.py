@@ -20,6 +20,9 @@ CONTRACT = ("contract",)
 """Floating-point arithmetic may turn a·b + c into one FMA, and nothing else."""
 I32, I64, TRUTH = ir.IntType(32), ir.IntType(64), ir.IntType(1)
 ELEMENTS = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
+TILE_BYTES = 128
+"""Of a unit's rows in a tile: two vectors of the widest processors."""
+TILE_ROWS = {name: TILE_BYTES // np.dtype(name).itemsize for name in ELEMENTS}
 LIBRARY = "dagnet_"
 """Put before a C function's name, so that nobody else's symbol of that name is replaced."""
 
@@ -43,7 +46,6 @@ class Emitter:
         self.lanes = lanes
         self.element = ELEMENTS[self.dtype.name]
         self.type = ir.VectorType(self.element, lanes)
-        self.truth_type = ir.VectorType(TRUTH, lanes)
         self.whole_type = ir.VectorType(ir.IntType(8 * self.dtype.itemsize), lanes)
         self._constants: dict[Any, Vector] = {}
 
@@ -139,6 +141,32 @@ class Emitter:
             value = self._call(_registered(name), double, scalars)
             result = self.builder.insert_element(result, value, place)
         return self.cast(Vector(wide, result))
+
+    def loop(
+        self, stop: ir.Value, step: int, carried: list[ir.Value], body: Callable[..., list[ir.Value]]
+    ) -> list[ir.Value]:
+        """``body(k, carried) -> carried`` for k = 0, step, … while k + step ≤ stop.
+
+        Returns where it stopped and what is carried then; the builder goes on behind the loop.
+        """
+        builder, before = self.builder, self.builder.block
+        top, inside, after = (builder.append_basic_block(name) for name in ("top", "inside", "after"))
+        builder.branch(top)
+        builder.position_at_end(top)
+        place = builder.phi(I64)
+        place.add_incoming(ir.Constant(I64, 0), before)
+        phis = [builder.phi(value.type) for value in carried]
+        following = builder.add(place, ir.Constant(I64, step))
+        builder.cbranch(builder.icmp_signed("<=", following, stop), inside, after)
+        builder.position_at_end(inside)
+        new = body(place, list(phis))
+        last = builder.branch(top).parent
+        place.add_incoming(following, last)
+        for phi, start, value in zip(phis, carried, new, strict=True):
+            phi.add_incoming(start, before)
+            phi.add_incoming(value, last)
+        builder.position_at_end(after)
+        return [place, *phis]
 
     def rarely(self, condition: Vector, usual: Vector, rare: Callable[[], Vector]) -> Vector:
         """``usual``, but ``rare()`` where the condition holds: computed only if some lane asks for it.

@@ -1,4 +1,4 @@
-"""The passes of the compiler, each from arrays to arrays.
+"""From a topology to a plan, in four named passes, each from arrays to arrays.
 
 ``blocks``   nodes of one level with one set of parents become a dense block where that pays
 ``order``    nodes are ordered by level, block and activation; units are numbered in that order
