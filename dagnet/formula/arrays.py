@@ -175,7 +175,7 @@ def _reduced(
     """One of the table's reductions."""
     entry, x = REDUCTIONS[kind], x if where is True else np.where(where, x, REDUCTIONS[kind].start)
     combine: Any = OPERATIONS[entry.combine].function
-    values = bare(x) if kind == "sum" else held(x)
+    values = held(x)
     value = combine.reduce(values, axis=axis, dtype=dtype, keepdims=keepdims)
 
     def over(other: str, a: Any) -> Any:
