@@ -12,7 +12,7 @@ import dagnet
 from dagnet.errors import DagnetError
 from dagnet.formula import Formula, Untraceable, erf, sigmoid, traced
 from dagnet.formula.data import Op
-from dagnet.formula.probes import probe_numbers
+from dagnet.formula.formula import probe_numbers
 
 ANYWHERE = np.array([-2.71, -1.3, -0.41, -0.26, 0.27, 0.36, 1.1, 2.63, 4.27])
 
