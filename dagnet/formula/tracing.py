@@ -106,7 +106,6 @@ def _results(found: Any) -> list[Any]:
 
 
 def _worded(error: Exception) -> Untraceable:
-    """With the line where it happened."""
     at = place_in_source(error)
     if isinstance(error, Untraceable):
         return Untraceable(f"{error.what}{at}", error.mend)
@@ -190,7 +189,6 @@ def _is_library(value: Any) -> bool:
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """What an object is made of."""
     if isinstance(value, (tuple, frozenset)):
         yield from value
     elif isinstance(value, partial):
