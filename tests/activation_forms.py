@@ -2,15 +2,11 @@
 
 import numpy as np
 
-from dagnet.builtins import activations_piecewise, activations_smooth
+from dagnet.builtins import activations
 from dagnet.contracts import Activation
 from dagnet.registry import parse_call
 
-ACTIVATIONS = {
-    item.name: item
-    for module in (activations_smooth, activations_piecewise)
-    for item in module.dagnet_activations()
-}
+ACTIVATIONS = {item.name: item for item in activations.dagnet_activations()}
 NAMES = [
     *("identity", "relu", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "sigmoid"),
     *("log_sigmoid", "tanh", "softplus", "softsign", "hard_sigmoid", "hard_swish", "hard_tanh", "relu6"),

@@ -89,6 +89,7 @@ def test_powers_and_our_own():
     for n in (-3, -1, 0, 0.5, 1, 2, 5):
         close(lambda z, n=n: z**n, POSITIVE if n == 0.5 else ANYWHERE, rtol=1e-7)
     close(lambda z: 2.0**z * 3 + sigmoid(z), ANYWHERE)
+    close(lambda z: np.divmod(z, 0.7)[1] + divmod(z, 0.7)[0] * z + np.modf(z)[0] * np.modf(z)[1], ANYWHERE)
     np.testing.assert_allclose(gradient(erf, ANYWHERE), 2 / np.sqrt(np.pi) * np.exp(-(ANYWHERE**2)), 1e-14)
 
 

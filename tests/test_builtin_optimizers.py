@@ -11,7 +11,7 @@ import pytest
 from dagnet.builtins import optimizers
 from dagnet.builtins.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from dagnet.errors import DataError
-from dagnet.formula.evaluation import evaluate
+from dagnet.formula.formula import evaluate
 
 CASES = [
     SGD(),

@@ -12,7 +12,7 @@ import dagnet
 from dagnet.errors import DagnetError
 from dagnet.formula import Formula, Untraceable, erf, sigmoid, traced
 from dagnet.formula.data import Op
-from dagnet.formula.probes import probe_numbers
+from dagnet.formula.formula import probe_numbers
 
 ANYWHERE = np.array([-2.71, -1.3, -0.41, -0.26, 0.27, 0.36, 1.1, 2.63, 4.27])
 
@@ -71,6 +71,7 @@ ELEMENTWISE = {
     "polyval": lambda z: np.polyval([2.0, -1.0, 3.0], z) + np.sinc(z) + np.isnan(z),
     "finite": lambda z: np.nan_to_num(z, posinf=1.0, neginf=-1.0),
     "rounding": lambda z: np.round(z) + np.floor(z) - np.ceil(z) + np.trunc(z) + z.round(),
+    "two results": lambda z: np.divmod(z, 0.7)[0] + divmod(z, 0.7)[1] + np.modf(z)[0] * np.modf(-z)[1],
     "powers": lambda z: z**3 - z**2 + z**1 + z**0 + z**-1 + abs(z) ** 0.5 + np.power(2.0, -abs(z)),
     "its own": lambda z: sigmoid(z) + erf(z),
     "constant": lambda z: 3.0, "itself": lambda z: z,

@@ -16,7 +16,7 @@ from activation_forms import NAMES
 
 import dagnet
 from dagnet.contracts.probing import loss_probe
-from dagnet.formula.probes import probe_numbers
+from dagnet.formula.formula import probe_numbers
 
 sys.path[:0] = [str(path) for path in sorted((Path(__file__).parents[1] / "plugins").glob("*/src"))]
 PLUGINS = [name for name in ("dagnet_example", "dagnet_glm", "dagnet_neat") if importlib.util.find_spec(name)]

@@ -93,7 +93,7 @@ def test_odd_but_sound_activations_are_accepted_in_silence(function, dtype):
 
 def test_what_cannot_change_is_traced_once(monkeypatch):
     activation = dagnet.Activation("once", lambda z: np.tanh(z) * 2)
-    monkeypatch.setattr("dagnet.contracts.formulas.traced", None)
+    monkeypatch.setattr("dagnet.contracts.probing.traced", None)
     for engine in ("reference", "auto"):
         dagnet.Network(nx.DiGraph([("x", "y")]), activation=activation, engine=engine)
 

@@ -8,16 +8,17 @@ it stands or compile it.
 
 from dagnet.contracts.execution import (
     Engine,
+    Learner,
     LossGradient,
+    NotFinite,
     Runner,
     State,
     ThreeCalls,
     Unsupported,
     weighted_gradient,
 )
-from dagnet.contracts.exporter import Exporter, Observations
-from dagnet.contracts.functions import TARGETS, Activation, Initializer, Loss
-from dagnet.contracts.learning import Learner, NotFinite
+from dagnet.contracts.functions import TARGETS, Activation, Loss
+from dagnet.contracts.named import Exporter, Initializer, Observations
 from dagnet.contracts.optimizer import Optimizer
 from dagnet.contracts.training import Callback, History, Run
 

@@ -1,24 +1,23 @@
-"""Activations, losses and initializers: frozen data around plain vectorised NumPy functions."""
+"""Activations and losses: frozen data around plain vectorised NumPy functions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts.parametric import Parametric
+from dagnet.contracts.named import Parametric
 from dagnet.errors import DataError, PluginError, Verbatim, expected
-from dagnet.values import Rule
 
 if TYPE_CHECKING:
-    from dagnet.contracts.formulas import Formulas
+    from dagnet.contracts.probing import Formulas
     from dagnet.formula import Formula
 
 Targets = Literal["real", "positive", "binary", "probability", "count", "class"]
-TARGETS: tuple[str, ...] = ("real", "positive", "binary", "probability", "count", "class")
+TARGETS: tuple[str, ...] = get_args(Targets)
 Outputs = Literal["real", "positive", "probability"]
 DOMAINS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
     "probability": ("a probability in [0, 1]", "sigmoid", lambda o: (o < 0.0) | (o > 1.0)),
@@ -27,16 +26,11 @@ DOMAINS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
 """What outputs must be, an activation that makes them so, and which of them are not."""
 
 
-def _none(reason: str) -> Formulas:
-    found: Formulas = _tracing().Formulas(None, None, reason)
-    return found
-
-
-def _tracing() -> Any:
+def _probing() -> Any:
     """The room of formulas, read when the first is asked for: ``import dagnet`` need not pay for it."""
-    from dagnet.contracts import formulas  # noqa: PLC0415 - see above
+    from dagnet.contracts import probing  # noqa: PLC0415 - see above
 
-    return formulas
+    return probing
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -45,33 +39,20 @@ class _Differentiable(Parametric):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self._is_own():
-            self._check()
+        probing = _probing()
+        if not probing.is_own(self):
+            (probing.check_loss if self.kind == "loss" else probing.check_activation)(self)
 
-    def _check(self) -> None:
-        """Refuse what cannot be right."""
-
-    def _trace(self) -> Formulas:
-        return _none("calculates nothing")
-
-    def _pair(self) -> list[Callable[..., Any]]:
-        functions = (getattr(self, name) for name in self.functions[:2])
-        return [function for function in functions if function is not None]
-
-    def _is_own(self) -> bool:
-        """Whether it is dagnet's: these are traced when they are needed, and checked by its tests."""
-        return all(map(_tracing().is_own, self._pair()))
-
-    def _read_now(self) -> tuple[Any, ...] | None:
-        return _tracing().what_it_reads(*self._pair(), self.arguments)
+    def _no_formula(self) -> str:
+        """Why there can be none."""
+        return ""
 
     @property
     def formulas(self) -> Formulas:
         """The formulas of the function and of its derivative."""
         found: Formulas | None = self.__dict__.get("_formulas")
         if found is None:
-            reads, found = self._read_now(), self._trace()
-            self.__dict__.update(_formulas=found, _reads=reads)
+            found = self.__dict__["_formulas"] = _probing().formulas_of(self, self._no_formula())
         return found
 
     @property
@@ -86,17 +67,30 @@ class _Differentiable(Parametric):
 
     def refreshed(self) -> Self:
         """Itself, or a copy that is traced anew where what the functions read is another now."""
-        if self._is_own():
+        if _probing().unchanged(self):
             return self
-        before = self.formulas
-        if _tracing().same(self.__dict__.get("_reads"), self._read_now()):
-            return self
-        anew = replace(self)
+        before, anew = self.formulas, replace(self)
         return self if anew.formulas == before and before.value is not None else anew
 
+    def _value(self, *arrays: Array) -> Any:
+        """By the formula, else by the function as it is."""
+        formula, function = self.formulas.value, getattr(self, self.functions[0])
+        if formula is None:
+            return function(*arrays, *self.arguments)
+        return formula(*arrays, *self.formulas.numbers(formula, self.parameters))
+
+    def _slope(self, *arrays: Array, of: int) -> Any:
+        """By the formula, by the derivative as it is, or by a tape over the first ``of`` arrays."""
+        (what, by), formula = self.functions[:2], self.formulas.slope
+        if formula is not None:
+            return formula(*arrays, *self.formulas.numbers(formula, self.parameters))
+        if getattr(self, by) is not None:
+            return getattr(self, by)(*arrays, *self.arguments)
+        where, given = f"{self.kind} {self.name!r}: {what}", (*arrays[:of], *self.arguments)
+        return _probing().array_gradient(where, getattr(self, what), *given, give=f"{by}=…")[1]
+
     def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        return {name: value for name, value in state.items() if name not in {"_formulas", "_reads"}}
+        return {name: value for name, value in super().__getstate__().items() if name != "_formulas"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -148,9 +142,7 @@ class Activation(_Differentiable):
     functions: ClassVar[tuple[str, ...]] = ("function", "derivative")
     function: Callable[..., Any]
     derivative: Callable[..., Any] | None = None
-    parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     kinks: Sequence[float] | Callable[..., Sequence[float]] = field(default=(), kw_only=True)
-    rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
     surrogate: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -158,34 +150,17 @@ class Activation(_Differentiable):
             object.__setattr__(self, "kinks", tuple(self.kinks))
         super().__post_init__()
 
-    def _check(self) -> None:
-        from dagnet.contracts.probing import check_activation  # noqa: PLC0415 - `import dagnet` need not pay
-
-        check_activation(self, self.derivative)
-
-    def _trace(self) -> Formulas:
-        if type(self).value is not Activation.value or type(self).slope is not Activation.slope:
-            return _none("its class calculates by itself")
-        return _tracing().formulas_of_activation(
-            self.function, self.derivative, self.parameters, self.kink_points()
-        )
+    def _no_formula(self) -> str:
+        own = type(self).value is Activation.value and type(self).slope is Activation.slope
+        return "" if own else "its class calculates by itself"
 
     def value(self, z: Array) -> Array:
         """g(z), of z's shape."""
-        formula = self.formulas.value
-        if formula is None:
-            return self.function(z, *self.arguments)
-        return formula(z, *self.formulas.numbers(formula, self.parameters))
+        return self._value(z)
 
     def slope(self, z: Array, a: Array) -> Array:
         """g'(z), of z's shape, where a = g(z) is given along."""
-        formula = self.formulas.slope
-        if formula is not None:
-            return formula(z, a, *self.formulas.numbers(formula, self.parameters))
-        if self.derivative is not None:
-            return self.derivative(z, a, *self.arguments)
-        where = f"activation {self.name!r}: function"
-        return _tracing().array_gradient(where, self.function, z, *self.arguments)[1]
+        return self._slope(z, a, of=1)
 
     def kink_points(self) -> tuple[float, ...]:
         """The kinks for the parameters as they are."""
@@ -247,9 +222,7 @@ class Loss(_Differentiable):
     targets: Targets = field(default="real", kw_only=True)
     outputs: Outputs = field(default="real", kw_only=True)
     rowwise: bool = field(default=True, kw_only=True)
-    parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     minimum_outputs: int = field(default=1, kw_only=True)
-    rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
     surrogate: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -259,30 +232,19 @@ class Loss(_Differentiable):
                 raise PluginError(expected(where, must, getattr(self, what)))
         super().__post_init__()
 
-    def _check(self) -> None:
-        from dagnet.contracts.probing import check_loss, loss_probe  # noqa: PLC0415 - see Activation
+    def _no_formula(self) -> str:
+        own = type(self).row_values is Loss.row_values and type(self).row_gradients is Loss.row_gradients
+        return "" if own and self.rowwise else "couples rows" if own else "its class calculates by itself"
 
-        check_loss(self, self.gradient, loss_probe(self))
-
-    def _trace(self) -> Formulas:
-        if type(self).row_values is not Loss.row_values or type(self).row_gradients is not Loss.row_gradients:
-            return _none("its class calculates by itself")
-        if not self.rowwise:
-            return _none("couples rows")
-        from dagnet.contracts.probing import loss_probe  # noqa: PLC0415 - see Activation
-
-        outside = None if self.outputs == "real" else DOMAINS[self.outputs][2]
-        return _tracing().formulas_of_loss(
-            self.value, self.gradient, self.parameters, outside, loss_probe(self)
-        )
+    def outside(self, outputs: Any) -> Any:
+        """Which outputs are outside the loss's domain; None where it takes any numbers."""
+        with np.errstate(all="ignore"):
+            return None if self.outputs == "real" else DOMAINS[self.outputs][2](outputs)
 
     def refuse_outside(self, outputs: Array) -> None:
         """Raise DataError for the first output outside the loss's domain; rows and units count from 0."""
-        if self.outputs == "real":
-            return
-        with np.errstate(all="ignore"):
-            outside = DOMAINS[self.outputs][2](outputs)
-        if outside.any():
+        outside = self.outside(outputs)
+        if outside is not None and outside.any():
             row, unit = (int(index) for index in np.argwhere(outside)[0])
             must, link, _ = DOMAINS[self.outputs]
             where = f"loss {self.name!r}: output unit {unit} in row {row}"
@@ -292,65 +254,21 @@ class Loss(_Differentiable):
     def row_values(self, outputs: Array, targets: Array) -> Array:
         """The loss of each row, (rows,)."""
         self.refuse_outside(outputs)
-        formula = self.formulas.value
-        result: Array
-        if formula is None:
-            result = np.asarray(self.value(outputs, targets, *self.arguments))
-            self._must_have_shape("value", result, (len(outputs),))
-        else:
-            result = formula(outputs, targets, *self.formulas.numbers(formula, self.parameters))
-        return result
+        return self._of_shape("value", self._value(outputs, targets), (len(outputs),))
 
     def row_gradients(self, outputs: Array, targets: Array) -> Array:
         """∂(sum of the row values)/∂outputs, (rows, output units)."""
         self.refuse_outside(outputs)
-        formula = self.formulas.slope
-        result: Array
-        if formula is not None:
-            result = formula(outputs, targets, *self.formulas.numbers(formula, self.parameters))
-        elif self.gradient is not None:
-            result = np.asarray(self.gradient(outputs, targets, *self.arguments))
-            self._must_have_shape("gradient", result, outputs.shape)
-        else:
-            where, rest = f"loss {self.name!r}: value", (targets, *self.arguments)
-            result = _tracing().array_gradient(where, self.value, outputs, *rest, give="gradient=…")[1]
-        return result
+        return self._of_shape("gradient", self._slope(outputs, targets, of=2), outputs.shape)
 
-    def _must_have_shape(self, what: str, result: Array, shape: tuple[int, ...]) -> None:
+    def _of_shape(self, what: str, result: Any, shape: tuple[int, ...]) -> Array:
         """Checked when it was made, but a function may find another shape for other rows."""
+        result = np.asarray(result)
         if result.shape != shape:
             got = Verbatim(f"shape {result.shape}")
             raise PluginError(expected(f"loss {self.name!r}: {what}", f"of shape {shape}", got))
+        return result
 
     def prediction(self, outputs: Array) -> Array:
         """What the outputs predict, (rows, output units)."""
         return outputs if self.predict is None else self.predict(outputs, *self.arguments)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Initializer(Parametric):
-    """How weights that the graph does not give are drawn.
-
-    Parameters
-    ----------
-    name
-        An identifier.
-    draw
-        ``draw(generator, fan_in, fan_out, *parameters) -> weights``.  ``fan_in`` and
-        ``fan_out`` are float arrays, one entry a weight to draw: the units of the parents of
-        the weight's child, and of the children of its parent.  The result has their shape.
-    parameters
-        Names and default values.
-    rules
-        What the parameters must be, by name.
-    """
-
-    kind: ClassVar[str] = "initializer"
-    functions: ClassVar[tuple[str, ...]] = ("draw",)
-    draw: Callable[..., Any]
-    parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
-    rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
-
-    def weights(self, generator: np.random.Generator, fan_in: Array, fan_out: Array) -> Array:
-        """One drawn weight for each entry of ``fan_in``."""
-        return self.draw(generator, fan_in, fan_out, *self.arguments)

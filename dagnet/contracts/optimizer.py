@@ -88,19 +88,17 @@ class Optimizer:
         self, parameters: Array, gradient: Array, state: dict[str, Array], *, step: int, learning_rate: float
     ) -> None:
         """One step, in place: ``parameters`` and the vectors of ``state`` are overwritten."""
-        result, where = (
-            self.update(parameters, gradient, state, step, learning_rate),
-            f"{self.name!r}: update",
-        )
+        where = f"optimizer {self.name!r}: update"
+        result = self.update(parameters, gradient, state, step, learning_rate)
         pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)
         if not pair or not set(self.state_names) <= set(result[1]):
             must = f"(parameter, {{{', '.join(map(repr, self.state_names))}: …}})"
-            raise PluginError(expected(f"optimizer {where}: result", must, result))
+            raise PluginError(expected(f"{where}: result", must, result))
         found = {"parameter": result[0], **{name: result[1][name] for name in self.state_names}}
         for name, vector in found.items():
             if np.shape(vector) != parameters.shape:
                 must, got = f"of shape {parameters.shape}", Verbatim(f"shape {np.shape(vector)}")
-                raise PluginError(expected(f"optimizer {where}: {name}", must, got, "write it elementwise"))
+                raise PluginError(expected(f"{where}: {name}", must, got, "write it elementwise"))
         copies = [np.array(vector) for vector in found.values()]
         for old, new in zip((parameters, *(state[name] for name in self.state_names)), copies, strict=True):
             old[...] = new
@@ -123,7 +121,7 @@ class Optimizer:
         """Formula and reason, from the last time where nothing that the rule reads has changed since."""
         if type(self).step is not Optimizer.step:
             return None, "overrides step()"
-        from dagnet.formula.sameness import same, what_it_reads  # noqa: PLC0415 - `import dagnet` need not pay
+        from dagnet.formula.tracing import same, what_it_reads  # noqa: PLC0415 - `import dagnet` need not pay
 
         own = type(self).__module__.startswith("dagnet.")
         key, reads = (type(self), str(self)), () if own else what_it_reads(self)

@@ -1,4 +1,7 @@
-"""Functions tried out on a few numbers when they are made: what cannot be right is refused at once."""
+"""Functions tried out on a few numbers, and read as formulas, when they are made.
+
+What cannot be right is refused at once; what symbols are answered is compared with what arrays are.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,17 @@ import inspect
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts.formulas import array_gradient
 from dagnet.errors import DagnetError, PluginError, Verbatim, expected
+from dagnet.formula import Formula, Untraceable, traced, tracing
+from dagnet.formula.formula import first_difference, probe_numbers
 from dagnet.formula.tracing import place_in_source, place_of
 
 ROWS = 6
@@ -34,9 +39,146 @@ TARGETS: dict[str, tuple[Callable[[np.random.Generator, tuple[int, int]], Array]
     "count": (lambda rng, shape: rng.poisson(2.0, shape).astype(float),),
     "class": (lambda rng, shape: np.eye(shape[1])[rng.integers(0, shape[1], shape[0])],),
 }
+OTHERWISE = "write it with NumPy's elementwise functions, and np.where for if"
+ALIKE = {"float64": 1e-9, "float32": 1e-4}
+Function = Callable[..., Any]
+Pair = tuple[Formula, Formula]
 
 
-def checked_arity(where: str, function: Callable[..., Any], arguments: tuple[str, ...]) -> None:
+@dataclass(frozen=True)
+class Formulas:
+    """What a function and its derivative calculate, or the reason why no formula says it."""
+
+    value: Formula | None
+    slope: Formula | None
+    reason: str = ""
+    reads: tuple[Any, ...] | None = field(default=None, compare=False)
+
+    @staticmethod
+    def numbers(formula: Formula, parameters: Mapping[str, Any]) -> tuple[float, ...]:
+        """The values of a formula's own arguments that are parameters."""
+        return tuple(float(parameters[name]) for name in formula.arguments if name in parameters)
+
+
+def _pair(item: Any) -> Iterator[Function]:
+    functions = (getattr(item, name) for name in item.functions[:2])
+    return (function for function in functions if function is not None)
+
+
+def is_own(item: Any) -> bool:
+    """Whether an activation or loss is dagnet's: traced when it is needed, and checked by its tests."""
+    return all(map(tracing.is_own, _pair(item)))
+
+
+def _reads(item: Any) -> tuple[Any, ...] | None:
+    return tracing.what_it_reads(*_pair(item), *item.arguments)
+
+
+def unchanged(item: Any) -> bool:
+    """Whether an activation or loss is dagnet's, or reads what it did when it was traced."""
+    return is_own(item) or tracing.same(item.formulas.reads, _reads(item))
+
+
+def formulas_of(item: Any, reason: str) -> Formulas:
+    """Those of an activation or loss, value and slope or neither; none where there is a ``reason``."""
+    reads, value, slope = _reads(item), None, None
+    if not reason:
+        try:
+            value, slope = _formulas_of_loss(item) if item.kind == "loss" else _formulas_of_activation(item)
+        except Untraceable as error:
+            reason = f"{error.what}; {error.mend or OTHERWISE}"
+    return Formulas(value, slope, reason, reads)
+
+
+def _formulas_of_activation(item: Any) -> Pair:
+    """g(z) and g'(z, a)."""
+    value = traced(item.function, ["z"], item.parameters)
+    given = item.derivative is not None
+    slope = (
+        traced(item.derivative, ["z", "a"], item.parameters) if given else value.derivative("z", result="a")
+    )
+    for dtype in ALIKE:
+        z = probe_numbers([value, slope], item.kink_points(), dtype)
+        if dtype == "float32":  # NumPy's own numbers may make it double precision, which is no less right
+            z = z[(np.abs(z) < 1e3) & (np.abs(z) > 1e-3)]
+        a = _compared(value, item.function, item, z)
+        if given:
+            _compared(slope, item.derivative, item, z, a)
+    return value, slope
+
+
+def _formulas_of_loss(item: Any) -> Pair:
+    """ℓ(outputs, targets) and ∂ℓ/∂outputs."""
+
+    def guarded(outputs: Any, targets: Any, *values: Any) -> Any:
+        """NaN where an output is none of the domain: then the rows are looked at by name."""
+        found, outside = item.value(outputs, targets, *values), item.outside(outputs)
+        return found if outside is None else np.where(outside.max(axis=1), np.nan, found)
+
+    probe, names = loss_probe(item), ["outputs", "targets"]
+    if probe is None:
+        raise Untraceable("refuses all rows that were tried", "say minimum_outputs=, targets=, outputs=")
+    value = traced(guarded, names, item.parameters, axis=1)
+    if value.ops[value.results[0]].form == "unit":
+        raise Untraceable("gives one number a unit")
+    slope = traced(item.gradient or item.value, names, item.parameters, axis=1)
+    slope = slope if item.gradient else slope.derivative("outputs")
+    for dtype in ALIKE:
+        arrays = [array.astype(dtype) for array in probe]
+        _compared(value, item.value, item, *arrays)
+        if item.gradient is not None:
+            _compared(slope, item.gradient, item, *arrays)
+    return value, slope
+
+
+def _compared(formula: Formula, function: Function, item: Any, *arrays: Array) -> Array:
+    """What a function gives for arrays; it may answer symbols otherwise than those."""
+    at, near = arrays[0], ALIKE[arrays[0].dtype.name]
+    with np.errstate(all="ignore"):
+        theirs = np.asarray(function(*(array.copy() for array in arrays), *item.arguments))
+        ours = formula(*arrays, *Formulas.numbers(formula, item.parameters))
+    if ours.shape != theirs.shape:
+        raise Untraceable(f"answers symbols with another shape than arrays{place_of(function)}")
+    place = first_difference(ours, theirs, near, near * 1e-6)
+    if place >= 0:
+        pair = f"{float(ours.flat[place])!r} for {float(theirs.flat[place])!r}"
+        where = f" at {float(at.flat[place])!r}" if ours.shape == at.shape else ""
+        raise Untraceable(f"answers symbols otherwise than arrays: {pair}{where}{place_of(function)}")
+    return theirs
+
+
+def array_gradient(where: str, function: Function, x: Array, *rest: Any, give: str) -> tuple[Array, Array]:
+    """What a function without a formula gives, and ∂(its sum)/∂x, by a tape over arrays.
+
+    PluginError where something has no derivative: the message names it, its line and the mend.
+    """
+    from dagnet.formula import arrays, tape  # noqa: PLC0415 - few need it
+
+    cause: Exception
+
+    if isinstance(function, np.vectorize):
+        raise PluginError(
+            f"{where} is an np.vectorize{place_of(function)}, which hands over bare numbers; "
+            f"give {give} or write it for whole arrays"
+        )
+    try:
+        with np.errstate(all="ignore"):
+            return arrays.value_and_gradient(function, x, *rest)
+    except tape.NotDifferentiable as refusal:
+        cause, what = refusal, refusal.what
+        otherwise = refusal.mend or "write it with NumPy functions that have one"
+    except PluginError:
+        raise
+    except Exception as error:  # noqa: BLE001 - it is raised below
+        with np.errstate(all="ignore"):
+            function(x.copy(), *rest)  # a mistake of the function's own is raised as it is
+        first = str(error).partition("\n")[0]
+        cause, what = error, f"cannot be differentiated, {type(error).__name__}: {first}"
+        otherwise = "write it with NumPy's functions alone"
+    raise PluginError(f"{where} {what}{place_in_source(cause)}; give {give} or {otherwise}") from cause
+
+
+def checked_arity(where: str, function: Function, arguments: tuple[str, ...]) -> None:
     """Refuse a function that cannot be called with so many arguments."""
     n, takes = len(arguments), ""
     if isinstance(function, np.ufunc):  # its signature has a place for out=
@@ -76,21 +218,12 @@ def _no_files() -> Iterator[None]:
 
 
 def checked_result(
-    where: str,
-    function: Callable[..., Any],
-    arguments: tuple[Array, ...],
-    shape: tuple[int, ...],
-    written: Any = None,
+    where: str, function: Function, arguments: tuple[Array, ...], shape: tuple[int, ...], written: Any = None
 ) -> Array:
     """What a function gives for copies of the arguments: floats of a shape, the same bits each time.
 
-    ``written`` is the function as its author wrote it, whose place messages name.
-
-    Raises
-    ------
-    PluginError
-        If it gives something else, changes from call to call, writes to its arguments, reads a file, or
-        raises.
+    PluginError if it gives something else, changes from call to call, writes to its arguments, reads a file,
+    or raises.  ``written`` is the function as its author wrote it, whose place messages name.
     """
     results, at = [], place_of(written) if written is not None else ""
     for watched in (nullcontext, _no_files):  # the first call may import something
@@ -132,9 +265,9 @@ def _equal(one: Array, other: Array) -> bool:
     return np.array_equal(one, other, equal_nan=True)
 
 
-def check_activation(item: Any, derivative: Callable[..., Any] | None) -> None:
+def check_activation(item: Any) -> None:
     """Whether function and derivative can be right for any network; ``item`` is an Activation."""
-    where, arguments = f"activation {item.name!r}: function", item.arguments
+    where, arguments, derivative = f"activation {item.name!r}: function", item.arguments, item.derivative
     checked_arity(where, item.function, ("z", *item.parameters))
     z = np.linspace(-1, 1, 12).reshape(3, 4)
     a, alone = (
@@ -147,23 +280,19 @@ def check_activation(item: Any, derivative: Callable[..., Any] | None) -> None:
         raise PluginError(f"{where} must treat each number by itself, whatever stands beside it{at}; {mend}")
     if derivative is None:
         if item.formula is None:
-            array_gradient(where, item.function, z, *arguments)
+            array_gradient(where, item.function, z, *arguments, give="derivative=…")
         return
     where = f"activation {item.name!r}: derivative"
     checked_arity(where, derivative, ("z", "a", *item.parameters))
     checked_result(where, lambda x, y: derivative(x, y, *arguments), (z, a), z.shape, derivative)
     if not item.surrogate:
-        _check_derivative(item, derivative, where)
-
-
-def _check_derivative(item: Any, derivative: Callable[..., Any], where: str) -> None:
-    rng = np.random.default_rng(1)
-    z = off_kinks(item, np.concatenate([rng.normal(0, 1.5, 64), rng.normal(0, 8, 16)]))
-    with np.errstate(all="ignore"):
-        given = derivative(z.copy(), item.function(z.copy(), *item.arguments), *item.arguments)
-    mend = f"mend it, leave it out, or say surrogate=True if {item.name} is meant to learn by another's"
-    where += place_of(derivative)
-    _refuse_wrong(where, given, z, lambda x: item.function(x, *item.arguments), "the function's", mend)
+        rng = np.random.default_rng(1)
+        z = off_kinks(item, np.concatenate([rng.normal(0, 1.5, 64), rng.normal(0, 8, 16)]))
+        with np.errstate(all="ignore"):
+            given = derivative(z.copy(), item.function(z.copy(), *arguments), *arguments)
+        mend = f"mend it, leave it out, or say surrogate=True if {item.name} is meant to learn by another's"
+        where += place_of(derivative)
+        _refuse_wrong(where, given, z, lambda x: item.function(x, *arguments), "the function's", mend)
 
 
 def off_kinks(item: Any, z: Array) -> Array:
@@ -239,9 +368,9 @@ def _shape(function: Any, rows: tuple[Array, Array], rest: tuple[Any, ...]) -> t
         return None
 
 
-def check_loss(item: Any, gradient: Callable[..., Any] | None, probe: tuple[Array, Array] | None) -> None:
+def check_loss(item: Any) -> None:
     """Whether value and gradient can be right; ``item`` is a Loss."""
-    where, arguments = f"loss {item.name!r}", item.arguments
+    where, arguments, gradient, probe = f"loss {item.name!r}", item.arguments, item.gradient, loss_probe(item)
     for what in item.functions:
         if getattr(item, what) is not None:
             names = ("outputs",) if what == "predict" else ("outputs", "targets")

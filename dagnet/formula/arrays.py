@@ -62,7 +62,6 @@ def value_and_gradient(function: Function, x: Array, *rest: Any) -> tuple[Array,
 
 
 def _passed(function: Function, x: Array, rest: Any, product: Function) -> tuple[Array, Array]:
-    """Forth and back."""
     tape = Tape()
     tape.product = product
     argument = Taped(x.copy(), tape)
@@ -172,10 +171,9 @@ def _reduced(
     kind: str, x: Any, axis: Any = None, dtype: Any = None, *, keepdims: Any = False, initial: Any = None,
     where: Any = True,
 ) -> Any:  # fmt: skip
-    """One of the table's reductions."""
     entry, x = REDUCTIONS[kind], x if where is True else np.where(where, x, REDUCTIONS[kind].start)
     combine: Any = OPERATIONS[entry.combine].function
-    values = bare(x) if kind == "sum" else held(x)
+    values = held(x)
     value = combine.reduce(values, axis=axis, dtype=dtype, keepdims=keepdims)
 
     def over(other: str, a: Any) -> Any:

@@ -22,6 +22,7 @@ from dagnet.formula.symbols import Symbol, plain
 Some = TypeVar("Some", bound=Calculation)
 
 
+@np.errstate(all="ignore")  # slopes of constants are numbers at once
 def derivative(formula: Some, by: str, result: str = "") -> Some:
     """∂(sum of the first result)/∂argument; of one number in all, in the result's form.
 
@@ -29,15 +30,9 @@ def derivative(formula: Some, by: str, result: str = "") -> Some:
     """
     if by not in formula.arguments:
         raise DagnetError(f"formula: no argument {by!r}{did_you_mean(by, formula.arguments, listed=8)}")
-    target = formula.results[0]
-    names = (formula.arguments[0], *([result] if result else []), *formula.arguments[1:])
-    with np.errstate(all="ignore"):  # slopes of constants are numbers at once
-        return _walked(formula, by, _Walk(formula, names, target if result else -1))
-
-
-def _walked(formula: Some, by: str, walk: _Walk) -> Some:
     wanted, target = formula.arguments.index(by), formula.results[0]
-    depends = _depending(formula, wanted)
+    names = (formula.arguments[0], *([result] if result else []), *formula.arguments[1:])
+    walk, depends = _Walk(formula, names, target if result else -1), _depending(formula, wanted)
     total: dict[int, Any] = {target: 1.0}
     for place in range(target, -1, -1):
         if place not in total or place == wanted or not depends[place]:

@@ -1,13 +1,27 @@
-"""The formula: what a NumPy function calculates, and all that can be asked of it."""
+"""The formula: what a NumPy function calculates, what it means, and all that can be asked of it.
+
+The interpreter on arrays, by NumPy, is the meaning of every operation.  What is one number in all is
+calculated in double precision; where it meets an array it takes the array's.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from dagnet.formula.data import Calculation
+import numpy as np
+
+from dagnet.arrays import Array
+from dagnet.errors import DagnetError, Verbatim, expected
+from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, SIZE, TERM, Calculation, Op
 from dagnet.formula.derivative import derivative
-from dagnet.formula.evaluation import evaluate
+from dagnet.formula.operations import OPERATIONS, REDUCTIONS
+from dagnet.formula.recording import number_of, value_of
 from dagnet.formula.writing import latex, listing
+
+SPECIAL = (0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0)
+CONSTANTS = 60
+"""Of how many of a formula's constants the neighbours are tried."""
 
 
 class Formula(Calculation):
@@ -52,3 +66,95 @@ class Formula(Calculation):
     def latex(self) -> str:
         """The first result as one expression."""
         return latex(self)
+
+
+def evaluate(formula: Calculation, *arguments: Any) -> tuple[Any, ...]:
+    """The results, one array each.
+
+    The first argument is an array that says shape and dtype: its last axis is that of units, its first one
+    that of terms.  What is one number a row comes back without the axis of units, all else in that shape.
+    """
+    if len(arguments) != len(formula.arguments):
+        must = f"called with {', '.join(formula.arguments)}"
+        raise DagnetError(expected("formula", must, Verbatim(f"{len(arguments)} arguments")))
+    first = np.asarray(arguments[0])
+    first = first if first.dtype.kind == "f" else first.astype(np.float64)
+    given = dict(zip(formula.arguments, (first, *arguments[1:]), strict=True))
+    found: dict[int, Any] = {}
+    with np.errstate(all="ignore"):
+        for place in formula.needed():
+            op = formula.ops[place]
+            inputs = [found[read] for read in op.reads]
+            if op.form != NUMBER:
+                numbers = (formula.ops[read].form == NUMBER for read in op.reads)
+                inputs = [_cast(x, first) if n else x for x, n in zip(inputs, numbers, strict=True)]
+            found[place] = _calculated(op, inputs, given, first)
+    results = (_shaped(found[place], formula.ops[place], first) for place in formula.results)
+    given_arrays = [x for x in arguments if isinstance(x, np.ndarray)]
+    return tuple(x.copy() if any(np.may_share_memory(x, a) for a in given_arrays) else x for x in results)
+
+
+def _cast(number: Any, like: Array) -> Any:
+    return number if isinstance(number, (bool, np.bool_)) else like.dtype.type(number)
+
+
+def _calculated(op: Op, inputs: list[Any], given: dict[str, Any], first: Array) -> Any:
+    if op.name == ARGUMENT:
+        value = given[str(op.value)]
+        return np.float64(value) if op.form == NUMBER else np.asarray(value, first.dtype)
+    if op.name == CONSTANT:
+        return value_of(op)
+    if op.name == SIZE:
+        return np.float64(first.shape[0 if op.value == TERM else -1])
+    if op.name == PLACE:
+        return np.broadcast_to(np.arange(first.shape[-1], dtype=first.dtype), first.shape)
+    if op.name in REDUCTIONS:
+        over_terms = op.form != "row"
+        x = np.broadcast_to(inputs[0], first.shape)
+        return REDUCTIONS[op.name].function(x, axis=0 if over_terms else -1, keepdims=not over_terms)
+    return OPERATIONS[op.name].function(*inputs)
+
+
+def _shaped(value: Any, op: Op, first: Array) -> Array:
+    if op.truth:
+        value = np.where(value, 1.0, 0.0)
+    value = np.asarray(value, first.dtype)
+    if op.form == "row":
+        return np.broadcast_to(value, (*first.shape[:-1], 1))[..., 0].copy()
+    if (value.shape == first.shape or op.form == "unit") and value.ndim:
+        return value
+    return np.broadcast_to(value, np.broadcast_shapes(value.shape, first.shape)).copy()
+
+
+# -- two readings compared -------------------------------------------------------------------
+
+
+def probe_numbers(
+    formulas: Iterable[Calculation], points: Iterable[float] = (), dtype: Any = np.float64
+) -> Array:
+    """±[1e-30 … 1e30], special values, numbers of usual size, some points and the formulas' constants ± ε."""
+    eps = float(np.finfo(dtype).eps)
+    rng = np.random.default_rng(0)
+    magnitudes = np.concatenate([10.0 ** np.arange(-30, 31, 3), 10.0 ** rng.uniform(-3, 3, 24)])
+    constants = {
+        number_of(op)
+        for formula in formulas
+        for op in formula.ops
+        if op.name == CONSTANT and not op.truth and np.isfinite(number_of(op))
+    }
+    near = [*points, *sorted(constants)[:CONSTANTS]]
+    around = [
+        x + sign * step * max(abs(x), 1e-3) for x in near for sign in (-1, 0, 1) for step in (4 * eps, 1e-3)
+    ]
+    usual = rng.normal(0, 3, 64)
+    with np.errstate(all="ignore"):
+        return np.concatenate([SPECIAL, magnitudes, -magnitudes, usual, around]).astype(dtype)
+
+
+def first_difference(ours: Any, theirs: Any, near: float, slack: Any = 0.0) -> int:
+    """The place of the first two numbers that are not alike, or −1; ``slack`` is allowed beside ``near``."""
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    with np.errstate(all="ignore"):
+        allowed = near * np.maximum(np.abs(ours), np.abs(theirs)) + slack
+        alike = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs)) | (np.abs(ours - theirs) <= allowed)
+    return -1 if alike.all() else int(np.flatnonzero(~alike.reshape(-1))[0])

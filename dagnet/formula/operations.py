@@ -279,6 +279,18 @@ BY_UFUNC: dict[Any, str] = {
 # fmt: on
 
 
+def _fraction(x: Any) -> Any:
+    """What :func:`numpy.trunc` leaves over, with x's sign."""
+    return np.copysign(np.where(np.isinf(x), 0.0, x - np.trunc(x)), x)
+
+
+PAIRS: dict[Any, tuple[Callable[..., Any], ...]] = {
+    np.divmod: (np.floor_divide, np.remainder),
+    np.modf: (_fraction, np.trunc),
+}
+"""The ufuncs of two results, each written with others."""
+
+
 @dataclass(frozen=True)
 class Reduction:
     """A sum and the like over one axis.

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from dagnet.formula.data import NUMBER, PLACE, SIZE, TERM, UNIT, Op
-from dagnet.formula.operations import BY_UFUNC, OPERATIONS, REDUCTIONS, full_name, polyval, select
+from dagnet.formula.operations import BY_UFUNC, OPERATIONS, PAIRS, REDUCTIONS, full_name, polyval, select
 from dagnet.formula.recording import Recorder, Untraceable
 
 FREE, WHOLE, KEPT, GONE = "any", "whole", "kept", "gone"
@@ -99,6 +99,8 @@ class Symbol(NDArrayOperatorsMixin):
         out = options.pop("out", None)
         if method == "reduce" and ufunc in REDUCED and out is None:
             return self._reduced(REDUCED[ufunc], **{"axis": 0, **options})
+        if ufunc in PAIRS and not options and out is None:
+            return tuple(part(*inputs) for part in PAIRS[ufunc])
         if method != "__call__" or options or ufunc not in BY_UFUNC:
             way = "" if method == "__call__" else f".{method}"
             with_ = f" with {', '.join(options)}" if options else ""

@@ -4,8 +4,8 @@ Source: A. Griewank and A. Walther, *Evaluating Derivatives*, 2nd ed., SIAM 2008
 
 The tape is a list of steps.  An array that owns its numbers has a *bar*, the derivative of the final result
 by it, which the way back gathers.  A view has none: it shows the same part of its base's bar, so writing
-means what it means in NumPy.  What is overwritten after a slope has read it is put back on the way back, so
-each slope finds the numbers that it was calculated with.
+means what it means in NumPy.  What is overwritten is put back on the way back, so each slope finds the
+numbers that it was calculated with.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from dagnet.arrays import Array
 from dagnet.errors import PluginError
-from dagnet.formula.operations import BY_UFUNC, OPERATIONS, Operation, full_name
+from dagnet.formula.operations import BY_UFUNC, OPERATIONS, PAIRS, Operation, full_name
 
 Shares = Callable[[Array], Iterable[tuple[Any, Any]]]
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 """What NumPy functions, ufuncs written with others, and pairs of a ufunc and its method do."""
 ROWS: dict[Any, Operation] = {ufunc: OPERATIONS[name] for ufunc, name in BY_UFUNC.items()}
-LINEAR = {np.add, np.subtract, np.negative, np.positive}  # their slopes read nothing
 POWERS: dict[float, np.ufunc] = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}
 BASIC = {int, slice, type(None), type(...)}  # keys that never change and name each element once
 
@@ -54,17 +53,13 @@ class Taped(NDArrayOperatorsMixin):
     function that shows the same part of that array's bar.
     """
 
-    __slots__ = ("bar", "base", "own", "read", "show", "tape", "value")
+    __slots__ = ("bar", "base", "show", "tape", "value")
 
-    def __init__(
-        self, value: Any, tape: Tape, base: Taped | None = None, show: Any = None, *, read: bool = False
-    ) -> None:
+    def __init__(self, value: Any, tape: Tape, base: Taped | None = None, show: Any = None) -> None:
         if value.dtype.kind != "f":
             raise NotDifferentiable(f"calculates with numbers of type {value.dtype}", "use real ones")
         self.value, self.tape, self.base, self.show = value, tape, base, show
-        self.read = read  # whether a slope will read the numbers on the way back
         self.bar: Any = None
-        self.own = False  # whether the bar is no other array's
 
     def view(self, value: Array, show: Callable[[Array], Any]) -> Taped:
         """An array that shows a part of this one."""
@@ -76,25 +71,22 @@ class Taped(NDArrayOperatorsMixin):
         if self.base is not None:
             return self.show(self.base.opened())
         if self.bar is None:
-            self.bar, self.own = np.zeros_like(self.value), True
-        elif not self.own or self.bar.strides != self.value.strides:
-            known, self.bar, self.own = self.bar, np.empty_like(self.value), True
-            self.bar[...] = known
+            self.bar = np.zeros_like(self.value)
         return self.bar
 
     def gather(self, part: Any, *, own: bool) -> None:
-        """Add to the bar; the first contribution is taken as it is, and later written to if our own."""
+        """Add to the bar, which lies in memory as the numbers do, so that views can be shown of it."""
         if part.shape != self.value.shape:
-            part, own = _summed(part, self.value.shape), True
-        if self.base is not None:
-            bar = self.opened()
-            np.add(bar, part, out=bar)
-        elif self.bar is None:
-            self.bar, self.own = part, own
-        elif self.own:
-            self.bar += part
+            part = _summed(part, self.value.shape)
+        if self.base is None and self.bar is None:
+            if not own or part.strides != self.value.strides:
+                self.bar = np.empty_like(self.value, part.dtype)
+                self.bar[...] = part
+            else:
+                self.bar = part
         else:
-            self.bar, self.own = self.bar + part, True
+            bar = self.opened()
+            np.add(bar, part, out=bar, casting="same_kind")
 
     shape = property(lambda self: self.value.shape)
     ndim = property(lambda self: self.value.ndim)
@@ -125,7 +117,7 @@ class Taped(NDArrayOperatorsMixin):
 
     def __setitem__(self, key: Any, item: Any) -> None:
         (key, repeats), root = _fixed(key), self if self.base is None else self.base
-        value, old, last = self.value, np.array(self.value[key]) if root.read else None, True
+        value, old, last = self.value, np.array(self.value[key]), True
         value[key] = bare(item)
         if repeats:  # the last one written stays
             places = np.empty(value.shape, int)
@@ -134,18 +126,17 @@ class Taped(NDArrayOperatorsMixin):
             last = places[key] == order
 
         def back() -> None:
-            if old is not None:
-                value[key] = old
+            value[key] = old
             if root.bar is None:
                 return
             if key is Ellipsis and root is self:
-                outer, own, self.bar = self.bar, self.own, None
+                outer, self.bar = self.bar, None
             else:
-                bar, own = self.opened(), True
+                bar = self.opened()
                 outer = np.array(bar[key])
                 bar[key] = 0
             if type(item) is Taped:
-                item.gather(outer if last is True else np.where(last, outer, 0), own=own)
+                item.gather(outer if last is True else np.where(last, outer, 0), own=True)
 
         self.tape.append(back)
 
@@ -179,6 +170,8 @@ class Taped(NDArrayOperatorsMixin):
         )
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if ufunc in PAIRS and not options:
+            return tuple(part(*inputs) for part in PAIRS[ufunc])
         out = options.pop("out", (None,))[0]
         where = options.pop("where", True) if method == "__call__" else True
         row, call = ROWS.get(ufunc), method == "__call__"
@@ -218,9 +211,6 @@ def bare(item: Any) -> Any:
 
 def held(item: Any) -> Any:
     """The bare value for the way back, when it has to be what it is now."""
-    if type(item) is Taped:
-        (item if item.base is None else item.base).read = True
-        return item.value
     return item.copy() if isinstance(item, np.ndarray) and item.flags.writeable else bare(item)
 
 
@@ -235,11 +225,11 @@ def _fixed(key: Any) -> tuple[Any, bool]:
     return key, isinstance(key, np.ndarray) and key.dtype.kind in "iu"
 
 
-def recorded(value: Any, items: Any, shares: Shares, *, read: bool = True) -> Any:
+def recorded(value: Any, items: Any, shares: Shares) -> Any:
     """A result on the tape; ``shares`` tells what operands get of the derivative by it."""
     for item in items:
         if type(item) is Taped:
-            result = Taped(value, item.tape, read=read)
+            result = Taped(value, item.tape)
             break
     else:
         return value
@@ -264,8 +254,7 @@ def _summed(outer: Array, shape: tuple[int, ...]) -> Array:
 
 def elementwise(function: Callable[..., Any], row: Operation, inputs: Any, **options: Any) -> Any:
     """One of the table's operations, as some function calculates it."""
-    linear = function in LINEAR
-    values = [*map(bare if linear else held, inputs)]
+    values = [*map(held, inputs)]
     value = function(*values, **options)
 
     def shares(outer: Array) -> Iterator[tuple[Any, Any]]:
@@ -274,7 +263,7 @@ def elementwise(function: Callable[..., Any], row: Operation, inputs: Any, **opt
                 by = slope(*values, value)
                 yield item, outer if type(by) is float and by == 1.0 else item.tape.product(outer, by)
 
-    return recorded(value, inputs, shares, read=not linear)
+    return recorded(value, inputs, shares)
 
 
 def _written(function: Callable[..., Any], out: Any, result: Any) -> Any:

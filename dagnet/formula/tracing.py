@@ -1,11 +1,19 @@
-"""From a NumPy function to its formula: called once on symbols."""
+"""From a NumPy function to its formula: called once on symbols; and whether it is still the same function.
+
+A function is traced anew for each network and each fit, unless its code, what it closes over, the global
+names in its code, its defaults and its fields are the same immutable objects as before.
+"""
 
 from __future__ import annotations
 
+import builtins
+import dataclasses
 import linecache
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,6 +25,9 @@ from dagnet.formula.symbols import FREE, WHOLE, NeedsNumber, Symbol
 
 NOT_THEIRS = tuple(str(Path(module).parent) for module in (np.__file__, __file__))
 STANDARD = str(Path(linecache.__file__).parent)
+PLAIN = (int, float, complex, str, bytes, type(None), np.generic, CodeType, np.ufunc)
+UNSEEN = frozenset({"open", "input", "eval", "exec", "globals", "vars", "getattr", "setattr", "__import__"})
+"""Built-in functions behind which anything may change."""
 
 
 def is_number(value: Any) -> bool:
@@ -95,7 +106,6 @@ def _results(found: Any) -> list[Any]:
 
 
 def _worded(error: Exception) -> Untraceable:
-    """With the line where it happened."""
     at = place_in_source(error)
     if isinstance(error, Untraceable):
         return Untraceable(f"{error.what}{at}", error.mend)
@@ -124,3 +134,104 @@ def _place(path: str, line: int) -> str:
     text = linecache.getline(path, line).strip()
     shown = f": `{text[:80]}`" if text else ""
     return f" (line {line} of {Path(path).name}{shown})"
+
+
+# -- whether it is still the same -------------------------------------------------------------
+
+
+class _MayChange(Exception):
+    pass
+
+
+def is_own(function: Any) -> bool:
+    """Whether a function is dagnet's own, and so never changes."""
+    module = getattr(function, "__module__", None) or ""
+    return (
+        isinstance(function, FunctionType)
+        and module.startswith("dagnet.")
+        and "<locals>" not in function.__qualname__
+    )
+
+
+def what_it_reads(*functions: Any) -> tuple[Any, ...] | None:
+    """All immutable objects that some functions are made of, or None where there are others."""
+    found: dict[int, Any] = {}
+    waiting = [*functions]
+    try:
+        while waiting:
+            value = waiting.pop()
+            if id(value) not in found:
+                found[id(value)] = value
+                waiting.extend(() if isinstance(value, PLAIN) or _is_library(value) else _parts(value))
+    except (_MayChange, ValueError):  # the latter: a closed-over name that has no value yet
+        return None
+    return tuple(found.values())
+
+
+def same(before: tuple[Any, ...] | None, now: tuple[Any, ...] | None) -> bool:
+    """Whether two answers of :func:`what_it_reads` are the same objects."""
+    if before is None or now is None:
+        return False
+    return len(before) == len(now) and all(a is b for a, b in zip(before, now, strict=True))
+
+
+def _is_library(value: Any) -> bool:
+    """Modules, functions and types of NumPy, the C library's mathematics, built-in functions, errors."""
+    if isinstance(value, ModuleType):
+        return value.__name__.split(".")[0] in {"numpy", "math", "dagnet"}
+    if isinstance(value, type):
+        module = value.__module__.split(".")[0]
+        return issubclass(value, BaseException) or module in {"numpy", "builtins"}
+    module = (getattr(value, "__module__", None) or "").split(".")[0]
+    if isinstance(value, BuiltinFunctionType):
+        return module in {"math", "builtins", "numpy", ""} and value.__name__ not in UNSEEN
+    return callable(value) and (module == "numpy" or is_own(value))
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    if isinstance(value, (tuple, frozenset)):
+        yield from value
+    elif isinstance(value, partial):
+        yield from (value.func, *value.args, *value.keywords.values())
+    elif isinstance(value, MethodType):
+        yield from (value.__func__, value.__self__)
+    elif isinstance(value, FunctionType):
+        yield from _parts_of_function(value)
+    elif getattr(getattr(value, "__dataclass_params__", None), "frozen", False):
+        yield from (getattr(value, item.name) for item in dataclasses.fields(value))
+        yield from _parts_of_class(type(value))
+    else:
+        raise _MayChange
+
+
+def _parts_of_class(kind: type) -> Iterator[Any]:
+    """What is behind the attributes of its objects, of which code names but the last part."""
+    for base in kind.__mro__[:-1]:
+        for name, value in vars(base).items():
+            if isinstance(value, (staticmethod, classmethod)):
+                yield value.__func__
+            elif isinstance(value, property):
+                yield value.fget
+            elif name == "__call__" or not name.startswith("__"):
+                yield value
+
+
+def _parts_of_function(function: FunctionType) -> Iterator[Any]:
+    if set(vars(function)) - {"__wrapped__"}:
+        raise _MayChange
+    yield function.__code__
+    yield from (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+    yield from (cell.cell_contents for cell in function.__closure__ or ())
+    for name in _names(function.__code__):
+        if name in function.__globals__:
+            yield function.__globals__[name]
+        elif name in UNSEEN and hasattr(builtins, name):
+            raise _MayChange
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Global names (and names of attributes, which do no harm) in code and in functions inside it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)

@@ -38,8 +38,7 @@ DISABLE = "DAGNET_DISABLE_PLUGINS"
 TRACE = "DAGNET_TRACE_PLUGINS"
 SLOW_SECONDS = 2.0
 BUILTINS = (
-    "dagnet.builtins.activations_smooth",
-    "dagnet.builtins.activations_piecewise",
+    "dagnet.builtins.activations",
     "dagnet.builtins.losses",
     "dagnet.builtins.initializers",
     "dagnet.builtins.optimizers",

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Engine, Unsupported
-from dagnet.contracts.execution import Runner
-from dagnet.errors import DataError
+from dagnet.contracts import Engine, Runner, ThreeCalls, Unsupported
 from dagnet.plan import Plan
 from dagnet.registry import engines, find_optimizer, losses
 from dagnet.testing.graphs import networks
@@ -262,15 +260,8 @@ def check_a_fused_gradient_is_what_the_calls_give(engine: Engine) -> None:
                 continue  # these outputs are any numbers
             fused = runner.fused_gradient(loss)
             where = f"with {loss.name} in {case}"
-            right, state = np.empty_like(case.theta), runner.forward(case.theta, case.inputs)
-            try:
-                loss.refuse_outside(state.outputs)
-            except DataError:
-                continue
-            pull = (loss.row_gradients(state.outputs, targets) * factor[:, None]).astype(case.theta.dtype)
-            truth = float(np.dot(loss.row_values(state.outputs, targets).astype(float), factor))
-            runner.backward(case.theta, state, pull, into=right)
-            found = np.full_like(case.theta, np.nan)
+            right, found = np.empty_like(case.theta), np.full_like(case.theta, np.nan)
+            truth, _ = ThreeCalls(runner, loss)(case.theta, case.inputs, targets, factor, into=right)
             fused(case.theta, case.inputs[:1] + 1, targets[:1], factor[:1], into=found.copy())  # other rows
             value, bound = fused(case.theta, case.inputs, targets, factor, into=found)
             off, allowed = _distance(found, right)

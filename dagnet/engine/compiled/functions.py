@@ -23,7 +23,7 @@ from dagnet.engine.compiled.threads import run_parts
 from dagnet.engine.compiled.vectors import TILE_ROWS
 from dagnet.errors import DagnetWarning
 from dagnet.formula import Untraceable
-from dagnet.formula.probes import first_difference, probe_numbers
+from dagnet.formula.formula import first_difference, probe_numbers
 
 WORK_PER_THREAD = 200_000
 """Parameters for which handing half of them to another thread pays."""

@@ -1,0 +1,169 @@
+"""What has a name: the parameters and the call form of functions; initializers and file formats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
+from typing import Any, BinaryIO, ClassVar
+
+import numpy as np
+
+from dagnet.arrays import Array
+from dagnet.errors import PluginError, did_you_mean, expected
+from dagnet.values import Rule, checked
+
+
+def checked_name(kind: str, name: object) -> None:
+    """Refuse what graphs and call forms cannot refer to."""
+    if not isinstance(name, str) or not name.isidentifier():
+        raise PluginError(expected(f"{kind}: name", "an identifier such as 'my_name'", name))
+
+
+def checked_function(where: str, function: object) -> None:
+    """Refuse what cannot be called."""
+    if not callable(function):
+        raise PluginError(expected(where, "a function", function))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Parametric:
+    """A named thing with parameters that a call form such as ``"elu(alpha=0.5)"`` can set."""
+
+    kind: ClassVar[str] = ""
+    functions: ClassVar[tuple[str, ...]] = ()
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        checked_name(self.kind, self.name)
+        given, where = self.parameters, f"{self.kind} {self.name!r}"
+        for place, name in enumerate(self.functions):
+            if place == 0 or getattr(self, name) is not None:
+                checked_function(f"{where}: {name}", getattr(self, name))
+        if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+            raise PluginError(expected(f"{where}: parameters", "a mapping from name to default value", given))
+        object.__setattr__(self, "parameters", MappingProxyType(checked(where, given, self.rules)))
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """The parameters' values in their declared order, as the functions take them."""
+        return tuple(self.parameters.values())
+
+    def bind(self, *values: Any, **named: Any) -> Any:
+        """A copy with some parameters set, by position or by name.
+
+        Raises
+        ------
+        PluginError
+            For too many values, an unknown name, or a name given twice.
+        """
+        known = self.parameters
+        where = f"{self.kind} {self.name!r}"
+        if len(values) > len(known):
+            raise PluginError(expected(f"{where}: arguments", f"at most {len(known)} values", values))
+        given = dict(zip(known, values, strict=False))
+        for key, value in named.items():
+            if key not in known:
+                mend = did_you_mean(key, known, listed=8) or "; it takes no parameters"
+                raise PluginError(f"{where} has no parameter {key!r}{mend}")
+            if key in given:
+                raise PluginError(f"{where}: parameter {key!r} is given twice")
+            given[key] = value
+        return replace(self, parameters={**known, **given})
+
+    def __str__(self) -> str:
+        inside = ", ".join(f"{key}={value!r}" for key, value in self.parameters.items())
+        return f"{self.name}({inside})" if inside else self.name
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self}>"
+
+    def _identity(self) -> tuple[Any, ...]:
+        rest = (getattr(self, item.name) for item in fields(self) if item.name not in {"parameters", "rules"})
+        return (*rest, tuple(self.parameters.items()))
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.name, tuple(map(repr, self.arguments))))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "parameters": dict(self.parameters)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, parameters=MappingProxyType(state["parameters"]))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Initializer(Parametric):
+    """How weights that the graph does not give are drawn.
+
+    Parameters
+    ----------
+    name
+        An identifier.
+    draw
+        ``draw(generator, fan_in, fan_out, *parameters) -> weights``.  ``fan_in`` and
+        ``fan_out`` are float arrays, one entry a weight to draw: the units of the parents of
+        the weight's child, and of the children of its parent.  The result has their shape.
+    parameters
+        Names and default values.
+    rules
+        What the parameters must be, by name.
+    """
+
+    kind: ClassVar[str] = "initializer"
+    functions: ClassVar[tuple[str, ...]] = ("draw",)
+    draw: Callable[..., Any]
+
+    def weights(self, generator: np.random.Generator, fan_in: Array, fan_out: Array) -> Array:
+        """One drawn weight for each entry of ``fan_in``."""
+        return self.draw(generator, fan_in, fan_out, *self.arguments)
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Rows that go along with an export: X (rows, input units), y or None."""
+
+    X: Any
+    y: Any = None
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """A file format that networks are written to, and perhaps read from.
+
+    Parameters
+    ----------
+    name
+        An identifier, for instance ``"graphml"``.
+    suffix
+        With its dot, lower case: ``".graphml"``.
+    write
+        ``write(network, stream, observations)``: writes bytes to the binary ``stream``;
+        ``observations`` is an :class:`Observations` or None.  The caller opens and renames the
+        file, so that none is ever left half-written.
+    read
+        ``read(stream) -> nx.DiGraph``, or None where the format cannot be read back.
+    """
+
+    kind: ClassVar[str] = "exporter"
+    name: str
+    suffix: str
+    write: Callable[[Any, BinaryIO, Observations | None], None]
+    read: Callable[[BinaryIO], Any] | None = None
+
+    def __post_init__(self) -> None:
+        checked_name(self.kind, self.name)
+        if (
+            not isinstance(self.suffix, str)
+            or not self.suffix.startswith(".")
+            or self.suffix != self.suffix.lower()
+        ):
+            raise PluginError(
+                expected(f"exporter {self.name!r}: suffix", "a lower-case suffix such as '.xyz'", self.suffix)
+            )
+        checked_function(f"exporter {self.name!r}: write", self.write)
