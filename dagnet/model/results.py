@@ -50,6 +50,14 @@ class Forward:
         """Pre-activation z of a node, (rows,) or (rows, units); of an input, its value."""
         return node_rows(self._layout, node, self._state.pre_activation)
 
+    @cached_property
+    @np.errstate(all="ignore")
+    def by_unit(self) -> tuple[Array, Array, Array]:
+        """z, a and g′(z) of all units, (units, rows) each; of inputs their value, twice, and 1."""
+        everything, plan = np.arange(self._layout.plan.n_units), self._layout.plan
+        z, a = self._state.pre_activation(everything), self._state.value(everything)
+        return z, a, plan.slopes(z, a)
+
     def __repr__(self) -> str:
         return f"<Forward: {len(self.outputs)} rows, {self._layout.topology.n_nodes:,} nodes>"
 
