@@ -29,13 +29,14 @@ from dagnet.topology.attributes import (
     EDGE_ATTRIBUTES,
     NODE_ATTRIBUTES,
     Ends,
+    Problems,
+    near_misses,
     read_edges,
     read_ends,
     read_nodes,
     read_units,
 )
 from dagnet.topology.frozen import Topology
-from dagnet.topology.problems import Problems, near_misses
 
 Names = Iterable[Hashable] | None
 LISTED = 12
