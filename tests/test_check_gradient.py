@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from strategies import SMOOTH, dags, network, row_counts, rows_for, seeds
 
 import dagnet
-from dagnet.explain import gradient_check
+from dagnet.model import prepared
 
 STEP = np.finfo(float).eps ** (1 / 3)
 
@@ -135,10 +135,12 @@ def test_only_the_chain_is_evaluated_again(seed, monkeypatch):
     graph = random_graph(rng, n=20)
     net = dagnet.Network(graph, seed=seed)
     computed = []
-    prepare = gradient_check.prepare
+    prepare = prepared.prepare
 
     def recording(engine, plan, dtype, threads):
         name, runner = prepare(engine, plan, dtype, threads)
+        if plan.unit_ids is None:
+            return name, runner
         forward = runner.forward
 
         class Recording:
@@ -148,7 +150,7 @@ def test_only_the_chain_is_evaluated_again(seed, monkeypatch):
 
         return name, Recording()
 
-    monkeypatch.setattr(gradient_check, "prepare", recording)
+    monkeypatch.setattr(prepared, "prepare", recording)
     X, y = rng.normal(size=(4, len(net.inputs))), rng.normal(size=(4, len(net.outputs)))
     reaching = set(net.outputs).union(*(nx.ancestors(graph, node) for node in net.outputs))
     for edge in rng.permutation(net.edges)[:8].tolist():
@@ -188,13 +190,104 @@ def test_losses_that_couple_rows_and_labels():
     assert dagnet.check_gradient(net, rng.normal(size=(6, 2)), [0, 1, 2, 2, 1, 0]).passed
 
 
-def test_kinks_are_named():
-    net = dagnet.Network(nx.DiGraph([("x", "h"), ("h", "y")]), activation="relu", seed=0)
-    check = dagnet.check_gradient(net, [[0.0]], [1.0])  # z of h is 0
-    assert check.on_kinks == ("h",)
-    assert "on a kink, where differences may mislead: h" in str(check)
-    clear = dagnet.check_gradient(net, [[1.0]], [1.0])
-    assert clear.on_kinks == ()
+@pytest.mark.parametrize("seed", range(20))
+def test_what_starts_on_a_kink_is_counted_and_not_judged(seed):
+    """Row (0, 0) with biases of 0 puts every relu on its kink."""
+    net = dagnet.Network(dagnet.layered([2, 2, 1], activation="relu"), seed=seed)
+    check = dagnet.check_gradient(net, [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0])
+    assert check.passed, check
+    hidden = {(x, h) for x in ("x1", "x2") for h in ("h11", "h12")} | {"h11", "h12"}
+    assert set(check.not_judged) == hidden
+    assert set(check.worst) == {("h11", "eta"), ("h12", "eta"), "eta"}
+    assert "passed for all 3 derivatives, 6 not judged" in str(check)
+    assert "on one: x1 → h11, x2 → h11, x1 → h12, x2 → h12, bias of h11, bias of h12" in str(check)
+    assert np.isnan(check.errors).sum() == 6
+
+
+def steep_network(weight):
+    """|z|^1.5: its derivative is right, and so curved near 0 that differences are off there."""
+    graph = nx.DiGraph([("x", "h"), ("h", "y")])
+    graph.nodes["h"]["activation"] = dagnet.Activation(
+        "steep", lambda z: np.abs(z) ** 1.5, lambda z, a: 1.5 * np.sign(z) * np.sqrt(np.abs(z)), kinks=[0.0]
+    )
+    net = dagnet.Network(graph, seed=0)
+    net.parameters[:] = [weight, 1.0, 0.0, 0.0]
+    return net
+
+
+@pytest.mark.parametrize(
+    ("weight", "x", "not_judged"),
+    [
+        (1e-6, 100.0, [("x", "h")]),  # z = 1e-4: 6e-6 · 100 leads over the kink, the bias's 6e-6 does not
+        (1e-6, 1.0, [("x", "h"), "h"]),
+        (STEP, 1.0, [("x", "h"), "h"]),  # the lower point is on the kink
+        (0.5, 1.0, []),
+    ],
+)
+def test_both_shifted_points_decide_whether_a_derivative_is_judged(weight, x, not_judged):
+    check = dagnet.check_gradient(steep_network(weight), [[x]], [1.0])
+    assert list(check.not_judged) == not_judged
+    wrong = {name for name, error in zip(check.worst, sorted(-check.errors), strict=False) if -error > 1e-6}
+    assert not wrong & set(not_judged)
+
+
+def sides(net, X, kinks):
+    """Of each node's z, row by row, how many kinks are below it; None where it is on one."""
+    forward = net.forward(X)
+    z = np.array([forward.pre_activation(node) for node in kinks])
+    kinks = np.array(list(kinks.values()))
+    return np.where(z == kinks[:, None], np.nan, z > kinks[:, None])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_not_judged_are_those_whose_points_are_parted_by_a_kink(seed):
+    """Found here by evaluating the whole network at both points."""
+    rng = np.random.default_rng(seed)
+    graph = random_graph(rng, n=20, activations=("relu", "tanh", "leaky_relu"))
+    net = dagnet.Network(graph, seed=seed)
+    X, y = rng.normal(size=(8, 3)), rng.normal(size=(8, len(net.outputs)))
+    X[:4] *= 3e-5  # a bias's step leads over some kinks, and from one at 0 over all
+    check = dagnet.check_gradient(net, X, y)
+    reaching = set(net.outputs).union(*(nx.ancestors(graph, node) for node in net.outputs))
+    bent = {"relu", "leaky_relu"}
+    kinked = {node: 0.0 for node in reaching if graph.nodes[node].get("activation") in bent}
+    parted = []
+    for place, step in zip(check.parameters.tolist(), check.steps.tolist(), strict=True):
+        here, found = net.parameters[place], []
+        for point in (here + step, here - step):
+            net.parameters[place] = point
+            found.append(sides(net, X, kinked))
+        net.parameters[place] = here
+        parted.append(bool((found[0] != found[1]).any()))  # NaN differs from itself
+    assert 0 < sum(parted) < len(parted)
+    np.testing.assert_array_equal(check.judged, ~np.array(parted))
+
+
+def test_a_wrong_derivative_without_kinks_fails_and_with_them_elsewhere():
+    for kinks in ([], [100.0]):
+        double = dagnet.Activation("double", np.tanh, lambda z, a: 2 - 2 * a**2, kinks=kinks, surrogate=True)
+        net = dagnet.Network(dagnet.layered([2, 2, 1], activation=double), seed=0)
+        check = dagnet.check_gradient(net, [[2.0, 3.0], [0.0, 0.0]], [1.0, 0.0])
+        assert not check.passed
+        assert check.not_judged == ()
+
+
+def test_of_many_derivatives_a_sample_is_checked_unless_they_are_asked_for():
+    net = dagnet.Network(dagnet.layered([10, 30, 30, 1], activation="tanh"), seed=0)
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(3, 10)), rng.normal(size=3)
+    check = dagnet.check_gradient(net, X, y)
+    assert check.passed
+    assert len(check.errors) == len(np.unique(check.parameters)) == 1000
+    assert np.diff(check.parameters).max() <= 4  # from all of the network
+    assert f"passed for all 1,000 derivatives, a sample from all {len(net.parameters):,};" in str(check)
+    again = dagnet.check_gradient(net, X, y)
+    np.testing.assert_array_equal(again.parameters, check.parameters)
+    everything = dagnet.check_gradient(net, X, y, wrt=[*net.edges, *net.biases])
+    assert len(everything.errors) == len(net.parameters)
+    assert "sample" not in str(everything)
+    small = dagnet.Network(dagnet.layered([30, 30, 2], activation="tanh"), seed=0)
+    assert len(dagnet.check_gradient(small, rng.normal(size=(2, 30)), np.zeros((2, 2))).errors) == 992
 
 
 def test_infinite_losses_fail_without_a_warning():
@@ -229,6 +322,5 @@ def test_drawn_graphs_pass_within_the_contract_s_bounds(graph, seed, rows):
     )
     assume(largest <= 1e3)
     check = dagnet.check_gradient(net, X, y)
-    assume(not check.on_kinks)
     assert check.passed, check
     assert len(check.analytic) == net.trainable.sum()

@@ -9,7 +9,7 @@ from hypothesis import given
 from strategies import dags, network, rows_for, seeds
 
 import dagnet
-from dagnet.explain import diagnosis
+from dagnet.model import core
 
 ROWS = np.random.default_rng(0).normal(size=(60, 1))
 
@@ -118,7 +118,7 @@ def test_it_answers_for_any_graph(graph, seed):
 def test_long_data_are_read_in_portions(monkeypatch):
     net = star("relu", bias=-1.0)
     whole = net.diagnose(ROWS)
-    monkeypatch.setattr(diagnosis, "ELEMENTS", 30)
+    monkeypatch.setattr(core, "PORTION", 30)
     assert net.diagnose(ROWS) == whole
 
 

@@ -12,7 +12,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Activation
 from dagnet.errors import DataError, expected
 from dagnet.explain.chain_rule import Edge, Fact
-from dagnet.explain.notation import plain
+from dagnet.explain.report import plain
 from dagnet.model import Model
 from dagnet.model.data import is_table
 

@@ -16,8 +16,7 @@ from dagnet.adjacency import reachable
 from dagnet.arrays import Array
 from dagnet.explain.arguments import OneRow
 from dagnet.explain.chain_rule import Edge, Fact
-from dagnet.explain.notation import TEXT, Notation, Number, elided, plain
-from dagnet.explain.report import Report, ShownAsMathematics, Table
+from dagnet.explain.report import TEXT, Notation, Number, Report, ShownAsMathematics, Table, elided, plain
 from dagnet.model import Model
 
 LEFT = (0, 6, 7, 8)

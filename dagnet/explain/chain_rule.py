@@ -17,8 +17,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from dagnet.explain.notation import TEXT, Notation, Number, elided
-from dagnet.explain.report import Equations, Report, ShownAsMathematics
+from dagnet.explain.report import TEXT, Equations, Notation, Number, Report, ShownAsMathematics, elided
 from dagnet.model.naming import edge_label
 
 Edge = tuple[Hashable, Hashable]

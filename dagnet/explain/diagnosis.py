@@ -38,7 +38,6 @@ KINDS = {
     "useless": "it changes no output; connect it, or remove it",
 }
 SHOWN = 12
-ELEMENTS = 2**23
 
 
 class Finding(NamedTuple):
@@ -126,15 +125,14 @@ def diagnose(net: Model, X: Any) -> Diagnosis:
       dead (1): h1 (relu, z from -8 to -7)
         0 for all rows, and no gradient passes; try another start, a lower learning rate, or leaky_relu
     """
-    inputs = checked_network(net).encode_inputs(X)
-    measured = _measure(net, inputs)
+    measured = _measure(checked_network(net), X)
     useless, unreachable, constants = _parts(net)
-    found = list(_units(net, measured, useless | unreachable | constants, len(inputs)))
+    found = list(_units(net, measured, useless | unreachable | constants))
     order, topology = np.argsort(net.layout.first_unit), net.topology
     for kind, mask in (("unreachable", unreachable), ("useless", useless)):
         nodes = order[mask[order]].tolist()
         found += [Finding(kind, topology.nodes[node], None, topology.role(node)) for node in nodes]
-    return Diagnosis(tuple(sorted(found, key=lambda finding: list(KINDS).index(finding.kind))), len(inputs))
+    return Diagnosis(tuple(sorted(found, key=lambda finding: list(KINDS).index(finding.kind))), measured.rows)
 
 
 class _Measured(NamedTuple):
@@ -143,6 +141,7 @@ class _Measured(NamedTuple):
     ``flat`` is the share of rows with |g′(z)| < 1e-3; ``dead``: a = 0 and g′(z) = 0 for all rows.
     """
 
+    rows: int
     low: Array
     high: Array
     finite: Array
@@ -150,27 +149,24 @@ class _Measured(NamedTuple):
     dead: Array
 
 
-def _measure(net: Model, inputs: Array) -> _Measured:
-    """A forward pass in portions, so that long data need no more memory than short."""
-    plan = net.layout.plan
-    everything = np.arange(plan.n_units)
-    low, high = np.full((2, plan.n_units), np.inf), np.full((2, plan.n_units), -np.inf)
-    finite, flat = np.ones(plan.n_units, bool), np.zeros(plan.n_units)
-    dead = everything >= plan.n_inputs
-    portion = max(1, ELEMENTS // max(1, plan.n_units))
-    for start in range(0, len(inputs), portion):
-        state = net.runner.forward(net.theta(), inputs[start : start + portion])
-        a, z = both = np.stack([state.value(everything), state.pre_activation(everything)])
+def _measure(net: Model, X: Any) -> _Measured:
+    computed = ~net.topology.is_input[net.layout.node_of_unit]
+    n, rows = len(computed), 0
+    low, high = np.full((2, n), np.inf), np.full((2, n), -np.inf)
+    finite, flat, dead = np.ones(n, bool), np.zeros(n), computed
+    for forward in net.forwards(X):
+        z, a, slopes = forward.by_unit
+        both = np.stack([a, z])
         finite &= np.isfinite(both).all(axis=(0, 2))
         np.minimum(low, both.min(axis=2), out=low)
         np.maximum(high, both.max(axis=2), out=high)
-        slopes = plan.slopes(z, a)
         flat += (np.abs(slopes) < FLAT).sum(axis=1)
         dead &= ((slopes == 0) & (a == 0)).all(axis=1)
-    return _Measured(low, high, finite, flat / len(inputs), dead)
+        rows += z.shape[1]
+    return _Measured(rows, low, high, finite, flat / rows, dead)
 
 
-def _units(net: Model, m: _Measured, ignored: Array, rows: int) -> Iterator[Finding]:
+def _units(net: Model, m: _Measured, ignored: Array) -> Iterator[Finding]:
     """At most one finding for each unit; only explosions are reported of ignored nodes."""
     topology, nodes = net.topology, net.layout.node_of_unit
     low, high = m.low[0], m.high[0]
@@ -179,7 +175,7 @@ def _units(net: Model, m: _Measured, ignored: Array, rows: int) -> Iterator[Find
     judged = ~ignored[nodes]
     computed = judged & ~topology.is_input[nodes]
     exploding, saturated = ~m.finite | (largest > EXPLODING), computed & (m.flat >= MOSTLY)
-    constant = judged & (rows > 1) & (spread <= SAME * np.maximum(np.abs(low), np.abs(high)))
+    constant = judged & (m.rows > 1) & (spread <= SAME * np.maximum(np.abs(low), np.abs(high)))
     kinds = np.select([exploding, computed & m.dead, saturated, constant], np.arange(1, 5))
     first = net.layout.first_unit
     for unit in np.flatnonzero(kinds).tolist():

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from dagnet.explain.notation import TEXT
+from dagnet.explain.report import TEXT
 from dagnet.markup import label, number
 from dagnet.model import Model
 

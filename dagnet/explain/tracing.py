@@ -11,7 +11,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.explain.arguments import OneRow
 from dagnet.explain.chain_rule import ChainRule, Derivative, Edge, Factor, Path
-from dagnet.explain.notation import plain
+from dagnet.explain.report import plain
 from dagnet.model import Model
 
 Link = tuple[int, Any] | None

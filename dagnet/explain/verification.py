@@ -1,23 +1,42 @@
-"""A network's engine against the textbook's equations: forward and gradient, by node."""
+"""A network's engine against the textbook's equations, node by node: how far its own numbers are from them.
+
+    z = W a + b        δ = ∂L/∂a · g′(z)                    ∂L/∂w = Σ over rows of δ a
+    a = g(z)           ∂L/∂a = Σ wᵀ δ + ∂L/∂output          ∂L/∂b = Σ over rows of δ
+
+The right sides are calculated in float64 from the a and δ of the engine itself, so that each
+equation speaks of one node: where a node is wrong, those after it are still right by its number.
+With Mⱼ, Dₖ the largest |aⱼ|, |δₖ| over rows, Gₖ = max(1, |g′(zₖ)|), Zₖ = Σⱼ |wₖⱼ| Mⱼ + |bₖ| and
+Pⱼ = Σₖ |wₖⱼ| Dₖ + |∂L/∂outputⱼ|, a residual is relative to
+
+    z: Z        a: max(M, G · min(1, Z))        δ: G P        ∂L/∂w: ‖δₖ‖ ‖aⱼ‖ over rows
+
+A z is known to its rounding only, so a and δ may be those of any z that is off by no more than its
+residual and ``tolerance`` · Z: beside a kink either side is right.  Where an engine calculates
+with one number and reports another, that node alone is to blame: the residuals of the a and δ that
+an equation reads are taken off its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.explain.arguments import checked_network
 from dagnet.explain.report import Report, Shown, Table
-from dagnet.explain.residuals import TOLERANCES, Walk, loss_residual, residuals
 from dagnet.markup import label
 from dagnet.model import Model
 from dagnet.model.averaging import mean_loss, output_gradient, row_weights
+from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
+from dagnet.plan import ACTIVATE, Plan
+from dagnet.plan.transposition import slot_units
 
 SHOWN, STEP = 10, 1e-6
 HEADER = ("node", "forward", "δ", "gradient")
+TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 
 
 @np.errstate(all="ignore")
@@ -48,9 +67,7 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     >>> dagnet.verify(net, [[2.0, 3.0], [1.0, -1.0]], [1.0, 0.0]).passed
     True
     """
-    inputs = checked_network(net).encode_inputs(X)
-    targets = net.encode_targets(y, len(inputs))
-    weights = net.encode_sample_weight(sample_weight, len(inputs))
+    inputs, targets, weights = checked_network(net).encode(X, y, sample_weight)
     walk = _walk(net, inputs, targets, weights)
     gradient = net.gradient(X, y, sample_weight=sample_weight)
     taken = [(gradient.loss, gradient.flat), *_fused(net, inputs, targets, weights)]
@@ -102,7 +119,7 @@ class Verification(Shown):
         Whether everything is within the tolerance.
     max_error, loss_error, tolerance
         The largest error, relative to the terms that a number is made of, see
-        :mod:`dagnet.explain.residuals`; that of the loss; 1e-12 in float64, 1e-5 in float32.
+        :mod:`dagnet.explain.verification`; that of the loss; 1e-12 in float64, 1e-5 in float32.
     worst
         Nodes beyond the tolerance, in topological order: the first is where to look.
     """
@@ -144,3 +161,189 @@ class Verification(Shown):
         if self.loss_error > self.tolerance:
             notes.append(f"the loss is off by {self.loss_error:.1e}")
         return Report("", title, [Table(HEADER, rows)], notes)
+
+
+class Walk(NamedTuple):
+    """The numbers of a forward and a backward pass, as an engine gives them.
+
+    ``z``, ``a``, ``delta`` are (rows, units); ``inputs`` and ``pull`` = ∂L/∂outputs, which the
+    engine was given, (rows, input units) and (rows, output units); ``slots`` the derivatives by slot.
+    """
+
+    inputs: Array
+    pull: Array
+    z: Array
+    a: Array
+    delta: Array
+    slots: Array
+
+
+@np.errstate(all="ignore")
+def residuals(layout: Layout, theta: Array, walk: Walk, trained: list[Array], condition: float) -> Array:
+    """(3, units) of z and a, of δ, and of the derivatives for what leads into the unit: all relative.
+
+    The walk is over a plan that enters every unit.  ``trained`` are the gradients by parameter that an
+    engine's other calls gave for the same rows; NaN: not asked.  Their outputs are those of the walk but
+    for rounding, their ∂L/∂outputs but for ``condition`` times as much: beside a perfect fit that is
+    all there is.
+    """
+    terms, dtype, plan = _Terms(layout, theta), walk.a.dtype, layout.plan
+    z, pulled, slots = terms.right_sides(walk)
+    size_z = terms.into(_largest(walk.a), 1)
+    size_z[: plan.n_inputs] = _largest(walk.inputs)
+    off_z = _apart(walk.z, z)
+
+    a, slope = _activated(plan, walk.z, TOLERANCES[dtype.name] * size_z + off_z, dtype)
+    steep = np.maximum(1, _largest(slope[0]))
+    size_a = np.maximum(_largest(walk.a), steep * np.minimum(1, size_z))
+    off_a = _apart(walk.a, a[0])
+
+    delta = pulled.astype(dtype) * slope
+    size_pulled = terms.out_of(_largest(walk.delta))
+    size_pulled[plan.outputs] += _largest(walk.pull)
+    off_delta = _apart(walk.delta, delta[0])
+
+    wrong_z = _relative(off_z, size_z, terms.into(off_a, 0), dtype)
+    wrong_a = _relative(_apart(walk.a, _nearest(walk.a, a)), size_a, 0, dtype)
+    off_nearest, inherited = _apart(walk.delta, _nearest(walk.delta, delta)), steep * terms.out_of(off_delta)
+    wrong_delta = _relative(off_nearest, steep * size_pulled, inherited, dtype)
+    found, inherited = _derivatives(terms, walk, slots, off_a, off_delta)
+    reach = terms.reach(steep, _largest(walk.pull))
+    wrong = np.maximum(found, _trained(terms, walk, slots, reach, inherited, trained) / condition)
+    by_unit = np.zeros(plan.n_units)
+    np.maximum.at(by_unit, terms.child, wrong)
+    return np.stack([np.maximum(wrong_z, wrong_a), wrong_delta, by_unit])
+
+
+def loss_residual(losses: list[float], right: float, dtype: Any) -> float:
+    """How far losses are from the right one, relative to it or to 1."""
+    off = _apart(np.array(losses)[:, None], np.full((len(losses), 1), right))
+    return float(_relative(off, np.array([max(1.0, abs(right))]), 0, dtype)[0])
+
+
+def _derivatives(
+    terms: _Terms, walk: Walk, right: Array, off_a: Array, off_delta: Array
+) -> tuple[Array, Array]:
+    """(slots,) the residuals of the walk's derivatives, and how much of them is inherited from a and δ."""
+    norm_delta, norm_a = (np.linalg.norm(_finite(values), axis=0) for values in (walk.delta, walk.a))
+    size = terms.products(norm_delta, norm_a, len(walk.a) ** 0.5)
+    inherited = len(walk.a) * (
+        terms.products(off_delta, _largest(walk.a), 1) + terms.products(_largest(walk.delta), off_a, 0)
+    )
+    return _relative(_apart(walk.slots[None], right[None]), size, inherited, walk.a.dtype), inherited
+
+
+def _trained(
+    terms: _Terms, walk: Walk, right: Array, reach: Array, inherited: Array, trained: list[Array]
+) -> Array:
+    """(slots,) the residuals of other calls' gradients.
+
+    Their δ is another one by rounding, which is relative to ``reach``: where terms cancel, as they do
+    for softmax's outputs of one parent, that may be all there is of δ.
+    """
+    norm_a, rows, owner = np.linalg.norm(_finite(walk.a), axis=0), len(walk.a) ** 0.5, terms.owner
+    size = terms.products(rows * reach, norm_a, rows)
+    right, size, inherited = (np.bincount(owner, each) for each in (right, size, inherited))
+    wrong = np.zeros(len(owner))
+    for gradient in trained:
+        asked = np.where(np.isnan(gradient) & ~np.isnan(right), right, gradient)
+        off = _relative(_apart(asked[None], right[None]), size, inherited, walk.a.dtype)
+        wrong = np.maximum(wrong, off[owner])
+    return wrong
+
+
+class _Terms:
+    """The terms of a plan's sums, one a slot; a bias is the weight of one more parent, whose value is 1."""
+
+    def __init__(self, layout: Layout, theta: Array) -> None:
+        self.plan = plan = layout.plan
+        self.owner, self.weight = layout.by_slot(np.arange(plan.n_parameters)), theta.astype(np.float64)
+        self.child = slot_units(plan)
+        self.parent = np.full(plan.n_slots, plan.n_units)
+        self.parent[: plan.n_weights] = plan.sources
+
+    def reach(self, steep: Array, pull: Array) -> Array:
+        """(units,) what δ would be if no terms cancelled, on no path; ``steep`` bounds |g′|."""
+        pulled, found = np.zeros((2, self.plan.n_units))
+        pulled[self.plan.outputs] = pull
+        for step in reversed(self.plan.program()):
+            if step.kind == ACTIVATE:
+                found[step.targets] = steep[step.targets] * pulled[step.targets]
+            else:
+                terms = np.abs(self.weight[step.slots]) * found[self.child[step.slots]]
+                np.add.at(pulled, self.parent[step.slots], terms)
+        return found
+
+    def right_sides(self, walk: Walk) -> tuple[Array, Array, Array]:
+        """W a + b and Σ wᵀ δ + ∂L/∂output, (rows, units), and the derivatives by slot; row by row."""
+        z, pulled = np.zeros((2, *walk.a.shape))
+        slots = np.zeros(self.plan.n_slots)
+        for row, (a, delta) in enumerate(zip(walk.a, walk.delta.astype(np.float64), strict=True)):
+            of_parent, of_child = np.append(a, 1)[self.parent], delta[self.child]
+            z[row] = np.bincount(self.child, self.weight * of_parent, self.plan.n_units)
+            pulled[row] = np.bincount(self.parent, self.weight * of_child, self.plan.n_units + 1)[:-1]
+            slots += of_child * of_parent
+        z[:, : self.plan.n_inputs] = walk.inputs
+        pulled[:, self.plan.outputs] += walk.pull
+        return z, pulled, slots
+
+    def into(self, values: Array, one: float) -> Array:
+        """Σⱼ |wₖⱼ| vⱼ + |bₖ| · one."""
+        return self._summed(self.child, np.append(values, one)[self.parent])
+
+    def out_of(self, values: Array) -> Array:
+        """Σₖ |wₖⱼ| vₖ over the children of each unit."""
+        return self._summed(self.parent, values[self.child])
+
+    def _summed(self, units: Array, values: Array) -> Array:
+        sums = np.bincount(units, np.abs(self.weight) * values, self.plan.n_units + 1)[:-1]
+        return sums.astype(np.float64)  # of nothing: int
+
+    def products(self, of_child: Array, of_parent: Array, one: float) -> Array:
+        """(slots,) a number of the child times one of the parent, which of a bias is ``one``."""
+        return of_child[self.child] * np.append(of_parent, one)[self.parent]
+
+
+def _activated(plan: Plan, z: Array, reach: Array, dtype: Any) -> tuple[Array, Array]:
+    """For each of z, z − reach and z + reach its g and g′, (3, rows, units), rounded to the dtype.
+
+    Of inputs z and 1.
+    """
+    places = z + np.multiply.outer((0.0, -1.0, 1.0), reach)[:, None]
+    values, slopes = places.copy(), np.ones_like(places)
+    for step in plan.program():
+        if step.kind == ACTIVATE:
+            activation, units = plan.activations[step.what], (..., step.targets)
+            values[units] = activation.value(places[units])
+            slopes[units] = activation.slope(places[units], values[units])
+    return values.astype(dtype).astype(np.float64), slopes.astype(dtype).astype(np.float64)
+
+
+def _nearest(ours: Array, right: Array) -> Array:
+    """What is nearest to ours between the lowest and the highest of three right numbers."""
+    between = np.clip(ours, np.fmin.reduce(right), np.fmax.reduce(right))
+    return np.where(np.isnan(ours), right[0], between)
+
+
+def _apart(ours: Array, right: Array) -> Array:
+    """(units,) the largest |ours − right| over rows; 0 where both are NaN, inf where one is."""
+    right = right.astype(ours.dtype)
+    apart = np.abs(ours.astype(np.float64) - right)
+    apart[(ours == right) | (np.isnan(ours) & np.isnan(right))] = 0
+    return np.where(np.isnan(apart), np.inf, apart).max(axis=0)
+
+
+def _relative(error: Array, size: Array, inherited: Array | float, dtype: Any) -> Array:
+    """``(error − 2 · inherited) / size``, at least 0; the 2 leaves room for second-order effects."""
+    floor = np.finfo(dtype).tiny / TOLERANCES[np.dtype(dtype).name]  # less is denormal numbers' doing
+    own = np.nan_to_num(error - 2 * np.nan_to_num(inherited, posinf=np.inf), posinf=np.inf)
+    return np.maximum(own, 0) / np.maximum(np.nan_to_num(size, posinf=0), floor)
+
+
+def _finite(values: Array) -> Array:
+    return np.where(np.isfinite(values), values, 0).astype(np.float64)
+
+
+def _largest(values: Array) -> Array:
+    """(units,) the largest finite magnitude over rows."""
+    return np.abs(_finite(values)).max(axis=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +15,8 @@ from dagnet.arrays import Array
 from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.model.averaging import mean_loss, output_gradient
-from dagnet.model.data import encode_inputs, encode_sample_weight, encode_targets
+from dagnet.model.data import Encoded, encode_inputs, encode_sample_weight, encode_targets
+from dagnet.model.differences import Differences, central_differences
 from dagnet.model.layout import Layout
 from dagnet.model.prepared import Prepared
 from dagnet.model.regraph import regraph
@@ -28,6 +29,8 @@ from dagnet.registry import find_initializer
 from dagnet.topology import Topology, checked_dtype
 
 Edge = tuple[Hashable, Hashable]
+PORTION = 2**23
+"""Values of units and rows that :meth:`Model.forwards` holds at once."""
 
 
 class Model:
@@ -187,6 +190,12 @@ class Model:
         """Sample weights checked, (rows,) or None."""
         return encode_sample_weight(sample_weight, rows, self.dtype)
 
+    def encode(self, X: Any, y: Any, sample_weight: Any = None) -> Encoded:
+        """All three checked."""
+        inputs = self.encode_inputs(X)
+        targets = self.encode_targets(y, len(inputs))
+        return Encoded(inputs, targets, self.encode_sample_weight(sample_weight, len(inputs)))
+
     # -- evaluation ----------------------------------------------------------------------
 
     @np.errstate(all="ignore")
@@ -212,19 +221,27 @@ class Model:
         with np.errstate(all="ignore"):
             return np.asarray(self.loss.prediction(outputs), self.dtype)
 
-    @np.errstate(all="ignore")
     def forward(self, X: Any) -> Forward:
         """Values and pre-activations of all nodes."""
-        inputs = self.encode_inputs(X).copy()  # the caller may write to X and to the parameters later
-        walk = Walk(self._prepared, self.layout.plan, self.theta().copy(), inputs)
+        return self._forward(self.encode_inputs(X).copy())  # the caller may write to X
+
+    @np.errstate(all="ignore")
+    def _forward(self, inputs: Array) -> Forward:
+        theta = self.theta().copy()  # the caller may write to the parameters
+        walk = Walk(self._prepared, self.layout.plan, theta, inputs)
         return Forward(walk, walk.state.outputs.copy())
+
+    def forwards(self, X: Any) -> Iterator[Forward]:
+        """:meth:`forward` portion by portion: long data need no more memory than short."""
+        inputs = self.encode_inputs(X)
+        portion = max(1, PORTION // max(1, self.layout.plan.n_units))
+        for start in range(0, len(inputs), portion):
+            yield self._forward(inputs[start : start + portion])
 
     @np.errstate(all="ignore")
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The mean loss Σwℓ/Σw."""
-        inputs = self.encode_inputs(X)
-        targets = self.encode_targets(y, len(inputs))
-        weights = self.encode_sample_weight(sample_weight, len(inputs))
+        inputs, targets, weights = self.encode(X, y, sample_weight)
         return mean_loss(self.loss, self._outputs(inputs), targets, weights)
 
     @np.errstate(all="ignore")
@@ -242,9 +259,8 @@ class Model:
             trainable ones.  The reverse walk enters exactly the nodes that have one of them
             in their parent chain and that reach an output.
         """
-        inputs = self.encode_inputs(X).copy()  # the caller may write to X later
-        targets = self.encode_targets(y, len(inputs))
-        weights = self.encode_sample_weight(sample_weight, len(inputs))
+        inputs, targets, weights = self.encode(X, y, sample_weight)
+        inputs = inputs.copy()  # the caller may write to X later
         plan, asked = self.layout.plan, self.trainable
         if wrt is not None:
             asked = self._wanted(wrt)
@@ -254,6 +270,22 @@ class Model:
         loss = mean_loss(self.loss, outputs, targets, weights)
         slots = walk.back(output_gradient(self.loss, outputs, targets, weights))
         return Gradient(walk, loss, self.collect(slots), asked)
+
+    @np.errstate(all="ignore")
+    def differences(
+        self, X: Any, y: Any, places: Array, steps: Array, *, sample_weight: Any = None
+    ) -> Differences:
+        """Central differences of the mean loss, each along one parameter.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`evaluate`.
+        places, steps
+            (n,) each: places in :attr:`parameters`, and how far to move the parameter up and down.
+        """
+        data = self.encode(X, y, sample_weight)
+        return central_differences(self._prepared, self._parameters, data, places, steps)
 
     def _wanted(self, wrt: Iterable[Hashable]) -> Array:
         """(parameters,) mask of the edges and nodes named."""

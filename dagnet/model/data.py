@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,14 @@ from dagnet.errors import DataError, Verbatim, did_you_mean, expected, shorten
 
 LISTED = 8
 LABELS = "labels are numbers from 0 on: names, y = np.unique(labels, return_inverse=True)"
+
+
+class Encoded(NamedTuple):
+    """Data as a network takes them: (rows, input units), (rows, output units) and (rows,)."""
+
+    inputs: Array
+    targets: Array
+    weights: Array | None
 
 
 class Columns:

@@ -103,6 +103,15 @@ class Forward:
         """Pre-activation z of a node, (rows,) or (rows, units); of an input, its value."""
         return node_rows(self._walk.prepared.layout, node, self._walk.state.pre_activation)
 
+    @cached_property
+    @np.errstate(all="ignore")
+    def by_unit(self) -> tuple[Array, Array, Array]:
+        """z, a and g′(z) of all units, (units, rows) each; of inputs their value, twice, and 1."""
+        state, plan = self._walk.state, self._walk.plan
+        everything = np.arange(plan.n_units)
+        z, a = state.pre_activation(everything), state.value(everything)
+        return z, a, plan.slopes(z, a)
+
     def __repr__(self) -> str:
         topology = self._walk.prepared.layout.topology
         return f"<Forward: {len(self.outputs)} rows, {topology.n_nodes:,} nodes>"

@@ -2,11 +2,9 @@
 
 from dagnet.topology.fingerprint import data_fingerprint, fingerprint, fingerprint_by_part
 from dagnet.topology.frozen import Topology
-from dagnet.topology.reading import topology_from_arrays, topology_from_graph
-from dagnet.topology.settings import GraphSettings, checked_dtype, read_settings
+from dagnet.topology.reading import checked_dtype, read_settings, topology_from_arrays, topology_from_graph
 
 __all__ = [
-    "GraphSettings",
     "Topology",
     "checked_dtype",
     "data_fingerprint",

@@ -55,13 +55,13 @@ class Topology:
         order); NaN where the initializer draws.
     edge_trainable
         (edges,) mask.
+    weight_name
+        The edge attribute that weights come from, or None.
     share
         (edges,) the group of edges that are one weight, −1 where an edge stands alone; None
         where nothing is shared.
     share_keys
         The users' keys of those groups.
-    weight_name
-        The edge attribute that weights come from, or None.
     """
 
     nodes: Sequence[Hashable]
@@ -81,9 +81,9 @@ class Topology:
     scale: Array
     weight_start: Array
     edge_trainable: Array
-    share: Array | None
-    share_keys: tuple[Hashable, ...]
     weight_name: str | None
+    share: Array | None = None
+    share_keys: tuple[Hashable, ...] = ()
 
     def __post_init__(self) -> None:
         for value in vars(self).values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from dagnet.adjacency import Rows, find_cycle, levels, reachable, rows_by
 from dagnet.arrays import Array
-from dagnet.contracts import Activation
+from dagnet.contracts import Activation, Loss
 from dagnet.errors import (
     CycleError,
     DagnetWarning,
@@ -23,16 +24,91 @@ from dagnet.errors import (
     expected,
     shorten,
 )
-from dagnet.registry import find_activation
-from dagnet.topology.edges import EDGE_ATTRIBUTES, EdgeTable, Ends, read_edges, read_ends
+from dagnet.registry import find_activation, find_loss
+from dagnet.topology.attributes import (
+    EDGE_ATTRIBUTES,
+    NODE_ATTRIBUTES,
+    Ends,
+    Problems,
+    near_misses,
+    read_edges,
+    read_ends,
+    read_nodes,
+    read_units,
+)
 from dagnet.topology.frozen import Topology
-from dagnet.topology.nodes import NODE_ATTRIBUTES, read_nodes, read_units
-from dagnet.topology.problems import Problems, near_misses
-from dagnet.topology.settings import GraphSettings
 
 Names = Iterable[Hashable] | None
 LISTED = 12
 MOST_NODES = 2**31
+KEYS = ("inputs", "outputs", "loss", "dtype")
+DTYPES = ("float64", "float32")
+PLACE = 'graph.graph["dagnet"]'
+
+
+@dataclass(frozen=True)
+class GraphSettings:
+    """Inputs and outputs (None: by their degrees), the loss, the dtype; what is wrong with them."""
+
+    inputs: Names
+    outputs: Names
+    loss: Loss
+    dtype: np.dtype[Any]
+    problems: Problems
+
+
+def read_settings(
+    graph: object,
+    *,
+    inputs: Names,
+    outputs: Names,
+    loss: str | Loss | None,
+    dtype: object,
+) -> GraphSettings:
+    """The arguments where they are given, else the graph's word, else the defaults.
+
+    Raises
+    ------
+    PluginError, DataError
+        For a loss or a dtype among the arguments that will not do; what is wrong with the
+        graph's word is in ``problems``.
+    """
+    problems = Problems()
+    said = _said(graph, problems)
+    chosen = find_loss("squared_error" if loss is None else loss)
+    if loss is None and said.get("loss") is not None:
+        chosen = problems.tried(find_loss, said["loss"], chosen, f'{PLACE}["loss"]: ')
+    numbers = checked_dtype(dtype)
+    if dtype is None:
+        numbers = problems.tried(checked_dtype, said.get("dtype"), numbers, f"{PLACE}: ")
+    inputs = said.get("inputs") if inputs is None else inputs
+    outputs = said.get("outputs") if outputs is None else outputs
+    return GraphSettings(inputs, outputs, chosen, numbers, problems)
+
+
+def _said(graph: object, problems: Problems) -> Mapping[str, Any]:
+    attributes = getattr(graph, "graph", None)
+    said = attributes.get("dagnet") if isinstance(attributes, Mapping) else None
+    if said is None:
+        return {}
+    if isinstance(said, Mapping):
+        for key, known in near_misses(said, KEYS):
+            text = f"{PLACE}: the key {key!r} is not one that dagnet reads; did you mean {known!r}?"
+            warnings.warn(text, DagnetWarning, stacklevel=4)
+        return said
+    problems.refuse(PLACE, "a mapping with the keys inputs, outputs, loss, dtype", said, "remove or mend it")
+    return {}
+
+
+def checked_dtype(dtype: object) -> np.dtype[Any]:
+    """``float64`` (also for None) or ``float32``, or :class:`DataError`."""
+    try:
+        result = np.dtype(np.float64 if dtype is None else dtype)  # type: ignore[call-overload]
+    except Exception:  # noqa: BLE001 - NumPy raises what it likes, strangers' objects too
+        result = None
+    if result is None or result.name not in DTYPES:
+        raise DataError(expected("dtype", "'float64' or 'float32'", dtype))
+    return result
 
 
 def topology_from_graph(
@@ -75,7 +151,7 @@ def topology_from_arrays(
         mend = "dagnet needs one weight an edge: merge them"
         settings.problems.append(f"edge {source} → {target} is given twice; {mend}")
     start = np.full(len(parent), np.nan) if weights is None else _weights(weights, len(parent))
-    edges = EdgeTable(start, np.ones(len(parent), bool), None, ())
+    edges = {"weight_start": start, "edge_trainable": np.ones(len(parent), bool)}
     names = range(n)
     index: dict[Hashable, int] = dict(zip(names, names, strict=True))
     return _assemble(names, index, (), ends, edges, np.ones(n, np.int64), settings, hidden, "weight")
@@ -139,7 +215,7 @@ def _assemble(
     index: dict[Hashable, int],
     data: Sequence[Mapping[str, Any]],
     ends: Ends,
-    edges: EdgeTable,
+    edges: Mapping[str, Any],
     units: Array,
     settings: GraphSettings,
     hidden: Activation,
@@ -155,7 +231,7 @@ def _assemble(
     identity = find_activation("identity")
     identity_by_default = in_degrees == 0
     identity_by_default[outputs] = True
-    table = read_nodes(data, names, units, inputs, identity_by_default, hidden, identity, problems)
+    nodes = read_nodes(data, names, units, inputs, identity_by_default, hidden, identity, problems)
     if cycle:
         raise CycleError(problems, cycle)
     if problems:
@@ -170,12 +246,9 @@ def _assemble(
         outputs=outputs,
         level=level,
         units=units,
-        weight_start=edges.weight_start,
-        edge_trainable=edges.trainable,
-        share=edges.share,
-        share_keys=edges.share_keys,
         weight_name=weight,
-        **{field: getattr(table, field) for field in table.__dataclass_fields__},
+        **edges,
+        **nodes,
     )
     topology.__dict__["children"] = children
     return topology

@@ -1,0 +1,158 @@
+"""Central differences of the mean loss: of each parameter only what it acts on is evaluated again.
+
+That is the units that read it, and those of their descendants that reach an output; what these
+read from elsewhere comes from one forward pass of the whole network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from dagnet.adjacency import Rows, reachable, rows_by
+from dagnet.arrays import Array
+from dagnet.model.averaging import row_weights
+from dagnet.model.data import Encoded
+from dagnet.model.naming import ParameterNames
+from dagnet.model.prepared import Prepared
+from dagnet.plan import ACTIVATE, Plan
+from dagnet.plan.transposition import slot_targets
+
+
+class Differences(NamedTuple):
+    """Of each parameter w, one array each.
+
+    ``quotients`` are (L(w + h) − L(w − h)) / 2h; ``units`` counts those evaluated again; ``on_kinks``
+    says whether z of some of these, in some row, is on different sides of a declared kink of its
+    activation at w + h and w − h, or on it at either.
+    """
+
+    quotients: Array
+    units: Array
+    on_kinks: Array
+
+
+def central_differences(
+    prepared: Prepared, vector: Array, data: Encoded, places: Array, steps: Array
+) -> Differences:
+    """See :meth:`dagnet.model.Model.differences`; ``vector`` is the network's parameters."""
+    base = _Base(prepared, vector, data)
+    found = Differences(np.zeros(len(places)), np.zeros(len(places), np.int64), np.zeros(len(places), bool))
+    for first, members in _by_first_units(prepared, places):
+        chain = reachable(base.children, first, within=base.reaching)
+        found.units[members] = len(chain)
+        if len(chain):
+            walk = _Chain(base, chain, first)
+            for member in members:
+                place, step = int(places[member]), float(steps[member])
+                found.quotients[member], found.on_kinks[member] = walk.difference(place, step)
+    return found
+
+
+def _by_first_units(prepared: Prepared, places: Array) -> Iterator[tuple[Array, list[int]]]:
+    """Units that parameters act on first, and which of the parameters these are."""
+    names, groups = ParameterNames(prepared.layout), dict[tuple[int, ...], list[int]]()
+    for member, place in enumerate(places.tolist()):
+        groups.setdefault(tuple(names.units(place).tolist()), []).append(member)
+    for units, members in groups.items():
+        yield np.array(units), members
+
+
+class _Base:
+    """The whole network where no parameter is moved; arrays by unit."""
+
+    def __init__(self, prepared: Prepared, vector: Array, data: Encoded) -> None:
+        self.prepared, self.vector, self.targets = prepared, vector, data.targets
+        self.row_weights = row_weights(data.weights, len(data.inputs), vector.dtype)
+        self.plan = plan = prepared.layout.plan
+        state = prepared.runner.forward(prepared.layout.by_slot(vector), data.inputs)
+        self.values = state.value(np.arange(plan.n_units))
+        self.largest = float(np.abs(self.values).max(initial=1.0))
+        self.kinks = _kinks(plan)
+        kinked = np.flatnonzero(~np.isnan(self.kinks).all(axis=1))
+        self.clearance = np.full(plan.n_units, np.inf)  # how near z comes to a kink
+        if len(kinked):
+            z = state.pre_activation(kinked)
+            apart = [np.abs(z - kink[:, None]).min(axis=1) for kink in self.kinks[kinked].T]
+            self.clearance[kinked] = np.fmin.reduce(apart)
+        self.children = rows_by(plan.sources, slot_targets(plan.indptr), plan.n_units)
+        self.reaching = np.zeros(plan.n_units, bool)
+        parents = Rows(plan.indptr, plan.sources, np.zeros(0, np.int64))
+        self.reaching[reachable(parents, plan.outputs)] = True
+
+    def row_losses(self, outputs: Array) -> Array:
+        """(2, rows) the losses for (2, rows, output units)."""
+        loss = self.prepared.loss
+        if not loss.rowwise:
+            return np.stack([loss.row_values(each, self.targets) for each in outputs])
+        targets = np.concatenate(2 * [self.targets])
+        return loss.row_values(np.concatenate(outputs), targets).reshape(2, -1)
+
+
+def _kinks(plan: Plan) -> Array:
+    """(units, most kinks) the kinks of each unit's activation; NaN where it has fewer."""
+    steps = [
+        (step, plan.activations[step.what].kink_points()) for step in plan.program() if step.kind == ACTIVATE
+    ]
+    kinks = np.full((plan.n_units, max((len(points) for _, points in steps), default=0)), np.nan)
+    for step, points in steps:
+        kinks[step.targets, : len(points)] = points
+    return kinks
+
+
+class _Chain:
+    """The units that some parameters act on, made ready to run alone."""
+
+    def __init__(self, base: _Base, chain: Array, first: Array) -> None:
+        self.base, plan = base, base.plan
+        mask = np.zeros(plan.n_units, bool)
+        mask[chain] = True
+        cut = plan.restrict(units=mask, parameters=np.zeros(plan.n_slots, bool))
+        self.runner = base.prepared.runner_for(cut)
+        units = cast("Array", cut.unit_ids)
+        self.border = np.ascontiguousarray(base.values[units[: cut.n_inputs]].T)
+        slots = cast("Array", cut.slot_ids)
+        self.owners = base.prepared.layout.by_slot(np.arange(plan.n_parameters))[slots]
+        self.theta = base.vector.copy()
+        self.outputs = np.stack(2 * [base.values[plan.outputs].T])
+        self.moving = mask[plan.outputs]
+        self.computed = np.arange(cut.n_inputs, cut.n_units)
+        self.before = base.values[units[cut.n_inputs :]]
+        self.kinks, self.clearance = base.kinks[units], base.clearance[units[cut.n_inputs :]]
+        self.has_kinks = bool(np.isfinite(self.clearance).any())
+        inside, weights = cut.sources >= cut.n_inputs, np.abs(self.theta[self.owners[: cut.n_weights]])
+        read = np.bincount(slot_targets(cut.indptr)[inside], weights[inside], cut.n_units)
+        self.read, self.is_first = read[cut.n_inputs :], np.isin(units[cut.n_inputs :], first)
+        self.states: list[Any] = [None, None]
+
+    def difference(self, place: int, step: float) -> tuple[float, bool]:
+        """The quotient of one parameter, and whether its points are parted by a kink."""
+        base, here = self.base, self.theta[place]
+        points = here + step, here - step
+        for number, point in enumerate(points):
+            self.theta[place] = point
+            self.states[number] = self.runner.forward(
+                self.theta[self.owners], self.border, keep=self.has_kinks, reuse=self.states[number]
+            )
+            self.outputs[number, :, self.moving] = self.states[number].outputs.T
+        self.theta[place] = here
+        up, down = base.row_losses(self.outputs)
+        quotient = (base.row_weights * (up - down)).sum() / (points[0] - points[1])
+        return float(quotient), self.has_kinks and self._parted(place, step)
+
+    def _parted(self, place: int, step: float) -> bool:
+        """Whether z of some unit is on different sides of a kink, or on one.
+
+        Only units whose z may have come so far are looked at: with Δ the largest change of a value,
+        z changes by Σ|w|Δ at most, and where it reads the parameter by h · (the largest value + Δ) more.
+        """
+        after = np.stack([state.value(self.computed) for state in self.states])
+        moved = np.abs(after - self.before).max()
+        slots = np.count_nonzero(self.owners == place)
+        reach = self.read * moved + self.is_first * slots * step * (self.base.largest + moved)
+        near = self.computed[~(self.clearance > 2 * reach)]  # twice: for rounding
+        kinks = self.kinks[near, None]
+        up, down = (state.pre_activation(near)[..., None] for state in self.states)
+        return bool((((up > kinks) != (down > kinks)) | (up == kinks) | (down == kinks)).any())

@@ -1,0 +1,334 @@
+"""Reading the attributes of nodes and edges into the fields of a topology, and words for what is wrong.
+
+Weights are read at once where all are plain numbers, one by one else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any, TypeVar
+
+import networkx as nx
+import numpy as np
+
+from dagnet.adjacency import offsets
+from dagnet.arrays import Array
+from dagnet.contracts import Activation
+from dagnet.errors import DagnetError, Verbatim, expected, shorten
+from dagnet.registry import find_activation
+from dagnet.topology.frozen import edge_sizes
+from dagnet.values import FLAG, as_real, whole
+
+T = TypeVar("T")
+UNITS = whole(1, 2**31 - 1)
+CLOSE = 2
+"""Edits from a known attribute at which an unknown one is probably a misspelling."""
+NODE_ATTRIBUTES = ("activation", "bias", "units", "trainable", "center", "scale")
+EDGE_ATTRIBUTES = ("trainable", "share")
+FACTS = ("shape", "start weight", "trainable")
+PLAIN = {float, int, np.float64, np.float32, np.int64, type(None)}
+
+
+class Problems(list[str]):
+    """The problems of one graph, gathered; each reader notes what it cannot accept and goes on."""
+
+    def refuse(self, where: str, must: str, got: object, mend: str = "") -> None:
+        """Note one problem by the one formula."""
+        self.append(expected(where, must, got, mend))
+
+    def tried(self, read: Callable[[Any], T], value: object, fallback: T, where: str = "") -> T:
+        """What a reader makes of the value, or else the fallback."""
+        try:
+            return read(value)
+        except DagnetError as error:
+            self.append(f"{where}{error}")
+            return fallback
+
+    def activation(self, where: str, spec: object, fallback: Activation) -> Activation:
+        """The activation that ``spec`` names."""
+        return self.tried(find_activation, spec, fallback, f"{where}: ")
+
+    def units(self, where: str, value: object) -> int:
+        """A positive whole number."""
+        mend = "write units=1 or more, or leave it out"
+        return self.tried(partial(UNITS.check, f"{where}: units", mend=mend), value, 1)
+
+    def flag(self, where: str, value: object) -> bool:
+        """True or False."""
+        return self.tried(partial(FLAG.check, where), value, True)
+
+    def numbers(self, where: str, value: object, shape: tuple[int, ...]) -> Array:
+        """Finite float64 numbers of ``shape``; one number serves for all."""
+        array = as_real(value)
+        if array is None or (array.ndim and array.shape != shape):
+            form = "a number" if shape in {(), (1,), (1, 1)} else f"a number or an array of shape {shape}"
+            got = value if array is None or array.ndim == 0 else Verbatim(f"shape {array.shape}")
+            self.refuse(where, form, got)
+            return np.zeros(shape)
+        if not np.isfinite(array).all():
+            self.refuse(where, "finite", value, "leave it out to have it drawn or set to its default")
+            return np.zeros(shape)
+        return np.broadcast_to(array, shape)
+
+
+def near_misses(attributes: Iterable[Hashable], known: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs (attribute, known one) where an unknown attribute is within two edits of a known one."""
+    names = list(known)
+    found = []
+    for attribute in sorted(name for name in attributes if isinstance(name, str)):
+        if attribute in names:
+            continue
+        distances = [(edit_distance(attribute, name), name) for name in names if len(name) > 3]
+        distance, name = min(distances)
+        if distance <= CLOSE:
+            found.append((attribute, name))
+    return found
+
+
+def edit_distance(a: str, b: str) -> int:
+    """Levenshtein's distance; strings whose lengths alone put them out of reach count as far."""
+    if abs(len(a) - len(b)) > CLOSE:
+        return CLOSE + 1
+    row = list(range(len(b) + 1))
+    for i, first in enumerate(a, 1):
+        above, row[0] = row[0], i
+        for j, second in enumerate(b, 1):
+            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (first != second))
+    return row[-1]
+
+
+def read_units(data: Sequence[Mapping[str, Any]], names: Sequence[Hashable], problems: Problems) -> Array:
+    """(nodes,) units."""
+    units = np.ones(len(names), np.int64)
+    for number, attributes in enumerate(data):
+        if "units" in attributes:
+            units[number] = problems.units(f"node {shorten(names[number])}", attributes["units"])
+    return units
+
+
+def read_nodes(
+    data: Sequence[Mapping[str, Any]],
+    names: Sequence[Hashable],
+    units: Array,
+    inputs: Array,
+    identity_by_default: Array,
+    hidden: Activation,
+    identity: Activation,
+    problems: Problems,
+) -> dict[str, Any]:
+    """All that node attributes say; ``identity_by_default`` masks outputs and constants."""
+    n = len(names)
+    places: dict[Activation, int] = {identity: 0}
+    default = places.setdefault(hidden, len(places))
+    activation_of = np.where(identity_by_default, 0, default).astype(np.int32)
+    has_bias, trainable = np.ones(n, bool), np.ones(n, bool)
+    unit_starts = offsets(units)
+    start, is_input = np.zeros(int(unit_starts[-1])), np.zeros(n, bool)
+    is_input[inputs] = True
+    has_bias[inputs] = False
+    specs: dict[object, int] = {}
+    for number, attributes in enumerate(data):
+        if not attributes:
+            continue
+        where = f"node {shorten(names[number])}"
+        if is_input[number]:
+            _check_input(where, attributes, identity, problems)
+            continue
+        if attributes.get("activation") is not None:
+            spec = attributes["activation"]
+            key = (type(spec), spec) if isinstance(spec, (str, Activation)) else None
+            if key is None or key not in specs:
+                specs[key] = places.setdefault(problems.activation(where, spec, identity), len(places))
+            activation_of[number] = specs[key]
+        if "bias" in attributes:
+            bias = attributes["bias"]
+            has_bias[number] = not _is_false(bias)
+            if not isinstance(bias, (bool, np.bool_)) and bias is not None:
+                shape = (int(units[number]),)
+                biases = problems.numbers(f"{where}: bias", bias, shape)
+                start[unit_starts[number] : unit_starts[number + 1]] = biases
+        if "trainable" in attributes:
+            trainable[number] = problems.flag(f"{where}: trainable", attributes["trainable"])
+    return {
+        **_by_first_use(tuple(places), activation_of),
+        **_standardisation(data, names, units, inputs, problems),
+        "has_bias": has_bias,
+        "bias_trainable": trainable,
+        "bias_start": start,
+    }
+
+
+def _by_first_use(activations: Sequence[Activation], activation_of: Array) -> dict[str, Any]:
+    """Identity, then the others as nodes use them first.
+
+    Units are computed, and so terms are added, in the order of the numbers: where a node has its
+    activation from, an attribute or the default, must not be seen in the last bit of a sum.
+    """
+    n = len(activation_of)
+    first = np.full(len(activations), n)
+    first[activation_of[::-1]] = np.arange(n)[::-1]  # of several the last assignment stays
+    first[0] = -1
+    order = np.argsort(first, kind="stable")[: np.count_nonzero(first < n)]
+    number = np.zeros(len(activations), np.int32)
+    number[order] = np.arange(len(order))
+    used = tuple(activations[place] for place in order.tolist())
+    return {"activations": used, "activation_of": number[activation_of]}
+
+
+def _is_false(value: object) -> bool:
+    return isinstance(value, (bool, np.bool_)) and not value
+
+
+def _check_input(where: str, attributes: Mapping[str, Any], identity: Activation, problems: Problems) -> None:
+    if attributes.get("bias") is not None and not _is_false(attributes["bias"]):
+        got = shorten(attributes["bias"])
+        problems.append(f"{where} is an input and must have no bias, got {got}; remove it")
+    spec = attributes.get("activation")
+    if spec is not None and problems.activation(where, spec, identity) != identity:
+        problems.append(
+            f"{where} is an input and must have no activation, got {shorten(spec)}; "
+            "remove it, or name the real inputs with inputs=[…]"
+        )
+
+
+def _standardisation(
+    data: Sequence[Mapping[str, Any]],
+    names: Sequence[Hashable],
+    units: Array,
+    inputs: Array,
+    problems: Problems,
+) -> dict[str, Any]:
+    center, scale = [np.zeros(0)], [np.zeros(0)]
+    for number in inputs.tolist():
+        where, shape = f"node {shorten(names[number])}", (int(units[number]),)
+        attributes = data[number] if number < len(data) else {}
+        center.append(problems.numbers(f"{where}: center", attributes.get("center", 0.0), shape))
+        divisor = problems.numbers(f"{where}: scale", attributes.get("scale", 1.0), shape)
+        if (divisor == 0).any():
+            problems.refuse(f"{where}: scale", "other than 0", attributes.get("scale"))
+            divisor = np.ones(shape)
+        scale.append(divisor)
+    return {"center": np.concatenate(center), "scale": np.concatenate(scale)}
+
+
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """Sources, targets and attribute dictionaries of all edges, in the graph's order."""
+
+    sources: Array
+    targets: Array
+    data: Sequence[Mapping[str, Any]]
+    attributes: frozenset[Hashable]
+
+
+def read_ends(graph: nx.DiGraph[Any], index: Mapping[Hashable, int]) -> Ends:
+    """Touch the graph's edges once.
+
+    No tuple is kept for a node or an edge: many new ones would set off garbage collections, each
+    of which visits all dictionaries of the graph.
+    """
+    rows = [row for row, _ in graph.adjacency()]
+    adjacency = [neighbours for _, neighbours in graph.adjacency()]
+    degrees = np.fromiter(map(len, adjacency), np.int64, len(adjacency))
+    total = int(degrees.sum())
+    targets = np.fromiter(map(index.__getitem__, chain.from_iterable(adjacency)), np.int64, total)
+    data = list(chain.from_iterable(neighbours.values() for neighbours in adjacency))
+    sources = np.repeat(np.fromiter(map(index.__getitem__, rows), np.int64, len(rows)), degrees)
+    return Ends(sources, targets, data, frozenset(chain.from_iterable(data)))
+
+
+def read_edges(
+    ends: Ends, names: Sequence[Hashable], units: Array, weight: str | None, problems: Problems
+) -> dict[str, Any]:
+    """All that edge attributes say."""
+    n = len(ends.sources)
+    start = _plain_weights(ends, units, weight)
+    if start is None:
+        start = _checked_weights(ends, names, units, weight, problems)
+    trainable = np.ones(n, bool)
+    if "trainable" in ends.attributes:
+        for edge, attributes in enumerate(ends.data):
+            if "trainable" in attributes:
+                where = f"edge {_name(ends, names, edge)}: trainable"
+                trainable[edge] = problems.flag(where, attributes["trainable"])
+    fields: dict[str, Any] = {"weight_start": start, "edge_trainable": trainable}
+    if "share" in ends.attributes:
+        share = _shared(ends, names, units, start, trainable, problems)
+        fields["share"], fields["share_keys"] = share
+    return fields
+
+
+def _name(ends: Ends, names: Sequence[Hashable], edge: int) -> str:
+    return f"{shorten(names[ends.sources[edge]])} → {shorten(names[ends.targets[edge]])}"
+
+
+def _plain_weights(ends: Ends, units: Array, weight: str | None) -> Array | None:
+    """Weights where every node has one unit and every weight is a plain finite number or absent."""
+    if (units != 1).any():
+        return None
+    if weight is None or weight not in ends.attributes:
+        return np.full(len(ends.data), np.nan)
+    values = [attributes.get(weight) for attributes in ends.data]
+    if not set(map(type, values)) <= PLAIN:
+        return None
+    try:
+        start = np.array(values, np.float64)
+    except OverflowError:
+        return None
+    given = np.isfinite(start)
+    if given.all() or sum(value is None for value in values) == len(given) - given.sum():
+        return start
+    return None
+
+
+def _checked_weights(
+    ends: Ends, names: Sequence[Hashable], units: Array, weight: str | None, problems: Problems
+) -> Array:
+    """Weights one by one, with a problem for each that will not do."""
+    rows, columns = units[ends.targets], units[ends.sources]
+    places = offsets(edge_sizes(units, ends.sources, ends.targets))
+    start = np.full(int(places[-1]), np.nan)
+    if weight is None:
+        return start
+    for edge, attributes in enumerate(ends.data):
+        value = attributes.get(weight)
+        if value is not None:
+            shape = (int(rows[edge]), int(columns[edge]))
+            where = f"edge {_name(ends, names, edge)}: {weight}"
+            start[places[edge] : places[edge + 1]] = problems.numbers(where, value, shape).ravel()
+    return start
+
+
+def _shared(
+    ends: Ends, names: Sequence[Hashable], units: Array, start: Array, trainable: Array, problems: Problems
+) -> tuple[Array, tuple[Hashable, ...]]:
+    share = np.full(len(ends.data), -1, np.int64)
+    first: dict[Hashable, int] = {}
+    keys: dict[Hashable, int] = {}
+    places = offsets(edge_sizes(units, ends.sources, ends.targets))
+
+    def facts(edge: int) -> tuple[Any, ...]:
+        values = start[places[edge] : places[edge + 1]]
+        shape = (int(units[ends.targets[edge]]), int(units[ends.sources[edge]]))
+        return shape, values.tobytes(), bool(trainable[edge])
+
+    for edge, attributes in enumerate(ends.data):
+        key = attributes.get("share")
+        if key is None:
+            continue
+        try:
+            one = first.setdefault(key, edge)
+        except TypeError:
+            problems.refuse(f"edge {_name(ends, names, edge)}: share", "a hashable key", key)
+            continue
+        share[edge] = keys.setdefault(key, len(keys))
+        for what, here, there in zip(FACTS, facts(edge), facts(one), strict=True):
+            if here != there:
+                problems.append(
+                    f"edge {_name(ends, names, edge)} shares key {shorten(key)} with "
+                    f"{_name(ends, names, one)} and must have the same {what}; make them equal"
+                )
+    return share, tuple(keys)
