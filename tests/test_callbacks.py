@@ -10,7 +10,7 @@ import sys
 import networkx as nx
 import numpy as np
 import pytest
-from training_cases import Recorder, StopAt, make_data, make_net
+from data.training_cases import Recorder, StopAt, make_data, make_net
 
 import dagnet
 from dagnet.contracts import Learner

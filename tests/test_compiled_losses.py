@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from engine_conformance import GRAPHS, assert_alike, assert_fused_conforms
+from data.engine_conformance import GRAPHS, assert_alike, assert_fused_conforms
 
 import dagnet
 from dagnet.contracts import ThreeCalls

@@ -8,10 +8,10 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
+from data.renderings import HOSTILE, assert_html_is_sound, assert_latex_is_sound
+from data.strategies import dags, network, rows_for, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from renderings import HOSTILE, assert_html_is_sound, assert_latex_is_sound
-from strategies import dags, network, rows_for, seeds
 
 import dagnet
 from dagnet.explain import trace

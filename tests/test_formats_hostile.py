@@ -6,9 +6,9 @@ import re
 import tracemalloc
 
 import pytest
+from data.strategies import network
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import network
 
 import dagnet
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from activation_forms import NAMES
+from data.activation_forms import NAMES
 
 import dagnet
 from dagnet.contracts.probing import loss_probe

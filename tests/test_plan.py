@@ -7,7 +7,7 @@ from dataclasses import replace
 import networkx as nx
 import numpy as np
 import pytest
-from engine_conformance import GRAPHS, SIDE
+from data.engine_conformance import GRAPHS, SIDE
 
 import dagnet
 from dagnet.compiler import DENSE_MINIMUM, compile_topology

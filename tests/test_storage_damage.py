@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 import pytest
-from safe_files import (
+from data.safe_files import (
     mutated,
     parted,
     put_together,

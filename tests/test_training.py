@@ -5,7 +5,7 @@ from __future__ import annotations
 import networkx as nx
 import numpy as np
 import pytest
-from training_cases import Recorder, make_data, make_net
+from data.training_cases import Recorder, make_data, make_net
 
 import dagnet
 from dagnet.training.rows import encode_rows
