@@ -108,7 +108,8 @@ FORMULAS = {
         lambda o, t: (o - t).sum(axis=1) ** 2,
         lambda o, t: 2 * (o - t).sum(axis=1, keepdims=True) * np.ones_like(o),
     ),
-    "several sums": (lambda o, t: 0.5 * np.sum(np.abs(o), axis=1) - (o * t).mean(axis=-1),),
+    "a mean": (lambda o, t: ((o - t) ** 4).mean(axis=1),),
+    "several sums": (lambda o, t: 0.5 * np.sum(np.abs(o), axis=1) - (o * t).sum(axis=-1),),
     "the largest and the least": (
         lambda o, t: o.max(axis=1) - np.min(o, axis=1) + (0.0 * t).sum(axis=1),
         lambda o, t: 1.0 * (o == np.max(o, axis=1)[:, None]) - np.where(o == o.min(1, keepdims=True), 1.0, 0),

@@ -29,16 +29,11 @@ def squares(o, t):
 
 
 LOGARITHMIC = dagnet.Loss("mine", lambda o, t: np.log1p(np.square(o - t)).sum(axis=1))
-DIFFERENCES = dagnet.Loss("mine", squares, lambda o, t: np.add(o, o) - 2.0 * t)
+LOG_COSH = dagnet.Loss("mine", lambda o, t: np.log(np.cosh(o - t)).sum(axis=1), lambda o, t: np.tanh(o - t))
 WRONG = {
     "a slope": ("cos", "sin", "sin: machine code gives a derivative of", dagnet.activations()["sin"]),
     "a loss": ("log1p", "sqrt", "mine: machine code gives a loss of", LOGARITHMIC),
-    "a gradient": (
-        "add",
-        "maximum",
-        "mine: machine code gives (another gradient in row|a loss of)",
-        DIFFERENCES,
-    ),
+    "a gradient": ("tanh", "sin", "mine: machine code gives another gradient in row", LOG_COSH),
     "a step": ("sqrt", "absolute", "machine code steps to", find_optimizer("adam")),
 }
 
