@@ -72,6 +72,7 @@ ELEMENTWISE = {
     "finite": lambda z: np.nan_to_num(z, posinf=1.0, neginf=-1.0),
     "rounding": lambda z: np.round(z) + np.floor(z) - np.ceil(z) + np.trunc(z) + z.round(),
     "powers": lambda z: z**3 - z**2 + z**1 + z**0 + z**-1 + abs(z) ** 0.5 + np.power(2.0, -abs(z)),
+    "minus signs": lambda z: (3 * z + -np.sin(z)) * -np.tanh(z) - -abs(z) + -z / -(z * z + 2),
     "its own": lambda z: sigmoid(z) + erf(z),
     "constant": lambda z: 3.0, "itself": lambda z: z,
 }  # fmt: skip
@@ -207,7 +208,8 @@ def test_the_line_is_the_functions_own():
 def test_rows_beside_rows_and_units_are_refused(function):
     with pytest.raises(Untraceable, match=r"shape \(rows,\) and \(rows, units\)"):
         traced(function, ["o", "t"], axis=1)
-    for wrong in (lambda o, t: o.sum(axis=0), lambda o, t: o.sum(), lambda o, t: o.sum(axis=(0, 1))):
+    masked = lambda o, t: o[o > 0].sum(axis=1)
+    for wrong in (lambda o, t: o.sum(axis=0), lambda o, t: o.sum(), lambda o, t: o.sum(axis=(0, 1)), masked):
         with pytest.raises(Untraceable, match="otherwise than over axis=1"):
             traced(wrong, ["o", "t"], axis=1)
 
@@ -281,6 +283,9 @@ def test_equal_functions_have_equal_contents_and_pickles_come_back():
         traced(f, ["z"]) for f in (lambda z: 2 * z - 1, lambda z: 2 * z + 1.0000001, lambda z: 2 * z + (-0.0))
     ]
     assert len({formula.content for formula in (*same, *others)}) == 4
+    less_nothing, less_minus_nothing = (traced(f, ["z"]) for f in (lambda z: z - 0.0, lambda z: z - (-0.0)))
+    assert less_nothing.results == (0,)
+    assert less_minus_nothing != less_nothing  # -0.0 - (-0.0) is 0.0
     for formula in (*same, FORMULA, FORMULA.derivative("o")):
         again = pickle.loads(pickle.dumps(formula))
         assert again == formula
