@@ -110,6 +110,10 @@ def test_parameters_stay_arguments_texts_and_choices_do_not():
     gentle = traced(function, ["z"], {"alpha": 0.5, "form": "steep", "beta": 2.0})
     assert gentle.arguments == ("z", "alpha", "beta")
     np.testing.assert_array_equal(gentle(ANYWHERE, 0.9, 3.0), function(ANYWHERE, 0.9, "steep", 3.0))
+    single = ANYWHERE.astype(np.float32)  # where a number meets an array it takes the array's precision
+    np.testing.assert_array_equal(
+        traced(lambda z, k: z * k, ["z"], {"k": 0.1})(single, 0.1), single * np.float32(0.1)
+    )
     steep = traced(function, ["z"], {"alpha": 2, "form": "steep", "beta": 2.0})
     assert not steep.uses("beta")
     np.testing.assert_array_equal(steep(ANYWHERE, 4.0, 0.0), 4 * ANYWHERE**3)

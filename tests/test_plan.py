@@ -245,6 +245,13 @@ def test_a_dense_step_cut_to_some_of_its_units_stays_dense():
     assert cut.unit_ids.tolist() == [*range(SIDE), *range(SIDE + 5, SIDE + 30)]
 
 
+def test_what_a_cut_plan_reads_is_an_input_without_biases(plan):
+    cut = plan.restrict(units=np.arange(plan.n_units) == plan.n_units - 1)
+    assert cut.n_inputs
+    assert (plan.bias_slot[cut.unit_ids] >= 0).sum() > 1
+    assert (cut.bias_slot[: cut.n_inputs] == -1).all()
+
+
 def test_restriction_does_not_change_the_plan(plan):
     before = pickle.dumps(plan)
     plan.restrict(units=np.ones(plan.n_units, bool), parameters=np.ones(plan.n_slots, bool))
