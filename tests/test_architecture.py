@@ -54,6 +54,40 @@ OUTSIDE["cli"] = OUTSIDE["cli"] | {"click"}
 OUTSIDE["testing"] = OUTSIDE["testing"] | {"pytest"}  # those who test have it
 LONGEST_FILE, LONGEST_FUNCTION, USUAL_FUNCTION, LONGEST_KERNEL = 400, 60, 25, 100
 
+GUARDS = {
+    "__init__": "architecture docs registry",
+    "__main__": "cli_program",
+    "adjacency": "topology scale",
+    "ancestry": "network explain scale",
+    "arrays": "architecture",
+    "builtins": "builtin_activations builtin_activations_border builtin_initializers builtin_losses "
+    "builtin_optimizers builtin_special conformance",
+    "callbacks": "callbacks resume killed_runs",
+    "cli": "cli cli_program",
+    "compiler": "plan engines",
+    "contracts": "contracts making functions_left_to_numpy plugins_at_work",
+    "drawing": "drawing",
+    "engine": "engines compiled_engine compiled_caching compiled_losses compiled_proof vectors",
+    "errors": "errors bad_input",
+    "explain": "explain verify check_gradient diagnose textbook",
+    "formats": "formats formats_hostile inspector inspector_browser",
+    "formula": "formula formula_slopes formula_conformance tracing_again arrays",
+    "hookspecs": "registry plugin_docs",
+    "layered": "network docs",
+    "markup": "notebook_reprs explain",
+    "model": "network layout properties classical_models",
+    "network": "network properties notebook notebook_reprs",
+    "plan": "plan scale",
+    "registry": "registry plugin_copy plugin_docs plugin_isolation",
+    "scores": "cli network",
+    "storage": "storage storage_damage storage_plugins storage_writing",
+    "testing": "testing_kit conformance",
+    "topology": "topology scale bad_input",
+    "training": "training training_refusals resume killed_runs benchmarks_smoke",
+    "values": "values storage formats",
+}
+"""Of each room, in which files the tests are that look at it: where to begin when it changes."""
+
 FILES = sorted(ROOT.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text()) for path in FILES}
 MODULES = [".".join(("dagnet", *path.relative_to(ROOT).with_suffix("").parts)) for path in FILES]
@@ -152,6 +186,12 @@ def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     if ast.get_docstring(function) is not None:
         lines -= function.body[0].end_lineno - function.body[0].lineno + 1
     return lines
+
+
+def test_each_room_has_its_tests_and_each_test_file_its_room():
+    assert GUARDS.keys() == {room(path) for path in FILES}
+    there = {path.stem.removeprefix("test_") for path in Path(__file__).parent.rglob("test_*.py")}
+    assert {name for names in GUARDS.values() for name in names.split()} == there
 
 
 @pytest.mark.parametrize("path", FILES, ids=MODULES)

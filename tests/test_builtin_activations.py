@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from activation_forms import ACTIVATIONS, DTYPES, NAMES, VARIANTS, bound
+from data.activation_forms import ACTIVATIONS, DTYPES, NAMES, VARIANTS, bound
 
 from dagnet.contracts import Activation
 

@@ -7,7 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
-from activation_forms import ACTIVATIONS, DTYPES, NAMES, VARIANTS, bound
+from data.activation_forms import ACTIVATIONS, DTYPES, NAMES, VARIANTS, bound
 
 from dagnet.errors import DataError, PluginError
 from dagnet.registry import parse_call

@@ -10,7 +10,7 @@ import sys
 import networkx as nx
 import numpy as np
 import pytest
-from training_cases import Recorder, StopAt, make_data, make_net
+from data.training_cases import Recorder, StopAt, make_data, make_net
 
 import dagnet
 from dagnet.contracts import Learner
@@ -317,10 +317,14 @@ def shared_and_frozen():
 
 
 @pytest.mark.parametrize("engine", ["auto", "reference"])
-@pytest.mark.parametrize("graph", [dagnet.layered([1, 3, 1], activation="tanh"), shared_and_frozen()])
+@pytest.mark.parametrize(
+    "graph",
+    [*(dagnet.layered(some, activation="tanh") for some in ([1, 3, 1], [80, 80, 1])), shared_and_frozen()],
+)
 def test_a_callback_sees_the_gradient_between_backward_and_step(engine, graph):
     net = dagnet.Network(graph, engine=engine, seed=0)
-    X, y = np.linspace(-1, 1, 8)[:, None], np.linspace(0, 1, 8)
+    width = len(net.inputs)
+    X, y = np.linspace(-1, 1, 8 * width).reshape(8, width), np.linspace(0, 1, 8)
     seen = []
 
     class Watch(dagnet.Callback):

@@ -3,8 +3,8 @@
 import networkx as nx
 import numpy as np
 import pytest
+from data.strategies import SMOOTH, dags, network, row_counts, rows_for, seeds
 from hypothesis import assume, given
-from strategies import SMOOTH, dags, network, row_counts, rows_for, seeds
 
 import dagnet
 from dagnet.model import prepared

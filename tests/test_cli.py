@@ -8,7 +8,7 @@ from pathlib import Path
 import networkx as nx
 import numpy as np
 import pytest
-from cli_cases import TRAIN, fill, listing, read_numbers, run, write
+from data.cli_cases import TRAIN, fill, listing, read_numbers, run, write
 
 import dagnet
 from dagnet.cli import main

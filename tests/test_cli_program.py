@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_cases import TRAIN, fill, run
+from data.cli_cases import TRAIN, fill, run
 
 import dagnet
 from dagnet.storage import load_checkpoint

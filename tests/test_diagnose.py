@@ -5,8 +5,8 @@ from itertools import pairwise
 import networkx as nx
 import numpy as np
 import pytest
+from data.strategies import dags, network, rows_for, seeds
 from hypothesis import given
-from strategies import dags, network, rows_for, seeds
 
 import dagnet
 from dagnet.model import core

@@ -8,9 +8,9 @@ import xml.etree.ElementTree as ET
 import networkx as nx
 import numpy as np
 import pytest
+from data.strategies import dags, network, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import dags, network, seeds
 
 import dagnet
 from dagnet.drawing import Drawing, Sketch, draw_sketch, edge_strengths, group, layered_layout

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import networkx as nx
 import numpy as np
 import pytest
-from engine_conformance import (
+from data.engine_conformance import (
     GRAPHS,
     ROWS,
     assert_alike,
@@ -16,9 +16,9 @@ from engine_conformance import (
     available,
     pair,
 )
+from data.strategies import dags, network, rows_for, seeds
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from strategies import dags, network, rows_for, seeds
 
 import dagnet
 

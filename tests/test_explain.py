@@ -8,10 +8,10 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
+from data.renderings import HOSTILE, assert_html_is_sound, assert_latex_is_sound
+from data.strategies import dags, network, rows_for, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from renderings import HOSTILE, assert_html_is_sound, assert_latex_is_sound
-from strategies import dags, network, rows_for, seeds
 
 import dagnet
 from dagnet.explain import trace
@@ -228,7 +228,7 @@ def test_a_shared_weight_sums_over_its_edges():
     rule = net.trace(("h1", "h2"), [0.7], 0.0)
     assert set(rule.edges) == {("x", "h1"), ("h1", "h2")}
     assert rule.value == pytest.approx(net.gradient([[0.7]], [0.0]).weights["x", "h1"], rel=1e-12)
-    assert "one weight with 1 other edge" in str(rule)
+    assert "(one weight with 1 other edge)" in str(rule)
     assert "path 1 (x → h1)" in str(rule)
 
 

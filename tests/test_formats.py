@@ -16,9 +16,9 @@ import xml.etree.ElementTree as ET
 import networkx as nx
 import numpy as np
 import pytest
+from data.strategies import dags, network, rows_for, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import dags, network, rows_for, seeds
 
 import dagnet
 from dagnet.formats.plain_attributes import dumps, loads

@@ -6,9 +6,9 @@ import re
 import tracemalloc
 
 import pytest
+from data.strategies import network
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import network
 
 import dagnet
 
@@ -93,6 +93,10 @@ REFUSED = {
         ("source,target,trainable\na,b,maybe\n", "true or false"),
         ('source,target\n"a,b\n', "no valid CSV"),
         ("kind,source,target,name\nedge,a,b,\n", "no line for the node 'a'"),
+        (
+            "kind,source,target,name\nnode,,,a\nnode,,,a\n",
+            "line 3: name must be a node's name that no line had",
+        ),
         ("kind,source,target,name\nfoo,a,b,\n", "graph, node or edge"),
         ("kind,source,target,name,units\nnode,,,a,1.5\n", "whole number"),
         (b"source,target\n\xff,b\n", "no UTF-8"),

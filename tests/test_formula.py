@@ -73,6 +73,7 @@ ELEMENTWISE = {
     "rounding": lambda z: np.round(z) + np.floor(z) - np.ceil(z) + np.trunc(z) + z.round(),
     "two results": lambda z: np.divmod(z, 0.7)[0] + divmod(z, 0.7)[1] + np.modf(z)[0] * np.modf(-z)[1],
     "powers": lambda z: z**3 - z**2 + z**1 + z**0 + z**-1 + abs(z) ** 0.5 + np.power(2.0, -abs(z)),
+    "minus signs": lambda z: (3 * z + -np.sin(z)) * -np.tanh(z) - -abs(z) + -z / -(z * z + 2),
     "its own": lambda z: sigmoid(z) + erf(z),
     "constant": lambda z: 3.0, "itself": lambda z: z,
 }  # fmt: skip
@@ -110,6 +111,10 @@ def test_parameters_stay_arguments_texts_and_choices_do_not():
     gentle = traced(function, ["z"], {"alpha": 0.5, "form": "steep", "beta": 2.0})
     assert gentle.arguments == ("z", "alpha", "beta")
     np.testing.assert_array_equal(gentle(ANYWHERE, 0.9, 3.0), function(ANYWHERE, 0.9, "steep", 3.0))
+    single = ANYWHERE.astype(np.float32)  # where a number meets an array it takes the array's precision
+    np.testing.assert_array_equal(
+        traced(lambda z, k: z * k, ["z"], {"k": 0.1})(single, 0.1), single * np.float32(0.1)
+    )
     steep = traced(function, ["z"], {"alpha": 2, "form": "steep", "beta": 2.0})
     assert not steep.uses("beta")
     np.testing.assert_array_equal(steep(ANYWHERE, 4.0, 0.0), 4 * ANYWHERE**3)
@@ -208,7 +213,8 @@ def test_the_line_is_the_functions_own():
 def test_rows_beside_rows_and_units_are_refused(function):
     with pytest.raises(Untraceable, match=r"shape \(rows,\) and \(rows, units\)"):
         traced(function, ["o", "t"], axis=1)
-    for wrong in (lambda o, t: o.sum(axis=0), lambda o, t: o.sum(), lambda o, t: o.sum(axis=(0, 1))):
+    masked = lambda o, t: o[o > 0].sum(axis=1)
+    for wrong in (lambda o, t: o.sum(axis=0), lambda o, t: o.sum(), lambda o, t: o.sum(axis=(0, 1)), masked):
         with pytest.raises(Untraceable, match="otherwise than over axis=1"):
             traced(wrong, ["o", "t"], axis=1)
 
@@ -282,6 +288,8 @@ def test_equal_functions_have_equal_contents_and_pickles_come_back():
         traced(f, ["z"]) for f in (lambda z: 2 * z - 1, lambda z: 2 * z + 1.0000001, lambda z: 2 * z + (-0.0))
     ]
     assert len({formula.content for formula in (*same, *others)}) == 4
+    assert traced(lambda z: z - 0.0, ["z"]).results == (0,)
+    assert traced(lambda z: z - (-0.0), ["z"]).results != (0,)  # -0.0 - (-0.0) is 0.0
     for formula in (*same, FORMULA, FORMULA.derivative("o")):
         again = pickle.loads(pickle.dumps(formula))
         assert again == formula

@@ -12,8 +12,8 @@ import time
 import networkx as nx
 import numpy as np
 import pytest
+from data.strategies import dags, network, rows_for, seeds
 from hypothesis import given, settings
-from strategies import dags, network, rows_for, seeds
 
 import dagnet
 from dagnet.formats.inspector import KINDS, SCRIPTS, packed, page, payload, script_json

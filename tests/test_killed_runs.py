@@ -6,14 +6,14 @@ import subprocess
 import sys
 
 import pytest
-from killed_runs import EPOCHS, network, result, train
+from data.killed_runs import EPOCHS, network, result, train
 
 import dagnet
 from dagnet.storage import container, load_checkpoint
 
 
 def _in_a_process(folder, kills, seed, timeout):
-    script = pathlib.Path(__file__).with_name("killed_runs.py")
+    script = pathlib.Path(__file__).with_name("data") / "killed_runs.py"
     command = [sys.executable, str(script), str(folder), str(kills), str(seed)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
     assert done.returncode == 0, done.stderr

@@ -40,6 +40,9 @@ def test_every_parameter_has_a_name_that_leads_back_to_it(units, shared):
         assert places[element or (0,) * places.ndim] == place
         node = net.topology.index[name if is_bias else name[1]]
         assert set(range(layout.plan.n_units)[layout.units_of(node)]) & set(names.units(place).tolist())
+    unbiased = np.flatnonzero(~net.topology.has_bias)
+    assert len(unbiased)
+    assert all(layout.bias_places(node).shape == (0,) for node in unbiased)
 
 
 @pytest.mark.parametrize("shared", [False, True])

@@ -5,7 +5,7 @@ import pickle
 
 import networkx as nx
 import pytest
-from renderings import HOSTILE, assert_html_is_sound
+from data.renderings import HOSTILE, assert_html_is_sound
 
 import dagnet
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import networkx as nx
 import numpy as np
 import pytest
-from engine_conformance import GRAPHS, SIDE
+from data.engine_conformance import GRAPHS, SIDE
 
 import dagnet
 from dagnet.compiler import DENSE_MINIMUM, compile_topology
@@ -243,6 +243,13 @@ def test_a_dense_step_cut_to_some_of_its_units_stays_dense():
     assert cut.steps["kind"].tolist() == [DENSE, ACTIVATE]
     assert cut.steps["n_target"].tolist() == [25, 25]
     assert cut.unit_ids.tolist() == [*range(SIDE), *range(SIDE + 5, SIDE + 30)]
+
+
+def test_what_a_cut_plan_reads_is_an_input_without_biases(plan):
+    cut = plan.restrict(units=np.arange(plan.n_units) == plan.n_units - 1)
+    assert cut.n_inputs
+    assert (plan.bias_slot[cut.unit_ids] >= 0).sum() > 1
+    assert (cut.bias_slot[: cut.n_inputs] == -1).all()
 
 
 def test_restriction_does_not_change_the_plan(plan):

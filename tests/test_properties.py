@@ -7,10 +7,10 @@ from collections import Counter
 import networkx as nx
 import numpy as np
 import pytest
+from data.independent import Evaluation
+from data.strategies import dags, network, row_counts, rows_for, seeds
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from independent import Evaluation
-from strategies import dags, network, row_counts, rows_for, seeds
 
 import dagnet
 

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 import pytest
-from training_cases import Recorder, StopAt, make_data, make_net
+from data.training_cases import Recorder, StopAt, make_data, make_net
 
 import dagnet
 

@@ -12,8 +12,7 @@ import networkx as nx
 import numpy as np
 import pytest
 import safetensors
-from hypothesis import given, settings
-from safe_files import (
+from data.safe_files import (
     facts,
     listed,
     names,
@@ -23,7 +22,8 @@ from safe_files import (
     small_network,
     typed,
 )
-from strategies import dags, network
+from data.strategies import dags, network
+from hypothesis import given, settings
 
 import dagnet
 from dagnet.storage import load_checkpoint, save_checkpoint

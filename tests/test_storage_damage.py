@@ -7,10 +7,11 @@ import sys
 import time
 import tracemalloc
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from safe_files import (
+from data.safe_files import (
     mutated,
     parted,
     put_together,
@@ -35,6 +36,13 @@ def saved(tmp_path):
 def _refused(path, match="dagnet"):
     with pytest.raises(dagnet.FormatError, match=match):
         dagnet.load(path)
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(saved, monkeypatch):
+    now = saved.stat()
+    before = SimpleNamespace(st_mode=now.st_mode, st_size=now.st_size - 8)
+    monkeypatch.setattr(os, "fstat", lambda _: before)
+    _refused(saved, "it grows while it is read")
 
 
 def test_one_flipped_bit_anywhere_is_refused(saved):

@@ -3,7 +3,7 @@
 import networkx as nx
 import numpy as np
 import pytest
-from safe_files import facts, listed
+from data.safe_files import facts, listed
 
 import dagnet
 from dagnet.registry.tables import Origin, registry

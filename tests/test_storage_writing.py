@@ -9,7 +9,7 @@ import tempfile
 import threading
 
 import pytest
-from safe_files import (
+from data.safe_files import (
     listed,
     small_network,
 )

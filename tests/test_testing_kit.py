@@ -4,11 +4,10 @@ import subprocess
 import sys
 from typing import ClassVar
 
-import broken_functions
-import broken_machines
 import networkx as nx
 import numpy as np
 import pytest
+from data import broken_functions, broken_machines
 
 import dagnet
 from dagnet import Activation, PluginError

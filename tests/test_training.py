@@ -5,9 +5,10 @@ from __future__ import annotations
 import networkx as nx
 import numpy as np
 import pytest
-from training_cases import Recorder, make_data, make_net
+from data.training_cases import PLANS, SIZES, Recorder, make_data, make_net
 
 import dagnet
+from dagnet.plan import DENSE
 from dagnet.training.rows import encode_rows
 
 # -- what it computes ------------------------------------------------------------------------
@@ -148,49 +149,71 @@ def test_penalties_count_weights_not_biases_and_are_reported(l1, l2):
     assert net.weights["x2", "h11"] == 3.0
 
 
-def test_clip_value_and_clip_norm():
-    X, y = make_data()
-    net = make_net()
+@PLANS
+def test_clip_value_and_clip_norm(sizes):
+    X, y = make_data(inputs=sizes[0])
+    net = make_net(sizes)
     gradient = net.gradient(X, y * 100).flat
     before = net.parameters.copy()
-    net.fit(X, y * 100, epochs=1, batch_size=40, optimizer="sgd", learning_rate=1.0, clip_value=0.5)
+    once = {"epochs": 1, "batch_size": 40, "optimizer": "sgd"}
+    net.fit(X, y * 100, **once, learning_rate=1.0, clip_value=0.5)
     np.testing.assert_allclose(before - net.parameters, np.clip(gradient, -0.5, 0.5), rtol=1e-9, atol=1e-12)
     net.parameters = before
-    net.fit(X, y * 100, epochs=1, batch_size=40, optimizer="sgd", learning_rate=1.0, clip_norm=0.5)
+    net.fit(X, y * 100, **once, learning_rate=1.0, clip_norm=0.5)
     np.testing.assert_allclose(
         before - net.parameters, 0.5 * gradient / np.linalg.norm(gradient), rtol=1e-9, atol=1e-12
     )
     net.parameters = before
-    net.fit(X, y * 100, epochs=1, batch_size=40, optimizer="sgd", learning_rate=1e-3, clip_norm=1e9)
-    np.testing.assert_allclose(before - net.parameters, 1e-3 * gradient, rtol=1e-6, atol=1e-12)
+    net.fit(X, y * 100, **once, learning_rate=1.0, clip_value=0.5, clip_norm=0.25)
+    cut = np.clip(gradient, -0.5, 0.5)
+    np.testing.assert_allclose(
+        before - net.parameters, 0.25 * cut / np.linalg.norm(cut), rtol=1e-9, atol=1e-12
+    )
+    for unreached in (
+        {"clip_norm": 1e9},
+        {"clip_value": 1e9},
+        {"clip_norm": 1.01 * np.linalg.norm(gradient)},
+    ):
+        net.parameters = before
+        net.fit(X, y * 100, **once, learning_rate=1e-3, **unreached)
+        np.testing.assert_allclose(before - net.parameters, 1e-3 * gradient, rtol=1e-6, atol=1e-12)
 
 
-def test_clip_norm_of_a_float32_gradient_whose_square_overflows():
-    net = dagnet.Network(nx.DiGraph([("x", "y", {"weight": 1.0})]), loss="absolute_error", dtype="float32")
-    net.fit([[1e30]], [0.0], epochs=1, optimizer="sgd", learning_rate=1.0, clip_norm=0.25)
-    assert net.weights["x", "y"] == pytest.approx(0.75)
+@PLANS
+def test_clip_norm_of_a_float32_gradient_whose_square_overflows(sizes):
+    graph = dagnet.layered(sizes, activation="identity")
+    net = dagnet.Network(graph, loss="absolute_error", dtype="float32", seed=0)
+    before = net.parameters.astype(float)
+    gradient = net.gradient(X := np.full((1, sizes[0]), 1e30), [0.0]).flat.astype(float)
+    net.fit(X, [0.0], epochs=1, optimizer="sgd", learning_rate=1.0, clip_norm=0.25)
+    np.testing.assert_allclose(
+        before - net.parameters, 0.25 * gradient / np.linalg.norm(gradient), rtol=1e-4, atol=1e-6
+    )
 
 
 # -- frozen and shared ------------------------------------------------------------------------
 
 
+@PLANS
 @pytest.mark.parametrize(
     "spec", ["sgd(momentum=0.9, weight_decay=0.1)", "adamw(weight_decay=0.5)", "adagrad"]
 )
-def test_frozen_parameters_do_not_move_by_one_bit_and_shared_ones_stay_equal(spec):
-    graph = dagnet.layered([2, 4, 3, 1], activation="tanh")
+def test_frozen_parameters_do_not_move_by_one_bit_and_shared_ones_stay_equal(spec, sizes):
+    graph = dagnet.layered(sizes, activation="tanh")
     graph.edges["x1", "h11"]["trainable"] = False
     graph.nodes["h12"].update(trainable=False, bias=0.1)
-    for edge in [("h11", "h21"), ("h12", "h21"), ("h13", "h22")]:
+    shared = [("x1", "h13"), ("x2", "h13"), ("x2", "h14")]
+    for edge in shared:
         graph.edges[edge]["share"] = "w"
     net = dagnet.Network(graph, seed=0)
+    assert (DENSE in net.plan.steps["kind"]) == (sizes != SIZES)
     frozen = net.parameters[~net.trainable].copy()
     before = net.parameters.copy()
-    X, y = make_data()
+    X, y = make_data(inputs=sizes[0])
     net.fit(X, y, epochs=3, optimizer=spec, learning_rate=0.1, l2=0.01, clip_norm=1.0)
     assert (net.parameters[~net.trainable] == frozen).all()
     assert (net.parameters[net.trainable] != before[net.trainable]).all()
-    assert net.weights["h11", "h21"] == net.weights["h12", "h21"] == net.weights["h13", "h22"]
+    assert len({net.weights[edge] for edge in shared}) == 1
 
 
 def test_a_network_without_anything_trainable_only_records():

@@ -8,7 +8,7 @@ import re
 import networkx as nx
 import numpy as np
 import pytest
-from training_cases import Recorder, make_data, make_net
+from data.training_cases import Recorder, make_data, make_net
 
 import dagnet
 from dagnet.training import Settings, TrainingRun, restore

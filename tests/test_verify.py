@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import networkx as nx
 import numpy as np
 import pytest
+from data.strategies import dags, network, row_counts, rows_for, seeds
 from hypothesis import given
-from strategies import dags, network, row_counts, rows_for, seeds
 
 import dagnet
 from dagnet.engine.reference import ReferenceEngine

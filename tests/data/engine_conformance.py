@@ -5,13 +5,13 @@ import math
 import networkx as nx
 import numpy as np
 import pytest
-from strategies import network
 
 import dagnet
 from dagnet.compiler import DENSE_MINIMUM
 from dagnet.contracts import ThreeCalls
 from dagnet.model.averaging import row_weights
 from dagnet.plan import DENSE, SPARSE
+from data.strategies import network
 
 SIDE = math.isqrt(DENSE_MINIMUM) + 1
 """A block of so many units with so many parents becomes a dense step."""

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import dagnet
+from dagnet.plan import DENSE
+
+SIZES = [2, 4, 3, 1]
+PLANS = pytest.mark.parametrize("sizes", [SIZES, [80, 80, 1]], ids=["sparse", "dense"])
+"""The second one has a dense step, of whose derivatives engines know only a bound of the norm."""
 
 
-def make_data(rows=40, seed=0):
+def make_data(rows=40, seed=0, inputs=2):
     generator = np.random.default_rng(seed)
-    X = generator.normal(size=(rows, 2))
+    X = generator.normal(size=(rows, inputs))
     return X, np.sin(X[:, 0]) * X[:, 1]
 
 
-def make_net(**arguments):
-    return dagnet.Network(dagnet.layered([2, 4, 3, 1], activation="tanh"), seed=0, **arguments)
+def make_net(sizes=SIZES, **arguments):
+    net = dagnet.Network(dagnet.layered(sizes, activation="tanh"), seed=0, **arguments)
+    assert (DENSE in net.plan.steps["kind"]) == (sizes[0] == 80)
+    return net
 
 
 class Recorder(dagnet.Callback):
