@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar, Self
 
 import networkx as nx
@@ -12,10 +12,12 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 import dagnet
-from dagnet_sklearn.estimator import FLOATS, DAGEstimator
+from dagnet.errors import did_you_mean, shorten
+from dagnet_sklearn.estimator import DAGEstimator
+from dagnet_sklearn.frames import aligned, single_column
 
 __all__ = ["DAGClassifier"]
 
@@ -32,10 +34,15 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
     ----------
     graph
         The network as a ``networkx.DiGraph``, or None: one hidden node of ``hidden`` units
-        between the columns and the outputs, and edges past it.  Its inputs are matched with the
-        columns of a data frame by name, with those of an array by position.  Where its output
-        nodes are named as the classes, they are matched by name too, else by position in
-        sorted order.
+        between the columns and the outputs, and edges past it.  An input reads the column of a
+        data frame that has its name.  Output nodes that are named as the classes are matched
+        by name, too; where none is, they are the classes in sorted order; where some are, the
+        graph is refused.
+    columns
+        What the columns of an array are, in its order: names of inputs, or of none.  Without
+        it, an array is refused where the inputs have names other than x1, x2, …
+    features
+        The nodes whose values :meth:`transform` gives; None for all hidden nodes.
     hidden
         Units of the hidden node of the default graph; 0 leaves a linear model.
     activation, initializer, dtype, engine, threads
@@ -85,6 +92,8 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
         self,
         graph: nx.DiGraph[Any] | None = None,
         *,
+        columns: Sequence[Hashable] | None = None,
+        features: Sequence[Hashable] | None = None,
         hidden: int = 16,
         activation: str | dagnet.Activation = "relu",
         initializer: str | dagnet.Initializer = "he_uniform",
@@ -108,6 +117,8 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
     ) -> None:
         super().__init__(
             graph,
+            columns=columns,
+            features=features,
             hidden=hidden,
             activation=activation,
             initializer=initializer,
@@ -148,9 +159,9 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
             (rows,) or None.
         """
         warm = self.warm_start and self._is_built()
-        X, y = validate_data(self, X, y, dtype=FLOATS, reset=not warm)
+        X, y, weight = self._checked(X, y, sample_weight, fresh=not warm)
         check_classification_targets(y)
-        weight = self._weighted(sample_weight, X, y)
+        weight = self._by_class(weight, y)
         classes = np.unique(y)
         if warm:
             if not np.array_equal(classes, self.classes_):
@@ -175,9 +186,9 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
             All labels that will ever come; needed in the first call.
         """
         first = not self._is_built()
-        X, y = validate_data(self, X, y, dtype=FLOATS, reset=first)
+        X, y, weight = self._checked(X, y, sample_weight, fresh=first)
         check_classification_targets(y)
-        weight = self._weighted(sample_weight, X, y)
+        weight = self._by_class(weight, y)
         if first and classes is None:
             raise ValueError("the first call of partial_fit must have classes=…, all labels that will come")
         known = self._checked_classes(unique_labels(classes)) if classes is not None else self.classes_
@@ -193,8 +204,7 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
             self._build(X, weight)
         return self._partial_fit(X, numbers, weight)
 
-    def _weighted(self, sample_weight: Any, X: Array, y: Array) -> Array:
-        weight = self._weights(sample_weight, X)
+    def _by_class(self, weight: Array, y: Array) -> Array:
         if self.class_weight is None:
             return weight
         result: Array = weight * compute_sample_weight(self.class_weight, y)
@@ -216,7 +226,27 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
 
     def _ordered(self, outputs: tuple[Hashable, ...]) -> list[Hashable] | None:
         labels: list[Hashable] = self.classes_.tolist()
-        return labels if set(labels) == set(outputs) else None
+        spelled = {str(output): output for output in outputs}
+        found = {label: label if label in outputs else spelled.get(str(label)) for label in labels}
+        named = [output for output in found.values() if output is not None]
+        if not named:
+            return None
+        if len(outputs) == 1:  # its logit is that of the second class
+            if found[labels[1]] is None:
+                raise ValueError(
+                    f"the output node {shorten(outputs[0])} is named as the first of the classes in sorted "
+                    f"order, but one output is the logit of the second; name it {shorten(labels[1])}"
+                )
+            return None
+        spare = [label for label, output in found.items() if output is None]
+        if spare:
+            strange = [output for output in outputs if output not in named]
+            mend = did_you_mean(strange[0], spare) if strange else ""
+            raise ValueError(
+                f"the output nodes must be named as all the classes or as none, got {_listed(outputs)}, "
+                f"where the classes {_listed(spare)} have no node{mend or '; rename the nodes or the labels'}"
+            )
+        return named
 
     def _fitting_loss(self, units: int) -> str:
         count = len(self.classes_)
@@ -255,6 +285,11 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The accuracy; y and weights of pandas go by their labels, as in ``fit``."""
+        y, sample_weight = aligned("y", y, X), aligned("sample_weight", single_column(sample_weight), X)
+        return float(super().score(X, y, sample_weight))
+
     def predict(self, X: Any) -> Array:
         """(rows,) labels."""
         check_is_fitted(self)
@@ -262,3 +297,7 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
         places = (decision > 0).astype(int) if decision.ndim == 1 else decision.argmax(axis=1)
         labels: Array = self.classes_[places]
         return labels
+
+
+def _listed(names: Sequence[Hashable]) -> str:
+    return ", ".join(map(shorten, names[:8])) + (", …" if len(names) > 8 else "")

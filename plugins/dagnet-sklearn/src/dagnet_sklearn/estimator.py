@@ -3,35 +3,53 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state, check_X_y
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 import dagnet
 from dagnet.registry import find_optimizer
 from dagnet_sklearn.continued import Continued
-from dagnet_sklearn.graphs import columns_of, default_graph, standardised
+from dagnet_sklearn.frames import aligned, column_names, numbers, refuse_missing, single_column
+from dagnet_sklearn.graphs import Inputs, default_graph, standardised, unit_names
 
 __all__ = ["DAGEstimator"]
 
 Array = NDArray[Any]
-FLOATS = [np.float64, np.float32]
+CHECKS: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
+"""How scikit-learn checks X; what is missing is refused here, by row and column."""
 
 
-class DAGEstimator(BaseEstimator, ABC):
+class _Shown:
+    """A graph as a message shows it: by its size."""
+
+    def __init__(self, graph: Any) -> None:
+        self.graph = graph
+
+    def __repr__(self) -> str:
+        graph = self.graph
+        if not isinstance(graph, nx.Graph):  # refused by fit
+            return repr(graph)
+        nodes, edges = graph.number_of_nodes(), graph.number_of_edges()
+        return f"<{type(graph).__name__}: {nodes:,} nodes, {edges:,} edges>"
+
+
+class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """A drawn network behind scikit-learn's interface."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "graph": [nx.DiGraph, None],
+        "columns": ["array-like", None],
+        "features": ["array-like", None],
         "hidden": [Interval(Integral, 0, None, closed="left")],
         "activation": [str, dagnet.Activation],
         "initializer": [str, dagnet.Initializer],
@@ -57,6 +75,8 @@ class DAGEstimator(BaseEstimator, ABC):
         self,
         graph: nx.DiGraph[Any] | None = None,
         *,
+        columns: Sequence[Hashable] | None = None,
+        features: Sequence[Hashable] | None = None,
         hidden: int = 16,
         activation: str | dagnet.Activation = "relu",
         initializer: str | dagnet.Initializer = "he_uniform",
@@ -78,6 +98,8 @@ class DAGEstimator(BaseEstimator, ABC):
         random_state: Any = None,
     ) -> None:
         self.graph = graph
+        self.columns = columns
+        self.features = features
         self.hidden = hidden
         self.activation = activation
         self.initializer = initializer
@@ -97,6 +119,13 @@ class DAGEstimator(BaseEstimator, ABC):
         self.engine = engine
         self.threads = threads
         self.random_state = random_state
+
+    _inputs: Inputs | None
+    """Of the graph; None until the default one is made."""
+    _seen: list[Hashable] | None
+    """The names of X's columns in ``fit``: a data frame's, else those of ``columns``."""
+    _is_framed: bool
+    """Whether X was a data frame with names in ``fit``."""
 
     # -- what the two kinds of estimator say -----------------------------------------------
 
@@ -118,24 +147,34 @@ class DAGEstimator(BaseEstimator, ABC):
 
     # -- building ----------------------------------------------------------------------------
 
+    def _read_graph(self) -> Inputs | None:
+        """What the graph says of columns and targets; None for the default one, which follows them."""
+        if self.graph is None:
+            return None
+        drawn = self._network(self.graph, None, "squared_error", 0)
+        self._outputs, self._output_units = drawn.outputs, len(drawn.plan.outputs)
+        return Inputs.of(drawn)
+
     def _build(self, X: Array, weight: Array) -> None:
-        """A fresh network for the columns of X."""
-        names = getattr(self, "feature_names_in_", None)
-        names = None if names is None else [str(name) for name in names]
-        graph = self.graph
-        if graph is None:
-            columns = [f"x{place}" for place in range(X.shape[1])] if names is None else names
-            graph = default_graph(columns, self._default_outputs(), self.hidden, self.activation)
+        """A fresh network; X is (rows, input units)."""
+        graph, inputs = self.graph, self._inputs
+        ordered: list[Hashable] | None = None
+        if graph is None or inputs is None:
+            names = self._seen or [f"x{place}" for place in range(X.shape[1])]
+            inputs = Inputs(tuple(names), (1,) * len(names), is_drawn=False)
+            outputs = self._default_outputs()
+            graph = default_graph(names, outputs, self.hidden, self.activation)
+            loss = self._fitting_loss(len(outputs))
+        else:
+            loss = self._fitting_loss(self._output_units)
+            ordered = self._ordered(self._outputs)
+        if self.standardize and inputs.nodes:
+            graph = standardised(graph, inputs.nodes, inputs.units, X, weight)
         self._random = check_random_state(self.random_state)
-        seed = self._seed()
-        # Its inputs and outputs decide the columns, the order of the classes and the loss.
-        drawn = self._network(graph, None, "squared_error", seed)
-        units = drawn.topology.units[drawn.topology.inputs].tolist()
-        self._columns = columns_of(drawn.inputs, units, names, X.shape[1])
-        if self.standardize and drawn.inputs:
-            graph = standardised(graph, drawn.inputs, units, X[:, self._columns], weight)
-        loss = self._fitting_loss(len(drawn.plan.outputs))
-        self.network_ = self._network(graph, self._ordered(drawn.outputs), loss, seed)
+        network = self._network(graph, ordered, loss, self._seed())
+        for node in self._feature_nodes(network):
+            network.topology.node_number(node)
+        self.network_, self._inputs = network, inputs
         self._continued: Continued | None = None
         self.loss_curve_: list[float] = []
         self.validation_curve_: list[float] | None = [] if self.early_stopping else None
@@ -169,7 +208,7 @@ class DAGEstimator(BaseEstimator, ABC):
                 random_state=self._seed(),
                 stratify=self._strata(targets),
             )
-            held_out = X[test][:, self._columns], targets[test], weight[test]
+            held_out = X[test], targets[test], weight[test]
             early = dagnet.EarlyStopping(patience=self.patience, min_delta=self.tol)
             options |= {"validation_data": held_out, "callbacks": [early]}
             X, targets, weight = X[train], targets[train], weight[train]
@@ -183,7 +222,7 @@ class DAGEstimator(BaseEstimator, ABC):
 
     def _train(self, X: Array, targets: Array, weight: Array, **options: Any) -> Self:
         history = self.network_.fit(
-            X[:, self._columns],
+            X,
             targets,
             sample_weight=None if (weight == weight[0]).all() else weight,
             batch_size=self.batch_size,
@@ -206,14 +245,88 @@ class DAGEstimator(BaseEstimator, ABC):
 
     # -- rows --------------------------------------------------------------------------------
 
-    def _rows(self, X: Any) -> Array:
-        check_is_fitted(self)
-        rows: Array = validate_data(self, X, dtype=FLOATS, reset=False)
-        return rows[:, self._columns]
+    def _checked(
+        self, X: Any, y: Any, sample_weight: Any, *, fresh: bool, **checks: Any
+    ) -> tuple[Array, Array, Array]:
+        """X as (rows, input units), y and the weights, all in the order of X's rows."""
+        y, sample_weight = aligned("y", y, X), aligned("sample_weight", single_column(sample_weight), X)
+        chosen = self._chosen(X, fresh=fresh)
+        if chosen is None:
+            X, y = validate_data(self, X, y, reset=fresh, **CHECKS, **checks)
+        else:
+            X, y = check_X_y(chosen, y, ensure_min_features=0, estimator=self, **CHECKS, **checks)
+        if self._inputs is not None:
+            self._inputs.refuse_width(X.shape[1])
+        refuse_missing(X, self._labels(X))
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        return X, y, weight
 
-    def _weights(self, sample_weight: Any, X: Array) -> Array:
-        weight: Array = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        return weight
+    def _rows(self, X: Any) -> Array:
+        """X as (rows, input units) after ``fit``."""
+        check_is_fitted(self)
+        chosen = self._chosen(X, fresh=False)
+        rows: Array
+        if chosen is None:
+            rows = validate_data(self, X, reset=False, **CHECKS)
+        else:
+            rows = check_array(chosen, ensure_min_features=0, estimator=self, **CHECKS)
+        refuse_missing(rows, self._labels(rows))
+        return rows
+
+    def _labels(self, X: Array) -> Sequence[Hashable]:
+        inputs = self._inputs
+        if inputs is not None and not inputs.are_in_order:
+            return inputs.labels()
+        return self._seen or range(X.shape[1])
+
+    def _chosen(self, X: Any, *, fresh: bool) -> Array | None:
+        """X's columns for the graph's inputs, where X has names or is given them; else None."""
+        if fresh:
+            self._inputs = self._read_graph()
+        inputs, names = self._inputs, column_names(X)
+        # Names that are no text count where the inputs are among them; a fit without names knows none.
+        if names and not (inputs is not None and inputs.are_among(names)):
+            counts = isinstance(names[0], str) and (fresh or self._seen is not None)
+            names = names if counts else None
+        if fresh:
+            self._is_framed = bool(names)
+            self._seen = names or self._named_columns()
+        if not names:
+            return self._chosen_of_array(X, inputs, fresh=fresh)
+        if inputs is None or (inputs.are_in_order and self._is_framed):
+            validate_data(self, X, reset=fresh, skip_check_array=True)
+            return numbers(X, range(len(names)), names)
+        places = inputs.places(names)
+        if fresh:
+            validate_data(self, X, skip_check_array=True)
+        return numbers(X, places, names)
+
+    def _chosen_of_array(self, X: Any, inputs: Inputs | None, *, fresh: bool) -> Array | None:
+        names = self._named_columns()
+        if names is None:
+            if inputs is not None and inputs.have_names:
+                raise ValueError(inputs.unnamed())
+            if fresh or not self._is_framed or inputs is None or inputs.are_in_order:
+                return None
+            # As scikit-learn has it: a warning, and the columns are those of fit.
+            rows = validate_data(self, X, reset=False, dtype=None, ensure_all_finite=False)
+            names = self._seen or []
+        else:
+            rows = check_array(X, dtype=None, ensure_all_finite=False, estimator=self)
+            if rows.shape[1] != len(names):
+                raise ValueError(
+                    f"X must have a column for each of columns=…, {len(names)}, got {rows.shape[1]}"
+                )
+            if fresh:
+                validate_data(self, X, skip_check_array=True)
+        chosen: Array = rows if inputs is None else rows[:, inputs.places(names)]
+        return chosen
+
+    def _named_columns(self) -> list[Hashable] | None:
+        columns: Any = self.columns
+        if columns is None:
+            return None
+        return columns.tolist() if isinstance(columns, np.ndarray) else list(columns)
 
     @staticmethod
     def _present(X: Array, targets: Array, weight: Array) -> tuple[Array, Array, Array]:
@@ -222,3 +335,54 @@ class DAGEstimator(BaseEstimator, ABC):
         if not kept.any():
             raise ValueError("sample_weight must have an entry above 0, got none")
         return (X, targets, weight) if kept.all() else (X[kept], targets[kept], weight[kept])
+
+    # -- features ----------------------------------------------------------------------------
+
+    def transform(self, X: Any) -> Array:
+        """The values of hidden nodes, or of those that ``features`` lists: (rows, units)."""
+        rows = self._rows(X)
+        forward = self.network_.forward(rows)
+        blocks = [forward[node].reshape(len(rows), -1) for node in self._feature_nodes(self.network_)]
+        return np.hstack(blocks) if blocks else np.zeros((len(rows), 0), self.network_.dtype)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Array:
+        """(units,) names of what :meth:`transform` gives: ``node``, or ``node[0]``, ``node[1]`` and so on.
+
+        Parameters
+        ----------
+        input_features
+            Not used; here for scikit-learn's interface.
+        """
+        del input_features
+        check_is_fitted(self)
+        topology = self.network_.topology
+        names = [
+            str(name)
+            for node in self._feature_nodes(self.network_)
+            for name in unit_names(node, int(topology.units[topology.node_number(node)]))
+        ]
+        return np.array(names, object)
+
+    def _feature_nodes(self, network: dagnet.Network) -> list[Hashable]:
+        if self.features is not None:
+            return list(self.features)
+        topology = network.topology
+        return [node for number, node in enumerate(topology.nodes) if topology.role(number) == "hidden"]
+
+    # -- shown -------------------------------------------------------------------------------
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """As scikit-learn's, with the graph's size instead of its address."""
+        kind, parameters = type(self), self.get_params(deep=False)
+        if self.graph is not None:
+            parameters["graph"] = _Shown(self.graph)
+        # scikit-learn breaks the lines only of what has its own __repr__.
+        shown = type(kind.__name__, (kind,), {"__repr__": BaseEstimator.__repr__})(**parameters)
+        text: str = BaseEstimator.__repr__(shown, N_CHAR_MAX)
+        return text
+
+    def _get_params_html(self, *args: Any, **options: Any) -> Any:
+        parameters = super()._get_params_html(*args, **options)
+        if self.graph is not None:
+            parameters["graph"] = _Shown(self.graph)
+        return parameters

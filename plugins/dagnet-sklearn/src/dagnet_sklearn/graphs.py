@@ -2,20 +2,125 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["columns_of", "default_graph", "standardised"]
+from dagnet import Network
+from dagnet.errors import did_you_mean, shorten
+
+__all__ = ["Inputs", "default_graph", "standardised", "unit_names"]
 
 Array = NDArray[Any]
+LISTED = 8
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs of a graph, and which columns of X they read.
+
+    ``is_drawn`` is False for the default graph, whose inputs are the columns seen in ``fit``.
+    """
+
+    nodes: tuple[Hashable, ...]
+    units: tuple[int, ...]
+    is_drawn: bool
+
+    @classmethod
+    def of(cls, network: Network) -> Inputs:
+        """The inputs of a network of the user's graph."""
+        topology = network.topology
+        return cls(network.inputs, tuple(topology.units[topology.inputs].tolist()), is_drawn=True)
+
+    @property
+    def are_in_order(self) -> bool:
+        """Whether they are all columns in the order of ``fit``: the default graph's, or one block."""
+        return not self.is_drawn or (len(self.nodes) == 1 and self.units[0] > 1)
+
+    @cached_property
+    def have_names(self) -> bool:
+        """Whether they have names that do not say the place of a column, so that a bare array does not fit.
+
+        A single input has no order that could be wrong, and x1, x2, … count the columns.
+        """
+        if not self.is_drawn or len(self.nodes) == 1:
+            return False
+        texts = [node for node in self.nodes if isinstance(node, str)]
+        found = [re.fullmatch(r"(\D*)(\d+)", text, flags=re.ASCII) for text in texts]
+        counts = [(match[1], int(match[2])) for match in found if match]
+        first = counts[0] if counts else ("", 2)
+        upwards = [(first[0], first[1] + place) for place in range(len(self.nodes))]
+        return bool(texts) and not (first[1] < 2 and counts == upwards)
+
+    def are_among(self, names: Sequence[Hashable]) -> bool:
+        """Whether each has a column of its name."""
+        return set(self.nodes) <= set(names)
+
+    def places(self, names: Sequence[Hashable]) -> list[int]:
+        """The column that each input unit reads, by name; a node of several units has as many columns.
+
+        Raises
+        ------
+        ValueError
+            If a node has no column, or more or fewer of them than units.
+        """
+        found: dict[Hashable, list[int]] = {}
+        for place, name in enumerate(names):
+            found.setdefault(name, []).append(place)
+        missing = [node for node in self.nodes if node not in found]
+        if missing:
+            shown = ", ".join(map(repr, missing[:LISTED]))
+            mend = did_you_mean(missing[0], [name for name in names if name not in self.nodes])
+            raise ValueError(
+                f"X has no column for the graph's input {shown}; its columns are "
+                f"{', '.join(map(repr, names[:LISTED]))}{mend or '; rename the nodes or the columns'}"
+            )
+        for node, units in zip(self.nodes, self.units, strict=True):
+            if len(found[node]) != units:
+                raise ValueError(
+                    f"X must have as many columns {shorten(node)} as the input has units, {units}, got "
+                    f"{len(found[node])}; a node of several units has its name once for each of them, as an "
+                    "array's columns=… can say"
+                )
+        return [place for node in self.nodes for place in found[node]]
+
+    def unnamed(self) -> str:
+        """The refusal of a bare array."""
+        shown = ", ".join(map(shorten, self.nodes[:LISTED]))
+        return (
+            f"X must name its columns, as the graph's inputs have names ({shown}), got an array without "
+            "names; pass a data frame, which a step before keeps with "
+            'StandardScaler().set_output(transform="pandas"), or say in the order of the array what its '
+            f"columns are: columns=[{shorten(self.nodes[0])}, …]"
+        )
+
+    def refuse_width(self, width: int) -> None:
+        """Refuse an X of more or fewer columns than input units."""
+        if sum(self.units) != width:
+            raise ValueError(
+                f"X has {width} features, but the graph has {sum(self.units)} input units; pass one column "
+                "for each, or a data frame whose columns are named as the input nodes"
+            )
+
+    def labels(self) -> list[Hashable]:
+        """(input units,) a name of each column."""
+        pairs = zip(self.nodes, self.units, strict=True)
+        return [label for node, units in pairs for label in unit_names(node, units)]
+
+
+def unit_names(node: Hashable, units: int) -> list[Hashable]:
+    """A name for each unit of a node: its own, or ``node[0]``, ``node[1]`` and so on."""
+    return [node] if units == 1 else [f"{node}[{unit}]" for unit in range(units)]
 
 
 def default_graph(
-    columns: Sequence[str], outputs: Sequence[Hashable], hidden: int, activation: Any
+    columns: Sequence[Hashable], outputs: Sequence[Hashable], hidden: int, activation: Any
 ) -> nx.DiGraph[Any]:
     """One hidden node of ``hidden`` units between the columns and the outputs, and edges past it."""
     graph: nx.DiGraph[Any] = nx.DiGraph()
@@ -36,37 +141,6 @@ def default_graph(
     return graph
 
 
-def columns_of(
-    inputs: Sequence[Hashable], units: Sequence[int], names: Sequence[str] | None, n_features: int
-) -> Array:
-    """(input units,) the column of X that each input unit reads.
-
-    By name where X has names; by position else.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing, or there are more or fewer of them than inputs.
-    """
-    if names is not None and all(count == 1 for count in units):
-        places: dict[Hashable, int] = {name: place for place, name in enumerate(names)}
-        missing = [node for node in inputs if node not in places]
-        if missing:
-            shown = ", ".join(map(repr, missing[:8]))
-            raise ValueError(
-                f"X has no column for the graph's input {shown}; its columns are "
-                f"{', '.join(map(repr, names[:8]))}: rename the nodes or the columns, or pass an array "
-                "with one column for each input, in the order of the graph's inputs"
-            )
-        return np.array([places[node] for node in inputs], np.intp)
-    if sum(units) != n_features:
-        raise ValueError(
-            f"X has {n_features} features, but the graph has {sum(units)} input units; pass one column for "
-            "each, or a data frame whose columns are named as the input nodes"
-        )
-    return np.arange(n_features)
-
-
 def standardised(
     graph: nx.DiGraph[Any], inputs: Sequence[Hashable], units: Sequence[int], X: Array, weight: Array
 ) -> nx.DiGraph[Any]:
@@ -74,6 +148,7 @@ def standardised(
 
     An input that says one of the two itself is left alone.  ``X`` is (rows, input units).
     """
+    X = np.asfortranarray(X)  # the same bits whatever the order of X in memory
     share = weight / weight.sum()
     center = share @ X
     scale = np.sqrt(share @ (X - center) ** 2)

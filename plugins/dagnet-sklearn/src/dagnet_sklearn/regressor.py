@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar, Self
 
 import networkx as nx
 from numpy.typing import NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
-from sklearn.utils.validation import validate_data
 
 import dagnet
-from dagnet_sklearn.estimator import FLOATS, DAGEstimator
+from dagnet_sklearn.estimator import DAGEstimator
+from dagnet_sklearn.frames import aligned, single_column
 
 __all__ = ["DAGRegressor"]
 
@@ -28,14 +28,13 @@ class DAGRegressor(RegressorMixin, MultiOutputMixin, DAGEstimator):  # type: ign
     ----------
     graph
         The network as a ``networkx.DiGraph``, or None: one hidden node of ``hidden`` units
-        between the columns and the outputs, and edges past it.  Its inputs are matched with the
-        columns of a data frame by name, with those of an array by position.
+        between the columns and the outputs, and edges past it.
     loss
         ``"squared_error"``, ``"huber(delta=1.0)"``, ``"absolute_error"``, ``"poisson"`` or any
         other of dagnet's; ``predict`` gives what the loss says the outputs predict.
-    hidden, activation, initializer, optimizer, learning_rate, epochs, batch_size, l1, l2, \
-standardize, early_stopping, validation_fraction, patience, tol, warm_start, dtype, engine, \
-threads, random_state
+    columns, features, hidden, activation, initializer, optimizer, learning_rate, epochs, \
+batch_size, l1, l2, standardize, early_stopping, validation_fraction, patience, tol, warm_start, \
+dtype, engine, threads, random_state
         As for :class:`DAGClassifier`.
 
     Attributes
@@ -64,6 +63,8 @@ threads, random_state
         self,
         graph: nx.DiGraph[Any] | None = None,
         *,
+        columns: Sequence[Hashable] | None = None,
+        features: Sequence[Hashable] | None = None,
         loss: str | dagnet.Loss = "squared_error",
         hidden: int = 16,
         activation: str | dagnet.Activation = "relu",
@@ -87,6 +88,8 @@ threads, random_state
     ) -> None:
         super().__init__(
             graph,
+            columns=columns,
+            features=features,
             hidden=hidden,
             activation=activation,
             initializer=initializer,
@@ -123,7 +126,7 @@ threads, random_state
             (rows,) or None.
         """
         warm = self.warm_start and self._is_built()
-        X, targets, weight = self._checked(X, y, sample_weight, fresh=not warm)
+        X, targets, weight = self._prepared(X, y, sample_weight, fresh=not warm)
         if not warm:
             self._build(X, weight)
         return self._fit(X, targets, weight)
@@ -132,19 +135,20 @@ threads, random_state
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """One epoch on some rows; the optimizer goes on with its state."""
         fresh = not self._is_built()
-        X, targets, weight = self._checked(X, y, sample_weight, fresh=fresh)
+        X, targets, weight = self._prepared(X, y, sample_weight, fresh=fresh)
         if fresh:
             self._build(X, weight)
         return self._partial_fit(X, targets, weight)
 
-    def _checked(self, X: Any, y: Any, sample_weight: Any, *, fresh: bool) -> tuple[Array, Array, Array]:
-        X, y = validate_data(self, X, y, dtype=FLOATS, reset=fresh, multi_output=True, y_numeric=True)
+    def _prepared(self, X: Any, y: Any, sample_weight: Any, *, fresh: bool) -> tuple[Array, Array, Array]:
+        checks = {"multi_output": True, "y_numeric": True}
+        X, y, weight = self._checked(X, y, sample_weight, fresh=fresh, **checks)
         width = 1 if y.ndim == 1 else y.shape[1]
         if fresh:
             self._flat, self._width = y.ndim == 1, width
         elif width != self._width:
             raise ValueError(f"y must have {self._width} targets, as in the fit before, got {width}")
-        return self._present(X, y.reshape(len(y), width), self._weights(sample_weight, X))
+        return self._present(X, y.reshape(len(y), width), weight)
 
     def _default_outputs(self) -> list[Hashable]:
         return ["y"] if self._width == 1 else [f"y{place}" for place in range(self._width)]
@@ -169,3 +173,8 @@ threads, random_state
         rows = self._rows(X)
         predicted: Array = self.network_.predict(rows)
         return predicted[:, 0] if self._flat else predicted
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The coefficient of determination R²; y and weights of pandas go by their labels, as in ``fit``."""
+        y, sample_weight = aligned("y", y, X), aligned("sample_weight", single_column(sample_weight), X)
+        return float(super().score(X, y, sample_weight))
