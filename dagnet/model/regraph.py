@@ -35,8 +35,9 @@ def _spelled(item: Any, find: Callable[[str], Any]) -> Any:
 
 def regraph(layout: Layout, parameters: Array, loss: Loss, dtype: Any) -> nx.DiGraph[Any]:
     """See :meth:`dagnet.model.Model.to_networkx`."""
-    topology = layout.topology
+    topology, users = layout.topology, layout.topology.users
     graph: nx.DiGraph[Any] = nx.DiGraph()
+    graph.graph.update(users.graph)
     graph.add_nodes_from(zip(topology.nodes, _nodes(layout, parameters), strict=True))
     graph.add_edges_from(_edges(layout, parameters))
     graph.graph["dagnet"] = {
@@ -45,6 +46,8 @@ def regraph(layout: Layout, parameters: Array, loss: Loss, dtype: Any) -> nx.DiG
         "loss": spelled_loss(loss),
         "dtype": np.dtype(dtype).name,
     }
+    if users.unread:
+        graph.graph["dagnet"]["unread"] = list(users.unread)
     return graph
 
 
@@ -57,7 +60,7 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
     centers, scales = _split(topology.center, starts), _split(topology.scale, starts)
     columns = {node: column for column, node in enumerate(topology.inputs.tolist())}
     has_bias, trainable = topology.has_bias.tolist(), topology.bias_trainable.tolist()
-    nodes = []
+    nodes, users = [], topology.users.nodes
     for node, kind in enumerate(topology.activation_of.tolist()):
         attributes: dict[str, Any] = {} if units[node] == 1 else {"units": units[node]}
         if node in columns:
@@ -69,7 +72,7 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
             attributes["bias"] = biases[node] if has_bias[node] else False
             if has_bias[node] and not trainable[node]:
                 attributes["trainable"] = False
-        nodes.append(attributes)
+        nodes.append({**users[node], **attributes} if node in users else attributes)
     return nodes
 
 
@@ -86,6 +89,7 @@ def _edges(layout: Layout, parameters: Array) -> Iterator[tuple[Any, Any, dict[s
     names, units, trainable = topology.nodes, topology.units.tolist(), topology.edge_trainable.tolist()
     weights = _split(parameters[layout.weights], topology.weight_starts)
     groups = [] if topology.share is None else topology.share.tolist()
+    users = topology.users.edges
     ends = zip(topology.sources.tolist(), topology.targets.tolist(), weights, strict=True)
     for edge, (source, target, weight) in enumerate(ends):
         one = type(weight) is float
@@ -94,4 +98,4 @@ def _edges(layout: Layout, parameters: Array) -> Iterator[tuple[Any, Any, dict[s
             attributes["trainable"] = False
         if groups and groups[edge] >= 0:
             attributes["share"] = topology.share_keys[groups[edge]]
-        yield names[source], names[target], attributes
+        yield names[source], names[target], {**users[edge], **attributes} if edge in users else attributes

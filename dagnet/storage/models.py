@@ -35,7 +35,7 @@ from dagnet.storage.plugins import plugin_for, plugin_of
 from dagnet.storage.schema import FORMAT, ModelDocument, Packed, decode
 from dagnet.storage.topologies import checked_topology
 from dagnet.storage.values import pack_name, unpack_name
-from dagnet.topology import Topology, fingerprint
+from dagnet.topology import Topology, UserAttributes, fingerprint
 
 MASKS = ("has_bias", "bias_trainable", "edge_trainable")
 NUMBERS = ("sources", "targets", "inputs", "outputs", "units", "activation_of")
@@ -143,6 +143,7 @@ def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology
             share=share,
             share_keys=tuple(map(unpack_name, document.share_keys)),
             weight_name=unpack_name(document.weight_name),
+            users=UserAttributes(),
             **arrays,
         )
     )

@@ -16,7 +16,6 @@ from dagnet.errors import shorten
 from dagnet.topology.frozen import edge_sizes
 from dagnet.topology.problems import Problems
 
-EDGE_ATTRIBUTES = ("trainable", "share")
 FACTS = ("shape", "start weight", "trainable")
 PLAIN = {float, int, np.float64, np.float32, np.int64}
 
@@ -69,14 +68,15 @@ def read_edges(
     if "trainable" in ends.attributes:
         for edge, attributes in enumerate(ends.data):
             if "trainable" in attributes:
-                where = f"edge {_name(ends, names, edge)}: trainable"
+                where = f"edge {edge_name(ends, names, edge)}: trainable"
                 trainable[edge] = problems.flag(where, attributes["trainable"])
     if "share" not in ends.attributes:
         return EdgeTable(start, trainable, None, ())
     return EdgeTable(start, trainable, *_shared(ends, names, units, start, trainable, problems))
 
 
-def _name(ends: Ends, names: Sequence[Hashable], edge: int) -> str:
+def edge_name(ends: Ends, names: Sequence[Hashable], edge: int) -> str:
+    """An edge, for messages."""
     return f"{shorten(names[ends.sources[edge]])} → {shorten(names[ends.targets[edge]])}"
 
 
@@ -112,7 +112,7 @@ def _checked_weights(
         value = attributes.get(weight)
         if value is not None:
             shape = (int(rows[edge]), int(columns[edge]))
-            where = f"edge {_name(ends, names, edge)}: {weight}"
+            where = f"edge {edge_name(ends, names, edge)}: {weight}"
             start[places[edge] : places[edge + 1]] = problems.numbers(where, value, shape).ravel()
     return start
 
@@ -137,13 +137,13 @@ def _shared(
         try:
             one = first.setdefault(key, edge)
         except TypeError:
-            problems.refuse(f"edge {_name(ends, names, edge)}: share", "a hashable key", key)
+            problems.refuse(f"edge {edge_name(ends, names, edge)}: share", "a hashable key", key)
             continue
         share[edge] = keys.setdefault(key, len(keys))
         for what, here, there in zip(FACTS, facts(edge), facts(one), strict=True):
             if here != there:
                 problems.append(
-                    f"edge {_name(ends, names, edge)} shares key {shorten(key)} with "
-                    f"{_name(ends, names, one)} and must have the same {what}; make them equal"
+                    f"edge {edge_name(ends, names, edge)} shares key {shorten(key)} with "
+                    f"{edge_name(ends, names, one)} and must have the same {what}; make them equal"
                 )
     return share, tuple(keys)

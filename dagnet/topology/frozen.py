@@ -14,6 +14,7 @@ from dagnet.adjacency import Rows, offsets, ranges, rows_by
 from dagnet.arrays import Array
 from dagnet.contracts import Activation
 from dagnet.errors import DataError, did_you_mean, shorten
+from dagnet.topology.attributes import UserAttributes
 
 LISTED = 6
 
@@ -62,6 +63,8 @@ class Topology:
         The users' keys of those groups.
     weight_name
         The edge attribute that weights come from, or None.
+    users
+        What the graph says beside dagnet's words.
     """
 
     nodes: Sequence[Hashable]
@@ -84,6 +87,7 @@ class Topology:
     share: Array | None
     share_keys: tuple[Hashable, ...]
     weight_name: str | None
+    users: UserAttributes
 
     def __post_init__(self) -> None:
         for value in vars(self).values():

@@ -14,8 +14,6 @@ from dagnet.contracts import Activation
 from dagnet.errors import shorten
 from dagnet.topology.problems import Problems
 
-NODE_ATTRIBUTES = ("activation", "bias", "units", "trainable", "center", "scale")
-
 
 @dataclass(frozen=True, eq=False)
 class NodeTable:

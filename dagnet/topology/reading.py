@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any, cast
 
@@ -24,9 +25,22 @@ from dagnet.errors import (
     shorten,
 )
 from dagnet.registry import find_activation
-from dagnet.topology.edges import EDGE_ATTRIBUTES, EdgeTable, Ends, read_edges, read_ends
+from dagnet.topology.attributes import (
+    EDGE_WORDS,
+    NODE_WORDS,
+    NONE,
+    REFUSED_ON_EDGES,
+    REFUSED_ON_NODES,
+    Data,
+    UserAttributes,
+    checked_words,
+    kept,
+    refuse_known,
+    reworded,
+)
+from dagnet.topology.edges import EdgeTable, Ends, edge_name, read_edges, read_ends
 from dagnet.topology.frozen import Topology
-from dagnet.topology.nodes import NODE_ATTRIBUTES, read_nodes, read_units
+from dagnet.topology.nodes import read_nodes, read_units
 from dagnet.topology.problems import Problems, near_misses
 from dagnet.topology.settings import GraphSettings
 
@@ -36,21 +50,33 @@ MOST_NODES = 2**31
 
 
 def topology_from_graph(
-    graph: object, settings: GraphSettings, *, activation: object, weight: str | None
+    graph: object,
+    settings: GraphSettings,
+    *,
+    activation: object,
+    weight: str | None,
+    attributes: Mapping[str, str | None] | None = None,
 ) -> Topology:
     """Validate a graph; all its problems come in one :class:`GraphError`."""
     if weight is not None and not isinstance(weight, str):
         raise DataError(expected("weight", "the name of an edge attribute or None", weight))
+    words = checked_words(attributes, settings.unread)
     hidden = find_activation(activation)
     directed = _directed(graph)
     names = list(directed)
     index: dict[Hashable, int] = {name: number for number, name in enumerate(names)}
-    data = [attributes for _, attributes in directed.nodes(data=True)]
+    data: Data = [said for _, said in directed.nodes(data=True)]
     ends = read_ends(directed, index)
-    _warn_near_misses(data, ends, weight)
+    users = _users(directed, data, ends, words)
+    data = reworded(data, words)
+    if words:
+        read = reworded(ends.data, words)
+        ends = replace(ends, data=read, attributes=frozenset(chain.from_iterable(read)))
+    _check_words(data, ends, names, weight, settings.problems)
     units = read_units(data, names, settings.problems)
     edges = read_edges(ends, names, units, weight, settings.problems)
-    return _assemble(names, index, data, ends, edges, units, settings, hidden, weight)
+    topology = _assemble(names, index, data, ends, edges, units, settings, hidden, weight)
+    return replace(topology, users=users) if users is not NONE else topology
 
 
 def topology_from_arrays(
@@ -122,14 +148,34 @@ def _directed(graph: object) -> nx.DiGraph[Any]:
     return nx.DiGraph(graph)
 
 
-def _warn_near_misses(data: Sequence[Mapping[str, Any]], ends: Ends, weight: str | None) -> None:
+def _users(graph: nx.DiGraph[Any], data: Data, ends: Ends, words: Mapping[str, str | None]) -> UserAttributes:
+    """The attributes that are not dagnet's; refuses what is on the closed list, warns of near misses."""
+    said = {name: value for name, value in graph.graph.items() if name != "dagnet"}
+    nodes = kept(data, chain.from_iterable(data), NODE_WORDS)
+    edges = kept(ends.data, ends.attributes, EDGE_WORDS)
+    refused = REFUSED_ON_NODES.keys() | REFUSED_ON_EDGES.keys()
+    unread = sorted(refused & {word if name is None else name for word, name in words.items()})
+    return UserAttributes(said, nodes, edges, tuple(unread)) if said or nodes or edges or unread else NONE
+
+
+def _check_words(
+    data: Data, ends: Ends, names: Sequence[Hashable], weight: str | None, problems: Problems
+) -> None:
+    """Note the words that dagnet refuses, and warn of those that are nearly its own."""
     seen = frozenset(chain.from_iterable(data))
-    edge_known = (*EDGE_ATTRIBUTES, *([weight] if weight else []))
-    for kind, pairs in (
-        ("node", near_misses(seen, NODE_ATTRIBUTES)),
-        ("edge", near_misses(ends.attributes, edge_known)),
+    for kind, table, here, near, own, shown in (
+        ("node", REFUSED_ON_NODES, data, seen, NODE_WORDS, lambda node: shorten(names[node])),
+        (
+            "edge",
+            REFUSED_ON_EDGES,
+            ends.data,
+            ends.attributes,
+            (*EDGE_WORDS, *([weight] if weight else [])),
+            lambda edge: edge_name(ends, names, edge),
+        ),
     ):
-        for attribute, known in pairs:
+        refuse_known(kind, table, here, near, shown, problems)
+        for attribute, known in near_misses(near - table.keys(), own):
             text = f"{kind} attribute {attribute!r} is not one that dagnet reads; did you mean {known!r}?"
             warnings.warn(text, DagnetWarning, stacklevel=4)
 
@@ -162,6 +208,7 @@ def _assemble(
         raise GraphError(problems)
     _warn_unreached(names, children, inputs, outputs, int((in_degrees == 0).sum()))
     topology = Topology(
+        users=NONE,
         nodes=names if isinstance(names, range) else tuple(names),
         index=index,
         sources=ends.sources,

@@ -12,22 +12,27 @@ import numpy as np
 from dagnet.contracts import Loss
 from dagnet.errors import DagnetWarning, DataError, expected
 from dagnet.registry import find_loss
+from dagnet.topology.attributes import WORDS
 from dagnet.topology.problems import Problems, near_misses
 
-KEYS = ("inputs", "outputs", "loss", "dtype")
+KEYS = ("inputs", "outputs", "loss", "dtype", "unread")
 DTYPES = ("float64", "float32")
 PLACE = 'graph.graph["dagnet"]'
 
 
 @dataclass(frozen=True)
 class GraphSettings:
-    """Inputs and outputs (None: by their degrees), the loss, the dtype; what is wrong with them."""
+    """Inputs and outputs (None: by their degrees), the loss, the dtype; what is wrong with them.
+
+    ``unread`` are words of dagnet's that mean something else in the graph.
+    """
 
     inputs: Iterable[Hashable] | None
     outputs: Iterable[Hashable] | None
     loss: Loss
     dtype: np.dtype[Any]
     problems: Problems
+    unread: tuple[str, ...] = ()
 
 
 def read_settings(
@@ -56,7 +61,7 @@ def read_settings(
         numbers = problems.tried(checked_dtype, said.get("dtype"), numbers, f"{PLACE}: ")
     inputs = said.get("inputs") if inputs is None else inputs
     outputs = said.get("outputs") if outputs is None else outputs
-    return GraphSettings(inputs, outputs, chosen, numbers, problems)
+    return GraphSettings(inputs, outputs, chosen, numbers, problems, _unread(said, problems))
 
 
 def _said(graph: object, problems: Problems) -> Mapping[str, Any]:
@@ -71,6 +76,14 @@ def _said(graph: object, problems: Problems) -> Mapping[str, Any]:
         return said
     problems.refuse(PLACE, "a mapping with the keys inputs, outputs, loss, dtype", said, "remove or mend it")
     return {}
+
+
+def _unread(said: Mapping[str, Any], problems: Problems) -> tuple[str, ...]:
+    words = said.get("unread", ())
+    if isinstance(words, (list, tuple)) and all(isinstance(word, str) and word in WORDS for word in words):
+        return tuple(words)
+    problems.refuse(f'{PLACE}["unread"]', "a list of words of dagnet's", words, "remove or mend it")
+    return ()
 
 
 def checked_dtype(dtype: object) -> np.dtype[Any]:
