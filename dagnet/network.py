@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,10 @@ class Network(Model):
         For the initializer; the same seed draws the same bits.
     weight
         The edge attribute with the start values, or None to draw them all.
+    attributes
+        Where this graph says a word of dagnet by another attribute, or means something else by
+        it: ``{"activation": "act", "sign": None}`` reads activations from ``act``, and leaves
+        ``sign`` alone.  All attributes that are not dagnet's are kept as they are.
 
     Raises
     ------
@@ -86,10 +90,11 @@ class Network(Model):
         threads: int | None = None,
         seed: Any = None,
         weight: str | None = "weight",
+        attributes: Mapping[str, str | None] | None = None,
     ) -> None:
         settings = read_settings(graph, inputs=inputs, outputs=outputs, loss=loss, dtype=dtype)
         super().__init__(
-            topology_from_graph(graph, settings, activation=activation, weight=weight),
+            topology_from_graph(graph, settings, activation=activation, weight=weight, attributes=attributes),
             loss=settings.loss,
             initializer=initializer,
             dtype=settings.dtype,

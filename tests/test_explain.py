@@ -177,10 +177,10 @@ def textbook():
 def test_the_printed_trace_reads_as_the_textbook():
     net = textbook()
     lines = str(net.trace(("x1", "h11"), [2.0, 3.0], 100.0)).splitlines()
-    assert lines[0].startswith("∂L/∂w for x1 → h11: 2 paths; w = 0.474449, L = 9832.32 (squared_error)")
+    assert lines[0].startswith("∂L/∂w for x1 → h11: 2 paths; w = -0.0462817, L = 10042.1 (squared_error)")
     assert lines[2].strip() == "∂L/∂w = ∂L/∂eta · ∂eta/∂h21 · ∂h21/∂h11 · ∂h11/∂w"
     assert lines[3].strip() == "+ ∂L/∂eta · ∂eta/∂h22 · ∂h22/∂h11 · ∂h11/∂w"
-    assert lines[-1].strip() == "∂L/∂w = -0.340923 − 4.47929 = -4.82021"
+    assert lines[-1].strip() == "∂L/∂w = 0.227079 − 0.0706756 = 0.156403"
     assert repr(net.trace(("x1", "h11"), [2.0, 3.0], 100.0)).startswith("<ChainRule: ∂L/∂w for x1 → h11")
 
 

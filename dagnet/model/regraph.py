@@ -26,8 +26,9 @@ def _spelled(item: Any, find: Callable[[str], Any]) -> Any:
 
 def regraph(layout: Layout, parameters: Array, loss: Loss, dtype: Any) -> nx.DiGraph[Any]:
     """See :meth:`dagnet.model.Model.to_networkx`."""
-    topology = layout.topology
+    topology, users = layout.topology, layout.topology.users
     graph: nx.DiGraph[Any] = nx.DiGraph()
+    graph.graph.update(users.graph)
     graph.add_nodes_from(zip(topology.nodes, _nodes(layout, parameters), strict=True))
     _add_edges(graph, layout, parameters)
     graph.graph["dagnet"] = {
@@ -36,6 +37,8 @@ def regraph(layout: Layout, parameters: Array, loss: Loss, dtype: Any) -> nx.DiG
         "loss": _spelled(loss, find_loss),
         "dtype": np.dtype(dtype).name,
     }
+    if users.unread:
+        graph.graph["dagnet"]["unread"] = list(users.unread)
     return graph
 
 
@@ -61,6 +64,8 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
             if has_bias[node] and not trainable[node]:
                 attributes["trainable"] = False
         nodes.append(attributes)
+    for node, kept in topology.users.nodes.items():
+        nodes[node] = {**kept, **nodes[node]}
     return nodes
 
 
@@ -88,6 +93,8 @@ def _add_edges(graph: Any, layout: Layout, parameters: Array) -> None:
     if topology.share is not None:
         for edge in np.flatnonzero(topology.share >= 0).tolist():
             attributes[edge]["share"] = topology.share_keys[topology.share[edge]]
+    for edge, kept in topology.users.edges.items():
+        attributes[edge] = {**kept, **attributes[edge]}
     children, parents = list(graph._succ.values()), list(graph._pred.values())  # noqa: SLF001 - see above
     for source, target, given in zip(sources, targets, attributes, strict=True):
         children[source][names[target]] = parents[target][names[source]] = given

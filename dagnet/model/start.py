@@ -1,4 +1,4 @@
-"""Start values of the parameters: given by the graph, or drawn by the initializer in its order."""
+"""Start values of the parameters: given by the graph, or drawn by the initializer, by name."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dagnet.adjacency import ranges
 from dagnet.arrays import Array
 from dagnet.contracts import Initializer
 from dagnet.errors import GraphError, PluginError, Verbatim, expected
+from dagnet.model.draws import ODD, Draws, edge_keys
 from dagnet.model.layout import Layout
 from dagnet.registry import named
 from dagnet.topology import Topology
@@ -39,36 +40,50 @@ def _drawn(
     topology: Topology, elements: Array, initializer: Initializer, generator: np.random.Generator
 ) -> Array:
     """``elements`` with what is missing drawn, a shared weight once."""
-    units, starts = topology.units, topology.weight_starts
-    missing = np.isnan(elements[starts[:-1]])
-    if topology.share is not None:
-        missing &= topology.weight_owners() == np.arange(topology.n_edges)
-    edges = np.flatnonzero(missing)
+    units, starts, keys = topology.units, topology.weight_starts, edge_keys(topology)
+    edges = owners = np.flatnonzero(np.isnan(elements[starts[:-1]]))
+    if topology.share is not None:  # of a group the edge with the least key draws, whatever the order
+        first = topology.weight_owners()[edges]
+        by_key = np.lexsort((keys[edges], first))
+        owners, place = np.unique(first[by_key], return_index=True)
+        edges = edges[by_key[place]]
     sources, targets = topology.sources[edges], topology.targets[edges]
     fan_in = np.bincount(topology.targets, weights=units[topology.sources], minlength=topology.n_nodes)
     fan_out = np.bincount(topology.sources, weights=units[topology.targets], minlength=topology.n_nodes)
-    fans, places = (fan_in[targets], fan_out[sources]), edges
+    fans, keys, places = (fan_in[targets], fan_out[sources]), keys[edges], owners
     if not topology.is_plain:
-        places = ranges(starts[edges], starts[edges + 1])
-        counts = starts[edges + 1] - starts[edges]
+        places = ranges(starts[owners], starts[owners + 1])
+        counts = starts[owners + 1] - starts[owners]
+        element = places - np.repeat(starts[owners], counts)
         fans = (np.repeat(fans[0], counts), np.repeat(fans[1], counts))
+        keys = np.repeat(keys, counts) + element.astype(np.uint64) * ODD
     result = elements.copy()
-    result[places] = _drawn_by(initializer, generator, fans)
+    result[places] = _drawn_by(initializer, int(generator.integers(2**64, dtype=np.uint64)), keys, fans)
     return result if topology.share is None else result[topology.element_owners()]
 
 
-def _drawn_by(initializer: Initializer, generator: np.random.Generator, fans: tuple[Array, Array]) -> Array:
+def _drawn_by(initializer: Initializer, seed: int, keys: Array, fans: tuple[Array, Array]) -> Array:
+    draws = Draws(seed, keys)
+    array = _checked(initializer, draws, *fans)
+    if not draws.in_sequence:
+        return array
+    order = np.argsort(keys)
+    array[order] = _checked(initializer, Draws(seed, keys[order]), fans[0][order], fans[1][order])
+    return array
+
+
+def _checked(initializer: Initializer, draws: Draws, fan_in: Array, fan_out: Array) -> Array:
     where = named(initializer)
     try:
-        array = np.asarray(initializer.weights(generator, *fans))
+        array = np.array(initializer.weights(draws, fan_in, fan_out))
     except PluginError:
         raise
     except Exception as error:
         raise PluginError(f"{where} raised {type(error).__name__}: {error}") from error
-    where, shape = f"{where}: result", fans[0].shape
-    if array.shape != shape or array.dtype.kind != "f":
+    where = f"{where}: result"
+    if array.shape != fan_in.shape or array.dtype.kind != "f":
         got = Verbatim(f"{array.dtype} of shape {array.shape}")
-        raise PluginError(expected(where, f"floats of shape {shape}", got))
+        raise PluginError(expected(where, f"floats of shape {fan_in.shape}", got))
     if not np.isfinite(array).all():
         raise PluginError(expected(where, "finite", float(array[~np.isfinite(array)][0])))
     return array

@@ -73,6 +73,8 @@ class ModelDocument(Document, forbid_unknown_fields=True, frozen=True):
     """Names, or how many where they are 0, 1, 2 …"""
     share_keys: list[Packed]
     weight_name: Packed
+    users: Packed
+    """The users' own attributes (:mod:`dagnet.storage.users`)."""
 
 
 class CheckpointDocument(Document, forbid_unknown_fields=True, frozen=True):

@@ -44,6 +44,7 @@ from dagnet.storage.documents import (
     plugin_for,
     plugin_of,
 )
+from dagnet.storage.users import pack_users, unpack_users
 from dagnet.topology import Topology, fingerprint
 
 MASKS = ("has_bias", "bias_trainable", "edge_trainable")
@@ -66,6 +67,7 @@ def save_model(model: Model, path: object) -> None:
     """Write a network, whole or not at all; refusals are those of :meth:`dagnet.Network.save`."""
     topology = model.topology
     weights, biases = _parameters(model)
+    codec = Snapshot()
     document = ModelDocument(
         format=FORMAT,
         sha256=NO_DIGEST,
@@ -77,6 +79,7 @@ def save_model(model: Model, path: object) -> None:
         nodes=_names(topology),
         share_keys=[pack_name(key, f"share key {shorten(key)}") for key in topology.share_keys],
         weight_name=pack_name(topology.weight_name, "weight"),
+        users=pack_users(topology.users, codec),
     )
     whole = np.int32 if max(topology.n_nodes, int(topology.units.max())) < 2**31 else np.int64
     tensors = {name: getattr(topology, name).astype(whole) for name in NUMBERS}
@@ -84,7 +87,7 @@ def save_model(model: Model, path: object) -> None:
     tensors |= {"center": topology.center, "scale": topology.scale, "weights": weights, "biases": biases}
     if topology.share is not None:
         tensors["share"] = topology.share.astype(np.int64)
-    write(path, document, tensors)
+    write(path, document, tensors | codec.tensors)
 
 
 def _names(topology: Topology) -> int | list[Packed]:
@@ -139,9 +142,11 @@ def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology
     for name, tensor in (("weight_start", "weights"), ("bias_start", "biases")):
         arrays[name] = _taken(rest, tensor, "f", floating).astype(np.float64)
     share = _taken(rest, "share", "i").copy() if "share" in rest else None
-    if rest:
-        raise ValueError(f"there is an unknown tensor {next(iter(rest))[:40]!r}")
-    names = document.nodes
+    codec, names = Snapshot(rest), document.nodes
+    sizes = (len(arrays["units"]), len(arrays["sources"]))
+    users = unpack_users(document.users, codec, sizes)
+    if codec.tensors:
+        raise ValueError(f"there is an unknown tensor {next(iter(codec.tensors))[:40]!r}")
     return checked_topology(
         Topology(
             nodes=range(names) if isinstance(names, int) else tuple(map(EXACT.unpack, names)),
@@ -151,6 +156,7 @@ def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology
             share=share,
             share_keys=tuple(map(EXACT.unpack, document.share_keys)),
             weight_name=EXACT.unpack(document.weight_name),
+            users=users,
             **arrays,
         )
     )

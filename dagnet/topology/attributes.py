@@ -26,8 +26,8 @@ T = TypeVar("T")
 UNITS = whole(1, 2**31 - 1)
 CLOSE = 2
 """Edits from a known attribute at which an unknown one is probably a misspelling."""
-NODE_ATTRIBUTES = ("activation", "bias", "units", "trainable", "center", "scale")
-EDGE_ATTRIBUTES = ("trainable", "share")
+NODE_WORDS = ("activation", "bias", "units", "trainable", "center", "scale")
+EDGE_WORDS = ("weight", "trainable", "share")
 FACTS = ("shape", "start weight", "trainable")
 PLAIN = {float, int, np.float64, np.float32, np.int64, type(None)}
 
@@ -252,7 +252,7 @@ def read_edges(
     if "trainable" in ends.attributes:
         for edge, attributes in enumerate(ends.data):
             if "trainable" in attributes:
-                where = f"edge {_name(ends, names, edge)}: trainable"
+                where = f"edge {edge_name(ends, names, edge)}: trainable"
                 trainable[edge] = problems.flag(where, attributes["trainable"])
     fields: dict[str, Any] = {"weight_start": start, "edge_trainable": trainable}
     if "share" in ends.attributes:
@@ -261,7 +261,8 @@ def read_edges(
     return fields
 
 
-def _name(ends: Ends, names: Sequence[Hashable], edge: int) -> str:
+def edge_name(ends: Ends, names: Sequence[Hashable], edge: int) -> str:
+    """An edge, for messages."""
     return f"{shorten(names[ends.sources[edge]])} → {shorten(names[ends.targets[edge]])}"
 
 
@@ -297,7 +298,7 @@ def _checked_weights(
         value = attributes.get(weight)
         if value is not None:
             shape = (int(rows[edge]), int(columns[edge]))
-            where = f"edge {_name(ends, names, edge)}: {weight}"
+            where = f"edge {edge_name(ends, names, edge)}: {weight}"
             start[places[edge] : places[edge + 1]] = problems.numbers(where, value, shape).ravel()
     return start
 
@@ -322,13 +323,13 @@ def _shared(
         try:
             one = first.setdefault(key, edge)
         except TypeError:
-            problems.refuse(f"edge {_name(ends, names, edge)}: share", "a hashable key", key)
+            problems.refuse(f"edge {edge_name(ends, names, edge)}: share", "a hashable key", key)
             continue
         share[edge] = keys.setdefault(key, len(keys))
         for what, here, there in zip(FACTS, facts(edge), facts(one), strict=True):
             if here != there:
                 problems.append(
-                    f"edge {_name(ends, names, edge)} shares key {shorten(key)} with "
-                    f"{_name(ends, names, one)} and must have the same {what}; make them equal"
+                    f"edge {edge_name(ends, names, edge)} shares key {shorten(key)} with "
+                    f"{edge_name(ends, names, one)} and must have the same {what}; make them equal"
                 )
     return share, tuple(keys)

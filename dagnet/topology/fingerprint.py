@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,28 @@ def fingerprint_by_part(topology: Topology) -> dict[str, str]:
     for part, piece in _pieces(topology):
         digests.setdefault(part, hashlib.sha256()).update(piece)
     return {part: digest.hexdigest() for part, digest in digests.items()}
+
+
+def name_keys(names: Sequence[Hashable]) -> Array:
+    """(names,) 64 bits of each name and its type, the same in any process; whole numbers are themselves.
+
+    Names of the kinds that :func:`fingerprint` takes by their type are told apart by their order.
+    """
+    if isinstance(names, range):
+        return np.arange(names.start, names.stop, names.step).astype(np.uint64)
+    found: dict[bytes, int] = {}
+    return np.fromiter((_key(name, found) for name in names), np.uint64, len(names))
+
+
+def _key(name: Hashable, found: dict[bytes, int]) -> int:
+    name = plain(name)
+    if type(name) is int:
+        return name % 2**64
+    text = _named(name)
+    if type(name) is not str:
+        found[text] = found.get(text, 0) + 1
+        text += b"#%d" % found[text]
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 
 def data_fingerprint(*arrays: Array | None) -> str:

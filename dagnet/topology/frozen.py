@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +22,22 @@ def edge_sizes(units: Array, sources: Array, targets: Array) -> Array:
     """(edges,) how many elements each weight has: child units times parent units."""
     result: Array = units[targets] * units[sources]
     return result
+
+
+@dataclass(frozen=True)
+class UserAttributes:
+    """What a graph says beside dagnet's words, by the number of the node or edge; it is kept as it is.
+
+    ``unread`` lists words of dagnet's that mean something else in this graph.
+    """
+
+    graph: Mapping[Any, Any] = field(default_factory=dict)
+    nodes: Mapping[int, Mapping[Any, Any]] = field(default_factory=dict)
+    edges: Mapping[int, Mapping[Any, Any]] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+
+
+NONE = UserAttributes()
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +78,8 @@ class Topology:
         where nothing is shared.
     share_keys
         The users' keys of those groups.
+    users
+        What the graph says beside dagnet's words.
     """
 
     nodes: Sequence[Hashable]
@@ -84,6 +102,7 @@ class Topology:
     weight_name: str | None
     share: Array | None = None
     share_keys: tuple[Hashable, ...] = ()
+    users: UserAttributes = NONE
 
     def __post_init__(self) -> None:
         for value in vars(self).values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, cast
 
@@ -26,8 +26,6 @@ from dagnet.errors import (
 )
 from dagnet.registry import find_activation, find_loss
 from dagnet.topology.attributes import (
-    EDGE_ATTRIBUTES,
-    NODE_ATTRIBUTES,
     Ends,
     Problems,
     near_misses,
@@ -37,24 +35,29 @@ from dagnet.topology.attributes import (
     read_units,
 )
 from dagnet.topology.frozen import Topology
+from dagnet.topology.words import WORDS, Data, check_words, checked_words, reworded, users_attributes
 
 Names = Iterable[Hashable] | None
 LISTED = 12
 MOST_NODES = 2**31
-KEYS = ("inputs", "outputs", "loss", "dtype")
+KEYS = ("inputs", "outputs", "loss", "dtype", "unread")
 DTYPES = ("float64", "float32")
 PLACE = 'graph.graph["dagnet"]'
 
 
 @dataclass(frozen=True)
 class GraphSettings:
-    """Inputs and outputs (None: by their degrees), the loss, the dtype; what is wrong with them."""
+    """Inputs and outputs (None: by their degrees), the loss, the dtype; what is wrong with them.
+
+    ``unread`` are words of dagnet's that mean something else in the graph.
+    """
 
     inputs: Names
     outputs: Names
     loss: Loss
     dtype: np.dtype[Any]
     problems: Problems
+    unread: tuple[str, ...] = ()
 
 
 def read_settings(
@@ -83,7 +86,7 @@ def read_settings(
         numbers = problems.tried(checked_dtype, said.get("dtype"), numbers, f"{PLACE}: ")
     inputs = said.get("inputs") if inputs is None else inputs
     outputs = said.get("outputs") if outputs is None else outputs
-    return GraphSettings(inputs, outputs, chosen, numbers, problems)
+    return GraphSettings(inputs, outputs, chosen, numbers, problems, _unread(said, problems))
 
 
 def _said(graph: object, problems: Problems) -> Mapping[str, Any]:
@@ -100,6 +103,14 @@ def _said(graph: object, problems: Problems) -> Mapping[str, Any]:
     return {}
 
 
+def _unread(said: Mapping[str, Any], problems: Problems) -> tuple[str, ...]:
+    words = said.get("unread", ())
+    if isinstance(words, (list, tuple)) and all(isinstance(word, str) and word in WORDS for word in words):
+        return tuple(words)
+    problems.refuse(f'{PLACE}["unread"]', "a list of words of dagnet's", words, "remove or mend it")
+    return ()
+
+
 def checked_dtype(dtype: object) -> np.dtype[Any]:
     """``float64`` (also for None) or ``float32``, or :class:`DataError`."""
     try:
@@ -112,20 +123,30 @@ def checked_dtype(dtype: object) -> np.dtype[Any]:
 
 
 def topology_from_graph(
-    graph: object, settings: GraphSettings, *, activation: object, weight: str | None
+    graph: object,
+    settings: GraphSettings,
+    *,
+    activation: object,
+    weight: str | None,
+    attributes: Mapping[str, str | None] | None = None,
 ) -> Topology:
     """Validate a graph; all its problems come in one :class:`GraphError`."""
     if weight is not None and not isinstance(weight, str):
         raise DataError(expected("weight", "the name of an edge attribute or None", weight))
+    words = checked_words(attributes, settings.unread)
     hidden = find_activation(activation)
     directed = _directed(graph)
     names = list(directed)
     index: dict[Hashable, int] = {name: number for number, name in enumerate(names)}
-    data = [attributes for _, attributes in directed.nodes(data=True)]
+    data: Data = [said for _, said in directed.nodes(data=True)]
     ends = read_ends(directed, index)
-    _warn_near_misses(data, ends, weight)
+    users = users_attributes(directed, data, ends, words)
+    if words:
+        data, read = reworded(data, words), reworded(ends.data, words)
+        ends = replace(ends, data=read, attributes=frozenset(chain.from_iterable(read)))
+    check_words(data, ends, names, weight, settings.problems)
     units = read_units(data, names, settings.problems)
-    edges = read_edges(ends, names, units, weight, settings.problems)
+    edges = {**read_edges(ends, names, units, weight, settings.problems), "users": users}
     return _assemble(names, index, data, ends, edges, units, settings, hidden, weight)
 
 
@@ -196,18 +217,6 @@ def _directed(graph: object) -> nx.DiGraph[Any]:
             "dagnet needs one weight an edge: merge them and use nx.DiGraph"
         )
     return nx.DiGraph(graph)
-
-
-def _warn_near_misses(data: Sequence[Mapping[str, Any]], ends: Ends, weight: str | None) -> None:
-    seen = frozenset(chain.from_iterable(data))
-    edge_known = (*EDGE_ATTRIBUTES, *([weight] if weight else []))
-    for kind, pairs in (
-        ("node", near_misses(seen, NODE_ATTRIBUTES)),
-        ("edge", near_misses(ends.attributes, edge_known)),
-    ):
-        for attribute, known in pairs:
-            text = f"{kind} attribute {attribute!r} is not one that dagnet reads; did you mean {known!r}?"
-            warnings.warn(text, DagnetWarning, stacklevel=4)
 
 
 def _assemble(

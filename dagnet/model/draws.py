@@ -1,0 +1,75 @@
+"""Random numbers by name: what an edge draws depends on the seed, its parent and its child."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dagnet.arrays import Array
+from dagnet.topology import Topology, name_keys
+
+ODD = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ divided by the golden ratio
+
+
+def mixed(keys: Array) -> Array:
+    """64 bits each, all of which depend on all bits of the key (Steele et al., SplitMix64, 2014)."""
+    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    result: Array = keys ^ (keys >> np.uint64(31))
+    return result
+
+
+def edge_keys(topology: Topology) -> Array:
+    """(edges,) a number for each pair of names."""
+    nodes = mixed(name_keys(topology.nodes))
+    result: Array = mixed(nodes[topology.sources] * ODD + mixed(nodes[topology.targets] + ODD))
+    return result
+
+
+class Draws(np.random.Generator):
+    """A generator whose usual numbers are a function of the seed and of one key a number.
+
+    ``random``, ``uniform``, ``normal`` and ``standard_normal`` of as many numbers as there are
+    keys follow the keys; all else is drawn one after the other, as by any generator.
+    """
+
+    def __init__(self, seed: int, keys: Array) -> None:
+        super().__init__(np.random.PCG64(seed))
+        self._keys, self._calls = mixed(keys + np.uint64(seed)), 0
+        self._start = self.bit_generator.state["state"]
+
+    @property
+    def in_sequence(self) -> bool:
+        """Whether numbers were drawn that follow no key."""
+        return bool(self.bit_generator.state["state"] != self._start)
+
+    def random(self, size: Any = None, *args: Any, **options: Any) -> Any:
+        """U(0, 1) in steps of 2⁻⁵³."""
+        if args or options or not self._by_key(size):
+            return super().random(size, *args, **options)
+        self._calls += 1
+        bits = mixed(self._keys + np.uint64(self._calls * int(ODD) % 2**64))
+        return (bits >> np.uint64(11)) * 2.0**-53
+
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+        """U(low, high)."""
+        if not self._by_key(size):
+            return super().uniform(low, high, size)
+        return low + (high - low) * self.random(size)
+
+    def standard_normal(self, size: Any = None, *args: Any, **options: Any) -> Any:
+        """N(0, 1), by Box and Muller's transformation (1958) of two uniform numbers."""
+        if args or options or not self._by_key(size):
+            return super().standard_normal(size, *args, **options)
+        radius = np.sqrt(-2.0 * np.log1p(-self.random(size)))
+        return radius * np.cos(2.0 * np.pi * self.random(size))
+
+    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
+        """N(loc, scale²)."""
+        if not self._by_key(size):
+            return super().normal(loc, scale, size)
+        return loc + scale * self.standard_normal(size)
+
+    def _by_key(self, size: Any) -> bool:
+        return size in (len(self._keys), self._keys.shape)

@@ -1,0 +1,153 @@
+"""Words on nodes and edges: dagnet's own, those it refuses, and the user's, which are kept."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import networkx as nx
+
+from dagnet.errors import DagnetWarning, DataError, did_you_mean, expected, shorten
+from dagnet.topology.attributes import EDGE_WORDS, NODE_WORDS, Ends, Problems, edge_name, near_misses
+from dagnet.topology.frozen import NONE, UserAttributes
+
+_MISSING = "dagnet does not have it, and leaving it out would train another network than the one drawn"
+_EDGES_OUT = "leave edges that do not act out of the graph"
+_INTERVAL = f"{_MISSING}; a weight can be fixed by trainable=False"
+_PENALTY = "write fit(l1=…, l2=…), which holds for all weights"
+_SCALED = "multiply the weights of the node's incoming edges by it"
+
+REFUSED_ON_NODES = {
+    "act": "write activation=…",
+    "activation_function": "write activation=…",
+    "aggregation": f"{_MISSING}: values are activations of weighted sums",
+    "batch_norm": _MISSING,
+    "constraint": _INTERVAL,
+    "dropout": _MISSING,
+    "gain": _SCALED,
+    "init": "write bias=… on the node, weight=… on edges, or Network(initializer=…)",
+    "loss": "write Network(loss=…), one for all outputs",
+    "loss_weight": "write Network(loss=…), one for all outputs",
+    "mask": _EDGES_OUT,
+    "normalization": _MISSING,
+    "regularizer": _PENALTY,
+    "response": _SCALED,
+    "share": "only edges share: write share=… on them",
+    "sign": _INTERVAL,
+    "target": "write Network(loss=…); y has one column for each output",
+}
+REFUSED_ON_EDGES = {
+    "bounds": _INTERVAL,
+    "constraint": _INTERVAL,
+    "dropout": _MISSING,
+    "enabled": _EDGES_OUT,
+    "factor": f"{_MISSING}; multiply weight by it where nothing is shared",
+    "frozen": "write trainable=False",
+    "function": "functions stand on nodes: write activation=… on a node between the two",
+    "gain": "multiply weight by it",
+    "l1": _PENALTY,
+    "l2": _PENALTY,
+    "lower": _INTERVAL,
+    "mask": _EDGES_OUT,
+    "regularizer": _PENALTY,
+    "sign": _INTERVAL,
+    "upper": _INTERVAL,
+}
+WORDS = frozenset((*NODE_WORDS, *EDGE_WORDS, *REFUSED_ON_NODES, *REFUSED_ON_EDGES))
+
+Data = Sequence[Mapping[str, Any]]
+
+
+def checked_words(attributes: object, unread: Iterable[str]) -> dict[str, str | None]:
+    """From a word of dagnet's to the attribute that says it in this graph, or None where none does."""
+    must = 'a mapping from a word of dagnet to another attribute or None, such as {"sign": None}'
+    if attributes is not None and not isinstance(attributes, Mapping):
+        raise DataError(expected("attributes", must, attributes))
+    found: dict[str, str | None] = dict.fromkeys(unread)
+    for word, name in (attributes or {}).items():
+        if word not in WORDS:
+            mend = did_you_mean(word, sorted(WORDS), listed=len(WORDS))
+            raise DataError(f"attributes: {shorten(word)} is no word of dagnet{mend}")
+        if name is not None and not isinstance(name, str):
+            raise DataError(expected(f"attributes[{word!r}]", "the name of an attribute or None", name))
+        found[word] = name
+    return found
+
+
+def reworded(data: Data, words: Mapping[str, str | None]) -> Data:
+    """Attributes with dagnet's words for what other attributes say."""
+    if not words:
+        return data
+    return [_reworded(attributes, words) if attributes else attributes for attributes in data]
+
+
+def _reworded(attributes: Mapping[str, Any], words: Mapping[str, str | None]) -> dict[str, Any]:
+    dropped = words.keys() | set(words.values())
+    result = {name: value for name, value in attributes.items() if name not in dropped}
+    said = ((word, name) for word, name in words.items() if name is not None and name in attributes)
+    return result | {word: attributes[name] for word, name in said}
+
+
+def users_attributes(
+    graph: nx.DiGraph[Any], data: Data, ends: Ends, words: Mapping[str, str | None]
+) -> UserAttributes:
+    """All that is not dagnet's, to be kept."""
+    said = {name: value for name, value in graph.graph.items() if name != "dagnet"}
+    nodes = _kept(data, chain.from_iterable(data), NODE_WORDS)
+    edges = _kept(ends.data, ends.attributes, EDGE_WORDS)
+    refused = REFUSED_ON_NODES.keys() | REFUSED_ON_EDGES.keys()
+    unread = sorted(refused & {word if name is None else name for word, name in words.items()})
+    return UserAttributes(said, nodes, edges, tuple(unread)) if said or nodes or edges or unread else NONE
+
+
+def _kept(data: Data, seen: Iterable[Hashable], own: Iterable[str]) -> dict[int, Mapping[Any, Any]]:
+    """The attributes that are the user's, of each node or edge that has some."""
+    spare = set(seen) - set(own)
+    if not spare:
+        return {}
+    found = (
+        (number, {name: value for name, value in attributes.items() if name in spare})
+        for number, attributes in enumerate(data)
+        if attributes
+    )
+    return {number: attributes for number, attributes in found if attributes}
+
+
+def check_words(
+    data: Data, ends: Ends, names: Sequence[Hashable], weight: str | None, problems: Problems
+) -> None:
+    """Note the words that dagnet refuses, and warn of those that are nearly its own."""
+
+    def node(number: int) -> str:
+        return shorten(names[number])
+
+    def edge(number: int) -> str:
+        return edge_name(ends, names, number)
+
+    seen, on_edges = frozenset(chain.from_iterable(data)), (*EDGE_WORDS, *([weight] if weight else []))
+    _check("node", REFUSED_ON_NODES, NODE_WORDS, data, seen, node, problems)
+    _check("edge", REFUSED_ON_EDGES, on_edges, ends.data, ends.attributes, edge, problems)
+
+
+def _check(
+    kind: str,
+    table: Mapping[str, str],
+    own: Iterable[str],
+    data: Data,
+    seen: frozenset[Hashable],
+    name: Callable[[int], str],
+    problems: Problems,
+) -> None:
+    for word in sorted(table.keys() & seen):
+        owners = [number for number, attributes in enumerate(data) if attributes.get(word) is not None]
+        if owners:
+            more = f" and {len(owners) - 1:,} more" if len(owners) > 1 else ""
+            problems.append(
+                f"{kind} {name(owners[0])}{more}: {word!r} is not an attribute that dagnet reads: "
+                f"{table[word]}; if it means something else here, Network(…, attributes={{{word!r}: None}})"
+            )
+    for attribute, known in near_misses(seen - table.keys(), own):
+        text = f"{kind} attribute {attribute!r} is not one that dagnet reads; did you mean {known!r}?"
+        warnings.warn(text, DagnetWarning, stacklevel=6)
