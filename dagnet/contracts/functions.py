@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
@@ -11,6 +11,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts.named import Parametric
 from dagnet.errors import DataError, PluginError, Verbatim, expected
+from dagnet.values import Rule
 
 if TYPE_CHECKING:
     from dagnet.contracts.probing import Formulas
@@ -142,7 +143,9 @@ class Activation(_Differentiable):
     functions: ClassVar[tuple[str, ...]] = ("function", "derivative")
     function: Callable[..., Any]
     derivative: Callable[..., Any] | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     kinks: Sequence[float] | Callable[..., Sequence[float]] = field(default=(), kw_only=True)
+    rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
     surrogate: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -222,7 +225,9 @@ class Loss(_Differentiable):
     targets: Targets = field(default="real", kw_only=True)
     outputs: Outputs = field(default="real", kw_only=True)
     rowwise: bool = field(default=True, kw_only=True)
+    parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     minimum_outputs: int = field(default=1, kw_only=True)
+    rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
     surrogate: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:

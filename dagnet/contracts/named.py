@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 import numpy as np
 
@@ -33,8 +33,9 @@ class Parametric:
     kind: ClassVar[str] = ""
     functions: ClassVar[tuple[str, ...]] = ()
     name: str
-    parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
-    rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
+    if TYPE_CHECKING:  # each subclass declares them, so that the order of the fields is the documented one
+        parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+        rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         checked_name(self.kind, self.name)
@@ -118,6 +119,8 @@ class Initializer(Parametric):
     kind: ClassVar[str] = "initializer"
     functions: ClassVar[tuple[str, ...]] = ("draw",)
     draw: Callable[..., Any]
+    parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
 
     def weights(self, generator: np.random.Generator, fan_in: Array, fan_out: Array) -> Array:
         """One drawn weight for each entry of ``fan_in``."""
