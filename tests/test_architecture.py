@@ -22,7 +22,7 @@ FLOORS: list[set[str]] = [
     {"model"},
     {"training", "storage", "explain", "drawing"},
     {"callbacks", "formats"},
-    {"network", "layered"},
+    {"network", "layered", "preparing"},
     {"testing"},
     {"cli"},  # runs the kit for plugins
     {"__init__", "__main__"},
@@ -34,6 +34,7 @@ NETWORKX = {
     "topology",
     "model",
     "layered",
+    "preparing",
     "network",
     "formats",
     "explain",

@@ -117,7 +117,7 @@ def test_huge_files_are_not_read_to_their_end(monkeypatch, tmp_path):
 
     monkeypatch.setattr(files, "LARGEST", 1 << 20)
     for kind in READABLE:
-        path = tmp_path / f"g.{kind}"
+        path = tmp_path / f"g{READABLE[kind].suffix}"
         with path.open("wb") as stream:
             stream.truncate(1 << 32)  # a sparse file
         tracemalloc.start()

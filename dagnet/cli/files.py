@@ -9,7 +9,7 @@ from typing import Any
 import networkx as nx
 
 from dagnet.errors import DataError, did_you_mean, shorten
-from dagnet.formats import export, read_graph
+from dagnet.formats import export, read_graph, readers
 from dagnet.network import Network, load
 from dagnet.registry import exporters
 from dagnet.storage import atomically
@@ -17,12 +17,13 @@ from dagnet.storage import atomically
 MODEL_SUFFIXES = (".dagnet", ".safetensors")
 
 
-def is_graph_file(path: Path) -> bool:
+def is_graph_file(path: Path, *, written: bool = False) -> bool:
     """Whether a path is a graph in a format of its suffix, else it is a model file.
 
     DataError for a suffix that is neither.
     """
-    graphs = sorted(exporter.suffix for exporter in exporters().values() if exporter.read is not None)
+    both = (exporter.suffix for exporter in exporters().values() if exporter.read is not None)
+    graphs = sorted(both if written else readers())
     suffix = path.suffix.lower()
     if suffix not in {*graphs, *MODEL_SUFFIXES}:
         mend = did_you_mean(suffix, [*graphs, *MODEL_SUFFIXES], listed=12)
@@ -56,7 +57,7 @@ def open_network(path: Path, threads: int | None = None, *, trained: bool = Fals
 
 def write_network(network: Network, path: Path) -> None:
     """Write a network as its suffix says, whole or not at all."""
-    if is_graph_file(path):
+    if is_graph_file(path, written=True):
         export(network, path)
     else:
         network.save(path)

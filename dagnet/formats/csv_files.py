@@ -6,7 +6,7 @@ import contextlib
 import csv
 import io
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 import networkx as nx
@@ -14,12 +14,16 @@ import networkx as nx
 from dagnet.contracts import Observations
 from dagnet.errors import FormatError, did_you_mean, expected, shorten
 from dagnet.formats.annotated import annotated
-from dagnet.formats.files import bounded
+from dagnet.formats.files import bounded_text
 from dagnet.formats.plain_attributes import COLUMNS, PREFIX, add_edge, flatten, restored
 from dagnet.model import Model
 
 FIRST = ("kind", "name", "source", "target")
+ENDS = (("source", "target"), ("parent", "child"), ("from", "to"))
+EDGE_COLUMNS: dict[str, type] = {"weight": float, "trainable": bool, "share": str}
 LONGEST_CELL = 1 << 28
+LONGEST_HEADER = 1 << 20
+USUAL = "source,target[,weight], parent,child or from,to"
 KINDS = {float: "a number", int: "a whole number", bool: "true or false"}
 _csv_limit = threading.Lock()
 
@@ -48,26 +52,27 @@ def write_csv(model: Model, stream: BinaryIO, observations: Observations | None)
 
 
 def read_csv(stream: BinaryIO) -> nx.DiGraph[Any]:
-    """Read a graph from a table that dagnet wrote, or from a list ``source,target[,weight]``.
+    """Read a graph from a table that dagnet wrote, or from an edge list.
 
-    Names in a bare list are text; further columns ``trainable`` and ``share`` are read too.
+    The ends of a bare list are ``source,target``, ``parent,child`` or ``from,to``, and text; its other
+    columns are the edges' attributes.  These names, and ``weight``, ``trainable`` and ``share``, may be
+    in any case; commas, tabs or semicolons separate, whichever the header has most of.
 
     FormatError for anything else; it names the line.
     """
-    try:
-        text = bounded(stream).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"the file is no UTF-8 text (byte {error.start})") from None
+    text = bounded_text(stream)
+    header = text.lstrip("\r\n")[:LONGEST_HEADER].partition("\n")[0]
     with _long_cells():
-        return restored(_read_graph(csv_rows(io.StringIO(text, newline=""))))
+        rows = csv_rows(io.StringIO(text, newline=""), max(",\t;", key=header.count))
+        return restored(_read_graph(rows))
 
 
-def csv_rows(text: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(text: Iterable[str], separator: str = ",") -> Iterator[tuple[int, list[str]]]:
     """Line number and cells of the header, then of each row; an empty line is none.
 
     FormatError, which begins with the line, for what is no CSV and for rows of another length.
     """
-    reader = csv.reader(text, strict=True)
+    reader = csv.reader(text, strict=True, delimiter=separator)
     try:
         header = [cell.strip() for cell in next(reader, [])]
         yield reader.line_num, header
@@ -94,18 +99,30 @@ def _long_cells() -> Iterator[None]:
 
 def _read_graph(rows: Iterator[tuple[int, list[str]]]) -> nx.DiGraph[Any]:
     _, header = next(rows)
+    listed = {"kind", "name"} <= set(header)
+    if not listed:
+        header = _usual(header)
     if len(set(header)) != len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise FormatError(f"line 1: the column {shorten(twice)} is there twice")
     for name in ("source", "target"):
         if name not in header:
             mend = did_you_mean(name, header)
-            raise FormatError(f"line 1: no column {name!r}; an edge list has source,target[,weight]{mend}")
+            raise FormatError(f"line 1: no column {name!r}; an edge list has {USUAL}{mend}")
     flat: nx.DiGraph[Any] = nx.DiGraph()
     for line, cells in rows:
         record = {key: cell for key, cell in zip(header, cells, strict=True) if cell}
-        _add(flat, record, f"line {line}", listed="kind" in header)
+        _add(flat, record, f"line {line}", listed=listed)
     return flat
+
+
+def _usual(header: list[str]) -> list[str]:
+    """A bare list's header with the names that dagnet knows spelled as it spells them."""
+    known = {name for ends in ENDS for name in ends} | EDGE_COLUMNS.keys()
+    usual = [name.lower() if name.lower() in known else name for name in header]
+    ends = next((ends for ends in ENDS if set(ends) <= set(usual)), ENDS[0])
+    spelled = dict(zip(ends, ENDS[0], strict=True))
+    return [spelled.get(name, name) for name in usual]
 
 
 def _add(flat: nx.DiGraph[Any], record: dict[str, str], where: str, *, listed: bool) -> None:
@@ -116,7 +133,7 @@ def _add(flat: nx.DiGraph[Any], record: dict[str, str], where: str, *, listed: b
         name = record.pop("name", "")
         if not name or name in flat:
             raise FormatError(expected(f"{where}: name", "a node's name that no line had before", name))
-        flat.add_node(name, **_values(record, where))
+        flat.add_nodes_from([(name, _values(record, where, COLUMNS))])
     elif kind == "edge":
         _add_edge(flat, record, where, listed=listed)
     else:
@@ -130,12 +147,14 @@ def _add_edge(flat: nx.DiGraph[Any], record: dict[str, str], where: str, *, list
             raise FormatError(f"{where}: the cell {end!r} is empty; an edge has two ends")
         if listed and name not in flat:
             raise FormatError(f"{where}: no line for the node {shorten(name)} before this one")
-    add_edge(flat, (source, target), _values(record, where), where)
+    if not listed and record.get("Type", "").lower() == "undirected":  # as Gephi writes it
+        raise FormatError(f"{where}: the edge is undirected; a network needs directed ones")
+    add_edge(flat, (source, target), _values(record, where, COLUMNS if listed else EDGE_COLUMNS), where)
 
 
-def _values(record: dict[str, str], where: str) -> dict[str, Any]:
+def _values(record: dict[str, str], where: str, kinds: Mapping[str, type]) -> dict[str, Any]:
     return {
-        key: cell if key.startswith(PREFIX) else _value(cell, COLUMNS.get(key, str), f"{where}: {key}")
+        key: cell if key.startswith(PREFIX) else _value(cell, kinds.get(key, str), f"{where}: {key}")
         for key, cell in record.items()
         if key != "dagnet"
     }

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import stat
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import networkx as nx
 
-from dagnet.contracts import Exporter, Observations
-from dagnet.errors import DataError, FormatError, did_you_mean
+from dagnet.contracts import Observations
+from dagnet.errors import DagnetWarning, DataError, FormatError, did_you_mean
 from dagnet.model import Model
 from dagnet.registry import exporters
 from dagnet.values import PATH
 
 LARGEST = 1 << 30
+T = TypeVar("T")
 
 
 def export(model: Model, path: str | Path, X: Any = None, y: Any = None) -> None:
@@ -47,7 +50,7 @@ def export(model: Model, path: str | Path, X: Any = None, y: Any = None) -> None
     >>> net = dagnet.Network(dagnet.layered([2, 1]), seed=0)
     >>> net.export(os.path.join(tempfile.mkdtemp(), "net.gexf"), [[1.0, 2.0]], [0.5])
     """
-    exporter = _by_suffix("export", path, list(exporters().values()))
+    exporter = _by_suffix("export", path, {item.suffix: item for item in exporters().values()})
     if X is None and y is not None:
         raise DataError("export(): y is given without X; the targets need their rows")
     from dagnet.storage import atomically  # noqa: PLC0415 - msgspec is only for those who write
@@ -61,23 +64,36 @@ def read_graph(path: str | Path) -> nx.DiGraph[Any]:
 
     What dagnet wrote comes back as the same network to the bit: names with their types,
     weights, biases, activations, inputs, outputs, loss and dtype.  Of other programs' files,
-    names and attributes are read as they are.
+    names and attributes are read as they are; text that stands for a number or a flag where a
+    network wants one (``weight="0.5"``) becomes it.
 
     Parameters
     ----------
     path
-        A file in a format that can be read: ``.graphml``; ``.json``, node-link with ``edges``
-        or ``links``; ``.csv``, a table that dagnet wrote or an edge list
-        ``source,target[,weight]``.
+        A file in a format that can be read:
+
+        - ``.graphml``, with the defaults of its keys; ``.gexf``; ``.gml``; ``.dot``;
+        - ``.json``, node-link with ``edges`` or ``links``; ``.cyjs``, Cytoscape's;
+        - ``.csv`` and ``.tsv``, a table that dagnet wrote or an edge list: a header with
+          ``source,target``, ``parent,child`` or ``from,to`` in any case, perhaps ``weight`` and
+          other columns, separated by commas, tabs or semicolons;
+        - ``.sif``, lines ``source interaction target …``; ``.gmt``, edges gene → set;
+        - ``.obo``, edges child → parent for ``is_a`` and ``part_of``, without obsolete terms.
 
     Raises
     ------
     FormatError
-        If the file is not what its suffix says.
+        If the file is not what its suffix says, or holds no directed graph without parallel edges.
     DataError
-        For a suffix that no format has.
+        For a suffix that no format has, and what is no regular file.
     OSError
         If the file cannot be opened.
+
+    Warns
+    -----
+    DagnetWarning
+        If edges of another program's file have a ``weight``: a network begins with it, be it a
+        count or a confidence.
 
     Examples
     --------
@@ -88,13 +104,21 @@ def read_graph(path: str | Path) -> nx.DiGraph[Any]:
     >>> (dagnet.Network(dagnet.read_graph(path)).parameters == net.parameters).all()
     np.True_
     """
-    readable = [exporter for exporter in exporters().values() if exporter.read is not None]
-    exporter = _by_suffix("read_graph", path, readable)
+    from dagnet.formats import readers  # noqa: PLC0415 - a face, which imports this file
+
+    read = _by_suffix("read_graph", path, readers())
+    mode = Path(path).stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe would be waited for
+        raise DataError(f"read_graph(): {path} is no regular file; write what it gives to one")
     with _uncollected(), Path(path).open("rb") as stream:
         try:
-            graph: nx.DiGraph[Any] = exporter.read(stream)  # type: ignore[misc]
+            graph = read(stream)
         except FormatError as error:
             raise FormatError(f"{path}: {error}") from error
+    if "dagnet" not in graph.graph and any("weight" in edge for _, _, edge in graph.edges(data=True)):
+        text = f"{path}: a network begins with the edges' weights as they stand in the file"
+        mend = "dagnet.Network(graph, weight=None) draws them instead"
+        warnings.warn(f"{text}; {mend}", DagnetWarning, stacklevel=2)
     return graph
 
 
@@ -104,6 +128,14 @@ def bounded(stream: BinaryIO) -> bytes:
     if len(data) > LARGEST:
         raise FormatError(f"the file is larger than {LARGEST >> 20:,} MiB; dagnet.load reads larger networks")
     return data
+
+
+def bounded_text(stream: BinaryIO) -> str:
+    """The same of a text file, decoded."""
+    try:
+        return bounded(stream).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"the file is no UTF-8 text (byte {error.start})") from None
 
 
 @contextmanager
@@ -118,18 +150,17 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _by_suffix(where: str, path: str | Path, known: list[Exporter]) -> Exporter:
+def _by_suffix(where: str, path: str | Path, known: Mapping[str, T]) -> T:
     name = PATH.check(f"{where}(): path", path).name.lower()
-    fitting = [exporter for exporter in known if name.endswith(exporter.suffix) and name != exporter.suffix]
+    fitting = [suffix for suffix in known if name.endswith(suffix) and name != suffix]
     if fitting:
-        return max(fitting, key=lambda exporter: len(exporter.suffix))
+        return known[max(fitting, key=len)]
     suffix = Path(name).suffix
-    suffixes = sorted(exporter.suffix for exporter in known)
-    mend = did_you_mean(suffix, suffixes) if suffix else ""
+    mend = did_you_mean(suffix, sorted(known)) if suffix else ""
     must = "what can be read" if where == "read_graph" else "what can be written"
     if suffix == ".dagnet":  # a network, not a graph
         mend = f"; use {'dagnet.load' if where == 'read_graph' else 'net.save'};"
     raise DataError(
         f"{where}(): the suffix {suffix!r} of {Path(path).name!r} is no known format{mend or ';'} "
-        f"{must}: {', '.join(suffixes)}"
+        f"{must}: {', '.join(sorted(known))}"
     )

@@ -1,22 +1,32 @@
-"""GraphML: written and read by NetworkX, after a guard has seen that the XML is harmless."""
+"""GraphML and GEXF: written and read by NetworkX, after a guard has seen that the XML is harmless."""
 
 from __future__ import annotations
 
 import io
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 from xml.parsers import expat
 
 import networkx as nx
+from networkx.readwrite.graphml import GraphMLReader
 
 from dagnet.contracts import Observations
-from dagnet.errors import FormatError, expected, shorten
+from dagnet.errors import DagnetWarning, FormatError, expected, shorten
 from dagnet.formats.annotated import annotated
 from dagnet.formats.files import bounded
-from dagnet.formats.plain_attributes import flattened, restored
+from dagnet.formats.plain_attributes import FLAGS, flattened, restored, simple
 from dagnet.model import Model
 
 DEEPEST = 32
 LONGEST_TEXT = 1 << 28
+SETTINGS = '{"format":'
+TYPES: dict[str, Callable[[str], Any]] = {
+    "boolean": {**FLAGS, "1": True, "0": False}.__getitem__,
+    **dict.fromkeys(("int", "long"), int),
+    **dict.fromkeys(("float", "double"), float),
+    "string": str,
+}
 
 
 def write_graphml(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
@@ -25,8 +35,10 @@ def write_graphml(model: Model, stream: BinaryIO, observations: Observations | N
 
 
 def write_gexf(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
-    """Write a network as GEXF, which Gephi opens."""
-    nx.write_gexf(flattened(annotated(model, observations)), stream)
+    """Write a network as GEXF, which Gephi opens; the graph's name are its settings."""
+    flat = flattened(annotated(model, observations))
+    flat.graph["name"] = flat.graph["dagnet"]  # GEXF has no other attribute of graphs
+    nx.write_gexf(flat, stream)
 
 
 def read_graphml(stream: BinaryIO) -> nx.DiGraph[Any]:
@@ -35,28 +47,75 @@ def read_graphml(stream: BinaryIO) -> nx.DiGraph[Any]:
     FormatError for anything but one directed graph without parallel edges in well-formed XML, without
     document types and entities.
     """
+    reader = _Reader()
+    flat = _read(lambda file: next(reader(path=file)), stream, "GraphML", 'edgedefault="directed"')
+    return _with_defaults(flat, reader.defaults)
+
+
+def read_gexf(stream: BinaryIO) -> nx.DiGraph[Any]:
+    """Read a graph from GEXF; the labels of nodes that are not their ids stay attributes.
+
+    FormatError as for :func:`read_graphml`.
+    """
+    flat = _read(nx.read_gexf, stream, "GEXF", 'defaultedgetype="directed"')
+    for name, attributes in flat.nodes(data=True):
+        if attributes["label"] in (name, None):
+            del attributes["label"]
+    if flat.graph.get("name", "").startswith(SETTINGS):
+        flat.graph["dagnet"] = flat.graph.pop("name")
+    return _with_defaults(flat, {kind: flat.graph.get(f"{kind}_default", {}) for kind in ("node", "edge")})
+
+
+def _read(read: Callable[[BinaryIO], Any], stream: BinaryIO, kind: str, mend: str) -> nx.DiGraph[Any]:
     data = bounded(stream)
-    _Guard().check(data)
+    _Guard(kind).check(data)
     try:
-        graph = nx.read_graphml(io.BytesIO(data))
+        graph = read(io.BytesIO(data))
     except Exception as error:  # strangers' files break NetworkX in many ways
-        raise FormatError(f"no GraphML that NetworkX can read: {shorten(error, 200)}") from error
-    if not graph.is_directed():
-        raise FormatError('the graph is undirected; a network needs edgedefault="directed"')
-    if graph.is_multigraph():
-        raise FormatError("the graph has parallel edges; a network has one weight an edge: merge them")
-    # Attributes of NetworkX's own, which no file has asked for.
-    for key in ("node_default", "edge_default"):
-        graph.graph.pop(key, None)
+        raise FormatError(f"no {kind} that NetworkX can read: {shorten(error, 200)}") from error
     for _, _, attributes in graph.edges(data=True):
         attributes.pop("id", None)
-    return restored(nx.DiGraph(graph))
+    return simple(graph, mend)
+
+
+def _with_defaults(flat: nx.DiGraph[Any], defaults: Mapping[str, Mapping[str, Any]]) -> nx.DiGraph[Any]:
+    """The graph that a flat one stands for, with the defaults that its file gives attributes."""
+    for key in ("node_default", "edge_default", "mode"):  # NetworkX's own
+        flat.graph.pop(key, None)
+    for kind, owners in (("node", flat.nodes(data=True)), ("edge", flat.edges(data=True))):
+        for *_, attributes in owners if defaults[kind] else ():
+            attributes |= {**defaults[kind], **attributes}
+    return restored(flat)
+
+
+class _Reader(GraphMLReader):
+    """NetworkX's, which takes the default ``false`` for True, and refuses odd types and defaults."""
+
+    def find_graphml_keys(self, graph_element: Any) -> Any:
+        """The keys; their defaults are in ``defaults``, by what they are for."""
+        self.defaults: dict[str, dict[str, Any]] = {"node": {}, "edge": {}}
+        for key in graph_element.findall(f"{{{self.NS_GRAPHML}}}key"):
+            name, kind = key.get("attr.name", key.get("id")), key.get("attr.type", "string")
+            key.attrib.update({"attr.name": name, "attr.type": kind if kind in TYPES else "string"})
+            for default in key.findall(f"{{{self.NS_GRAPHML}}}default"):
+                key.remove(default)
+                text = (default.text or "").strip()
+                try:
+                    value = TYPES.get(kind, str)(text.lower() if kind == "boolean" else text)
+                except (ValueError, KeyError):
+                    said = f"key {shorten(name)}: its default {shorten(text)} is no {shorten(kind)}"
+                    warnings.warn(f"{said}; it is left out", DagnetWarning, stacklevel=6)
+                else:
+                    for owner in {key.get("for"), *(self.defaults if key.get("for") == "all" else ())}:
+                        self.defaults.get(owner, {}).update({name: value} if text else {})
+        return super().find_graphml_keys(graph_element)  # type: ignore[no-untyped-call]
 
 
 class _Guard:
     """Refuses what is not well-formed, deep, long, or defines anything of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
+        self.kind, self.root = kind, kind.lower()
         self.depth = self.text = 0
         self.nodes: set[str] = set()
         self.ends: set[str] = set()
@@ -81,10 +140,10 @@ class _Guard:
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         self.depth, self.text = self.depth + 1, 0
         if self.depth > DEEPEST:
-            raise FormatError(f"the XML is nested more than {DEEPEST} deep; GraphML is not")
+            raise FormatError(f"the XML is nested more than {DEEPEST} deep; {self.kind} is not")
         local = tag.rpartition(":")[2]
-        if self.depth == 1 and local != "graphml":
-            raise FormatError(f"no GraphML: the outermost element is <{tag[:40]}>, not <graphml>")
+        if self.depth == 1 and local != self.root:
+            raise FormatError(f"no {self.kind}: the outermost element is <{tag[:40]}>, not <{self.root}>")
         if local == "node":
             name = attributes.get("id")
             if name is None or name in self.nodes:

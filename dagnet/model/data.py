@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,10 @@ LABELS = "labels are numbers from 0 on: names, y = np.unique(labels, return_inve
 class Columns:
     """The names of a block of columns: nodes in order, each with its units."""
 
-    def __init__(self, what: str, names: Sequence[Hashable], units: Sequence[int]) -> None:
+    def __init__(
+        self, what: str, names: Sequence[Hashable], units: Sequence[int], others: Sequence[Hashable] = ()
+    ) -> None:
+        self.others = others  # the names of y's columns where these are X's
         self.what, self.names, self.units, self.width = what, tuple(names), tuple(units), sum(units)
 
     def label(self, column: int) -> str:
@@ -37,8 +41,9 @@ class Columns:
         if missing:
             listed = ", ".join(map(shorten, missing[:LISTED]))
             more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
+            count = f" ({len(missing)} of {len(self.names)} are missing)" if len(missing) > 1 else ""
             mend = self._mend_missing(missing, known)
-            raise DataError(f"{self.what}: no column {listed}{more} in the data{mend}")
+            raise DataError(f"{self.what}: no column {listed}{more} in the data{count}{mend}")
         named = zip(self.names, self.units, strict=True)
         blocks = [self._block(table[name], name, units) for name, units in named]
         rows = {len(block) for block in blocks}
@@ -54,6 +59,15 @@ class Columns:
         if twin is not None:  # column names that were read from a file are text
             kinds = f"type {type(twin).__name__}, the node of type {type(wanted).__name__}"
             return f"; the column {shorten(twin)} is of {kinds}: rename the columns"
+        spelled = {_folded(column): column for column in known if column not in self.names}
+        pairs = [(name, spelled[_folded(name)]) for name in missing if _folded(name) in spelled]
+        if pairs:
+            listed = ", ".join(f"{shorten(name)} as {shorten(column)}" for name, column in pairs[1:LISTED])
+            more = f" {len(pairs)} are there, spelled otherwise: also {listed}" if listed else ""
+            return f"; did you mean {shorten(pairs[0][1])}?{more}"
+        ends = sum(name in known for name in self.others)
+        if len(missing) == len(self.names) and ends > len(known) / 2:
+            return "; its columns are the graph's outputs: if it is upside down, graph.reverse() turns it"
         if self.what == "y" and len(known) == 1:
             return f"; y[{shorten(next(iter(known)))}] is taken whatever its name is"
         if len(missing) == len(self.names):  # the names that there are say more than a guess
@@ -78,6 +92,11 @@ class Columns:
 
 def _spelled(name: Hashable) -> str:
     return str(name) if isinstance(name, str | int | float | np.generic) else shorten(name)
+
+
+def _folded(name: Hashable) -> str:
+    """A name without what is easily written otherwise: case, spaces, hyphens, underscores."""
+    return re.sub(r"[\s_-]", "", str(name) if isinstance(name, str) else shorten(name)).casefold()
 
 
 def is_table(data: object) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -90,17 +90,17 @@ class Prepared:
     @cached_property
     def columns_in(self) -> Columns:
         """The columns of X."""
-        return self._columns("X", self.layout.topology.inputs)
+        return self._columns("X", self.layout.topology.inputs, self.columns_out.names)
 
     @cached_property
     def columns_out(self) -> Columns:
         """The columns of y."""
         return self._columns("y", self.layout.topology.outputs)
 
-    def _columns(self, what: str, nodes: Array) -> Columns:
+    def _columns(self, what: str, nodes: Array, others: Sequence[Hashable] = ()) -> Columns:
         topology = self.layout.topology
         names = [topology.nodes[node] for node in nodes.tolist()]
-        return Columns(what, names, topology.units[nodes].tolist())
+        return Columns(what, names, topology.units[nodes].tolist(), others)
 
     @cached_property
     def standardisation(self) -> tuple[Array, Array] | None:
