@@ -116,8 +116,8 @@ def test_huge_files_are_not_read_to_their_end(monkeypatch, tmp_path):
     from dagnet.formats import files
 
     monkeypatch.setattr(files, "LARGEST", 1 << 20)
-    for kind in READABLE:
-        path = tmp_path / f"g{READABLE[kind].suffix}"
+    for exporter in READABLE.values():
+        path = tmp_path / f"g{exporter.suffix}"
         with path.open("wb") as stream:
             stream.truncate(1 << 32)  # a sparse file
         tracemalloc.start()

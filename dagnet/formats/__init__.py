@@ -20,12 +20,7 @@ def dagnet_exporters() -> Iterable[Exporter]:
     from dagnet.formats.dot import read_dot  # noqa: PLC0415
     from dagnet.formats.graphml import read_gexf, read_graphml, write_gexf, write_graphml  # noqa: PLC0415
     from dagnet.formats.inspector import write_html  # noqa: PLC0415
-    from dagnet.formats.nodelink import (  # noqa: PLC0415
-        read_cytoscape,
-        read_nodelink,
-        write_cytoscape,
-        write_nodelink,
-    )
+    from dagnet.formats.nodelink import read_nodelink, write_cytoscape, write_nodelink  # noqa: PLC0415
     from dagnet.formats.pictures import write_dot, write_svg  # noqa: PLC0415
 
     return [
@@ -33,7 +28,7 @@ def dagnet_exporters() -> Iterable[Exporter]:
         Exporter("json", ".json", write_nodelink, read_nodelink),
         Exporter("csv", ".csv", write_csv, read_csv),
         Exporter("gexf", ".gexf", write_gexf, read_gexf),
-        Exporter("cytoscape", ".cyjs", write_cytoscape, read_cytoscape),
+        Exporter("cytoscape", ".cyjs", write_cytoscape, read_nodelink),
         Exporter("dot", ".dot", write_dot, read_dot),
         Exporter("svg", ".svg", write_svg),
         Exporter("html", ".html", write_html),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -34,13 +35,13 @@ def _dump(data: dict[str, Any], stream: BinaryIO) -> None:
 
 
 def read_nodelink(stream: BinaryIO) -> nx.DiGraph[Any]:
-    """Read a graph from node-link JSON, with its edges under ``edges`` or ``links``.
+    """Read a graph from node-link JSON, with its edges under ``edges`` or ``links``, or from Cytoscape's.
 
     FormatError for anything but one directed graph without parallel edges.
     """
     data = _table(parse_json(bounded(stream), "the file"), "the file", 'an object with "nodes" and "edges"')
     if "elements" in data:
-        return _from_cytoscape(data)
+        data = _as_nodelink(data)
     if "connections" in data and "network_type" in data:
         raise FormatError(
             "this is neat-python's JSON; dagnet_neat.from_json, of the plugin dagnet-neat, reads it"
@@ -61,49 +62,33 @@ def read_nodelink(stream: BinaryIO) -> nx.DiGraph[Any]:
     return restored(flat)
 
 
-def read_cytoscape(stream: BinaryIO) -> nx.DiGraph[Any]:
-    """Read a graph from JSON for Cytoscape and cytoscape.js.
+def _as_nodelink(data: dict[str, Any]) -> dict[str, Any]:
+    """Cytoscape's JSON in the other arrangement.
 
-    Names are the ids; of what Cytoscape 3 exports, whose ids are numbers of its own, the names, if
-    they differ.  FormatError for anything but one directed graph without parallel edges.
+    Names are the ids; of what Cytoscape 3 exports, whose ids are its own numbers, the names if they differ.
     """
-    return _from_cytoscape(_table(parse_json(bounded(stream), "the file"), "the file"))
-
-
-def _from_cytoscape(data: dict[str, Any]) -> nx.DiGraph[Any]:
-    if data.get("directed", True) is not True:
-        raise FormatError('the graph is undirected; a network needs "directed": true')
-    elements = _table(data.get("elements"), '"elements"', 'an object with "nodes" and "edges"')
-    flat: nx.DiGraph[Any] = nx.DiGraph()
-    said = data.get("data", {})
-    try:
-        flat.graph.update(said)  # NetworkX writes a list of pairs
-    except (TypeError, ValueError):
-        raise FormatError(expected('"data"', "an object", said)) from None
-    nodes, edges = (list(_elements(elements, kind)) for kind in ("nodes", "edges"))
-    named = [node["name"] for _, node in nodes if "SUID" in node and isinstance(node.get("name"), str)]
+    elements = _table(data["elements"], '"elements"')
+    nodes, edges = (
+        [_table(record.get("data"), f"data in {kind}") for record in _records(elements, kind)]
+        for kind in ("nodes", "edges")
+    )
+    named = [node["name"] for node in nodes if "SUID" in node and isinstance(node.get("name"), str)]
     key = "name" if len(set(named)) == len(nodes) else "id"
-    names: dict[str, Any] = {}
-    for where, node in nodes:
-        if not isinstance(node.get("id"), (str, int)) or str(node["id"]) in names:
-            raise FormatError(expected(f"{where}: id", "text or a number, not there twice", node.get("id")))
-        name = names[str(node["id"])] = node[key]
-        same = {"id", "value", *(["name"] if node.get("name") == name else [])}
-        flat.add_nodes_from([(name, {field: node[field] for field in node.keys() - same})])
-    for where, edge in edges:
-        ends = [str(edge.pop(end, "")) for end in ("source", "target")]
-        for end in ends:
-            if end not in names:
-                raise FormatError(f"{where}: no node {shorten(end)} among the nodes; list it there")
+    names = {str(node.get("id")): node.get(key) for node in nodes}
+    for node in nodes:
+        name = node["id"] = node.get(key)
+        for same in ("name", "value"):  # NetworkX writes all three
+            if same in node and node[same] == name:
+                del node[same]
+    for edge in edges:
         edge.pop("id", None)
-        add_edge(flat, [names[end] for end in ends], edge, where)
-    return restored(flat)
-
-
-def _elements(elements: dict[str, Any], kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, record in enumerate(_records(elements, kind)):
-        where = f"{kind}[{number}]"
-        yield where, _table(record.get("data"), f"{where}: data")
+        edge.update(
+            {end: names.get(str(edge[end]), edge[end]) for end in ("source", "target") if end in edge}
+        )
+    said = data.get("data", {})
+    with contextlib.suppress(TypeError, ValueError):
+        said = dict(said)  # of NetworkX, a list of pairs
+    return {"directed": data.get("directed", True), "graph": said, "nodes": nodes, "edges": edges}
 
 
 def _table(value: object, where: str, must: str = "an object") -> dict[str, Any]:
