@@ -9,7 +9,7 @@ from typing import Any
 
 import networkx as nx
 
-from dagnet.errors import DataError, did_you_mean, shorten
+from dagnet.errors import DataError, did_you_mean
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import label, names_text
 from dagnet.topology import checked_graph, refuse_cycles
@@ -122,25 +122,31 @@ def prepare_graph(
     ends = goals or [node for node in found if found.in_degree(node) and not found.out_degree(node)]
     _check(found, names, ends)
     not_fed, idle = _prune(found, names, ends)
+    lost = [goal for goal in goals if goal not in found] if found.size() else ends
+    if lost:
+        mend = "name others, or turn the edges: graph.reverse()"
+        raise DataError(f"no column leads to {names_text(lost)}; {mend}")
     cut: list[tuple[Hashable, Hashable]] = []
     if cycles == "break":
         cut = _break(found, names, ends)
-        not_fed, idle = map(sum, zip((not_fed, idle), _prune(found, names, ends), strict=True), ([], []))
+        more = _prune(found, names, ends)
+        not_fed, idle = not_fed + more[0], idle + more[1]
     refuse_cycles(found)
     inputs = tuple(name for name in names if name in found and not found.in_degree(name))
     outputs = tuple(node for node in ends if node in found)
     said = found.graph.get("dagnet")
     settings = {"inputs": list(inputs), "outputs": list(outputs)}
     found.graph["dagnet"] = {**(said if isinstance(said, Mapping) else {}), **settings}
-    unused = tuple(name for name in names if name not in set(inputs))
+    unused = tuple(name for name in names if name not in found or found.in_degree(name))
     lists = attached, tuple(not_fed), tuple(idle), tuple(cut), unused
     return found, Preparation(len(found), found.size(), inputs, outputs, turned, *lists)
 
 
 def _attach(graph: nx.DiGraph[Any], names: Sequence[Hashable], goals: Sequence[Hashable]) -> Names:
     """Add inputs and outputs that are missing; those that are there are no ends of the rest."""
-    heads = [node for node, degree in graph.in_degree() if not degree and node not in names]
-    tails = [node for node, degree in graph.out_degree() if not degree and node not in goals]
+    given = {*names, *goals}
+    heads = [node for node, degree in graph.in_degree() if not degree and node not in given]
+    tails = [node for node, degree in graph.out_degree() if not degree and node not in given]
     inputs = [name for name in names if name not in graph and heads]
     outputs = [goal for goal in goals if goal not in graph and tails]
     graph.add_edges_from([*product(inputs, heads), *product(tails, outputs)])
@@ -164,10 +170,6 @@ def _prune(
     not_fed = [node for node in graph if node not in fed]
     idle = [node for node in graph if node in fed and node not in useful]
     graph.remove_nodes_from([*not_fed, *idle])
-    if not graph.size():
-        raise DataError(
-            f"no column leads to {shorten(ends)}; name others, or turn the edges: graph.reverse()"
-        )
     return not_fed, idle
 
 

@@ -135,6 +135,12 @@ def test_old_settings_of_the_graph_stay_but_for_the_ends():
             "target: no such node.*did you mean 'root'",
         ),
         (nx.DiGraph(TERMS), {"columns": ["T1"], "target": "g3"}, dagnet.DataError, "no column leads to"),
+        (
+            nx.DiGraph(TERMS),
+            {"columns": ["T1"], "target": ["g1", "g3"]},
+            dagnet.DataError,
+            "leads to g3; name",
+        ),
         (nx.DiGraph(TERMS), {"cycles": "cut"}, dagnet.DataError, "cycles must be"),
         (nx.DiGraph(TERMS), {"attach": 1}, dagnet.DataError, "attach must be True or False"),
         (
