@@ -40,10 +40,10 @@ class Columns:
         missing = [name for name in self.names if name not in known]
         if missing:
             listed = ", ".join(map(shorten, missing[:LISTED]))
-            more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
-            count = f" ({len(missing)} of {len(self.names)} are missing)" if len(missing) > 1 else ""
+            count = f" and {len(missing) - LISTED} more ({len(missing)} of {len(self.names)})"
+            more = count if len(missing) > LISTED else ""
             mend = self._mend_missing(missing, known)
-            raise DataError(f"{self.what}: no column {listed}{more} in the data{count}{mend}")
+            raise DataError(f"{self.what}: no column {listed}{more} in the data{mend}")
         named = zip(self.names, self.units, strict=True)
         blocks = [self._block(table[name], name, units) for name, units in named]
         rows = {len(block) for block in blocks}
@@ -59,7 +59,8 @@ class Columns:
         if twin is not None:  # column names that were read from a file are text
             kinds = f"type {type(twin).__name__}, the node of type {type(wanted).__name__}"
             return f"; the column {shorten(twin)} is of {kinds}: rename the columns"
-        spelled = {_folded(column): column for column in known if column not in self.names}
+        taken = set(self.names)
+        spelled = {_folded(column): column for column in known if column not in taken}
         pairs = [(name, spelled[_folded(name)]) for name in missing if _folded(name) in spelled]
         if pairs:
             listed = ", ".join(f"{shorten(name)} as {shorten(column)}" for name, column in pairs[1:LISTED])
@@ -72,7 +73,6 @@ class Columns:
             return f"; y[{shorten(next(iter(known)))}] is taken whatever its name is"
         if len(missing) == len(self.names):  # the names that there are say more than a guess
             return did_you_mean("", known, listed=LISTED)
-        taken = set(self.names)
         spare = [column for column in known if column not in taken]
         each = "input" if self.what == "X" else "output"
         return did_you_mean(wanted, spare) or f"; every {each} of the network needs its column"
