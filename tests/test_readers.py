@@ -231,6 +231,7 @@ relationship: part_of GO:1
 [Term]
 id: GO:1
 name: root
+comment:
 [Term]
 id: GO:9
 name: gone
@@ -305,6 +306,7 @@ REFUSED = [
     ("obo", "", "no [Term]"),
     ("obo", "[Term]\nid: a\n[Term]\nid: a\n", "line 4"),
     ("obo", "[Term]\nid: a\nnonsense\n", "line 3"),
+    ("obo", "[Term]\nid:\n", "line 2"),
 ]  # fmt: skip
 
 

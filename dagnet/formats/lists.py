@@ -88,7 +88,7 @@ def read_obo(stream: BinaryIO) -> nx.DiGraph[Any]:
         if tag.startswith("["):
             stanza = {"": [tag]}
         elif not tag.startswith("!"):
-            if not (tag and colon and value) or (tag == "id" and value in terms):
+            if not (tag and colon) or (tag == "id" and (not value or value in terms)):
                 raise FormatError(expected(where, "tag: value, and an id not there twice", line))
             stanza.setdefault(tag, []).append(value)
             if tag == "id" and stanza.get("") == ["[Term]"]:
