@@ -27,6 +27,7 @@ from dagnet.formats import read_graph
 from dagnet.hookspecs import hookimpl
 from dagnet.layered import layered
 from dagnet.network import Network, load
+from dagnet.preparing import prepare_graph
 from dagnet.registry import activations, engines, exporters, initializers, losses, optimizers, register
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "load",
     "losses",
     "optimizers",
+    "prepare_graph",
     "read_graph",
     "register",
     "verify",

@@ -118,8 +118,8 @@ def test_hostile_files_are_refused(kind, text, message, tmp_path):
 
 def test_huge_files_are_not_read_to_their_end(monkeypatch, tmp_path):
     monkeypatch.setattr(dagnet.formats, "LARGEST", 1 << 20)
-    for kind in READABLE:
-        path = tmp_path / f"g.{kind}"
+    for exporter in READABLE.values():
+        path = tmp_path / f"g{exporter.suffix}"
         with path.open("wb") as stream:
             stream.truncate(1 << 32)  # a sparse file
         tracemalloc.start()

@@ -56,8 +56,9 @@ def main() -> None:
     dagnet evaluate MODEL DATA                             measure it
     dagnet show GRAPH                                      look at it
 
-    GRAPH is a graph in GraphML, node-link JSON, or a CSV edge list with the columns source and
-    target; DATA is a CSV file with a header, whose columns are found by the names of the nodes.
+    GRAPH is a graph in GraphML, GEXF, GML, DOT, JSON, SIF, GMT, OBO, or a CSV edge list with the
+    columns source and target; DATA is a CSV file with a header, whose columns are found by the
+    names of the nodes.
 
     Exit status: 0 for success, 1 where something was refused, 2 for wrong usage.
     """  # noqa: D301 - the control character \b keeps click from reflowing the block

@@ -12,7 +12,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.errors import DataError, FormatError, did_you_mean, expected, shorten
-from dagnet.formats import export, read_graph
+from dagnet.formats import export, read_graph, readers
 from dagnet.formats.graph_files import csv_rows
 from dagnet.network import Network, load
 from dagnet.registry import exporters
@@ -23,12 +23,13 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 LISTED = 8
 
 
-def is_graph_file(path: Path) -> bool:
+def is_graph_file(path: Path, *, written: bool = False) -> bool:
     """Whether a path is a graph in a format of its suffix, else it is a model file.
 
     DataError for a suffix that is neither.
     """
-    graphs = sorted(exporter.suffix for exporter in exporters().values() if exporter.read is not None)
+    both = (exporter.suffix for exporter in exporters().values() if exporter.read is not None)
+    graphs = sorted(both if written else readers())
     suffix = path.suffix.lower()
     if suffix not in {*graphs, *MODEL_SUFFIXES}:
         mend = did_you_mean(suffix, [*graphs, *MODEL_SUFFIXES], listed=12)
@@ -62,7 +63,7 @@ def open_network(path: Path, threads: int | None = None, *, trained: bool = Fals
 
 def write_network(network: Network, path: Path) -> None:
     """Write a network as its suffix says, whole or not at all."""
-    if is_graph_file(path):
+    if is_graph_file(path, written=True):
         export(network, path)
     else:
         network.save(path)

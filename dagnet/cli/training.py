@@ -99,7 +99,7 @@ def train_from_files(request: Request) -> None:
 
 def _check_out(request: Request) -> None:
     """Refuse, before the work is done, an output that could not be written."""
-    is_graph_file(request.out)
+    is_graph_file(request.out, written=True)
     if request.out.exists() and request.out.samefile(request.data):
         raise DataError(f"--out: {request.out} is the file with the data; choose another")
     check_writable(request.out)

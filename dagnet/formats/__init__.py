@@ -3,41 +3,55 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+import stat
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import networkx as nx
 
 from dagnet.contracts import Exporter, Observations
-from dagnet.errors import DataError, FormatError, did_you_mean
+from dagnet.errors import DagnetWarning, DataError, FormatError, did_you_mean
 from dagnet.hookspecs import hookimpl
 from dagnet.model import Model
 from dagnet.registry import exporters
 from dagnet.values import PATH
 
-__all__ = ["dagnet_exporters", "export", "read_graph"]
+__all__ = ["bounded", "bounded_text", "dagnet_exporters", "export", "read_graph", "readers"]
 LARGEST = 1 << 30
+T = TypeVar("T")
 
 
 @hookimpl
 def dagnet_exporters() -> Iterable[Exporter]:
     """The formats that come with dagnet; only those who look for one pay for their import."""
     from dagnet.formats import graph_files as graphs  # noqa: PLC0415
+    from dagnet.formats import xml_files as xml  # noqa: PLC0415
+    from dagnet.formats.dot import read_dot  # noqa: PLC0415
     from dagnet.formats.inspector import write_html  # noqa: PLC0415
     from dagnet.formats.pictures import write_dot, write_svg  # noqa: PLC0415
 
     return [
-        Exporter("graphml", ".graphml", graphs.write_graphml, graphs.read_graphml),
+        Exporter("graphml", ".graphml", xml.write_graphml, xml.read_graphml),
         Exporter("json", ".json", graphs.write_nodelink, graphs.read_nodelink),
         Exporter("csv", ".csv", graphs.write_csv, graphs.read_csv),
-        Exporter("gexf", ".gexf", graphs.write_gexf),
-        Exporter("cytoscape", ".cyjs", graphs.write_cytoscape),
-        Exporter("dot", ".dot", write_dot),
+        Exporter("gexf", ".gexf", xml.write_gexf, xml.read_gexf),
+        Exporter("cytoscape", ".cyjs", graphs.write_cytoscape, graphs.read_nodelink),
+        Exporter("dot", ".dot", write_dot, read_dot),
         Exporter("svg", ".svg", write_svg),
         Exporter("html", ".html", write_html),
     ]
+
+
+def readers() -> dict[str, Callable[..., Any]]:
+    """The reader of each suffix that can be read; exporters' own go first."""
+    from dagnet.formats.graph_files import read_csv  # noqa: PLC0415
+    from dagnet.formats.lists import read_gml, read_gmt, read_obo, read_sif  # noqa: PLC0415
+
+    only = {".gml": read_gml, ".gmt": read_gmt, ".obo": read_obo, ".sif": read_sif, ".tsv": read_csv}
+    return only | {item.suffix: item.read for item in exporters().values() if item.read is not None}
 
 
 def export(model: Model, path: str | Path, X: Any = None, y: Any = None) -> None:
@@ -68,7 +82,7 @@ def export(model: Model, path: str | Path, X: Any = None, y: Any = None) -> None
     >>> net = dagnet.Network(dagnet.layered([2, 1]), seed=0)
     >>> net.export(os.path.join(tempfile.mkdtemp(), "net.gexf"), [[1.0, 2.0]], [0.5])
     """
-    exporter = _by_suffix("export", path, list(exporters().values()))
+    exporter = _by_suffix("export", path, {item.suffix: item for item in exporters().values()})
     if X is None and y is not None:
         raise DataError("export(): y is given without X; the targets need their rows")
     from dagnet.storage import atomically  # noqa: PLC0415 - msgspec is only for those who write
@@ -82,23 +96,36 @@ def read_graph(path: str | Path) -> nx.DiGraph[Any]:
 
     What dagnet wrote comes back as the same network to the bit: names with their types,
     weights, biases, activations, inputs, outputs, loss and dtype.  Of other programs' files,
-    names and attributes are read as they are.
+    names and attributes are read as they are; text that stands for a number or a flag where a
+    network wants one (``weight="0.5"``) becomes it.
 
     Parameters
     ----------
     path
-        A file in a format that can be read: ``.graphml``; ``.json``, node-link with ``edges``
-        or ``links``; ``.csv``, a table that dagnet wrote or an edge list
-        ``source,target[,weight]``.
+        A file in a format that can be read:
+
+        - ``.graphml``, with the defaults of its keys; ``.gexf``; ``.gml``; ``.dot``;
+        - ``.json``, node-link with ``edges`` or ``links``; ``.cyjs``, Cytoscape's;
+        - ``.csv`` and ``.tsv``, a table that dagnet wrote or an edge list: a header with
+          ``source,target``, ``parent,child`` or ``from,to`` in any case, perhaps ``weight`` and
+          other columns, separated by commas, tabs or semicolons;
+        - ``.sif``, lines ``source interaction target …``; ``.gmt``, edges gene → set;
+        - ``.obo``, edges child → parent for ``is_a`` and ``part_of``, without obsolete terms.
 
     Raises
     ------
     FormatError
-        If the file is not what its suffix says.
+        If the file is not what its suffix says, or holds no directed graph without parallel edges.
     DataError
-        For a suffix that no format has.
+        For a suffix that no format has, and what is no regular file.
     OSError
         If the file cannot be opened.
+
+    Warns
+    -----
+    DagnetWarning
+        If edges of another program's file have a ``weight``: a network begins with it, be it a
+        count or a confidence.
 
     Examples
     --------
@@ -109,13 +136,19 @@ def read_graph(path: str | Path) -> nx.DiGraph[Any]:
     >>> (dagnet.Network(dagnet.read_graph(path)).parameters == net.parameters).all()
     np.True_
     """
-    readable = [exporter for exporter in exporters().values() if exporter.read is not None]
-    exporter = _by_suffix("read_graph", path, readable)
+    read = _by_suffix("read_graph", path, readers())
+    mode = Path(path).stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe would be waited for
+        raise DataError(f"read_graph(): {path} is no regular file; write what it gives to one")
     with _uncollected(), Path(path).open("rb") as stream:
         try:
-            graph: nx.DiGraph[Any] = exporter.read(stream)  # type: ignore[misc]
+            graph = read(stream)
         except FormatError as error:
             raise FormatError(f"{path}: {error}") from error
+    if "dagnet" not in graph.graph and any("weight" in edge for _, _, edge in graph.edges(data=True)):
+        text = f"{path}: a network begins with the edges' weights as they stand in the file"
+        mend = "dagnet.Network(graph, weight=None) draws them instead"
+        warnings.warn(f"{text}; {mend}", DagnetWarning, stacklevel=2)
     return graph
 
 
@@ -125,6 +158,14 @@ def bounded(stream: BinaryIO) -> bytes:
     if len(data) > LARGEST:
         raise FormatError(f"the file is larger than {LARGEST >> 20:,} MiB; dagnet.load reads larger networks")
     return data
+
+
+def bounded_text(stream: BinaryIO) -> str:
+    """The same of a text file, decoded."""
+    try:
+        return bounded(stream).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"the file is no UTF-8 text (byte {error.start})") from None
 
 
 @contextmanager
@@ -139,18 +180,17 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _by_suffix(where: str, path: str | Path, known: list[Exporter]) -> Exporter:
+def _by_suffix(where: str, path: str | Path, known: Mapping[str, T]) -> T:
     name = PATH.check(f"{where}(): path", path).name.lower()
-    fitting = [exporter for exporter in known if name.endswith(exporter.suffix) and name != exporter.suffix]
+    fitting = [suffix for suffix in known if name.endswith(suffix) and name != suffix]
     if fitting:
-        return max(fitting, key=lambda exporter: len(exporter.suffix))
+        return known[max(fitting, key=len)]
     suffix = Path(name).suffix
-    suffixes = sorted(exporter.suffix for exporter in known)
-    mend = did_you_mean(suffix, suffixes) if suffix else ""
+    mend = did_you_mean(suffix, sorted(known)) if suffix else ""
     must = "what can be read" if where == "read_graph" else "what can be written"
     if suffix == ".dagnet":  # a network, not a graph
         mend = f"; use {'dagnet.load' if where == 'read_graph' else 'net.save'};"
     raise DataError(
         f"{where}(): the suffix {suffix!r} of {Path(path).name!r} is no known format{mend or ';'} "
-        f"{must}: {', '.join(suffixes)}"
+        f"{must}: {', '.join(sorted(known))}"
     )

@@ -1,4 +1,4 @@
-"""GraphML, GEXF, node-link JSON and Cytoscape's JSON as NetworkX arranges them; CSV tables and edge lists."""
+"""Node-link JSON and Cytoscape's JSON as NetworkX arranges them; CSV tables and edge lists."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import csv
 import io
 import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
-from xml.parsers import expat
 
 import networkx as nx
 
 from dagnet.contracts import Observations
 from dagnet.errors import FormatError, did_you_mean, expected, shorten
-from dagnet.formats import bounded
+from dagnet.formats import bounded, bounded_text
 from dagnet.formats.annotated import annotated
 from dagnet.formats.plain_attributes import (
     COLUMNS,
@@ -28,99 +27,14 @@ from dagnet.formats.plain_attributes import (
 )
 from dagnet.model import Model
 
-DEEPEST = 32
-LONGEST_TEXT = 1 << 28
 FIRST = ("kind", "name", "source", "target")
+ENDS = (("source", "target"), ("parent", "child"), ("from", "to"))
+EDGE_COLUMNS: dict[str, type] = {"weight": float, "trainable": bool, "share": str}
+LONGEST_CELL = 1 << 28
+LONGEST_HEADER = 1 << 20
+USUAL = "source,target[,weight], parent,child or from,to"
 KINDS = {float: "a number", int: "a whole number", bool: "true or false"}
 _csv_limit = threading.Lock()
-
-
-def write_graphml(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
-    """Write a network as GraphML."""
-    nx.write_graphml(flattened(annotated(model, observations)), stream)
-
-
-def write_gexf(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
-    """Write a network as GEXF, which Gephi opens."""
-    nx.write_gexf(flattened(annotated(model, observations)), stream)
-
-
-def read_graphml(stream: BinaryIO) -> nx.DiGraph[Any]:
-    """Read a graph from GraphML.
-
-    FormatError for anything but one directed graph without parallel edges in well-formed XML, without
-    document types and entities.
-    """
-    data = bounded(stream)
-    _Guard().check(data)
-    try:
-        graph = nx.read_graphml(io.BytesIO(data))
-    except Exception as error:  # strangers' files break NetworkX in many ways
-        raise FormatError(f"no GraphML that NetworkX can read: {shorten(error, 200)}") from error
-    if not graph.is_directed():
-        raise FormatError('the graph is undirected; a network needs edgedefault="directed"')
-    if graph.is_multigraph():
-        raise FormatError("the graph has parallel edges; a network has one weight an edge: merge them")
-    # Attributes of NetworkX's own, which no file has asked for.
-    for key in ("node_default", "edge_default"):
-        graph.graph.pop(key, None)
-    for _, _, attributes in graph.edges(data=True):
-        attributes.pop("id", None)
-    return restored(nx.DiGraph(graph))
-
-
-class _Guard:
-    """Refuses what is not well-formed, deep, long, or defines anything of its own."""
-
-    def __init__(self) -> None:
-        self.depth = self.text = 0
-        self.nodes: set[str] = set()
-        self.ends: set[str] = set()
-
-    def check(self, data: bytes) -> None:
-        parser = expat.ParserCreate()
-        parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
-        parser.CharacterDataHandler = self._characters
-        parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = self._refuse
-        parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
-        try:
-            parser.Parse(data, True)
-        except expat.ExpatError as error:
-            raise FormatError(f"no well-formed XML: {error}") from None
-        except FormatError:
-            raise
-        except (LookupError, ValueError) as error:
-            raise FormatError(f"no readable XML: {error}") from None
-        for name in self.ends - self.nodes:
-            raise FormatError(f"an edge joins {shorten(name)}, but there is no such node")
-
-    def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        self.depth, self.text = self.depth + 1, 0
-        if self.depth > DEEPEST:
-            raise FormatError(f"the XML is nested more than {DEEPEST} deep; GraphML is not")
-        local = tag.rpartition(":")[2]
-        if self.depth == 1 and local != "graphml":
-            raise FormatError(f"no GraphML: the outermost element is <{tag[:40]}>, not <graphml>")
-        if local == "node":
-            name = attributes.get("id")
-            if name is None or name in self.nodes:
-                raise FormatError(expected("a node's id", "there, and not there twice", name))
-            self.nodes.add(name)
-        elif local == "edge":
-            if "source" not in attributes or "target" not in attributes:
-                raise FormatError(expected("an edge", "an element with source and target", attributes))
-            self.ends.update((attributes["source"], attributes["target"]))
-
-    def _end(self, _: str) -> None:
-        self.depth -= 1
-
-    def _characters(self, piece: str) -> None:
-        self.text += len(piece)
-        if self.text > LONGEST_TEXT:
-            raise FormatError(f"the XML has a text of more than {LONGEST_TEXT:,} characters")
-
-    def _refuse(self, *_: object) -> None:
-        raise FormatError("the XML has a document type or entities (<!DOCTYPE …>); remove them")
 
 
 def write_nodelink(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
@@ -140,11 +54,17 @@ def _dump(data: dict[str, Any], stream: BinaryIO) -> None:
 
 
 def read_nodelink(stream: BinaryIO) -> nx.DiGraph[Any]:
-    """Read a graph from node-link JSON, with its edges under ``edges`` or ``links``.
+    """Read a graph from node-link JSON, with its edges under ``edges`` or ``links``, or from Cytoscape's.
 
     FormatError for anything but one directed graph without parallel edges.
     """
     data = _table(parse_json(bounded(stream), "the file"), "the file", 'an object with "nodes" and "edges"')
+    if "elements" in data:
+        data = _as_nodelink(data)
+    if "connections" in data and "network_type" in data:
+        raise FormatError(
+            "this is neat-python's JSON; dagnet_neat.from_json, of the plugin dagnet-neat, reads it"
+        )
     if data.get("directed", True) is not True:
         raise FormatError('the graph is undirected; a network needs "directed": true')
     flat: nx.DiGraph[Any] = nx.DiGraph()
@@ -155,10 +75,39 @@ def read_nodelink(stream: BinaryIO) -> nx.DiGraph[Any]:
         name = _name(node.pop("id"), f"nodes[{number}]")
         if name in flat:
             raise FormatError(f"node {shorten(name)} is there twice")
-        flat.add_node(name, **node)
+        flat.add_nodes_from([(name, node)])
     for number, edge in enumerate(_records(data, "edges", "links")):
         _add_link(flat, edge, f"edges[{number}]")
     return restored(flat)
+
+
+def _as_nodelink(data: dict[str, Any]) -> dict[str, Any]:
+    """Cytoscape's JSON in the other arrangement.
+
+    Names are the ids; of what Cytoscape 3 exports, whose ids are its own numbers, the names if they differ.
+    """
+    elements = _table(data["elements"], '"elements"')
+    nodes, edges = (
+        [_table(record.get("data"), f"data in {kind}") for record in _records(elements, kind)]
+        for kind in ("nodes", "edges")
+    )
+    named = [node["name"] for node in nodes if "SUID" in node and isinstance(node.get("name"), str)]
+    key = "name" if len(set(named)) == len(nodes) else "id"
+    names = {str(node.get("id")): node.get(key) for node in nodes}
+    for node in nodes:
+        name = node["id"] = node.get(key)
+        for same in ("name", "value"):  # NetworkX writes all three
+            if same in node and node[same] == name:
+                del node[same]
+    for edge in edges:
+        edge.pop("id", None)
+        edge.update(
+            {end: names.get(str(edge[end]), edge[end]) for end in ("source", "target") if end in edge}
+        )
+    said = data.get("data", {})
+    with contextlib.suppress(TypeError, ValueError):
+        said = dict(said)  # of NetworkX, a list of pairs
+    return {"directed": data.get("directed", True), "graph": said, "nodes": nodes, "edges": edges}
 
 
 def _table(value: object, where: str, must: str = "an object") -> dict[str, Any]:
@@ -226,26 +175,27 @@ def write_csv(model: Model, stream: BinaryIO, observations: Observations | None)
 
 
 def read_csv(stream: BinaryIO) -> nx.DiGraph[Any]:
-    """Read a graph from a table that dagnet wrote, or from a list ``source,target[,weight]``.
+    """Read a graph from a table that dagnet wrote, or from an edge list.
 
-    Names in a bare list are text; further columns ``trainable`` and ``share`` are read too.
+    The ends of a bare list are ``source,target``, ``parent,child`` or ``from,to``, and text; its other
+    columns are the edges' attributes.  These names, and ``weight``, ``trainable`` and ``share``, may be
+    in any case; commas, tabs or semicolons separate, whichever the header has most of.
 
     FormatError for anything else; it names the line.
     """
-    try:
-        text = bounded(stream).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"the file is no UTF-8 text (byte {error.start})") from None
+    text = bounded_text(stream)
+    header = text.lstrip("\r\n")[:LONGEST_HEADER].partition("\n")[0]
     with _long_cells():
-        return restored(_read_graph(csv_rows(io.StringIO(text, newline=""))))
+        rows = csv_rows(io.StringIO(text, newline=""), max(",\t;", key=header.count))
+        return restored(_read_graph(rows))
 
 
-def csv_rows(text: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(text: Iterable[str], separator: str = ",") -> Iterator[tuple[int, list[str]]]:
     """Line number and cells of the header, then of each row; an empty line is none.
 
     FormatError, which begins with the line, for what is no CSV and for rows of another length.
     """
-    reader = csv.reader(text, strict=True)
+    reader = csv.reader(text, strict=True, delimiter=separator)
     try:
         header = [cell.strip() for cell in next(reader, [])]
         yield reader.line_num, header
@@ -263,7 +213,7 @@ def csv_rows(text: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
 def _long_cells() -> Iterator[None]:
     """Matrices are long texts; the csv module's limit is one for the whole process."""
     with _csv_limit:
-        before = csv.field_size_limit(LONGEST_TEXT)
+        before = csv.field_size_limit(LONGEST_CELL)
         try:
             yield
         finally:
@@ -272,18 +222,30 @@ def _long_cells() -> Iterator[None]:
 
 def _read_graph(rows: Iterator[tuple[int, list[str]]]) -> nx.DiGraph[Any]:
     _, header = next(rows)
+    listed = {"kind", "name"} <= set(header)
+    if not listed:
+        header = _usual(header)
     if len(set(header)) != len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise FormatError(f"line 1: the column {shorten(twice)} is there twice")
     for name in ("source", "target"):
         if name not in header:
             mend = did_you_mean(name, header)
-            raise FormatError(f"line 1: no column {name!r}; an edge list has source,target[,weight]{mend}")
+            raise FormatError(f"line 1: no column {name!r}; an edge list has {USUAL}{mend}")
     flat: nx.DiGraph[Any] = nx.DiGraph()
     for line, cells in rows:
         record = {key: cell for key, cell in zip(header, cells, strict=True) if cell}
-        _add(flat, record, f"line {line}", listed="kind" in header)
+        _add(flat, record, f"line {line}", listed=listed)
     return flat
+
+
+def _usual(header: list[str]) -> list[str]:
+    """A bare list's header with the names that dagnet knows spelled as it spells them."""
+    known = {name for ends in ENDS for name in ends} | EDGE_COLUMNS.keys()
+    usual = [name.lower() if name.lower() in known else name for name in header]
+    ends = next((ends for ends in ENDS if set(ends) <= set(usual)), ENDS[0])
+    spelled = dict(zip(ends, ENDS[0], strict=True))
+    return [spelled.get(name, name) for name in usual]
 
 
 def _add(flat: nx.DiGraph[Any], record: dict[str, str], where: str, *, listed: bool) -> None:
@@ -294,7 +256,7 @@ def _add(flat: nx.DiGraph[Any], record: dict[str, str], where: str, *, listed: b
         name = record.pop("name", "")
         if not name or name in flat:
             raise FormatError(expected(f"{where}: name", "a node's name that no line had before", name))
-        flat.add_node(name, **_values(record, where))
+        flat.add_nodes_from([(name, _values(record, where, COLUMNS))])
     elif kind == "edge":
         _add_edge(flat, record, where, listed=listed)
     else:
@@ -308,12 +270,14 @@ def _add_edge(flat: nx.DiGraph[Any], record: dict[str, str], where: str, *, list
             raise FormatError(f"{where}: the cell {end!r} is empty; an edge has two ends")
         if listed and name not in flat:
             raise FormatError(f"{where}: no line for the node {shorten(name)} before this one")
-    add_edge(flat, (source, target), _values(record, where), where)
+    if not listed and record.get("Type", "").lower() == "undirected":  # as Gephi writes it
+        raise FormatError(f"{where}: the edge is undirected; a network needs directed ones")
+    add_edge(flat, (source, target), _values(record, where, COLUMNS if listed else EDGE_COLUMNS), where)
 
 
-def _values(record: dict[str, str], where: str) -> dict[str, Any]:
+def _values(record: dict[str, str], where: str, kinds: Mapping[str, type]) -> dict[str, Any]:
     return {
-        key: cell if key.startswith(PREFIX) else _value(cell, COLUMNS.get(key, str), f"{where}: {key}")
+        key: cell if key.startswith(PREFIX) else _value(cell, kinds.get(key, str), f"{where}: {key}")
         for key, cell in record.items()
         if key != "dagnet"
     }

@@ -52,9 +52,7 @@ def _lines(model: Model, observations: Observations | None) -> Iterator[str]:
 
 
 def _named(attributes: Mapping[str, Any]) -> str:
-    return "".join(
-        f" {PREFIX}{key.removeprefix(PREFIX)}={_quoted(str(value))}" for key, value in attributes.items()
-    )
+    return "".join(f" {PREFIX}{key}={_quoted(str(value))}" for key, value in attributes.items())
 
 
 def _quoted(text: str) -> str:

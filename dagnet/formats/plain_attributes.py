@@ -12,11 +12,12 @@ goes through every file format unharmed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from math import isfinite
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import networkx as nx
 import numpy as np
@@ -45,6 +46,8 @@ COLUMNS: dict[str, type] = {
     "gradient": float,
 }
 PARAMETERS = ("weight", "bias", "center", "scale")
+FLAGS = {"true": True, "false": False}
+MERGE = "merge the two, adding their weights"
 SHOWN_IF_FINITE = ("mean_value", "mean_pre_activation", "gradient")
 
 
@@ -215,10 +218,11 @@ def restored(flat: nx.DiGraph[Any]) -> nx.DiGraph[Any]:
         if not _hashable(name) or name in graph:
             raise FormatError(expected(where, "a name of its own, and no list", name))
         name_of[text] = name
-        graph.add_node(name, **found)
+        graph.add_nodes_from([(name, found)])
     for source, target, attributes in flat.edges(data=True):
         where = f"edge {shorten(source)} → {shorten(target)}"
-        graph.add_edge(name_of[source], name_of[target], **_restored_attributes(attributes, where))
+        found = _restored_attributes(attributes, where)
+        graph.add_edges_from([(name_of[source], name_of[target], found)])
     graph.graph.update({key: value for key, value in flat.graph.items() if key != "dagnet"})
     if "dagnet" in flat.graph:
         graph.graph["dagnet"] = _restored_settings(flat.graph["dagnet"])
@@ -229,8 +233,8 @@ def add_edge(flat: nx.DiGraph[Any], ends: Sequence[Any], attributes: dict[str, A
     """An edge of a file, which must not be there yet."""
     if flat.has_edge(*ends):
         edge = f"{shorten(ends[0])} → {shorten(ends[1])}"
-        raise FormatError(f"{where}: edge {edge} is there twice; merge the two")
-    flat.add_edge(*ends, **attributes)
+        raise FormatError(f"{where}: edge {edge} is there twice; {MERGE}")
+    flat.add_edges_from([(*ends, attributes)])  # whatever an attribute's name is
 
 
 def _hashable(value: object) -> bool:
@@ -252,11 +256,38 @@ def _restored_attributes(attributes: Mapping[str, Any], where: str) -> dict[str,
                 raise FormatError(expected(place, "typed JSON as dagnet writes it", value))
             found[key.removeprefix(PREFIX)] = loads(value, place)
         else:
-            found.setdefault(key, value)
+            found.setdefault(key, value if type(value) in {float, int} else _numbered(key, value))
     for key in PARAMETERS:
         if key in found:
             found[key] = _finite(found[key], f"{where}: {key}")
     return found
+
+
+def _numbered(key: str, value: Any) -> Any:
+    """The number or flag that stands as text where dagnet wants one; all else as it is."""
+    kind = COLUMNS.get(key, str)
+    if kind is str or not isinstance(value, str) or "_" in value:
+        return value
+    text = value.strip().lower()
+    if kind is bool or key == "bias":
+        value = FLAGS.get(text, value)
+    with contextlib.suppress(ValueError):
+        return value if kind is bool or value is False else kind(text)
+    return value
+
+
+def simple(graph: nx.Graph[Any], mend: str) -> nx.DiGraph[Any]:
+    """What NetworkX read, as a graph without parallel edges; FormatError where it is undirected."""
+    if not graph.is_directed():
+        raise FormatError(f"the graph is undirected; a network needs {mend}")
+    if not graph.is_multigraph():
+        return cast("nx.DiGraph[Any]", graph)
+    flat: nx.DiGraph[Any] = nx.DiGraph()
+    flat.graph.update(graph.graph)
+    flat.add_nodes_from(graph.nodes(data=True))
+    for source, target, attributes in graph.edges(data=True):
+        add_edge(flat, (source, target), attributes, "parallel edges")
+    return flat
 
 
 def _finite(value: Any, where: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -26,7 +27,10 @@ class Encoded(NamedTuple):
 class Columns:
     """The names of a block of columns: nodes in order, each with its units."""
 
-    def __init__(self, what: str, names: Sequence[Hashable], units: Sequence[int]) -> None:
+    def __init__(
+        self, what: str, names: Sequence[Hashable], units: Sequence[int], others: Sequence[Hashable] = ()
+    ) -> None:
+        self.others = others  # the names of y's columns where these are X's
         self.what, self.names, self.units, self.width = what, tuple(names), tuple(units), sum(units)
 
     def label(self, column: int) -> str:
@@ -44,7 +48,8 @@ class Columns:
         missing = [name for name in self.names if name not in known]
         if missing:
             listed = ", ".join(map(shorten, missing[:LISTED]))
-            more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
+            count = f" and {len(missing) - LISTED} more ({len(missing)} of {len(self.names)})"
+            more = count if len(missing) > LISTED else ""
             mend = self._mend_missing(missing, known)
             raise DataError(f"{self.what}: no column {listed}{more} in the data{mend}")
         named = zip(self.names, self.units, strict=True)
@@ -62,11 +67,20 @@ class Columns:
         if twin is not None:  # column names that were read from a file are text
             kinds = f"type {type(twin).__name__}, the node of type {type(wanted).__name__}"
             return f"; the column {shorten(twin)} is of {kinds}: rename the columns"
+        taken = set(self.names)
+        spelled = {_folded(column): column for column in known if column not in taken}
+        pairs = [(name, spelled[_folded(name)]) for name in missing if _folded(name) in spelled]
+        if pairs:
+            listed = ", ".join(f"{shorten(name)} as {shorten(column)}" for name, column in pairs[1:LISTED])
+            more = f" {len(pairs)} are there, spelled otherwise: also {listed}" if listed else ""
+            return f"; did you mean {shorten(pairs[0][1])}?{more}"
+        ends = sum(name in known for name in self.others)
+        if len(missing) == len(self.names) and ends > len(known) / 2:
+            return "; its columns are the graph's outputs: if it is upside down, graph.reverse() turns it"
         if self.what == "y" and len(known) == 1:
             return f"; y[{shorten(next(iter(known)))}] is taken whatever its name is"
         if len(missing) == len(self.names):  # the names that there are say more than a guess
             return did_you_mean("", known, listed=LISTED)
-        taken = set(self.names)
         spare = [column for column in known if column not in taken]
         each = "input" if self.what == "X" else "output"
         return did_you_mean(wanted, spare) or f"; every {each} of the network needs its column"
@@ -86,6 +100,11 @@ class Columns:
 
 def _spelled(name: Hashable) -> str:
     return str(name) if isinstance(name, str | int | float | np.generic) else shorten(name)
+
+
+def _folded(name: Hashable) -> str:
+    """A name without what is easily written otherwise: case, spaces, hyphens, underscores."""
+    return re.sub(r"[\s_-]", "", str(name) if isinstance(name, str) else shorten(name)).casefold()
 
 
 def is_table(data: object) -> bool:

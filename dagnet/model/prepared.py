@@ -6,7 +6,7 @@ Plugins are tried out on a few numbers when it is made: what works, but badly, i
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -97,17 +97,17 @@ class Prepared:
     @cached_property
     def columns_in(self) -> Columns:
         """The columns of X."""
-        return self._columns("X", self.layout.topology.inputs)
+        return self._columns("X", self.layout.topology.inputs, self.columns_out.names)
 
     @cached_property
     def columns_out(self) -> Columns:
         """The columns of y."""
         return self._columns("y", self.layout.topology.outputs)
 
-    def _columns(self, what: str, nodes: Array) -> Columns:
+    def _columns(self, what: str, nodes: Array, others: Sequence[Hashable] = ()) -> Columns:
         topology = self.layout.topology
         names = [topology.nodes[node] for node in nodes.tolist()]
-        return Columns(what, names, topology.units[nodes].tolist())
+        return Columns(what, names, topology.units[nodes].tolist(), others)
 
     @cached_property
     def standardisation(self) -> tuple[Array, Array] | None:

@@ -1,18 +1,27 @@
 """The validated, frozen graph."""
 
+from dagnet.topology.cycles import refuse_cycles
 from dagnet.topology.fingerprint import data_fingerprint, fingerprint, fingerprint_by_part, name_keys
 from dagnet.topology.frozen import Topology, UserAttributes
-from dagnet.topology.reading import checked_dtype, read_settings, topology_from_arrays, topology_from_graph
+from dagnet.topology.reading import (
+    checked_dtype,
+    checked_graph,
+    read_settings,
+    topology_from_arrays,
+    topology_from_graph,
+)
 
 __all__ = [
     "Topology",
     "UserAttributes",
     "checked_dtype",
+    "checked_graph",
     "data_fingerprint",
     "fingerprint",
     "fingerprint_by_part",
     "name_keys",
     "read_settings",
+    "refuse_cycles",
     "topology_from_arrays",
     "topology_from_graph",
 ]

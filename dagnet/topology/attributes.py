@@ -66,7 +66,7 @@ class Problems(list[str]):
         if array is None or (array.ndim and array.shape != shape):
             form = "a number" if shape in {(), (1,), (1, 1)} else f"a number or an array of shape {shape}"
             got = value if array is None or array.ndim == 0 else Verbatim(f"shape {array.shape}")
-            self.refuse(where, form, got)
+            self.refuse(where, form, got, "convert it: float(…)" if isinstance(value, str) else "")
             return np.zeros(shape)
         if not np.isfinite(array).all():
             self.refuse(where, "finite", value, "leave it out to have it drawn or set to its default")

@@ -11,7 +11,7 @@ from typing import Any, cast
 import networkx as nx
 import numpy as np
 
-from dagnet.adjacency import Rows, find_cycle, levels, reachable, rows_by
+from dagnet.adjacency import Rows, levels, reachable, rows_by
 from dagnet.arrays import Array
 from dagnet.contracts import Activation, Loss
 from dagnet.errors import (
@@ -34,6 +34,7 @@ from dagnet.topology.attributes import (
     read_nodes,
     read_units,
 )
+from dagnet.topology.cycles import find_cycles
 from dagnet.topology.frozen import Topology
 from dagnet.topology.words import WORDS, Data, check_words, checked_words, reworded, users_attributes
 
@@ -135,7 +136,7 @@ def topology_from_graph(
         raise DataError(expected("weight", "the name of an edge attribute or None", weight))
     words = checked_words(attributes, settings.unread)
     hidden = find_activation(activation)
-    directed = _directed(graph)
+    directed = checked_graph(graph)
     names = list(directed)
     index: dict[Hashable, int] = {name: number for number, name in enumerate(names)}
     data: Data = [said for _, said in directed.nodes(data=True)]
@@ -200,7 +201,8 @@ def _weights(weights: Any, n: int) -> Array:
     return array
 
 
-def _directed(graph: object) -> nx.DiGraph[Any]:
+def checked_graph(graph: object) -> nx.DiGraph[Any]:
+    """A directed graph that is not empty and has no parallel edges, or :class:`GraphError`."""
     if not isinstance(graph, nx.Graph):
         raise GraphError(expected("the graph", "a networkx.DiGraph", Verbatim(type(graph).__name__)))
     if not graph.is_directed():
@@ -214,7 +216,7 @@ def _directed(graph: object) -> nx.DiGraph[Any]:
     if parallel is not None:
         raise GraphError(
             f"the multigraph has parallel edges {shorten(parallel[0])} → {shorten(parallel[1])}; "
-            "dagnet needs one weight an edge: merge them and use nx.DiGraph"
+            "dagnet needs one weight an edge: merge them, adding their weights, and use nx.DiGraph"
         )
     return nx.DiGraph(graph)
 
@@ -234,7 +236,8 @@ def _assemble(
     children = rows_by(ends.sources, ends.targets, n)
     in_degrees = np.bincount(ends.targets, minlength=n)
     level = levels(children, in_degrees)
-    cycle = _cycle(names, ends, level, problems)
+    cycle, told = find_cycles(names, ends.sources, ends.targets) if (level < 0).any() else ([], [])
+    problems.extend(told)
     inputs = _inputs(settings.inputs, names, index, in_degrees, problems)
     outputs = _outputs(settings.outputs, index, in_degrees, children, problems)
     identity = find_activation("identity")
@@ -261,29 +264,6 @@ def _assemble(
     )
     topology.__dict__["children"] = children
     return topology
-
-
-def _cycle(names: Sequence[Hashable], ends: Ends, level: Array, problems: Problems) -> list[Hashable]:
-    loops = np.flatnonzero(ends.sources == ends.targets)
-    for edge in loops[:LISTED]:
-        problems.append(f"node {shorten(names[ends.sources[edge]])} has an edge to itself; remove it")
-    if not (level < 0).any():
-        return []
-    straight = ends.sources != ends.targets
-    if len(loops):
-        n = len(names)
-        rows = rows_by(ends.sources[straight], ends.targets[straight], n)
-        level = levels(rows, np.bincount(ends.targets[straight], minlength=n))
-        if not (level < 0).any():
-            return [names[ends.sources[loops[0]]]]
-    parents = rows_by(ends.targets[straight], ends.sources[straight], len(names))
-    cycle = [names[number] for number in find_cycle(parents, level)]
-    shown = [shorten(name) for name in [*cycle, cycle[0]]]
-    if len(shown) > LISTED:
-        shown = [*shown[: LISTED - 2], f"… ({len(cycle)} nodes)", shown[-1]]
-    mend = "a network needs an acyclic graph: remove one of these edges"
-    problems.append(f"the graph has a cycle, {' → '.join(shown)}; {mend}")
-    return cycle
 
 
 def _named(what: str, given: Iterable[Hashable], index: dict[Hashable, int], problems: Problems) -> list[int]:
