@@ -169,3 +169,39 @@ def find_cycle(parents: Rows, level: Array) -> list[int]:
         candidates = parents.of(node)
         node = int(candidates[np.argmax(level[candidates] < 0)])
     return walk[place[node] :][::-1]
+
+
+def components(children: Rows) -> Array:
+    """The number of each node's strongly connected component (Tarjan, 1972).
+
+    Plain lists of numbers: a graph of objects would set off garbage collections.
+    """
+    indptr, neighbours = children.indptr.tolist(), children.neighbours.tolist()
+    n = len(indptr) - 1
+    order, low, number, following = [-1] * n, [0] * n, [-1] * n, indptr[:-1]
+    open_nodes: list[int] = []
+    clock = count = 0
+    for root in range(n):
+        walk = [root] if order[root] < 0 else []
+        while walk:
+            node = walk[-1]
+            if order[node] < 0:
+                order[node] = low[node] = clock
+                clock += 1
+                open_nodes.append(node)
+            if following[node] < indptr[node + 1]:
+                child = neighbours[following[node]]
+                following[node] += 1
+                if order[child] < 0:
+                    walk.append(child)
+                elif number[child] < 0:
+                    low[node] = min(low[node], order[child])
+                continue
+            walk.pop()
+            if walk:
+                low[walk[-1]] = min(low[walk[-1]], low[node])
+            if low[node] == order[node]:
+                while number[node] < 0:
+                    number[open_nodes.pop()] = count
+                count += 1
+    return np.array(number, np.int64)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dagnet
-from dagnet.adjacency import find_cycle, levels, ranges, reachable, rows_by, stable_order
+from dagnet.adjacency import components, find_cycle, levels, ranges, reachable, rows_by, stable_order
 from dagnet.topology import Topology
 from dagnet.topology.attributes import edit_distance, near_misses
 
@@ -303,3 +303,12 @@ def test_near_misses_are_listed_once_and_in_order():
         ("activaton", "activation"),
         ("unitz", "units"),
     ]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_components_are_those_that_networkx_finds(seed):
+    graph = nx.gnp_random_graph(40, 0.01 + 0.003 * seed, seed=seed, directed=True)
+    sources, targets = np.array(graph.edges, np.int64).reshape(-1, 2).T
+    found = components(rows_by(sources, targets, 40))
+    groups = {frozenset(np.flatnonzero(found == number).tolist()) for number in set(found.tolist())}
+    assert groups == set(map(frozenset, nx.strongly_connected_components(graph)))

@@ -8,7 +8,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from dagnet.adjacency import find_cycle, levels, rows_by
+from dagnet.adjacency import components, find_cycle, rows_by
 from dagnet.arrays import Array
 from dagnet.errors import CycleError, shorten
 from dagnet.topology.attributes import read_ends
@@ -41,26 +41,20 @@ def find_cycles(
     looped = [names[node] for node in sources[loops].tolist()]
     problems = [f"node {shorten(name)} has an edge to itself; remove it" for name in looped[:LISTED]]
     sources, targets = sources[~loops], targets[~loops]
-    parents = rows_by(targets, sources, n)
-    cyclic = levels(rows_by(sources, targets, n), np.bincount(targets, minlength=n)) < 0
-    cyclic &= levels(parents, np.bincount(sources, minlength=n)) < 0  # on cycles, or between them
-    kept = cyclic[sources] & cyclic[targets]
-    core: nx.DiGraph[Any] = nx.DiGraph(zip(sources[kept].tolist(), targets[kept].tolist(), strict=True))
-    components = sorted(sorted(found) for found in nx.strongly_connected_components(core) if len(found) > 1)
-    if not components:
+    of = components(rows_by(sources, targets, n))
+    cyclic = np.bincount(of)[of] > 1
+    if not cyclic.any():
         return looped[:1], problems
-    number = np.zeros(n, np.int64)
-    for k, component in enumerate(components, 1):
-        number[component] = k
-    inside = int(((number[sources] == number[targets]) & (number[sources] > 0)).sum())
+    numbers = list(dict.fromkeys(of[cyclic].tolist()))
+    parents = rows_by(targets, sources, n)
     cycles = [
-        [names[node] for node in find_cycle(parents, np.where(number == k, -1, 0))]
-        for k in range(1, min(len(components), SHOWN) + 1)
+        [names[node] for node in find_cycle(parents, np.where(of == number, -1, 0))]
+        for number in numbers[:SHOWN]
     ]
-    nodes = [names[node] for component in components for node in component]
+    nodes = [names[node] for node in np.flatnonzero(cyclic).tolist()]
     shown = ", ".join(_listed([*cycle, cycle[0]], " → ", len(cycle)) for cycle in cycles)
-    count = inside - len(nodes) + len(components)
-    where = "one component" if len(components) == 1 else f"{len(components):,} components"
+    count = int((of[sources] == of[targets]).sum()) - len(nodes) + len(numbers)
+    where = "one component" if len(numbers) == 1 else f"{len(numbers):,} components"
     told = f"{count:,} independent cycles in {where} of {len(nodes):,} nodes"
     told += f", {_listed(nodes, ', ', len(nodes))}; for instance {shown}"
     problems.append(f"the graph has {f'a cycle, {shown}' if count == 1 else told}; {MEND}")
