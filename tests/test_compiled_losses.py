@@ -120,6 +120,7 @@ FORMULAS = {
     "in place": (mixed_in_place,),
     "many reductions": (many_reductions,),
     "a product": (lambda o, t: np.prod(1 + 0.1 * o, axis=1) + SQUARES[0](o, t),),
+    "a surrogate gradient": (SQUARES[0], lambda o, t: 3 * np.tanh(o - t)),
     "an assignment": (SQUARES[0], lambda o, t: np.multiply(2.0, o - t, out=np.empty_like(o))),
     "a variance of its own": (lambda o, t: 0.5 * (o[:, 1] + (t[:, 0] - o[:, 0]) ** 2 * np.exp(-o[:, 1])),),
     # True + True is True, in machine code too
