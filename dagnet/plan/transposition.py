@@ -9,14 +9,6 @@ from dagnet.arrays import Array
 from dagnet.plan.frozen import DENSE, PlanData
 
 
-def dense_units(steps: Array, n_units: int) -> Array:
-    """(units,) mask of the targets of dense steps."""
-    mask = np.zeros(n_units, bool)
-    for step in steps[steps["kind"] == DENSE]:
-        mask[step["target"] : step["target"] + step["n_target"]] = True
-    return mask
-
-
 def slot_targets(indptr: Array) -> Array:
     """(weights,) the unit that each weight leads into."""
     return np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
@@ -42,9 +34,8 @@ def pull_rows(
     n_units = len(indptr) - 1
     child = slot_targets(indptr)
     walked = needs_delta[child] & (needs_delta[sources] | needs_gradient[: len(sources)])
-    dense = dense_units(steps, n_units)
-    if dense.any():
-        walked &= ~dense[child]
+    for step in steps[steps["kind"] == DENSE]:
+        walked[indptr[step["target"]] : indptr[step["target"] + step["n_target"]]] = False
     slots = np.flatnonzero(walked)
     rows = rows_by(sources[slots], child[slots].astype(sources.dtype), n_units)
     return rows.indptr, rows.neighbours, slots[rows.edges]

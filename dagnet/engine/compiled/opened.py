@@ -151,6 +151,14 @@ def padded(n):
     return (n + 15) // 16 * 16
 
 
+@register_jitable
+def memory_of(program):
+    """How many numbers a thread's memory of a training step holds."""
+    n_units, n_walked = len(program.bias_slot), len(program.slots_out)
+    by_rows = 2 * n_units + program.n_pre + len(program.outputs)
+    return by_rows * program.lanes + 2 * padded(n_walked) + padded(n_units)
+
+
 _CALL = 2 * len(ARRAYS) + len(NUMBERS)
 
 
@@ -159,13 +167,11 @@ def opened_call(table, theta):
     """The loss, part, parts, and (inputs, targets, factor, memory, into) of a call's table."""
     at, program = _CALL, opened(table)
     n_rows, n_outputs = np.int64(table[at + 4]), len(program.outputs)
-    n_walked, n_units, lanes = len(program.slots_out), len(program.bias_slot), program.lanes
-    size = (2 * n_units + program.n_pre + n_outputs) * lanes + 2 * padded(n_walked) + padded(n_units)
     arrays = (
         numba.carray(_numbers(theta, table[at + 5]), (n_rows, program.n_inputs)),
         numba.carray(_numbers(theta, table[at + 6]), (n_rows, n_outputs)),
         numba.carray(_numbers(theta, table[at + 7]), n_rows),
-        numba.carray(_numbers(theta, table[at + 8]), size),
+        numba.carray(_numbers(theta, table[at + 8]), memory_of(program)),
         numba.carray(_numbers(theta, table[at + 9]), len(theta)),
     )
     loss = np.int64(table[at]), np.int64(table[at + 1])

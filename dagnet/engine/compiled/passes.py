@@ -8,8 +8,6 @@ For programs that are one sweep, with neither matrix products nor NumPy's activa
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
 
@@ -29,13 +27,6 @@ from dagnet.plan import ACTIVATE
 FEW = 4
 """Rows up to which a row at a time beats a tile that is mostly empty."""
 _ACTIVATE = ACTIVATE
-
-
-def memory_of(program: Any) -> int:
-    """How many numbers a thread's memory of :func:`loss_and_gradient` holds."""
-    n_units, n_walked = program.plan.n_units, len(program.slots_out)
-    by_rows = 2 * n_units + program.n_pre + len(program.outputs)
-    return int(by_rows * program.lanes + 2 * padded(n_walked) + padded(n_units))
 
 
 @numba.njit(**{**INNER, "fastmath": {"contract"}})

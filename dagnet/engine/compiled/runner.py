@@ -13,7 +13,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Loss, LossGradient, Runner
 from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.functions import Called, compile_loss
-from dagnet.engine.compiled.opened import Call, call_table
+from dagnet.engine.compiled.opened import Call, call_table, memory_of
 from dagnet.engine.compiled.segments import DENSE_SEGMENT, SWEEP, Program, Segment
 from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
@@ -317,7 +317,7 @@ class FusedGradient:
         if len(self._others) < parts - 1:
             self._others = np.empty((parts - 1, self._program.plan.n_slots), self._dtype)
         while len(self._calls) < parts:
-            memory = aligned(passes.memory_of(self._program), self._dtype)
+            memory = aligned(memory_of(self._program), self._dtype)
             self._calls.append((*call_table(self._program.table), memory))
         loss, starts = self._loss, [array.ctypes.data for array in self._kept]
         for part, (_, room, memory) in enumerate(self._calls[:parts]):
