@@ -290,6 +290,13 @@ def test_of_many_derivatives_a_sample_is_checked_unless_they_are_asked_for():
     assert len(dagnet.check_gradient(small, rng.normal(size=(2, 30)), np.zeros((2, 2))).errors) == 992
 
 
+def test_an_output_that_leaves_the_loss_s_domain_on_the_way_is_named_by_its_row():
+    net = dagnet.Network(nx.DiGraph([("x", "y")]), loss="binary_cross_entropy", seed=0)
+    net.parameters[:] = [-1.0, 0.0]
+    with pytest.raises(dagnet.DataError, match="in row 1 must be a probability"):
+        dagnet.check_gradient(net, [[-0.5], [-1.0]], [0.0, 1.0], wrt=[("x", "y")])
+
+
 def test_infinite_losses_fail_without_a_warning():
     net = dagnet.Network(nx.DiGraph([("x", "y")]), seed=0)
     net.parameters[:] = 1e200

@@ -85,7 +85,7 @@ class _Base:
     def row_losses(self, outputs: Array) -> Array:
         """(2, rows) the losses for (2, rows, output units)."""
         loss = self.prepared.loss
-        if not loss.rowwise:
+        if not loss.rowwise or loss.outputs != "real":  # which names rows that it refuses
             return np.stack([loss.row_values(each, self.targets) for each in outputs])
         targets = np.concatenate(2 * [self.targets])
         return loss.row_values(np.concatenate(outputs), targets).reshape(2, -1)
