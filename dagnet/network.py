@@ -157,7 +157,7 @@ class Network(Model):
         sample_weight: Any = None, validation_data: Any = None, shuffle: bool = True,
         callbacks: Iterable[Callback] = (), progress: bool | None = None, seed: Any = None,
         resume: str | Path | None = None, clip_norm: float | None = None, clip_value: float | None = None,
-        l1: float = 0.0, l2: float = 0.0,
+        l1: float = 0.0, l2: float = 0.0, columns: Iterable[Hashable] | None = None,
     ) -> History:  # fmt: skip
         """Train on mini-batches, in place; the same seed, engine and threads give the same bits.
 
@@ -184,6 +184,10 @@ class Network(Model):
             The gradient's largest norm and absolute value; l1·Σ|w| + l2·Σw² over the trainable
             weights (not biases) is added to the loss.
 
+        columns
+            Names of the columns of an X (and validation X) that is an array; by default they are
+            ``net.inputs``.  Columns that are no inputs are left alone.
+
         Returns
         -------
         History
@@ -201,7 +205,7 @@ class Network(Model):
             shuffle=shuffle, seed=seed, clip_norm=clip_norm, clip_value=clip_value, l1=l1, l2=l2,
         )  # fmt: skip
         watching = with_progress(callbacks, progress)
-        data = {"sample_weight": sample_weight, "validation_data": validation_data}
+        data = {"sample_weight": sample_weight, "validation_data": validation_data, "columns": columns}
         run = training.TrainingRun(self, X, y, settings, callbacks=watching, **data)
         if resume is not None and (snapshot := found_checkpoint(resume, run.callbacks)) is not None:
             training.restore(run, snapshot)

@@ -15,7 +15,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.model.averaging import mean_loss, output_gradient
-from dagnet.model.data import Encoded, encode_inputs, encode_sample_weight, encode_targets
+from dagnet.model.data import Encoded, aligned, encode_inputs, encode_sample_weight, encode_targets
 from dagnet.model.differences import Differences, central_differences
 from dagnet.model.layout import Layout
 from dagnet.model.prepared import Prepared
@@ -137,6 +137,8 @@ class Model:
     @property
     def parameters(self) -> Array:
         """The live flat vector of weights and biases; writing changes the network."""
+        if self._parameters.flags.owndata:  # a view cannot be resized
+            self._parameters = self._parameters.view()
         return self._parameters
 
     @parameters.setter
@@ -190,10 +192,11 @@ class Model:
         """Sample weights checked, (rows,) or None."""
         return encode_sample_weight(sample_weight, rows, self.dtype)
 
-    def encode(self, X: Any, y: Any, sample_weight: Any = None) -> Encoded:
-        """All three checked."""
-        inputs = self.encode_inputs(X)
-        targets = self.encode_targets(y, len(inputs))
+    def encode(self, X: Any, y: Any, sample_weight: Any = None, *, finite: bool = False) -> Encoded:
+        """All three checked, and put into the order of X's rows where pandas labels them."""
+        y, sample_weight = aligned("y", y, X), aligned("sample_weight", sample_weight, X)
+        inputs = self.encode_inputs(X, finite=finite)
+        targets = self.encode_targets(y, len(inputs), finite=finite)
         return Encoded(inputs, targets, self.encode_sample_weight(sample_weight, len(inputs)))
 
     # -- evaluation ----------------------------------------------------------------------

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+import warnings
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
-from dagnet.errors import DataError, Verbatim, did_you_mean, expected, shorten
+from dagnet.errors import DagnetWarning, DataError, Verbatim, did_you_mean, expected, shorten
 
 LISTED = 8
 LABELS = "labels are numbers from 0 on: names, y = np.unique(labels, return_inverse=True)"
@@ -119,6 +120,10 @@ def numeric(where: str, values: Any) -> Array:
             values = np.where(np.ma.getmaskarray(values), np.nan, np.ma.getdata(values))
         array = np.asarray(values)
         if array.dtype.kind == "O":
+            said = next((item for item in array.flat if isinstance(item, (str, bytes))), None)
+            if said is not None:  # NumPy would read "1e3" as a number
+                mend = LABELS if where == "y" else "convert it before, for instance with astype(float)"
+                raise DataError(expected(where, "real numbers", said, mend))
             array = array.astype(np.float64)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         mend = f"; {LABELS}" if where == "y" else ""
@@ -146,9 +151,70 @@ def encode_inputs(
     _refuse_nan("X", array, columns, finite=finite)
     if standardisation is not None:
         array = (array - standardisation[0]) / standardisation[1]
+    return _as_dtype("X", array, columns, dtype)
+
+
+def _as_dtype(what: str, array: Array, columns: Columns, dtype: Any) -> Array:
+    """The numbers in the network's dtype; what becomes infinite there is refused."""
     with np.errstate(over="ignore"):
         result: Array = np.ascontiguousarray(array, dtype)
+    if result.dtype != array.dtype and not _is_tame(result):
+        bad = np.isinf(result) & np.isfinite(array)
+        if bad.any():
+            place, where = _first(bad, what, columns)
+            mend = "scale the column, or use dtype='float64'"
+            raise DataError(expected(where, f"finite in {dtype}", float(array[place]), mend))
     return result
+
+
+def aligned(what: str, values: Any, X: Any) -> Any:
+    """``values`` in the order of X's rows, where both label their rows as pandas does.
+
+    The same labels in another order are put into X's; where one of the two only counts its rows,
+    its labels may be mere positions, so this warns.
+
+    Raises
+    ------
+    DataError
+        If the labels are not those of X, or in another order and not unique.
+    """
+    if not (hasattr(values, "iloc") and hasattr(X, "iloc")):
+        return values
+    own, wanted = values.index, X.index
+    if len(own) != len(wanted) or own.equals(wanted):
+        return values
+    unique = own.is_unique and wanted.is_unique
+    places = own.get_indexer(wanted) if unique else np.full(1, -1)
+    if (places >= 0).all():
+        if any(np.array_equal(np.asarray(index), np.arange(len(index))) for index in (own, wanted)):
+            text = f"{what} has the labels of X's rows in another order, and is put into X's order"
+            mend = f"pass {what}.to_numpy() to take it as it stands"
+            warnings.warn(f"{text}; {mend}", DagnetWarning, stacklevel=4)
+        return values.iloc[places]
+    must = "the index of X" if unique else "the index of X in the same order, as labels are there twice"
+    row = next(place for place in range(len(own)) if own[place] != wanted[place])
+    got = Verbatim(f"the label {shorten(own[row])} where X has {shorten(wanted[row])}")
+    mend = f"{what}.loc[X.index] takes it by label, {what}.to_numpy() as it stands"
+    raise DataError(expected(f"{what}: its index", must, got, mend))
+
+
+def with_columns(X: Any, columns: Any) -> Any:
+    """An array and the names of its columns as a table; a name that stands k times is k units."""
+    if columns is None:
+        return X
+    if is_table(X):
+        raise DataError("columns: X has names of its own; leave columns out")
+    must = "a list of names, one for each column of X"
+    if isinstance(columns, (str, bytes)) or not isinstance(columns, Iterable):
+        raise DataError(expected("columns", must, columns))
+    array, names = numeric("X", X), list(columns)
+    if array.ndim != 2 or array.shape[1] != len(names):
+        got = Verbatim(f"{len(names)} names for shape {array.shape}")
+        raise DataError(expected("columns", must, got))
+    places: dict[Hashable, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    return {name: array[:, own[0]] if len(own) == 1 else array[:, own] for name, own in places.items()}
 
 
 def _of_shape(where: str, must: str, array: Array, mend: str = "") -> DataError:
@@ -187,6 +253,8 @@ def encode_targets(
     if is_table(y):
         array = columns.gather(y)
     else:
+        if loss.targets == "class":
+            y = _numbered(y, columns)
         array = numeric("y", y)
         if loss.targets == "class" and array.ndim == 1:
             return _one_hot(array, columns.width, rows, dtype)
@@ -197,10 +265,32 @@ def encode_targets(
         labels = f" or labels ({rows},)" if loss.targets == "class" else ""
         must = f"of shape {form}{labels}, one row for each row of X"
         mend = "np.ravel(y) makes it labels" if labels and array.shape == (rows, 1) else ""
+        if not mend and columns.width > 1:
+            listed = ", ".join(map(shorten, columns.names[:LISTED]))
+            more = ", …" if len(columns.names) > LISTED else ""
+            mend = f"the outputs are [{listed}{more}]; Network(outputs=[…]) names those that are meant"
         raise _of_shape("y", must, array, mend)
     _refuse_nan("y", array, columns, finite=finite)
     _refuse_range(array, columns, loss)
-    return np.ascontiguousarray(array, dtype)
+    return _as_dtype("y", array, columns, dtype)
+
+
+def _numbered(y: Any, columns: Columns) -> Any:
+    """Labels that are words as the numbers of the outputs with these names; all else as it is."""
+    try:
+        labels = np.asarray(y)
+    except Exception:  # noqa: BLE001 - a stranger's object; what is wrong is said where numbers are read
+        return y
+    if labels.ndim != 1 or not labels.size or not all(isinstance(item, str) for item in labels.tolist()):
+        return y
+    if len(columns.names) != columns.width:
+        raise DataError(f"y: words need outputs of one unit each, named as they are; {LABELS}")
+    places = {name: place for place, name in enumerate(columns.names)}
+    for row, word in enumerate(labels.tolist()):
+        if word not in places:
+            mend = did_you_mean(word, places, listed=LISTED)
+            raise DataError(f"y: row {row}: no output is named {shorten(word)}{mend}; {LABELS}")
+    return np.array([places[word] for word in labels.tolist()])
 
 
 def _one_hot(labels: Array, width: int, rows: int, dtype: Any) -> Array:
@@ -243,6 +333,8 @@ def encode_sample_weight(sample_weight: Any, rows: int, dtype: Any) -> Array | N
     """Sample weights (rows,), or None where all rows count the same."""
     if sample_weight is None:
         return None
+    if is_table(sample_weight) and np.shape(sample_weight)[1:] == (1,):
+        sample_weight = np.asarray(sample_weight)[:, 0]
     array = numeric("sample_weight", sample_weight)
     if array.shape != (rows,):
         raise _of_shape("sample_weight", f"of shape ({rows},), one a row of X", array)

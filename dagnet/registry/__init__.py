@@ -190,6 +190,9 @@ def find_initializer(spec: object) -> Initializer:
 
 def find_optimizer(spec: object) -> Optimizer:
     """The optimizer for a name, a call form, an :class:`Optimizer` or a subclass of it."""
+    if spec is Optimizer or type(spec) is Optimizer:
+        mend = 'name one, such as "adam", or write a subclass with update()'
+        raise PluginError(expected("an optimizer", "one that says how to update", spec, mend))
     if isinstance(spec, Optimizer):
         return spec
     if inspect.isclass(spec) and issubclass(spec, Optimizer):

@@ -25,7 +25,7 @@ import msgspec
 import numpy as np
 import safetensors.numpy
 
-from dagnet.arrays import Array
+from dagnet.arrays import Array, memory_bytes
 from dagnet.errors import DagnetError, DataError, FormatError, expected
 from dagnet.storage.documents import FORMAT, Document
 from dagnet.values import PATH, strict_json
@@ -230,6 +230,8 @@ def _verified(stream: BinaryIO) -> tuple[int, bytes, bytearray]:
     start, stop = match.span(2)
     digest = hashlib.sha256(length.to_bytes(8, "little") + header[:start] + NO_DIGEST.encode())
     digest.update(memoryview(header)[stop:])
+    if size > memory_bytes():  # a sparse file costs its writer nothing
+        raise ValueError(f"it is of {size:,} bytes, more than this machine's memory")
     data = _data(stream, size - 8 - length, digest)
     if len(header) != length or digest.hexdigest().encode() != match[2]:
         raise ValueError("its SHA-256 does not match")

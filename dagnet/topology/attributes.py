@@ -15,9 +15,9 @@ import networkx as nx
 import numpy as np
 
 from dagnet.adjacency import offsets
-from dagnet.arrays import Array
+from dagnet.arrays import Array, memory_bytes
 from dagnet.contracts import Activation
-from dagnet.errors import DagnetError, Verbatim, expected, shorten
+from dagnet.errors import DagnetError, GraphError, Verbatim, expected, shorten
 from dagnet.registry import find_activation
 from dagnet.topology.frozen import edge_sizes
 from dagnet.values import FLAG, as_real, whole
@@ -107,6 +107,23 @@ def read_units(data: Sequence[Mapping[str, Any]], names: Sequence[Hashable], pro
         if "units" in attributes:
             units[number] = problems.units(f"node {shorten(names[number])}", attributes["units"])
     return units
+
+
+def check_sizes(ends: Ends, names: Sequence[Hashable], units: Array) -> None:
+    """GraphError, before memory is taken, for more units or weights than this machine can hold."""
+    if (units == 1).all():
+        return
+    counts = units.astype(np.float64), units[ends.targets] * units[ends.sources].astype(np.float64)
+    needed, memory = 8 * sum(float(count.sum()) for count in counts), memory_bytes()
+    if needed > memory:
+        nodes, edges = (int(count.argmax()) if len(count) else 0 for count in counts)
+        of_edges = len(counts[1]) and counts[1][edges] >= counts[0][nodes]
+        where = f"edge {edge_name(ends, names, edges)}" if of_edges else f"node {shorten(names[nodes])}"
+        most = f"{counts[1][edges]:,.0f} weights" if of_edges else f"{units[nodes]:,} units"
+        raise GraphError(
+            f"units and weights need {needed / 2**30:,.1f} GiB, this machine has {memory / 2**30:,.1f}; "
+            f"most are of {where}: {most}; write fewer units"
+        )
 
 
 def read_nodes(

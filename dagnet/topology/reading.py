@@ -12,7 +12,7 @@ import networkx as nx
 import numpy as np
 
 from dagnet.adjacency import Rows, levels, reachable, rows_by
-from dagnet.arrays import Array
+from dagnet.arrays import Array, memory_bytes
 from dagnet.contracts import Activation, Loss
 from dagnet.errors import (
     CycleError,
@@ -28,6 +28,7 @@ from dagnet.registry import find_activation, find_loss
 from dagnet.topology.attributes import (
     Ends,
     Problems,
+    check_sizes,
     near_misses,
     read_edges,
     read_ends,
@@ -41,6 +42,7 @@ from dagnet.topology.words import WORDS, Data, check_words, checked_words, rewor
 Names = Iterable[Hashable] | None
 LISTED = 12
 MOST_NODES = 2**31
+BYTES_A_NODE = 64
 KEYS = ("inputs", "outputs", "loss", "dtype", "unread")
 DTYPES = ("float64", "float32")
 PLACE = 'graph.graph["dagnet"]'
@@ -120,7 +122,7 @@ def checked_dtype(dtype: object) -> np.dtype[Any]:
         result = None
     if result is None or result.name not in DTYPES:
         raise DataError(expected("dtype", "'float64' or 'float32'", dtype))
-    return result
+    return result.newbyteorder("=")
 
 
 def topology_from_graph(
@@ -147,6 +149,7 @@ def topology_from_graph(
         ends = replace(ends, data=read, attributes=frozenset(chain.from_iterable(read)))
     check_words(data, ends, names, weight, settings.problems)
     units = read_units(data, names, settings.problems)
+    check_sizes(ends, names, units)
     edges = {**read_edges(ends, names, units, weight, settings.problems), "users": users}
     return _assemble(names, index, data, ends, edges, units, settings, hidden, weight)
 
@@ -163,9 +166,10 @@ def topology_from_arrays(
     if not len(parent):
         raise GraphError("the graph has no edges and so no output; give at least one edge")
     n = int(max(parent.max(), child.max())) + 1
-    if n > MOST_NODES:
-        raise DataError(expected("node numbers", f"less than {MOST_NODES:,}", n - 1, "number nodes from 0"))
     ends = Ends(parent, child, (), frozenset())
+    if BYTES_A_NODE * n > memory_bytes():
+        must = f"such that {BYTES_A_NODE} bytes a node fit into memory, {memory_bytes():,} bytes"
+        raise DataError(expected("node numbers", must, n - 1, "number nodes from 0"))
     key = np.sort(parent * n + child)
     twice = np.flatnonzero(key[1:] == key[:-1])
     if len(twice):
@@ -180,12 +184,18 @@ def topology_from_arrays(
 
 
 def _integers(where: str, values: Any) -> Array:
+    if np.ma.is_masked(values):
+        raise DataError(f"{where} has masked entries, which are no nodes; drop them: {where}.compressed()")
     array = np.asarray(values)
     must = "a one-dimensional array of node numbers ≥ 0"
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise DataError(expected(where, must, Verbatim(f"{array.dtype} of shape {array.shape}")))
     if array.size and array.min() < 0:
         raise DataError(expected(where, must, int(array.min())))
+    if array.size and array.max() >= MOST_NODES:
+        raise DataError(
+            expected(where, f"node numbers below {MOST_NODES:,}", int(array.max()), "number nodes from 0")
+        )
     return array.astype(np.int64)
 
 

@@ -150,4 +150,4 @@ def _check(
             )
     for attribute, known in near_misses(seen - table.keys(), own):
         text = f"{kind} attribute {attribute!r} is not one that dagnet reads; did you mean {known!r}?"
-        warnings.warn(text, DagnetWarning, stacklevel=6)
+        warnings.warn(text, DagnetWarning, stacklevel=5)

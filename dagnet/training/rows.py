@@ -11,6 +11,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.errors import DataError, expected
 from dagnet.model import Model
+from dagnet.model.data import with_columns
 from dagnet.topology import data_fingerprint
 
 CHUNK_VALUES = 4_000_000
@@ -86,16 +87,14 @@ def _mean_factor(n: int, dtype: np.dtype[Any]) -> Array:
 
 def encode_rows(model: Model, X: Any, y: Any, sample_weight: Any) -> Rows:
     """Check and encode once; NaN and ±inf are refused."""
-    inputs = model.encode_inputs(X, finite=True)
-    targets = model.encode_targets(y, len(inputs), finite=True)
-    weights = model.encode_sample_weight(sample_weight, len(inputs))
+    inputs, targets, weights = model.encode(X, y, sample_weight, finite=True)
     if weights is not None:
         # The loss does not depend on their scale; between 0 and 1 no sum of them overflows.
         weights = weights / weights.max()
     return Rows(inputs, targets, weights)
 
 
-def encode_validation(model: Model, data: object) -> Rows | None:
+def encode_validation(model: Model, data: object, columns: Any = None) -> Rows | None:
     """``(X, y)`` or ``(X, y, sample_weight)`` encoded, or None."""
     if data is None:
         return None
@@ -103,7 +102,8 @@ def encode_validation(model: Model, data: object) -> Rows | None:
         got = f"{len(data)} items" if isinstance(data, (tuple, list)) else data
         raise DataError(expected("validation_data", "(X, y) or (X, y, sample_weight)", got))
     try:
-        return encode_rows(model, data[0], data[1], data[2] if len(data) == 3 else None)
+        X = with_columns(data[0], columns)
+        return encode_rows(model, X, data[1], data[2] if len(data) == 3 else None)
     except DataError as error:
         raise DataError(f"validation_data: {error}") from error
 

@@ -14,6 +14,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Callback, History, NotFinite
 from dagnet.errors import NumericalError
 from dagnet.model import Model
+from dagnet.model.data import with_columns
 from dagnet.model.selection import make_generator
 from dagnet.topology import fingerprint_by_part
 from dagnet.training.blame import culprit, explained
@@ -30,7 +31,7 @@ class TrainingRun:
     ----------
     model
         What learns; its parameters are changed in place.
-    X, y, sample_weight, validation_data
+    X, y, sample_weight, validation_data, columns
         As for ``Network.fit``; they are encoded here, once.
     settings
         How to train.
@@ -56,12 +57,13 @@ class TrainingRun:
         *,
         sample_weight: Any = None,
         validation_data: Any = None,
+        columns: Any = None,
         callbacks: Iterable[Callback] = (),
     ) -> None:
         self.model, self.settings = model, settings
         model.refresh()
-        self.data = encode_rows(model, X, y, sample_weight)
-        self.validation = encode_validation(model, validation_data)
+        self.data = encode_rows(model, with_columns(X, columns), y, sample_weight)
+        self.validation = encode_validation(model, validation_data, columns)
         self.callbacks = checked_callbacks(callbacks)
         self.rows, self.epochs = len(self.data), settings.epochs
         self.size = min(settings.batch_size, self.rows)

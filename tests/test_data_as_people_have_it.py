@@ -1,0 +1,132 @@
+"""Rows, labels and columns as people have them: right by name, or refused with where and what to do."""
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+import pytest
+
+import dagnet
+
+FRAME = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0]}, index=list("pqrs"))
+TURNED = pd.Series([40.0, 30.0, 20.0, 10.0], index=list("srqp"))
+
+
+def line(**options):
+    return dagnet.Network(nx.DiGraph([("a", "t")]), seed=0, **options)
+
+
+@pytest.mark.parametrize("values", [TURNED, TURNED.to_frame("t")])
+def test_labels_in_another_order_are_put_into_that_of_x(values):
+    net = line()
+    net.fit(FRAME, values, epochs=3000, batch_size=4, learning_rate=0.05, validation_data=(FRAME, values))
+    assert net.weights["a", "t"] == pytest.approx(10.0, abs=0.02)
+    assert net.history["validation_loss"][-1] == pytest.approx(0.0, abs=1e-3)
+    assert net.evaluate(FRAME, values) == pytest.approx(0.0, abs=1e-3)
+    weights = pd.Series([0.0, 0.0, 0.0, 1.0], index=list("srqp"))  # p alone
+    plain = net.gradient(FRAME, TURNED * 2, sample_weight=weights).biases["t"]
+    assert plain == pytest.approx(net.gradient([[1.0]], [20.0]).biases["t"])
+
+
+def test_other_labels_are_refused_and_nothing_changes():
+    net = line()
+    before = net.parameters.copy()
+    for index in ("pqrx", "ppqr"):
+        with pytest.raises(dagnet.DataError, match=r"y: its index must be .* y\.to_numpy\(\)"):
+            net.fit(FRAME, pd.Series([1.0, 2.0, 3.0, 4.0], index=list(index)))
+    np.testing.assert_array_equal(net.parameters, before)
+
+
+def test_labels_that_may_be_mere_positions_are_said_to_be_taken():
+    frame = FRAME.set_axis([2, 0, 3, 1])
+    with pytest.warns(dagnet.DagnetWarning, match="put into X's order"):
+        assert line().gradient(frame, pd.Series([3.0, 1.0, 4.0, 2.0])).loss == pytest.approx(
+            line().gradient(FRAME, [4.0, 3.0, 2.0, 1.0]).loss
+        )
+
+
+def test_an_array_with_its_columns_names_is_a_table():
+    graph = nx.DiGraph([("d", "P1"), ("c", "P1"), ("b", "P2"), ("a", "P2"), ("P1", "y"), ("P2", "y")])
+    X, y = np.random.default_rng(0).normal(size=(20, 5)), np.arange(20.0)
+    by_name, by_place = (dagnet.Network(graph, seed=0) for _ in range(2))
+    by_name.fit(X, y, columns=["a", "b", "spare", "c", "d"], epochs=2, seed=0, validation_data=(X, y))
+    by_place.fit(X[:, [4, 3, 1, 0]], y, epochs=2, seed=0)
+    np.testing.assert_array_equal(by_name.parameters, by_place.parameters)
+    graph.nodes["a"]["units"] = 2
+    wide = dagnet.Network(graph, seed=0)
+    wide.fit(X, y, columns=["b", "a", "c", "a", "d"], epochs=1)
+    for columns in (list("abc"), "abcde", 5):
+        with pytest.raises(dagnet.DataError, match="columns must be a list of names, one for each column"):
+            by_name.fit(X, y, columns=columns)
+    with pytest.raises(dagnet.DataError, match="leave columns out"):
+        by_name.fit(pd.DataFrame(X, columns=list("abcde")), y, columns=list("abcde"))
+
+
+def test_words_are_the_outputs_of_their_names():
+    net = dagnet.Network(nx.DiGraph([("x", "cat"), ("x", "dog")]), loss="cross_entropy", seed=0)
+    X = [[1.0], [2.0], [3.0]]
+    wanted = net.evaluate(X, [1, 0, 1])
+    for words in (["dog", "cat", "dog"], np.array(["dog", "cat", "dog"]), pd.Series(["dog", "cat", "dog"])):
+        assert net.evaluate(X, words) == wanted
+    with pytest.raises(dagnet.DataError, match=r"y: row 1: no output is named 'cats'; did you mean 'cat'"):
+        net.evaluate(X, ["dog", "cats", "dog"])
+
+
+def test_outputs_that_nobody_meant_are_named():
+    net = dagnet.Network(nx.DiGraph([("x", "y"), ("x", "stray")]), seed=0)
+    with pytest.raises(dagnet.DataError, match=r"outputs are \['y', 'stray'\]; Network\(outputs"):
+        net.fit([[1.0], [2.0]], [1.0, 2.0])
+
+
+def test_text_is_no_number_whatever_its_dtype():
+    for column in (np.array(["1", "2"]), np.array(["1", "2"], object), pd.Series(["1", "2"])):
+        with pytest.raises(dagnet.DataError, match="column 'a' must be real numbers"):
+            line()({"a": column})
+
+
+def test_numbers_that_float32_cannot_hold_are_refused():
+    net = line(dtype="float32")
+    for call in (lambda: net([[1e300]]), lambda: net.fit([[1.0]], [1e300])):
+        with pytest.raises(
+            dagnet.DataError, match=r"row 0, column .* must be finite in float32, got 1e\+300"
+        ):
+            call()
+    assert np.isinf(net([[np.inf]])).all()
+
+
+def test_a_frame_of_one_column_is_a_sample_weight():
+    weights = pd.DataFrame({"w": [1.0, 2.0, 3.0, 4.0]}, index=FRAME.index)
+    wanted = line().evaluate(FRAME, TURNED, sample_weight=[1.0, 2.0, 3.0, 4.0])
+    assert line().evaluate(FRAME, TURNED, sample_weight=weights) == wanted
+
+
+@pytest.mark.parametrize(("units", "where"), [((100000, 100000), "edge 'a'"), ((2**31 - 1, 1), "edge 'a'")])
+def test_sizes_are_checked_before_memory_is_taken(units, where):
+    graph = nx.DiGraph([("a", "t")])
+    nx.set_node_attributes(graph, dict(zip("at", units, strict=True)), "units")
+    with pytest.raises(dagnet.GraphError, match=rf"need [\d.]+ GiB, this machine has .* {where}"):
+        dagnet.Network(graph)
+
+
+def test_numbers_of_nodes_are_numbers_that_fit():
+    huge = np.array([0, 2**63], np.uint64)
+    for sources in (huge, [0, 2**31 - 2], np.ma.array([0, 1], mask=[False, True])):
+        with pytest.raises(dagnet.DataError, match=r"node numbers|masked"):
+            dagnet.Network.from_arrays(sources, [1, 2])
+
+
+def test_dtypes_of_other_byte_order_are_the_machines():
+    net = line(dtype=">f8")
+    assert net.dtype == np.float64
+    assert net.dtype.isnative
+    assert line(dtype="<f4")([[1.0]]).dtype == np.float32
+
+
+def test_parameters_cannot_be_resized_away():
+    with pytest.raises(ValueError, match="does not own"):
+        line().parameters.resize(1, refcheck=False)
+
+
+def test_the_base_of_optimizers_is_none():
+    for optimizer in (dagnet.Optimizer, dagnet.Optimizer()):
+        with pytest.raises(dagnet.PluginError, match="subclass with update"):
+            line().fit([[1.0]], [1.0], optimizer=optimizer)
