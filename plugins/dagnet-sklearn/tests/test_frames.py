@@ -71,12 +71,13 @@ def test_other_labels_are_refused(frame):
     np.testing.assert_array_equal(parameters(frame.set_axis(twice.index), twice), parameters(frame, y))
 
 
-def test_a_default_index_says_little(frame):
+def test_a_default_index_may_be_mere_positions(frame):
     y, plain = frame["a"], frame.reset_index(drop=True)
     truth = parameters(frame, y)
-    np.testing.assert_array_equal(parameters(frame, y.reset_index(drop=True)), truth)
-    np.testing.assert_array_equal(parameters(plain, y), truth)
-    np.testing.assert_array_equal(parameters(frame, y.to_numpy()[:]), truth)
+    np.testing.assert_array_equal(parameters(frame, y.to_numpy()), truth)
+    for rows, targets in ((frame, y.reset_index(drop=True)), (plain, y)):
+        with pytest.raises(ValueError, match=r"y: its index must be the index of X.*y.to_numpy\(\)"):
+            parameters(rows, targets)
     moved = plain["a"].sample(frac=1, random_state=0)
     with pytest.warns(dagnet.DagnetWarning, match=r"y has the labels of X's rows.*y.to_numpy\(\)"):
         np.testing.assert_array_equal(parameters(plain, moved), truth)
@@ -142,7 +143,7 @@ def test_columns_without_numbers_are_named():
 def test_labels_may_be_categorical_or_of_polars(frame):
     y = np.where(frame["a"] > 0, "p", "q")
     truth = DAGClassifier(line(), **LINE).fit(frame, y).predict_proba(frame)
-    for labels in (pd.Categorical(y), pd.Series(y, dtype="category"), pl.Series(y.tolist())):
+    for labels in (pd.Categorical(y), pd.Series(y, frame.index, dtype="category"), pl.Series(y.tolist())):
         np.testing.assert_array_equal(
             DAGClassifier(line(), **LINE).fit(frame, labels).predict_proba(frame), truth
         )

@@ -17,9 +17,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 import dagnet
+from dagnet.model.data import aligned
 from dagnet.registry import find_optimizer
 from dagnet_sklearn.continued import Continued
-from dagnet_sklearn.frames import aligned, column_names, numbers, refuse_missing, single_column
+from dagnet_sklearn.frames import column_names, numbers, refuse_missing, single_column
 from dagnet_sklearn.graphs import Inputs, default_graph, standardised, unit_names
 
 __all__ = ["DAGEstimator"]

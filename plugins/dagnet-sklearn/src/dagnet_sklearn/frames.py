@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -11,9 +10,9 @@ from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _get_feature_names
 
-from dagnet.errors import DagnetWarning, Verbatim, expected, shorten
+from dagnet.errors import Verbatim, expected, shorten
 
-__all__ = ["aligned", "column_names", "numbers", "refuse_missing", "single_column"]
+__all__ = ["column_names", "numbers", "refuse_missing", "single_column"]
 
 Array = NDArray[Any]
 
@@ -64,45 +63,3 @@ def single_column(values: Any) -> Any:
     if hasattr(values, "columns") and values.shape[1] == 1:
         return _safe_indexing(values, 0, axis=1)
     return values
-
-
-def aligned(what: str, values: Any, X: Any) -> Any:
-    """``values`` in the order of X's rows, where both label their rows as pandas does.
-
-    The same labels in another order are put into X's; those of a default index (0, 1, 2, …) may
-    be mere positions, so this warns, and beside other labels they say nothing.
-
-    Raises
-    ------
-    ValueError
-        If the labels are not those of X, or in another order and not unique.
-    """
-    if not (hasattr(values, "iloc") and hasattr(X, "iloc")):
-        return values
-    own, wanted = values.index, X.index
-    if len(own) != len(wanted) or own.equals(wanted):
-        return values
-    counted = _is_counted(own) or _is_counted(wanted)
-    unique = own.is_unique and wanted.is_unique
-    if unique:
-        places = own.get_indexer(wanted)
-        if (places >= 0).all():
-            if counted:
-                warnings.warn(
-                    f"{what} has the labels of X's rows in another order, and is put into X's order; "
-                    f"pass {what}.to_numpy() to take it as it stands",
-                    DagnetWarning,
-                    stacklevel=4,
-                )
-            return values.iloc[places]
-        if counted:
-            return values
-    must = "the index of X" if unique else "the index of X in the same order, as labels are there twice"
-    row = next(place for place in range(len(own)) if own[place] != wanted[place])
-    got = Verbatim(f"the label {shorten(own[row])} where X has {shorten(wanted[row])}")
-    mend = f"{what}.loc[X.index] takes it by label, {what}.to_numpy() as it stands"
-    raise ValueError(expected(f"{what}: its index", must, got, mend))
-
-
-def _is_counted(index: Any) -> bool:
-    return np.array_equal(np.asarray(index), np.arange(len(index)))

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
 
 import dagnet
+from dagnet.model.data import aligned
 from dagnet_sklearn.estimator import DAGEstimator
-from dagnet_sklearn.frames import aligned, single_column
+from dagnet_sklearn.frames import single_column
 
 __all__ = ["DAGRegressor"]
 
