@@ -79,7 +79,7 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     return Verification(net, found, loss_error, rows=len(inputs))
 
 
-def _walk(net: Model, inputs: Array, targets: Array, weights: Array | None) -> Walk:
+def _walk(net: Model, inputs: Array, targets: Array, weights: Array | None) -> Numbers:
     plan = net.layout.plan.everywhere()
     everything = np.arange(plan.n_units)
     _, runner = prepare(net.engine, plan, net.dtype, net.threads)
@@ -90,7 +90,7 @@ def _walk(net: Model, inputs: Array, targets: Array, weights: Array | None) -> W
     runner.backward(theta, state, pull, into=slots)
     parts = (state.pre_activation(everything), state.value(everything), state.delta(everything))
     z, a, delta = (part.T.copy() for part in parts)
-    return Walk(inputs, pull, z, a, delta, slots)
+    return Numbers(inputs, pull, z, a, delta, slots)
 
 
 def _fused(net: Model, inputs: Array, targets: Array, weights: Array | None) -> list[tuple[float, Array]]:
@@ -101,7 +101,7 @@ def _fused(net: Model, inputs: Array, targets: Array, weights: Array | None) -> 
     return [(loss, net.collect(slots))]
 
 
-def _condition(net: Model, walk: Walk, targets: Array, weights: Array | None) -> float:
+def _condition(net: Model, walk: Numbers, targets: Array, weights: Array | None) -> float:
     """How many times larger rounding is in some output's ∂L/∂output than in the outputs; at least 1."""
     outputs = walk.a[:, net.layout.plan.outputs].astype(np.float64)
     exact, moved = (output_gradient(net.loss, outputs * by, targets, weights) for by in (1.0, 1.0 - STEP))
@@ -163,7 +163,7 @@ class Verification(Shown):
         return Report("", title, [Table(HEADER, rows)], notes)
 
 
-class Walk(NamedTuple):
+class Numbers(NamedTuple):
     """The numbers of a forward and a backward pass, as an engine gives them.
 
     ``z``, ``a``, ``delta`` are (rows, units); ``inputs`` and ``pull`` = ∂L/∂outputs, which the
@@ -179,7 +179,7 @@ class Walk(NamedTuple):
 
 
 @np.errstate(all="ignore")
-def residuals(layout: Layout, theta: Array, walk: Walk, trained: list[Array], condition: float) -> Array:
+def residuals(layout: Layout, theta: Array, walk: Numbers, trained: list[Array], condition: float) -> Array:
     """(3, units) of z and a, of δ, and of the derivatives for what leads into the unit: all relative.
 
     The walk is over a plan that enters every unit.  ``trained`` are the gradients by parameter that an
@@ -222,7 +222,7 @@ def loss_residual(losses: list[float], right: float, dtype: Any) -> float:
 
 
 def _derivatives(
-    terms: _Terms, walk: Walk, right: Array, off_a: Array, off_delta: Array
+    terms: _Terms, walk: Numbers, right: Array, off_a: Array, off_delta: Array
 ) -> tuple[Array, Array]:
     """(slots,) the residuals of the walk's derivatives, and how much of them is inherited from a and δ."""
     norm_delta, norm_a = (np.linalg.norm(_finite(values), axis=0) for values in (walk.delta, walk.a))
@@ -234,7 +234,7 @@ def _derivatives(
 
 
 def _trained(
-    terms: _Terms, walk: Walk, right: Array, reach: Array, inherited: Array, trained: list[Array]
+    terms: _Terms, walk: Numbers, right: Array, reach: Array, inherited: Array, trained: list[Array]
 ) -> Array:
     """(slots,) the residuals of other calls' gradients.
 
@@ -274,7 +274,7 @@ class _Terms:
                 np.add.at(pulled, self.parent[step.slots], terms)
         return found
 
-    def right_sides(self, walk: Walk) -> tuple[Array, Array, Array]:
+    def right_sides(self, walk: Numbers) -> tuple[Array, Array, Array]:
         """W a + b and Σ wᵀ δ + ∂L/∂output, (rows, units), and the derivatives by slot; row by row."""
         z, pulled = np.zeros((2, *walk.a.shape))
         slots = np.zeros(self.plan.n_slots)

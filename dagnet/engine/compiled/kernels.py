@@ -22,7 +22,7 @@ from dagnet.engine.compiled.microkernels import (
     pull_back,
     weighted_sum,
 )
-from dagnet.engine.compiled.opened import State, Tile, Walk, opened
+from dagnet.engine.compiled.opened import Reverse, State, Tile, opened
 from dagnet.engine.compiled.vectors import TILE_BYTES
 from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
@@ -182,7 +182,7 @@ def backward_sweep(table, found, arrays, layout, steps, units):
     ``found``: weights, derivatives; ``arrays``: a, δ, z; ``steps`` and ``units``: first, last + 1.
     """
     program = opened(table)
-    walk, state = Walk(found[0], found[1], found[2]), State(arrays[0], arrays[1], arrays[2])
+    walk, state = Reverse(found[0], found[1], found[2]), State(arrays[0], arrays[1], arrays[2])
     _, _, _, lanes, n_rows, part, parts = layout
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         tile = tile_of(layout, number)

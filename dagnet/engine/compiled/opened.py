@@ -56,7 +56,7 @@ class State(NamedTuple):
     pre: Any
 
 
-class Walk(NamedTuple):
+class Reverse(NamedTuple):
     """What the reverse walk reads and finds: weights in its own order, derivatives of them and of biases."""
 
     weights: Any

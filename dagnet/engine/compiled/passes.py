@@ -21,7 +21,7 @@ from dagnet.engine.compiled.kernels import (
     tile_of,
 )
 from dagnet.engine.compiled.microkernels import call_elementwise, call_loss
-from dagnet.engine.compiled.opened import State, Tile, Walk, opened, opened_call, padded
+from dagnet.engine.compiled.opened import Reverse, State, Tile, opened, opened_call, padded
 from dagnet.plan import ACTIVATE
 
 FEW = 4
@@ -131,7 +131,7 @@ def loss_and_gradient(table, theta):
     wanted, at = memory[at : at + len(program.outputs) * lanes], at + len(program.outputs) * lanes
     weights, at = memory[at : at + n_walked], at + padded(n_walked)
     gradient, at = memory[at : at + n_walked], at + padded(n_walked)
-    state, walk = State(values, deltas, pre), Walk(weights, gradient, memory[at : at + n_units])
+    state, walk = State(values, deltas, pre), Reverse(weights, gradient, memory[at : at + n_units])
     for k in range(n_walked):
         weights[k] = theta[program.slots_out[k]]
     gradient[:] = 0
