@@ -218,17 +218,17 @@ def _standardisation(
     inputs: Array,
     problems: Problems,
 ) -> dict[str, Any]:
-    center, scale = [np.zeros(0)], [np.zeros(0)]
-    for number in inputs.tolist():
-        where, shape = f"node {shorten(names[number])}", (int(units[number]),)
-        attributes = data[number] if number < len(data) else {}
-        center.append(problems.numbers(f"{where}: center", attributes.get("center", 0.0), shape))
-        divisor = problems.numbers(f"{where}: scale", attributes.get("scale", 1.0), shape)
-        if (divisor == 0).any():
-            problems.refuse(f"{where}: scale", "other than 0", attributes.get("scale"))
-            divisor = np.ones(shape)
-        scale.append(divisor)
-    return {"center": np.concatenate(center), "scale": np.concatenate(scale)}
+    starts = offsets(units[inputs])
+    found = {"center": np.zeros(int(starts[-1])), "scale": np.ones(int(starts[-1]))}
+    for place, number in enumerate(inputs.tolist() if data else ()):
+        for word in found.keys() & data[number].keys():
+            where, own = f"node {shorten(names[number])}: {word}", slice(starts[place], starts[place + 1])
+            values = problems.numbers(where, data[number][word], (int(units[number]),))
+            if word == "scale" and (values == 0).any():
+                problems.refuse(where, "other than 0", data[number][word])
+            else:
+                found[word][own] = values
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,13 +56,16 @@ def name_keys(names: Sequence[Hashable]) -> Array:
 
 
 def _key(name: Hashable, found: dict[bytes, int]) -> int:
-    name = plain(name)
-    if type(name) is int:
-        return name % 2**64
-    text = _named(name)
-    if type(name) is not str:
-        found[text] = found.get(text, 0) + 1
-        text += b"#%d" % found[text]
+    if type(name) is str:
+        text = b"s" + name.encode("utf-8", "surrogatepass")
+    else:
+        name = plain(name)
+        if type(name) is int:
+            return name % 2**64
+        text = _named(name)
+        if type(name) is not str:
+            found[text] = found.get(text, 0) + 1
+            text += b"#%d" % found[text]
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 

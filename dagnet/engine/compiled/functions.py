@@ -78,7 +78,7 @@ def _proved(key: tuple[Any, ...], where: str, proof: Callable[[], str]) -> str:
 
 def compile_activation(activation: Activation, dtype: Any) -> CompiledActivation:
     """The machine code of an activation for a dtype."""
-    formulas, name = activation.formulas, np.dtype(dtype).name
+    formulas, name = activation.formulas, np.dtype(dtype).char
     if formulas.value is None or formulas.slope is None:
         given = activation.derivative is not None
         return CompiledActivation(NOBODY, NOBODY, True, activation.reason + ("" if given else " (derived)"))
@@ -128,7 +128,7 @@ def _activation_is_off(activation: Activation, called: list[Called], dtype: np.d
 
 def compile_loss(loss: Loss, dtype: Any) -> Called | None:
     """The loss and its gradient for a tile's rows; None where it has to run through NumPy."""
-    formulas, name = loss.formulas, np.dtype(dtype).name
+    formulas, name = loss.formulas, np.dtype(dtype).char
     if formulas.value is None or formulas.slope is None:
         return None
     try:
@@ -199,7 +199,7 @@ def fused_step(optimizer: Optimizer, dtype: Any, threads: int) -> Callable[..., 
 
         run_parts(share, parts)
 
-    key = (formula.content, np.dtype(dtype).name, type(optimizer))
+    key = (formula.content, np.dtype(dtype).char, type(optimizer))
     if _proved(key, str(optimizer), lambda: _step_is_off(optimizer, step, np.dtype(dtype))):
         return None
     return step

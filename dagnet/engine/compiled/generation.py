@@ -85,7 +85,7 @@ def elementwise(formula: Formula, dtype: Any, into: tuple[int, ...], *, multiply
 
     Arrays are those of the arguments, in order, and those that ``into`` names behind them.
     """
-    key = ("elementwise", formula.content, np.dtype(dtype).name, into, multiply)
+    key = ("elementwise", formula.content, np.dtype(dtype).char, into, multiply)
     return _once(key, lambda: _elementwise(lowered(formula), dtype, into, multiply))
 
 
@@ -94,7 +94,7 @@ def over_rows(value: Formula, slope: Formula, dtype: Any) -> Machine:
 
     Returns Σ factor·value as float64 and writes factor·slope to the rows' places in ``deltas``.
     """
-    key = ("rows", value.content, slope.content, np.dtype(dtype).name)
+    key = ("rows", value.content, slope.content, np.dtype(dtype).char)
     return _once(key, lambda: _Rows(lowered(value, slope), dtype).machine())
 
 
