@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
+import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import networkx as nx
 import numpy as np
@@ -14,7 +18,7 @@ from click.testing import CliRunner
 from data.cli_cases import TRAIN, fill, listing, run, write
 
 import dagnet
-from dagnet.cli import main
+from dagnet.cli import main, training
 from dagnet.cli.applying import scores
 from dagnet.cli.tables import harmless
 
@@ -265,7 +269,44 @@ def test_results_as_json(folder):
 
 
 def test_version():
-    assert dagnet.__name__ in run("--version")
+    assert run("--version").startswith("dagnet, version ")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_a_slow_first_batch_is_announced_and_not_counted(monkeypatch, slow):
+    monkeypatch.setattr(training, "PATIENCE", 0.1 if slow else 60.0)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    watch, job = training.Watch(), SimpleNamespace(stop=False)
+    watch.on_training_begin(job)
+    time.sleep(0.3 * slow)
+    for _ in range(3):
+        watch.on_batch_end(job)
+    watch.on_training_end(job)
+    assert (watch.compiling >= 0.3) if slow else (watch.compiling == 0)
+    assert ("compiling kernels, once per machine" in sys.stderr.getvalue()) == slow
+
+
+def test_the_time_of_a_slow_first_batch_is_printed_apart(folder, monkeypatch):
+    monkeypatch.setattr(training, "PATIENCE", 0.0)
+    assert "s for the first batch: compiling, once per machine)" in run(*TRAIN, "m.dagnet", "--epochs", 2)
+
+
+def test_a_fill_value_of_the_graph_goes_first_and_what_is_none_is_left_alone(folder):
+    with_gaps()
+    graph = nx.read_graphml("graph.graphml")
+    graph.nodes["a"]["missing_value"], graph.nodes["b"]["missing_value"] = "7.5", "red"
+    nx.write_graphml(graph, "own.graphml")
+    train = ("train", "own.graphml", "gaps.csv", "-t", "sick", "-o", "m.dagnet", "--epochs", 2)
+    for more in ((), ("--missing", "mean")):
+        run(*train, *more)
+        text = Path("gaps.csv").read_text().replace("\n,", "\n7.5,")
+        Path("filled.csv").write_text(text)
+        assert run("predict", "m.dagnet", "gaps.csv") == run("predict", "m.dagnet", "filled.csv")
 
 
 # -- words of other programs -----------------------------------------------------------------
@@ -299,3 +340,4 @@ def test_what_weights_are_taken_for_is_said_once(folder):
     assert said.count("a network begins with the edges' weights") == said.count("did you mean") == 1
     said = CliRunner().invoke(main, [*train, "--attribute", "weight="]).stderr
     assert "begins with" not in said
+    assert said.count("did you mean") == 1

@@ -27,15 +27,8 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
-        shown: set[str] = set()
-
-        def show(message: Warning | str, *_where: object, **_more: object) -> None:
-            if str(message) not in shown:
-                shown.add(str(message))
-                click.echo(f"Warning: {message}", err=True)
-
         with warnings.catch_warnings():
-            warnings.showwarning = show
+            warnings.showwarning = _show_warning
             try:
                 return super().invoke(ctx)
             except DagnetError as error:
@@ -46,6 +39,10 @@ class Commands(click.Group):
                     raise
                 place = f"{error.filename}: " if error.filename else ""
                 raise click.ClickException(f"{place}{error.strerror or error}") from None
+
+
+def _show_warning(message: Warning | str, *_where: object, **_more: object) -> None:
+    click.echo(f"Warning: {message}", err=True)
 
 
 def _attributes(_ctx: object, _param: object, pairs: tuple[str, ...]) -> dict[str, str | None]:
@@ -144,7 +141,8 @@ def train(graph: Path, data: Path, **options: Any) -> None:
     """  # noqa: D301 - as above
     from dagnet.cli.training import Request, train_from_files  # noqa: PLC0415 - keeps --help fast
 
-    train_from_files(Request(graph=graph, data=data, **options))
+    fit = {name: options.pop(name) for name in ("optimizer", "learning_rate", "epochs", "batch_size", "l2")}
+    train_from_files(Request(graph=graph, data=data, fit=fit, **options))
 
 
 @main.command()

@@ -16,7 +16,7 @@ from click import echo as say
 
 from dagnet.arrays import Array
 from dagnet.cli.files import Attributes, check_places, check_writable, open_network
-from dagnet.cli.tables import classes_of, fill_values, harmless, read_table, target_columns
+from dagnet.cli.tables import classes_of, fill_values, harmless, read_table, said
 from dagnet.markup import names_text
 from dagnet.network import Network
 from dagnet.scores import accuracy, area_under_curve, determination
@@ -28,7 +28,7 @@ Columns = Mapping[Hashable, Array]
 
 def show_file(path: Path, attributes: Attributes) -> None:
     """Print what a network is, and its plan."""
-    network = open_network(path, attributes=attributes)
+    network = open_network(path, attributes)
     say(f"{path}: {counted(network)}")
     say(f"inputs    {names_text(network.inputs, LISTED)}")
     say(f"outputs   {names_text(network.outputs, LISTED)}")
@@ -42,8 +42,8 @@ def predict_file(model: Path, data: Path, out: Path | None, threads: int | None)
     check_places({"MODEL": model, "DATA": data}, {"--out": out})
     if out is not None:
         check_writable(out)
-    network, table = open_network(model, threads, trained=True), read_table(data)
-    predicted = network.predict(table.columns(network.inputs, fill_values(network)))
+    network, table = open_network(model, threads=threads, trained=True), read_table(data)
+    predicted = network.predict(table.columns(network.inputs, fill_values(network.inputs, said(network))))
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     columns = predicted_columns(network, predicted)
@@ -63,18 +63,21 @@ def predicted_columns(network: Network, predicted: Array) -> dict[str, list[Any]
         units = int(network.topology.units[network.topology.index[node]])
         heads += [str(node)] if units == 1 else [f"{node}[{unit}]" for unit in range(units)]
     columns: dict[str, list[Any]] = dict(zip(heads, predicted.T.tolist(), strict=True))
-    for column, words, nodes in classes_of(network):
-        block = predicted[:, [heads.index(str(node)) for node in nodes]]
-        labels = block.argmax(axis=1) if len(nodes) > 1 else (block[:, 0] > 0.5).astype(int)
+    for column, words in classes_of(network).items():
+        block = predicted[:, [heads.index(head) for head in ([column] if column in heads else words)]]
+        labels = block.argmax(axis=1) if block.shape[1] > 1 else (block[:, 0] > 0.5).astype(int)
         columns[f"class of {column}"] = [harmless(words[label]) for label in labels]
     return columns
 
 
 def evaluate_file(model: Path, data: Path, threads: int | None, *, as_json: bool) -> None:
     """Print how good the predictions are."""
-    network, table = open_network(model, threads, trained=True), read_table(data)
-    X = table.columns(network.inputs, fill_values(network))
-    y = target_columns(table, network, classes_of(network))
+    network, table = open_network(model, threads=threads, trained=True), read_table(data)
+    coded = table.coded(classes_of(network), network.outputs)
+    X, y = (
+        coded.columns(network.inputs, fill_values(network.inputs, said(network))),
+        coded.columns(network.outputs),
+    )
     found = {"all rows": scores(network, X, y)}
     if as_json:
         say(json_text({"data": str(table.path), "rows": len(table), "scores": found["all rows"]}))

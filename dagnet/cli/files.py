@@ -47,11 +47,7 @@ def open_graph(path: Path, attributes: Attributes | None = None) -> nx.DiGraph[A
 
 
 def open_network(
-    path: Path,
-    threads: int | None = None,
-    *,
-    attributes: Attributes | None = None,
-    trained: bool = False,
+    path: Path, attributes: Attributes | None = None, *, threads: int | None = None, trained: bool = False
 ) -> Network:
     """The network in a file of either kind; ``attributes`` are for graphs.
 
@@ -61,15 +57,11 @@ def open_network(
     if not is_graph_file(path):
         return load(path, threads=threads)
     graph = open_graph(path, attributes)
-    network = Network(
-        graph, threads=threads, attributes=attributes
-    )  # first, so that a bad graph is refused as such
+    network = Network(graph, threads=threads, attributes=attributes)  # which refuses a bad graph first
     for parent, child, said in graph.edges(data=True):
         if trained and said.get("weight") is None:
             edge = f"{shorten(parent)} → {shorten(child)}"
-            raise DataError(
-                f"{path}: the edge {edge} has no weight; dagnet train writes a graph that has them"
-            )
+            raise DataError(f"{path}: the edge {edge} has no weight; dagnet train writes a graph with them")
     return network
 
 

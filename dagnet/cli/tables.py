@@ -7,21 +7,13 @@ import io
 import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import click
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.errors import (
-    SHOWN_PROBLEMS,
-    DagnetError,
-    DataError,
-    FormatError,
-    Verbatim,
-    did_you_mean,
-    expected,
-)
+from dagnet.errors import DagnetError, DataError, FormatError, GraphError, Verbatim, did_you_mean, expected
 from dagnet.formats.graph_files import csv_rows
 from dagnet.network import Network
 
@@ -32,41 +24,24 @@ FILL, WORDS = "missing_value", "class_words"
 LISTED = 8
 
 
-class Refusals(DataError):
-    """Several problems; ``problems`` holds one sentence each."""
+class Refusals(GraphError):
+    """What is wrong with graph and data."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = problems
-        more = f"\n  … and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
-        lines = "\n  - ".join(problems[:SHOWN_PROBLEMS])
-        super().__init__(f"there are {len(problems)} problems:\n  - {lines}{more}")
+    def _message(self) -> str:
+        return super()._message().replace("the graph has", "there are", 1)
 
 
 @contextlib.contextmanager
-def noted(errors: list[DagnetError]) -> Iterator[None]:
+def noted(problems: list[str]) -> Iterator[None]:
     """Note what is refused, and go on."""
     try:
         yield
     except DagnetError as error:
-        errors.append(error)
-
-
-def refuse(errors: Sequence[DagnetError]) -> None:
-    """Raise all that was noted."""
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise Refusals([text for error in errors for text in getattr(error, "problems", (str(error),))])
+        problems.extend(getattr(error, "problems", (str(error),)))
 
 
 def harmless(text: str) -> str:
-    """An apostrophe before what spreadsheets take for a formula: ``= + - @``, tab and return.
-
-    Examples
-    --------
-    >>> harmless("=1+1"), harmless("a-b")
-    ("'=1+1", 'a-b')
-    """
+    """An apostrophe before what spreadsheets take for a formula."""
     return f"'{text}" if text.lstrip("'").startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
@@ -94,27 +69,27 @@ class Table:
         DataError if a name has no column, or a cell is no finite number, or it is empty and ``fill``
         has nothing for it.
         """
-        wanted, errors, found = list(names), list[DagnetError](), Columns()
+        wanted, problems, found = list(names), list[str](), Columns()
         by_text: dict[str, Hashable] = {}
         for name in wanted:
             if (other := by_text.setdefault(str(name), name)) is not name:
-                text = f"the nodes {other!r} and {name!r} share the column {str(name)!r}; rename one"
-                errors.append(DataError(text))
+                problems.append(f"the nodes {other!r} and {name!r} share a column; rename one")
         missing = [str(name) for name in wanted if self.place(name) is None]
         if missing:
             listed = ", ".join(map(repr, missing[:LISTED]))
             more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
             mend = did_you_mean(missing[0], self.header, listed=LISTED)
-            errors.append(DataError(f"{self.path} has no column for the node {listed}{more}{mend}"))
+            problems.append(f"{self.path} has no column for the node {listed}{more}{mend}")
         for name in wanted:
-            with noted(errors):
+            with noted(problems):
                 found[name] = self._numbers(name, (fill or {}).get(name))
-        refuse(errors)
+        if problems:
+            raise Refusals(problems)
         return found
 
     def _numbers(self, name: Hashable, fill: float | None) -> Array:
         texts = self._texts(name)
-        numbers = np.array(list(map(_number, texts)))
+        numbers = np.array(list(map(number, texts)))
         if np.isfinite(numbers).all():
             return numbers
         if fill is not None:
@@ -132,7 +107,7 @@ class Table:
         if _is_missing(text):
             mend = "fill it in or drop the row, or train with --missing"
             raise DataError(f"{where}: the value is missing; {mend}{more}")
-        mend = "a decimal comma must be a point" if np.isfinite(_number(text.replace(",", "."))) else ""
+        mend = "a decimal comma must be a point" if np.isfinite(number(text.replace(",", "."))) else ""
         raise DataError(expected(where, must, text, mend) + more)
 
     def without_gaps(self, names: Iterable[Hashable]) -> Table:
@@ -146,24 +121,30 @@ class Table:
     def words(self, name: Hashable) -> list[str]:
         """What stands in a column, sorted, if no cell of it is a number; else nothing."""
         texts = sorted({text for text in self._texts(name) if not _is_missing(text)})
-        return texts if all(np.isnan(_number(text)) for text in texts) else []
+        return texts if all(np.isnan(number(text)) for text in texts) else []
 
-    def labels(self, name: str, words: Sequence[str]) -> Array:
-        """The number of each row's word."""
-        if self.place(name) is None:
-            mend = did_you_mean(name, self.header, listed=LISTED)
-            raise DataError(f"{self.path} has no column {name!r}{mend}")
-        number = {text: index for index, word in enumerate(words) for text in (harmless(word), word)}
-        found = np.array([number.get(text, -1) for text in self._texts(name)])
-        self._refuse(found < 0, name, f"one of the classes {', '.join(words[:LISTED])}")
-        return found
+    def coded(self, classes: Mapping[str, Sequence[str]], nodes: Iterable[Hashable]) -> Table:
+        """Words as numbers: 0 and 1 in the column of a node, else a column for each word."""
+        header, rows, names = list(self.header), [cells for _, cells in self._rows], set(map(str, nodes))
+        for column, words in classes.items():
+            if self.place(column) is None:
+                mend = did_you_mean(column, self.header, listed=LISTED)
+                raise DataError(f"{self.path} has no column {column!r}{mend}")
+            known = {text: index for index, word in enumerate(words) for text in (harmless(word), word)}
+            labels = np.array([known.get(text, -1) for text in self._texts(column)])
+            self._refuse(labels < 0, column, f"one of the classes {', '.join(words[:LISTED])}")
+            one_hot = (labels[:, None] == np.arange(len(words)))[:, int(column in names) :].astype(int)
+            header += [column] if column in names else words
+            rows = [[*cells, *map(str, more)] for cells, more in zip(rows, one_hot, strict=True)]
+        lines = [line for line, _ in self._rows]
+        return Table(self.path, header, list(zip(lines, rows, strict=True)))
 
 
 def _is_missing(text: str) -> bool:
     return text.strip().lower() in MISSING
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
     """NaN for what is none."""
     try:
         return float("x" if "_" in text else text)
@@ -210,61 +191,34 @@ def _check_header(path: Path, header: list[str]) -> None:
 # -- what a network says about its tables -------------------------------------------------
 
 
-class Classes(NamedTuple):
-    """The words of a column: 0 and 1 of one node, or a node for each."""
-
-    column: str
-    words: Sequence[str]
-    nodes: Sequence[Hashable]
-
-
-def _attribute(network: Network, node: Hashable, name: str) -> str:
+def said(network: Network) -> dict[Hashable, Mapping[Any, Any]]:
+    """The attributes of each node that are no words of dagnet."""
     topology = network.topology
-    return str(topology.users.nodes.get(topology.index[node], {}).get(name))
+    return {name: topology.users.nodes.get(number, {}) for name, number in topology.index.items()}
 
 
-def fill_values(network: Network) -> dict[Hashable, float]:
-    """What stands for the empty cells of each input that says so."""
-    found = {name: _number(_attribute(network, name, FILL)) for name in network.inputs}
+def fill_values(names: Iterable[Hashable], nodes: Mapping[Any, Mapping[Any, Any]]) -> dict[Hashable, float]:
+    """What stands for the empty cells of each of these nodes that says so."""
+    found = {name: number(str(nodes[name].get(FILL))) for name in names}
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
-def classes_of(network: Network) -> list[Classes]:
-    """The words that training wrote to the outputs."""
-    groups: dict[str, list[Hashable]] = {}
+def classes_of(network: Network) -> dict[str, list[str]]:
+    """The words by column that training wrote to the outputs: of one node two, else a node for each."""
+    found, nodes = {}, said(network)
     for node in network.outputs:
-        groups.setdefault(_attribute(network, node, WORDS), []).append(node)
-    found = []
-    for text, nodes in groups.items():
         with contextlib.suppress(ValueError, TypeError):  # somebody else's attribute
-            column, *words = map(str, json.loads(text))
-            found.append(Classes(column, words, nodes))
-    return [item for item in found if len(item.words) == max(2, len(item.nodes))]
-
-
-def find_classes(table: Table, network: Network) -> list[Classes]:
-    """The two words of each output whose column has words; DataError for more or fewer."""
-    found = []
-    for node in network.outputs:
-        if words := table.words(node):
-            if len(words) != 2:
-                got = Verbatim(f"{len(words)}: {', '.join(words[:LISTED])}")
-                mend = "draw a node for each, named as the word, and give --target the column instead"
-                where = f"{table.path}: the words of the column {str(node)!r}"
-                raise DataError(expected(where, "two", got, mend))
-            found.append(Classes(str(node), words, [node]))
+            column, *words = map(str, json.loads(nodes[node].get(WORDS)))  # type: ignore[arg-type]
+            found[column] = words
     return found
 
 
-def target_columns(table: Table, network: Network, classes: Sequence[Classes]) -> Columns:
-    """The targets of a table by output node."""
-    errors, worded = list[DagnetError](), {node for item in classes for node in item.nodes}
-    found = Columns()
-    with noted(errors):
-        found |= table.columns(name for name in network.outputs if name not in worded)
-    for column, words, nodes in classes:
-        with noted(errors):
-            labels, first = table.labels(column, words), len(words) - len(nodes)
-            found |= {node: (labels == first + place) * 1.0 for place, node in enumerate(nodes)}
-    refuse(errors)
-    return {name: found[name] for name in network.outputs}
+def find_classes(table: Table, nodes: Iterable[Hashable]) -> dict[str, list[str]]:
+    """The two words of each node whose column has words; DataError for more or fewer."""
+    found = {str(node): words for node in nodes if (words := table.words(node))}
+    for column, words in found.items():
+        if len(words) != 2:
+            got = Verbatim(f"{len(words)}: {', '.join(words[:LISTED])}")
+            mend = "draw a node for each, named as the word, and give --target the column instead"
+            raise DataError(expected(f"{table.path}: the words of the column {column!r}", "two", got, mend))
+    return found

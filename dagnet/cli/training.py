@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,14 +23,15 @@ from dagnet.arrays import Array
 from dagnet.callbacks import Checkpoint, EarlyStopping
 from dagnet.cli import files, tables
 from dagnet.cli.applying import are_exclusive, counted, json_text, score_table, scores, sizes
-from dagnet.cli.tables import Classes, Columns, Table, noted
+from dagnet.cli.tables import FILL, WORDS, Columns, Refusals, Table, noted
 from dagnet.contracts import Callback, Run
-from dagnet.errors import DagnetError, DagnetWarning, DataError, did_you_mean
+from dagnet.errors import DagnetWarning, DataError, did_you_mean
 from dagnet.model.selection import make_generator
 from dagnet.network import Network
 from dagnet.values import FRACTION
 
 Graph: TypeAlias = "nx.DiGraph[Any]"
+Classes = dict[str, list[str]]
 Split = dict[str, tuple[Columns, Columns]]
 """Inputs and targets by node name, for each purpose that there is: train, validation, test."""
 VERBS = {"train": "train", "validation": "validate", "test": "test"}
@@ -48,15 +49,10 @@ class Request:
     targets: tuple[str, ...]
     out: Path
     loss: str | None
-    optimizer: str
-    learning_rate: float | None
-    epochs: int
-    batch_size: int
     seed: int
     test: float
     validation: str | None
     early_stopping: int | None
-    l2: float
     activation: str
     raw: bool
     checkpoint: Path | None
@@ -65,6 +61,8 @@ class Request:
     missing: str
     attributes: files.Attributes
     as_json: bool
+    fit: Mapping[str, Any]
+    """Further arguments of ``Network.fit``."""
 
     @property
     def validation_file(self) -> Path | None:
@@ -121,8 +119,8 @@ def train_from_files(request: Request) -> None:
     rows = {purpose: len(next(iter(y.values()))) for purpose, (_, y) in split.items()}
     counts = ", ".join(f"{count:,} to {VERBS[purpose]}" for purpose, count in rows.items())
     tell(f"data      {table.path}: {len(table):,} rows; {counts}")
-    for item in tables.classes_of(network):
-        tell(f"classes   {item.column}: {', '.join(item.words)}")
+    for column, words in tables.classes_of(network).items():
+        tell(f"classes   {column}: {', '.join(words)}")
     fitted = _fit(network, split, request)
     tell(_told(fitted))
     found = {purpose: scores(network, *part) for purpose, part in split.items()}
@@ -143,21 +141,19 @@ def _check_files(request: Request) -> None:
     files.check_writable(request.out)
 
 
-def _target_nodes(
-    graph: Graph, request: Request, table: Table
-) -> tuple[list[Hashable] | None, list[Classes]]:
+def _target_nodes(graph: Graph, request: Request, table: Table) -> tuple[list[Hashable], Classes]:
     """The nodes that ``--target`` names by their names as text, or those named as its column's words."""
     by_text = {str(node): node for node in graph}
-    errors: list[DagnetError] = []
-    for name in dict.fromkeys(request.targets):
+    problems: list[str] = []
+    for name in request.targets:
         words = [] if name in by_text else table.words(name)
         if len(request.targets) == 1 < len(words) and by_text.keys() >= set(words):
-            nodes = [by_text[word] for word in words]
-            return nodes, [Classes(name, words, nodes)]
-        with noted(errors):
+            return [by_text[word] for word in words], {name: words}
+        with noted(problems):
             _check_target(name, by_text, graph, request, table)
-    tables.refuse(errors)
-    return [by_text[name] for name in dict.fromkeys(request.targets)] or None, []
+    if problems:
+        raise Refusals(problems)
+    return [by_text[name] for name in dict.fromkeys(request.targets)], {}
 
 
 def _check_target(
@@ -179,69 +175,66 @@ def _check_target(
 def _prepared(request: Request) -> tuple[Table, Network, Split]:
     """The network with its standardisation, and the rows that it will see; else all that is wrong."""
     table, graph = tables.read_table(request.data), files.open_graph(request.graph, request.attributes)
-    errors: list[DagnetError] = []
-    targets, classes = None, list[Classes]()
-    with noted(errors):
+    problems, drafts = list[str](), list[Network]()
+    targets, classes, X, y = list[Hashable](), Classes(), Columns(), Columns()
+    with noted(problems):
         targets, classes = _target_nodes(graph, request, table)
-    settings: dict[str, Any] = {"outputs": targets, "activation": request.activation, "seed": request.seed}
-    build = partial(Network, graph, threads=request.threads, attributes=request.attributes, **settings)
-    drafts: list[Network] = []
-    with noted(errors):
-        drafts.append(build(loss=request.loss))
-    if errors:  # what can be said of the table without a network and its outputs
-        inputs = drafts[0].inputs if drafts else [node for node in graph if not graph.in_degree(node)]
-        gaps = [name for name in inputs if request.missing != "refuse" or tables.FILL in graph.nodes[name]]
-        numbers = [name for name in targets or () if not classes and not table.words(name)]
-        with noted(errors):
-            table.columns([*inputs, *numbers], dict.fromkeys(gaps, 0.0))
-    tables.refuse(errors)
-    table, X, y, classes = _data(table, drafts[0], classes, request)
+    settings: dict[str, Any] = {"activation": request.activation, "attributes": request.attributes}
+    build = partial(Network, graph, outputs=targets or None, seed=request.seed, **settings)
+    outputs: Sequence[Hashable] = targets
+    with noted(problems):
+        drafts.append(build(loss=request.loss, threads=request.threads))
+        outputs = () if problems else drafts[0].outputs
+    inputs = drafts[0].inputs if drafts else [node for node in graph if not graph.in_degree(node)]
+    with noted(problems):
+        classes = classes or tables.find_classes(table, outputs)
+    with noted(problems):
+        table, X, y = _columns(table, graph, inputs, outputs, classes, request)
+    if problems:
+        raise Refusals(problems)
     _refuse_constant(table, y)
-    split = _split(X, y, request, drafts[0], classes)
+    split = _split(X, y, classes, request)
+    if request.validation_file is not None:
+        other = tables.read_table(request.validation_file)
+        split["validation"] = _columns(other, graph, inputs, outputs, classes, request)[1:]
     _write_what_rows_say(graph, split, classes, request)
-    network = build(loss=request.loss or _fitting_loss(graph, drafts[0], y, classes))
+    loss = request.loss or _fitting_loss(graph, drafts[0], y, classes)
+    network = build(loss=loss, threads=request.threads)
     if network.loss.targets != "class" and are_exclusive(np.column_stack(list(y.values()))):
         text = "each row has 1 in one target and 0 in the others: --loss cross_entropy is meant for that"
         warnings.warn(text, DagnetWarning, stacklevel=2)
-    return table, network, split
+    return table, network, {purpose: split[purpose] for purpose in VERBS if purpose in split}
 
 
-def _data(
-    table: Table, draft: Network, classes: list[Classes], request: Request
-) -> tuple[Table, Columns, Columns, list[Classes]]:
-    """The rows used, inputs (NaN where a gap is to be filled), targets, and which of them are words."""
-    errors: list[DagnetError] = []
-    fill = tables.fill_values(draft)
+def _columns(
+    table: Table, graph: Graph, inputs: Iterable[Hashable], outputs: Sequence[Hashable],
+    classes: Classes, request: Request,
+) -> tuple[Table, Columns, Columns]:  # fmt: skip
+    """The rows used, inputs (NaN where a gap is to be filled) and targets."""
+    fill = tables.fill_values(inputs, graph.nodes)
     if request.missing == "drop":
-        targets = [item.column for item in classes] or draft.outputs
-        table = table.without_gaps([*(name for name in draft.inputs if name not in fill), *targets])
-    elif request.missing != "refuse":
-        fill = dict.fromkeys(draft.inputs, float("nan")) | fill
-    X, y = Columns(), Columns()
-    with noted(errors):
-        X = table.columns(draft.inputs, fill)
-    with noted(errors):
-        classes = classes or tables.find_classes(table, draft)
-        y = tables.target_columns(table, draft, classes)
-    tables.refuse(errors)
-    return table, X, y, classes
+        table = table.without_gaps([*(name for name in inputs if name not in fill), *outputs, *classes])
+    elif request.missing in MIDDLES:
+        fill = dict.fromkeys(inputs, float("nan")) | fill
+    found = table.coded(classes, outputs).columns([*inputs, *outputs], fill)
+    return table, {name: found[name] for name in inputs}, {name: found[name] for name in outputs}
 
 
-def _write_what_rows_say(graph: Graph, split: Split, classes: list[Classes], request: Request) -> None:
+def _write_what_rows_say(graph: Graph, split: Split, classes: Classes, request: Request) -> None:
     """To the nodes: words, what fills gaps (and does so in the split), mean and scale."""
-    for node in graph:
-        graph.nodes[node].pop(tables.WORDS, None)
-    for item in classes:
-        for node in item.nodes:
-            graph.nodes[node][tables.WORDS] = json.dumps([item.column, *item.words], ensure_ascii=False)
+    for node in split["train"][1]:
+        graph.nodes[node].pop(WORDS, None)
+        for column, words in classes.items():
+            if str(node) in {column, *words}:
+                graph.nodes[node][WORDS] = json.dumps([column, *words], ensure_ascii=False)
     if request.missing in MIDDLES:
-        for name, column in split["train"][0].items():
-            known = column[~np.isnan(column)]
+        own = tables.fill_values(split["train"][0], graph.nodes)
+        for name, values in split["train"][0].items():
+            known = values[~np.isnan(values)]
             if not len(known):
-                text = f"--missing: the column {str(name)!r} is empty in all rows to train; drop the node"
-                raise DataError(text)
-            middle = float(MIDDLES[request.missing](known))
-            value = float(graph.nodes[name].setdefault(tables.FILL, middle))
+                raise DataError(f"--missing: the column {str(name)!r} is empty in all rows to train")
+            value = own.get(name, float(MIDDLES[request.missing](known)))
+            graph.nodes[name][FILL] = value
             for X, _ in split.values():
                 X[name] = np.where(np.isnan(X[name]), value, X[name])
     if not request.raw:
@@ -255,11 +248,11 @@ def _refuse_constant(table: Table, y: Columns) -> None:
             raise DataError(f"{table.path}: {what}; there is nothing to learn")
 
 
-def _fitting_loss(graph: Graph, draft: Network, y: Columns, classes: list[Classes]) -> str | None:
+def _fitting_loss(graph: Graph, draft: Network, y: Columns, classes: Classes) -> str | None:
     """A cross-entropy for classes and targets that are 0 or 1, where the graph does not say a loss."""
     if "loss" in graph.graph.get("dagnet", {}):
         return None
-    if classes and len(classes[0].nodes) > 1:
+    if classes and not classes.keys() & set(map(str, draft.outputs)):
         return "cross_entropy"
     if not all(np.isin(column, (0, 1)).all() for column in y.values()):
         return None
@@ -269,18 +262,15 @@ def _fitting_loss(graph: Graph, draft: Network, y: Columns, classes: list[Classe
     return "binary_cross_entropy" if sigmoid else "binary_cross_entropy_with_logits"
 
 
-def _split(X: Columns, y: Columns, request: Request, draft: Network, classes: list[Classes]) -> Split:
-    truth, file, labels = np.column_stack(list(y.values())), request.validation_file, None
+def _split(X: Columns, y: Columns, classes: Classes, request: Request) -> Split:
+    truth, labels = np.column_stack(list(y.values())), None
     if truth.shape[1] == 1 and np.isin(truth, (0, 1)).all():
         labels = truth[:, 0]
-    elif classes and len(y) == len(classes[0].nodes):
+    elif classes and are_exclusive(truth):
         labels = truth.argmax(axis=1)
-    share = float(request.validation or 0) if file is None else 0.0
+    share = float(request.validation or 0) if request.validation_file is None else 0.0
     rows = split_rows(len(truth), {"test": request.test, "validation": share}, labels, request.seed)
-    split = {purpose: (_taken(X, chosen), _taken(y, chosen)) for purpose, chosen in rows.items()}
-    if file is not None:
-        split["validation"] = _data(tables.read_table(file), draft, classes, request)[1:3]
-    return {purpose: split[purpose] for purpose in VERBS if purpose in split}
+    return {purpose: (_taken(X, chosen), _taken(y, chosen)) for purpose, chosen in rows.items()}
 
 
 def _taken(columns: Columns, rows: Array) -> Columns:
@@ -291,10 +281,8 @@ def standardise(graph: Graph, X: Columns, attributes: files.Attributes) -> None:
     """Write mean and standard deviation to the inputs, unless the graph has its own already."""
     center, scale = (attributes.get(word, word) for word in ("center", "scale"))
     if center is None or scale is None:
-        mend = "give another name for it, or --raw"
-        raise DataError(
-            f"--attribute: standardising writes center and scale, which are not to be read; {mend}"
-        )
+        text = "standardising writes center and scale, which are not to be read; pass --raw"
+        raise DataError(f"--attribute: {text}")
     if any(center in graph.nodes[name] or scale in graph.nodes[name] for name in X):
         return
     for name, column in X.items():
@@ -311,15 +299,11 @@ def _fit(network: Network, split: Split, request: Request) -> dict[str, Any]:
     begun = time.perf_counter()
     history = network.fit(
         *split["train"],
-        epochs=request.epochs,
-        batch_size=request.batch_size,
-        optimizer=request.optimizer,
-        learning_rate=request.learning_rate,
         validation_data=split.get("validation"),
         callbacks=[callback for callback in (watch, early, keep) if callback is not None],
         seed=request.seed,
         resume=request.resume,
-        l2=request.l2,
+        **request.fit,
     )
     compiling = watch.compiling or 0.0
     return {
