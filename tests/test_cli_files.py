@@ -20,6 +20,7 @@ from data.cli_cases import TRAIN, fill, listing, run, write
 import dagnet
 from dagnet.cli import main, training
 from dagnet.cli.applying import scores
+from dagnet.cli.files import open_graph, open_network
 from dagnet.cli.tables import harmless
 
 
@@ -134,6 +135,14 @@ def test_two_words_are_a_binary_target(folder, out):
     assert measured.splitlines()[1:] == run("evaluate", "numbers.dagnet", "data.csv").splitlines()[1:]
     in_words("perhaps", "no")
     assert "must be one of the classes no, yes, got 'perhaps'" in run("evaluate", out, "words.csv", code=1)
+
+
+def test_a_word_goes_before_another_ones_harmless_form(folder):
+    in_words("=x", "'=x")
+    run("train", "graph.graphml", "words.csv", "-t", "sick", "-o", "m.dagnet", "--epochs", 20, "--test", 0)
+    run(*TRAIN, "numbers.dagnet", "--epochs", 20, "--test", 0)
+    measured = run("evaluate", "m.dagnet", "words.csv").splitlines()
+    assert measured[1:] == run("evaluate", "numbers.dagnet", "data.csv").splitlines()[1:]
 
 
 def three_kinds(names=("c", "a", "b")):
@@ -312,21 +321,24 @@ def test_a_fill_value_of_the_graph_goes_first_and_what_is_none_is_left_alone(fol
 # -- words of other programs -----------------------------------------------------------------
 
 
-def test_attributes_by_other_names(folder):
+@pytest.mark.parametrize("out", ["odd.dagnet", "out.graphml", "odd.json", "odd.csv"])
+def test_attributes_by_other_names(folder, out):
     graph = nx.read_graphml("graph.graphml")
     graph.nodes["h"].clear()
-    graph.nodes["h"].update(act="tanh", sign="+")
+    graph.nodes["h"].update(act="tanh", sign="+", colour="red")
     nx.write_graphml(graph, "odd.graphml")
-    train = ("train", "odd.graphml", "data.csv", "-t", "sick", "-o", "odd.dagnet", "--epochs", 3)
+    train = ("train", "odd.graphml", "data.csv", "-t", "sick", "-o", out, "--epochs", 3)
     assert "'sign' is not an attribute that dagnet reads" in run(*train, code=1)
     names = ("--attribute", "activation=act", "--attribute", "sign=")
     run(*train, *names)
     run(*TRAIN, "m.dagnet", "--epochs", 3)
-    assert run("predict", "odd.dagnet", "data.csv") == run("predict", "m.dagnet", "data.csv")
+    assert run("predict", out, "data.csv") == run("predict", "m.dagnet", "data.csv")
+    kept = open_graph(Path(out)).nodes["h"]
+    assert (kept["colour"], kept.get("sign")) == ("red", "+")
     assert "tanh" in run("show", "odd.graphml", *names)
     assert "write WORD=NAME" in run("show", "odd.graphml", "--attribute", "sign", code=2)
     run(*train[:-2], *names, "--attribute", "center=mu", "--epochs", 1)
-    assert dagnet.load("odd.dagnet").topology.center[0] > 4
+    assert open_network(Path(out)).topology.center[0] > 4
 
 
 @pytest.mark.filterwarnings("default")

@@ -130,7 +130,8 @@ class Table:
             if self.place(column) is None:
                 mend = did_you_mean(column, self.header, listed=LISTED)
                 raise DataError(f"{self.path} has no column {column!r}{mend}")
-            known = {text: index for index, word in enumerate(words) for text in (harmless(word), word)}
+            known = {harmless(word): index for index, word in enumerate(words)}
+            known |= {word: index for index, word in enumerate(words)}
             labels = np.array([known.get(text, -1) for text in self._texts(column)])
             self._refuse(labels < 0, column, f"one of the classes {', '.join(words[:LISTED])}")
             one_hot = (labels[:, None] == np.arange(len(words)))[:, int(column in names) :].astype(int)
