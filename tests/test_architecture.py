@@ -64,7 +64,7 @@ GUARDS = {
     "builtins": "builtin_activations builtin_activations_border builtin_initializers builtin_losses "
     "builtin_optimizers builtin_special conformance",
     "callbacks": "callbacks resume killed_runs",
-    "cli": "cli cli_program",
+    "cli": "cli cli_files cli_program",
     "compiler": "plan engines",
     "contracts": "contracts making functions_left_to_numpy plugins_at_work",
     "drawing": "drawing",

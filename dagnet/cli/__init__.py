@@ -45,8 +45,22 @@ def _show_warning(message: Warning | str, *_where: object, **_more: object) -> N
     click.echo(f"Warning: {message}", err=True)
 
 
+def _attributes(_ctx: object, _param: object, pairs: tuple[str, ...]) -> dict[str, str | None]:
+    if not all("=" in pair for pair in pairs):
+        raise click.BadParameter("write WORD=NAME, such as activation=act, or WORD= to leave it unread")
+    return {word: name or None for word, _, name in (pair.partition("=") for pair in pairs)}
+
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+ATTRIBUTES = click.option(
+    "--attribute", "attributes", multiple=True, metavar="WORD=NAME", callback=_attributes,
+    help="Read a word of dagnet from another attribute of the graph, such as activation=act; WORD= leaves "
+    "it unread (weight= draws the weights); repeatable.",
+)  # fmt: skip
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="dagnet")
+@click.version_option(package_name="dagnet", prog_name="dagnet")
 def main() -> None:
     """Train a network drawn as a graph, exactly as drawn.
 
@@ -57,8 +71,9 @@ def main() -> None:
     dagnet show GRAPH                                      look at it
 
     GRAPH is a graph in GraphML, GEXF, GML, DOT, JSON, SIF, GMT, OBO, or a CSV edge list with the
-    columns source and target; DATA is a CSV file with a header, whose columns are found by the
-    names of the nodes.
+    columns source and target; DATA is a CSV file with a header (separated by commas, semicolons
+    or tabs; - is standard input), whose columns are found by the names of the nodes.  No file that
+    is read is ever written to.
 
     Exit status: 0 for success, 1 where something was refused, 2 for wrong usage.
     """  # noqa: D301 - the control character \b keeps click from reflowing the block
@@ -69,7 +84,8 @@ def main() -> None:
 @click.argument("data", type=FILE)
 @click.option(
     "--target", "-t", "targets", multiple=True, metavar="COLUMN",
-    help="What to learn: a node and column of that name; repeatable.  [default: the childless nodes]",
+    help="What to learn: a node and column of that name, or a column of words with a node for each; "
+    "repeatable.  [default: the childless nodes]",
 )  # fmt: skip
 @click.option(
     "--out", "-o", required=True, type=FILE, metavar="MODEL",
@@ -77,8 +93,8 @@ def main() -> None:
 )  # fmt: skip
 @click.option(
     "--loss",
-    help="What to minimise.  [default: what the graph says; for targets that are 0 or 1 the binary "
-    "cross-entropy, else squared_error]",
+    help="What to minimise.  [default: what the graph says; for targets that are 0 or 1, or one of two "
+    "words, the binary cross-entropy, for more words cross_entropy, else squared_error]",
 )
 @with_default("--optimizer", default="adam", help="Also in call form: 'sgd(momentum=0.9)'.")
 @click.option("--learning-rate", type=float, help="Instead of the optimizer's own.")
@@ -96,6 +112,11 @@ def main() -> None:
     "and keep the best.",
 )  # fmt: skip
 @click.option("--l2", default=0.0, help="Add so much times the sum of the squared weights to the loss.")
+@with_default(
+    "--missing", type=click.Choice(["refuse", "drop", "median", "mean"]), default="refuse",
+    help="Of empty cells: refuse them, drop the row, or put the middle of the training rows into inputs, "
+    "which stays in the written network.",
+)  # fmt: skip
 @with_default("--activation", default="relu", help="Of hidden nodes that do not say theirs.")
 @click.option("--raw", is_flag=True, help="Do not standardise the inputs on the training rows.")
 @click.option("--checkpoint", type=FILE, help="Write the state of the run to this file after each epoch.")
@@ -104,6 +125,8 @@ def main() -> None:
     help="Go on from this checkpoint, to the same bits as without the interruption.  With the same file as "
     "--checkpoint the command may be started again and again.",
 )  # fmt: skip
+@ATTRIBUTES
+@JSON
 @THREADS
 def train(graph: Path, data: Path, **options: Any) -> None:
     """Train a network on a CSV file.
@@ -118,7 +141,8 @@ def train(graph: Path, data: Path, **options: Any) -> None:
     """  # noqa: D301 - as above
     from dagnet.cli.training import Request, train_from_files  # noqa: PLC0415 - keeps --help fast
 
-    train_from_files(Request(graph=graph, data=data, **options))
+    fit = {name: options.pop(name) for name in ("optimizer", "learning_rate", "epochs", "batch_size", "l2")}
+    train_from_files(Request(graph=graph, data=data, fit=fit, **options))
 
 
 @main.command()
@@ -129,7 +153,9 @@ def train(graph: Path, data: Path, **options: Any) -> None:
 def predict(model: Path, data: Path, out: Path | None, threads: int | None) -> None:
     """Predict the rows of a CSV file.
 
-    Writes CSV with one column a target and one line a row of DATA.
+    Writes CSV with one column a target and one line a row of DATA; where the target was words,
+    then the column "class of TARGET" with the more probable one.  A name or word that begins with
+    = + - @, a formula in spreadsheets, is written with an apostrophe before it, and found so, too.
 
     The losses with logits predict probabilities, poisson predicts rates.
     """
@@ -141,24 +167,26 @@ def predict(model: Path, data: Path, out: Path | None, threads: int | None) -> N
 @main.command()
 @click.argument("model", type=FILE)
 @click.argument("data", type=FILE)
+@JSON
 @THREADS
-def evaluate(model: Path, data: Path, threads: int | None) -> None:
+def evaluate(model: Path, data: Path, threads: int | None, as_json: bool) -> None:  # noqa: FBT001
     """Measure predictions on a CSV file.
 
     Prints the loss, and accuracy and AUC or R²; DATA has columns for the targets, too.
     """
     from dagnet.cli.applying import evaluate_file  # noqa: PLC0415 - keeps --help fast
 
-    evaluate_file(model, data, threads)
+    evaluate_file(model, data, threads, as_json=as_json)
 
 
 @main.command()
 @click.argument("graph", type=FILE)
-def show(graph: Path) -> None:
+@ATTRIBUTES
+def show(graph: Path, attributes: dict[str, str | None]) -> None:
     """Print what a network is, and the program that it compiles to."""
     from dagnet.cli.applying import show_file  # noqa: PLC0415 - keeps --help fast
 
-    show_file(graph)
+    show_file(graph, attributes)
 
 
 @main.group(invoke_without_command=True)

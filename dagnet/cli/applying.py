@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import sys
 from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from click import echo as say
 
 from dagnet.arrays import Array
-from dagnet.cli.files import check_writable, open_network, read_table
+from dagnet.cli.files import Attributes, check_places, check_writable, open_network
+from dagnet.cli.tables import classes_of, fill_values, harmless, read_table, said
 from dagnet.markup import names_text
 from dagnet.network import Network
 from dagnet.scores import accuracy, area_under_curve, determination
@@ -23,9 +26,9 @@ LISTED = 8
 Columns = Mapping[Hashable, Array]
 
 
-def show_file(path: Path) -> None:
+def show_file(path: Path, attributes: Attributes) -> None:
     """Print what a network is, and its plan."""
-    network = open_network(path)
+    network = open_network(path, attributes)
     say(f"{path}: {counted(network)}")
     say(f"inputs    {names_text(network.inputs, LISTED)}")
     say(f"outputs   {names_text(network.outputs, LISTED)}")
@@ -36,14 +39,16 @@ def show_file(path: Path) -> None:
 
 def predict_file(model: Path, data: Path, out: Path | None, threads: int | None) -> None:
     """Write predictions as CSV."""
+    check_places({"MODEL": model, "DATA": data}, {"--out": out})
     if out is not None:
         check_writable(out)
-    network, table = open_network(model, threads, trained=True), read_table(data)
-    predicted = network.predict(table.columns(network.inputs))
+    network, table = open_network(model, threads=threads, trained=True), read_table(data)
+    predicted = network.predict(table.columns(network.inputs, fill_values(network.inputs, said(network))))
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([str(name) for name in network.outputs])
-    writer.writerows(predicted.tolist())
+    columns = predicted_columns(network, predicted)
+    writer.writerow(map(harmless, columns))
+    writer.writerows(zip(*columns.values(), strict=True))
     if out is None:
         sys.stdout.write(text.getvalue())
         return
@@ -51,12 +56,39 @@ def predict_file(model: Path, data: Path, out: Path | None, threads: int | None)
         stream.write(text.getvalue().encode())
 
 
-def evaluate_file(model: Path, data: Path, threads: int | None) -> None:
+def predicted_columns(network: Network, predicted: Array) -> dict[str, list[Any]]:
+    """The numbers of each output, and the words that they stand for."""
+    heads = []
+    for node in network.outputs:
+        units = int(network.topology.units[network.topology.index[node]])
+        heads += [str(node)] if units == 1 else [f"{node}[{unit}]" for unit in range(units)]
+    columns: dict[str, list[Any]] = dict(zip(heads, predicted.T.tolist(), strict=True))
+    for column, words in classes_of(network).items():
+        block = predicted[:, [heads.index(head) for head in ([column] if column in heads else words)]]
+        labels = block.argmax(axis=1) if block.shape[1] > 1 else (block[:, 0] > 0.5).astype(int)
+        columns[f"class of {column}"] = [harmless(words[label]) for label in labels]
+    return columns
+
+
+def evaluate_file(model: Path, data: Path, threads: int | None, *, as_json: bool) -> None:
     """Print how good the predictions are."""
-    network, table = open_network(model, threads, trained=True), read_table(data)
-    X, y = table.columns(network.inputs), table.columns(network.outputs)
-    say(f"data      {data}: {len(table):,} rows")
-    say(score_table(network, {"all rows": (X, y)}))
+    network, table = open_network(model, threads=threads, trained=True), read_table(data)
+    coded = table.coded(classes_of(network), network.outputs)
+    X, y = (
+        coded.columns(network.inputs, fill_values(network.inputs, said(network))),
+        coded.columns(network.outputs),
+    )
+    found = {"all rows": scores(network, X, y)}
+    if as_json:
+        say(json_text({"data": str(table.path), "rows": len(table), "scores": found["all rows"]}))
+        return
+    say(f"data      {table.path}: {len(table):,} rows")
+    say(score_table(found))
+
+
+def json_text(result: Mapping[str, Any]) -> str:
+    """One JSON object, on one line; what is no number is null."""
+    return json.dumps(json.loads(json.dumps(result), parse_constant=lambda _: None))
 
 
 def counted(network: Network) -> str:
@@ -68,19 +100,24 @@ def counted(network: Network) -> str:
     >>> counted(dagnet.Network(dagnet.layered([2, 3, 1]), seed=0))
     '6 nodes, 9 edges, 3 levels, 13 parameters'
     """
+    return ", ".join(
+        f"{count:,} {noun[:-1] if count == 1 else noun}" for noun, count in sizes(network).items()
+    )
+
+
+def sizes(network: Network) -> dict[str, int]:
+    """Nodes, edges, levels, parameters."""
     topology = network.topology
-    parts = {
-        "node": topology.n_nodes,
-        "edge": topology.n_edges,
-        "level": int(topology.level.max()) + 1,
-        "parameter": len(network.parameters),
+    return {
+        "nodes": topology.n_nodes,
+        "edges": topology.n_edges,
+        "levels": int(topology.level.max()) + 1,
+        "parameters": len(network.parameters),
     }
-    return ", ".join(f"{count:,} {noun}{'' if count == 1 else 's'}" for noun, count in parts.items())
 
 
-def score_table(network: Network, parts: Mapping[str, tuple[Columns, Columns]]) -> str:
-    """A table: loss, and accuracy and AUC or R², of each part."""
-    rows = {name: scores(network, *part) for name, part in parts.items()}
+def score_table(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """A table of the :func:`scores` of each part."""
     heads = list(next(iter(rows.values())))
     lines = ["          " + "".join(f"{head:>10}" for head in heads)]
     for name, values in rows.items():
@@ -93,7 +130,10 @@ def _figure(value: float) -> str:
 
 
 def scores(network: Network, X: Columns, y: Columns) -> dict[str, float]:
-    """Loss, and what else measures predictions of that kind; the mean over several targets."""
+    """Loss, and what else measures predictions of that kind.
+
+    Of several targets the mean; but where each row has one 1, accuracy is how often that one is the largest.
+    """
     result = {"loss": network.evaluate(X, y)}
     truth = np.column_stack([y[name] for name in network.outputs])
     predicted = np.asarray(network.predict(X), np.float64)
@@ -102,7 +142,14 @@ def scores(network: Network, X: Columns, y: Columns) -> dict[str, float]:
         return result | {"accuracy": accuracy(truth, predicted)}
     columns = list(zip(truth.T, predicted.T, strict=True))
     if kind in {"binary", "probability"}:
-        result["accuracy"] = float(np.mean([accuracy(*pair) for pair in columns]))
+        joint = are_exclusive(truth)
+        each = [(truth, predicted)] if joint else columns
+        result["accuracy"] = float(np.mean([accuracy(*pair) for pair in each]))
         result["AUC"] = float(np.mean([area_under_curve(*pair) for pair in columns]))
         return result
     return result | {"R²": float(np.mean([determination(*pair) for pair in columns]))}
+
+
+def are_exclusive(truth: Array) -> bool:
+    """Whether (rows, targets) has one 1 in each row, and 0 elsewhere."""
+    return truth.shape[1] > 1 and bool(np.isin(truth, (0, 1)).all() and (truth.sum(axis=1) == 1).all())

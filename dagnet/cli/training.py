@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import json
 import signal
+import sys
+import threading
 import time
-from collections.abc import Hashable, Mapping
+import warnings
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import networkx as nx
 import numpy as np
@@ -16,18 +21,23 @@ from click import echo as say
 
 from dagnet.arrays import Array
 from dagnet.callbacks import Checkpoint, EarlyStopping
-from dagnet.cli.applying import counted, score_table
-from dagnet.cli.files import Table, check_writable, is_graph_file, open_graph, read_table, write_network
+from dagnet.cli import files, tables
+from dagnet.cli.applying import are_exclusive, counted, json_text, score_table, scores, sizes
+from dagnet.cli.tables import FILL, WORDS, Columns, Refusals, Table, noted
 from dagnet.contracts import Callback, Run
-from dagnet.errors import DataError, did_you_mean
+from dagnet.errors import DagnetWarning, DataError, did_you_mean
 from dagnet.model.selection import make_generator
 from dagnet.network import Network
 from dagnet.values import FRACTION
 
-Columns = dict[Hashable, Array]
+Graph: TypeAlias = "nx.DiGraph[Any]"
+Classes = dict[str, list[str]]
 Split = dict[str, tuple[Columns, Columns]]
 """Inputs and targets by node name, for each purpose that there is: train, validation, test."""
 VERBS = {"train": "train", "validation": "validate", "test": "test"}
+MIDDLES: dict[str, Callable[[Array], Any]] = {"median": np.median, "mean": np.mean}
+PATIENCE = 2.0
+"""Seconds after which a first batch is not counted as training: kernels are compiled in it."""
 
 
 @dataclass(frozen=True)
@@ -39,32 +49,47 @@ class Request:
     targets: tuple[str, ...]
     out: Path
     loss: str | None
-    optimizer: str
-    learning_rate: float | None
-    epochs: int
-    batch_size: int
     seed: int
     test: float
     validation: str | None
     early_stopping: int | None
-    l2: float
     activation: str
     raw: bool
     checkpoint: Path | None
     resume: Path | None
     threads: int | None
+    missing: str
+    attributes: files.Attributes
+    as_json: bool
+    fit: Mapping[str, Any]
+    """Further arguments of ``Network.fit``."""
+
+    @property
+    def validation_file(self) -> Path | None:
+        """Where ``--validation`` is no share."""
+        try:
+            float(self.validation or 0)
+        except ValueError:
+            return Path(str(self.validation))
+        return None
 
 
-class Interrupt(Callback):
-    """Ctrl-C stops the run at the end of the batch; a second one stops the program."""
+class Watch(Callback):
+    """Ctrl-C stops the run at the end of the batch, a second one the program; the first batch is timed."""
 
     def __init__(self) -> None:
         self.pressed = False
+        self.compiling: float | None = None
         self._before: Any = None
+        self._begun = time.perf_counter()
+        said = ["\ncompiling kernels, once per machine …"]
+        self._timer = threading.Timer(PATIENCE, say, said, {"err": True})
 
     def on_training_begin(self, _run: Run) -> None:
         """Listen."""
         self._before = signal.signal(signal.SIGINT, self._press)
+        if sys.stderr.isatty():
+            self._timer.start()
 
     def _press(self, _number: int, _frame: Any) -> None:
         self.pressed = True
@@ -72,76 +97,148 @@ class Interrupt(Callback):
 
     def on_batch_end(self, run: Run) -> None:
         """Stop if asked to."""
+        if self.compiling is None:
+            self._timer.cancel()
+            seconds = time.perf_counter() - self._begun
+            self.compiling = seconds if seconds > PATIENCE else 0.0
         if self.pressed:
             run.stop = True
 
     def on_training_end(self, _run: Run) -> None:
         """Listen no more."""
+        self._timer.cancel()
         signal.signal(signal.SIGINT, self._before)
 
 
 def train_from_files(request: Request) -> None:
     """Read, train, report, write."""
-    _check_out(request)
-    table, graph = read_table(request.data), open_graph(request.graph)
-    targets = _target_nodes(graph, request, table)
-    network, split = _prepared(graph, table, targets, request)
-    say(f"graph     {request.graph}: {counted(network)}")
-    counts = ", ".join(
-        f"{len(next(iter(y.values()))):,} to {VERBS[purpose]}" for purpose, (_, y) in split.items()
-    )
-    say(f"data      {request.data}: {len(table):,} rows; {counts}")
-    say(_fit(network, split, request))
-    say(score_table(network, split))
-    write_network(network, request.out)
-    say(f"written   {request.out}")
+    _check_files(request)
+    table, network, split = _prepared(request)
+    tell = partial(say, file=io.StringIO()) if request.as_json else say
+    tell(f"graph     {request.graph}: {counted(network)}")
+    rows = {purpose: len(next(iter(y.values()))) for purpose, (_, y) in split.items()}
+    counts = ", ".join(f"{count:,} to {VERBS[purpose]}" for purpose, count in rows.items())
+    tell(f"data      {table.path}: {len(table):,} rows; {counts}")
+    for column, words in tables.classes_of(network).items():
+        tell(f"classes   {column}: {', '.join(words)}")
+    fitted = _fit(network, split, request)
+    tell(_told(fitted))
+    found = {purpose: scores(network, *part) for purpose, part in split.items()}
+    tell(score_table(found))
+    files.write_network(network, request.out)
+    tell(f"written   {request.out}")
+    if request.as_json:
+        said = {"graph": str(request.graph), **sizes(network), "data": str(table.path), "rows": rows}
+        say(json_text({**said, **fitted, "scores": found, "written": str(request.out)}))
 
 
-def _check_out(request: Request) -> None:
-    """Refuse, before the work is done, an output that could not be written."""
-    is_graph_file(request.out, written=True)
-    if request.out.exists() and request.out.samefile(request.data):
-        raise DataError(f"--out: {request.out} is the file with the data; choose another")
-    check_writable(request.out)
+def _check_files(request: Request) -> None:
+    """Refuse, before the work is done, an output that could not be written, or would destroy an input."""
+    files.is_graph_file(request.out, written=True)
+    inputs = {"GRAPH": request.graph, "DATA": request.data, "--resume": request.resume}
+    outputs = {"--out": request.out, "--checkpoint": request.checkpoint}
+    files.check_places({**inputs, "--validation": request.validation_file}, outputs)
+    files.check_writable(request.out)
 
 
-def _target_nodes(graph: nx.DiGraph[Any], request: Request, table: Table) -> list[Hashable] | None:
-    """The nodes that ``--target`` names, by their names as text."""
+def _target_nodes(graph: Graph, request: Request, table: Table) -> tuple[list[Hashable], Classes]:
+    """The nodes that ``--target`` names by their names as text, or those named as its column's words."""
     by_text = {str(node): node for node in graph}
+    problems: list[str] = []
     for name in request.targets:
-        if name not in by_text:
-            fed = [text for text, node in by_text.items() if graph.in_degree(node)]
-            mend = did_you_mean(name, fed, listed=8)
-            if name in table.header:
-                mend += "; the column of a target has the name of its node: rename one of them"
-            raise DataError(f"--target: {request.graph} has no node {name!r}{mend}")
-        if name not in table.header:
-            mend = did_you_mean(name, table.header, listed=8)
-            raise DataError(f"--target: {request.data} has no column {name!r}{mend}")
-        if not graph.in_degree(by_text[name]):
-            raise DataError(f"--target: nothing leads to the node {name!r}; choose one that has parents")
-    return [by_text[name] for name in dict.fromkeys(request.targets)] or None
+        words = [] if name in by_text else table.words(name)
+        if len(request.targets) == 1 < len(words) and by_text.keys() >= set(words):
+            return [by_text[word] for word in words], {name: words}
+        with noted(problems):
+            _check_target(name, by_text, graph, request, table)
+    if problems:
+        raise Refusals(problems)
+    return [by_text[name] for name in dict.fromkeys(request.targets)], {}
 
 
-def _prepared(
-    graph: nx.DiGraph[Any], table: Table, targets: list[Hashable] | None, request: Request
-) -> tuple[Network, Split]:
-    """The network with its standardisation, and the rows that it will see."""
-    build = partial(
-        Network,
-        graph,
-        outputs=targets,
-        activation=request.activation,
-        seed=request.seed,
-        threads=request.threads,
-    )
-    draft = build(loss=request.loss)
-    X, y = table.columns(draft.inputs), table.columns(draft.outputs)
+def _check_target(
+    name: str, by_text: Mapping[str, Hashable], graph: Graph, request: Request, table: Table
+) -> None:
+    if name not in by_text:
+        fed = [text for text, node in by_text.items() if graph.in_degree(node)]
+        mend = did_you_mean(name, fed, listed=8)
+        if table.place(name) is not None:
+            mend += "; the column of a target has the name of its node, or words that are: rename one of them"
+        raise DataError(f"--target: {request.graph} has no node {name!r}{mend}")
+    if table.place(name) is None:
+        mend = did_you_mean(name, table.header, listed=8)
+        raise DataError(f"--target: {table.path} has no column {name!r}{mend}")
+    if not graph.in_degree(by_text[name]):
+        raise DataError(f"--target: nothing leads to the node {name!r}; choose one that has parents")
+
+
+def _prepared(request: Request) -> tuple[Table, Network, Split]:
+    """The network with its standardisation, and the rows that it will see; else all that is wrong."""
+    table, graph = tables.read_table(request.data), files.open_graph(request.graph, request.attributes)
+    problems, drafts = list[str](), list[Network]()
+    targets, classes, X, y = list[Hashable](), Classes(), Columns(), Columns()
+    with noted(problems):
+        targets, classes = _target_nodes(graph, request, table)
+    settings: dict[str, Any] = {"activation": request.activation, "attributes": request.attributes}
+    build = partial(Network, graph, outputs=targets or None, seed=request.seed, **settings)
+    outputs: Sequence[Hashable] = targets
+    with noted(problems):
+        drafts.append(build(loss=request.loss, threads=request.threads))
+        outputs = () if problems else drafts[0].outputs
+    inputs = drafts[0].inputs if drafts else [node for node in graph if not graph.in_degree(node)]
+    with noted(problems):
+        classes = classes or tables.find_classes(table, outputs)
+    with noted(problems):
+        table, X, y = _columns(table, graph, inputs, outputs, classes, request)
+    if problems:
+        raise Refusals(problems)
     _refuse_constant(table, y)
-    split = _split(X, y, request, draft)
+    split = _split(X, y, classes, request)
+    if request.validation_file is not None:
+        other = tables.read_table(request.validation_file)
+        split["validation"] = _columns(other, graph, inputs, outputs, classes, request)[1:]
+    _write_what_rows_say(graph, split, classes, request)
+    loss = request.loss or _fitting_loss(graph, drafts[0], y, classes)
+    network = build(loss=loss, threads=request.threads)
+    if network.loss.targets != "class" and are_exclusive(np.column_stack(list(y.values()))):
+        text = "each row has 1 in one target and 0 in the others: --loss cross_entropy is meant for that"
+        warnings.warn(text, DagnetWarning, stacklevel=2)
+    return table, network, {purpose: split[purpose] for purpose in VERBS if purpose in split}
+
+
+def _columns(
+    table: Table, graph: Graph, inputs: Iterable[Hashable], outputs: Sequence[Hashable],
+    classes: Classes, request: Request,
+) -> tuple[Table, Columns, Columns]:  # fmt: skip
+    """The rows used, inputs (NaN where a gap is to be filled) and targets."""
+    fill = tables.fill_values(inputs, graph.nodes)
+    if request.missing == "drop":
+        table = table.without_gaps([*(name for name in inputs if name not in fill), *outputs, *classes])
+    elif request.missing in MIDDLES:
+        fill = dict.fromkeys(inputs, float("nan")) | fill
+    found = table.coded(classes, outputs).columns([*inputs, *outputs], fill)
+    return table, {name: found[name] for name in inputs}, {name: found[name] for name in outputs}
+
+
+def _write_what_rows_say(graph: Graph, split: Split, classes: Classes, request: Request) -> None:
+    """To the nodes: words, what fills gaps (and does so in the split), mean and scale."""
+    for node in split["train"][1]:
+        graph.nodes[node].pop(WORDS, None)
+        for column, words in classes.items():
+            if str(node) in {column, *words}:
+                graph.nodes[node][WORDS] = json.dumps([column, *words], ensure_ascii=False)
+    if request.missing in MIDDLES:
+        own = tables.fill_values(split["train"][0], graph.nodes)
+        for name, values in split["train"][0].items():
+            known = values[~np.isnan(values)]
+            if not len(known):
+                raise DataError(f"--missing: the column {str(name)!r} is empty in all rows to train")
+            value = own.get(name, float(MIDDLES[request.missing](known)))
+            graph.nodes[name][FILL] = value
+            for X, _ in split.values():
+                X[name] = np.where(np.isnan(X[name]), value, X[name])
     if not request.raw:
-        standardise(graph, split["train"][0])
-    return build(loss=request.loss or _fitting_loss(graph, draft, y)), split
+        standardise(graph, split["train"][0], request.attributes)
 
 
 def _refuse_constant(table: Table, y: Columns) -> None:
@@ -151,73 +248,81 @@ def _refuse_constant(table: Table, y: Columns) -> None:
             raise DataError(f"{table.path}: {what}; there is nothing to learn")
 
 
-def _fitting_loss(graph: nx.DiGraph[Any], draft: Network, y: Columns) -> str | None:
-    """For targets that are 0 or 1 the binary cross-entropy, where the graph does not say."""
+def _fitting_loss(graph: Graph, draft: Network, y: Columns, classes: Classes) -> str | None:
+    """A cross-entropy for classes and targets that are 0 or 1, where the graph does not say a loss."""
     if "loss" in graph.graph.get("dagnet", {}):
         return None
+    if classes and not classes.keys() & set(map(str, draft.outputs)):
+        return "cross_entropy"
     if not all(np.isin(column, (0, 1)).all() for column in y.values()):
         return None
-    sigmoid = all(
-        str(graph.nodes[node].get("activation", "")).startswith("sigmoid") for node in draft.outputs
-    )
+    topology = draft.topology
+    used = [str(topology.activations[topology.activation_of[node]]) for node in topology.outputs]
+    sigmoid = all(name.startswith("sigmoid") for name in used)
     return "binary_cross_entropy" if sigmoid else "binary_cross_entropy_with_logits"
 
 
-def _split(X: Columns, y: Columns, request: Request, draft: Network) -> Split:
-    first = next(iter(y.values()))
-    labels = first if len(y) == 1 and np.isin(first, (0, 1)).all() else None
-    share, file = 0.0, None
-    if request.validation is not None:
-        try:
-            share = float(request.validation)
-        except ValueError:
-            file = Path(request.validation)
-    rows = split_rows(len(first), {"test": request.test, "validation": share}, labels, request.seed)
-    split = {purpose: (_taken(X, chosen), _taken(y, chosen)) for purpose, chosen in rows.items()}
-    if file is not None:
-        other = read_table(file)
-        split["validation"] = other.columns(draft.inputs), other.columns(draft.outputs)
-    return {purpose: split[purpose] for purpose in VERBS if purpose in split}
+def _split(X: Columns, y: Columns, classes: Classes, request: Request) -> Split:
+    truth, labels = np.column_stack(list(y.values())), None
+    if truth.shape[1] == 1 and np.isin(truth, (0, 1)).all():
+        labels = truth[:, 0]
+    elif classes and are_exclusive(truth):
+        labels = truth.argmax(axis=1)
+    share = float(request.validation or 0) if request.validation_file is None else 0.0
+    rows = split_rows(len(truth), {"test": request.test, "validation": share}, labels, request.seed)
+    return {purpose: (_taken(X, chosen), _taken(y, chosen)) for purpose, chosen in rows.items()}
 
 
 def _taken(columns: Columns, rows: Array) -> Columns:
     return {name: column[rows] for name, column in columns.items()}
 
 
-def standardise(graph: nx.DiGraph[Any], X: Columns) -> None:
+def standardise(graph: Graph, X: Columns, attributes: files.Attributes) -> None:
     """Write mean and standard deviation to the inputs, unless the graph has its own already."""
-    if any("center" in graph.nodes[name] or "scale" in graph.nodes[name] for name in X):
+    center, scale = (attributes.get(word, word) for word in ("center", "scale"))
+    if center is None or scale is None:
+        text = "standardising writes center and scale, which are not to be read; pass --raw"
+        raise DataError(f"--attribute: {text}")
+    if any(center in graph.nodes[name] or scale in graph.nodes[name] for name in X):
         return
     for name, column in X.items():
         spread = float(column.std())
-        graph.nodes[name]["center"] = float(column.mean())
-        graph.nodes[name]["scale"] = spread if spread > 0 else 1.0
+        graph.nodes[name][center] = float(column.mean())
+        graph.nodes[name][scale] = spread if spread > 0 else 1.0
 
 
-def _fit(network: Network, split: Split, request: Request) -> str:
-    """Train; a line that says how it went."""
-    interrupt = Interrupt()
+def _fit(network: Network, split: Split, request: Request) -> dict[str, Any]:
+    """Train; how it went."""
+    watch = Watch()
     early = None if request.early_stopping is None else EarlyStopping(request.early_stopping)
     keep = None if request.checkpoint is None else Checkpoint(request.checkpoint)
     begun = time.perf_counter()
     history = network.fit(
         *split["train"],
-        epochs=request.epochs,
-        batch_size=request.batch_size,
-        optimizer=request.optimizer,
-        learning_rate=request.learning_rate,
         validation_data=split.get("validation"),
-        callbacks=[callback for callback in (interrupt, early, keep) if callback is not None],
+        callbacks=[callback for callback in (watch, early, keep) if callback is not None],
         seed=request.seed,
         resume=request.resume,
-        l2=request.l2,
+        **request.fit,
     )
-    seconds = time.perf_counter() - begun
-    ended = f"training  {history.epochs:,} epochs, {seconds:.1f} s"
-    if interrupt.pressed:
+    compiling = watch.compiling or 0.0
+    return {
+        "epochs": history.epochs,
+        "seconds": time.perf_counter() - begun - compiling,
+        "compiling_seconds": compiling,
+        "stopped": watch.pressed,
+        "best_epoch": None if early is None else early.best_epoch,
+    }
+
+
+def _told(fitted: Mapping[str, Any]) -> str:
+    compiling = fitted["compiling_seconds"]
+    more = f" (and {compiling:.1f} s for the first batch: compiling, once per machine)" if compiling else ""
+    ended = f"training  {fitted['epochs']:,} epochs, {fitted['seconds']:.1f} s{more}"
+    if fitted["stopped"]:
         return f"{ended}, stopped by Ctrl-C"
-    if early is not None and early.best_epoch is not None:
-        return f"{ended}; the best was epoch {early.best_epoch:,}"
+    if fitted["best_epoch"] is not None:
+        return f"{ended}; the best was epoch {fitted['best_epoch']:,}"
     return ended
 
 

@@ -1,0 +1,225 @@
+"""CSV tables by the names of nodes: numbers, gaps and what fills them, words as classes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from dagnet.arrays import Array
+from dagnet.errors import DagnetError, DataError, FormatError, GraphError, Verbatim, did_you_mean, expected
+from dagnet.formats.graph_files import csv_rows
+from dagnet.network import Network
+
+Columns = dict[Hashable, Array]
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
+FILL, WORDS = "missing_value", "class_words"
+"""Node attributes: what stands for an input's empty cells; an output's column and its words, as JSON."""
+LISTED = 8
+
+
+class Refusals(GraphError):
+    """What is wrong with graph and data."""
+
+    def _message(self) -> str:
+        return super()._message().replace("the graph has", "there are", 1)
+
+
+@contextlib.contextmanager
+def noted(problems: list[str]) -> Iterator[None]:
+    """Note what is refused, and go on."""
+    try:
+        yield
+    except DagnetError as error:
+        problems.extend(getattr(error, "problems", (str(error),)))
+
+
+def harmless(text: str) -> str:
+    """An apostrophe before what spreadsheets take for a formula."""
+    return f"'{text}" if text.lstrip("'").startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+class Table:
+    """The text of a CSV file by column; numbers are made of the columns that are asked for."""
+
+    def __init__(self, path: Path, header: Sequence[str], rows: list[tuple[int, list[str]]]) -> None:
+        self.path, self.header, self._rows = path, tuple(header), rows
+        self._places = {name: place for place, name in enumerate(header)}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def place(self, name: Hashable) -> int | None:
+        """The number of the column of that name, also where it was written :func:`harmless`."""
+        return self._places.get(str(name), self._places.get(harmless(str(name))))
+
+    def _texts(self, name: Hashable) -> list[str]:
+        place = self.place(name)
+        return [] if place is None else [cells[place].strip() for _, cells in self._rows]
+
+    def columns(self, names: Iterable[Hashable], fill: Mapping[Hashable, float] | None = None) -> Columns:
+        """Numbers by node name, (rows,) each; a column's header is the node's name as text.
+
+        DataError if a name has no column, or a cell is no finite number, or it is empty and ``fill``
+        has nothing for it.
+        """
+        wanted, problems, found = list(names), list[str](), Columns()
+        by_text: dict[str, Hashable] = {}
+        for name in wanted:
+            if (other := by_text.setdefault(str(name), name)) is not name:
+                problems.append(f"the nodes {other!r} and {name!r} share a column; rename one")
+        missing = [str(name) for name in wanted if self.place(name) is None]
+        if missing:
+            listed = ", ".join(map(repr, missing[:LISTED]))
+            more = f" and {len(missing) - LISTED} more" if len(missing) > LISTED else ""
+            mend = did_you_mean(missing[0], self.header, listed=LISTED)
+            problems.append(f"{self.path} has no column for the node {listed}{more}{mend}")
+        for name in wanted:
+            with noted(problems):
+                found[name] = self._numbers(name, (fill or {}).get(name))
+        if problems:
+            raise Refusals(problems)
+        return found
+
+    def _numbers(self, name: Hashable, fill: float | None) -> Array:
+        texts = self._texts(name)
+        numbers = np.array(list(map(number, texts)))
+        if np.isfinite(numbers).all():
+            return numbers
+        if fill is not None:
+            numbers[list(map(_is_missing, texts))] = 0.0
+        self._refuse(~np.isfinite(numbers), name)
+        return numbers if fill is None else np.where(list(map(_is_missing, texts)), fill, numbers)
+
+    def _refuse(self, bad: Array, name: Hashable, must: str = "a finite number") -> None:
+        """Name the first bad cell of a column, and count the others."""
+        if not bad.any():
+            return
+        row, others = int(bad.argmax()), int(bad.sum()) - 1
+        text, more = self._texts(name)[row], f"; {others:,} more in this column" if others else ""
+        where = f"{self.path}, line {self._rows[row][0]} (row {row + 1}), column {str(name)!r}"
+        if _is_missing(text):
+            mend = "fill it in or drop the row, or train with --missing"
+            raise DataError(f"{where}: the value is missing; {mend}{more}")
+        mend = "a decimal comma must be a point" if np.isfinite(number(text.replace(",", "."))) else ""
+        raise DataError(expected(where, must, text, mend) + more)
+
+    def without_gaps(self, names: Iterable[Hashable]) -> Table:
+        """The rows where none of these columns is empty."""
+        places = [place for place in map(self.place, names) if place is not None]
+        rows = [row for row in self._rows if not any(_is_missing(row[1][place]) for place in places)]
+        if not rows:
+            raise DataError(f"{self.path}: each row has an empty cell; --missing drop leaves none")
+        return Table(self.path, self.header, rows)
+
+    def words(self, name: Hashable) -> list[str]:
+        """What stands in a column, sorted, if no cell of it is a number; else nothing."""
+        texts = sorted({text for text in self._texts(name) if not _is_missing(text)})
+        return texts if all(np.isnan(number(text)) for text in texts) else []
+
+    def coded(self, classes: Mapping[str, Sequence[str]], nodes: Iterable[Hashable]) -> Table:
+        """Words as numbers: 0 and 1 in the column of a node, else a column for each word."""
+        header, rows, names = list(self.header), [cells for _, cells in self._rows], set(map(str, nodes))
+        for column, words in classes.items():
+            if self.place(column) is None:
+                mend = did_you_mean(column, self.header, listed=LISTED)
+                raise DataError(f"{self.path} has no column {column!r}{mend}")
+            known = {harmless(word): index for index, word in enumerate(words)}
+            known |= {word: index for index, word in enumerate(words)}
+            labels = np.array([known.get(text, -1) for text in self._texts(column)])
+            self._refuse(labels < 0, column, f"one of the classes {', '.join(words[:LISTED])}")
+            one_hot = (labels[:, None] == np.arange(len(words)))[:, int(column in names) :].astype(int)
+            header += [column] if column in names else words
+            rows = [[*cells, *map(str, more)] for cells, more in zip(rows, one_hot, strict=True)]
+        lines = [line for line, _ in self._rows]
+        return Table(self.path, header, list(zip(lines, rows, strict=True)))
+
+
+def _is_missing(text: str) -> bool:
+    return text.strip().lower() in MISSING
+
+
+def number(text: str) -> float:
+    """NaN for what is none."""
+    try:
+        return float("x" if "_" in text else text)
+    except ValueError:
+        return float("nan")
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV file with a header, UTF-8; ``-`` is standard input.
+
+    Commas, semicolons or tabs separate, whichever the header has most of.  DataError if it is no such
+    file, has no rows, or rows of different length.
+    """
+    with click.open_file(str(path), "rb") as stream:
+        data = stream.read()
+    path = Path("standard input") if str(path) == "-" else path
+    try:
+        text = data.decode("utf-8-sig")
+        lines = csv_rows(io.StringIO(text, newline=""), max(",;\t", key=text.partition("\n")[0].count))
+        _, header = next(lines)
+        _check_header(path, header)
+        rows = list(lines)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} must be text in UTF-8; {error.reason} at byte {error.start}") from None
+    except FormatError as error:
+        raise DataError(f"{path}, {error}") from None
+    if not rows:
+        raise DataError(f"{path} has a header but no rows")
+    return Table(path, header, rows)
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    if not header:
+        raise DataError(f"{path} is empty; its first line must name the columns")
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise DataError(f"{path}: the column {twice[0]!r} is there more than once; rename or drop one")
+    if len(header) == 1 and "|" in header[0]:
+        raise DataError(
+            f"{path} must be separated by commas, semicolons or tabs; its header is {header[0]!r}"
+        )
+
+
+# -- what a network says about its tables -------------------------------------------------
+
+
+def said(network: Network) -> dict[Hashable, Mapping[Any, Any]]:
+    """The attributes of each node that are no words of dagnet."""
+    topology = network.topology
+    return {name: topology.users.nodes.get(number, {}) for name, number in topology.index.items()}
+
+
+def fill_values(names: Iterable[Hashable], nodes: Mapping[Any, Mapping[Any, Any]]) -> dict[Hashable, float]:
+    """What stands for the empty cells of each of these nodes that says so."""
+    found = {name: number(str(nodes[name].get(FILL))) for name in names}
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def classes_of(network: Network) -> dict[str, list[str]]:
+    """The words by column that training wrote to the outputs: of one node two, else a node for each."""
+    found, nodes = {}, said(network)
+    for node in network.outputs:
+        with contextlib.suppress(ValueError, TypeError):  # somebody else's attribute
+            column, *words = map(str, json.loads(nodes[node].get(WORDS)))  # type: ignore[arg-type]
+            found[column] = words
+    return found
+
+
+def find_classes(table: Table, nodes: Iterable[Hashable]) -> dict[str, list[str]]:
+    """The two words of each node whose column has words; DataError for more or fewer."""
+    found = {str(node): words for node in nodes if (words := table.words(node))}
+    for column, words in found.items():
+        if len(words) != 2:
+            got = Verbatim(f"{len(words)}: {', '.join(words[:LISTED])}")
+            mend = "draw a node for each, named as the word, and give --target the column instead"
+            raise DataError(expected(f"{table.path}: the words of the column {column!r}", "two", got, mend))
+    return found
