@@ -210,6 +210,7 @@ class Codec:
     kinds: ClassVar[dict[str, Callable[[str], Any]]] = {
         "int": lambda digits: int(digits, 16),
         "bytes": bytes.fromhex,
+        "str": lambda data: bytes.fromhex(data).decode("utf-8", "surrogatepass"),
     }
     """How text with a tag is read."""
 
@@ -223,6 +224,10 @@ class Codec:
 
     def pack_text(self, value: str) -> Any:
         """A string."""
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return self.tag("str", value.encode("utf-8", "surrogatepass").hex())
         return value
 
     def pack_float(self, value: float) -> Any:

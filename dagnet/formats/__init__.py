@@ -60,6 +60,11 @@ def export(model: Model, path: str | Path, X: Any = None, y: Any = None) -> None
     :func:`dagnet.exporters` lists the formats.  Each carries weights, biases, activations,
     levels and roles; for given rows also means of values and, with targets, gradients.
 
+    The user's own attributes stand there too, under their own names where the format can hold their
+    values: text, numbers and flags in GraphML and GEXF, text in CSV, in JSON also None, lists and
+    dicts.  Others are typed JSON under ``dagnet_own_`` and the name, as are those named like what
+    dagnet writes (``level``, ``role``, ``gradient``) or the format means something by (``id``).
+
     Parameters
     ----------
     path
@@ -75,6 +80,12 @@ def export(model: Model, path: str | Path, X: Any = None, y: Any = None) -> None
         If a weight or a bias is not finite, in formats of text (pictures show it).
     OSError
         If the file cannot be written; one that was there stays.
+
+    Warns
+    -----
+    DagnetWarning
+        If attributes of the user's are left out, because no file can hold them: sets, objects, and
+        what has a name that is no text.
 
     Examples
     --------
@@ -95,9 +106,10 @@ def read_graph(path: str | Path) -> nx.DiGraph[Any]:
     """Read a graph from a file that :meth:`Network.export` or another program wrote.
 
     What dagnet wrote comes back as the same network to the bit: names with their types,
-    weights, biases, activations, inputs, outputs, loss and dtype.  Of other programs' files,
-    names and attributes are read as they are; text that stands for a number or a flag where a
-    network wants one (``weight="0.5"``) becomes it.
+    weights, biases, activations, inputs, outputs, loss and dtype, and the user's own attributes;
+    levels, roles, means and gradients are for other programs, and are left out.  Of other programs'
+    files, names and attributes are read as they are; text that stands for a number or a flag where
+    a network wants one (``weight="0.5"``) becomes it.
 
     Parameters
     ----------

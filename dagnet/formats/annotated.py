@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dagnet.arrays import Array
 from dagnet.contracts import Observations
+from dagnet.formats.users import Form, keep_users
 from dagnet.model import Model
 from dagnet.model.averaging import mean_loss, output_gradient
 from dagnet.model.selection import prepare
@@ -18,8 +19,8 @@ from dagnet.model.selection import prepare
 BLOCK = 1 << 22  # values of units and rows held at a time
 
 
-def annotated(model: Model, observations: Observations | None) -> nx.DiGraph[Any]:
-    """:meth:`Model.to_networkx` with ``level`` and ``role`` of each node.
+def annotated(model: Model, observations: Observations | None, form: Form) -> nx.DiGraph[Any]:
+    """:meth:`Model.to_networkx` with ``level`` and ``role`` of each node, the user's as a format holds it.
 
     For given rows also
 
@@ -28,6 +29,7 @@ def annotated(model: Model, observations: Observations | None) -> nx.DiGraph[Any
       derivative for its bias; of an edge, the derivative of the mean loss for its weight.
     """
     graph, topology, layout = model.to_networkx(), model.topology, model.layout
+    keep_users(graph, topology, form)
     of_units, gradient = {}, None
     if observations is not None:
         found = row_statistics(model, observations.X, observations.y)

@@ -11,7 +11,7 @@ import networkx as nx
 
 from dagnet.errors import FormatError, Verbatim, expected
 from dagnet.formats import bounded_text
-from dagnet.formats.plain_attributes import PREFIX, add_edge, restored
+from dagnet.formats.plain_attributes import OWN, PREFIX, add_edge, restored
 
 TOKEN = re.compile(
     r"""(?P<blank>\s+|//[^\n]*|/\*.*?\*/|\#[^\n]*)
@@ -33,9 +33,11 @@ def read_dot(stream: BinaryIO) -> nx.DiGraph[Any]:
     if "dagnet" in flat.graph:  # what dagnet says begins with dagnet_, the rest is for Graphviz
         flat.graph = {"dagnet": flat.graph["dagnet"]}
         for *_, attributes in (*flat.nodes(data=True), *flat.edges(data=True)):
-            said = {key.removeprefix(PREFIX): attributes[key] for key in attributes if key.startswith(PREFIX)}
+            said = {key: attributes[key] for key in attributes if key.startswith(PREFIX)}
             attributes.clear()
-            attributes.update(said)
+            attributes.update(
+                {key if key.startswith(OWN) else key.removeprefix(PREFIX): said[key] for key in said}
+            )
     return restored(flat)
 
 

@@ -25,6 +25,7 @@ from dagnet.formats.plain_attributes import (
     parse_json,
     restored,
 )
+from dagnet.formats.users import CSV, CYTOSCAPE, JSON
 from dagnet.model import Model
 
 FIRST = ("kind", "name", "source", "target")
@@ -39,13 +40,13 @@ _csv_limit = threading.Lock()
 
 def write_nodelink(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
     """Write a network as node-link JSON."""
-    flat = flattened(annotated(model, observations), native=True)
+    flat = flattened(annotated(model, observations, JSON), native=True)
     _dump(nx.node_link_data(flat, edges="edges"), stream)  # before 3.6 NetworkX says "links" by itself
 
 
 def write_cytoscape(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
     """Write a network as JSON for Cytoscape and cytoscape.js."""
-    _dump(nx.cytoscape_data(flattened(annotated(model, observations))), stream)
+    _dump(nx.cytoscape_data(flattened(annotated(model, observations, CYTOSCAPE))), stream)
 
 
 def _dump(data: dict[str, Any], stream: BinaryIO) -> None:
@@ -153,7 +154,7 @@ def _add_link(flat: nx.DiGraph[Any], edge: dict[str, Any], where: str) -> None:
 
 def write_csv(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
     """Write a network as one table: a row for the graph, then one for each node and each edge."""
-    graph = annotated(model, observations)
+    graph = annotated(model, observations, CSV)
     ids = flatten(graph)
     edges = [(source, *edge) for source, children in graph.adjacency() for edge in children.items()]
     keys: frozenset[str] = frozenset().union(*graph.nodes.values(), *(data for _, _, data in edges))

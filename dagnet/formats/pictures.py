@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any, BinaryIO
 
+import networkx as nx
 import numpy as np
 
 from dagnet.contracts import Observations
 from dagnet.drawing import ROLE_FILL, draw, edge_strengths, sign_colour
 from dagnet.formats.annotated import annotated
-from dagnet.formats.plain_attributes import PREFIX, flatten
+from dagnet.formats.plain_attributes import OWN, PREFIX, flatten
+from dagnet.formats.users import NOTHING
 from dagnet.model import Model
 
 SHAPES = {"input": "box", "hidden": "circle", "output": "doublecircle", "constant": "diamond"}
@@ -27,12 +29,11 @@ def write_dot(model: Model, stream: BinaryIO, observations: Observations | None)
     What dagnet knows of nodes and edges stands in attributes that begin with ``dagnet_``;
     ``weight`` means something else in DOT.
     """
-    stream.writelines(line.encode() for line in _lines(model, observations))
+    flat = annotated(model, observations, NOTHING)
+    stream.writelines(line.encode() for line in _lines(model, flat, flatten(flat)))
 
 
-def _lines(model: Model, observations: Observations | None) -> Iterator[str]:
-    flat = annotated(model, observations)
-    ids = flatten(flat)
+def _lines(model: Model, flat: nx.DiGraph[Any], ids: Mapping[Hashable, Any]) -> Iterator[str]:
     yield "digraph {\n  rankdir=LR;\n"
     yield f"  graph [dagnet={_quoted(flat.graph['dagnet'])}];\n"
     yield '  node [style=filled fillcolor="white" fontname="Helvetica"];\n'
@@ -52,7 +53,10 @@ def _lines(model: Model, observations: Observations | None) -> Iterator[str]:
 
 
 def _named(attributes: Mapping[str, Any]) -> str:
-    return "".join(f" {PREFIX}{key}={_quoted(str(value))}" for key, value in attributes.items())
+    keys = [key if key.startswith(OWN) else PREFIX + key for key in attributes]
+    names = [key if key.isascii() and key.isidentifier() else _quoted(key) for key in keys]
+    pairs = zip(names, attributes.values(), strict=True)
+    return "".join(f" {name}={_quoted(str(value))}" for name, value in pairs)
 
 
 def _quoted(text: str) -> str:

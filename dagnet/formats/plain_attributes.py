@@ -3,11 +3,13 @@
 A flat graph has text (in JSON also numbers) for names, and attributes of one type each.  What
 does not fit stands beside as typed JSON, under the attribute's name with ``dagnet_`` before it:
 ``dagnet_name`` the name of a node whose id is only its label, ``dagnet_weight`` a matrix,
-``dagnet_bias`` a vector or ``false``.  Graph settings are one such text, ``dagnet``.
+``dagnet_bias`` a vector or ``false``, ``dagnet_own_…`` what is the user's
+(:mod:`dagnet.formats.users`).  Graph settings are one such text, ``dagnet``.
 
-Typed JSON is JSON's own lists and finite numbers, and ``{"tuple": […]}``, ``{"bytes": "00ff"}``,
-``{"float": "nan"}``, ``{"int": "ffff…"}`` beyond 64 bits, ``{"array": [[…]]}``; in plain ASCII, so that it
-goes through every file format unharmed.
+Typed JSON is JSON's own lists and finite numbers, and ``{"tuple": […]}``, ``{"dict": [[key, value], …]}``,
+``{"bytes": "00ff"}``, ``{"str": "00ff"}`` for text with lone surrogates, ``{"float": "nan"}``,
+``{"int": "ffff…"}`` beyond 64 bits, ``{"array": [[…]]}`` of finite floats in double precision, other arrays
+``{"array": [dtype, shape, items]}``; in plain ASCII, so that it goes through every file format unharmed.
 """
 
 from __future__ import annotations
@@ -23,12 +25,14 @@ import networkx as nx
 import numpy as np
 
 from dagnet.contracts import Activation, Loss
-from dagnet.errors import FormatError, NumericalError, expected, shorten
+from dagnet.errors import DataError, FormatError, NumericalError, expected, shorten
 from dagnet.markup import is_label, node_labels, visible
-from dagnet.values import DEEPEST, Codec, plain, strict_json
+from dagnet.topology.attributes import EDGE_WORDS, NODE_WORDS
+from dagnet.values import DEEPEST, NAMES, Codec, plain, strict_json
 
 SPECIAL = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 PREFIX = "dagnet_"
+NAME, OWN = "dagnet_name", "dagnet_own_"
 VERSION = 1
 COLUMNS: dict[str, type] = {
     "activation": str,
@@ -48,12 +52,14 @@ COLUMNS: dict[str, type] = {
 PARAMETERS = ("weight", "bias", "center", "scale")
 FLAGS = {"true": True, "false": False}
 MERGE = "merge the two, adding their weights"
-SHOWN_IF_FINITE = ("mean_value", "mean_pre_activation", "gradient")
+SHOWN = ("level", "role", "mean_value", "mean_pre_activation", "gradient")
+"""What a file says for other programs, and no network begins with."""
 
 
 class _Readable(Codec):
     """Objects with one key, the kind."""
 
+    takes = f"{NAMES}, a list, a dict, or an array of booleans, integers or floats"
     kinds: ClassVar = {**Codec.kinds, "float": SPECIAL.__getitem__}
 
     def tag(self, kind: str, *content: Any) -> Any:
@@ -73,8 +79,14 @@ class _Readable(Codec):
     def pack_other(self, value: Any, where: str, depth: int, mend: str) -> Any:
         if type(value) is list and depth < DEEPEST:
             return [self.pack(plain(item), where, depth + 1) for item in value]
-        if type(value) is np.ndarray and value.dtype.kind == "f" and np.isfinite(value).all():
-            return {"array": value.astype(np.float64).tolist()}
+        if type(value) is dict and depth < DEEPEST:
+            pairs = value.items()
+            return {"dict": [[self.pack(plain(half), where, depth + 1) for half in pair] for pair in pairs]}
+        if type(value) is np.ndarray and value.dtype.kind in "biuf" and value.dtype.itemsize <= 8:
+            if value.dtype == np.float64 and value.size and value.ndim in {1, 2} and np.isfinite(value).all():
+                return {"array": value.tolist()}
+            items = [self.pack(item, where) for item in value.ravel().tolist()]
+            return {"array": [value.dtype.name, list(value.shape), items]}
         return super().pack_other(value, where, depth, mend)
 
     def unpack_other(self, kind: str, content: tuple[Any, ...], depth: int) -> Any:
@@ -82,7 +94,16 @@ class _Readable(Codec):
             return self.unpack_items(content[0], depth)
         if kind == "float" and type(content[0]) is float:
             return content[0]
-        if kind == "array":
+        if kind == "dict":
+            pairs = [self.unpack_items(pair, depth) for pair in content[0]]
+            found = dict(pairs)
+            if len(found) == len(pairs):
+                return found
+        if kind == "array" and content[0] and type(content[0][0]) is str:
+            name, shape, items = content[0]
+            if np.dtype(name).kind in "biuf":
+                return np.array(self.unpack_items(items, depth), name).reshape(shape)
+        elif kind == "array":
             array = np.array(content[0], np.float64)
             if np.isfinite(array).all() and array.ndim in (1, 2):
                 return array
@@ -111,6 +132,21 @@ def loads(text: str, where: str) -> Any:
     FormatError for anything else.
     """
     return unpack(parse_json(text, where), where)
+
+
+def is_seen(name: str) -> bool:
+    """Whether an attribute's name can stand in a file as it is, in a table's header, too."""
+    return is_label(name) and name == name.strip() and name[0] not in '"{' and ";" not in name
+
+
+def own_key(name: str) -> str:
+    """Where typed JSON for a user's attribute stands; a name that cannot be seen is typed JSON itself.
+
+    DataError for a name that is no text.
+    """
+    if type(name) is not str:
+        raise DataError(expected("the name of an attribute", "text", name))
+    return OWN + (name if is_seen(name) else dumps(name, "").replace(";", r"\u003b"))
 
 
 def unpack(packed: Any, where: str) -> Any:
@@ -155,7 +191,7 @@ def flatten(graph: nx.DiGraph[Any], *, native: bool = False) -> dict[Hashable, A
     for name, attributes in graph.nodes(data=True):
         _flatten(attributes, ("node", name), native=native)
         if not is_plain(name):
-            attributes[f"{PREFIX}name"] = dumps(name, "a node's name")
+            attributes[NAME] = dumps(name, "a node's name")
     for source, neighbours in graph.adjacency():
         for target, attributes in neighbours.items():
             _flatten(attributes, ("edge", source, target), native=native)
@@ -178,15 +214,18 @@ def _flatten(attributes: dict[str, Any], owner: tuple[Any, ...], *, native: bool
     odd = [
         key
         for key, value in attributes.items()
-        if (not isfinite(value) if type(value) is float else type(value) is str and visible(value) != value)
-        or type(value) is not COLUMNS.get(key)
+        if key in COLUMNS
+        and (
+            (not isfinite(value) if type(value) is float else type(value) is str and visible(value) != value)
+            or type(value) is not COLUMNS[key]
+        )
     ]
     for key in odd:
         value = attributes.pop(key)
         if isinstance(value, Activation):
             attributes[key] = str(value)
         elif isinstance(value, (float, np.ndarray)) and not np.isfinite(value).all():
-            if key not in SHOWN_IF_FINITE:  # what is only shown may be left out; a parameter must not be lost
+            if key not in SHOWN:  # what is only shown may be left out; a parameter must not be lost
                 mend = "set it to a number, or train again with a smaller learning rate"
                 raise NumericalError(
                     expected(f"{_worded(owner)}: {key}", "finite to be written", value, mend)
@@ -210,22 +249,26 @@ def restored(flat: nx.DiGraph[Any]) -> nx.DiGraph[Any]:
     FormatError for typed JSON that dagnet did not write, and parameters that are not finite.
     """
     graph: nx.DiGraph[Any] = nx.DiGraph()
+    said = dict(flat.graph)
+    shown: Sequence[str] = ()
+    if "dagnet" in said:
+        settings = graph.graph["dagnet"] = _restored_settings(said.pop("dagnet"))
+        shown = SHOWN if settings.pop("format", None) else ()
+        said |= {key: settings.pop(key) for key in list(settings) if key.startswith(OWN)}
+    graph.graph.update(_restored_attributes(said, "the graph", (), shown))
     name_of: dict[Any, Any] = {}
     for text, attributes in flat.nodes(data=True):
         where = f"node {shorten(text)}"
-        found = _restored_attributes(attributes, where)
-        name = found.pop("name", text) if f"{PREFIX}name" in attributes else text
+        named = {NAME: attributes.pop(NAME)} if NAME in attributes else {}
+        name = _restored_attributes(named, where, (), ()).get("name", text)
         if not _hashable(name) or name in graph:
             raise FormatError(expected(where, "a name of its own, and no list", name))
         name_of[text] = name
-        graph.add_nodes_from([(name, found)])
+        graph.add_nodes_from([(name, _restored_attributes(attributes, where, NODE_WORDS, shown))])
     for source, target, attributes in flat.edges(data=True):
         where = f"edge {shorten(source)} → {shorten(target)}"
-        found = _restored_attributes(attributes, where)
+        found = _restored_attributes(attributes, where, EDGE_WORDS, shown)
         graph.add_edges_from([(name_of[source], name_of[target], found)])
-    graph.graph.update({key: value for key, value in flat.graph.items() if key != "dagnet"})
-    if "dagnet" in flat.graph:
-        graph.graph["dagnet"] = _restored_settings(flat.graph["dagnet"])
     return graph
 
 
@@ -245,27 +288,33 @@ def _hashable(value: object) -> bool:
     return value is not None
 
 
-def _restored_attributes(attributes: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _restored_attributes(
+    attributes: Mapping[str, Any], where: str, words: Sequence[str], shown: Sequence[str]
+) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in attributes.items():
-        if not isinstance(key, str):
-            raise FormatError(expected(f"{where}: an attribute's name", "text", key))
-        if key.startswith(PREFIX):
-            place = f"{where}: {key}"
+        typed = isinstance(key, str) and key.startswith(PREFIX)
+        name = key.removeprefix(OWN if key.startswith(OWN) else PREFIX) if typed else key
+        if typed and name[:1] in {'"', "{"}:
+            name = loads(name, where)
+        if not isinstance(name, str):
+            raise FormatError(expected(f"{where}: an attribute's name", "text", name))
+        if typed:
             if not isinstance(value, str):
-                raise FormatError(expected(place, "typed JSON as dagnet writes it", value))
-            found[key.removeprefix(PREFIX)] = loads(value, place)
-        else:
-            found.setdefault(key, value if type(value) in {float, int} else _numbered(key, value))
+                raise FormatError(expected(f"{where}: {key}", "typed JSON as dagnet writes it", value))
+            found[name] = loads(value, f"{where}: {key}")
+        elif name not in shown:
+            known = type(value) in {float, int} or name not in words
+            found.setdefault(name, value if known else _numbered(name, value))
     for key in PARAMETERS:
-        if key in found:
+        if key in found and key in words:
             found[key] = _finite(found[key], f"{where}: {key}")
     return found
 
 
 def _numbered(key: str, value: Any) -> Any:
     """The number or flag that stands as text where dagnet wants one; all else as it is."""
-    kind = COLUMNS.get(key, str)
+    kind = COLUMNS[key]
     if kind is str or not isinstance(value, str) or "_" in value:
         return value
     text = value.strip().lower()
@@ -308,7 +357,7 @@ def _restored_settings(settings: object) -> dict[str, Any]:
     if not isinstance(read, Mapping):
         raise FormatError(expected(where, "a mapping with inputs, outputs, loss and dtype", settings))
     found = {str(key): unpack(value, where) if read is not settings else value for key, value in read.items()}
-    version = found.pop("format", VERSION)
+    version = found.get("format", VERSION)
     if not isinstance(version, int) or version > VERSION:
         raise FormatError(
             f"{where}: written in format {shorten(version)}, this dagnet reads {VERSION}; update it"

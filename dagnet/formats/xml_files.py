@@ -15,7 +15,8 @@ from dagnet.contracts import Observations
 from dagnet.errors import DagnetWarning, FormatError, expected, shorten
 from dagnet.formats import bounded
 from dagnet.formats.annotated import annotated
-from dagnet.formats.plain_attributes import FLAGS, flattened, restored, simple
+from dagnet.formats.plain_attributes import FLAGS, dumps, flattened, own_key, restored, simple
+from dagnet.formats.users import GEXF, GRAPHML
 from dagnet.model import Model
 
 DEEPEST = 32
@@ -31,12 +32,16 @@ TYPES: dict[str, Callable[[str], Any]] = {
 
 def write_graphml(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
     """Write a network as GraphML."""
-    nx.write_graphml(flattened(annotated(model, observations)), stream)
+    nx.write_graphml(flattened(annotated(model, observations, GRAPHML)), stream)
 
 
 def write_gexf(model: Model, stream: BinaryIO, observations: Observations | None) -> None:
     """Write a network as GEXF, which Gephi opens; the graph's name are its settings."""
-    flat = flattened(annotated(model, observations))
+    flat = flattened(annotated(model, observations, GEXF))
+    for *owner, attributes in (*flat.nodes(data=True), *flat.edges(data=True)):
+        label = attributes.get("label", "")  # it is text, and a node's is its name if nothing else
+        if type(label) is not str or [label] == owner:
+            attributes[own_key("label")] = dumps(attributes.pop("label"), "label")
     flat.graph["name"] = flat.graph["dagnet"]  # GEXF has no other attribute of graphs
     nx.write_gexf(flat, stream)
 

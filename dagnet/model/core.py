@@ -304,7 +304,12 @@ class Model:
     # -- elsewhere -----------------------------------------------------------------------
 
     def to_networkx(self) -> nx.DiGraph[Any]:
-        """A fresh graph with every weight, bias and activation; it builds the same network."""
+        """A fresh graph with every weight, bias, activation and attribute; it builds the same network.
+
+        ``graph.graph["dagnet"]`` is a mapping with inputs, outputs, loss and dtype.  NetworkX's own
+        writers do not all take it, or arrays for weights, or ``bias=False``: ``net.export("net.graphml")``
+        writes a file of any format that brings everything back.
+        """
         return regraph(self.layout, self._parameters, self.loss, self.dtype)
 
     def __repr__(self) -> str:

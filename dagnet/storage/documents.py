@@ -107,7 +107,6 @@ class _Exact(Codec):
     kinds: ClassVar = {
         **Codec.kinds,
         "float": lambda bits: float(struct.unpack(">d", int(bits, 16).to_bytes(8, "big"))[0]),
-        "str": lambda data: bytes.fromhex(data).decode("utf-8", "surrogatepass"),
     }
     letters: ClassVar = {kind[0]: kind for kind in (*kinds, "tuple", "list", "dict", "array")}
 
@@ -118,13 +117,6 @@ class _Exact(Codec):
         if type(packed) is list and packed and type(packed[0]) is str and packed[0] in self.letters:
             return self.letters[packed[0]], tuple(packed[1:])
         raise ValueError("a value has an unknown tag")
-
-    def pack_text(self, value: str) -> Any:
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return self.tag("str", value.encode("utf-8", "surrogatepass").hex())
-        return value
 
     def pack_float(self, value: float) -> Any:
         return self.tag("float", struct.pack(">d", value).hex())
