@@ -28,7 +28,7 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+            warnings.showwarning = partial(_show_warning, set())
             try:
                 return super().invoke(ctx)
             except DagnetError as error:
@@ -41,8 +41,11 @@ class Commands(click.Group):
                 raise click.ClickException(f"{place}{error.strerror or error}") from None
 
 
-def _show_warning(message: Warning | str, *_where: object, **_more: object) -> None:
-    click.echo(f"Warning: {message}", err=True)
+def _show_warning(said: set[str], message: Warning | str, *_where: object, **_more: object) -> None:
+    """Each but once: a command may build a network twice."""
+    if str(message) not in said:
+        click.echo(f"Warning: {message}", err=True)
+    said.add(str(message))
 
 
 def _attributes(_ctx: object, _param: object, pairs: tuple[str, ...]) -> dict[str, str | None]:

@@ -24,8 +24,8 @@ from dagnet.values import FLAG, as_real, whole
 
 T = TypeVar("T")
 UNITS = whole(1, 2**31 - 1)
-CLOSE = 2
-"""Edits from a known attribute at which an unknown one is probably a misspelling."""
+CLOSE, SHORT = 2, 5
+"""Edits from a known attribute at which an unknown one is probably a misspelling; of short ones, one."""
 NODE_WORDS = ("activation", "bias", "units", "trainable", "center", "scale")
 EDGE_WORDS = ("weight", "trainable", "share")
 FACTS = ("shape", "start weight", "trainable")
@@ -75,7 +75,7 @@ class Problems(list[str]):
 
 
 def near_misses(attributes: Iterable[Hashable], known: Iterable[str]) -> list[tuple[str, str]]:
-    """Pairs (attribute, known one) where an unknown attribute is within two edits of a known one."""
+    """Pairs (attribute, known one) where an unknown attribute is a few edits away from a known one."""
     names = list(known)
     found = []
     for attribute in sorted(name for name in attributes if isinstance(name, str)):
@@ -83,7 +83,7 @@ def near_misses(attributes: Iterable[Hashable], known: Iterable[str]) -> list[tu
             continue
         distances = [(edit_distance(attribute, name), name) for name in names if len(name) > 3]
         distance, name = min(distances)
-        if distance <= CLOSE:
+        if distance <= (CLOSE if len(name) > SHORT else 1):
             found.append((attribute, name))
     return found
 
