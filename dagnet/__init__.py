@@ -11,6 +11,7 @@ from dagnet.contracts import (
     Loss,
     Observations,
     Optimizer,
+    Run,
 )
 from dagnet.errors import (
     CycleError,
@@ -55,6 +56,7 @@ __all__ = [
     "Optimizer",
     "PluginError",
     "ProgressBar",
+    "Run",
     "activations",
     "check_gradient",
     "engines",
