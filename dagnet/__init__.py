@@ -31,6 +31,7 @@ from dagnet.network import Network, load
 from dagnet.preparing import prepare_graph
 from dagnet.registry import activations, engines, exporters, initializers, losses, optimizers, register
 
+__version__ = "0.1.0"
 __all__ = [
     "Activation",
     "CSVLog",

@@ -56,7 +56,7 @@ OUTSIDE["testing"] = OUTSIDE["testing"] | {"pytest"}  # those who test have it
 LONGEST_FILE, LONGEST_FUNCTION, USUAL_FUNCTION, LONGEST_KERNEL = 400, 60, 25, 100
 
 GUARDS = {
-    "__init__": "architecture docs registry",
+    "__init__": "architecture docs registry distribution",
     "__main__": "cli_program",
     "adjacency": "topology scale",
     "ancestry": "network explain scale",
