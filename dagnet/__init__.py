@@ -11,6 +11,7 @@ from dagnet.contracts import (
     Loss,
     Observations,
     Optimizer,
+    Run,
 )
 from dagnet.errors import (
     CycleError,
@@ -30,6 +31,7 @@ from dagnet.network import Network, load
 from dagnet.preparing import prepare_graph
 from dagnet.registry import activations, engines, exporters, initializers, losses, optimizers, register
 
+__version__ = "0.1.0"
 __all__ = [
     "Activation",
     "CSVLog",
@@ -55,6 +57,7 @@ __all__ = [
     "Optimizer",
     "PluginError",
     "ProgressBar",
+    "Run",
     "activations",
     "check_gradient",
     "engines",

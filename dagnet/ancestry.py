@@ -13,7 +13,7 @@ import numpy as np
 from dagnet.adjacency import reachable
 from dagnet.arrays import Array
 from dagnet.errors import shorten
-from dagnet.markup import facts_html
+from dagnet.markup import table_html
 from dagnet.topology import Topology
 
 SHOWN = 20
@@ -32,7 +32,7 @@ class Answer(tuple[Any, ...]):
     def _repr_html_(self) -> str:
         more = f", … {len(self) - SHOWN:,} more" if len(self) > SHOWN else ""
         names = ", ".join(map(shorten, self[:SHOWN])) + more
-        return facts_html("", {f"{len(self):,} in all": names})
+        return table_html("", (f"{len(self):,} in all",), [(names,)])
 
 
 class Ancestry:

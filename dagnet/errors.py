@@ -7,8 +7,10 @@ is also a :class:`ValueError`, so code that catches those keeps working.
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Hashable, Iterable, Sequence, Sized
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -136,3 +138,11 @@ def expected(where: str, must: str, got: object, mend: str = "") -> str:
     "node 'h1': units must be a positive whole number, got -1; write units=1 or more"
     """
     return f"{where} must be {must}, got {shorten(got)}" + (f"; {mend}" if mend else "")
+
+
+def needed(what: str, module: str, distribution: str) -> Any:
+    """A module that only ``what`` needs, or a PluginError that says what to install."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise PluginError(f"{what} needs {distribution}, {error}; pip install {distribution}") from error

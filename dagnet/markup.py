@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import unicodedata
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from itertools import chain, count
 from typing import Any
 
@@ -122,15 +122,6 @@ def table_html(
     head = _row("th", header, sides) if body else ""
     foot = f"<div>{_text(note)}</div>" if note else ""
     return f"<table>{_caption(caption)}{head}{''.join(body)}</table>{foot}"
-
-
-def facts_html(caption: str, facts: Mapping[str, object]) -> str:
-    """A table of two columns: what, and its value."""
-    rows = (
-        f"<tr>{_cell('th', what, 'left')}{_cell('td', str(value), 'left')}</tr>"
-        for what, value in facts.items()
-    )
-    return f"<table>{_caption(caption)}{''.join(rows)}</table>"
 
 
 def _caption(text: str) -> str:

@@ -9,9 +9,11 @@ from typing import Any
 from dagnet import explain, formats, training
 from dagnet.callbacks import found_checkpoint, with_progress
 from dagnet.contracts import Callback, History, Loss, Optimizer
-from dagnet.markup import facts_html, names_text
 from dagnet.model import Model
 from dagnet.topology import read_settings, topology_from_arrays, topology_from_graph
+
+DRAWN = 60, 600
+"""How many nodes and edges notebooks draw without being asked."""
 
 
 class Network(Model):
@@ -39,7 +41,7 @@ class Network(Model):
     threads
         How many threads to use; default all CPUs that the process may use.
     seed
-        For the initializer; the same seed draws the same bits.
+        For the initializer, an integer, a SeedSequence, a Generator or None; an integer draws the same bits.
     weight
         The edge attribute with the start values, or None to draw them all.
     attributes
@@ -73,6 +75,7 @@ class Network(Model):
     trace = explain.trace
     trace_all = explain.trace_all
     formula = explain.formula
+    summary = explain.summary
     diagnose = explain.diagnose
     export = formats.export
 
@@ -173,9 +176,9 @@ class Network(Model):
         validation_data
             ``(X, y)`` or ``(X, y, sample_weight)``: the loss without penalties after each epoch.
         shuffle, seed
-            Whether each epoch has an order of its own, drawn by an integer, a Generator or None.
+            Whether each epoch has an order of its own; a seed as for :class:`Network`.
         callbacks, progress
-            Such as ``[dagnet.EarlyStopping(patience=10)]``; a bar, by default on a terminal only.
+            Such as ``[dagnet.EarlyStopping(patience=10)]``; a bar, by default on a terminal or in a notebook.
         resume
             A file of :class:`dagnet.Checkpoint`, from which the run goes on to the bits of one
             never interrupted; a finished run returns as it is.  Where there is no such file yet,
@@ -269,18 +272,9 @@ class Network(Model):
         save_model(self, path)
 
     def _repr_html_(self) -> str:
-        topology = self.topology
-        frozen = int((~self.trainable).sum())
-        facts = {
-            "nodes": f"{topology.n_nodes:,} in {int(topology.level.max()) + 1:,} levels",
-            "edges": f"{topology.n_edges:,}",
-            "parameters": f"{len(self.parameters):,}" + (f", {frozen:,} of them frozen" if frozen else ""),
-            "inputs": names_text(self.inputs),
-            "outputs": names_text(self.outputs),
-            "loss": self.loss,
-            "runs in": f"{self.dtype} on the {self.engine} engine",
-        }
-        return facts_html(type(self).__name__, facts)
+        """The summary, below a drawing where that is small."""
+        small = self.topology.n_nodes <= DRAWN[0] and self.topology.n_edges <= DRAWN[1]
+        return (f"<div>{self.draw()}</div>" if small else "") + self.summary()._repr_html_()
 
 
 def load(path: str | Path, *, engine: str = "auto", threads: int | None = None) -> Network:

@@ -56,7 +56,7 @@ OUTSIDE["testing"] = OUTSIDE["testing"] | {"pytest"}  # those who test have it
 LONGEST_FILE, LONGEST_FUNCTION, USUAL_FUNCTION, LONGEST_KERNEL = 400, 60, 25, 100
 
 GUARDS = {
-    "__init__": "architecture docs registry",
+    "__init__": "architecture docs registry distribution",
     "__main__": "cli_program",
     "adjacency": "topology scale",
     "ancestry": "network explain scale",
@@ -77,7 +77,7 @@ GUARDS = {
     "layered": "network docs",
     "markup": "notebook_reprs explain",
     "model": "network layout properties classical_models",
-    "network": "network properties notebook notebook_reprs",
+    "network": "network properties notebook notebook_reprs small_things",
     "plan": "plan scale",
     "preparing": "prepare_graph",
     "registry": "registry plugin_copy plugin_docs plugin_isolation",

@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data.activation_forms import NAMES
+from data.own import own
 
 import dagnet
-from dagnet.builtins.losses import dagnet_losses
 from dagnet.contracts.probing import loss_probe, off_kinks
 from dagnet.formula.formula import probe_numbers
 
 sys.path[:0] = [str(path) for path in sorted((Path(__file__).parents[1] / "plugins").glob("*/src"))]
 PLUGINS = [name for name in ("dagnet_example", "dagnet_glm", "dagnet_neat") if importlib.util.find_spec(name)]
-BROUGHT = [*dagnet.activations().values(), *dagnet.losses().values()]
+BROUGHT = [*own("activations").values(), *own("losses").values()]
 for module in map(importlib.import_module, PLUGINS):
     for hook in ("dagnet_activations", "dagnet_losses"):
         BROUGHT += getattr(module, hook, list)()
@@ -29,7 +29,7 @@ DTYPES = ("float64", "float32")
 
 def test_all_are_looked_at():
     names = {item.name for item in BROUGHT}
-    assert names >= {*NAMES, *(loss.name for loss in dagnet_losses())}
+    assert names >= {*NAMES, *own("losses")}
     assert len(PLUGINS) < 3 or names >= {"snake", "probit", "neat_inv", "log_cosh", "focal"}
 
 

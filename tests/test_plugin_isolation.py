@@ -167,12 +167,14 @@ def test_each_fault_of_loading_is_one_message_that_names_its_distribution(loadin
         """,
     )
     messages, found, trains, warned = shown
+    assert len(messages) == warned
+    messages = [text for text in messages if "distribution 'dagnet-" not in text]  # installed here, and slow
     for name, (_, words) in LOADING.items():
         mine = [message for message in messages if f"distribution {name!r} 1.0" in message]
         assert len(mine) == 1, name
         assert [word for word in words if word not in mine[0]] == [], mine
         assert "DAGNET_DISABLE_PLUGINS=1" in mine[0]
-    assert len(messages) == warned == len(LOADING)
+    assert len(messages) == len(LOADING)
     assert {"good", "first", "second", "slow", "relu"} <= set(found)
     assert {"one", "two", "three", "four", "five", "six", "seven", "eight"}.isdisjoint(found)
     assert trains

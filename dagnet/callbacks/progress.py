@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TextIO
@@ -11,7 +12,12 @@ from typing import Any, TextIO
 from dagnet.contracts import Callback, Run
 from dagnet.values import FLAG, PATH, optional
 
-PROGRESS = optional(FLAG, "None for a bar on a terminal only")
+PROGRESS = optional(FLAG, "None for a bar on a terminal or in a notebook only")
+
+
+def _is_watched() -> bool:
+    """Whether standard error is a terminal, or what a notebook shows below a cell."""
+    return sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel")
 
 
 class CSVLog(Callback):
@@ -83,12 +89,12 @@ class CSVLog(Callback):
 
 
 class ProgressBar(Callback):
-    """A bar on standard error: epoch, loss, validation loss, rows a second.
+    """A bar on standard error, or in the notebook: epoch, loss, validation loss, rows a second.
 
     Parameters
     ----------
     always
-        Draw it where standard error is no terminal, too.
+        Draw it where standard error is neither a terminal nor a notebook's, too.
 
     Examples
     --------
@@ -103,9 +109,11 @@ class ProgressBar(Callback):
 
     def on_training_begin(self, run: Run) -> None:
         """Draw the empty bar."""
-        if not (self.always or sys.stderr.isatty()):
+        if not (self.always or _is_watched()):
             return
-        from tqdm import tqdm  # noqa: PLC0415 - only runs that draw pay for it
+        with warnings.catch_warnings():  # without ipywidgets a notebook has the terminal's bar
+            warnings.simplefilter("ignore")
+            from tqdm.auto import tqdm  # noqa: PLC0415 - only runs that draw pay for it
 
         self._bar = tqdm(
             total=run.epochs * run.rows,
@@ -144,9 +152,9 @@ class ProgressBar(Callback):
 
 
 def with_progress(callbacks: Iterable[Callback], progress: object) -> Iterable[Callback]:
-    """The callbacks, and a bar: always, never, or (None) on a terminal if they have none."""
+    """The callbacks, and a bar: always, never, or (None) where somebody watches if they have none."""
     wanted = PROGRESS.check("progress", progress)
-    if wanted is False or (wanted is None and not sys.stderr.isatty()):
+    if wanted is False or (wanted is None and not _is_watched()):
         return callbacks
     if not isinstance(callbacks, (list, tuple)) or any(isinstance(item, ProgressBar) for item in callbacks):
         return callbacks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
@@ -66,6 +67,14 @@ class _Differentiable(Parametric):
         """Why there is no formula."""
         return self.formulas.reason
 
+    def describe(self) -> str:
+        """Name and parameters; what the function's docstring says of it, such as its source; its formulas."""
+        (what, by), found = self.functions[:2], self.formulas
+        said = inspect.getdoc(getattr(self, what)) if inspect.isfunction(getattr(self, what)) else None
+        runs = f"through NumPy: {found.reason}"
+        listings = [f"{what}: {found.value or runs}", f"{by}: {found.slope or runs}"]
+        return "\n\n".join(filter(None, [f"{self.kind} {self}", said, *listings]))
+
     def refreshed(self) -> Self:
         """Itself, or a copy that is traced anew where what the functions read is another now."""
         if _probing().unchanged(self):
@@ -97,6 +106,8 @@ class _Differentiable(Parametric):
 @dataclass(frozen=True, eq=False, repr=False)
 class Activation(_Differentiable):
     r"""An activation function a = g(z), elementwise and vectorised.
+
+    ``print(dagnet.activations()["gelu"].describe())`` shows formula, derivative and source of one.
 
     Parameters
     ----------
@@ -174,6 +185,8 @@ class Activation(_Differentiable):
 @dataclass(frozen=True, eq=False, repr=False)
 class Loss(_Differentiable):
     """A loss ℓ(outputs, targets), one number a row.
+
+    ``print(dagnet.losses()["huber"].describe())`` shows formula, gradient and source of one.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
@@ -24,6 +25,13 @@ def checked_function(where: str, function: object) -> None:
     """Refuse what cannot be called."""
     if not callable(function):
         raise PluginError(expected(where, "a function", function))
+
+
+def _takes(function: Callable[..., Any], argument: str) -> bool:
+    try:
+        return argument in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # some that are written in C do not say
+        return False
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,6 +76,8 @@ class Parametric:
         for key, value in named.items():
             if key not in known:
                 mend = did_you_mean(key, known, listed=8) or "; it takes no parameters"
+                if _takes(getattr(self, self.functions[0]), key):
+                    mend = f"; the function takes it: say parameters={{{key!r}: …}} where it is made"
                 raise PluginError(f"{where} has no parameter {key!r}{mend}")
             if key in given:
                 raise PluginError(f"{where}: parameter {key!r} is given twice")

@@ -155,12 +155,9 @@ def array_gradient(where: str, function: Function, x: Array, *rest: Any, give: s
     from dagnet.formula import arrays, tape  # noqa: PLC0415 - few need it
 
     cause: Exception
-
     if isinstance(function, np.vectorize):
-        raise PluginError(
-            f"{where} is an np.vectorize{place_of(function)}, which hands over bare numbers; "
-            f"give {give} or write it for whole arrays"
-        )
+        what = f"is an np.vectorize{place_of(function)}, which hands over bare numbers"
+        raise PluginError(f"{where} {what}; give {give} or write it for whole arrays")
     try:
         with np.errstate(all="ignore"):
             return arrays.value_and_gradient(function, x, *rest)
@@ -192,7 +189,8 @@ def checked_arity(where: str, function: Function, arguments: tuple[str, ...]) ->
             pass
     if takes:
         must = f"a function of {n} argument{'s' * (n != 1)}, ({', '.join(arguments)})"
-        raise PluginError(expected(where + place_of(function), must, Verbatim(f"one of {takes}")))
+        mend = "take all of them, read or not, and name in parameters={…} what else it takes"
+        raise PluginError(expected(where + place_of(function), must, Verbatim(f"one of {takes}"), mend))
 
 
 class _ReadsFile(Exception):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
-from dagnet.errors import DataError, did_you_mean, expected
+from dagnet.errors import DataError, did_you_mean, expected, needed
 from dagnet.markup import number, table_html
 from dagnet.values import as_real
 
@@ -95,6 +95,27 @@ class History(Mapping[str, list[float]]):
         """A plain copy, ready for ``pandas.DataFrame`` or JSON."""
         return {name: list(column) for name, column in self._columns.items()}
 
+    def to_frame(self) -> Any:
+        """A ``pandas.DataFrame``: a column for each quantity, a row for each epoch, numbered from 1."""
+        pandas = needed("history.to_frame()", "pandas", "pandas")
+        return pandas.DataFrame(self.to_dict(), index=pandas.RangeIndex(1, self.epochs + 1, name="epoch"))
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the losses by epoch, by ``dagnet_matplotlib.training_curves``; returns matplotlib's axes.
+
+        Parameters
+        ----------
+        ax
+            Axes to draw on; None makes a figure.
+
+        Raises
+        ------
+        PluginError
+            If the distribution dagnet-matplotlib is not installed.
+        """
+        plugin = needed("history.plot()", "dagnet_matplotlib", "dagnet-matplotlib")
+        return plugin.training_curves(self, ax)
+
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={column[-1]:.6g}" for name, column in self._columns.items() if column)
         return f"<History: {self.epochs} epoch{'s' * (self.epochs != 1)}{': ' + last if last else ''}>"
@@ -107,16 +128,18 @@ class History(Mapping[str, list[float]]):
 
 
 class Run(Protocol):
-    """What a callback sees of a training run.  Only ``learning_rate`` and ``stop`` may be set.
+    """What a callback is given of a training run.  Only ``learning_rate`` and ``stop`` may be set.
 
     What is written to ``model.parameters`` and its views is what the next step starts from;
     ``history.record(name, value)`` adds a column.
     """
 
     model: Any
+    """The :class:`dagnet.Network` that learns."""
     epoch: int
     """The epoch in progress, from 1; 0 before the first."""
     epochs: int
+    """How many there are to be."""
     batch: int
     """The batch in progress, from 1."""
     batches: int
@@ -124,8 +147,11 @@ class Run(Protocol):
     loss: float
     """The last batch's loss."""
     history: History
+    """What the complete epochs gave."""
     learning_rate: float
+    """What the next step uses."""
     stop: bool
+    """Set it, and the run ends after the batch in progress."""
     failed: bool
     """Whether an exception ended the run; false until :meth:`Callback.on_training_end`."""
 
@@ -135,6 +161,10 @@ class Run(Protocol):
 
 class Callback:
     """Base of callbacks: every method does nothing, override what you need.
+
+    Each is given the run, a :class:`dagnet.Run`: ``run.model`` is the network, ``run.history`` what
+    the epochs gave, ``run.epoch`` of ``run.epochs``, ``run.batch`` of ``run.batches`` and ``run.loss``
+    are where it stands; ``run.learning_rate`` and ``run.stop`` may be set.
 
     ``state`` and ``restore`` let a checkpoint carry the callback along; a state is a dict of
     arrays, numbers, strings, lists and dicts.  Callbacks are called in the order in which they

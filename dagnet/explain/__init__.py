@@ -5,6 +5,7 @@ from dagnet.explain.chain_rule import ChainRule, Derivative, Fact, Factor, Path
 from dagnet.explain.diagnosis import Diagnosis, Finding, diagnose
 from dagnet.explain.formula import formula
 from dagnet.explain.gradient_check import GradientCheck, check_gradient
+from dagnet.explain.summary import Summary, summary
 from dagnet.explain.tracing import trace
 from dagnet.explain.verification import Verification, verify
 
@@ -20,10 +21,12 @@ __all__ = [
     "GradientCheck",
     "NodeStep",
     "Path",
+    "Summary",
     "Verification",
     "check_gradient",
     "diagnose",
     "formula",
+    "summary",
     "trace",
     "trace_all",
     "verify",

@@ -7,14 +7,18 @@ from collections.abc import Hashable
 import numpy as np
 
 from dagnet.explain.report import TEXT
-from dagnet.markup import label, number
+from dagnet.markup import number
 from dagnet.model import Model
 
 MOST_TERMS = 200
+DATUM = "the datum"
 
 
-def formula(net: Model, node: Hashable) -> str:
-    """What a node computes, with its weights and its bias.
+def formula(net: Model, node: Hashable = None) -> str:
+    """What a node computes, with its weights and its bias; without a node, all that the network computes.
+
+    The whole network is written level by level, a line a node; inputs only where they are standardised.
+    Names that could be read as numbers stand in quotation marks.
 
     Nodes of several units are written with matrices: ``W[3×2]·x`` is the product of the weights
     (child units, parent units) with the parent's values.  Beyond 200 parents the rest is counted.
@@ -35,14 +39,24 @@ def formula(net: Model, node: Hashable) -> str:
     h = sigmoid(0.3·x1 − 0.1·x2 + 0.5)
     >>> print(formula(net, "x1"))
     x1 = the datum
+    >>> print(formula(net))
+    h = sigmoid(0.3·x1 − 0.1·x2 + 0.5)
+    eta = 2·h
     """
+    if node is not None:
+        return f"{TEXT.name(node)} = {_right(net, net.topology.node_number(node))}"
+    places = np.argsort(net.topology.level, kind="stable").tolist()
+    lines = ((net.topology.nodes[place], _right(net, place)) for place in places)
+    return "\n".join(f"{TEXT.name(name)} = {right}" for name, right in lines if right != DATUM)
+
+
+def _right(net: Model, place: int) -> str:
     topology = net.topology
-    place = topology.node_number(node)
     if topology.is_input[place]:
-        return f"{label(node)} = {_datum(net, place)}"
+        return _datum(net, place)
     activation = str(topology.activations[topology.activation_of[place]])
     summed = TEXT.total(_terms(net, place)) or "0"
-    return f"{label(node)} = {summed if activation == 'identity' else f'{activation}({summed})'}"
+    return summed if activation == "identity" else f"{activation}({summed})"
 
 
 def _datum(net: Model, place: int) -> str:
@@ -53,10 +67,10 @@ def _datum(net: Model, place: int) -> str:
     columns = slice(before, before + int(topology.units[place]))
     center, scale = topology.center[columns], topology.scale[columns]
     if (center == 0).all() and (scale == 1).all():
-        return "the datum"
+        return DATUM
     if len(center) > 1:
         return "(the datum − center) / scale"
-    shifted = TEXT.total(["the datum", number(-float(center[0]))]) if center[0] else "the datum"
+    shifted = TEXT.total([DATUM, number(-float(center[0]))]) if center[0] else DATUM
     return f"({shifted}) / {number(float(scale[0]))}"
 
 
@@ -68,7 +82,7 @@ def _terms(net: Model, place: int) -> list[str]:
         weight = net.parameters[layout.weight_places(edge)]
         shape = "×".join(map(str, weight.shape))
         factor = number(float(weight[0, 0])) if weight.size == 1 else f"W[{shape}]"
-        terms.append(f"{factor}·{label(topology.nodes[topology.sources[edge]])}")
+        terms.append(f"{factor}·{TEXT.name(topology.nodes[topology.sources[edge]])}")
     if len(edges) > MOST_TERMS:
         terms.append(f"… {len(edges) - MOST_TERMS:,} more …")
     bias = net.parameters[layout.bias_places(place)]

@@ -126,6 +126,16 @@ class Notation:
         return " ".join([*terms[:1], *rest, *more])
 
 
+def _text_name(node: Hashable) -> str:
+    """A label; one that could be read as a number stands in quotation marks."""
+    text = label(node)
+    try:
+        float(text)
+    except ValueError:
+        return text
+    return f'"{text}"'
+
+
 def _large(value: Array) -> str:
     return f"({'×'.join(map(str, value.shape))}, largest {number(float(np.abs(value).max()))})"
 
@@ -169,7 +179,7 @@ def _latex_number(value: float) -> str:
 
 
 TEXT = Notation(
-    name=label,
+    name=_text_name,
     words=str,
     number=number,
     delta="δ",

@@ -23,7 +23,7 @@ from dagnet.model.regraph import regraph
 from dagnet.model.results import Forward, Gradient, Walk
 from dagnet.model.selection import checked_threads, make_generator
 from dagnet.model.start import start_parameters
-from dagnet.model.views import WritableBiases, WritableWeights
+from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableWeights
 from dagnet.plan import Plan
 from dagnet.registry import find_initializer
 from dagnet.topology import Topology, checked_dtype
@@ -156,8 +156,12 @@ class Model:
 
     @property
     def trainable(self) -> Array:
-        """(parameters,) mask: what training may change."""
-        return self.layout.trainable
+        """(parameters,) mask: what training may change; ``trainable=False`` in the graph freezes."""
+        return self.layout.trainable.view(TrainableMask)
+
+    @trainable.setter
+    def trainable(self, _mask: object) -> None:
+        raise DataError(f"trainable cannot be set{FREEZE}")
 
     @property
     def weights(self) -> WritableWeights:
@@ -264,7 +268,7 @@ class Model:
         """
         inputs, targets, weights = self.encode(X, y, sample_weight)
         inputs = inputs.copy()  # the caller may write to X later
-        plan, asked = self.layout.plan, self.trainable
+        plan, asked = self.layout.plan, self.layout.trainable
         if wrt is not None:
             asked = self._wanted(wrt)
             plan = plan.restrict(parameters=self.layout.by_slot(asked))

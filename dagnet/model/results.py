@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -11,11 +11,12 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Runner
+from dagnet.errors import DataError, needed
 from dagnet.markup import number, table_html
 from dagnet.model.layout import Layout
 from dagnet.model.naming import ParameterNames
 from dagnet.model.prepared import Prepared
-from dagnet.model.views import BiasView, WeightView
+from dagnet.model.views import BiasView, MissingNameError, WeightView
 from dagnet.plan import Plan
 
 LISTED = 10
@@ -81,10 +82,11 @@ def node_rows(layout: Layout, name: Hashable, read: Callable[[Array], Array]) ->
 
 
 @dataclass(eq=False, repr=False)
-class Forward:
+class Forward(Mapping[Hashable, Array]):
     """Values of all nodes for some rows: ``forward[node]``, ``forward.pre_activation(node)``.
 
-    It can be copied and pickled; another process finds the values again, with an engine of its own.
+    A mapping from every node, in the graph's order, to its values.  It can be copied and pickled;
+    another process finds the values again, with an engine of its own.
 
     Attributes
     ----------
@@ -97,7 +99,37 @@ class Forward:
 
     def __getitem__(self, node: Hashable) -> Array:
         """The value of a node, (rows,) or (rows, units)."""
-        return node_rows(self._walk.prepared.layout, node, self._walk.state.value)
+        try:
+            return node_rows(self._walk.prepared.layout, node, self._walk.state.value)
+        except DataError as error:
+            raise MissingNameError(str(error)) from None
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self._walk.prepared.layout.topology.nodes)
+
+    def __len__(self) -> int:
+        return self._walk.prepared.layout.topology.n_nodes
+
+    def __contains__(self, node: object) -> bool:
+        return self._walk.prepared.layout.topology.has_node(node)
+
+    def to_frame(self, index: Any = None) -> Any:
+        """A ``pandas.DataFrame`` of all values, a row for each row.
+
+        Its columns are the nodes; of a node with several units the pairs (node, unit).
+
+        Parameters
+        ----------
+        index
+            Labels of the rows, such as ``df.index`` of the data; default 0, 1, ….
+        """
+        pandas = needed("forward.to_frame()", "pandas", "pandas")
+        columns: list[Hashable] = []
+        for node, values in self.items():
+            units = range(values.shape[1]) if values.ndim == 2 else ()
+            columns += [(node, unit) for unit in units] or [node]
+        names = pandas.Index(columns, tupleize_cols=False)
+        return pandas.DataFrame(np.column_stack(list(self.values())), index, names)
 
     def pre_activation(self, node: Hashable) -> Array:
         """Pre-activation z of a node, (rows,) or (rows, units); of an input, its value."""
@@ -111,6 +143,8 @@ class Forward:
         everything = np.arange(plan.n_units)
         z, a = state.pre_activation(everything), state.value(everything)
         return z, a, plan.slopes(z, a)
+
+    __eq__, __hash__ = object.__eq__, object.__hash__  # a mapping's would compare arrays
 
     def __repr__(self) -> str:
         topology = self._walk.prepared.layout.topology

@@ -14,7 +14,7 @@ from dagnet.plan import Plan
 from dagnet.registry import engines
 from dagnet.values import optional, whole
 
-SEED = optional(whole(0), "a Generator or None")
+SEED = optional(whole(0), "a Generator, a SeedSequence or None")
 THREADS = optional(whole(1), "None for all")
 _told: set[str] = set()
 
@@ -54,9 +54,11 @@ def _tell_once(text: str) -> None:
 
 
 def make_generator(seed: object) -> np.random.Generator:
-    """A generator of its own for a seed: None, a whole number ≥ 0, or a Generator."""
+    """A generator of its own for a seed: None, a whole number ≥ 0, a SeedSequence; or a Generator itself."""
     if isinstance(seed, np.random.Generator):
         return seed
+    if isinstance(seed, np.random.SeedSequence):
+        return np.random.default_rng(seed)
     return np.random.default_rng(SEED.check("seed", seed))
 
 

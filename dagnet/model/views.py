@@ -17,6 +17,10 @@ from dagnet.values import as_real
 
 Edge = tuple[Hashable, Hashable]
 SHOWN = 6
+FREEZE = (
+    "; to freeze, give the edge or the node trainable=False and build the network anew: "
+    "graph.edges['a', 'b']['trainable'] = False; net.to_networkx() has the weights"
+)
 LARGEST = {kind.itemsize: float(np.finfo(kind).max) for kind in map(np.dtype, ("f4", "f8"))}
 
 
@@ -156,6 +160,15 @@ class _Writable(_View):
         if not np.isfinite(array).all():
             raise DataError(expected(where, f"finite in {self._flat.dtype}", value))
         return array.reshape(()) if array.size == 1 else array
+
+
+class TrainableMask(np.ndarray[Any, Any]):
+    """(parameters,) mask of what training may change; the graph says it, so nobody writes to it."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if not self.flags.writeable:
+            raise DataError(f"trainable is read-only{FREEZE}")
+        super().__setitem__(key, value)
 
 
 class WritableWeights(_Writable, WeightView):

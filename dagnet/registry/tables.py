@@ -211,7 +211,7 @@ class Registry:
         """What is registered as ``name``, or :class:`PluginError` with a suggestion."""
         table = self.table(kind)
         if name not in table:
-            mend = did_you_mean(name, table, listed=12)
+            mend = did_you_mean(name, table, listed=12) + _misplaced()
             raise PluginError(f"unknown {KINDS[kind].singular} {name!r}{mend}")
         return table[name]
 
@@ -317,6 +317,20 @@ def _entry_points() -> list[tuple[Origin, EntryPoints]]:
         version = (point.dist and point.dist.version) or ""
         found.setdefault(Origin(str(name), str(version)), []).append(point)
     return sorted(found.items(), key=lambda item: (item[0].distribution, item[0].version))
+
+
+def _misplaced() -> str:
+    """Which distributions offer plugins in a group of entry points that is never looked at."""
+    try:
+        found = importlib.metadata.distributions()
+        groups = {(own.name, point.group) for own in found for point in own.entry_points}
+    except Exception:  # noqa: BLE001 - one malformed file in the environment is enough
+        return ""
+    wrong = sorted(pair for pair in groups if pair[1].startswith(GROUP) and pair[1] != GROUP)
+    must = f"which must be {GROUP!r}"
+    return "".join(
+        f"; {name} has plugins in the entry-point group {group!r}, {must}" for name, group in wrong
+    )
 
 
 def _worded(error: BaseException) -> str:

@@ -42,7 +42,7 @@ class Settings:
     shuffle
         Whether every epoch takes the rows in an order of its own.
     seed
-        The seed of that order: a whole number, None, or a Generator.
+        The seed of that order: a whole number, None, a SeedSequence or a Generator.
     clip_norm, clip_value
         The gradient's largest Euclidean norm, and the largest absolute value of an entry, or
         None.  Where both are given, the values are clipped first.
@@ -81,8 +81,11 @@ class Settings:
 
     def described(self) -> dict[str, Any]:
         """What an exact resume must have in common, by the name of the argument."""
-        drawn = isinstance(self.seed, np.random.Generator)
-        words = {"optimizer": str(self.optimizer), "seed": "a Generator" if drawn else self.seed}
+        seed = self.seed
+        if isinstance(seed, np.random.SeedSequence):
+            seed = f"SeedSequence({seed.entropy}, spawn_key={seed.spawn_key})"
+        words = {"optimizer": str(self.optimizer)}
+        words["seed"] = "a Generator" if isinstance(seed, np.random.Generator) else seed
         return {name: value for name, value in {**vars(self), **words}.items() if name != "epochs"}
 
 
