@@ -12,6 +12,7 @@ from dagnet.contracts import Callback, History, Loss, Optimizer
 from dagnet.markup import facts_html, names_text
 from dagnet.model import Model
 from dagnet.topology import read_settings, topology_from_arrays, topology_from_graph
+from dagnet.values import FLAG
 
 
 class Network(Model):
@@ -157,7 +158,7 @@ class Network(Model):
         sample_weight: Any = None, validation_data: Any = None, shuffle: bool = True,
         callbacks: Iterable[Callback] = (), progress: bool | None = None, seed: Any = None,
         resume: str | Path | None = None, clip_norm: float | None = None, clip_value: float | None = None,
-        l1: float = 0.0, l2: float = 0.0,
+        l1: float = 0.0, l2: float = 0.0, standardize: bool = False,
     ) -> History:  # fmt: skip
         """Train on mini-batches, in place; the same seed, engine and threads give the same bits.
 
@@ -183,6 +184,9 @@ class Network(Model):
         clip_norm, clip_value, l1, l2
             The gradient's largest norm and absolute value; l1·Σ|w| + l2·Σw² over the trainable
             weights (not biases) is added to the loss.
+        standardize
+            Whether to call :meth:`standardize` with X first; the network stays as it was if the
+            arguments are refused.
 
         Returns
         -------
@@ -202,13 +206,23 @@ class Network(Model):
         )  # fmt: skip
         watching = with_progress(callbacks, progress)
         data = {"sample_weight": sample_weight, "validation_data": validation_data}
-        run = training.TrainingRun(self, X, y, settings, callbacks=watching, **data)
-        if resume is not None and (snapshot := found_checkpoint(resume, run.callbacks)) is not None:
-            training.restore(run, snapshot)
+        before = self._prepared
         try:
-            return run.train()
+            if FLAG.check("standardize", standardize):
+                self.standardize(X)
+            run = training.TrainingRun(self, X, y, settings, callbacks=watching, **data)
+            if resume is not None and (snapshot := found_checkpoint(resume, run.callbacks)) is not None:
+                training.restore(run, snapshot)
+        except BaseException:
+            self._prepared = before
+            raise
+        done = run.history.epochs
+        try:
+            run.train()
         finally:
             self.history = run.history
+        explain.warn_of_fit(self, run, done)
+        return run.history
 
     def draw(self, *, title: str = "", legend: bool = True) -> Any:
         """Draw the network, left to right: notebooks show the picture, ``.save(path)`` keeps it.
