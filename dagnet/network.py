@@ -10,7 +10,9 @@ from dagnet import explain, formats, training
 from dagnet.callbacks import found_checkpoint, with_progress
 from dagnet.contracts import Callback, History, Loss, Optimizer
 from dagnet.model import Model
+from dagnet.model.data import with_columns
 from dagnet.topology import read_settings, topology_from_arrays, topology_from_graph
+from dagnet.values import FLAG
 
 DRAWN = 60, 600
 """How many nodes and edges notebooks draw without being asked."""
@@ -160,7 +162,8 @@ class Network(Model):
         sample_weight: Any = None, validation_data: Any = None, shuffle: bool = True,
         callbacks: Iterable[Callback] = (), progress: bool | None = None, seed: Any = None,
         resume: str | Path | None = None, clip_norm: float | None = None, clip_value: float | None = None,
-        l1: float = 0.0, l2: float = 0.0, columns: Iterable[Hashable] | None = None,
+        l1: float = 0.0, l2: float = 0.0, standardize: bool = False,
+        columns: Iterable[Hashable] | None = None,
     ) -> History:  # fmt: skip
         """Train on mini-batches, in place; the same seed, engine and threads give the same bits.
 
@@ -186,7 +189,9 @@ class Network(Model):
         clip_norm, clip_value, l1, l2
             The gradient's largest norm and absolute value; l1·Σ|w| + l2·Σw² over the trainable
             weights (not biases) is added to the loss.
-
+        standardize
+            Whether to call :meth:`standardize` with X first; the network stays as it was if the
+            arguments are refused.
         columns
             Names of the columns of an X (and validation X) that is an array; by default they are
             ``net.inputs``.  Columns that are no inputs are left alone.
@@ -209,13 +214,23 @@ class Network(Model):
         )  # fmt: skip
         watching = with_progress(callbacks, progress)
         data = {"sample_weight": sample_weight, "validation_data": validation_data, "columns": columns}
-        run = training.TrainingRun(self, X, y, settings, callbacks=watching, **data)
-        if resume is not None and (snapshot := found_checkpoint(resume, run.callbacks)) is not None:
-            training.restore(run, snapshot)
+        before = self._prepared
         try:
-            return run.train()
+            if FLAG.check("standardize", standardize):
+                self.standardize(with_columns(X, columns))
+            run = training.TrainingRun(self, X, y, settings, callbacks=watching, **data)
+            if resume is not None and (snapshot := found_checkpoint(resume, run.callbacks)) is not None:
+                training.restore(run, snapshot)
+        except BaseException:
+            self._prepared = before
+            raise
+        done = run.history.epochs
+        try:
+            run.train()
         finally:
             self.history = run.history
+        explain.warn_of_fit(self, run, done)
+        return run.history
 
     def draw(self, *, title: str = "", legend: bool = True) -> Any:
         """Draw the network, left to right: notebooks show the picture, ``.save(path)`` keeps it.

@@ -5,6 +5,7 @@ from dagnet.explain.chain_rule import ChainRule, Derivative, Fact, Factor, Path
 from dagnet.explain.diagnosis import Diagnosis, Finding, diagnose
 from dagnet.explain.formula import formula
 from dagnet.explain.gradient_check import GradientCheck, check_gradient
+from dagnet.explain.noticed import warn_of_fit
 from dagnet.explain.summary import Summary, summary
 from dagnet.explain.tracing import trace
 from dagnet.explain.verification import Verification, verify
@@ -30,4 +31,5 @@ __all__ = [
     "trace",
     "trace_all",
     "verify",
+    "warn_of_fit",
 ]

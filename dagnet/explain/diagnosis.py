@@ -7,8 +7,12 @@ dead         a = 0 and g′(z) = 0 for every row: nothing passes, forward or bac
 saturated    |g′(z)| < 1e-3 for at least 95 % of the rows
 constant     the value is the same for all rows, to nine digits (needs two rows)
 
-and a node may be
+and beside that there may be
 
+unscaled     an input, after its center and scale, has a root mean square above 100, or a mean beyond
+             both 10 and 10 deviations, or a deviation below 1e-3 though it is not constant
+repeated     a unit has the parents, the function and all the values of another one
+bounded      an output's activation keeps it from some of the logits that the loss takes
 unreachable  no input reaches it, though it has parents: it only repeats constants
 useless      no output is reached from it along weights other than 0
 """
@@ -21,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dagnet.adjacency import reachable, rows_by
+from dagnet.adjacency import offsets, reachable, rows_by
 from dagnet.arrays import Array
 from dagnet.explain.arguments import checked_network
 from dagnet.explain.report import Report, Shown, Table
@@ -29,11 +33,15 @@ from dagnet.markup import label, number
 from dagnet.model import Model
 
 EXPLODING, FLAT, MOSTLY, SAME = 1e6, 1e-3, 0.95, 1e-9
+LARGE, ASIDE, COMPARED = 100.0, 10.0, 64
 KINDS = {
     "exploding": "values above 1e6, infinite or NaN; scale the inputs, or use smaller weights or rates",
     "dead": "0 for all rows, and no gradient passes; try another start, a lower learning rate, or leaky_relu",
     "saturated": "flat for nearly all rows, so it learns slowly; scale the inputs, or use smaller weights",
     "constant": "the same value for all rows; it acts as a bias",
+    "unscaled": "not standardised; net.standardize(X), or set center and scale, and train anew",
+    "repeated": "the same as another unit, and learns the same; draw the start weights: Network(weight=None)",
+    "bounded": "the loss takes logits, and it cannot give them all; give it activation='identity'",
     "unreachable": "no input reaches it; connect it, or remove it",
     "useless": "it changes no output; connect it, or remove it",
 }
@@ -76,6 +84,9 @@ class Diagnosis(Shown):
     dead = _nodes_of("dead", "Nodes with a unit that is 0 and lets no gradient pass, whatever the row.")
     saturated = _nodes_of("saturated", "Nodes with a unit that is flat for nearly all rows.")
     constant = _nodes_of("constant", "Nodes, inputs among them, with a unit of one value for all rows.")
+    unscaled = _nodes_of("unscaled", "Inputs whose values are far from mean 0 and deviation 1.")
+    repeated = _nodes_of("repeated", "Nodes with a unit that is the same as another one.")
+    bounded = _nodes_of("bounded", "Outputs that cannot give all the logits that the loss takes.")
     unreachable = _nodes_of("unreachable", "Nodes that no input reaches, though they have parents.")
     useless = _nodes_of("useless", "Nodes, inputs among them, that change no output.")
 
@@ -125,9 +136,15 @@ def diagnose(net: Model, X: Any) -> Diagnosis:
       dead (1): h1 (relu, z from -8 to -7)
         0 for all rows, and no gradient passes; try another start, a lower learning rate, or leaky_relu
     """
-    measured = _measure(checked_network(net), X)
+    return diagnosis_of(net, checked_network(net).encode_inputs(X))
+
+
+def diagnosis_of(net: Model, inputs: Array) -> Diagnosis:
+    """:func:`diagnose` for rows that are encoded."""
+    measured = _measure(net, inputs)
     useless, unreachable, constants = _parts(net)
-    found = list(_units(net, measured, useless | unreachable | constants))
+    found = [*unscaled(net, inputs), *bounded(net)]
+    found += list(_units(net, measured, useless | unreachable | constants))
     order, topology = np.argsort(net.layout.first_unit), net.topology
     for kind, mask in (("unreachable", unreachable), ("useless", useless)):
         nodes = order[mask[order]].tolist()
@@ -138,7 +155,8 @@ def diagnose(net: Model, X: Any) -> Diagnosis:
 class _Measured(NamedTuple):
     """Over all rows: ``low`` and ``high`` of a and z, (2, units); the others (units,).
 
-    ``flat`` is the share of rows with |g′(z)| < 1e-3; ``dead``: a = 0 and g′(z) = 0 for all rows.
+    ``flat`` is the share of rows with |g′(z)| < 1e-3; ``dead``: a = 0 and g′(z) = 0 for all rows;
+    ``alike``: (2, units) sums of z over some rows, with fixed factors.
     """
 
     rows: int
@@ -147,15 +165,18 @@ class _Measured(NamedTuple):
     finite: Array
     flat: Array
     dead: Array
+    alike: Array
 
 
-def _measure(net: Model, X: Any) -> _Measured:
+def _measure(net: Model, inputs: Array) -> _Measured:
     computed = ~net.topology.is_input[net.layout.node_of_unit]
     n, rows = len(computed), 0
     low, high = np.full((2, n), np.inf), np.full((2, n), -np.inf)
-    finite, flat, dead = np.ones(n, bool), np.zeros(n), computed
-    for forward in net.forwards(X):
+    finite, flat, dead, alike = np.ones(n, bool), np.zeros(n), computed, np.zeros((2, n))
+    for forward in net.forwards_of(inputs):
         z, a, slopes = forward.by_unit
+        if not rows:
+            alike = np.random.default_rng(0).normal(size=(2, len(z[0][:COMPARED]))) @ z[:, :COMPARED].T
         both = np.stack([a, z])
         finite &= np.isfinite(both).all(axis=(0, 2))
         np.minimum(low, both.min(axis=2), out=low)
@@ -163,7 +184,7 @@ def _measure(net: Model, X: Any) -> _Measured:
         flat += (np.abs(slopes) < FLAT).sum(axis=1)
         dead &= ((slopes == 0) & (a == 0)).all(axis=1)
         rows += z.shape[1]
-    return _Measured(rows, low, high, finite, flat / rows, dead)
+    return _Measured(rows, low, high, finite, flat / rows, dead, alike)
 
 
 def _units(net: Model, m: _Measured, ignored: Array) -> Iterator[Finding]:
@@ -177,6 +198,7 @@ def _units(net: Model, m: _Measured, ignored: Array) -> Iterator[Finding]:
     exploding, saturated = ~m.finite | (largest > EXPLODING), computed & (m.flat >= MOSTLY)
     constant = judged & (m.rows > 1) & (spread <= SAME * np.maximum(np.abs(low), np.abs(high)))
     kinds = np.select([exploding, computed & m.dead, saturated, constant], np.arange(1, 5))
+    kinds[_twins(net, m, computed & (kinds == 0))] = 1 + list(KINDS).index("repeated")
     first = net.layout.first_unit
     for unit in np.flatnonzero(kinds).tolist():
         node = int(nodes[unit])
@@ -185,12 +207,74 @@ def _units(net: Model, m: _Measured, ignored: Array) -> Iterator[Finding]:
         yield Finding(kind, topology.nodes[node], place, _detail(net, kind, node, unit, m))
 
 
+def _twins(net: Model, m: _Measured, asked: Array) -> Array:
+    """Those of some units that have the parents, the activation and the values of one before them."""
+    topology, units = net.topology, np.flatnonzero(asked)
+    nodes = net.layout.node_of_unit[units]
+    with np.errstate(all="ignore"):
+        values = np.round(np.log(np.abs(m.alike[:, units])), 5)
+    marks = np.random.default_rng(0).integers(2**40, size=topology.n_nodes)
+    parents = np.bincount(topology.targets, marks[topology.sources], topology.n_nodes)
+    keys = np.stack([topology.activation_of[nodes], parents[nodes], *values])
+    keys, units = keys[:, (some := np.isfinite(values).all(axis=0))], units[some]
+    order = np.lexsort(keys)
+    same = (np.diff(keys[:, order], axis=1) == 0).all(axis=0)
+    return np.sort(units[order[1:][same]])
+
+
+def unscaled(net: Model, inputs: Array) -> list[Finding]:
+    """The input units whose encoded values (rows, input units) are not standardised, by the rule above."""
+    if len(inputs) < 2:
+        return []
+    mean, spread = inputs.mean(axis=0, dtype=np.float64), inputs.std(axis=0, dtype=np.float64)
+    far = (np.hypot(mean, spread) > LARGE) | (np.abs(mean) > ASIDE * np.maximum(spread, 1))
+    bad = far | ((spread < FLAT) & (spread > SAME * np.abs(mean)))
+    columns = np.flatnonzero(bad)
+    if not len(columns):
+        return []
+    topology = net.topology
+    nodes, starts = topology.inputs, offsets(topology.units[topology.inputs])
+    found = []
+    for column in columns.tolist():
+        place = int(np.searchsorted(starts, column, side="right")) - 1
+        unit = None if starts[place + 1] - starts[place] == 1 else column - int(starts[place])
+        detail = f"mean {number(float(mean[column]))}, deviation {number(float(spread[column]))}"
+        found.append(Finding("unscaled", topology.nodes[nodes[place]], unit, detail))
+    return found
+
+
+def reaches(net: Model) -> Iterator[tuple[Array, str, float, float]]:
+    """Each activation of outputs: their numbers, its name, and the least and largest value seen of it."""
+    topology = net.topology
+    outputs = topology.outputs[~topology.is_input[topology.outputs]]
+    z = np.array([[-1e30, *np.linspace(-8, 8, 65), 1e30]])
+    for kind in np.unique(topology.activation_of[outputs]).tolist():
+        activation = topology.activations[kind]
+        with np.errstate(all="ignore"):
+            a = np.asarray(activation.value(z), np.float64)
+        low, high = float(np.nanmin(a)), float(np.nanmax(a))
+        yield outputs[topology.activation_of[outputs] == kind], str(activation), low, high
+
+
+def bounded(net: Model) -> Iterator[Finding]:
+    """The outputs that cannot give all the logits that the loss takes."""
+    if net.loss.predict is None:
+        return
+    for nodes, activation, low, high in reaches(net):
+        one_sided = net.loss.targets in {"binary", "count"} and (low > -ASIDE or high < ASIDE)
+        if one_sided or high - low < ASIDE:
+            detail = f"{activation}, from {number(low)} to {number(high)}"
+            yield from (Finding("bounded", net.topology.nodes[node], None, detail) for node in nodes.tolist())
+
+
 def _detail(net: Model, kind: str, node: int, unit: int, m: _Measured) -> str:
     topology = net.topology
     activation = str(topology.activations[topology.activation_of[node]])
     who = "input" if topology.is_input[node] else activation
     if kind == "constant":
         return f"{who}, {number(float(m.low[0, unit]))}"
+    if kind == "repeated":
+        return activation
     flat = f", flat for {m.flat[unit]:.0%} of the rows" if kind == "saturated" else ""
     return f"{who}, z from {number(float(m.low[1, unit]))} to {number(float(m.high[1, unit]))}{flat}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import networkx as nx
 import numpy as np
@@ -55,6 +55,39 @@ class Model:
     def refresh(self) -> None:
         """Trace anew those activations, and the loss, that read something which has changed since."""
         self._prepared = self._prepared.refreshed()
+
+    def standardize(self, X: Any) -> Self:
+        """Have the network take each input as (value − center) / scale, from now on, in place.
+
+        ``center`` and ``scale`` of every input unit become the mean and the standard deviation of
+        its column in X, whatever they were (of a constant column its value and 1).  They belong to
+        the graph: :meth:`to_networkx`, files and fingerprints have them.  Weights and biases
+        stay, so the function changes: do it before training, or write ``fit(…, standardize=True)``.
+
+        Parameters
+        ----------
+        X
+            The training rows, as for :meth:`forward`, as they are; all count the same.
+
+        Returns
+        -------
+        Network
+            The network itself.
+
+        Raises
+        ------
+        DataError
+            For rows that will not do, among them NaN and ±inf; nothing is changed then.
+
+        Examples
+        --------
+        >>> import dagnet
+        >>> net = dagnet.Network(dagnet.layered([1, 1])).standardize([[10.0], [30.0]])
+        >>> net.topology.center, net.topology.scale
+        (array([20.]), array([10.]))
+        """
+        self._prepared = self._prepared.standardised(X)
+        return self
 
     # -- what it is ----------------------------------------------------------------------
 
@@ -240,7 +273,10 @@ class Model:
 
     def forwards(self, X: Any) -> Iterator[Forward]:
         """:meth:`forward` portion by portion: long data need no more memory than short."""
-        inputs = self.encode_inputs(X)
+        return self.forwards_of(self.encode_inputs(X))
+
+    def forwards_of(self, inputs: Array) -> Iterator[Forward]:
+        """:meth:`forwards` of rows that are encoded."""
         portion = max(1, PORTION // max(1, self.layout.plan.n_units))
         for start in range(0, len(inputs), portion):
             yield self._forward(inputs[start : start + portion])

@@ -217,6 +217,19 @@ def with_columns(X: Any, columns: Any) -> Any:
     return {name: array[:, own[0]] if len(own) == 1 else array[:, own] for name, own in places.items()}
 
 
+@np.errstate(all="ignore")
+def standardisation_of(X: Any, columns: Columns) -> tuple[Array, Array]:
+    """Mean and standard deviation of X's columns, (input units,) each; of a constant one itself and 1."""
+    array = encode_inputs(X, columns, np.float64, None, finite=True)
+    center, scale = array.mean(axis=0), array.std(axis=0)
+    bad = ~(np.isfinite(center) & np.isfinite(scale))
+    if bad.any():
+        where, largest = columns.label(int(bad.argmax())), float(np.abs(array).max())
+        raise DataError(expected(f"X: column {where}", "of finite mean and deviation", largest, "scale it"))
+    constant = (array == array[0]).all(axis=0)
+    return np.where(constant, array[0], center), np.where(constant | (scale == 0), 1.0, scale)
+
+
 def _of_shape(where: str, must: str, array: Array, mend: str = "") -> DataError:
     return DataError(expected(where, must, Verbatim(f"shape {array.shape}"), mend))
 

@@ -18,7 +18,7 @@ from dagnet.arrays import Array
 from dagnet.compiler import compile_topology
 from dagnet.contracts import Activation, Loss, Runner
 from dagnet.errors import DagnetWarning, DataError, GraphError, PluginError, shorten
-from dagnet.model.data import Columns
+from dagnet.model.data import Columns, standardisation_of
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
 from dagnet.plan import Plan
@@ -125,6 +125,12 @@ class Prepared:
         plan = replace(self.layout.plan, activations=fresh)
         layout = replace(self.layout, topology=topology, plan=plan)
         return Prepared.served(layout, loss, self.dtype, self.asked, self.threads)
+
+    def standardised(self, X: Any) -> Prepared:
+        """With the inputs' centre and scale from the columns of X; the runner, which sees neither, stays."""
+        center, scale = standardisation_of(X, self.columns_in)
+        topology = replace(self.layout.topology, center=center, scale=scale)
+        return replace(self, layout=replace(self.layout, topology=topology))
 
     def runner_for(self, plan: Plan) -> Runner:
         """A runner for this plan, or one that was cut out of it."""
