@@ -4,6 +4,8 @@ The hand-made network is written with one array a layer and the chain rule; dagn
 and both have to agree with differences of the hand-made loss.
 """
 
+from itertools import pairwise
+
 import networkx as nx
 import numpy as np
 
@@ -25,7 +27,7 @@ def start(seed):
     draw = np.random.default_rng(seed)
     return [
         (draw.normal(size=(len(children), len(parents))), draw.normal(size=len(children)))
-        for parents, children in zip(LAYERS, LAYERS[1:], strict=False)
+        for parents, children in pairwise(LAYERS)
     ]
 
 
@@ -131,7 +133,7 @@ def the_chapter():
 def on_the_blackboard():
     """One derivative in its factors, two paths; and what a node computes, as a formula."""
     layers, y = start(5), np.array([1.0])
-    (W1, _), (W2, _), (W3, _) = layers
+    (W2, _), (W3, _) = layers[1:]
     net = drawn(layers, "squared_error")
     rule = net.trace(("x1", "h12"), X[0], y[0])
     print(rule)

@@ -28,7 +28,9 @@ def directed(undirected):
     graph = nx.DiGraph()
     graph.add_nodes_from(range(NODES))
     last = NODES - CLASSES
-    graph.add_edges_from((min(edge), max(edge)) for edge in undirected.edges if max(edge) >= PIXELS and min(edge) < last)
+    graph.add_edges_from(
+        (min(edge), max(edge)) for edge in undirected.edges if max(edge) >= PIXELS and min(edge) < last
+    )
     for pixel in range(PIXELS):  # random wiring leaves some without a way out
         graph.add_edge(pixel, PIXELS + pixel)
     for node in range(last, NODES):  # and some classes without a way in
@@ -93,7 +95,9 @@ def wired_and_trained(graph, data):
     softmax = np.exp(logits - logits.max(axis=1, keepdims=True))
     softmax /= softmax.sum(axis=1, keepdims=True)
     assert np.allclose(net.predict(X_test), softmax, atol=1e-12)
-    assert np.isclose(net.evaluate(X_test, y_test), -np.log(softmax[range(len(y_test)), y_test]).mean(), rtol=1e-12)
+    assert np.isclose(
+        net.evaluate(X_test, y_test), -np.log(softmax[range(len(y_test)), y_test]).mean(), rtol=1e-12
+    )
     return float((softmax.argmax(axis=1) == y_test).mean())
 
 
