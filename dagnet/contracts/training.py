@@ -101,17 +101,9 @@ class History(Mapping[str, list[float]]):
         return pandas.DataFrame(self.to_dict(), index=pandas.RangeIndex(1, self.epochs + 1, name="epoch"))
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the losses by epoch, by ``dagnet_matplotlib.training_curves``; returns matplotlib's axes.
+        """Draw the losses by epoch on matplotlib's axes, by default on a figure's own; returns the axes.
 
-        Parameters
-        ----------
-        ax
-            Axes to draw on; None makes a figure.
-
-        Raises
-        ------
-        PluginError
-            If the distribution dagnet-matplotlib is not installed.
+        The distribution dagnet-matplotlib draws: PluginError where it is not installed.
         """
         plugin = needed("history.plot()", "dagnet_matplotlib", "dagnet-matplotlib")
         return plugin.training_curves(self, ax)

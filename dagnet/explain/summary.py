@@ -31,19 +31,8 @@ def summary(net: Model) -> Summary:
     Examples
     --------
     >>> import dagnet
-    >>> print(summary(dagnet.Network(dagnet.layered([2, 3, 1]), seed=0, engine="reference", threads=1)))
-    Network of 6 nodes and 9 edges
-    <BLANKLINE>
-      nodes        6
-      edges        9
-      levels       3
-      parameters   13, all trainable
-      inputs       2: x1, x2
-      outputs      1: eta
-      activations  relu 3, identity 1
-      loss         squared_error
-      dtype        float64
-      engine       reference, 1 thread
+    >>> summary(dagnet.Network(dagnet.layered([2, 3, 1]), seed=0))
+    <Summary: Network of 6 nodes and 9 edges>
     """
     topology, n = net.topology, len(net.parameters)
     hidden = topology.activation_of[~topology.is_input].tolist()

@@ -110,18 +110,10 @@ class Forward(Mapping[Hashable, Array]):
     def __len__(self) -> int:
         return self._walk.prepared.layout.topology.n_nodes
 
-    def __contains__(self, node: object) -> bool:
-        return self._walk.prepared.layout.topology.has_node(node)
-
     def to_frame(self, index: Any = None) -> Any:
-        """A ``pandas.DataFrame`` of all values, a row for each row.
+        """A ``pandas.DataFrame``: a column a node (of several units, one a pair (node, unit)), a row a row.
 
-        Its columns are the nodes; of a node with several units the pairs (node, unit).
-
-        Parameters
-        ----------
-        index
-            Labels of the rows, such as ``df.index`` of the data; default 0, 1, ….
+        ``index`` labels the rows, such as ``df.index`` of the data; default 0, 1, ….
         """
         pandas = needed("forward.to_frame()", "pandas", "pandas")
         columns: list[Hashable] = []
