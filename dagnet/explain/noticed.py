@@ -9,7 +9,7 @@ the predictions vary by less than a hundredth of what the targets do, what else 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,12 @@ from dagnet.model.averaging import mean_loss
 LOOKED, FEW, FEWEST, WORTH, SAID = 1000, 200, 4, 20, 3
 LEARNED, HARDLY, WORSE, MUCH_WORSE, ROSE = 0.05, 0.9, 1.05, 2.0, 10.0
 STILL, SMALL = 0.01, 1e-3
+LINKS: tuple[Callable[[Array], Array], ...] = (
+    lambda p: p,
+    lambda p: np.maximum(np.log(p), -LARGE),
+    lambda p: np.clip(np.log(p) - np.log1p(-p), -LARGE, LARGE),
+)
+"""Outputs for which a loss may predict p."""
 ILL = {"dead", "saturated", "constant", "repeated"}
 SMALLER, LARGER = "a smaller learning_rate helps", "a larger learning_rate helps"
 
@@ -88,7 +94,7 @@ def ends(loss: Loss, targets: Array, weights: Array | None) -> tuple[float, floa
     if (targets == targets[0]).all():
         return None
     mean = np.average(targets, axis=0, weights=weights)[None].astype(targets.dtype)
-    for link in (_itself, _logarithm, _logit):
+    for link in LINKS:
         try:
             if (np.abs(loss.prediction(link(mean)) - mean) <= SMALL * np.abs(mean)).all():
                 constant = mean_loss(loss, np.repeat(link(mean), len(targets), axis=0), targets, weights)
@@ -97,21 +103,6 @@ def ends(loss: Loss, targets: Array, weights: Array | None) -> tuple[float, floa
         except Exception:  # noqa: BLE001, S112 - a stranger's code may raise anything
             continue
     return None
-
-
-# Outputs for which a loss may predict p.
-
-
-def _itself(p: Array) -> Array:
-    return p
-
-
-def _logarithm(p: Array) -> Array:
-    return np.maximum(np.log(p), -LARGE)
-
-
-def _logit(p: Array) -> Array:
-    return np.clip(np.log(p) - np.log1p(-p), -LARGE, LARGE)
 
 
 def _by_kind(findings: Sequence[Finding]) -> Iterator[str]:
@@ -172,6 +163,5 @@ def _reasons(
         yield f"the loss hardly moved: {LARGER}" + (
             ", or a larger clip_norm or clip_value" if clipped else ""
         )
-    elif left > MUCH_WORSE:
-        falls = last <= min(recent)
-        yield f"it still falls: more epochs help, or {LARGER}" if falls else f"it no longer falls: {SMALLER}"
+    elif left > MUCH_WORSE and last > min(recent):
+        yield f"it no longer falls: {SMALLER}"
