@@ -157,9 +157,8 @@ def _check(graph: nx.DiGraph[Any], names: Sequence[Hashable], ends: Sequence[Has
     for what, given in (("columns", names), ("target", ends)):
         missing = [name for name in given if name not in graph]
         if not given:
-            raise DataError(
-                f"{what}: the graph has none, as every node is on a cycle or after one; name some"
-            )
+            which = "parentless node" if what == "columns" else "end"
+            raise DataError(f"{what}: no such node in the graph; name some: it has no {which}")
         if missing == given or (missing and what == "target"):
             mend = did_you_mean(missing[0], graph, listed=6)
             raise DataError(
