@@ -25,7 +25,7 @@ SIZES = Rule("at least two whole numbers of 1 or more", _are_sizes, lambda sizes
 def layered(
     sizes: Iterable[int],
     *,
-    activation: str | Activation = "relu",
+    activation: str | Activation | None = None,
     output_activation: str | Activation = "identity",
 ) -> nx.DiGraph[Any]:
     """A fully connected layered graph.
@@ -35,7 +35,7 @@ def layered(
     sizes
         Nodes in each layer, inputs first, at least two layers.
     activation
-        What hidden nodes apply.
+        What hidden nodes apply; None leaves it to ``Network(activation=…)``, by default relu.
     output_activation
         What output nodes apply.
 
@@ -65,7 +65,8 @@ def layered(
     layers.append(["eta"] if counts[-1] == 1 else [f"y{k}" for k in range(1, counts[-1] + 1)])
     graph: nx.DiGraph[Any] = nx.DiGraph()
     graph.add_nodes_from(layers[0])
-    graph.add_nodes_from(chain.from_iterable(layers[1:-1]), activation=activation)
+    said = {} if activation is None else {"activation": activation}
+    graph.add_nodes_from(chain.from_iterable(layers[1:-1]), **said)
     graph.add_nodes_from(layers[-1], activation=output_activation)
     for parents, children in pairwise(layers):
         graph.add_edges_from(product(parents, children))

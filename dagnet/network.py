@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +194,8 @@ class Network(Model):
             arguments are refused.
         columns
             Names of the columns of an X (and validation X) that is an array; by default they are
-            ``net.inputs``.  Columns that are no inputs are left alone.
+            ``net.inputs``.  Columns that are no inputs are left alone.  Where they were given, later
+            arrays want names as well: ``net.predict(dict(zip(columns, X.T)))``.
 
         Returns
         -------
@@ -214,11 +215,14 @@ class Network(Model):
         )  # fmt: skip
         watching = with_progress(callbacks, progress)
         data = {"sample_weight": sample_weight, "validation_data": validation_data, "columns": columns}
+        columns = list(columns) if isinstance(columns, Iterator) else columns
         before = self._prepared
         try:
             if FLAG.check("standardize", standardize):
                 self.standardize(with_columns(X, columns))
             run = training.TrainingRun(self, X, y, settings, callbacks=watching, **data)
+            if columns is not None:
+                self._named = tuple(columns) != self.inputs
             if resume is not None and (snapshot := found_checkpoint(resume, run.callbacks)) is not None:
                 training.restore(run, snapshot)
         except BaseException:

@@ -156,10 +156,14 @@ def _attach(graph: nx.DiGraph[Any], names: Sequence[Hashable], goals: Sequence[H
 def _check(graph: nx.DiGraph[Any], names: Sequence[Hashable], ends: Sequence[Hashable]) -> None:
     for what, given in (("columns", names), ("target", ends)):
         missing = [name for name in given if name not in graph]
+        if not given:
+            which = "parentless node" if what == "columns" else "end"
+            raise DataError(f"{what}: no such node in the graph; name some: it has no {which}")
         if missing == given or (missing and what == "target"):
-            mend = did_you_mean(missing[0], graph, listed=6) if missing else "; name some"
-            listed = f": {names_text(missing)}" if missing else ""
-            raise DataError(f"{what}: no such node in the graph{listed}{mend}; attach=True adds nodes")
+            mend = did_you_mean(missing[0], graph, listed=6)
+            raise DataError(
+                f"{what}: no such node in the graph: {names_text(missing)}{mend}; attach=True adds nodes"
+            )
 
 
 def _prune(

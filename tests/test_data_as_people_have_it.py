@@ -130,3 +130,47 @@ def test_the_base_of_optimizers_is_none():
     for optimizer in (dagnet.Optimizer, dagnet.Optimizer()):
         with pytest.raises(dagnet.PluginError, match="subclass with update"):
             line().fit([[1.0]], [1.0], optimizer=optimizer)
+
+
+def test_what_fit_was_told_of_columns_is_not_forgotten():
+    graph = nx.DiGraph([("a", "y"), ("b", "y")])
+    X, y = np.array([[1.0, 20.0], [2.0, 40.0], [3.0, 10.0]]), [40.0, 80.0, 20.0]
+    net = dagnet.Network(graph, seed=0)
+    net.fit(X, y, columns=["b", "a"], epochs=1)
+    for call in (net, net.predict, net.forward, lambda X: net.evaluate(X, y), lambda X: net.fit(X, y)):
+        with pytest.raises(dagnet.DataError, match="fit was told what its columns are"):
+            call(X)
+    assert net.predict({"a": X[:, 1], "b": X[:, 0]}).shape == (3, 1)
+    net.fit(X[:, ::-1], y, columns=net.inputs, epochs=1)
+    assert net.predict(X[:, ::-1]).shape == (3, 1)
+    frame = pd.DataFrame(X, columns=["b", "a"])
+    with pytest.raises(dagnet.DataError, match="validation_data: X has no names, and that of fit has"):
+        net.fit(frame, y, validation_data=(X, y))
+
+
+def test_what_other_libraries_call_it_is_told():
+    for name, here in (("mse", "squared_error"), ("BCE", "binary_cross_entropy_with_logits")):
+        with pytest.raises(dagnet.PluginError, match=f"here it is '{here}'"):
+            line(loss=name)
+    with pytest.raises(dagnet.PluginError, match="here it is 'identity'"):
+        line(activation="linear")
+
+
+def test_an_activation_of_the_network_is_that_of_a_layered_graph():
+    net = dagnet.Network(dagnet.layered([2, 2, 1]), activation="tanh", seed=0)
+    assert {attributes.get("activation") for _, attributes in net.to_networkx().nodes(data=True)} == {
+        None,
+        "tanh",
+        "identity",
+    }
+
+
+def test_an_optimizer_that_is_no_dataclass_is_told_so():
+    class Mine(dagnet.Optimizer):
+        name = "mine"
+
+        def update(self, parameter, gradient, state, step, learning_rate):
+            return parameter - learning_rate * gradient, {}
+
+    with pytest.raises(dagnet.PluginError, match=r"dataclass.*write @dataclass\(frozen=True\)"):
+        line().fit([[1.0]], [1.0], optimizer=Mine)

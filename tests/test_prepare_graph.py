@@ -147,7 +147,7 @@ def test_old_settings_of_the_graph_stay_but_for_the_ends():
             nx.cycle_graph(3, nx.DiGraph),
             {},
             dagnet.DataError,
-            "columns: no such node in the graph; name some",
+            "columns: no such node in the graph; name some: it has no parentless node",
         ),
         (
             nx.cycle_graph(3, nx.DiGraph),

@@ -169,7 +169,10 @@ def _check_target(
         mend = did_you_mean(name, table.header, listed=8)
         raise DataError(f"--target: {table.path} has no column {name!r}{mend}")
     if not graph.in_degree(by_text[name]):
-        raise DataError(f"--target: nothing leads to the node {name!r}; choose one that has parents")
+        raise DataError(
+            f"--target: nothing leads to the node {name!r}; choose one that has parents, "
+            "or turn the graph round: dagnet.prepare_graph does where its outputs are the data's columns"
+        )
 
 
 def _prepared(request: Request) -> tuple[Table, Network, Split]:

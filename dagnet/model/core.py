@@ -15,7 +15,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.model.averaging import mean_loss, output_gradient
-from dagnet.model.data import Encoded, aligned, encode_inputs, encode_sample_weight, encode_targets
+from dagnet.model.data import Encoded, aligned, encode_inputs, encode_sample_weight, encode_targets, is_table
 from dagnet.model.differences import Differences, central_differences
 from dagnet.model.layout import Layout
 from dagnet.model.prepared import Prepared
@@ -35,6 +35,9 @@ PORTION = 2**23
 
 class Model:
     """What is frozen of a network, and one live vector of parameters."""
+
+    _named = False
+    """Whether ``fit`` was told names of an array's columns that are not the inputs in their order."""
 
     def __init__(
         self,
@@ -219,6 +222,9 @@ class Model:
     def encode_inputs(self, X: Any, *, finite: bool = False) -> Array:
         """X checked and standardised, (rows, input units)."""
         own = self._prepared
+        if self._named and not is_table(X):
+            mend = "pass dict(zip(columns, X.T)), or fit with columns=net.inputs"
+            raise DataError(f"X has no names, and fit was told what its columns are; {mend}")
         return encode_inputs(X, own.columns_in, own.dtype, own.standardisation, finite=finite)
 
     def encode_targets(self, y: Any, rows: int, *, finite: bool = False) -> Array:
@@ -242,7 +248,7 @@ class Model:
     def __call__(self, X: Any) -> Array:
         """Values of the output nodes, (rows, output units)."""
         prepared = self._prepared
-        if prepared.takes(X):  # an engine may read X as it stands; it looks for NaN itself
+        if prepared.takes(X) and not self._named:  # as it stands: engines look for NaN
             quick = prepared.runner.evaluate(prepared.layout.by_slot(self._parameters), X)
             if quick is not None:
                 return quick

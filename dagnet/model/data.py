@@ -119,15 +119,17 @@ def numeric(where: str, values: Any) -> Array:
         if isinstance(values, np.ma.MaskedArray):  # what is masked is missing, and refused as such
             values = np.where(np.ma.getmaskarray(values), np.nan, np.ma.getdata(values))
         array = np.asarray(values)
-        if array.dtype.kind == "O":
-            said = next((item for item in array.flat if isinstance(item, (str, bytes))), None)
-            if said is not None:  # NumPy would read "1e3" as a number
-                mend = LABELS if where == "y" else "convert it before, for instance with astype(float)"
-                raise DataError(expected(where, "real numbers", said, mend))
+        said = (
+            [item for item in array.flat if isinstance(item, (str, bytes))] if array.dtype.kind == "O" else ()
+        )
+        if array.dtype.kind == "O" and not said:  # NumPy would read the text "1e3" as a number
             array = array.astype(np.float64)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         mend = f"; {LABELS}" if where == "y" else ""
         raise DataError(f"{where} must be numbers in a rectangular array; {error}{mend}") from error
+    if said:
+        mend = LABELS if where == "y" else "convert it before, for instance with astype(float)"
+        raise DataError(expected(where, "real numbers", said[0], mend))
     if array.dtype.kind not in "biuf":
         mend = LABELS if where == "y" else "convert it before"
         raise DataError(expected(where, "real numbers", Verbatim(f"dtype {array.dtype}"), mend))

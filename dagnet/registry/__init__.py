@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 from collections.abc import Mapping
 from typing import Any, cast
 
 from dagnet.contracts import Activation, Engine, Exporter, Initializer, Loss, Optimizer
-from dagnet.errors import PluginError, expected
+from dagnet.errors import PluginError, Verbatim, expected
 from dagnet.registry.tables import KINDS, Origin, registry
 
 __all__ = [
@@ -202,6 +203,11 @@ def find_optimizer(spec: object) -> Optimizer:
         cls = registry.find("optimizers", name)
     else:
         raise PluginError(expected("an optimizer", "a name, a call form or an Optimizer", spec))
+    if not dataclasses.is_dataclass(cls):
+        mend = "write @dataclass(frozen=True) above its class"
+        raise PluginError(
+            expected(f"optimizer {cls.name!r}", "a dataclass of its settings", Verbatim(cls.__name__), mend)
+        )
     try:
         return cls(*positional, **named)
     except TypeError as error:

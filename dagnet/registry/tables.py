@@ -35,6 +35,23 @@ Offer = tuple[str, str, Any]
 """One item of a plugin, checked: its kind, a plural such as ``"activations"``, its name, and itself."""
 NEWER = "; if it is no slip, the plugin needs a newer dagnet: pip install --upgrade dagnet"
 DISABLE = "DAGNET_DISABLE_PLUGINS"
+USUAL = {
+    "bce": "binary_cross_entropy_with_logits",
+    "bcewithlogits": "binary_cross_entropy_with_logits",
+    "binary_crossentropy": "binary_cross_entropy",
+    "categorical_crossentropy": "cross_entropy",
+    "crossentropy": "cross_entropy",
+    "l1": "absolute_error",
+    "linear": "identity",
+    "log_loss": "binary_cross_entropy_with_logits",
+    "logistic": "sigmoid",
+    "mae": "absolute_error",
+    "mean_squared_error": "squared_error",
+    "mse": "squared_error",
+    "none": "identity",
+    "swish": "silu",
+}
+"""How other libraries say it."""
 TRACE = "DAGNET_TRACE_PLUGINS"
 SLOW_SECONDS = 2.0
 BUILTINS = (
@@ -211,7 +228,9 @@ class Registry:
         """What is registered as ``name``, or :class:`PluginError` with a suggestion."""
         table = self.table(kind)
         if name not in table:
-            mend = did_you_mean(name, table, listed=12) + _misplaced()
+            usual = USUAL.get(name.lower(), "")
+            mend = f"; here it is {usual!r}" if usual in table else did_you_mean(name, table, listed=12)
+            mend += _misplaced()
             raise PluginError(f"unknown {KINDS[kind].singular} {name!r}{mend}")
         return table[name]
 

@@ -11,7 +11,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.errors import DataError, expected
 from dagnet.model import Model
-from dagnet.model.data import with_columns
+from dagnet.model.data import is_table, with_columns
 from dagnet.topology import data_fingerprint
 
 CHUNK_VALUES = 4_000_000
@@ -94,7 +94,7 @@ def encode_rows(model: Model, X: Any, y: Any, sample_weight: Any) -> Rows:
     return Rows(inputs, targets, weights)
 
 
-def encode_validation(model: Model, data: object, columns: Any = None) -> Rows | None:
+def encode_validation(model: Model, data: object, columns: Any = None, *, named: bool = False) -> Rows | None:
     """``(X, y)`` or ``(X, y, sample_weight)`` encoded, or None."""
     if data is None:
         return None
@@ -103,6 +103,8 @@ def encode_validation(model: Model, data: object, columns: Any = None) -> Rows |
         raise DataError(expected("validation_data", "(X, y) or (X, y, sample_weight)", got))
     try:
         X = with_columns(data[0], columns)
+        if named and not is_table(X):
+            raise DataError("X has no names, and that of fit has; pass a table, too")
         return encode_rows(model, X, data[1], data[2] if len(data) == 3 else None)
     except DataError as error:
         raise DataError(f"validation_data: {error}") from error

@@ -14,7 +14,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Callback, History, NotFinite
 from dagnet.errors import NumericalError
 from dagnet.model import Model
-from dagnet.model.data import with_columns
+from dagnet.model.data import is_table, with_columns
 from dagnet.model.selection import make_generator
 from dagnet.topology import fingerprint_by_part
 from dagnet.training.blame import culprit, explained
@@ -63,7 +63,7 @@ class TrainingRun:
         self.model, self.settings = model, settings
         model.refresh()
         self.data = encode_rows(model, with_columns(X, columns), y, sample_weight)
-        self.validation = encode_validation(model, validation_data, columns)
+        self.validation = encode_validation(model, validation_data, columns, named=is_table(X))
         self.callbacks = checked_callbacks(callbacks)
         self.rows, self.epochs = len(self.data), settings.epochs
         self.size = min(settings.batch_size, self.rows)
