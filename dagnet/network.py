@@ -214,8 +214,8 @@ class Network(Model):
             shuffle=shuffle, seed=seed, clip_norm=clip_norm, clip_value=clip_value, l1=l1, l2=l2,
         )  # fmt: skip
         watching = with_progress(callbacks, progress)
-        data = {"sample_weight": sample_weight, "validation_data": validation_data, "columns": columns}
         columns = list(columns) if isinstance(columns, Iterator) else columns
+        data = {"sample_weight": sample_weight, "validation_data": validation_data, "columns": columns}
         before = self._prepared
         try:
             if FLAG.check("standardize", standardize):

@@ -53,7 +53,7 @@ def test_an_array_with_its_columns_names_is_a_table():
     np.testing.assert_array_equal(by_name.parameters, by_place.parameters)
     graph.nodes["a"]["units"] = 2
     wide = dagnet.Network(graph, seed=0)
-    wide.fit(X, y, columns=["b", "a", "c", "a", "d"], epochs=1)
+    wide.fit(X, y, columns=iter(["b", "a", "c", "a", "d"]), epochs=1, standardize=True)
     for columns in (list("abc"), "abcde", 5):
         with pytest.raises(dagnet.DataError, match="columns must be a list of names, one for each column"):
             by_name.fit(X, y, columns=columns)
