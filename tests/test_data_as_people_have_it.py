@@ -174,3 +174,9 @@ def test_an_optimizer_that_is_no_dataclass_is_told_so():
 
     with pytest.raises(dagnet.PluginError, match=r"dataclass.*write @dataclass\(frozen=True\)"):
         line().fit([[1.0]], [1.0], optimizer=Mine)
+
+
+def test_a_networks_dtype_is_the_one_that_arrays_have():
+    for dtype in (None, float, "float32", ">f8", np.float64):
+        net = line(dtype=dtype)
+        assert net.dtype is np.zeros(1, net.dtype.name).dtype  # engines compare by identity

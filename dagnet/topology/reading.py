@@ -122,7 +122,7 @@ def checked_dtype(dtype: object) -> np.dtype[Any]:
         result = None
     if result is None or result.name not in DTYPES:
         raise DataError(expected("dtype", "'float64' or 'float32'", dtype))
-    return result.newbyteorder("=")
+    return np.dtype(result.name)  # the one of this machine
 
 
 def topology_from_graph(
