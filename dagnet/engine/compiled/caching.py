@@ -27,7 +27,8 @@ from numba.core.serialize import dumps
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # keeps NaN and infinities
 IMPORTS = re.compile(rb"^from (dagnet\.engine\.compiled\.\w+) import", re.MULTILINE)
 KERNEL = {"nogil": True, "fastmath": FAST, "error_model": "numpy", "boundscheck": False}
-INNER = {**KERNEL, "forceinline": True}  # else tuples of arrays are handed over on the stack
+ALLOCATING = {**KERNEL, "forceinline": True}  # else tuples of arrays are handed over on the stack
+INNER = {**ALLOCATING, "_nrt": False}  # no counting of who holds an array: a third less to compile
 DIGEST_SIZE = hashlib.sha256().digest_size
 
 

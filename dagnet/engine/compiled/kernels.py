@@ -57,7 +57,9 @@ def _activate(program, what, state, tile, first, last):
     if len(state.pre) > 0 and program.pre_place[first] >= 0:
         for unit in range(first, last):
             here, kept = base + unit * stride, pre_base + program.pre_place[unit] * stride
-            state.pre[kept : kept + lanes] = values[here : here + lanes]
+            run, z = state.pre[kept : kept + lanes], values[here : here + lanes]
+            for row in range(lanes):  # of slices assigned, Numba compiles the words of a refusal, for 2 s
+                run[row] = z[row]
     if stride == lanes:
         call_elementwise(function, values, base + first * stride, (last - first) * stride)
     else:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from dagnet.engine.compiled.caching import INNER, kernel
+from dagnet.engine.compiled.caching import ALLOCATING, INNER, kernel
 from dagnet.engine.compiled.kernels import (
     backward_tile,
     forward_tile,
@@ -52,7 +52,7 @@ def _forward_row(program, theta, state):
             state[unit] = total
 
 
-@numba.njit(**INNER)
+@numba.njit(**ALLOCATING)
 def _evaluate_rows(table, inputs, theta, outputs):
     """A row at a time."""
     program, some_nan = opened(table), False
@@ -85,7 +85,7 @@ def evaluate(table, inputs, theta, outputs, part, parts):
     return some_nan
 
 
-@numba.njit(**INNER)
+@numba.njit(**ALLOCATING)
 def _loss_of_tile(loss, state, tile, places, rows, wanted):
     """Σ factor·ℓ over a tile's rows (its targets, its factors); ∂/∂a of the outputs goes to δ.
 
