@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -107,7 +106,8 @@ class Table:
         if _is_missing(text):
             mend = "fill it in or drop the row, or train with --missing"
             raise DataError(f"{where}: the value is missing; {mend}{more}")
-        mend = "a decimal comma must be a point" if np.isfinite(number(text.replace(",", "."))) else ""
+        comma = "," in text and np.isfinite(number(text.replace(",", ".")))
+        mend = "a decimal comma must be a point" if comma else ""
         raise DataError(expected(where, must, text, mend) + more)
 
     def without_gaps(self, names: Iterable[Hashable]) -> Table:
@@ -164,12 +164,13 @@ def read_table(path: Path) -> Table:
     path = Path("standard input") if str(path) == "-" else path
     try:
         text = data.decode("utf-8-sig")
-        lines = csv_rows(io.StringIO(text, newline=""), max(",;\t", key=text.partition("\n")[0].count))
+        lines = csv_rows(text)
         _, header = next(lines)
         _check_header(path, header)
         rows = list(lines)
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} must be text in UTF-8; {error.reason} at byte {error.start}") from None
+        text = f"{path} must be text in UTF-8; {error.reason} at byte {error.start}; save it as UTF-8"
+        raise DataError(text) from None
     except FormatError as error:
         raise DataError(f"{path}, {error}") from None
     if not rows:
