@@ -151,7 +151,7 @@ def train(graph: Path, data: Path, **options: Any) -> None:
 @main.command()
 @click.argument("model", type=FILE)
 @click.argument("data", type=FILE)
-@click.option("--out", "-o", type=FILE, help="Write to this file instead of standard output.")
+@click.option("--out", "-o", type=FILE, help="Write to this file.  [default: -, standard output]")
 @THREADS
 def predict(model: Path, data: Path, out: Path | None, threads: int | None) -> None:
     """Predict the rows of a CSV file.
@@ -164,7 +164,7 @@ def predict(model: Path, data: Path, out: Path | None, threads: int | None) -> N
     """
     from dagnet.cli.applying import predict_file  # noqa: PLC0415 - keeps --help fast
 
-    predict_file(model, data, out, threads)
+    predict_file(model, data, None if str(out) == "-" else out, threads)
 
 
 @main.command()

@@ -163,7 +163,7 @@ def _check_target(
         fed = [text for text, node in by_text.items() if graph.in_degree(node)]
         mend = did_you_mean(name, fed, listed=8)
         if table.place(name) is not None:
-            mend += "; the column of a target has the name of its node, or words that are: rename one of them"
+            mend += "; name the node as the column, or draw a node for each word in it"
         raise DataError(f"--target: {request.graph} has no node {name!r}{mend}")
     if table.place(name) is None:
         mend = did_you_mean(name, table.header, listed=8)
@@ -191,6 +191,7 @@ def _prepared(request: Request) -> tuple[Table, Network, Split]:
     inputs = drafts[0].inputs if drafts else [node for node in graph if not graph.in_degree(node)]
     with noted(problems):
         classes = classes or tables.find_classes(table, outputs)
+    outputs = () if problems else outputs  # nobody knows what their cells should be
     with noted(problems):
         table, X, y = _columns(table, graph, inputs, outputs, classes, request)
     if problems:
