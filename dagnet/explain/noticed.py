@@ -163,5 +163,6 @@ def _reasons(
         yield f"the loss hardly moved: {LARGER}" + (
             ", or a larger clip_norm or clip_value" if clipped else ""
         )
-    elif left > MUCH_WORSE and last > min(recent):
-        yield f"it no longer falls: {SMALLER}"
+    elif left > MUCH_WORSE:
+        falls = f"it still falls: {LARGER}, as more epochs do"
+        yield falls if last == min(recent) else f"it no longer falls: {SMALLER}"
