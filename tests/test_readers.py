@@ -64,7 +64,7 @@ DEFAULTS = """<graphml xmlns="http://graphml.graphdrawing.org/xmlns">
 <key id="w" for="edge" attr.name="weight" attr.type="double"><default>0.25</default></key>
 <key id="t" for="edge" attr.name="trainable" attr.type="boolean"><default>false</default></key>
 <key id="a" for="node" attr.name="activation" attr.type="string"><default>tanh</default></key>
-<graph edgedefault="directed"><node id="x"><data key="a">identity</data></node><node id="h"/>
+<graph edgedefault="directed"><node id="x"/><node id="h"/>
 <node id="y"><data key="a">identity</data></node><edge source="x" target="h"/>
 <edge source="h" target="y"><data key="w">2.0</data><data key="t">true</data></edge></graph></graphml>"""
 
@@ -81,6 +81,7 @@ def test_defaults_of_keys_are_honoured(tmp_path, scope):
         ("h", "y"): {"weight": 2.0, "trainable": True},
     }
     assert graph.nodes["h"]["activation"] == "tanh"
+    assert "activation" not in graph.nodes["x"]  # an input has none
     net = dagnet.Network(graph, seed=0)
     assert net([[1.0]]) == pytest.approx(2 * np.tanh(0.25), rel=1e-12)
     assert not {"node_default", "edge_default"} & set(graph.graph)
