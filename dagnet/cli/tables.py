@@ -181,7 +181,7 @@ def read_table(path: Path) -> Table:
 def _check_header(path: Path, header: list[str]) -> None:
     if not header:
         raise DataError(f"{path} is empty; its first line must name the columns")
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted({name for name in header if name and header.count(name) > 1})
     if twice:
         raise DataError(f"{path}: the column {twice[0]!r} is there more than once; rename or drop one")
     if len(header) == 1 and "|" in header[0]:
@@ -203,6 +203,11 @@ def fill_values(names: Iterable[Hashable], nodes: Mapping[Any, Mapping[Any, Any]
     """What stands for the empty cells of each of these nodes that says so."""
     found = {name: number(str(nodes[name].get(FILL))) for name in names}
     return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def inputs_of(network: Network, table: Table) -> Columns:
+    """The columns of the inputs, without gaps."""
+    return table.columns(network.inputs, fill_values(network.inputs, said(network)))
 
 
 def classes_of(network: Network) -> dict[str, list[str]]:

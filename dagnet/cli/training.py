@@ -182,11 +182,13 @@ def _prepared(request: Request) -> tuple[Table, Network, Split]:
     targets, classes, X, y = list[Hashable](), Classes(), Columns(), Columns()
     with noted(problems):
         targets, classes = _target_nodes(graph, request, table)
-    settings: dict[str, Any] = {"activation": request.activation, "attributes": request.attributes}
-    build = partial(Network, graph, outputs=targets or None, seed=request.seed, **settings)
+    build = partial(
+        Network, graph, outputs=targets or None, seed=request.seed, threads=request.threads,
+        activation=request.activation, attributes=request.attributes,
+    )  # fmt: skip
     outputs: Sequence[Hashable] = targets
     with noted(problems):
-        drafts.append(build(loss=request.loss, threads=request.threads))
+        drafts.append(build(loss=request.loss))
         outputs = () if problems else drafts[0].outputs
     inputs = drafts[0].inputs if drafts else [node for node in graph if not graph.in_degree(node)]
     with noted(problems):
@@ -202,8 +204,7 @@ def _prepared(request: Request) -> tuple[Table, Network, Split]:
         other = tables.read_table(request.validation_file)
         split["validation"] = _columns(other, graph, inputs, outputs, classes, request)[1:]
     _write_what_rows_say(graph, split, classes, request)
-    loss = request.loss or _fitting_loss(graph, drafts[0], y, classes)
-    network = build(loss=loss, threads=request.threads)
+    network = build(loss=request.loss or _fitting_loss(graph, drafts[0], y, classes))
     if network.loss.targets != "class" and are_exclusive(np.column_stack(list(y.values()))):
         text = "each row has 1 in one target and 0 in the others: --loss cross_entropy is meant for that"
         warnings.warn(text, DagnetWarning, stacklevel=2)
