@@ -74,7 +74,7 @@ def main() -> None:
     dagnet show GRAPH                                      look at it
 
     GRAPH is a graph in GraphML, GEXF, GML, DOT, JSON, SIF, GMT, OBO, or a CSV edge list with the
-    columns source and target; DATA is a CSV file with a header (separated by commas, semicolons
+    columns source,target or parent,child; DATA is a CSV file with a header (separated by commas, semicolons
     or tabs; - is standard input), whose columns are found by the names of the nodes.  No file that
     is read is ever written to.
 
