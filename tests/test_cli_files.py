@@ -246,7 +246,9 @@ def test_rows_with_gaps_are_dropped(folder):
     a = with_gaps()
     said = run("train", "graph.graphml", "gaps.csv", "-t", "sick", "-o", "m.json", "--missing", "drop")
     assert f"gaps.csv: {sum(map(bool, a))} rows" in said
-    assert "the value is missing" in run("predict", "m.json", "gaps.csv", code=1)
+    said = run("predict", "m.json", "gaps.csv", code=1)
+    assert "the value is missing" in said
+    assert "a gap in a target only with --missing drop" in said
 
 
 # -- problems, names, results ----------------------------------------------------------------

@@ -43,7 +43,7 @@ def test_nothing_is_seen_before_the_end(tmp_path):
     assert path.read_bytes() == b"new"
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="needs names for open files")
+@pytest.mark.skipif(not pathlib.Path("/dev/fd").exists(), reason="needs names for open files")
 def test_a_pipe_by_its_name_is_written_to():
     source, sink = os.pipe()
     try:

@@ -104,7 +104,7 @@ class Table:
         text, more = self._texts(name)[row], f"; {others:,} more in this column" if others else ""
         where = f"{self.path}, line {self._rows[row][0]} (row {row + 1}), column {str(name)!r}"
         if _is_missing(text):
-            mend = "fill it in or drop the row, or train with --missing"
+            mend = "fill it in, or train with --missing, a gap in a target only with --missing drop"
             raise DataError(f"{where}: the value is missing; {mend}{more}")
         comma = "," in text and np.isfinite(number(text.replace(",", ".")))
         mend = "a decimal comma must be a point" if comma else ""
