@@ -145,4 +145,7 @@ def needed(what: str, module: str, distribution: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise PluginError(f"{what} needs {distribution}, {error}; pip install {distribution}") from error
+        mend = f"pip install {distribution}"
+        if distribution.startswith("dagnet-"):
+            mend += f", or ./plugins/{distribution} in a copy of dagnet's repository"
+        raise PluginError(f"{what} needs {distribution} ({error}); {mend}") from error

@@ -9,7 +9,7 @@ from typing import Any
 
 import networkx as nx
 
-from dagnet.errors import DataError, did_you_mean
+from dagnet.errors import DataError, did_you_mean, expected
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import label, names_text
 from dagnet.topology import checked_graph, refuse_cycles
@@ -112,7 +112,7 @@ def prepare_graph(
     found: nx.DiGraph[Any] = checked_graph(graph).copy()
     goals = target if isinstance(target, list) else [] if target is None else [target]
     roots = [node for node, degree in found.in_degree() if not degree]
-    names = list(dict.fromkeys(roots if columns is None else columns))
+    names = roots if columns is None else _names(columns)
     names = [name for name in names if name not in goals]
     known = [name for name in names if name in found]
     turned = any(map(found.pred.get, known)) and not any(map(found.succ.get, known))
@@ -120,7 +120,7 @@ def prepare_graph(
         found = found.reverse()
     attached = _attach(found, names, goals) if FLAG.check("attach", attach) else ()
     ends = goals or [node for node in found if found.in_degree(node) and not found.out_degree(node)]
-    _check(found, names, ends)
+    _check(found, names, ends, attach=attach)
     not_fed, idle = _prune(found, names, ends)
     lost = [goal for goal in goals if goal not in found] if found.size() else ends
     if lost:
@@ -142,6 +142,16 @@ def prepare_graph(
     return found, Preparation(len(found), found.size(), inputs, outputs, turned, *lists)
 
 
+def _names(columns: Any) -> list[Hashable]:
+    """The columns, each once."""
+    try:
+        if not isinstance(columns, str):
+            return list(dict.fromkeys(columns))
+    except TypeError:  # no iterable, or rows of numbers
+        pass
+    raise DataError(expected("columns", "names, such as a list of them or a data frame", columns))
+
+
 def _attach(graph: nx.DiGraph[Any], names: Sequence[Hashable], goals: Sequence[Hashable]) -> Names:
     """Add inputs and outputs that are missing; those that are there are no ends of the rest."""
     given = {*names, *goals}
@@ -153,7 +163,9 @@ def _attach(graph: nx.DiGraph[Any], names: Sequence[Hashable], goals: Sequence[H
     return (*inputs, *outputs)
 
 
-def _check(graph: nx.DiGraph[Any], names: Sequence[Hashable], ends: Sequence[Hashable]) -> None:
+def _check(
+    graph: nx.DiGraph[Any], names: Sequence[Hashable], ends: Sequence[Hashable], *, attach: bool
+) -> None:
     for what, given in (("columns", names), ("target", ends)):
         missing = [name for name in given if name not in graph]
         if not given:
@@ -161,9 +173,11 @@ def _check(graph: nx.DiGraph[Any], names: Sequence[Hashable], ends: Sequence[Has
             raise DataError(f"{what}: no such node in the graph; name some: it has no {which}")
         if missing == given or (missing and what == "target"):
             mend = did_you_mean(missing[0], graph, listed=6)
-            raise DataError(
-                f"{what}: no such node in the graph: {names_text(missing)}{mend}; attach=True adds nodes"
-            )
+            more = "attach=True adds nodes"
+            if attach:
+                end = "parentless" if what == "columns" else "childless"
+                more = f"all {end} nodes are columns or targets, so there is none to attach it to"
+            raise DataError(f"{what}: no such node in the graph: {names_text(missing)}{mend}; {more}")
 
 
 def _prune(

@@ -240,7 +240,7 @@ def test_a_bad_graph_is_refused_without_a_traceback(folder, name, content):
     ("arguments", "code", "message"),
     [
         (["--target", "sik"], 1, "no node 'sik'; did you mean 'sick'?"),
-        (["--target", "note"], 1, "no node 'note'; known: h, sick; the column of a target has the name"),
+        (["--target", "note"], 1, "no node 'note'; known: h, sick; name the node as the column"),
         (["--target", "h"], 1, "no column 'h'"),
         (["--target", "sick", "--epochs", "0"], 1, "epochs must be a whole number of 1 or more, got 0"),
         (["--target", "sick", "--epochs", "2.5"], 2, "'2.5' is not a valid integer"),

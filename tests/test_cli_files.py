@@ -101,15 +101,32 @@ def test_a_decimal_comma_is_named(folder):
     assert "column 'a' must be a finite number, got '1,5'; a decimal comma must be a point" in said
 
 
+def test_what_people_save_is_read_or_its_mend_is_told(folder):
+    text = Path("data.csv").read_text()
+    empty = text.replace(",", ", ").replace("\n", ",,\r\n")  # columns that a spreadsheet takes for used
+    Path("blanks.csv").write_text("\r\n" + empty, newline="")
+    run("train", "edges.csv", "data.csv", "-t", "sick", "-o", "one.json", "--epochs", 2)
+    run("train", "edges.csv", "blanks.csv", "-t", "sick", "-o", "two.json", "--epochs", 2)
+    assert Path("one.json").read_bytes() == Path("two.json").read_bytes()
+    Path("latin.csv").write_bytes(text.replace("a", "ä").encode("latin-1"))
+    assert "save it as UTF-8" in run("predict", "one.json", "latin.csv", code=1)
+
+
 def test_standard_input(folder):
     run(*TRAIN, "m.dagnet", "--epochs", 2)
     expected = run("predict", "m.dagnet", "data.csv")
     text = Path("data.csv").read_text()
     train = [*TRAIN[:2], "-", *TRAIN[3:], "x.json"]
-    for command in (["predict", "m.dagnet", "-"], ["evaluate", "m.dagnet", "-"], train):
+    for command in (
+        ["predict", "m.dagnet", "-"],
+        ["predict", "m.dagnet", "-", "-o", "-"],
+        ["evaluate", "m.dagnet", "-"],
+        train,
+    ):
         result = CliRunner().invoke(main, command, input=text)
         assert result.exit_code == 0, result.output
         assert result.stdout == expected or "standard input: 60 rows" in result.stdout
+    assert not Path("-").exists()
     result = CliRunner().invoke(main, ["predict", "m.dagnet", "-"], input="a\n")
     assert "standard input has a header but no rows" in result.stderr
 
@@ -135,6 +152,7 @@ def test_two_words_are_a_binary_target(folder, out):
     assert measured.splitlines()[1:] == run("evaluate", "numbers.dagnet", "data.csv").splitlines()[1:]
     in_words("perhaps", "no")
     assert "must be one of the classes no, yes, got 'perhaps'" in run("evaluate", out, "words.csv", code=1)
+    assert run("evaluate", out, "data.csv", code=1).endswith("no, yes, got '1'; 59 more in this column\n")
 
 
 def test_a_word_goes_before_another_ones_harmless_form(folder):
@@ -178,6 +196,7 @@ def test_other_than_two_words_need_nodes(folder):
         file.write("1,2,perhaps\n")
     said = run("train", "graph.graphml", "words.csv", "-t", "sick", "-o", "x.json", code=1)
     assert "the words of the column 'sick' must be two, got 3: no, perhaps, yes; draw a node for each" in said
+    assert "finite number" not in said
 
 
 @pytest.mark.filterwarnings("default")
@@ -227,7 +246,9 @@ def test_rows_with_gaps_are_dropped(folder):
     a = with_gaps()
     said = run("train", "graph.graphml", "gaps.csv", "-t", "sick", "-o", "m.json", "--missing", "drop")
     assert f"gaps.csv: {sum(map(bool, a))} rows" in said
-    assert "the value is missing" in run("predict", "m.json", "gaps.csv", code=1)
+    said = run("predict", "m.json", "gaps.csv", code=1)
+    assert "the value is missing" in said
+    assert "a gap in a target only with --missing drop" in said
 
 
 # -- problems, names, results ----------------------------------------------------------------
@@ -350,6 +371,7 @@ def test_what_weights_are_taken_for_is_said_once(folder):
     train = ["train", "counts.graphml", "data.csv", "-t", "sick", "-o", "m.dagnet", "--epochs", "1"]
     said = CliRunner().invoke(main, train).stderr
     assert said.count("a network begins with the edges' weights") == said.count("did you mean") == 1
+    assert "--attribute weight=" in said
     said = CliRunner().invoke(main, [*train, "--attribute", "weight="]).stderr
     assert "begins with" not in said
     assert said.count("did you mean") == 1

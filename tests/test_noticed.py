@@ -63,6 +63,7 @@ BAD = {
     "targets far away": ({}, {"y": Y + 1000}, "y.std()", SCALED),
     "targets tiny": ({}, {"y": Y * 1e-5}, "y.std()", SCALED),
     "huber, far away": ({"loss": "huber"}, {"y": Y + 1000}, "y.std()", SCALED),
+    "targets aside": ({}, {"y": Y + 90}, "it still falls: a larger", {"learning_rate": 0.1}),
     "rate far too large": ({}, {"learning_rate": 10}, "a lower learning rate", {"learning_rate": 0.01}),
     "rate too large": ({}, {"learning_rate": 1}, "a lower learning rate", {"learning_rate": 0.01}),
     "adam far too small": ({}, {"learning_rate": 1e-6}, "a larger learning_rate", {"learning_rate": 0.01}),
@@ -81,7 +82,7 @@ BAD = {
         {"out": "sigmoid"}, {"y": Y * 5 + 20}, "gives 0 to 1", LINEAR,
     ),
     "tanh for wide targets": ({"out": "tanh"}, {"y": Y * 5}, "out of reach", LINEAR),
-    "relu for targets below 0": ({"out": "relu"}, {"y": Y - 5}, "identity", LINEAR),
+    "relu for targets below 0": ({"out": "relu"}, {"y": Y - 5}, "relu, gives 0 to inf, but", LINEAR),
     "logits of a sigmoid": (
         {"loss": LOGITS, "out": "sigmoid"}, {"y": SICK, "epochs": 200}, "bounded", LINEAR,
     ),

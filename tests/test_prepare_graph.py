@@ -1,6 +1,7 @@
 """A graph as it was found becomes one that fits data; what cannot be is told."""
 
 import networkx as nx
+import numpy as np
 import pytest
 
 import dagnet
@@ -140,6 +141,15 @@ def test_old_settings_of_the_graph_stay_but_for_the_ends():
             {"columns": ["T1"], "target": ["g1", "g3"]},
             dagnet.DataError,
             "leads to g3; name",
+        ),
+        (nx.DiGraph(TERMS), {"columns": "g1"}, dagnet.DataError, "columns must be names, .* got 'g1'"),
+        (nx.DiGraph(TERMS), {"columns": 5}, dagnet.DataError, "columns must be names"),
+        (nx.DiGraph(TERMS), {"columns": np.eye(2)}, dagnet.DataError, "columns must be names"),
+        (
+            nx.DiGraph(TERMS),
+            {"columns": ["root"], "target": ["g1", "g2", "g3", "y"], "attach": True},
+            dagnet.DataError,
+            "y; .*all childless nodes are columns or targets",
         ),
         (nx.DiGraph(TERMS), {"cycles": "cut"}, dagnet.DataError, "cycles must be"),
         (nx.DiGraph(TERMS), {"attach": 1}, dagnet.DataError, "attach must be True or False"),

@@ -64,7 +64,7 @@ DEFAULTS = """<graphml xmlns="http://graphml.graphdrawing.org/xmlns">
 <key id="w" for="edge" attr.name="weight" attr.type="double"><default>0.25</default></key>
 <key id="t" for="edge" attr.name="trainable" attr.type="boolean"><default>false</default></key>
 <key id="a" for="node" attr.name="activation" attr.type="string"><default>tanh</default></key>
-<graph edgedefault="directed"><node id="x"><data key="a">identity</data></node><node id="h"/>
+<graph edgedefault="directed"><node id="x"/><node id="h"/>
 <node id="y"><data key="a">identity</data></node><edge source="x" target="h"/>
 <edge source="h" target="y"><data key="w">2.0</data><data key="t">true</data></edge></graph></graphml>"""
 
@@ -81,6 +81,7 @@ def test_defaults_of_keys_are_honoured(tmp_path, scope):
         ("h", "y"): {"weight": 2.0, "trainable": True},
     }
     assert graph.nodes["h"]["activation"] == "tanh"
+    assert "activation" not in graph.nodes["x"]  # an input has none
     net = dagnet.Network(graph, seed=0)
     assert net([[1.0]]) == pytest.approx(2 * np.tanh(0.25), rel=1e-12)
     assert not {"node_default", "edge_default"} & set(graph.graph)
@@ -195,6 +196,7 @@ def test_names_that_are_there_twice_and_those_of_cytoscape_js_are_attributes(tmp
          {("x", "y"): {"Type": "Directed", "Id": "0", "weight": 1.0}}),
         ("e.csv", "parent;child;WEIGHT\nx;y;2\n", {("x", "y"): {"weight": 2.0}}),
         ("e.tsv", "From\tTo\ta, b\nx\ty, z\tscale\n", {("x", "y, z"): {"a, b": "scale"}}),
+        ("e.csv", "\n\nparent, child, note\nx , y, high\n", {("x", "y"): {"note": "high"}}),
         ("e.csv", "TO,from,kind,level\ny,x,act,high\n", {("x", "y"): {"kind": "act", "level": "high"}}),
         ("e.sif", "a pp b c\nlone\nb pd c\na pd b\na pp b\n",
          {("a", "b"): {"interaction": "pp, pd"}, ("a", "c"): {"interaction": "pp"}, ("b", "c"): {"interaction": "pd"}}),
@@ -298,6 +300,9 @@ REFUSED = [
     ("csv", "Source,Target,Type\na,b,Undirected\n", "line 2: the edge is undirected"),
     ("csv", "gene,pathway\na,b\n", "no column 'source'; an edge list has source,target[,weight], parent,child or from,to"),
     ("csv", "source,target\na,b\na,b\n", "line 3: edge 'a' → 'b' is there twice; merge the two, adding their weights"),
+    ("csv", "gene,pathway\na,b\n", "parent,child or from,to; known: gene, pathway"),
+    ("csv", "\nsource;target;weight\na;b;0,5\n", "line 3: weight must be a number, got '0,5'; a decimal comma must be a point"),
+    ("csv", "source,target\nMüller,b\n".encode("latin-1"), "no UTF-8 text (byte 15); save it as UTF-8"),
     ("csv", "Source,source,target\na,b,c\n", "there twice"),
     ("tsv", "source\ttarget\na\n", "line 2 must be 2 cells"),
     ("sif", "a pp b\nc pp\n", "line 2 must be a node, or source, interaction and targets"),

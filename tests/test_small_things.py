@@ -115,7 +115,7 @@ def test_a_history_becomes_a_table_and_a_picture(monkeypatch):
 )
 def test_what_is_not_installed_is_named(monkeypatch, module, what, name):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(PluginError, match=rf"history.{what}\(\) needs {name}, .*; pip install {name}"):
+    with pytest.raises(PluginError, match=rf"history.{what}\(\) needs {name} \(.*\); pip install {name}"):
         getattr(dagnet.History({"loss": [1.0]}), what)()
 
 
@@ -129,6 +129,15 @@ def test_names_that_are_numbers_are_quoted():
     assert net.formula(51) == '"51" = tanh(-1.52·"-1" + 2·x + 1·"1e3")'
     text = str(net.trace((-1, 51), [[0.5, 1.0, 1.0]], 1.0))
     assert '∂"0"/∂"51"' in text
+
+
+def test_names_with_signs_are_quoted():
+    graph = nx.DiGraph()
+    graph.add_weighted_edges_from(
+        [("-x", "p21 (A)", 2.0), ("a b", "p21 (A)", -1.0), ("GO:1", "p21 (A)", 3.0)]
+    )
+    net = dagnet.Network(graph)
+    assert net.formula() == '"p21 (A)" = 2·"-x" − 1·a b + 3·GO:1'
 
 
 def test_the_formula_of_the_whole_network_is_the_network(net):

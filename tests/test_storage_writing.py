@@ -43,6 +43,18 @@ def test_nothing_is_seen_before_the_end(tmp_path):
     assert path.read_bytes() == b"new"
 
 
+@pytest.mark.skipif(not pathlib.Path("/dev/fd").exists(), reason="needs names for open files")
+def test_a_pipe_by_its_name_is_written_to():
+    source, sink = os.pipe()
+    try:
+        with atomically(f"/dev/fd/{sink}") as stream:
+            stream.write(b"new")
+        assert os.read(source, 9) == b"new"
+    finally:
+        os.close(source)
+        os.close(sink)
+
+
 def test_a_link_stays_a_link(tmp_path):
     (tmp_path / "folder").mkdir()
     target, link = tmp_path / "folder" / "real", tmp_path / "link"

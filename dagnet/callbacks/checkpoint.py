@@ -90,7 +90,7 @@ def found_checkpoint(path: str | Path, callbacks: Iterable[Callback]) -> dict[st
         writes = [callback.path.absolute() for callback in callbacks if isinstance(callback, Checkpoint)]
         if place.absolute() in writes:
             return None
-        mend = "no checkpoint there, and no dagnet.Checkpoint among the callbacks writes it"
+        mend = "no checkpoint there, and no dagnet.Checkpoint among the callbacks, or --checkpoint, writes it"
         raise FileNotFoundError(errno.ENOENT, mend, str(place))
     from dagnet.storage import load_checkpoint  # noqa: PLC0415 - only runs that resume pay for it
 

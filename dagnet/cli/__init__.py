@@ -74,7 +74,7 @@ def main() -> None:
     dagnet show GRAPH                                      look at it
 
     GRAPH is a graph in GraphML, GEXF, GML, DOT, JSON, SIF, GMT, OBO, or a CSV edge list with the
-    columns source and target; DATA is a CSV file with a header (separated by commas, semicolons
+    columns source,target or parent,child; DATA is a CSV file with a header (separated by commas, semicolons
     or tabs; - is standard input), whose columns are found by the names of the nodes.  No file that
     is read is ever written to.
 
@@ -151,7 +151,7 @@ def train(graph: Path, data: Path, **options: Any) -> None:
 @main.command()
 @click.argument("model", type=FILE)
 @click.argument("data", type=FILE)
-@click.option("--out", "-o", type=FILE, help="Write to this file instead of standard output.")
+@click.option("--out", "-o", type=FILE, help="Write to this file.  [default: -, standard output]")
 @THREADS
 def predict(model: Path, data: Path, out: Path | None, threads: int | None) -> None:
     """Predict the rows of a CSV file.
@@ -164,7 +164,7 @@ def predict(model: Path, data: Path, out: Path | None, threads: int | None) -> N
     """
     from dagnet.cli.applying import predict_file  # noqa: PLC0415 - keeps --help fast
 
-    predict_file(model, data, out, threads)
+    predict_file(model, data, None if str(out) == "-" else out, threads)
 
 
 @main.command()

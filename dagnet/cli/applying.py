@@ -7,7 +7,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,13 @@ from click import echo as say
 
 from dagnet.arrays import Array
 from dagnet.cli.files import Attributes, check_places, check_writable, open_network
-from dagnet.cli.tables import classes_of, fill_values, harmless, read_table, said
+from dagnet.cli.tables import Columns, classes_of, harmless, inputs_of, read_table
 from dagnet.markup import names_text
 from dagnet.network import Network
 from dagnet.scores import accuracy, area_under_curve, determination
 from dagnet.storage import atomically
 
 LISTED = 8
-Columns = Mapping[Hashable, Array]
 
 
 def show_file(path: Path, attributes: Attributes) -> None:
@@ -43,7 +42,7 @@ def predict_file(model: Path, data: Path, out: Path | None, threads: int | None)
     if out is not None:
         check_writable(out)
     network, table = open_network(model, threads=threads, trained=True), read_table(data)
-    predicted = network.predict(table.columns(network.inputs, fill_values(network.inputs, said(network))))
+    predicted = network.predict(inputs_of(network, table))
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     columns = predicted_columns(network, predicted)
@@ -74,16 +73,13 @@ def evaluate_file(model: Path, data: Path, threads: int | None, *, as_json: bool
     """Print how good the predictions are."""
     network, table = open_network(model, threads=threads, trained=True), read_table(data)
     coded = table.coded(classes_of(network), network.outputs)
-    X, y = (
-        coded.columns(network.inputs, fill_values(network.inputs, said(network))),
-        coded.columns(network.outputs),
-    )
-    found = {"all rows": scores(network, X, y)}
+    X = inputs_of(network, coded)
+    found = scores(network, X, coded.columns(network.outputs))
     if as_json:
-        say(json_text({"data": str(table.path), "rows": len(table), "scores": found["all rows"]}))
+        say(json_text({"data": str(table.path), "rows": len(table), "scores": found}))
         return
     say(f"data      {table.path}: {len(table):,} rows")
-    say(score_table(found))
+    say(score_table({"all rows": found}))
 
 
 def json_text(result: Mapping[str, Any]) -> str:

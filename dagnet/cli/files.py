@@ -32,7 +32,7 @@ def is_graph_file(path: Path, *, written: bool = False) -> bool:
     suffix = path.suffix.lower()
     if suffix not in {*graphs, *MODEL_SUFFIXES}:
         mend = did_you_mean(suffix, [*graphs, *MODEL_SUFFIXES], listed=12)
-        raise DataError(f"{path}: {suffix or 'no suffix'!r} is no format that can be read back{mend}")
+        raise DataError(f"{path}: the suffix {suffix!r} is no format that can be read back{mend}")
     return suffix in graphs
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import networkx as nx
@@ -10,7 +10,6 @@ import numpy as np
 from click import echo as say
 
 from dagnet import registry
-from dagnet.contracts import Activation
 from dagnet.errors import PluginError, did_you_mean
 from dagnet.markup import table_text
 from dagnet.network import Network
@@ -19,42 +18,31 @@ from dagnet.testing import outcomes
 
 def list_plugins() -> None:
     """Print kind, name, origin and how they run, of all plugins."""
-    rows = []
-    for kind in registry.KINDS:
-        table = getattr(registry, kind)()
-        forms = _forms(kind, table)
-        rows += [
-            (kind, name, str(registry.origin(kind, name) or ""), forms.get(name, ""))
-            for name in sorted(table)
-        ]
+    rows = [
+        (kind, name, str(registry.origin(kind, name) or ""), _runs_as(kind, item))
+        for kind in registry.KINDS
+        for name, item in sorted(getattr(registry, kind)().items())
+    ]
     for line in table_text(("kind", "name", "from", "runs as"), rows, left=range(4)).splitlines():
         say(line.removeprefix("  "))
 
 
-def _forms(kind: str, table: Mapping[str, Any]) -> dict[str, str]:
-    """What runs compiled on the default engine, and what as NumPy."""
-    if kind == "activations":
-        return {name: _form(activation) for name, activation in table.items()}
-    if kind == "optimizers":
-        engine = registry.engines()[Network(nx.DiGraph([("x", "y")])).engine]
-        fused = {
-            name: engine.fused_step(optimizer(), dtype=np.dtype("float64"), threads=1)
-            for name, optimizer in table.items()
-        }
-        return {name: "NumPy" if step is None else engine.name for name, step in fused.items()}
-    return {}
-
-
-def _form(activation: Activation) -> str:
+def _runs_as(kind: str, item: Any) -> str:
+    """Whether the default engine compiles it, or it runs as NumPy."""
+    if kind not in {"activations", "optimizers"}:
+        return ""
     graph: nx.DiGraph[Any] = nx.DiGraph([("x", "y")])
-    graph.nodes["y"]["activation"] = activation
+    if kind == "activations":
+        graph.nodes["y"]["activation"] = item
     try:
         network = Network(graph)
     except PluginError as error:  # one that misbehaves must not hide the others
         return f"refused: {error}"
-    if network.engine == "reference":
-        return "NumPy"
-    return str(network.plan.notes.get(str(activation), network.engine))
+    engine = network.engine
+    if kind == "optimizers":
+        step = registry.engines()[engine].fused_step(item(), dtype=np.dtype("float64"), threads=1)
+        return "NumPy" if step is None else engine
+    return "NumPy" if engine == "reference" else str(network.plan.notes.get(str(item), engine))
 
 
 def check_plugins(names: Iterable[str]) -> bool:

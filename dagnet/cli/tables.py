@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -105,9 +104,10 @@ class Table:
         text, more = self._texts(name)[row], f"; {others:,} more in this column" if others else ""
         where = f"{self.path}, line {self._rows[row][0]} (row {row + 1}), column {str(name)!r}"
         if _is_missing(text):
-            mend = "fill it in or drop the row, or train with --missing"
+            mend = "fill it in, or train with --missing, a gap in a target only with --missing drop"
             raise DataError(f"{where}: the value is missing; {mend}{more}")
-        mend = "a decimal comma must be a point" if np.isfinite(number(text.replace(",", "."))) else ""
+        comma = "," in text and np.isfinite(number(text.replace(",", ".")))
+        mend = "a decimal comma must be a point" if comma else ""
         raise DataError(expected(where, must, text, mend) + more)
 
     def without_gaps(self, names: Iterable[Hashable]) -> Table:
@@ -164,12 +164,13 @@ def read_table(path: Path) -> Table:
     path = Path("standard input") if str(path) == "-" else path
     try:
         text = data.decode("utf-8-sig")
-        lines = csv_rows(io.StringIO(text, newline=""), max(",;\t", key=text.partition("\n")[0].count))
+        lines = csv_rows(text)
         _, header = next(lines)
         _check_header(path, header)
         rows = list(lines)
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} must be text in UTF-8; {error.reason} at byte {error.start}") from None
+        text = f"{path} must be text in UTF-8; {error.reason} at byte {error.start}; save it as UTF-8"
+        raise DataError(text) from None
     except FormatError as error:
         raise DataError(f"{path}, {error}") from None
     if not rows:
@@ -180,7 +181,7 @@ def read_table(path: Path) -> Table:
 def _check_header(path: Path, header: list[str]) -> None:
     if not header:
         raise DataError(f"{path} is empty; its first line must name the columns")
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted({name for name in header if name and header.count(name) > 1})
     if twice:
         raise DataError(f"{path}: the column {twice[0]!r} is there more than once; rename or drop one")
     if len(header) == 1 and "|" in header[0]:
@@ -202,6 +203,11 @@ def fill_values(names: Iterable[Hashable], nodes: Mapping[Any, Mapping[Any, Any]
     """What stands for the empty cells of each of these nodes that says so."""
     found = {name: number(str(nodes[name].get(FILL))) for name in names}
     return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def inputs_of(network: Network, table: Table) -> Columns:
+    """The columns of the inputs, without gaps."""
+    return table.columns(network.inputs, fill_values(network.inputs, said(network)))
 
 
 def classes_of(network: Network) -> dict[str, list[str]]:

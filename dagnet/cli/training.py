@@ -163,7 +163,7 @@ def _check_target(
         fed = [text for text, node in by_text.items() if graph.in_degree(node)]
         mend = did_you_mean(name, fed, listed=8)
         if table.place(name) is not None:
-            mend += "; the column of a target has the name of its node, or words that are: rename one of them"
+            mend += "; name the node as the column, or draw a node for each word in it"
         raise DataError(f"--target: {request.graph} has no node {name!r}{mend}")
     if table.place(name) is None:
         mend = did_you_mean(name, table.header, listed=8)
@@ -182,15 +182,18 @@ def _prepared(request: Request) -> tuple[Table, Network, Split]:
     targets, classes, X, y = list[Hashable](), Classes(), Columns(), Columns()
     with noted(problems):
         targets, classes = _target_nodes(graph, request, table)
-    settings: dict[str, Any] = {"activation": request.activation, "attributes": request.attributes}
-    build = partial(Network, graph, outputs=targets or None, seed=request.seed, **settings)
+    build = partial(
+        Network, graph, outputs=targets or None, seed=request.seed, threads=request.threads,
+        activation=request.activation, attributes=request.attributes,
+    )  # fmt: skip
     outputs: Sequence[Hashable] = targets
     with noted(problems):
-        drafts.append(build(loss=request.loss, threads=request.threads))
+        drafts.append(build(loss=request.loss))
         outputs = () if problems else drafts[0].outputs
     inputs = drafts[0].inputs if drafts else [node for node in graph if not graph.in_degree(node)]
     with noted(problems):
         classes = classes or tables.find_classes(table, outputs)
+    outputs = () if problems else outputs  # nobody knows what their cells should be
     with noted(problems):
         table, X, y = _columns(table, graph, inputs, outputs, classes, request)
     if problems:
@@ -201,8 +204,7 @@ def _prepared(request: Request) -> tuple[Table, Network, Split]:
         other = tables.read_table(request.validation_file)
         split["validation"] = _columns(other, graph, inputs, outputs, classes, request)[1:]
     _write_what_rows_say(graph, split, classes, request)
-    loss = request.loss or _fitting_loss(graph, drafts[0], y, classes)
-    network = build(loss=loss, threads=request.threads)
+    network = build(loss=request.loss or _fitting_loss(graph, drafts[0], y, classes))
     if network.loss.targets != "class" and are_exclusive(np.column_stack(list(y.values()))):
         text = "each row has 1 in one target and 0 in the others: --loss cross_entropy is meant for that"
         warnings.warn(text, DagnetWarning, stacklevel=2)

@@ -33,7 +33,7 @@ from dagnet.markup import label, number
 from dagnet.model import Model
 
 EXPLODING, FLAT, MOSTLY, SAME = 1e6, 1e-3, 0.95, 1e-9
-LARGE, ASIDE, COMPARED = 100.0, 10.0, 64
+LARGE, ASIDE, COMPARED, HUGE = 100.0, 10.0, 64, 1e30
 KINDS = {
     "exploding": "values above 1e6, infinite or NaN; scale the inputs, or use smaller weights or rates",
     "dead": "0 for all rows, and no gradient passes; try another start, a lower learning rate, or leaky_relu",
@@ -247,11 +247,12 @@ def reaches(net: Model) -> Iterator[tuple[Array, str, float, float]]:
     """Each activation of outputs: their numbers, its name, and the least and largest value seen of it."""
     topology = net.topology
     outputs = topology.outputs[~topology.is_input[topology.outputs]]
-    z = np.array([[-1e30, *np.linspace(-8, 8, 65), 1e30]])
+    z = np.array([[-HUGE, *np.linspace(-8, 8, 65), HUGE]])
     for kind in np.unique(topology.activation_of[outputs]).tolist():
         activation = topology.activations[kind]
         with np.errstate(all="ignore"):
-            a = np.asarray(activation.value(z), np.float64)
+            a = np.array(activation.value(z), np.float64)
+        a[np.abs(a) >= HUGE] *= np.inf
         low, high = float(np.nanmin(a)), float(np.nanmax(a))
         yield outputs[topology.activation_of[outputs] == kind], str(activation), low, high
 

@@ -18,7 +18,7 @@ def formula(net: Model, node: Hashable = None) -> str:
     """What a node computes, with its weights and its bias; without a node, all that the network computes.
 
     The whole network is written level by level, a line a node; inputs only where they are standardised.
-    Names that could be read as numbers stand in quotation marks.
+    Names that could be read as numbers or as part of the formula (``-x``, ``f(x)``) stand in quotation marks.
 
     Nodes of several units are written with matrices: ``W[3×2]·x`` is the product of the weights
     (child units, parent units) with the parent's values.  Beyond 200 parents the rest is counted.

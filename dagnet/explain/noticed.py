@@ -36,17 +36,11 @@ SMALLER, LARGER = "a smaller learning_rate helps", "a larger learning_rate helps
 
 
 def warn_of_fit(net: Model, run: Any, done: int) -> None:
-    """Warn once of what is seen in a network that was just trained; to be called by ``fit``.
+    """Warn once of what is seen in a network that a TrainingRun just trained; to be called by ``fit``.
 
-    It looks where the rows learned from are at least twenty times those looked at, which then
-    costs less than a fiftieth of learning, or where the loss rose tenfold; not at fewer than 4 rows.
-
-    Parameters
-    ----------
-    net, run
-        The network and the :class:`dagnet.training.TrainingRun` that trained it.
-    done
-        How many epochs an earlier run had trained.
+    It looks where the rows learned from, ``done`` epochs of an earlier run left out, are at least twenty
+    times those looked at, which then costs less than a fiftieth of learning, or where the loss rose
+    tenfold; not at fewer than 4 rows.
     """
     data, losses = run.data, run.history.get("loss", [])[done:]
     rows = len(data)
@@ -81,10 +75,11 @@ def _said(
     if left > HARDLY:
         seen += _size_of(net.loss, targets)
         seen = seen or list(_reasons(net, inputs, losses, left, settings, still=still))
-    if seen and left > HARDLY:
+    if seen and still:
+        yield "the prediction is nearly the same for every row"
+    elif seen and left > HARDLY:
         than = f"{number(constant)}, that of the mean of y for every row"
-        what = f"the loss, {number(loss)}, is {'above' if loss > constant else 'hardly below'} {than}"
-        yield "the prediction is nearly the same for every row" if still else what
+        yield f"the loss, {number(loss)}, is {'above' if loss > constant else 'hardly below'} {than}"
     yield from seen
 
 
@@ -159,9 +154,8 @@ def _reasons(
     elif len(ill) > hidden / 2 or outputs.intersection(found.node for found in ill):
         yield from _by_kind(ill)
     elif left > WORSE and 0 <= first - last < STILL * abs(first):
-        clipped = settings.clip_norm is not None or settings.clip_value is not None
-        yield f"the loss hardly moved: {LARGER}" + (
-            ", or a larger clip_norm or clip_value" if clipped else ""
-        )
-    elif left > MUCH_WORSE and last > min(recent):
-        yield f"it no longer falls: {SMALLER}"
+        unclipped = settings.clip_norm is None and settings.clip_value is None
+        yield f"the loss hardly moved: {LARGER}{'' if unclipped else ', or a larger clip_norm or clip_value'}"
+    elif left > MUCH_WORSE:
+        falls = f"it still falls: {LARGER}, as more epochs do"
+        yield falls if last == min(recent) else f"it no longer falls: {SMALLER}"

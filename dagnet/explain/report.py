@@ -127,10 +127,11 @@ class Notation:
 
 
 def _text_name(node: Hashable) -> str:
-    """A label; one that could be read as a number stands in quotation marks."""
+    """A label; one that could be read as a number, or has signs as a formula, stands in quotation marks."""
     text = label(node)
+    signs = isinstance(node, str) and re.search(r"[=+\-−·*/()]", node)
     try:
-        float(text)
+        signs or float(text)
     except ValueError:
         return text
     return f'"{text}"'

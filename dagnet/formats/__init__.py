@@ -159,7 +159,7 @@ def read_graph(path: str | Path) -> nx.DiGraph[Any]:
             raise FormatError(f"{path}: {error}") from error
     if "dagnet" not in graph.graph and any("weight" in edge for _, _, edge in graph.edges(data=True)):
         text = f"{path}: a network begins with the edges' weights as they stand in the file"
-        mend = "dagnet.Network(graph, weight=None) draws them instead"
+        mend = "dagnet.Network(graph, weight=None), or --attribute weight= of a command, draws them instead"
         warnings.warn(f"{text}; {mend}", DagnetWarning, stacklevel=2)
     return graph
 
@@ -177,7 +177,7 @@ def bounded_text(stream: BinaryIO) -> str:
     try:
         return bounded(stream).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise FormatError(f"the file is no UTF-8 text (byte {error.start})") from None
+        raise FormatError(f"the file is no UTF-8 text (byte {error.start}); save it as UTF-8") from None
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 import networkx as nx
@@ -180,25 +180,26 @@ def read_csv(stream: BinaryIO) -> nx.DiGraph[Any]:
 
     The ends of a bare list are ``source,target``, ``parent,child`` or ``from,to``, and text; its other
     columns are the edges' attributes.  These names, and ``weight``, ``trainable`` and ``share``, may be
-    in any case; commas, tabs or semicolons separate, whichever the header has most of.
+    in any case; blanks around its cells are dropped.
 
     FormatError for anything else; it names the line.
     """
     text = bounded_text(stream)
-    header = text.lstrip("\r\n")[:LONGEST_HEADER].partition("\n")[0]
     with _long_cells():
-        rows = csv_rows(io.StringIO(text, newline=""), max(",\t;", key=header.count))
-        return restored(_read_graph(rows))
+        return restored(_read_graph(csv_rows(text)))
 
 
-def csv_rows(text: Iterable[str], separator: str = ",") -> Iterator[tuple[int, list[str]]]:
+def csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:
     """Line number and cells of the header, then of each row; an empty line is none.
+
+    Commas, tabs or semicolons separate, whichever the header has most of.
 
     FormatError, which begins with the line, for what is no CSV and for rows of another length.
     """
-    reader = csv.reader(text, strict=True, delimiter=separator)
+    first = text.lstrip("\r\n")[:LONGEST_HEADER].partition("\n")[0]
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=max(",\t;", key=first.count))
     try:
-        header = [cell.strip() for cell in next(reader, [])]
+        header = [cell.strip() for cell in next(filter(None, reader), [])]
         yield reader.line_num, header
         for cells in reader:
             if len(cells) == len(header):
@@ -222,20 +223,21 @@ def _long_cells() -> Iterator[None]:
 
 
 def _read_graph(rows: Iterator[tuple[int, list[str]]]) -> nx.DiGraph[Any]:
-    _, header = next(rows)
+    first, header = next(rows)
     listed = {"kind", "name"} <= set(header)
     if not listed:
         header = _usual(header)
     if len(set(header)) != len(header):
         twice = next(name for name in header if header.count(name) > 1)
-        raise FormatError(f"line 1: the column {shorten(twice)} is there twice")
+        raise FormatError(f"line {first}: the column {shorten(twice)} is there twice")
     for name in ("source", "target"):
         if name not in header:
-            mend = did_you_mean(name, header)
-            raise FormatError(f"line 1: no column {name!r}; an edge list has {USUAL}{mend}")
+            mend = did_you_mean(name, header, listed=6)
+            raise FormatError(f"line {max(first, 1)}: no column {name!r}; an edge list has {USUAL}{mend}")
     flat: nx.DiGraph[Any] = nx.DiGraph()
     for line, cells in rows:
-        record = {key: cell for key, cell in zip(header, cells, strict=True) if cell}
+        said = cells if listed else map(str.strip, cells)
+        record = {key: cell for key, cell in zip(header, said, strict=True) if cell}
         _add(flat, record, f"line {line}", listed=listed)
     return flat
 
@@ -293,4 +295,5 @@ def _value(cell: str, kind: type, where: str) -> Any:
             return {"true": True, "false": False}[text] if kind is bool else kind(text)
     except (ValueError, KeyError):
         pass
-    raise FormatError(expected(where, KINDS[kind], cell))
+    mend = "a decimal comma must be a point" if kind is float and "," in cell else ""
+    raise FormatError(expected(where, KINDS[kind], cell, mend))

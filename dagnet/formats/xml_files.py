@@ -84,12 +84,18 @@ def _read(read: Callable[[BinaryIO], Any], stream: BinaryIO, kind: str, mend: st
 
 
 def _with_defaults(flat: nx.DiGraph[Any], defaults: Mapping[str, Mapping[str, Any]]) -> nx.DiGraph[Any]:
-    """The graph that a flat one stands for, with the defaults that its file gives attributes."""
+    """The graph that a flat one stands for, with the defaults that its file gives attributes.
+
+    An activation is no default of nodes without parents, for inputs may have none.
+    """
     for key in ("node_default", "edge_default", "mode"):  # NetworkX's own
         flat.graph.pop(key, None)
     for kind, owners in (("node", flat.nodes(data=True)), ("edge", flat.edges(data=True))):
-        for *_, attributes in owners if defaults[kind] else ():
-            attributes |= {**defaults[kind], **attributes}
+        for *owner, attributes in owners if defaults[kind] else ():
+            given = {**defaults[kind], **attributes}
+            if kind == "node" and not flat.pred[owner[0]] and "activation" not in attributes:
+                given.pop("activation", None)
+            attributes.update(given)
     return restored(flat)
 
 

@@ -59,12 +59,13 @@ def atomically(path: object) -> Iterator[BinaryIO]:
     one that may not be written is refused.  What is no ordinary file (``/dev/stdout``) is
     written to directly.
     """
-    target = Path(os.path.realpath(PATH.check("path", path)))
-    before = _status(target)
-    if before is not None and not stat.S_ISREG(before.st_mode):
-        with target.open("wb") as stream:
+    given = PATH.check("path", path)
+    before = _status(given)
+    if before is not None and not stat.S_ISREG(before.st_mode):  # a pipe's name leads nowhere by itself
+        with given.open("wb") as stream:
             yield stream
         return
+    target = Path(os.path.realpath(given))
     as_effective = os.access in os.supports_effective_ids
     if before is not None and not os.access(target, os.W_OK, effective_ids=as_effective):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
