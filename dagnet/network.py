@@ -216,17 +216,17 @@ class Network(Model):
         watching = with_progress(callbacks, progress)
         columns = list(columns) if isinstance(columns, Iterator) else columns
         data = {"sample_weight": sample_weight, "validation_data": validation_data, "columns": columns}
-        before = self._prepared
+        before = self._prepared, self._named
         try:
             if FLAG.check("standardize", standardize):
                 self.standardize(with_columns(X, columns))
             run = training.TrainingRun(self, X, y, settings, callbacks=watching, **data)
             if columns is not None:
-                self._named = tuple(columns) != self.inputs
+                self._named = tuple(columns) != self._prepared.columns_in.by_unit()
             if resume is not None and (snapshot := found_checkpoint(resume, run.callbacks)) is not None:
                 training.restore(run, snapshot)
         except BaseException:
-            self._prepared = before
+            self._prepared, self._named = before
             raise
         done = run.history.epochs
         try:

@@ -1,11 +1,14 @@
 """Rows, labels and columns as people have them: right by name, or refused with where and what to do."""
 
+import math
+
 import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
 
 import dagnet
+from dagnet.arrays import memory_bytes
 
 FRAME = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0]}, index=list("pqrs"))
 TURNED = pd.Series([40.0, 30.0, 20.0, 10.0], index=list("srqp"))
@@ -36,6 +39,52 @@ def test_other_labels_are_refused_and_nothing_changes():
     np.testing.assert_array_equal(net.parameters, before)
 
 
+HALF = pd.IntervalIndex.from_tuples([(0, 2), (1, 3), (2, 4), (3, 5)])
+BERLIN = pd.DatetimeIndex(["2020-01-01"] * 4, tz="Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted"),
+    [
+        (pd.Index([1, 1, pd.NA, 2], dtype="Int64"), pd.Index([1, 1, 2, pd.NA], dtype="Int64")),
+        (pd.Index([1, 1, pd.NA, 2], dtype=object), pd.Index([1, 1, 2, pd.NA], dtype=object)),
+        (pd.Index([1.0, np.nan, np.nan, 2.0]), pd.Index([1.0, np.nan, 2.0, np.nan])),
+        (pd.MultiIndex.from_product([[0, 1], ["x", "y"]]), pd.Index([0, 1, 2, 3])),
+        (HALF, HALF[::-1]),
+        (pd.Index([[1], [2], [3], [4]]), pd.Index([[2], [1], [3], [4]])),
+    ],
+)
+def test_labels_that_find_no_rows_are_refused_whatever_they_are(own, wanted):
+    with pytest.raises(dagnet.DataError, match=r"y: its index must be the index of X.* y\.to_numpy\(\)"):
+        line().evaluate(FRAME.set_axis(wanted), pd.Series([1.0, 2.0, 3.0, 4.0], index=own))
+
+
+def test_the_same_labels_of_another_type_are_the_same():
+    y = pd.Series([1.0, 2.0, 3.0, 4.0], index=BERLIN.tz_convert("UTC"))
+    assert line().evaluate(FRAME.set_axis(BERLIN), y) == line().evaluate(FRAME, y.to_numpy())
+
+
+@pytest.mark.parametrize("suffix", [".json", ".csv", ".html"])
+def test_files_have_the_gradients_of_rows_that_belong_together(tmp_path, suffix):
+    net, path = line(), tmp_path / f"net{suffix}"
+    written = []
+    for y in (TURNED, TURNED[::-1]):
+        net.export(path, FRAME, y)
+        written.append(path.read_bytes())
+    assert written[0] == written[1]
+
+
+def test_a_table_that_gives_no_columns_is_refused_by_name():
+    class Lazy:
+        columns = ("a",)
+
+        def __getitem__(self, name):
+            raise TypeError("not subscriptable")
+
+    with pytest.raises(dagnet.DataError, match="X: Lazy gives no column 'a': TypeError; pass a data frame"):
+        line().predict(Lazy())
+
+
 def test_labels_that_may_be_mere_positions_are_said_to_be_taken():
     frame = FRAME.set_axis([2, 0, 3, 1])
     with pytest.warns(dagnet.DagnetWarning, match="put into X's order"):
@@ -54,11 +103,41 @@ def test_an_array_with_its_columns_names_is_a_table():
     graph.nodes["a"]["units"] = 2
     wide = dagnet.Network(graph, seed=0)
     wide.fit(X, y, columns=iter(["b", "a", "c", "a", "d"]), epochs=1, standardize=True)
-    for columns in (list("abc"), "abcde", 5):
+    for columns in (list("abc"), "abcde", 5, set("abcde")):
         with pytest.raises(dagnet.DataError, match="columns must be a list of names, one for each column"):
             by_name.fit(X, y, columns=columns)
     with pytest.raises(dagnet.DataError, match="leave columns out"):
         by_name.fit(pd.DataFrame(X, columns=list("abcde")), y, columns=list("abcde"))
+    with pytest.raises(dagnet.DataError, match=r"columns\[1\] must be the name of a column, got \['b'\]"):
+        by_name.fit(X, y, columns=["a", ["b"], "c", "d", "e"])
+
+
+def test_names_of_columns_come_from_any_iterable_and_are_forgotten_where_the_run_is_refused():
+    graph = nx.DiGraph([("a", "y"), ("b", "y")])
+    X, y = np.random.default_rng(0).normal(size=(6, 2)), np.arange(6.0)
+    frame = pd.DataFrame(X, columns=["b", "a"])
+    wanted = dagnet.Network(graph, seed=0)
+    wanted.fit(frame, y, epochs=2, seed=0, standardize=True)
+    for columns in (["b", "a"], iter("ba"), frame.columns):
+        net = dagnet.Network(graph, seed=0)
+        net.fit(X, y, columns=columns, validation_data=(frame, y), epochs=2, seed=0, standardize=True)
+        np.testing.assert_array_equal(net.parameters, wanted.parameters)
+    net = dagnet.Network(graph, seed=0)
+    before = net.predict(X)
+    with pytest.raises(FileNotFoundError):
+        net.fit(X, y, columns=["b", "a"], standardize=True, resume="no such file.dagnet")
+    np.testing.assert_array_equal(net.predict(X), before)
+
+
+def test_columns_of_wide_inputs_in_their_order_are_no_news():
+    graph = nx.DiGraph([("v", "y"), ("b", "y")])
+    graph.nodes["v"]["units"] = 2
+    net, X, y = dagnet.Network(graph, seed=0), np.random.default_rng(0).normal(size=(6, 3)), np.arange(6.0)
+    net.fit(X, y, columns=["v", "v", "b"], epochs=1)
+    net.predict(X)
+    net.fit(X, y, columns=["v", "b", "v"], epochs=1)
+    with pytest.raises(dagnet.DataError, match=r"pass \{name: columns"):
+        net.predict(X)
 
 
 def test_words_are_the_outputs_of_their_names():
@@ -99,11 +178,17 @@ def test_a_frame_of_one_column_is_a_sample_weight():
     assert line().evaluate(FRAME, TURNED, sample_weight=weights) == wanted
 
 
-@pytest.mark.parametrize(("units", "where"), [((100000, 100000), "edge 'a'"), ((2**31 - 1, 1), "edge 'a'")])
+SIDE = math.isqrt(memory_bytes() // 32)  # weights of which the numbers alone would fit
+
+
+@pytest.mark.parametrize(
+    ("units", "where"),
+    [((10**6, 10**6), "edge 'a'"), ((2**31 - 1, 1), "edge 'a'"), ((SIDE, SIDE), "edge 'a'")],
+)
 def test_sizes_are_checked_before_memory_is_taken(units, where):
     graph = nx.DiGraph([("a", "t")])
     nx.set_node_attributes(graph, dict(zip("at", units, strict=True)), "units")
-    with pytest.raises(dagnet.GraphError, match=rf"need [\d.]+ GiB, this machine has .* {where}"):
+    with pytest.raises(dagnet.GraphError, match=rf"need at least [\d.,]+ GiB, this machine has .* {where}"):
         dagnet.Network(graph)
 
 
@@ -137,9 +222,11 @@ def test_what_fit_was_told_of_columns_is_not_forgotten():
     X, y = np.array([[1.0, 20.0], [2.0, 40.0], [3.0, 10.0]]), [40.0, 80.0, 20.0]
     net = dagnet.Network(graph, seed=0)
     net.fit(X, y, columns=["b", "a"], epochs=1)
-    for call in (net, net.predict, net.forward, lambda X: net.evaluate(X, y), lambda X: net.fit(X, y)):
+    calls = (net, net.predict, net.forward, net.standardize, lambda X: net.evaluate(X, y))
+    for call in (*calls, lambda X: net.fit(X, y), lambda X: net.fit(X, y, standardize=True)):
         with pytest.raises(dagnet.DataError, match="fit was told what its columns are"):
             call(X)
+    assert not net.topology.center.any()
     assert net.predict({"a": X[:, 1], "b": X[:, 0]}).shape == (3, 1)
     net.fit(X[:, ::-1], y, columns=net.inputs, epochs=1)
     assert net.predict(X[:, ::-1]).shape == (3, 1)

@@ -1,5 +1,6 @@
 """Words, attributes and start weights: what a graph says is read, refused or kept, whatever its order."""
 
+import copy
 import pickle
 
 import networkx as nx
@@ -72,8 +73,8 @@ def test_the_users_attributes_are_kept():
     graph.nodes["x"].update(label="tumour protein p53", entrez=7157, place=(1.0, 2.0))
     graph.edges["x", "h"].update(evidence=["IDA", "IEA"], weight=0.5)
     net = dagnet.Network(graph, seed=0)
-    for copy in (net, pickle.loads(pickle.dumps(net)), dagnet.Network(net.to_networkx())):
-        out = copy.to_networkx()
+    for twin in (net, pickle.loads(pickle.dumps(net)), dagnet.Network(net.to_networkx())):
+        out = twin.to_networkx()
         assert out.graph["title"] == "a pathway"
         assert out.nodes["x"] == {"label": "tumour protein p53", "entrez": 7157, "place": (1.0, 2.0)}
         assert out.edges["x", "h"] == {"evidence": ["IDA", "IEA"], "weight": 0.5}
@@ -81,10 +82,21 @@ def test_the_users_attributes_are_kept():
     assert graph.nodes["x"]["label"] == net.to_networkx().nodes["x"]["label"] == "tumour protein p53"
 
 
-LAPLACE = dagnet.Initializer("laplace", lambda generator, fan_in, _: generator.laplace(size=fan_in.shape))
+STRANGERS = {
+    "laplace": lambda generator, fan_in, _: generator.laplace(size=fan_in.shape),
+    "spawned": lambda generator, fan_in, _: generator.spawn(1)[0].normal(size=fan_in.shape),
+    "copied": lambda generator, fan_in, _: copy.deepcopy(generator).normal(size=fan_in.shape),
+    "jumped": lambda generator, fan_in, _: np.random.Generator(generator.bit_generator.jumped()).random(
+        len(fan_in)
+    ),
+    "counted": lambda _generator, fan_in, _: np.arange(1.0, len(fan_in) + 1.0),
+    "of_many": lambda generator, fan_in, _: generator.normal(size=np.array([2, len(fan_in)]))[0],
+    "of_array": lambda generator, fan_in, _: generator.random(size=np.array([len(fan_in)])),
+}
+INITIALIZERS = [dagnet.Initializer(name, function) for name, function in STRANGERS.items()]
 
 
-@pytest.mark.parametrize("initializer", ["he_uniform", "glorot_normal", "normal", "uniform", LAPLACE])
+@pytest.mark.parametrize("initializer", ["he_uniform", "glorot_normal", "normal", "uniform", *INITIALIZERS])
 def test_drawn_weights_follow_names_and_not_the_order_of_insertion(initializer):
     rng = np.random.default_rng(0)
     names = [f"g{n}" for n in range(20)] + list(range(20)) + [("t", n) for n in range(10)]
@@ -98,6 +110,31 @@ def test_drawn_weights_follow_names_and_not_the_order_of_insertion(initializer):
     for edge in graph.edges:
         np.testing.assert_array_equal(one.weights[edge], two.weights[edge])
     assert len(np.unique(one.parameters[one.parameters != 0])) == np.count_nonzero(one.parameters)
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda generator, fan_in, _: generator.normal(0.0, -1.0, fan_in.shape), "ValueError: scale < 0"),
+        (
+            lambda _generator, fan_in, _: np.full(fan_in.shape, np.longdouble("1e400")),
+            "must be finite, got inf",
+        ),
+    ],
+)
+def test_what_an_initializer_does_wrong_is_said(function, said):
+    with pytest.raises(dagnet.PluginError, match=f"initializer 'wrong'.*{said}"):
+        dagnet.Network(chain(), initializer=dagnet.Initializer("wrong", function))
+
+
+def test_names_that_are_one_node_draw_the_same():
+    def drawn(*names):
+        return list(dagnet.Network(nx.DiGraph([(name, "y") for name in names]), seed=0).weights.values())
+
+    for alike in ((1, 1.0, True, np.float32(1)), (0, -0.0, False), ((1, "a"), (1.0, "a"), (np.True_, "a"))):
+        assert len({drawn(name)[0] for name in alike}) == 1
+    others = drawn(1, 1.5, "1", b"1", (1,), ((1,),), float("inf"), float("nan"), float("nan"), "nan")
+    assert len(set(others)) == 10
 
 
 def test_another_edge_leaves_the_other_drawn_weights_alone():
@@ -147,3 +184,68 @@ def test_what_a_file_cannot_hold_is_left_out_and_said(tmp_path):
     with pytest.warns(dagnet.DagnetWarning, match="no node attribute 'parser' and 1 more: it can hold a str"):
         net.save(tmp_path / "net.dagnet")
     assert dagnet.load(tmp_path / "net.dagnet").to_networkx().nodes["x"] == {"label": "x"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("parsed", [np.zeros(2), object()]),
+        ("parsed", {"before": np.zeros(2), "after": {1}}),
+        (frozenset("ab"), np.zeros(2)),
+        ("grid", np.zeros((1,) * 9)),
+    ],
+)
+def test_a_file_opens_again_whatever_it_cannot_hold(tmp_path, name, value):
+    graph = chain()
+    graph.graph[name] = value
+    for node, number in (("x", 1.0), ("h", 2.0)):
+        graph.nodes[node].update({name: value, "kept": np.full(3, number)})
+    net = dagnet.Network(graph, seed=0)
+    with pytest.warns(dagnet.DagnetWarning, match="the file keeps no"):
+        net.save(tmp_path / "net.dagnet")
+    users = dagnet.load(tmp_path / "net.dagnet").topology.users
+    assert not users.graph
+    assert [list(kept) for kept in users.nodes.values()] == [["kept"], ["kept"]]
+    np.testing.assert_array_equal(users.nodes[1]["kept"], np.full(3, 2.0))
+
+
+def test_words_that_are_numpys_strings_are_saved(tmp_path):
+    graph = chain()
+    graph.nodes["h"].update(sign=1, f="tanh")
+    words = {np.str_("sign"): None, np.str_("activation"): np.str_("f")}
+    net = dagnet.Network(graph, attributes=words)
+    net.save(tmp_path / "net.dagnet")
+    assert dagnet.load(tmp_path / "net.dagnet").topology.users.unread == ("sign",)
+
+
+@pytest.mark.parametrize("weight", ["w", "gain", "enabled", "bias"])
+def test_weights_are_read_from_the_attribute_that_is_named_whatever_else_it_means(weight):
+    graph = chain()
+    graph.edges["x", "h"][weight] = 0.25
+    graph.nodes["h"]["bias"] = 2.0
+    ways = [{"weight": weight}, {"attributes": {"weight": weight}}]
+    ways += [{"weight": weight, "attributes": {"weight": weight}}]
+    ways += [{"weight": weight, "attributes": {weight: None}}] if weight in REFUSED_ON_EDGES else []
+    for way in ways:
+        net = dagnet.Network(graph, seed=0, **way)
+        assert (net.weights["x", "h"], net.biases["h"]) == (0.25, 2.0)
+        out = net.to_networkx()
+        assert out.edges["x", "h"][weight] == 0.25
+        for again in (dagnet.Network(out), dagnet.Network(out, weight=weight)):
+            assert again.weights["x", "h"] == 0.25
+
+
+def test_weights_are_not_read_from_two_attributes():
+    with pytest.raises(dagnet.DataError, match=r"weight='v' and attributes=.* differ; leave one of them out"):
+        dagnet.Network(chain(), weight="v", attributes={"weight": "w"})
+
+
+def test_a_word_of_nodes_leaves_edges_alone_and_the_other_way_round():
+    graph = chain()
+    graph.nodes["x"]["center"] = 3.0
+    graph.nodes["h"]["weight"] = 2.0
+    graph.edges["x", "h"].update(weight=0.5, center=0.25)
+    net = dagnet.Network(graph, seed=0, attributes={"bias": "weight"})
+    assert (net.weights["x", "h"], net.biases["h"]) == (0.5, 2.0)
+    net = dagnet.Network(graph, seed=0, attributes={"weight": "center"})
+    assert (net.weights["x", "h"], net.topology.center[0]) == (0.25, 3.0)

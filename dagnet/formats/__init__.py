@@ -16,6 +16,7 @@ from dagnet.contracts import Exporter, Observations
 from dagnet.errors import DagnetWarning, DataError, FormatError, did_you_mean
 from dagnet.hookspecs import hookimpl
 from dagnet.model import Model
+from dagnet.model.data import aligned
 from dagnet.registry import exporters
 from dagnet.values import PATH
 
@@ -99,7 +100,7 @@ def export(model: Model, path: str | Path, X: Any = None, y: Any = None) -> None
     from dagnet.storage import atomically  # noqa: PLC0415 - msgspec is only for those who write
 
     with _uncollected(), atomically(path) as stream:
-        exporter.write(model, stream, None if X is None else Observations(X, y))
+        exporter.write(model, stream, None if X is None else Observations(X, aligned("y", y, X)))
 
 
 def read_graph(path: str | Path) -> nx.DiGraph[Any]:

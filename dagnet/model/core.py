@@ -89,6 +89,7 @@ class Model:
         >>> net.topology.center, net.topology.scale
         (array([20.]), array([10.]))
         """
+        self._check_named(X)
         self._prepared = self._prepared.standardised(X)
         return self
 
@@ -222,10 +223,17 @@ class Model:
     def encode_inputs(self, X: Any, *, finite: bool = False) -> Array:
         """X checked and standardised, (rows, input units)."""
         own = self._prepared
-        if self._named and not is_table(X):
-            mend = "pass dict(zip(columns, X.T)), or fit with columns=net.inputs"
-            raise DataError(f"X has no names, and fit was told what its columns are; {mend}")
+        self._check_named(X)
         return encode_inputs(X, own.columns_in, own.dtype, own.standardisation, finite=finite)
+
+    def _check_named(self, X: Any) -> None:
+        """Refuse an array where ``fit`` was told names that are not the inputs in their order."""
+        if self._named and not is_table(X):
+            plain = self._prepared.columns_in.width == len(self.inputs)
+            mend = (
+                "dict(zip(columns, X.T)), or fit with columns=net.inputs" if plain else "{name: columns, …}"
+            )
+            raise DataError(f"X has no names, and fit was told what its columns are; pass {mend}")
 
     def encode_targets(self, y: Any, rows: int, *, finite: bool = False) -> Array:
         """Targets checked, (rows, output units)."""

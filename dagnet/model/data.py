@@ -34,6 +34,10 @@ class Columns:
         self.others = others  # the names of y's columns where these are X's
         self.what, self.names, self.units, self.width = what, tuple(names), tuple(units), sum(units)
 
+    def by_unit(self) -> tuple[Hashable, ...]:
+        """The name of each column."""
+        return tuple(name for name, n in zip(self.names, self.units, strict=True) for _ in range(n))
+
     def label(self, column: int) -> str:
         """The name of a column, for messages."""
         for name, units in zip(self.names, self.units, strict=True):
@@ -54,13 +58,20 @@ class Columns:
             mend = self._mend_missing(missing, known)
             raise DataError(f"{self.what}: no column {listed}{more} in the data{mend}")
         named = zip(self.names, self.units, strict=True)
-        blocks = [self._block(table[name], name, units) for name, units in named]
+        blocks = [self._block(self._taken(table, name), name, units) for name, units in named]
         rows = {len(block) for block in blocks}
         if len(rows) > 1:
             pairs = zip(self.names[:LISTED], blocks, strict=False)
             lengths = ", ".join(f"{shorten(name)}: {len(block)}" for name, block in pairs)
             raise DataError(f"{self.what}: columns must be equally long, got {lengths}")
         return np.concatenate(blocks, axis=1) if blocks else np.zeros((len(table) if framed else 1, 0))
+
+    def _taken(self, table: Any, name: Hashable) -> Any:
+        try:
+            return table[name]
+        except Exception as error:
+            what = f"{type(table).__name__} gives no column {shorten(name)}: {type(error).__name__}"
+            raise DataError(f"{self.what}: {what}; pass a data frame or a mapping of arrays") from error
 
     def _mend_missing(self, missing: Sequence[Hashable], known: Any) -> str:
         wanted = missing[0]
@@ -185,19 +196,38 @@ def aligned(what: str, values: Any, X: Any) -> Any:
     own, wanted = values.index, X.index
     if len(own) != len(wanted) or own.equals(wanted):
         return values
-    unique = own.is_unique and wanted.is_unique
-    places = own.get_indexer(wanted) if unique else np.full(1, -1)
+    try:
+        unique = own.is_unique and wanted.is_unique
+        places = own.get_indexer(wanted) if unique else np.full(1, -1)
+    except Exception:  # noqa: BLE001 - pandas raises what it likes for lists, and for intervals that overlap
+        unique, places = False, np.full(1, -1)
     if (places >= 0).all():
         if any(np.array_equal(np.asarray(index), np.arange(len(index))) for index in (own, wanted)):
             text = f"{what} has the labels of X's rows in another order, and is put into X's order"
             mend = f"pass {what}.to_numpy() to take it as it stands"
             warnings.warn(f"{text}; {mend}", DagnetWarning, stacklevel=4)
         return values.iloc[places]
-    must = "the index of X" if unique else "the index of X in the same order, as labels are there twice"
-    row = next(place for place in range(len(own)) if own[place] != wanted[place])
+    row = next((place for place in range(len(own)) if _differ(own[place], wanted[place])), None)
+    if row is None:  # the same labels of another type
+        return values
     got = Verbatim(f"the label {shorten(own[row])} where X has {shorten(wanted[row])}")
-    mend = f"{what}.loc[X.index] takes it by label, {what}.to_numpy() as it stands"
+    if unique:
+        must, mend = (
+            "the index of X",
+            f"{what}.loc[X.index] takes it by label, {what}.to_numpy() as it stands",
+        )
+    else:
+        must = "the index of X in the same order, as labels are there twice or cannot be looked up"
+        mend = f"{what}.to_numpy() takes it as it stands"
     raise DataError(expected(f"{what}: its index", must, got, mend))
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Whether two labels differ; what is missing is missing."""
+    try:
+        return one is not other and bool(one != other) and not bool(one != one and other != other)  # noqa: PLR0124
+    except (TypeError, ValueError):  # pandas' NA is neither, and arrays are both
+        return True
 
 
 def with_columns(X: Any, columns: Any) -> Any:
@@ -207,7 +237,7 @@ def with_columns(X: Any, columns: Any) -> Any:
     if is_table(X):
         raise DataError("columns: X has names of its own; leave columns out")
     must = "a list of names, one for each column of X"
-    if isinstance(columns, (str, bytes)) or not isinstance(columns, Iterable):
+    if isinstance(columns, (str, bytes, set, frozenset)) or not isinstance(columns, Iterable):
         raise DataError(expected("columns", must, columns))
     array, names = numeric("X", X), list(columns)
     if array.ndim != 2 or array.shape[1] != len(names):
@@ -215,7 +245,10 @@ def with_columns(X: Any, columns: Any) -> Any:
         raise DataError(expected("columns", must, got))
     places: dict[Hashable, list[int]] = {}
     for place, name in enumerate(names):
-        places.setdefault(name, []).append(place)
+        try:
+            places.setdefault(name, []).append(place)
+        except TypeError:  # no name of a node
+            raise DataError(expected(f"columns[{place}]", "the name of a column", name)) from None
     return {name: array[:, own[0]] if len(own) == 1 else array[:, own] for name, own in places.items()}
 
 

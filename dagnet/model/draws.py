@@ -31,18 +31,17 @@ class Draws(np.random.Generator):
     """A generator whose usual numbers are a function of the seed and of one key a number.
 
     ``random``, ``uniform``, ``normal`` and ``standard_normal`` of as many numbers as there are
-    keys follow the keys; all else is drawn one after the other, as by any generator.
+    keys follow the keys; all else is drawn one after the other, as by any generator, and so do
+    those that are spawned from it or copied.
     """
 
     def __init__(self, seed: int, keys: Array) -> None:
         super().__init__(np.random.PCG64(seed))
         self._keys, self._calls = mixed(keys + np.uint64(seed)), 0
-        self._start = self.bit_generator.state["state"]
 
-    @property
-    def in_sequence(self) -> bool:
-        """Whether numbers were drawn that follow no key."""
-        return bool(self.bit_generator.state["state"] != self._start)
+    def spawn(self, n_children: int) -> list[np.random.Generator]:
+        """Independent generators, without keys."""
+        return [np.random.Generator(child) for child in self.bit_generator.spawn(n_children)]
 
     def random(self, size: Any = None, *args: Any, **options: Any) -> Any:
         """U(0, 1) in steps of 2⁻⁵³."""
@@ -67,9 +66,11 @@ class Draws(np.random.Generator):
 
     def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
         """N(loc, scale²)."""
-        if not self._by_key(size):
+        if not self._by_key(size) or np.any(np.less(scale, 0)):  # which NumPy refuses
             return super().normal(loc, scale, size)
         return loc + scale * self.standard_normal(size)
 
     def _by_key(self, size: Any) -> bool:
+        if isinstance(size, np.ndarray):
+            size = tuple(np.atleast_1d(size).tolist())
         return size in (len(self._keys), self._keys.shape)

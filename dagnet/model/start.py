@@ -63,13 +63,11 @@ def _drawn(
 
 
 def _drawn_by(initializer: Initializer, seed: int, keys: Array, fans: tuple[Array, Array]) -> Array:
-    draws = Draws(seed, keys)
-    array = _checked(initializer, draws, *fans)
-    if not draws.in_sequence:
-        return array
+    """In the order of the keys, so that whatever the initializer does follows names."""
     order = np.argsort(keys)
-    array[order] = _checked(initializer, Draws(seed, keys[order]), fans[0][order], fans[1][order])
-    return array
+    result = np.empty(len(keys))
+    result[order] = _checked(initializer, Draws(seed, keys[order]), fans[0][order], fans[1][order])
+    return result
 
 
 def _checked(initializer: Initializer, draws: Draws, fan_in: Array, fan_out: Array) -> Array:
@@ -84,6 +82,8 @@ def _checked(initializer: Initializer, draws: Draws, fan_in: Array, fan_out: Arr
     if array.shape != fan_in.shape or array.dtype.kind != "f":
         got = Verbatim(f"{array.dtype} of shape {array.shape}")
         raise PluginError(expected(where, f"floats of shape {fan_in.shape}", got))
-    if not np.isfinite(array).all():
-        raise PluginError(expected(where, "finite", float(array[~np.isfinite(array)][0])))
-    return array
+    with np.errstate(over="ignore"):
+        result: Array = array.astype(np.float64)
+    if not np.isfinite(result).all():
+        raise PluginError(expected(where, "finite", float(result[~np.isfinite(result)][0])))
+    return result

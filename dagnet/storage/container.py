@@ -27,7 +27,7 @@ import safetensors.numpy
 
 from dagnet.arrays import Array, memory_bytes
 from dagnet.errors import DagnetError, DataError, FormatError, expected
-from dagnet.storage.documents import FORMAT, Document
+from dagnet.storage.documents import FORMAT, MOST_DIMENSIONS, Document
 from dagnet.values import PATH, strict_json
 
 NO_DIGEST = "0" * 64
@@ -281,7 +281,7 @@ def _tensors(table: Mapping[str, _Entry], data: bytearray) -> dict[str, Array]:
         dtype = DTYPES.get(entry.dtype)
         if dtype is None:
             raise ValueError(f"tensor {name[:40]!r} has the unknown dtype {entry.dtype[:20]!r}")
-        if len(entry.shape) > 8 or any(not 0 <= length < 2**40 for length in entry.shape):
+        if len(entry.shape) > MOST_DIMENSIONS or any(not 0 <= length < 2**40 for length in entry.shape):
             raise ValueError(f"tensor {name[:40]!r} has an impossible shape")
         count = math.prod(entry.shape)
         if begin != place or end != begin + count * dtype.itemsize or end > len(data):

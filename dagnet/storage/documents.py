@@ -29,6 +29,8 @@ from dagnet.values import DEEPEST, NAMES, Codec, plain
 
 FORMAT = 1
 """The version of the file format that is written, and the newest that can be read."""
+MOST_DIMENSIONS = 8
+"""Of an array in a file."""
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Packed = Any
@@ -125,7 +127,10 @@ class _Exact(Codec):
 class Snapshot(_Exact):
     """Also lists, dicts and arrays; arrays are put aside as tensors, and each is taken back once."""
 
-    takes = f"{NAMES}, a list, a dict with str keys, or an array of booleans, integers or floats"
+    takes = (
+        f"{NAMES}, a list, a dict with str keys, or an array of booleans, integers or floats "
+        f"of at most {MOST_DIMENSIONS} dimensions"
+    )
 
     def __init__(self, tensors: Mapping[str, Array] | None = None) -> None:
         self.tensors: dict[str, Array] = dict(tensors or {})
@@ -139,7 +144,7 @@ class Snapshot(_Exact):
             return ["d", [self.pack_text(key) for key in value], items]
         if isinstance(value, np.generic) or type(value) is np.ndarray:
             array = np.asarray(value)
-            if array.dtype.kind in "biuf" and array.dtype.itemsize <= 8:
+            if array.dtype.kind in "biuf" and array.dtype.itemsize <= 8 and array.ndim <= MOST_DIMENSIONS:
                 name = str(len(self.tensors))
                 self.tensors[name] = array.astype(array.dtype.newbyteorder("<"), copy=False)
                 return ["a", int(name), isinstance(value, np.generic)]

@@ -42,6 +42,7 @@ def _columns(
                 if what == "graph"
                 else f"{what} attribute {shorten(name)}"
             )
+            aside = len(codec.tensors)
             try:
                 packed = codec.pack(plain(value), where)
                 column = columns.get(name) or columns.setdefault(
@@ -49,6 +50,8 @@ def _columns(
                 )
             except DataError:
                 lost.append(where)
+                while len(codec.tensors) > aside:  # those of what was packed before the rest was refused
+                    codec.tensors.popitem()
                 continue
             column[1].append(number)
             column[2].append(packed)

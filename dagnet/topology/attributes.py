@@ -28,6 +28,8 @@ CLOSE, SHORT = 2, 5
 """Edits from a known attribute at which an unknown one is probably a misspelling; of short ones, one."""
 NODE_WORDS = ("activation", "bias", "units", "trainable", "center", "scale")
 EDGE_WORDS = ("weight", "trainable", "share")
+BYTES_A_WEIGHT = 64
+"""What building a network takes at least: start value, place, both ends and what compiling compares."""
 FACTS = ("shape", "start weight", "trainable")
 PLAIN = {float, int, np.float64, np.float32, np.int64, type(None)}
 
@@ -114,15 +116,15 @@ def check_sizes(ends: Ends, names: Sequence[Hashable], units: Array) -> None:
     if (units == 1).all():
         return
     counts = units.astype(np.float64), units[ends.targets] * units[ends.sources].astype(np.float64)
-    needed, memory = 8 * sum(float(count.sum()) for count in counts), memory_bytes()
+    needed, memory = float(8 * counts[0].sum() + BYTES_A_WEIGHT * counts[1].sum()), memory_bytes()
     if needed > memory:
         nodes, edges = (int(count.argmax()) if len(count) else 0 for count in counts)
         of_edges = len(counts[1]) and counts[1][edges] >= counts[0][nodes]
         where = f"edge {edge_name(ends, names, edges)}" if of_edges else f"node {shorten(names[nodes])}"
         most = f"{counts[1][edges]:,.0f} weights" if of_edges else f"{units[nodes]:,} units"
         raise GraphError(
-            f"units and weights need {needed / 2**30:,.1f} GiB, this machine has {memory / 2**30:,.1f}; "
-            f"most are of {where}: {most}; write fewer units"
+            f"units and weights need at least {needed / 2**30:,.1f} GiB, this machine has "
+            f"{memory / 2**30:,.1f}; most are of {where}: {most}; write fewer units"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,8 +45,9 @@ def fingerprint_by_part(topology: Topology) -> dict[str, str]:
 
 
 def name_keys(names: Sequence[Hashable]) -> Array:
-    """(names,) 64 bits of each name and its type, the same in any process; whole numbers are themselves.
+    """(names,) 64 bits of each name, the same in any process; whole numbers are themselves.
 
+    Names that are one node to a dictionary have one key: 1, 1.0 and True, alone and in tuples.
     Names of the kinds that :func:`fingerprint` takes by their type are told apart by their order.
     """
     if isinstance(names, range):
@@ -59,14 +60,20 @@ def _key(name: Hashable, found: dict[bytes, int]) -> int:
     if type(name) is str:
         text = b"s" + name.encode("utf-8", "surrogatepass")
     else:
-        name = plain(name)
+        name = _as_whole(name)
         if type(name) is int:
             return name % 2**64
-        text = _named(name)
+        text = _named(name, _as_whole)
         if type(name) is not str:
             found[text] = found.get(text, 0) + 1
             text += b"#%d" % found[text]
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+
+
+def _as_whole(name: Any) -> Any:
+    """A scalar as the whole number that it equals, where it does."""
+    name = plain(name)
+    return int(name) if type(name) is bool or (type(name) is float and name.is_integer()) else name
 
 
 def data_fingerprint(*arrays: Array | None) -> str:
@@ -123,10 +130,10 @@ def _texts(part: str, texts: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
     yield part, b"".join(parts)
 
 
-def _named(name: Hashable) -> bytes:
+def _named(name: Hashable, scalar: Callable[[Any], Any] = plain) -> bytes:
     """A name and its type as bytes; tuples are walked without recursion."""
     if type(name) is not tuple:
-        return _single(name)
+        return _single(scalar(name))
     parts, waiting = [], [name]
     while waiting:
         item: Any = waiting.pop()
@@ -134,13 +141,12 @@ def _named(name: Hashable) -> bytes:
             parts.append(b"t%d;" % len(item))
             waiting.extend(reversed(item))
         else:
-            text = _single(item)
+            text = _single(scalar(item))
             parts.append(b"%d:%b" % (len(text), text))
     return b"".join(parts)
 
 
 def _single(name: Any) -> bytes:
-    name = plain(name)
     kind: type = type(name)
     if kind is str:
         return b"s" + bytes(name.encode("utf-8", "surrogatepass"))

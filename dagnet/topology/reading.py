@@ -37,7 +37,16 @@ from dagnet.topology.attributes import (
 )
 from dagnet.topology.cycles import find_cycles
 from dagnet.topology.frozen import Topology
-from dagnet.topology.words import WORDS, Data, check_words, checked_words, reworded, users_attributes
+from dagnet.topology.words import (
+    ON_EDGES,
+    ON_NODES,
+    WORDS,
+    Data,
+    check_words,
+    checked_words,
+    reworded,
+    users_attributes,
+)
 
 Names = Iterable[Hashable] | None
 LISTED = 12
@@ -136,16 +145,16 @@ def topology_from_graph(
     """Validate a graph; all its problems come in one :class:`GraphError`."""
     if weight is not None and not isinstance(weight, str):
         raise DataError(expected("weight", "the name of an edge attribute or None", weight))
-    words = checked_words(attributes, settings.unread)
+    words = checked_words(attributes, settings.unread, weight)
     hidden = find_activation(activation)
     directed = checked_graph(graph)
     names = list(directed)
     index: dict[Hashable, int] = {name: number for number, name in enumerate(names)}
     data: Data = [said for _, said in directed.nodes(data=True)]
     ends = read_ends(directed, index)
-    users = users_attributes(directed, data, ends, words)
+    users = users_attributes(directed, data, ends, words, weight)
     if words:
-        data, read = reworded(data, words), reworded(ends.data, words)
+        data, read = reworded(data, words, ON_NODES), reworded(ends.data, words, ON_EDGES, weight)
         ends = replace(ends, data=read, attributes=frozenset(chain.from_iterable(read)))
     check_words(data, ends, names, weight, settings.problems)
     units = read_units(data, names, settings.problems)

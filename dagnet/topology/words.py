@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import chain
 from typing import Any
 
@@ -55,13 +56,18 @@ REFUSED_ON_EDGES = {
     "sign": _INTERVAL,
     "upper": _INTERVAL,
 }
-WORDS = frozenset((*NODE_WORDS, *EDGE_WORDS, *REFUSED_ON_NODES, *REFUSED_ON_EDGES))
+ON_NODES = frozenset((*NODE_WORDS, *REFUSED_ON_NODES))
+ON_EDGES = frozenset((*EDGE_WORDS, *REFUSED_ON_EDGES))
+WORDS = ON_NODES | ON_EDGES
 
 Data = Sequence[Mapping[str, Any]]
 
 
-def checked_words(attributes: object, unread: Iterable[str]) -> dict[str, str | None]:
-    """From a word of dagnet's to the attribute that says it in this graph, or None where none does."""
+def checked_words(attributes: object, unread: Iterable[str], weight: str | None) -> dict[str, str | None]:
+    """From a word of dagnet's to the attribute that says it in this graph, or None where none does.
+
+    ``weight`` is the argument of that name, which must not say another attribute.
+    """
     must = 'a mapping from a word of dagnet to another attribute or None, such as {"sign": None}'
     if attributes is not None and not isinstance(attributes, Mapping):
         raise DataError(expected("attributes", must, attributes))
@@ -72,33 +78,44 @@ def checked_words(attributes: object, unread: Iterable[str]) -> dict[str, str | 
             raise DataError(f"attributes: {shorten(word)} is no word of dagnet{mend}")
         if name is not None and not isinstance(name, str):
             raise DataError(expected(f"attributes[{word!r}]", "the name of an attribute or None", name))
-        found[word] = name
+        found[str(word)] = name if name is None else str(name)
+    said = found.get("weight")
+    if said is not None and weight not in {None, "weight", said}:
+        differing = f"weight={weight!r} and attributes={{'weight': {said!r}}} differ"
+        raise DataError(f"{differing}; leave one of them out")
     return found
 
 
-def reworded(data: Data, words: Mapping[str, str | None]) -> Data:
-    """Attributes with dagnet's words for what other attributes say."""
+def reworded(
+    data: Data, words: Mapping[str, str | None], own: Iterable[str], weight: str | None = None
+) -> Data:
+    """Attributes with dagnet's ``own`` words for what other attributes say, that of the weights kept."""
+    words = {word: words[word] for word in own if word in words}
     if not words:
         return data
-    return [_reworded(attributes, words) if attributes else attributes for attributes in data]
-
-
-def _reworded(attributes: Mapping[str, Any], words: Mapping[str, str | None]) -> dict[str, Any]:
     dropped = words.keys() | set(words.values())
+    if weight != "weight":
+        dropped -= {weight}
+    return [_reworded(attributes, words, dropped) if attributes else attributes for attributes in data]
+
+
+def _reworded(
+    attributes: Mapping[str, Any], words: Mapping[str, str | None], dropped: AbstractSet[str | None]
+) -> dict[str, Any]:
     result = {name: value for name, value in attributes.items() if name not in dropped}
     said = ((word, name) for word, name in words.items() if name is not None and name in attributes)
     return result | {word: attributes[name] for word, name in said}
 
 
 def users_attributes(
-    graph: nx.DiGraph[Any], data: Data, ends: Ends, words: Mapping[str, str | None]
+    graph: nx.DiGraph[Any], data: Data, ends: Ends, words: Mapping[str, str | None], weight: str | None
 ) -> UserAttributes:
     """All that is not dagnet's, to be kept."""
     said = {name: value for name, value in graph.graph.items() if name != "dagnet"}
     nodes = _kept(data, chain.from_iterable(data), NODE_WORDS)
     edges = _kept(ends.data, ends.attributes, EDGE_WORDS)
     refused = REFUSED_ON_NODES.keys() | REFUSED_ON_EDGES.keys()
-    unread = sorted(refused & {word if name is None else name for word, name in words.items()})
+    unread = sorted(refused & {weight, *(word if name is None else name for word, name in words.items())})
     return UserAttributes(said, nodes, edges, tuple(unread)) if said or nodes or edges or unread else NONE
 
 
@@ -127,8 +144,9 @@ def check_words(
         return edge_name(ends, names, number)
 
     seen, on_edges = frozenset(chain.from_iterable(data)), (*EDGE_WORDS, *([weight] if weight else []))
+    refused = {word: mend for word, mend in REFUSED_ON_EDGES.items() if word != weight}
     _check("node", REFUSED_ON_NODES, NODE_WORDS, data, seen, node, problems)
-    _check("edge", REFUSED_ON_EDGES, on_edges, ends.data, ends.attributes, edge, problems)
+    _check("edge", refused, on_edges, ends.data, ends.attributes, edge, problems)
 
 
 def _check(

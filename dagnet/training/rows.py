@@ -102,7 +102,7 @@ def encode_validation(model: Model, data: object, columns: Any = None, *, named:
         got = f"{len(data)} items" if isinstance(data, (tuple, list)) else data
         raise DataError(expected("validation_data", "(X, y) or (X, y, sample_weight)", got))
     try:
-        X = with_columns(data[0], columns)
+        X = data[0] if is_table(data[0]) else with_columns(data[0], columns)
         if named and not is_table(X):
             raise DataError("X has no names, and that of fit has; pass a table, too")
         return encode_rows(model, X, data[1], data[2] if len(data) == 3 else None)
