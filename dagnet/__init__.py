@@ -1,5 +1,8 @@
 """Draw a network as a NetworkX DAG; train it exactly as drawn, and read every number back by name."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from dagnet.callbacks import Checkpoint, CSVLog, EarlyStopping, LearningRateSchedule, ProgressBar
 from dagnet.contracts import (
     Activation,
@@ -23,13 +26,16 @@ from dagnet.errors import (
     NumericalError,
     PluginError,
 )
-from dagnet.explain import check_gradient, verify
 from dagnet.formats import read_graph
 from dagnet.hookspecs import hookimpl
 from dagnet.layered import layered
 from dagnet.network import Network, load
-from dagnet.preparing import prepare_graph
 from dagnet.registry import activations, engines, exporters, initializers, losses, optimizers, register
+
+if TYPE_CHECKING:
+    from dagnet.explain import check_gradient, verify
+    from dagnet.formula import Formula
+    from dagnet.preparing import prepare_graph
 
 __version__ = "0.1.0"
 __all__ = [
@@ -75,10 +81,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """``dagnet.Formula``, whose room is read when it is first asked for."""
-    if name == "Formula":
-        from dagnet.formula import Formula  # noqa: PLC0415 - see above
+LATE = {"Formula": "formula", "check_gradient": "explain", "prepare_graph": "preparing", "verify": "explain"}
 
-        return Formula
+
+def __getattr__(name: str) -> object:
+    """What few need is read when it is first asked for."""
+    if name in LATE:
+        return getattr(import_module(f"dagnet.{LATE[name]}"), name)
     raise AttributeError(f"module 'dagnet' has no attribute {name!r}")
