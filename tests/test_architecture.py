@@ -176,7 +176,9 @@ def test_the_face_has_no_logic():
     tree = TREES[ROOT / "__init__.py"]
     late = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     assert late == ["__getattr__"]  # PEP 562: a name whose room is read when it is asked for
-    kinds = {type(node) for node in tree.body} - {ast.FunctionDef}
+    asked = [ast.unparse(node.test) for node in tree.body if isinstance(node, ast.If)]
+    assert asked == ["TYPE_CHECKING"]  # the same names, for those who check types
+    kinds = {type(node) for node in tree.body} - {ast.FunctionDef, ast.If}
     assert kinds <= {ast.Expr, ast.Import, ast.ImportFrom, ast.Assign}
     assert "dagnet" not in dagnet.__all__
     assert dagnet.__all__ == sorted(dagnet.__all__, key=rank)
