@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 from data.quotients import ROWS as ARRAY
-from data.quotients import quotient
+from data.quotients import STEP, quotient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -176,13 +176,14 @@ FRESH = """
 WRITES = """
     {a} += {s} | {a} *= {s} | {a} -= {a}[::-1] | {a} **= 2 | {a}[...] = np.sin({a}) | {a}[0] = {s} |
     {a}[{a} > 0.3] *= 0.5 | {a}[[0, 0]] = {a}[[-1, 0]] * 3 | {a}[::-1] = {a} | {a}.sort() | w *= 2 |
-    {a}[-1:] = {a}[:1] * w | np.cos({a}, out={a}) | {a}.fill({s}) | np.exp({a}, out={a}, where={a} < 0)
+    {a}[-1:] = {a}[:1] * w | np.cos({a}, out={a}) | {a}[...] = {s} | np.exp({a}, out={a}, where={a} < 0)
 """
 LINE = st.tuples(
     st.sampled_from((VIEWS, FRESH, WRITES)), st.integers(0, 14), st.integers(0, 9), st.integers(0, 9)
 )
 
 
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.lists(LINE, min_size=3, max_size=10))
 def test_random_programs(lines):
@@ -203,12 +204,12 @@ def test_random_programs(lines):
     try:
         with np.errstate(all="ignore"):
             program(array.copy())
-            expected, beside = (
-                quotient(program, at, places=np.ndindex(array.shape)) for at in (array, array * (1 + 1e-9))
+            rough, expected = (
+                quotient(program, array, places=np.ndindex(array.shape), step=h) for h in (STEP, STEP / 2)
             )
     except (TypeError, ValueError, IndexError):  # none that NumPy runs
         return
-    if np.abs(expected).max() < 1e5 and np.allclose(expected, beside, 1e-4, 1e-4):  # else at a jump
+    if np.allclose(rough, expected, rtol=1e-5, atol=1e-5):  # else at a jump, or wildly bent
         ours = value_and_gradient(program, array)[1]
         np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5, err_msg="\n".join(source))
 

@@ -15,16 +15,16 @@ DOMAINS = {
 ROWS = np.array([[0.31, -1.2, 2.4, 0.9], [1.7, 0.44, -0.6, -2.1], [-0.35, 1.9, 0.77, 3.2]])
 
 
-def quotient(function, *arrays, by=0, places=(...,)):
+def quotient(function, *arrays, by=0, places=(...,), step=STEP):
     """∂(sum)/∂(each number of one array), of fourth order; what is moved together must not interact."""
     arrays = [np.asarray(array, np.longdouble) for array in arrays]
     found = np.empty(arrays[by].shape)
     for place in places:
         x = arrays[by][place]
-        h, values = (x + STEP * np.maximum(1, abs(x))) - x, []
-        for step in (1, -1, 2, -2):
+        h, values = (x + step * np.maximum(1, abs(x))) - x, []
+        for times in (1, -1, 2, -2):
             moved = [array.copy() for array in arrays]
-            moved[by][place] += step * h
+            moved[by][place] += times * h
             values.append(function(*moved))
         found[place] = (8 * (values[0] - values[1]) - (values[2] - values[3])) / (12 * h)
     return found
