@@ -9,6 +9,7 @@ from dagnet_sklearn import DAGClassifier, DAGRegressor
 
 import dagnet
 
+pytestmark = pytest.mark.filterwarnings("ignore:fit. the loss")  # of fits that are short on purpose
 LINE = {"epochs": 20, "batch_size": 100, "random_state": 0}
 
 
