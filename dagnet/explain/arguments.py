@@ -13,8 +13,7 @@ from dagnet.contracts import Activation
 from dagnet.errors import DataError, expected
 from dagnet.explain.chain_rule import Edge, Fact
 from dagnet.explain.report import plain
-from dagnet.model import Model
-from dagnet.model.data import is_table
+from dagnet.model import Model, is_table
 
 
 def checked_network(net: object) -> Model:

@@ -15,8 +15,7 @@ import networkx as nx
 from dagnet.contracts import Exporter, Observations
 from dagnet.errors import DagnetWarning, DataError, FormatError, did_you_mean
 from dagnet.hookspecs import hookimpl
-from dagnet.model import Model
-from dagnet.model.data import aligned
+from dagnet.model import Model, aligned
 from dagnet.registry import exporters
 from dagnet.values import PATH
 

@@ -1,7 +1,17 @@
 """A network without its conveniences: topology, plan, parameters and a runner."""
 
 from dagnet.model.core import Model
+from dagnet.model.data import aligned, is_table, with_columns
 from dagnet.model.results import Forward, Gradient
 from dagnet.model.views import BiasView, WeightView
 
-__all__ = ["BiasView", "Forward", "Gradient", "Model", "WeightView"]
+__all__ = [
+    "BiasView",
+    "Forward",
+    "Gradient",
+    "Model",
+    "WeightView",
+    "aligned",
+    "is_table",
+    "with_columns",
+]

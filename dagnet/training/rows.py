@@ -10,8 +10,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.errors import DataError, expected
-from dagnet.model import Model
-from dagnet.model.data import is_table, with_columns
+from dagnet.model import Model, is_table, with_columns
 from dagnet.topology import data_fingerprint
 
 CHUNK_VALUES = 4_000_000

@@ -13,8 +13,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Callback, History, NotFinite
 from dagnet.errors import NumericalError
-from dagnet.model import Model
-from dagnet.model.data import is_table, with_columns
+from dagnet.model import Model, is_table, with_columns
 from dagnet.model.selection import make_generator
 from dagnet.topology import fingerprint_by_part
 from dagnet.training.blame import culprit, explained

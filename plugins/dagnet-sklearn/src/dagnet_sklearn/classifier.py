@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 import dagnet
 from dagnet.errors import did_you_mean, shorten
-from dagnet.model.data import aligned
+from dagnet.model import aligned
 from dagnet_sklearn.estimator import DAGEstimator
 from dagnet_sklearn.frames import single_column
 

@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 import dagnet
-from dagnet.model.data import aligned
+from dagnet.model import aligned
 from dagnet.registry import find_optimizer
 from dagnet_sklearn.continued import Continued
 from dagnet_sklearn.frames import column_names, numbers, refuse_missing, single_column

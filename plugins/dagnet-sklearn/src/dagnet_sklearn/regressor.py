@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
 
 import dagnet
-from dagnet.model.data import aligned
+from dagnet.model import aligned
 from dagnet_sklearn.estimator import DAGEstimator
 from dagnet_sklearn.frames import single_column
 
