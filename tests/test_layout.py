@@ -32,7 +32,7 @@ def drawn_network(*, units, shared):
 def test_every_parameter_has_a_name_that_leads_back_to_it(units, shared):
     net = drawn_network(units=units, shared=shared)
     names, layout = ParameterNames(net.layout), net.layout
-    assert layout.shares == shared
+    assert layout.is_direct != shared
     for place in range(len(net.parameters)):
         name, element, is_bias = names[place]
         number = net.topology.node_number(name) if is_bias else net.topology.edge_number(name)

@@ -257,7 +257,7 @@ class _Terms:
 
     def __init__(self, layout: Layout, theta: Array) -> None:
         self.plan = plan = layout.plan
-        self.owner, self.weight = layout.by_slot(np.arange(plan.n_parameters)), theta.astype(np.float64)
+        self.owner, self.weight = layout.owners, theta.astype(np.float64)
         self.child = slot_units(plan)
         self.parent = np.full(plan.n_slots, plan.n_units)
         self.parent[: plan.n_weights] = plan.sources

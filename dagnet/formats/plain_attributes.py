@@ -43,6 +43,7 @@ COLUMNS: dict[str, type] = {
     "scale": float,
     "weight": float,
     "share": str,
+    "factor": float,
     "level": int,
     "role": str,
     "mean_value": float,

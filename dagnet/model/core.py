@@ -321,7 +321,7 @@ class Model:
         plan, asked = self.layout.plan, self.layout.trainable
         if wrt is not None:
             asked = self._wanted(wrt)
-            plan = plan.restrict(parameters=self.layout.by_slot(asked))
+            plan = plan.restrict(parameters=asked[self.layout.owners])
         walk = Walk(self._prepared, plan, self.theta().copy(), inputs)
         outputs = walk.state.outputs
         loss = mean_loss(self.loss, outputs, targets, weights)

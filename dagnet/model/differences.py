@@ -114,7 +114,9 @@ class _Chain:
         units = cast("Array", cut.unit_ids)
         self.border = np.ascontiguousarray(base.values[units[: cut.n_inputs]].T)
         slots = cast("Array", cut.slot_ids)
-        self.owners = base.prepared.layout.by_slot(np.arange(plan.n_parameters))[slots]
+        layout = base.prepared.layout
+        self.owners = layout.owners[slots]
+        self.factor = 1 if layout.factor is None else layout.factor[slots].astype(base.vector.dtype)
         self.theta = base.vector.copy()
         self.outputs = np.stack(2 * [base.values[plan.outputs].T])
         self.moving = mask[plan.outputs]
@@ -134,7 +136,10 @@ class _Chain:
         for number, point in enumerate(points):
             self.theta[place] = point
             self.states[number] = self.runner.forward(
-                self.theta[self.owners], self.border, keep=self.has_kinks, reuse=self.states[number]
+                self.theta[self.owners] * self.factor,
+                self.border,
+                keep=self.has_kinks,
+                reuse=self.states[number],
             )
             self.outputs[number, :, self.moving] = self.states[number].outputs.T
         self.theta[place] = here

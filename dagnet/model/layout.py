@@ -29,6 +29,8 @@ class Layout:
         (all units,) the parameter of each, node after node as in ``topology.bias_start``; −1 for none.
     trainable
         (parameters,) mask: what training may change.
+    factor
+        (slots,) what each slot's parameter is multiplied by; None where that is 1.
     """
 
     topology: Topology
@@ -37,6 +39,7 @@ class Layout:
     weights: Array
     biases: Array
     trainable: Array
+    factor: Array | None = None
 
     def __post_init__(self) -> None:
         for array in (self.first_unit, self.weights, self.biases, self.trainable):
@@ -53,7 +56,7 @@ class Layout:
             weights, biases = plan.tie[weights], np.where(biases < 0, -1, plan.tie[biases])
             trainable = np.zeros(plan.n_parameters, bool)
             trainable[plan.tie] = compiled.trainable
-        return cls(topology, plan, first, weights, biases, trainable)
+        return cls(topology, plan, first, weights, biases, trainable, _factor(topology, compiled))
 
     # -- where names have their places ---------------------------------------------------
 
@@ -90,27 +93,46 @@ class Layout:
 
     # -- between parameters and slots ----------------------------------------------------
 
+    @cached_property
+    def owners(self) -> Array:
+        """(slots,) the parameter that each slot is made of."""
+        return np.arange(self.plan.n_slots) if self.plan.tie is None else self.plan.tie
+
     @property
-    def shares(self) -> bool:
-        """Whether some parameter has several slots."""
-        return self.plan.tie is not None
+    def is_direct(self) -> bool:
+        """Whether slots are the parameters themselves: none is shared, or multiplied by a factor."""
+        return self.plan.tie is None and self.factor is None
 
     def by_slot(self, parameters: Array, out: Array | None = None) -> Array:
-        """From one entry a parameter to one a slot: ``parameters`` itself where none is shared."""
-        if self.plan.tie is None:
+        """From parameters to slots, factor · parameter: ``parameters`` itself where these are the same."""
+        if self.is_direct:
             return parameters
-        return np.take(parameters, self.plan.tie, out=out, mode="clip")
+        result: Array = np.take(parameters, self.owners, out=out, mode="clip")
+        if self.factor is not None:
+            result *= self.factor.astype(result.dtype)
+        return result
 
     def by_parameter(self, slots: Array, out: Array | None = None) -> Array:
-        """From one entry a slot to sums by parameter: ``slots`` itself where none is shared.
+        """From derivatives by slot to derivatives by parameter: ``slots`` itself where these are the same.
 
         Sums are taken in double precision, or where ``out`` takes them in its own.
         """
-        if self.plan.tie is None:
+        if self.is_direct:
             return slots
+        weighted = slots if self.factor is None else slots * self.factor.astype(slots.dtype)
         if out is None:
-            sums = np.bincount(self.plan.tie, weights=slots, minlength=self.plan.n_parameters)
+            sums = np.bincount(self.owners, weights=weighted, minlength=self.plan.n_parameters)
             return sums.astype(slots.dtype)
         out[:] = 0
-        np.add.at(out, self.plan.tie, slots)
+        np.add.at(out, self.owners, weighted)
         return out
+
+
+def _factor(topology: Topology, compiled: Compiled) -> Array | None:
+    """(slots,) from the edges' word."""
+    factor = topology.edge_words.get("factor")
+    if factor is None:
+        return None
+    result = np.ones(compiled.plan.n_slots)
+    result[compiled.element_slot] = np.repeat(factor, np.diff(topology.weight_starts))
+    return result

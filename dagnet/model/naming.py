@@ -40,7 +40,7 @@ class ParameterNames:
         self._layout = layout
         n = layout.plan.n_parameters
         self._weight, self._bias = _first_places(layout.weights, n), _first_places(layout.biases, n)
-        owners = layout.by_slot(np.arange(n))
+        owners = layout.owners
         order = np.argsort(owners, kind="stable")
         self._units = slot_units(layout.plan)[order]
         self._starts = np.searchsorted(owners[order], np.arange(n + 1))

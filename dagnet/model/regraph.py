@@ -14,6 +14,7 @@ from dagnet.contracts import Loss
 from dagnet.errors import DagnetError
 from dagnet.model.layout import Layout
 from dagnet.registry import find_activation, find_loss
+from dagnet.topology import edge_values
 
 
 def _spelled(item: Any, find: Callable[[str], Any]) -> Any:
@@ -64,6 +65,9 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
             if has_bias[node] and not trainable[node]:
                 attributes["trainable"] = False
         nodes.append(attributes)
+    for word, said in topology.node_words.items():
+        for node, value in said.items():
+            nodes[node][word] = value
     for node, kept in topology.users.nodes.items():
         nodes[node] = {**kept, **nodes[node]}
     return nodes
@@ -93,6 +97,9 @@ def _add_edges(graph: Any, layout: Layout, parameters: Array) -> None:
     if topology.share is not None:
         for edge in np.flatnonzero(topology.share >= 0).tolist():
             attributes[edge]["share"] = topology.share_keys[topology.share[edge]]
+    for word, column in topology.edge_words.items():
+        for edge, value in edge_values(word, column):
+            attributes[edge][word] = value
     for edge, kept in topology.users.edges.items():
         attributes[edge] = {**kept, **attributes[edge]}
     children, parents = list(graph._succ.values()), list(graph._pred.values())  # noqa: SLF001 - see above

@@ -15,6 +15,8 @@ share                (e,) integers      group of edges that are one weight, −1
 center, scale        float64            of the input units
 weights              float              edge after edge, each (child units, parent units)
 biases               (u,) float         node after node, 0 where there is none
+edges_…              float64            further words of the edges, each there where some edge
+                                        says it
 ===================  =================  =====================================================
 """
 
@@ -44,9 +46,12 @@ from dagnet.storage.documents import (
     plugin_for,
     plugin_of,
 )
-from dagnet.storage.users import pack_users, unpack_users
-from dagnet.topology import Topology, fingerprint
+from dagnet.storage.users import pack_users, pack_words, unpack_users, unpack_words
+from dagnet.topology import Topology, edge_values, fingerprint
+from dagnet.topology.attributes import Problems
+from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, edge_column, read_node_extras
 
+EDGES = "edges_"
 MASKS = ("has_bias", "bias_trainable", "edge_trainable")
 NUMBERS = ("sources", "targets", "inputs", "outputs", "units", "activation_of")
 
@@ -80,6 +85,7 @@ def save_model(model: Model, path: object) -> None:
         share_keys=[pack_name(key, f"share key {shorten(key)}") for key in topology.share_keys],
         weight_name=pack_name(topology.weight_name, "weight"),
         users=pack_users(topology.users, codec),
+        node_words=pack_words(topology.node_words, codec) if topology.node_words else None,
     )
     whole = np.int32 if max(topology.n_nodes, int(topology.units.max())) < 2**31 else np.int64
     tensors = {name: getattr(topology, name).astype(whole) for name in NUMBERS}
@@ -87,6 +93,7 @@ def save_model(model: Model, path: object) -> None:
     tensors |= {"center": topology.center, "scale": topology.scale, "weights": weights, "biases": biases}
     if topology.share is not None:
         tensors["share"] = topology.share.astype(np.int64)
+    tensors |= {EDGES + word: column.ravel() for word, column in topology.edge_words.items()}
     write(path, document, tensors | codec.tensors)
 
 
@@ -142,9 +149,11 @@ def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology
     for name, tensor in (("weight_start", "weights"), ("bias_start", "biases")):
         arrays[name] = _taken(rest, tensor, "f", floating).astype(np.float64)
     share = _taken(rest, "share", "i").copy() if "share" in rest else None
-    codec, names = Snapshot(rest), document.nodes
+    names, edge_words = document.nodes, _edge_words(rest)
+    codec = Snapshot(rest)
     sizes = (len(arrays["units"]), len(arrays["sources"]))
     users = unpack_users(document.users, codec, sizes)
+    node_words = _node_words(document.node_words, codec, sizes[0])
     if codec.tensors:
         raise ValueError(f"there is an unknown tensor {next(iter(codec.tensors))[:40]!r}")
     return checked_topology(
@@ -156,10 +165,38 @@ def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology
             share=share,
             share_keys=tuple(map(EXACT.unpack, document.share_keys)),
             weight_name=EXACT.unpack(document.weight_name),
+            edge_words=edge_words,
+            node_words=node_words,
             users=users,
             **arrays,
         )
     )
+
+
+def _edge_words(rest: dict[str, Array]) -> dict[str, Array]:
+    """The columns of the edges' words, each checked as if a graph had said it."""
+    problems, found = Problems(), {}
+    for word in [name.removeprefix(EDGES) for name in rest if name.startswith(EDGES)]:
+        if word not in EDGE_EXTRAS:
+            raise ValueError(f"edges say the unknown word {word[:40]!r}")
+        default = EDGE_EXTRAS[word].default
+        column = _taken(rest, EDGES + word, "f", np.dtype(np.float64)).reshape(-1, *np.shape(default))
+        said = dict(edge_values(word, column))
+        found[word] = edge_column(word, len(column), said, lambda edge: f"edge {edge}", problems.tried)
+    _check(not problems, "; ".join(problems))
+    return found
+
+
+def _node_words(packed: Packed, codec: Snapshot, n: int) -> dict[str, dict[int, Any]]:
+    """The same of nodes."""
+    if packed is None:
+        return {}
+    problems, data = Problems(), unpack_words(packed, codec, n)
+    unknown = {word for said in data for word in said} - NODE_EXTRAS.keys()
+    _check(not unknown, "nodes say unknown words")
+    found = read_node_extras(data, lambda node: f"node {node}", problems.tried)
+    _check(not problems, "; ".join(problems))
+    return found
 
 
 def _taken(tensors: dict[str, Array], name: str, kind: str, dtype: np.dtype[Any] | None = None) -> Array:
@@ -205,7 +242,8 @@ def _check_lengths(parts: Topology) -> None:
     n, e = len(parts.nodes), len(parts.sources)
     per_node = (parts.units, parts.activation_of, parts.has_bias, parts.bias_trainable)
     _check(n >= 1 and all(len(array) == n for array in per_node), "the nodes' tensors differ in length")
-    _check(len(parts.targets) == len(parts.edge_trainable) == e, "the edges' tensors differ in length")
+    per_edge = (parts.targets, parts.edge_trainable, *parts.edge_words.values())
+    _check(all(len(array) == e for array in per_edge), "the edges' tensors differ in length")
     for numbers in (parts.sources, parts.targets, parts.inputs, parts.outputs):
         _check(_within(numbers, n), "a node's number is out of range")
     named = parts.weight_name is None or isinstance(parts.weight_name, str)

@@ -31,6 +31,22 @@ def pack_users(users: UserAttributes, codec: Snapshot) -> Any:
     return [*tables, list(users.unread)]
 
 
+def pack_words(words: Mapping[str, Mapping[int, Any]], codec: Snapshot) -> Any:
+    """What nodes say by word and number: word, numbers and values; DataError for what no file can keep."""
+    return [
+        [word, list(said), [codec.pack(plain(value), f"node attribute {word!r}") for value in said.values()]]
+        for word, said in words.items()
+    ]
+
+
+def unpack_words(packed: Any, codec: Snapshot, n: int) -> list[dict[str, Any]]:
+    """What the nodes said, by node; ``ValueError`` for all else than :func:`pack_words` gave."""
+    if type(packed) is not list:
+        raise ValueError("what nodes say is no list")
+    said = _unpacked(packed, n, codec)
+    return [said.get(node, {}) for node in range(n)]
+
+
 def _columns(
     what: str, numbered: Mapping[int, Mapping[Any, Any]], codec: Snapshot, lost: list[str]
 ) -> Iterator[Column]:

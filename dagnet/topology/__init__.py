@@ -1,6 +1,7 @@
 """The validated, frozen graph."""
 
 from dagnet.topology.cycles import refuse_cycles
+from dagnet.topology.extras import edge_values
 from dagnet.topology.fingerprint import data_fingerprint, fingerprint, fingerprint_by_part, name_keys
 from dagnet.topology.frozen import Topology, UserAttributes
 from dagnet.topology.reading import (
@@ -17,6 +18,7 @@ __all__ = [
     "checked_dtype",
     "checked_graph",
     "data_fingerprint",
+    "edge_values",
     "fingerprint",
     "fingerprint_by_part",
     "name_keys",

@@ -19,6 +19,7 @@ from dagnet.arrays import Array, memory_bytes
 from dagnet.contracts import Activation
 from dagnet.errors import DagnetError, GraphError, Verbatim, expected, shorten
 from dagnet.registry import find_activation
+from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, read_edge_extras, read_node_extras
 from dagnet.topology.frozen import edge_sizes
 from dagnet.values import FLAG, as_real, whole
 
@@ -26,8 +27,8 @@ T = TypeVar("T")
 UNITS = whole(1, 2**31 - 1)
 CLOSE, SHORT = 2, 5
 """Edits from a known attribute at which an unknown one is probably a misspelling; of short ones, one."""
-NODE_WORDS = ("activation", "bias", "units", "trainable", "center", "scale")
-EDGE_WORDS = ("weight", "trainable", "share")
+NODE_WORDS = ("activation", "bias", "units", "trainable", "center", "scale", *NODE_EXTRAS)
+EDGE_WORDS = ("weight", "trainable", "share", *EDGE_EXTRAS)
 BYTES_A_WEIGHT = 64
 """What building a network takes at least: start value, place, both ends and what compiling compares."""
 FACTS = ("shape", "start weight", "trainable")
@@ -177,6 +178,7 @@ def read_nodes(
         "has_bias": has_bias,
         "bias_trainable": trainable,
         "bias_start": start,
+        "node_words": read_node_extras(data, lambda node: f"node {shorten(names[node])}", problems.tried),
     }
 
 
@@ -277,7 +279,10 @@ def read_edges(
     if "share" in ends.attributes:
         share = _shared(ends, names, units, start, trainable, problems)
         fields["share"], fields["share_keys"] = share
-    return fields
+    said = read_edge_extras(
+        ends.data, ends.attributes, lambda edge: f"edge {edge_name(ends, names, edge)}", problems.tried
+    )
+    return fields | {"edge_words": said}
 
 
 def edge_name(ends: Ends, names: Sequence[Hashable], edge: int) -> str:

@@ -106,8 +106,12 @@ def _pieces(topology: Topology) -> Iterator[tuple[str, Any]]:
         ("frozen parts", topology.edge_trainable, "?"),
         ("centres and scales", topology.center, "<f8"),
         ("centres and scales", topology.scale, "<f8"),
+        *((f"{word} of edges", column, "<f8") for word, column in sorted(topology.edge_words.items())),
     ):
         yield from _array(part, array.astype(dtype))
+    for word, said in sorted(topology.node_words.items()):
+        yield from _array(f"{word} of nodes", np.array(sorted(said), "<i8"))
+        yield from _texts(f"{word} of nodes", (_named(said[node]) for node in sorted(said)))
 
 
 def _by_first_use(codes: Array) -> tuple[Array, Array]:

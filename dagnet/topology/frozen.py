@@ -78,6 +78,9 @@ class Topology:
         where nothing is shared.
     share_keys
         The users' keys of those groups.
+    edge_words, node_words
+        The rest of dagnet's words: (edges, …) numbers, and by the number of the node what it says
+        (:mod:`dagnet.topology.extras`).
     users
         What the graph says beside dagnet's words.
     """
@@ -102,10 +105,12 @@ class Topology:
     weight_name: str | None
     share: Array | None = None
     share_keys: tuple[Hashable, ...] = ()
+    edge_words: Mapping[str, Array] = field(default_factory=dict)
+    node_words: Mapping[str, Mapping[int, Any]] = field(default_factory=dict)
     users: UserAttributes = NONE
 
     def __post_init__(self) -> None:
-        for value in vars(self).values():
+        for value in (*vars(self).values(), *self.edge_words.values()):
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
 

@@ -44,7 +44,6 @@ REFUSED_ON_EDGES = {
     "constraint": _INTERVAL,
     "dropout": _MISSING,
     "enabled": _EDGES_OUT,
-    "factor": f"{_MISSING}; multiply weight by it where nothing is shared",
     "frozen": "write trainable=False",
     "function": "functions stand on nodes: write activation=… on a node between the two",
     "gain": "multiply weight by it",

@@ -31,7 +31,7 @@ class ArrayLearner(Learner):
         self._parameters = parameters = model.parameters
         self._room = data.room_for(settings.batch_size)
         self._loss_gradient = model.runner.fused_gradient(model.loss)
-        shared, free = model.layout.shares, model.layout.trainable
+        shared, free = not model.layout.is_direct, model.layout.trainable
         self._slots = np.empty(model.layout.plan.n_slots, parameters.dtype)
         self._theta = np.empty_like(self._slots) if shared else parameters
         self._gradient = np.empty_like(parameters) if shared else self._slots
