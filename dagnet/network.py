@@ -24,13 +24,20 @@ class Network(Model):
     ----------
     graph
         A ``networkx.DiGraph``; it is read, never changed.  Node attributes: ``activation``,
-        ``bias``, ``units``, ``trainable``; of inputs ``center``, ``scale``.  Edge attributes:
+        ``bias``, ``units``, ``trainable``; of inputs ``center``, ``scale``; of outputs that have a
+        loss of their own ``loss``, ``loss_weight`` (1), and ``target``, the output whose column of
+        y they learn in place of one of theirs.  Edge attributes:
         the one that ``weight`` names, ``trainable``, ``share``.
     inputs, outputs
         Nodes in the order of X's and y's columns; default the parentless nodes, and the
         childless ones that have a parent.
     loss
-        A name, a call form such as ``"huber(delta=2.0)"``, or a :class:`Loss`.
+        A name, a call form such as ``"huber(delta=2.0)"``, or a :class:`Loss`.  Or a mapping:
+        ``{"y1": "huber", ("a", "b", "c"): "cross_entropy"}`` gives outputs, alone or several together,
+        a loss of their own; those that nobody names have the default one together, and an
+        output with a ``target`` has its target's.
+    loss_weights
+        ``{"y1": 0.3}``: what is minimised is the sum of weight · loss; the others' weights are 1.
     activation
         What hidden nodes without an ``activation`` attribute apply.
     initializer
@@ -86,7 +93,8 @@ class Network(Model):
         *,
         inputs: Iterable[Hashable] | None = None,
         outputs: Iterable[Hashable] | None = None,
-        loss: str | Loss | None = None,
+        loss: str | Loss | Mapping[Any, str | Loss] | None = None,
+        loss_weights: Mapping[Any, float] | None = None,
         activation: Any = "relu",
         initializer: Any = "he_uniform",
         dtype: Any = None,
@@ -96,7 +104,9 @@ class Network(Model):
         weight: str | None = "weight",
         attributes: Mapping[str, str | None] | None = None,
     ) -> None:
-        settings = read_settings(graph, inputs=inputs, outputs=outputs, loss=loss, dtype=dtype)
+        settings = read_settings(
+            graph, inputs=inputs, outputs=outputs, loss=loss, loss_weights=loss_weights, dtype=dtype
+        )
         super().__init__(
             topology_from_graph(graph, settings, activation=activation, weight=weight, attributes=attributes),
             loss=settings.loss,
@@ -116,7 +126,8 @@ class Network(Model):
         *,
         inputs: Iterable[int] | None = None,
         outputs: Iterable[int] | None = None,
-        loss: str | Loss | None = None,
+        loss: str | Loss | Mapping[Any, str | Loss] | None = None,
+        loss_weights: Mapping[Any, float] | None = None,
         activation: Any = "relu",
         initializer: Any = "he_uniform",
         dtype: Any = None,
@@ -132,7 +143,7 @@ class Network(Model):
             (edges,) node numbers ≥ 0; nodes are named 0 … largest number.
         weights
             (edges,) start values, or None to draw them.
-        inputs, outputs, loss, activation, initializer, dtype, engine, threads, seed
+        inputs, outputs, loss, loss_weights, activation, initializer, dtype, engine, threads, seed
             As for :class:`Network`.
 
         Examples
@@ -141,7 +152,9 @@ class Network(Model):
         >>> dagnet.Network.from_arrays([0, 1], [2, 2], [0.5, -1.0])([[4.0, 1.0]])
         array([[1.]])
         """
-        settings = read_settings(None, inputs=inputs, outputs=outputs, loss=loss, dtype=dtype)
+        settings = read_settings(
+            None, inputs=inputs, outputs=outputs, loss=loss, loss_weights=loss_weights, dtype=dtype
+        )
         network = cls.__new__(cls)
         Model.__init__(
             network,
@@ -162,7 +175,7 @@ class Network(Model):
         callbacks: Iterable[Callback] = (), progress: bool | None = None, seed: Any = None,
         resume: str | Path | None = None, clip_norm: float | None = None, clip_value: float | None = None,
         l1: float = 0.0, l2: float = 0.0, standardize: bool = False,
-        columns: Iterable[Hashable] | None = None,
+        columns: Iterable[Hashable] | None = None, missing: str = "refuse",
     ) -> History:  # fmt: skip
         """Train on mini-batches, in place; the same seed, engine and threads give the same bits.
 
@@ -195,11 +208,16 @@ class Network(Model):
             Names of the columns of an X (and validation X) that is an array; by default they are
             ``net.inputs``.  Columns that are no inputs are left alone.  Where they were given, later
             arrays want names as well: ``net.predict(dict(zip(columns, X.T)))``.
+        missing
+            ``"skip"``: where y, of training or validation, is NaN there is no label and no loss.
+            A head that a table y does not mention at all is not trained.
 
         Returns
         -------
         History
-            ``["loss"]``, and ``["validation_loss"]`` where asked for, one number an epoch.
+            ``["loss"]``, and ``["validation_loss"]`` where asked for, one number an epoch; of several
+            heads also ``["loss[y1]"]``, ``["validation_loss[y1]"]``, ``["loss[a,b,c]"]``: each head's own,
+            unweighted, without penalties, NaN where it had no label.
 
         Raises
         ------
@@ -214,7 +232,10 @@ class Network(Model):
         )  # fmt: skip
         watching = with_progress(callbacks, progress)
         columns = list(columns) if isinstance(columns, Iterator) else columns
-        data = {"sample_weight": sample_weight, "validation_data": validation_data, "columns": columns}
+        data = {
+            "sample_weight": sample_weight, "validation_data": validation_data, "columns": columns,
+            "missing": missing,
+        }  # fmt: skip
         before = self._prepared, self._named
         try:
             if FLAG.check("standardize", standardize):

@@ -73,6 +73,10 @@ class Learner:
         """
         raise NotImplementedError
 
+    def parts(self) -> Any:
+        """Of the heads, in the last step, Σwℓ and Σw, where there are several; None if it does not say."""
+        return None
+
     def parameters(self) -> Array:
         """The parameters as they are now, (parameters,); the network's own vector, or a copy."""
         raise NotImplementedError

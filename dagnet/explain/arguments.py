@@ -49,7 +49,7 @@ class OneRow:
 
     def __init__(self, net: Model, x: Any, y: Any, wrt: Sequence[Edge] | None = None) -> None:
         self.net, self.topology = net, net.topology
-        inputs, targets = as_table("x", x, net.inputs), as_table("y", y, net.outputs)
+        inputs, targets = as_table("x", x, net.inputs), as_table("y", y, net.targets)
         forward = net.forward(inputs)
         outputs = forward.outputs
         if len(outputs) != 1:
@@ -62,8 +62,8 @@ class OneRow:
         self.slope = cache(self._slope)
         encoded = net.encode_targets(targets, 1)
         ends = np.cumsum(self.topology.units[self.topology.outputs])[:-1]
-        pulls = np.asarray(net.loss.row_gradients(outputs, encoded))
-        self._targets = dict(zip(net.outputs, np.split(encoded[0], ends), strict=True))
+        _, pulls = net.objective.by_row(outputs, encoded)
+        self._targets = dict(zip(net.outputs, np.split(net.objective.spread(encoded)[0], ends), strict=True))
         self._pulls = dict(zip(net.outputs, np.split(pulls[0], ends), strict=True))
 
     def _by_node(self, read: Callable[[Hashable], Array]) -> Callable[[int], Array]:

@@ -14,19 +14,20 @@ from dagnet.ancestry import Ancestry
 from dagnet.arrays import Array
 from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, Verbatim, expected, shorten
-from dagnet.model.averaging import mean_loss, output_gradient
-from dagnet.model.data import Encoded, aligned, encode_inputs, encode_sample_weight, encode_targets, is_table
+from dagnet.model.data import Encoded, aligned, encode_inputs, is_table
 from dagnet.model.differences import Differences, central_differences
+from dagnet.model.heads import Objective
 from dagnet.model.layout import Layout
 from dagnet.model.prepared import Prepared
 from dagnet.model.regraph import regraph
 from dagnet.model.results import Forward, Gradient, Walk
 from dagnet.model.selection import checked_threads, make_generator
 from dagnet.model.start import start_parameters
+from dagnet.model.targets import MISSING, encode_heads, encode_sample_weight
 from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableWeights
 from dagnet.plan import Plan
 from dagnet.registry import find_initializer
-from dagnet.topology import Topology, checked_dtype
+from dagnet.topology import Head, Topology, checked_dtype
 
 Edge = tuple[Hashable, Hashable]
 PORTION = 2**23
@@ -123,7 +124,12 @@ class Model:
 
     @property
     def outputs(self) -> tuple[Hashable, ...]:
-        """The output nodes, in the order of y's columns."""
+        """The output nodes, in their declared order."""
+        return tuple(self.topology.nodes[node] for node in self.topology.outputs.tolist())
+
+    @property
+    def targets(self) -> tuple[Hashable, ...]:
+        """The outputs that y has columns for, in their order: all that do not learn another one's."""
         return self._prepared.columns_out.names
 
     @property
@@ -145,9 +151,19 @@ class Model:
         return tuple(tuple(self.topology.nodes[node] for node in group.tolist()) for group in groups)
 
     @property
-    def loss(self) -> Loss:
-        """The loss."""
-        return self._prepared.loss
+    def loss(self) -> Any:
+        """The :class:`Loss`; of a network with several heads all of them, which ``print`` lists."""
+        return self.objective.loss
+
+    @property
+    def heads(self) -> dict[str, Head]:
+        """By name what is learned: outputs with their loss, its weight, and the columns of y."""
+        return {head.name: head for head in self.objective.heads}
+
+    @property
+    def objective(self) -> Objective:
+        """What is minimised."""
+        return self._prepared.objective
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -235,20 +251,20 @@ class Model:
             )
             raise DataError(f"X has no names, and fit was told what its columns are; pass {mend}")
 
-    def encode_targets(self, y: Any, rows: int, *, finite: bool = False) -> Array:
-        """Targets checked, (rows, output units)."""
-        return encode_targets(y, self._prepared.columns_out, self.loss, rows, self.dtype, finite=finite)
+    def encode_targets(self, y: Any, rows: int, *, finite: bool = False, missing: object = "refuse") -> Array:
+        """Targets checked, (rows, columns of y); NaN where ``missing="skip"`` allows it."""
+        own, skip = self._prepared, MISSING.check("missing", missing) == "skip"
+        return encode_heads(y, own.columns_out, own.objective, rows, self.dtype, finite=finite, skip=skip)
 
-    def encode_sample_weight(self, sample_weight: Any, rows: int) -> Array | None:
-        """Sample weights checked, (rows,) or None."""
-        return encode_sample_weight(sample_weight, rows, self.dtype)
-
-    def encode(self, X: Any, y: Any, sample_weight: Any = None, *, finite: bool = False) -> Encoded:
+    def encode(
+        self, X: Any, y: Any, sample_weight: Any = None, *, finite: bool = False, missing: object = "refuse"
+    ) -> Encoded:
         """All three checked, and put into the order of X's rows where pandas labels them."""
         y, sample_weight = aligned("y", y, X), aligned("sample_weight", sample_weight, X)
         inputs = self.encode_inputs(X, finite=finite)
-        targets = self.encode_targets(y, len(inputs), finite=finite)
-        return Encoded(inputs, targets, self.encode_sample_weight(sample_weight, len(inputs)))
+        targets = self.encode_targets(y, len(inputs), finite=finite, missing=missing)
+        weights = encode_sample_weight(sample_weight, len(inputs), self.dtype, len(self.objective.heads))
+        return Encoded(inputs, targets, weights)
 
     # -- evaluation ----------------------------------------------------------------------
 
@@ -273,7 +289,7 @@ class Model:
         """What the loss says the outputs predict, (rows, output units)."""
         outputs = self(X)
         with np.errstate(all="ignore"):
-            return np.asarray(self.loss.prediction(outputs), self.dtype)
+            return np.asarray(self.objective.prediction(outputs), self.dtype)
 
     def forward(self, X: Any) -> Forward:
         """Values and pre-activations of all nodes."""
@@ -296,27 +312,37 @@ class Model:
             yield self._forward(inputs[start : start + portion])
 
     @np.errstate(all="ignore")
-    def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The mean loss Σwℓ/Σw."""
-        inputs, targets, weights = self.encode(X, y, sample_weight)
-        return mean_loss(self.loss, self._outputs(inputs), targets, weights)
-
-    @np.errstate(all="ignore")
-    def gradient(
-        self, X: Any, y: Any, *, wrt: Iterable[Hashable] | None = None, sample_weight: Any = None
-    ) -> Gradient:
-        """Derivatives of the mean loss Σwℓ/Σw.
+    def evaluate(self, X: Any, y: Any, sample_weight: Any = None, *, missing: str = "refuse") -> float:
+        """The loss: Σwℓ/Σw, of several heads the sum of weight · Σwℓ/Σw over the rows with a label.
 
         Parameters
         ----------
         X, y, sample_weight
+            Rows; a column for each of ``net.targets``, or class labels; w ≥ 0, (rows,), or (rows, heads)
+            in the order of ``net.heads``.  Heads that a table y does not mention count nothing.
+        missing
+            ``"skip"``: where y is NaN there is no label, and no loss; by default it is refused.
+        """
+        inputs, targets, weights = self.encode(X, y, sample_weight, missing=missing)
+        return self.objective.mean(self._outputs(inputs), targets, weights)
+
+    @np.errstate(all="ignore")
+    def gradient(
+        self, X: Any, y: Any, *, wrt: Iterable[Hashable] | None = None, sample_weight: Any = None,
+        missing: str = "refuse",
+    ) -> Gradient:  # fmt: skip
+        """Derivatives of the loss.
+
+        Parameters
+        ----------
+        X, y, sample_weight, missing
             As for :meth:`evaluate`.
         wrt
             Edges (for their weights) and nodes (for their biases), frozen ones too; None: all
             trainable ones.  The reverse walk enters exactly the nodes that have one of them
             in their parent chain and that reach an output.
         """
-        inputs, targets, weights = self.encode(X, y, sample_weight)
+        inputs, targets, weights = self.encode(X, y, sample_weight, missing=missing)
         inputs = inputs.copy()  # the caller may write to X later
         plan, asked = self.layout.plan, self.layout.trainable
         if wrt is not None:
@@ -324,24 +350,25 @@ class Model:
             plan = plan.restrict(parameters=asked[self.layout.owners])
         walk = Walk(self._prepared, plan, self.theta().copy(), inputs)
         outputs = walk.state.outputs
-        loss = mean_loss(self.loss, outputs, targets, weights)
-        slots = walk.back(output_gradient(self.loss, outputs, targets, weights))
+        loss = self.objective.mean(outputs, targets, weights)
+        slots = walk.back(self.objective.pull(outputs, targets, weights))
         return Gradient(walk, loss, self.collect(slots), asked)
 
     @np.errstate(all="ignore")
     def differences(
-        self, X: Any, y: Any, places: Array, steps: Array, *, sample_weight: Any = None
-    ) -> Differences:
+        self, X: Any, y: Any, places: Array, steps: Array, *, sample_weight: Any = None,
+        missing: str = "refuse",
+    ) -> Differences:  # fmt: skip
         """Central differences of the mean loss, each along one parameter.
 
         Parameters
         ----------
-        X, y, sample_weight
+        X, y, sample_weight, missing
             As for :meth:`evaluate`.
         places, steps
             (n,) each: places in :attr:`parameters`, and how far to move the parameter up and down.
         """
-        data = self.encode(X, y, sample_weight)
+        data = self.encode(X, y, sample_weight, missing=missing)
         return central_differences(self._prepared, self._parameters, data, places, steps)
 
     def _wanted(self, wrt: Iterable[Hashable]) -> Array:
@@ -355,8 +382,6 @@ class Model:
             mask[self._prepared.parameters_of(name)] = True
         return mask
 
-    # -- elsewhere -----------------------------------------------------------------------
-
     def to_networkx(self) -> nx.DiGraph[Any]:
         """A fresh graph with every weight, bias, activation and attribute; it builds the same network.
 
@@ -364,7 +389,7 @@ class Model:
         writers do not all take it, or arrays for weights, or ``bias=False``: ``net.export("net.graphml")``
         writes a file of any format that brings everything back.
         """
-        return regraph(self.layout, self._parameters, self.loss, self.dtype)
+        return regraph(self.layout, self._parameters, self.objective.default, self.dtype)
 
     def __repr__(self) -> str:
         topology = self.topology

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Loss
 from dagnet.errors import DagnetWarning, DataError, Verbatim, did_you_mean, expected, shorten
 
 LISTED = 8
@@ -106,7 +105,7 @@ class Columns:
             form = "(rows,)" if units == 1 else f"(rows, {units})"
             wide = array.ndim == 2
             mend = f"name each column once, or give the node units={array.shape[1]}" if wide else ""
-            raise _of_shape(where, f"of shape {form}", array, mend)
+            raise of_shape(where, f"of shape {form}", array, mend)
         return array
 
 
@@ -154,27 +153,27 @@ def encode_inputs(
     array = columns.gather(X) if is_table(X) else numeric("X", X)
     if array.ndim != 2:
         mend = "X.reshape(1, -1) makes it one row, X.reshape(-1, 1) one column" if array.ndim == 1 else ""
-        raise _of_shape("X", f"two-dimensional, (rows, {columns.width})", array, mend)
+        raise of_shape("X", f"two-dimensional, (rows, {columns.width})", array, mend)
     if array.shape[1] != columns.width:
         listed = ", ".join(map(shorten, columns.names[:LISTED]))
         more = ", …" if len(columns.names) > LISTED else ""
-        raise _of_shape("X", f"{columns.width} columns wide, one for each of [{listed}{more}]", array)
+        raise of_shape("X", f"{columns.width} columns wide, one for each of [{listed}{more}]", array)
     if not len(array):
         raise DataError(expected("X", "at least one row long", Verbatim("0 rows")))
-    _refuse_nan("X", array, columns, finite=finite)
+    refuse_nan("X", array, columns, finite=finite)
     if standardisation is not None:
         array = (array - standardisation[0]) / standardisation[1]
-    return _as_dtype("X", array, columns, dtype)
+    return as_dtype("X", array, columns, dtype)
 
 
-def _as_dtype(what: str, array: Array, columns: Columns, dtype: Any) -> Array:
+def as_dtype(what: str, array: Array, columns: Columns, dtype: Any) -> Array:
     """The numbers in the network's dtype; what becomes infinite there is refused."""
     with np.errstate(over="ignore"):
         result: Array = np.ascontiguousarray(array, dtype)
     if result.dtype != array.dtype and not _is_tame(result):
         bad = np.isinf(result) & np.isfinite(array)
         if bad.any():
-            place, where = _first(bad, what, columns)
+            place, where = first_of(bad, what, columns)
             mend = "scale the column, or use dtype='float64'"
             raise DataError(expected(where, f"finite in {dtype}", float(array[place]), mend))
     return result
@@ -265,11 +264,12 @@ def standardisation_of(X: Any, columns: Columns) -> tuple[Array, Array]:
     return np.where(constant, array[0], center), np.where(constant | (scale == 0), 1.0, scale)
 
 
-def _of_shape(where: str, must: str, array: Array, mend: str = "") -> DataError:
+def of_shape(where: str, must: str, array: Array, mend: str = "") -> DataError:
+    """What to say of an array of the wrong shape."""
     return DataError(expected(where, must, Verbatim(f"shape {array.shape}"), mend))
 
 
-def _first(bad: Array, what: str, columns: Columns) -> tuple[tuple[int, int], str]:
+def first_of(bad: Array, what: str, columns: Columns) -> tuple[tuple[int, int], str]:
     """The first place in the mask (rows, columns), and its name."""
     row, column = (int(place) for place in np.argwhere(bad)[0])
     return (row, column), f"{what}: row {row}, column {columns.label(column)}"
@@ -284,116 +284,12 @@ def _is_tame(array: Array) -> bool:
         return bool(np.isfinite(np.dot(flat, flat)))
 
 
-def _refuse_nan(what: str, array: Array, columns: Columns, *, finite: bool) -> None:
+def refuse_nan(what: str, array: Array, columns: Columns, *, finite: bool) -> None:
+    """Refuse NaN by row and column; ±inf too if ``finite``."""
     if array.dtype.kind != "f" or _is_tame(array):
         return
     bad = ~np.isfinite(array) if finite else np.isnan(array)
     if bad.any():
-        place, where = _first(bad, what, columns)
+        place, where = first_of(bad, what, columns)
         must = "finite" if finite else "without NaN"
         raise DataError(expected(where, must, float(array[place]), "drop the row or fill the value in"))
-
-
-def encode_targets(
-    y: Any, columns: Columns, loss: Loss, rows: int, dtype: Any, *, finite: bool = False
-) -> Array:
-    """Targets as (rows, output units) in ``dtype``; labels become one-hot rows."""
-    if is_table(y):
-        array = columns.gather(y)
-    else:
-        if loss.targets == "class":
-            y = _numbered(y, columns)
-        array = numeric("y", y)
-        if loss.targets == "class" and array.ndim == 1:
-            return _one_hot(array, columns.width, rows, dtype)
-        if array.shape == (rows,) and columns.width == 1:
-            array = array[:, None]
-    if array.shape != (rows, columns.width):
-        form = f"({rows},)" if columns.width == 1 else f"({rows}, {columns.width})"
-        labels = f" or labels ({rows},)" if loss.targets == "class" else ""
-        must = f"of shape {form}{labels}, one row for each row of X"
-        mend = "np.ravel(y) makes it labels" if labels and array.shape == (rows, 1) else ""
-        if not mend and columns.width > 1:
-            listed = ", ".join(map(shorten, columns.names[:LISTED]))
-            more = ", …" if len(columns.names) > LISTED else ""
-            mend = f"the outputs are [{listed}{more}]; Network(outputs=[…]) names those that are meant"
-        raise _of_shape("y", must, array, mend)
-    _refuse_nan("y", array, columns, finite=finite)
-    _refuse_range(array, columns, loss)
-    return _as_dtype("y", array, columns, dtype)
-
-
-def _numbered(y: Any, columns: Columns) -> Any:
-    """Labels that are words as the numbers of the outputs with these names; all else as it is."""
-    try:
-        labels = np.asarray(y)
-    except Exception:  # noqa: BLE001 - a stranger's object; what is wrong is said where numbers are read
-        return y
-    if labels.ndim != 1 or not labels.size or not all(isinstance(item, str) for item in labels.tolist()):
-        return y
-    if len(columns.names) != columns.width:
-        raise DataError(f"y: words need outputs of one unit each, named as they are; {LABELS}")
-    places = {name: place for place, name in enumerate(columns.names)}
-    for row, word in enumerate(labels.tolist()):
-        if word not in places:
-            mend = did_you_mean(word, places, listed=LISTED)
-            raise DataError(f"y: row {row}: no output is named {shorten(word)}{mend}; {LABELS}")
-    return np.array([places[word] for word in labels.tolist()])
-
-
-def _one_hot(labels: Array, width: int, rows: int, dtype: Any) -> Array:
-    if labels.shape != (rows,):
-        raise _of_shape("y", f"of shape ({rows},), one label for each row of X", labels)
-    numbers = labels.astype(np.float64)
-    bad = ~((numbers >= 0) & (numbers < width) & (numbers == np.floor(numbers)))
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        must = f"a label from 0 to {width - 1}"
-        raise DataError(expected(f"y: row {row}", must, labels[row].item(), LABELS))
-    result: Array = np.zeros((rows, width), dtype)
-    result[np.arange(rows), labels.astype(np.int64)] = 1
-    return result
-
-
-def _refuse_range(array: Array, columns: Columns, loss: Loss) -> None:
-    kind = loss.targets
-    if kind == "real":
-        return
-    if kind == "binary":
-        bad, must = (array != 0) & (array != 1), "0 or 1"
-    elif kind == "positive":
-        bad, must = array <= 0, "above 0"
-    elif kind == "count":
-        bad, must = array < 0, "a count of 0 or more"
-    else:
-        bad, must = (array < 0) | (array > 1), "a probability from 0 to 1"
-    if bad.any():
-        place, where = _first(bad, "y", columns)
-        raise DataError(expected(where, f"{must} for the loss {loss.name!r}", array[place].item()))
-    if kind == "class":
-        wrong = np.flatnonzero(np.abs(array.sum(axis=1) - 1) > 1e-3)
-        if len(wrong):
-            got = Verbatim(f"sum {float(array[wrong[0]].sum()):g}")
-            raise DataError(expected(f"y: row {wrong[0]}", "class probabilities that sum to 1", got))
-
-
-def encode_sample_weight(sample_weight: Any, rows: int, dtype: Any) -> Array | None:
-    """Sample weights (rows,), or None where all rows count the same."""
-    if sample_weight is None:
-        return None
-    if is_table(sample_weight) and np.shape(sample_weight)[1:] == (1,):
-        sample_weight = np.asarray(sample_weight)[:, 0]
-    array = numeric("sample_weight", sample_weight)
-    if array.shape != (rows,):
-        raise _of_shape("sample_weight", f"of shape ({rows},), one a row of X", array)
-    bad = ~(np.isfinite(array) & (array >= 0))
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise DataError(expected(f"sample_weight: row {row}", "finite and at least 0", array[row].item()))
-    with np.errstate(over="ignore"):
-        result: Array = np.ascontiguousarray(array, dtype)
-        total = result.sum(dtype=np.float64)
-    if not 0 < total < np.inf:
-        must, mend = f"of a positive, finite sum in {dtype}", "leave it out to count all rows the same"
-        raise DataError(expected("sample_weight", must, float(total), mend))
-    return result

@@ -17,8 +17,9 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.compiler import compile_topology
 from dagnet.contracts import Activation, Loss, Runner
-from dagnet.errors import DagnetWarning, DataError, GraphError, PluginError, shorten
+from dagnet.errors import DagnetWarning, DataError, PluginError, shorten
 from dagnet.model.data import Columns, standardisation_of
+from dagnet.model.heads import Objective
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
 from dagnet.plan import Plan
@@ -36,8 +37,8 @@ class Prepared:
     ----------
     layout
         The graph, its plan, and where everything is.
-    loss
-        The loss.
+    objective
+        The heads and their losses.
     dtype
         float64 or float32.
     asked, threads
@@ -47,7 +48,7 @@ class Prepared:
     """
 
     layout: Layout
-    loss: Loss
+    objective: Objective
     dtype: np.dtype[Any]
     asked: object
     threads: int
@@ -58,25 +59,21 @@ class Prepared:
     def of(
         cls, topology: Topology, loss: Loss, dtype: np.dtype[Any], asked: object, threads: int
     ) -> Prepared:
-        """Compile a graph; the loss and the activations are tried out on a few numbers."""
-        width = int(topology.units[topology.outputs].sum())
-        if width < loss.minimum_outputs:
-            raise GraphError(
-                f"loss {loss.name!r} needs at least {loss.minimum_outputs} output units, "
-                f"got {width}; add outputs or choose another loss"
-            )
-        probe_loss(loss, width, dtype)
+        """Compile a graph; losses and activations are tried out on a few numbers."""
+        objective = Objective.of(topology, loss)
+        for head, units in zip(objective.heads, objective.units, strict=True):
+            probe_loss(head.loss, len(units), dtype)
         for activation in topology.activations:
             probe_activation(activation, dtype)
-        return cls.served(Layout.of(topology, compile_topology(topology)), loss, dtype, asked, threads)
+        return cls.served(Layout.of(topology, compile_topology(topology)), objective, dtype, asked, threads)
 
     @classmethod
     def served(
-        cls, layout: Layout, loss: Loss, dtype: np.dtype[Any], asked: object, threads: int
+        cls, layout: Layout, objective: Objective, dtype: np.dtype[Any], asked: object, threads: int
     ) -> Prepared:
         """The same from a layout, with an engine of this machine."""
         engine, runner = prepare(asked, layout.plan, dtype, threads)
-        return cls(layout, loss, dtype, asked, threads, engine, runner)
+        return cls(layout, objective, dtype, asked, threads, engine, runner)
 
     @cached_property
     def _width(self) -> int:
@@ -101,8 +98,11 @@ class Prepared:
 
     @cached_property
     def columns_out(self) -> Columns:
-        """The columns of y."""
-        return self._columns("y", self.layout.topology.outputs)
+        """The columns of y: the outputs but those that learn another one's."""
+        topology = self.layout.topology
+        learned = {name for head in self.objective.heads for name in head.targets}
+        own = [topology.nodes[node] in learned for node in topology.outputs.tolist()]
+        return self._columns("y", topology.outputs[own])
 
     def _columns(self, what: str, nodes: Array, others: Sequence[Hashable] = ()) -> Columns:
         topology = self.layout.topology
@@ -117,14 +117,14 @@ class Prepared:
 
     def refreshed(self) -> Prepared:
         """With those activations, and the loss, traced anew that read something which has changed since."""
-        old, loss = self.layout.topology.activations, self.loss.refreshed()
+        old, objective = self.layout.topology.activations, self.objective.refreshed()
         fresh = tuple(activation.refreshed() for activation in old)
         if all(new is one for new, one in zip(fresh, old, strict=True)):
-            return self if loss is self.loss else replace(self, loss=loss)
+            return self if objective is self.objective else replace(self, objective=objective)
         topology = replace(self.layout.topology, activations=fresh)
         plan = replace(self.layout.plan, activations=fresh)
         layout = replace(self.layout, topology=topology, plan=plan)
-        return Prepared.served(layout, loss, self.dtype, self.asked, self.threads)
+        return Prepared.served(layout, objective, self.dtype, self.asked, self.threads)
 
     def standardised(self, X: Any) -> Prepared:
         """With the inputs' centre and scale from the columns of X; the runner, which sees neither, stays."""
@@ -159,7 +159,7 @@ class Prepared:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process has an engine of its own."""
-        return Prepared.served, (self.layout, self.loss, self.dtype, self.asked, self.threads)
+        return Prepared.served, (self.layout, self.objective, self.dtype, self.asked, self.threads)
 
 
 @lru_cache(maxsize=256)

@@ -33,6 +33,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Loss
 from dagnet.errors import DataError, NumericalError, expected, shorten
 from dagnet.model import Model
+from dagnet.registry import find_loss
 from dagnet.storage.container import NO_DIGEST, decoding, read, write
 from dagnet.storage.documents import (
     EXACT,
@@ -47,7 +48,7 @@ from dagnet.storage.documents import (
     plugin_of,
 )
 from dagnet.storage.users import pack_users, pack_words, unpack_users, unpack_words
-from dagnet.topology import Topology, edge_values, fingerprint
+from dagnet.topology import Topology, edge_values, fingerprint, read_heads
 from dagnet.topology.attributes import Problems
 from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, edge_column, read_node_extras
 
@@ -72,6 +73,12 @@ def save_model(model: Model, path: object) -> None:
     """Write a network, whole or not at all; refusals are those of :meth:`dagnet.Network.save`."""
     topology = model.topology
     weights, biases = _parameters(model)
+    for head in model.objective.heads:
+        plugin_of(head.loss)  # which refuses what no file can refer to
+    words = {
+        word: {node: NODE_EXTRAS[word].rule.convert(value) for node, value in said.items()}
+        for word, said in topology.node_words.items()
+    }
     codec = Snapshot()
     document = ModelDocument(
         format=FORMAT,
@@ -79,13 +86,13 @@ def save_model(model: Model, path: object) -> None:
         kind="model",
         fingerprint=fingerprint(topology),
         dtype=model.dtype.name,  # type: ignore[arg-type]
-        loss=plugin_of(model.loss),
+        loss=plugin_of(model.objective.default),
         activations=[plugin_of(activation) for activation in topology.activations],
         nodes=_names(topology),
         share_keys=[pack_name(key, f"share key {shorten(key)}") for key in topology.share_keys],
         weight_name=pack_name(topology.weight_name, "weight"),
         users=pack_users(topology.users, codec),
-        node_words=pack_words(topology.node_words, codec) if topology.node_words else None,
+        node_words=pack_words(words, codec) if words else None,
     )
     whole = np.int32 if max(topology.n_nodes, int(topology.units.max())) < 2**31 else np.int64
     tensors = {name: getattr(topology, name).astype(whole) for name in NUMBERS}
@@ -134,10 +141,17 @@ def load_model(path: object) -> StoredModel:
         if fingerprint(topology) != document.fingerprint:
             raise ValueError("the graph does not have its fingerprint")
         loss = plugin_for("losses", document.loss)
-        units = int(topology.units[topology.outputs].sum())
-        if units < loss.minimum_outputs:
-            raise ValueError(f"loss {loss.name!r} needs {loss.minimum_outputs} output units, got {units}")
+        _check_heads(topology, loss)
     return StoredModel(topology, loss, document.dtype)
+
+
+def _check_heads(topology: Topology, default: Loss) -> None:
+    for said in topology.node_words.get("loss", {}).values():
+        find_loss(said[0] if isinstance(said, tuple) else said)
+    nodes, problems = topology.outputs.tolist(), Problems()
+    words, units = topology.node_words, topology.units
+    read_heads(words, topology.nodes, topology.index, nodes, units, default, problems)
+    _check(not problems, "; ".join(problems))
 
 
 def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology:

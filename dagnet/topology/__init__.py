@@ -4,6 +4,7 @@ from dagnet.topology.cycles import refuse_cycles
 from dagnet.topology.extras import edge_values
 from dagnet.topology.fingerprint import data_fingerprint, fingerprint, fingerprint_by_part, name_keys
 from dagnet.topology.frozen import Topology, UserAttributes
+from dagnet.topology.heads import Head, read_heads
 from dagnet.topology.reading import (
     checked_dtype,
     checked_graph,
@@ -13,6 +14,7 @@ from dagnet.topology.reading import (
 )
 
 __all__ = [
+    "Head",
     "Topology",
     "UserAttributes",
     "checked_dtype",
@@ -22,6 +24,7 @@ __all__ = [
     "fingerprint",
     "fingerprint_by_part",
     "name_keys",
+    "read_heads",
     "read_settings",
     "refuse_cycles",
     "topology_from_arrays",

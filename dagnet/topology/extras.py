@@ -15,11 +15,32 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.values import LARGEST, Rule, is_number
+from dagnet.contracts import Loss
+from dagnet.registry import find_loss, spelled
+from dagnet.values import LARGEST, NOT_NEGATIVE, Rule, is_number, plain
 
 
 def _is_factor(value: Any, _settings: object) -> bool:
     return is_number(value) and 0 < abs(float(value)) <= LARGEST
+
+
+def _is_loss(value: Any, _settings: object) -> bool:
+    if isinstance(value, tuple) and len(value) == 2:
+        return _is_loss(value[0], None) and isinstance(value[1], tuple)
+    return isinstance(value, (str, Loss))
+
+
+def _as_loss(value: Any) -> Any:
+    """As text, where the registry knows it; of a group with its nodes."""
+    return (_as_loss(value[0]), value[1]) if isinstance(value, tuple) else spelled(value, find_loss)
+
+
+def _is_name(value: Any, _settings: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -34,7 +55,11 @@ EDGE_EXTRAS: dict[str, Word] = {
     "factor": Word(Rule("a finite number other than 0", _is_factor), 1.0),
 }
 """By word, of edges: each is one number, or as many as the default has."""
-NODE_EXTRAS: dict[str, Word] = {}
+NODE_EXTRAS: dict[str, Word] = {
+    "loss": Word(Rule("a loss, or (loss, nodes) of a group of outputs", _is_loss, _as_loss)),
+    "loss_weight": Word(NOT_NEGATIVE),
+    "target": Word(Rule("the name of another output", _is_name, plain)),
+}
 """By word, of nodes."""
 
 

@@ -12,6 +12,7 @@ import networkx as nx
 
 from dagnet.errors import DagnetWarning, DataError, did_you_mean, expected, shorten
 from dagnet.topology.attributes import EDGE_WORDS, NODE_WORDS, Ends, Problems, edge_name, near_misses
+from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS
 from dagnet.topology.frozen import NONE, UserAttributes
 
 _MISSING = "dagnet does not have it, and leaving it out would train another network than the one drawn"
@@ -29,15 +30,12 @@ REFUSED_ON_NODES = {
     "dropout": _MISSING,
     "gain": _SCALED,
     "init": "write bias=… on the node, weight=… on edges, or Network(initializer=…)",
-    "loss": "write Network(loss=…), one for all outputs",
-    "loss_weight": "write Network(loss=…), one for all outputs",
     "mask": _EDGES_OUT,
     "normalization": _MISSING,
     "regularizer": _PENALTY,
     "response": _SCALED,
     "share": "only edges share: write share=… on them",
     "sign": _INTERVAL,
-    "target": "write Network(loss=…); y has one column for each output",
 }
 REFUSED_ON_EDGES = {
     "bounds": _INTERVAL,
@@ -111,10 +109,10 @@ def users_attributes(
 ) -> UserAttributes:
     """All that is not dagnet's, to be kept."""
     said = {name: value for name, value in graph.graph.items() if name != "dagnet"}
-    nodes = _kept(data, chain.from_iterable(data), NODE_WORDS)
-    edges = _kept(ends.data, ends.attributes, EDGE_WORDS)
-    refused = REFUSED_ON_NODES.keys() | REFUSED_ON_EDGES.keys()
-    unread = sorted(refused & {weight, *(word if name is None else name for word, name in words.items())})
+    spare = {*REFUSED_ON_NODES, *REFUSED_ON_EDGES, *NODE_EXTRAS, *EDGE_EXTRAS}
+    unread = sorted(spare & {weight, *(word if name is None else name for word, name in words.items())})
+    nodes = _kept(data, chain.from_iterable(data), set(NODE_WORDS).difference(unread))
+    edges = _kept(ends.data, ends.attributes, set(EDGE_WORDS).difference(unread))
     return UserAttributes(said, nodes, edges, tuple(unread)) if said or nodes or edges or unread else NONE
 
 

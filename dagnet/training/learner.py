@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class ArrayLearner(Learner):
         self._settings, self._data, self._layout = settings, data, model.layout
         self._parameters = parameters = model.parameters
         self._room = data.room_for(settings.batch_size)
-        self._loss_gradient = model.runner.fused_gradient(model.loss)
+        self._loss_gradient = model.objective.gradient_of(model.runner, gaps=data.gaps is not None)
         shared, free = not model.layout.is_direct, model.layout.trainable
         self._slots = np.empty(model.layout.plan.n_slots, parameters.dtype)
         self._theta = np.empty_like(self._slots) if shared else parameters
@@ -75,6 +76,10 @@ class ArrayLearner(Learner):
                 square = self._clipped(gradient, square)
             self._step(gradient, square, learning_rate)
         return loss
+
+    def parts(self) -> Any:
+        """Of the heads, in the last step: :class:`dagnet.model.heads.Parts`."""
+        return getattr(self._loss_gradient, "parts", None)
 
     def parameters(self) -> Array:
         """The network's own vector."""

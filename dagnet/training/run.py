@@ -14,11 +14,12 @@ from dagnet.arrays import Array
 from dagnet.contracts import Callback, History, NotFinite
 from dagnet.errors import NumericalError
 from dagnet.model import Model, is_table, with_columns
+from dagnet.model.heads import Parts
 from dagnet.model.selection import make_generator
 from dagnet.topology import fingerprint_by_part
 from dagnet.training.blame import culprit, explained
 from dagnet.training.learner import ArrayLearner
-from dagnet.training.rows import encode_rows, encode_validation, mean_loss_of
+from dagnet.training.rows import encode_rows, encode_validation, mean_loss_of, parts_of
 from dagnet.training.settings import Settings, checked_callbacks
 from dagnet.values import NOT_NEGATIVE
 
@@ -57,12 +58,15 @@ class TrainingRun:
         sample_weight: Any = None,
         validation_data: Any = None,
         columns: Any = None,
+        missing: str = "refuse",
         callbacks: Iterable[Callback] = (),
     ) -> None:
         self.model, self.settings = model, settings
         model.refresh()
-        self.data = encode_rows(model, with_columns(X, columns), y, sample_weight)
-        self.validation = encode_validation(model, validation_data, columns, named=is_table(X))
+        self.data = encode_rows(model, with_columns(X, columns), y, sample_weight, missing)
+        self.validation = encode_validation(
+            model, validation_data, columns, named=is_table(X), missing=missing
+        )
         self.callbacks = checked_callbacks(callbacks)
         self.rows, self.epochs = len(self.data), settings.epochs
         self.size = min(settings.batch_size, self.rows)
@@ -75,6 +79,8 @@ class TrainingRun:
             model, self.data, settings
         )
         self.loss_sum = self.weight_sum = 0.0
+        self.head_sums: list[Array] = []
+        """Σwℓ and Σw of the parts of the heads in the epoch in progress, where there are several."""
         self.done = 0
         """Batches of the epoch in progress that are behind us; 0 between epochs."""
         self.drawn_from = self.generator.bit_generator.state
@@ -100,7 +106,7 @@ class TrainingRun:
         validation = "none" if self.validation is None else self.validation.fingerprint()
         data = {"the data": self.data.fingerprint(), "the validation data": validation}
         graph = fingerprint_by_part(self.model.topology)
-        graph |= {"loss": str(self.model.loss), "dtype": self.model.dtype.name}
+        graph |= {"loss": str(self.model.objective.default), "dtype": self.model.dtype.name}
         return {"graph": graph, "data": data}
 
     def snapshot(self) -> dict[str, Any]:
@@ -117,6 +123,7 @@ class TrainingRun:
             "learning_rate": self._learning_rate,
             "loss_sum": self.loss_sum,
             "weight_sum": self.weight_sum,
+            "head_sums": [array.copy() for array in self.head_sums],
             # As text: its integers are larger than most formats keep.
             "generator": json.dumps(self.drawn_from, default=np.ndarray.tolist),
             "parameters": self.learner.parameters().copy(),
@@ -157,7 +164,7 @@ class TrainingRun:
     def _train_epoch(self) -> None:
         self.epoch = self.history.epochs + 1
         if not self.done:
-            self.loss_sum = self.weight_sum = 0.0
+            self.loss_sum, self.weight_sum, self.head_sums = 0.0, 0.0, []
             self._tell(callback.on_epoch_begin for callback in self.callbacks)
             if self.stop:
                 return
@@ -181,9 +188,18 @@ class TrainingRun:
             self.loss = self._learn(rows)
             self.loss_sum += self.loss * weight
             self.weight_sum += weight
+            self._add_parts(weight)
         self.done = number + 1
         if self._at_batch_end:
             self._tell(self._at_batch_end)
+
+    def _add_parts(self, weight: float) -> None:
+        """Of several heads, add what each had; what is left of the loss are penalties."""
+        objective, parts = self.model.objective, self.learner.parts()
+        if parts is not None:
+            self.loss_sum -= objective.total(objective.losses(parts)) * weight
+            found = [parts.sums, parts.totals]
+            self.head_sums = [a + b for a, b in zip(self.head_sums or (0.0, 0.0), found, strict=True)]
 
     def _tell(self, listeners: Iterable[Callable[[TrainingRun], None]]) -> None:
         """Call what listens at a joint; what it writes to the network's parameters reaches the learner."""
@@ -237,10 +253,20 @@ class TrainingRun:
 
     def _record(self) -> None:
         self._bring_back()
+        objective, validation = self.model.objective, self.validation
         values = {"loss": self.loss_sum / self.weight_sum}
-        if self.validation is not None:
+        if self.head_sums:
+            parts = Parts(*self.head_sums)
+            values["loss"] += objective.total(objective.losses(parts))
+            values |= objective.by_name(parts, "loss")
+        if validation is not None:
             with np.errstate(all="ignore"):
-                values["validation_loss"] = mean_loss_of(self.model, self.validation, self.size)
+                if len(objective.heads) == 1:
+                    values["validation_loss"] = mean_loss_of(self.model, validation, self.size)
+                else:
+                    parts = parts_of(self.model, validation, self.size)
+                    values["validation_loss"] = objective.total(objective.losses(parts))
+                    values |= objective.by_name(parts, "validation_loss")
         self.history.append(**values)
         self.done = 0
         self.drawn_from = self.generator.bit_generator.state

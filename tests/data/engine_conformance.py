@@ -10,6 +10,7 @@ import dagnet
 from dagnet.compiler import DENSE_MINIMUM
 from dagnet.contracts import ThreeCalls
 from dagnet.model.averaging import row_weights
+from dagnet.model.targets import encode_sample_weight
 from dagnet.plan import DENSE, SPARSE
 from data.strategies import network
 
@@ -75,7 +76,7 @@ def assert_fused_conforms(net, wanted, X, y, sample_weight=None):
     """Forward, loss and backward as one call."""
     fused = net.runner.fused_gradient(net.loss)
     inputs, dtype = net.encode_inputs(X), net.dtype.name
-    factor = row_weights(net.encode_sample_weight(sample_weight, len(inputs)), len(inputs), net.dtype)
+    factor = row_weights(encode_sample_weight(sample_weight, len(inputs), net.dtype), len(inputs), net.dtype)
     slots = np.full(net.plan.n_slots, np.nan, net.dtype)
     with np.errstate(all="ignore"):
         loss, bound = fused(net.theta(), inputs, net.encode_targets(y, len(inputs)), factor, into=slots)

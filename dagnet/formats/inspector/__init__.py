@@ -258,11 +258,11 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
     }
     if observations.y is not None:
         targets = model.encode_targets(observations.y, len(inputs))[:kept]
-        pull = np.asarray(model.loss.row_gradients(state.outputs, targets))
-        rows["loss"] = packed(model.loss.row_values(state.outputs, targets), "f8")
+        values, pull = model.objective.by_row(state.outputs, targets)
+        rows["loss"] = packed(values, "f8")
         rows["mean_loss"] = observed.loss if np.isfinite(observed.loss or 0.0) else None
         rows["pull"] = packed(pull, "f8")
-        rows["target"] = packed(targets, "f8")
+        rows["target"] = packed(model.objective.spread(targets), "f8")
         pull, into = np.ascontiguousarray(pull, model.dtype), np.zeros(model.plan.n_slots, model.dtype)
         runner.backward(model.theta(), state, pull, into=into)
         rows["delta"] = packed(state.delta(order).T, kind)
