@@ -76,7 +76,7 @@ GUARDS = {
     "hookspecs": "registry plugin_docs",
     "layered": "network docs",
     "markup": "notebook_reprs explain",
-    "model": "network layout properties classical_models",
+    "model": "network layout heads properties classical_models",
     "network": "network properties notebook notebook_reprs small_things newcomers",
     "plan": "plan scale",
     "preparing": "prepare_graph",

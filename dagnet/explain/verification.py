@@ -40,7 +40,7 @@ TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 
 
 @np.errstate(all="ignore")
-def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verification:
+def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None, missing: str = "refuse") -> Verification:
     """Check what a network's engine calculates against each equation of the textbook, node by node.
 
     The equations are those of :mod:`dagnet.engine.reference`; their right sides are calculated in
@@ -51,7 +51,7 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     ----------
     net
         The network; it is not changed.
-    X, y, sample_weight
+    X, y, sample_weight, missing
         As for :meth:`dagnet.Network.evaluate`.
 
     Returns
@@ -67,9 +67,9 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     >>> dagnet.verify(net, [[2.0, 3.0], [1.0, -1.0]], [1.0, 0.0]).passed
     True
     """
-    inputs, targets, weights = checked_network(net).encode(X, y, sample_weight)
+    inputs, targets, weights = checked_network(net).encode(X, y, sample_weight, missing=missing)
     walk = _walk(net, inputs, targets, weights)
-    gradient = net.gradient(X, y, sample_weight=sample_weight)
+    gradient = net.gradient(X, y, sample_weight=sample_weight, missing=missing)
     taken = [(gradient.loss, gradient.flat), *_fused(net, inputs, targets, weights)]
     flats = [np.where(net.trainable, flat, np.nan) for _, flat in taken]
     condition = _condition(net, walk, targets, weights)

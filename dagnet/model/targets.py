@@ -82,10 +82,9 @@ def _gathered(y: Any, columns: Columns, objective: Objective, rows: int) -> tupl
     for head, _, places in objective.each():
         if head.targets != head.nodes:
             continue
-        label = head.nodes if len(head.nodes) > 1 and head.nodes in known else head.nodes[0]
-        if label == head.nodes or (
-            head.loss.targets == "class" and label in known and np.ndim(y[label]) == 1
-        ):
+        label = head.nodes if len(head.nodes) > 1 else head.nodes[0]
+        alone = label != head.nodes and len(places) > 1 and head.loss.targets == "class"
+        if label in known and (label == head.nodes or (alone and np.ndim(y[label]) == 1)):
             found[:, places] = _labels(y[label], columns, objective, head, rows)[:, places]
         elif known.isdisjoint(head.nodes):
             absent[places] = True
