@@ -10,6 +10,7 @@ from dagnet import explain, formats, training
 from dagnet.callbacks import found_checkpoint, with_progress
 from dagnet.contracts import Callback, History, Loss, Optimizer
 from dagnet.model import Model, with_columns
+from dagnet.model.scoring import checked_metrics, mean_score, scores_of
 from dagnet.topology import read_settings, topology_from_arrays, topology_from_graph
 from dagnet.values import FLAG
 
@@ -175,7 +176,8 @@ class Network(Model):
         callbacks: Iterable[Callback] = (), progress: bool | None = None, seed: Any = None,
         resume: str | Path | None = None, clip_norm: float | None = None, clip_value: float | None = None,
         l1: float = 0.0, l2: float = 0.0, standardize: bool = False,
-        columns: Iterable[Hashable] | None = None, missing: str = "refuse",
+        columns: Iterable[Hashable] | None = None, missing: str = "refuse", metrics: Iterable[Any] = (),
+        class_weight: Any = None,
     ) -> History:  # fmt: skip
         """Train on mini-batches, in place; the same seed, engine and threads give the same bits.
 
@@ -211,6 +213,13 @@ class Network(Model):
         missing
             ``"skip"``: where y, of training or validation, is NaN there is no label and no loss.
             A head that a table y does not mention at all is not trained.
+        metrics
+            As for :meth:`score`, such as ``["auc"]``: after each epoch ``history["validation_auc"]``, or,
+            without validation rows, ``["auc"]`` of the training rows; of several heads their
+            mean, and ``["validation_auc[y1]"]``.
+        class_weight
+            Rows count so many times by class: ``{0: 1, 1: 5}``, or ``"balanced"``, rows/(classes · rows of
+            the class); of heads whose targets are 0 and 1, or classes.
 
         Returns
         -------
@@ -234,7 +243,7 @@ class Network(Model):
         columns = list(columns) if isinstance(columns, Iterator) else columns
         data = {
             "sample_weight": sample_weight, "validation_data": validation_data, "columns": columns,
-            "missing": missing,
+            "missing": missing, "metrics": metrics, "class_weight": class_weight,
         }  # fmt: skip
         before = self._prepared, self._named
         try:
@@ -255,6 +264,32 @@ class Network(Model):
             self.history = run.history
         explain.warn_of_fit(self, run, done)
         return run.history
+
+    def score(self, X: Any, y: Any, metric: Any, *, of: str | None = None, missing: str = "refuse") -> float:
+        """How good predictions are.
+
+        Parameters
+        ----------
+        X, y, missing
+            As for :meth:`evaluate`.
+        metric
+            ``"accuracy"``, ``"balanced_accuracy"``, ``"auc"``, ``"average_precision"``, ``"f1"``, ``"r2"``,
+            ``"pearson"``, ``"spearman"``, ``"concordance"`` (:mod:`dagnet.scores`), or a function
+            ``(y_true, y_predicted) -> number`` of (rows,), of class probabilities (rows, classes).
+        of
+            The head, by its name in ``net.heads``.  Default: the mean, where it is defined, over those that
+            learn a column of their own; of these those with classes, or without, if the metric is for such.
+
+        Examples
+        --------
+        >>> import dagnet
+        >>> net = dagnet.Network(dagnet.layered([1, 1]), seed=0)
+        >>> round(net.score([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0], "spearman"))
+        1
+        """
+        ((_, function),) = checked_metrics([metric]).items()
+        _, targets, _ = self.encode(X, y, missing=missing)
+        return mean_score(scores_of(self.objective, self(X), targets, function, of))
 
     def draw(self, *, title: str = "", legend: bool = True) -> Any:
         """Draw the network, left to right: notebooks show the picture, ``.save(path)`` keeps it.

@@ -81,7 +81,7 @@ GUARDS = {
     "plan": "plan scale",
     "preparing": "prepare_graph",
     "registry": "registry plugin_copy plugin_docs plugin_isolation",
-    "scores": "cli network",
+    "scores": "scores cli",
     "storage": "storage storage_damage storage_plugins storage_writing",
     "testing": "testing_kit conformance",
     "topology": "topology exactly_as_drawn scale bad_input",

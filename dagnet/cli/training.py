@@ -189,7 +189,7 @@ def _prepared(request: Request) -> tuple[Table, Network, Split]:
     outputs: Sequence[Hashable] = targets
     with noted(problems):
         drafts.append(build(loss=request.loss))
-        outputs = () if problems else drafts[0].outputs
+        outputs = () if problems else drafts[0].targets
     inputs = drafts[0].inputs if drafts else [node for node in graph if not graph.in_degree(node)]
     with noted(problems):
         classes = classes or tables.find_classes(table, outputs)
@@ -205,7 +205,11 @@ def _prepared(request: Request) -> tuple[Table, Network, Split]:
         split["validation"] = _columns(other, graph, inputs, outputs, classes, request)[1:]
     _write_what_rows_say(graph, split, classes, request)
     network = build(loss=request.loss or _fitting_loss(graph, drafts[0], y, classes))
-    if network.loss.targets != "class" and are_exclusive(np.column_stack(list(y.values()))):
+    if (
+        network.objective.one is not None
+        and network.loss.targets != "class"
+        and are_exclusive(np.column_stack(list(y.values())))
+    ):
         text = "each row has 1 in one target and 0 in the others: --loss cross_entropy is meant for that"
         warnings.warn(text, DagnetWarning, stacklevel=2)
     return table, network, {purpose: split[purpose] for purpose in VERBS if purpose in split}
@@ -219,9 +223,11 @@ def _columns(
     fill = tables.fill_values(inputs, graph.nodes)
     if request.missing == "drop":
         table = table.without_gaps([*(name for name in inputs if name not in fill), *outputs, *classes])
+    elif request.missing == "skip":
+        fill |= dict.fromkeys(outputs, float("nan"))
     elif request.missing in MIDDLES:
         fill = dict.fromkeys(inputs, float("nan")) | fill
-    found = table.coded(classes, outputs).columns([*inputs, *outputs], fill)
+    found = table.coded(classes, outputs, gaps=request.missing == "skip").columns([*inputs, *outputs], fill)
     return table, {name: found[name] for name in inputs}, {name: found[name] for name in outputs}
 
 
@@ -308,6 +314,7 @@ def _fit(network: Network, split: Split, request: Request) -> dict[str, Any]:
         callbacks=[callback for callback in (watch, early, keep) if callback is not None],
         seed=request.seed,
         resume=request.resume,
+        missing="skip" if request.missing == "skip" else "refuse",
         **request.fit,
     )
     compiling = watch.compiling or 0.0

@@ -134,7 +134,7 @@ def mean_loss_of(model: Model, rows: Rows, batch_size: int) -> float:
     total, weight, loss = 0.0, 0.0, model.objective.one
     if loss is None or rows.gaps is not None:
         return model.objective.total(model.objective.losses(parts_of(model, rows, batch_size)))
-    for part, outputs in _outputs_of(model, rows, batch_size):
+    for part, outputs in outputs_of(model, rows, batch_size):
         values = np.asarray(loss.row_values(outputs, rows.targets[part]), np.float64)
         weights = np.ones(len(values)) if rows.weights is None else rows.weights[part].astype(np.float64)
         total += float((values * weights).sum())
@@ -146,14 +146,14 @@ def parts_of(model: Model, rows: Rows, batch_size: int) -> Parts:
     """What the heads make of all rows, in such chunks."""
     sums: Any = 0.0
     totals: Any = 0.0
-    for part, outputs in _outputs_of(model, rows, batch_size):
+    for part, outputs in outputs_of(model, rows, batch_size):
         weights = None if rows.weights is None else rows.weights[part]
         found = model.objective.parts(outputs, rows.targets[part], weights)
         sums, totals = sums + found.sums, totals + found.totals
     return Parts(sums, totals)
 
 
-def _outputs_of(model: Model, rows: Rows, batch_size: int) -> Iterator[tuple[slice, Array]]:
+def outputs_of(model: Model, rows: Rows, batch_size: int) -> Iterator[tuple[slice, Array]]:
     """Chunk by chunk, its rows and their outputs, (rows, output units)."""
     rowwise, theta, state = model.objective.rowwise, model.theta(), None
     chunk = max(batch_size, CHUNK_VALUES // max(1, model.plan.n_units)) if rowwise else len(rows)

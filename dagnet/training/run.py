@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -15,11 +16,12 @@ from dagnet.contracts import Callback, History, NotFinite
 from dagnet.errors import NumericalError
 from dagnet.model import Model, is_table, with_columns
 from dagnet.model.heads import Parts
+from dagnet.model.scoring import checked_metrics, class_weights, mean_score, scores_of
 from dagnet.model.selection import make_generator
 from dagnet.topology import fingerprint_by_part
 from dagnet.training.blame import culprit, explained
 from dagnet.training.learner import ArrayLearner
-from dagnet.training.rows import encode_rows, encode_validation, mean_loss_of, parts_of
+from dagnet.training.rows import encode_rows, encode_validation, mean_loss_of, outputs_of, parts_of
 from dagnet.training.settings import Settings, checked_callbacks
 from dagnet.values import NOT_NEGATIVE
 
@@ -59,11 +61,17 @@ class TrainingRun:
         validation_data: Any = None,
         columns: Any = None,
         missing: str = "refuse",
+        metrics: Any = (),
+        class_weight: Any = None,
         callbacks: Iterable[Callback] = (),
     ) -> None:
         self.model, self.settings = model, settings
         model.refresh()
         self.data = encode_rows(model, with_columns(X, columns), y, sample_weight, missing)
+        if class_weight is not None:
+            weights = class_weights(model.objective, self.data.targets, self.data.weights, class_weight)
+            self.data = replace(self.data, weights=weights / weights.max())
+        self.metrics = checked_metrics(metrics)
         self.validation = encode_validation(
             model, validation_data, columns, named=is_table(X), missing=missing
         )
@@ -267,9 +275,22 @@ class TrainingRun:
                     parts = parts_of(self.model, validation, self.size)
                     values["validation_loss"] = objective.total(objective.losses(parts))
                     values |= objective.by_name(parts, "validation_loss")
-        self.history.append(**values)
+        self.history.append(**values, **self._scores())
         self.done = 0
         self.drawn_from = self.generator.bit_generator.state
+
+    def _scores(self) -> dict[str, float]:
+        """The metrics, of the validation rows where there are some; of several heads also each one's."""
+        rows, begin = (self.data, "") if self.validation is None else (self.validation, "validation_")
+        found: dict[str, float] = {}
+        if self.metrics:
+            outputs = np.concatenate([part.copy() for _, part in outputs_of(self.model, rows, self.size)])
+        for name, metric in self.metrics.items():
+            scores = scores_of(self.model.objective, outputs, rows.targets, metric)
+            found[begin + name] = mean_score(scores)
+            if len(scores) > 1:
+                found |= {f"{begin}{name}[{head}]": score for head, score in scores.items()}
+        return found
 
 
 def stateful(callbacks: Iterable[Callback]) -> list[Callback]:
