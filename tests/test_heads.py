@@ -505,3 +505,31 @@ def test_a_word_that_means_something_else_is_kept():
     net = dagnet.Network(graph, attributes={"target": None}, seed=0)
     assert net.to_networkx().nodes["u"]["target"] == 7
     assert dagnet.Network(net.to_networkx()).targets == ("u", "v")
+
+
+def test_the_command_line_trains_heads_and_skips_missing_labels(tmp_path, monkeypatch):
+    from data.cli_cases import run
+
+    monkeypatch.chdir(tmp_path)
+    graph = drawn(("r", "c"))
+    graph.add_node("h1", target="r", loss_weight=0.2)
+    graph.nodes["c"]["loss"] = "binary_cross_entropy_with_logits"
+    graph.nodes["h1"]["loss"] = graph.nodes["r"]["loss"] = "huber"
+    net = dagnet.Network(graph, outputs=["r", "c", "h1"], seed=0)
+    net.export("graph.graphml")
+    lines = ["x0,x1,x2,r,c"]
+    for row in range(ROWS):
+        cells = [*X[row], Y["y1"][row], int(Y["y2"][row])]
+        lines.append(",".join(map(str, [*cells[:3], "" if row % 3 == 0 else cells[3], cells[4]])))
+    (tmp_path / "data.csv").write_text("\n".join(lines))
+    said = ["train", "graph.graphml", "data.csv", "--epochs", 2, "--out", "out.dagnet"]
+    refusal = run(*said, code=1)
+    assert "--missing drop or skip" in refusal
+    for more in ([], ["--target", "r", "--target", "c"]):
+        text = run(*said, "--missing", "skip", *more)
+        assert "accuracy" in text
+        assert "R²" in text
+    trained = dagnet.load("out.dagnet")
+    assert list(trained.heads) == ["r", "c", "h1"]
+    assert trained.targets == ("r", "c")
+    assert "h1: 0.2 · huber(delta=1.0) of r" in run("show", "out.dagnet")

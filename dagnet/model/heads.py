@@ -91,6 +91,11 @@ class Objective:
         return self.heads[0].loss if in_order else None
 
     @cached_property
+    def n_columns(self) -> int:
+        """How many columns y has."""
+        return 1 + max(int(columns.max()) for columns in self.columns)
+
+    @cached_property
     def loss(self) -> Any:
         """The one loss, else this."""
         return self if self.one is None else self.one
