@@ -44,6 +44,8 @@ COLUMNS: dict[str, type] = {
     "weight": float,
     "share": str,
     "factor": float,
+    "dropout": float,
+    "normalization": str,
     "level": int,
     "role": str,
     "mean_value": float,

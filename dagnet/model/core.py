@@ -22,8 +22,8 @@ from dagnet.model.prepared import Prepared
 from dagnet.model.regraph import regraph
 from dagnet.model.results import Forward, Gradient, Walk
 from dagnet.model.selection import checked_threads, make_generator
-from dagnet.model.start import start_parameters
-from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableWeights
+from dagnet.model.start import start_vector
+from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableNodeParameters, WritableWeights
 from dagnet.plan import Plan
 from dagnet.registry import find_initializer
 from dagnet.topology import Topology, checked_dtype
@@ -53,7 +53,8 @@ class Model:
         number, count = checked_dtype(dtype), checked_threads(threads)
         self._prepared = Prepared.of(topology, loss, number, engine, count)
         generator, drawn_by = make_generator(seed), find_initializer(initializer)
-        self._parameters = start_parameters(self.layout, drawn_by, generator, number)
+        self._vector = start_vector(self.layout, drawn_by, generator, number)
+        self._parameters = self._vector[: self.layout.plan.n_parameters]
 
     def refresh(self) -> None:
         """Trace anew those activations, and the loss, that read something which has changed since."""
@@ -110,6 +111,11 @@ class Model:
     def runner(self) -> Runner:
         """The engine's runner for the plan."""
         return self._prepared.runner
+
+    @property
+    def training_runner(self) -> Runner:
+        """The engine's runner for training, where that is not what prediction does."""
+        return self._prepared.training_runner
 
     @property
     def layout(self) -> Layout:
@@ -173,9 +179,7 @@ class Model:
 
     @property
     def parameters(self) -> Array:
-        """The live flat vector of weights and biases; writing changes the network."""
-        if self._parameters.flags.owndata:  # a view cannot be resized
-            self._parameters = self._parameters.view()
+        """The live flat vector of weights, biases and what nodes learn; writing changes the network."""
         return self._parameters
 
     @parameters.setter
@@ -190,6 +194,18 @@ class Model:
             first = float(array[~np.isfinite(cast)][0])
             raise DataError(expected("parameters", f"finite in {self.dtype}", first))
         self._parameters[:] = cast
+
+    @property
+    def vector(self) -> Array:
+        """:attr:`parameters`, and after them the running statistics of normalisations; live."""
+        return self._vector
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_parameters"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)  # what is a part of the vector stays one
+        self._parameters = self._vector[: self.layout.plan.n_parameters]
 
     @property
     def trainable(self) -> Array:
@@ -210,13 +226,21 @@ class Model:
         """Biases by node; assignment is checked and changes the network."""
         return WritableBiases(self.layout, self._parameters)
 
+    @property
+    def node_parameters(self) -> WritableNodeParameters:
+        """What normalised nodes learn and keep, by (node, name); assignment is checked.
+
+        Names are ``scale``, ``shift``, and the running ``mean`` and ``variance``.
+        """
+        return WritableNodeParameters(self.layout, self._vector)
+
     def theta(self) -> Array:
         """The parameters as the engine takes them, one entry a slot."""
-        return self.layout.by_slot(self._parameters)
+        return self.layout.theta(self._vector)
 
     def collect(self, slots: Array) -> Array:
         """From derivatives by slot to derivatives by parameter: shared weights add up."""
-        return self.layout.by_parameter(slots)
+        return self.layout.collect(slots, self._vector)
 
     # -- data ----------------------------------------------------------------------------
 
@@ -257,7 +281,7 @@ class Model:
         """Values of the output nodes, (rows, output units)."""
         prepared = self._prepared
         if prepared.takes(X) and not self._named:  # as it stands: engines look for NaN
-            quick = prepared.runner.evaluate(prepared.layout.by_slot(self._parameters), X)
+            quick = prepared.runner.evaluate(prepared.layout.theta(self._vector), X)
             if quick is not None:
                 return quick
         return self._outputs(self.encode_inputs(X))
@@ -342,7 +366,7 @@ class Model:
             (n,) each: places in :attr:`parameters`, and how far to move the parameter up and down.
         """
         data = self.encode(X, y, sample_weight)
-        return central_differences(self._prepared, self._parameters, data, places, steps)
+        return central_differences(self._prepared, self._vector, data, places, steps)
 
     def _wanted(self, wrt: Iterable[Hashable]) -> Array:
         """(parameters,) mask of the edges and nodes named."""
@@ -364,7 +388,7 @@ class Model:
         writers do not all take it, or arrays for weights, or ``bias=False``: ``net.export("net.graphml")``
         writes a file of any format that brings everything back.
         """
-        return regraph(self.layout, self._parameters, self.loss, self.dtype)
+        return regraph(self.layout, self._vector, self.loss, self.dtype)
 
     def __repr__(self) -> str:
         topology = self.topology

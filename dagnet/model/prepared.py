@@ -21,7 +21,7 @@ from dagnet.errors import DagnetWarning, DataError, GraphError, PluginError, sho
 from dagnet.model.data import Columns, standardisation_of
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
-from dagnet.plan import Plan
+from dagnet.plan import Plan, training_plan
 from dagnet.registry import named
 from dagnet.topology import Topology
 
@@ -139,6 +139,11 @@ class Prepared:
             if plan is self.layout.plan
             else prepare(self.asked, plan, self.dtype, self.threads)[1]
         )
+
+    @cached_property
+    def training_runner(self) -> Runner:
+        """The runner of :func:`dagnet.plan.training_plan`."""
+        return self.runner_for(training_plan(self.layout.plan))
 
     def parameters_of(self, name: Hashable) -> Array:
         """Parameters of one edge or node; where a pair is both, the edge is meant."""

@@ -15,11 +15,40 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.values import LARGEST, Rule, is_number
+from dagnet.contracts import Normalization
+from dagnet.errors import DagnetError, DataError, PluginError, expected
+from dagnet.registry import parse_call
+from dagnet.values import ALONE, FRACTION, LARGEST, Rule, is_number
 
 
 def _is_factor(value: Any, _settings: object) -> bool:
     return is_number(value) and 0 < abs(float(value)) <= LARGEST
+
+
+class _CallForm(Rule):
+    """A text that is read; what is wrong with it is said with the place where it stands."""
+
+    def check(self, where: str, value: Any, settings: Mapping[str, Any] = ALONE, *, mend: str = "") -> Any:
+        """See :meth:`dagnet.values.Rule.check`."""
+        del settings
+        if not isinstance(value, str):
+            raise DataError(expected(where, self.must, value, mend))
+        try:
+            return self.convert(value)
+        except DagnetError as error:
+            raise DataError(f"{where}: {error}") from None
+
+
+def normalization(text: str) -> Normalization:
+    """The normalisation that a call form says."""
+    name, positional, named = parse_call(text)
+    if positional:
+        raise PluginError(expected(f"normalization {name!r}", "of named parameters", positional))
+    return Normalization.of(name, named)
+
+
+def _spelled(text: str) -> str:
+    return str(normalization(text))
 
 
 @dataclass(frozen=True)
@@ -34,7 +63,10 @@ EDGE_EXTRAS: dict[str, Word] = {
     "factor": Word(Rule("a finite number other than 0", _is_factor), 1.0),
 }
 """By word, of edges: each is one number, or as many as the default has."""
-NODE_EXTRAS: dict[str, Word] = {}
+NODE_EXTRAS: dict[str, Word] = {
+    "dropout": Word(FRACTION),
+    "normalization": Word(_CallForm("'batch', 'layer' or a call form of these", lambda *_: True, _spelled)),
+}
 """By word, of nodes."""
 
 

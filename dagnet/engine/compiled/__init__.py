@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
-from dagnet.contracts import Engine, Optimizer
+import numpy as np
+
+from dagnet.contracts import Engine, Optimizer, Unsupported
 from dagnet.hookspecs import hookimpl
-from dagnet.plan import Plan
+from dagnet.plan import DROP, NORMALISE, Plan
 
 __all__ = ["CompiledEngine", "dagnet_engines"]
 
@@ -40,6 +42,8 @@ class CompiledEngine:
 
     def prepare(self, plan: Plan, *, dtype: Any, threads: int) -> Any:
         """A runner for the plan."""
+        if np.isin(plan.steps["kind"], (NORMALISE, DROP)).any():
+            raise Unsupported("it has no normalisation and no dropout yet")
         from dagnet.engine.compiled.runner import CompiledRunner  # noqa: PLC0415 - imports numba
 
         return CompiledRunner(plan, dtype, threads)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Loss, LossGradient, Runner
+from dagnet.contracts import Draw, Loss, LossGradient, Runner
 from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.functions import Called, compile_loss
 from dagnet.engine.compiled.opened import Call, call_table, memory_of
@@ -272,6 +272,8 @@ class CompiledRunner(Runner):
 class FusedGradient:
     """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
 
+    draw: Draw | None = None
+
     def __init__(self, program: Program, loss: Called, parts: Callable[[int], int], dtype: Any) -> None:
         self._program, self._parts, self._loss, self._dtype = program, parts, loss, dtype
         self._calls: list[tuple[Array, Array, Array]] = []
@@ -330,6 +332,8 @@ class FusedGradient:
 
 class StagedGradient:
     """The same, where matrix products or NumPy's activations stand between sweeps."""
+
+    draw: Draw | None = None
 
     def __init__(self, runner: Any, loss: Called) -> None:
         self._runner, self._compiled = runner, loss  # which keeps what the addresses are of
