@@ -31,21 +31,23 @@ def unit_keys(key: int, numbers: Array) -> Array:
 
 
 def threshold(rate: float) -> int:
-    """A value is kept where its 32 bits are at least that."""
-    return round(rate * 2**32)
+    """A value is kept where its 16 bits are at least that: rates are in steps of 1/65,536."""
+    return min(round(rate * 2**16), 2**16 - 1)
 
 
 def kept(key: int, numbers: Array, n_rows: int, rate: float) -> Array:
     """(units, rows) mask of dropout: by the step's key, the unit's number and the row's.
 
-    Two rounds of MurmurHash3's finaliser (Appleby, 2011) over the row and the halves of the unit's key.
+    MurmurHash3's finaliser (Appleby, 2011) of a row and the unit's key, whose halves enter at two places.
+    Of 32 rows the first sixteen have the lower halves of sixteen words, the others the upper ones.
     """
-    keys = unit_keys(key, numbers)
+    keys, row = unit_keys(key, numbers), np.arange(n_rows, dtype=np.uint32)
     low, high = (keys & np.uint64(2**32 - 1)).astype(np.uint32), (keys >> np.uint64(32)).astype(np.uint32)
-    bits = np.arange(n_rows, dtype=np.uint32)[None, :] * STRIDE + low[:, None]
-    for more in (high[:, None], np.uint32(0)):
-        bits = (bits ^ (bits >> np.uint32(16))) * FIRST
-        bits = (bits ^ (bits >> np.uint32(13))) * SECOND
-        bits = (bits ^ (bits >> np.uint32(16))) ^ more
-    result: Array = bits >= np.uint32(min(threshold(rate), 2**32 - 1))
+    word = (row >> np.uint32(5)) * np.uint32(16) + (row & np.uint32(15))
+    bits = word * STRIDE + low[:, None]
+    bits = (bits ^ (bits >> np.uint32(16))) * FIRST ^ high[:, None]
+    bits = (bits ^ (bits >> np.uint32(13))) * SECOND
+    bits ^= bits >> np.uint32(16)
+    bits >>= (row & np.uint32(16))[None, :]
+    result: Array = (bits & np.uint32(2**16 - 1)) >= np.uint32(threshold(rate))
     return result
