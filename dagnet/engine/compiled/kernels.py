@@ -12,7 +12,6 @@ the last tile that have no row hold 0.  ``layout`` is (block, pre_block, stride,
 from __future__ import annotations
 
 import numba
-import numpy as np
 
 from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.microkernels import (
@@ -203,7 +202,7 @@ def load_tile(rows, state, place, stride, lanes):
         run = state[place + unit * stride : place + unit * stride + lanes]
         for row in range(there):
             run[row] = rows[row, unit]
-            some_nan |= np.isnan(rows[row, unit])
+            some_nan |= rows[row, unit] != rows[row, unit]
         run[there:] = 0
     return some_nan
 

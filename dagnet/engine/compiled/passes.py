@@ -11,7 +11,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from dagnet.engine.compiled.caching import ALLOCATING, INNER, kernel
+from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.kernels import (
     backward_tile,
     forward_tile,
@@ -52,15 +52,14 @@ def _forward_row(program, theta, state):
             state[unit] = total
 
 
-@numba.njit(**ALLOCATING)
-def _evaluate_rows(table, inputs, theta, outputs):
-    """A row at a time."""
+@kernel
+def evaluate_few(table, inputs, theta, outputs, state):
+    """All steps for a row at a time, with the memory of one; whether an input is NaN."""
     program, some_nan = opened(table), False
-    state = np.empty(len(program.bias_slot), theta.dtype)
     for row in range(len(inputs)):
         for unit in range(inputs.shape[1]):
             state[unit] = inputs[row, unit]
-            some_nan |= np.isnan(state[unit])
+            some_nan |= state[unit] != state[unit]
         _forward_row(program, theta, state)
         for column in range(len(program.outputs)):
             outputs[row, column] = state[program.outputs[column]]
@@ -68,13 +67,10 @@ def _evaluate_rows(table, inputs, theta, outputs):
 
 
 @kernel
-def evaluate(table, inputs, theta, outputs, part, parts):
-    """All steps for all rows, with the memory of one tile; whether an input is NaN."""
-    if len(inputs) <= FEW:
-        return _evaluate_rows(table, inputs, theta, outputs)
+def evaluate(table, inputs, theta, outputs, values, part, parts):
+    """All steps for this part's rows, with the memory of one tile; whether an input is NaN."""
     program, n_rows, some_nan = opened(table), len(inputs), False
     lanes = program.lanes
-    values = np.empty(len(program.bias_slot) * lanes, theta.dtype)
     state = State(values, values, values[:0])  # no z is kept
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         first = number * lanes
@@ -85,7 +81,7 @@ def evaluate(table, inputs, theta, outputs, part, parts):
     return some_nan
 
 
-@numba.njit(**ALLOCATING)
+@numba.njit(**INNER)
 def _loss_of_tile(loss, state, tile, places, rows, wanted):
     """Σ factor·ℓ over a tile's rows (its targets, its factors); ∂/∂a of the outputs goes to δ.
 
@@ -136,7 +132,7 @@ def loss_and_gradient(table, theta):
         weights[k] = theta[program.slots_out[k]]
     gradient[:] = 0
     walk.bias_gradient[:] = 0
-    places, total = program.outputs * lanes, 0.0
+    places, total = program.output_places, 0.0
     for number in range(part, (len(inputs) + lanes - 1) // lanes, parts):
         first = number * lanes
         there = min(lanes, len(inputs) - first)

@@ -130,12 +130,14 @@ class CompiledRunner(Runner):
         inputs = writable(inputs)
         outputs = np.empty((len(inputs), self._n_outputs), self.dtype)
         if len(inputs) <= passes.FEW:
-            return None if passes.evaluate(table, inputs, theta, outputs, 0, 1) else outputs
+            memory = np.empty(self.plan.n_units, self.dtype)
+            return None if passes.evaluate_few(table, inputs, theta, outputs, memory) else outputs
         parts = self._parts(-(-len(inputs) // self.lanes))
         some_nan = [False] * parts
 
         def share(part: int) -> None:
-            some_nan[part] = passes.evaluate(table, inputs, theta, outputs, part, parts)
+            memory = aligned(self.plan.n_units * self.lanes, self.dtype)
+            some_nan[part] = passes.evaluate(table, inputs, theta, outputs, memory, part, parts)
 
         run_parts(share, parts)
         return None if any(some_nan) else outputs

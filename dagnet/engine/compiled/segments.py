@@ -76,6 +76,7 @@ class Program:
         )
         self.pre_place, self.n_pre = self._pre_places()
         self.outputs = plan.outputs.astype(np.int64)
+        self.output_places = self.outputs * self.lanes  # where they begin in a tile that stands alone
         self.indptr, self.indptr_out, self.bias_slot = (
             np.ascontiguousarray(a, np.int64) for a in (plan.indptr, plan.indptr_out, plan.bias_slot)
         )
