@@ -114,14 +114,15 @@ def test_batches_of_equal_moments_as_pytorch():
     for h, (units, _) in hidden.items():
         line = torch.nn.Linear(3, units).double()
         w = np.concatenate([np.reshape(net.weights[f"x{i}", h], (-1, 1)) for i in range(3)], axis=1)
-        line.weight.data, line.bias.data = torch.tensor(w), torch.tensor(np.atleast_1d(net.biases[h]))
+        line.weight.data = torch.tensor(w, dtype=torch.float64)
+        line.bias.data = torch.tensor(np.atleast_1d(net.biases[h]), dtype=torch.float64)
         norms[h] = (line, torch.nn.BatchNorm1d(units, momentum=0.3, eps=0.001).double())
         weights += [*line.parameters(), *norms[h][1].parameters()]
     last = torch.nn.Linear(4, 1).double()
     last.weight.data = torch.tensor(
         np.concatenate([np.reshape(net.weights[h, "y"], (1, -1)) for h in "ab"], axis=1)
     )
-    last.bias.data = torch.tensor([net.biases["y"]])
+    last.bias.data = torch.tensor([net.biases["y"]], dtype=torch.float64)
     optimizer = torch.optim.SGD([*weights, *last.parameters()], lr=0.05)
 
     def outputs(batch):

@@ -28,10 +28,12 @@ def training_plan(plan: P, *, normalizes: bool = True) -> P:
         by = plan.normalized_by
         if step.kind == SPARSE and normalizes and by is not None:
             steps += _normalized(plan, step, by)
+        elif step.kind == ACTIVATE and plan.dropout is not None:
+            for start, stop in _runs(plan.dropout, step.target, step.target + step.n_target):
+                steps.append(step._replace(target=start, n_target=stop - start))
+                steps += _dropped(plan, start, stop, rates)
         else:
             steps.append(step)
-        if step.kind == ACTIVATE:
-            steps += _dropped(plan, step.target, step.target + step.n_target, rates)
     return replace(plan, steps=np.array(steps, STEP))
 
 

@@ -27,10 +27,7 @@ T = TypeVar("T")
 UNITS = whole(1, 2**31 - 1)
 CLOSE, SHORT = 2, 5
 """Edits from a known attribute at which an unknown one is probably a misspelling; of short ones, one."""
-NODE_WORDS = (
-    *("activation", "bias", "units", "trainable", "center", "scale", "shift", "mean", "variance"),
-    *NODE_EXTRAS,
-)
+NODE_WORDS = ("activation", "bias", "units", "trainable", "center", "scale", *NODE_EXTRAS)
 EDGE_WORDS = ("weight", "trainable", "share", *EDGE_EXTRAS)
 BYTES_A_WEIGHT = 64
 """What building a network takes at least: start value, place, both ends and what compiling compares."""

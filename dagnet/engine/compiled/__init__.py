@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
-import numpy as np
-
-from dagnet.contracts import Engine, Optimizer, Unsupported
+from dagnet.contracts import Engine, Optimizer
 from dagnet.hookspecs import hookimpl
-from dagnet.plan import DROP, NORMALISE, Plan
+from dagnet.plan import Plan
 
 __all__ = ["CompiledEngine", "dagnet_engines"]
 
@@ -42,8 +40,6 @@ class CompiledEngine:
 
     def prepare(self, plan: Plan, *, dtype: Any, threads: int) -> Any:
         """A runner for the plan."""
-        if np.isin(plan.steps["kind"], (NORMALISE, DROP)).any():
-            raise Unsupported("it has no normalisation and no dropout yet")
         from dagnet.engine.compiled.runner import CompiledRunner  # noqa: PLC0415 - imports numba
 
         return CompiledRunner(plan, dtype, threads)

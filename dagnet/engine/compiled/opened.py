@@ -38,6 +38,9 @@ ARRAYS = {
     "places": _SLOT,
     "started": types.int8,
     "needs_delta": types.boolean,
+    "unit_hashes": types.uint64,
+    "rates": types.float64,
+    "key": types.uint64,
 }
 """Arrays of a :class:`dagnet.engine.compiled.segments.Program`: of what, and how wide their rows are."""
 NUMBERS = ("n_pre", "all_needed", "walks_to_inputs", "n_inputs", "lanes")
@@ -64,13 +67,17 @@ class Reverse(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """A tile of rows in flat memory: unit u begins at ``base + u · stride``; ``there`` of ``lanes`` exist."""
+    """A tile of rows in flat memory: unit u begins at ``base + u · stride``; ``there`` of ``lanes`` exist.
+
+    ``row`` is the number of its first row.
+    """
 
     base: Any
     pre_base: Any
     stride: Any
     lanes: Any
     there: Any
+    row: Any
 
 
 class Call(NamedTuple):
@@ -97,6 +104,13 @@ def table_of(program: Any) -> Array:
     numbers = [getattr(program, name) for name in NUMBERS]
     entries = [*(a.ctypes.data for a in arrays), *(len(a) for a in arrays), *numbers]
     return np.array(entries, np.int64 if program.is_narrow else np.uint64)
+
+
+def keyed(table: Array, key: Array) -> Array:
+    """A program's table with another key of dropout, (1,); valid as long as both live."""
+    result = table.copy()
+    result[list(ARRAYS).index("key")] = key.ctypes.data
+    return result
 
 
 def call_table(table: Array) -> tuple[Array, Array]:

@@ -76,7 +76,7 @@ def evaluate(table, inputs, theta, outputs, values, part, parts):
         first = number * lanes
         there = min(lanes, n_rows - first)
         some_nan |= load_tile(inputs[first : first + there], values, 0, lanes, lanes)
-        forward_tile(program, theta, state, Tile(0, 0, lanes, lanes, there), 0, len(program.steps))
+        forward_tile(program, theta, state, Tile(0, 0, lanes, lanes, there, first), 0, len(program.steps))
         store_tile(values, 0, lanes, program.outputs, outputs[first : first + there])
     return some_nan
 
@@ -87,7 +87,7 @@ def _loss_of_tile(loss, state, tile, places, rows, wanted):
 
     ``places`` is where the outputs begin in a tile, ``wanted`` room for its targets.
     """
-    base, _, _, lanes, there = tile
+    base, lanes, there = tile.base, tile.lanes, tile.there
     targets, factor = rows
     for column in range(len(places)):
         run = wanted[column * lanes : column * lanes + there]
@@ -111,9 +111,9 @@ def lose(loss, arrays, places, rows, wanted, layout):
     return total
 
 
-@kernel
-def loss_and_gradient(table, theta):
-    """Forward, loss and backward for a part of the rows; their loss.
+@numba.njit(**INNER)
+def whole_pass(table, theta, forward, backward):
+    """Forward, loss and backward for a part of the rows, by kernels of a tile; their loss.
 
     ``table`` is one of :func:`dagnet.engine.compiled.opened.call_table`; ∂/∂theta goes to ``into`` (slots,).
     """
@@ -136,12 +136,12 @@ def loss_and_gradient(table, theta):
     for number in range(part, (len(inputs) + lanes - 1) // lanes, parts):
         first = number * lanes
         there = min(lanes, len(inputs) - first)
-        tile = Tile(0, 0, lanes, lanes, there)
+        tile = Tile(0, 0, lanes, lanes, there, first)
         here = targets[first : first + there], factor[first : first + there]
         load_tile(inputs[first : first + there], values, 0, lanes, lanes)
-        forward_tile(program, theta, state, tile, 0, n_steps)
+        forward(program, theta, state, tile, 0, n_steps)
         total += _loss_of_tile(loss, state, tile, places, here, wanted)
-        backward_tile(program, walk, state, tile, 0, n_steps)
+        backward(program, walk, state, tile, 0, n_steps)
         if program.walks_to_inputs:
             pull_tile(program, walk, state, tile, 0, inputs.shape[1])
     for k in range(n_walked):
@@ -150,3 +150,9 @@ def loss_and_gradient(table, theta):
         if program.bias_slot[unit] >= 0:
             into[program.bias_slot[unit]] = walk.bias_gradient[unit]
     return total
+
+
+@kernel
+def loss_and_gradient(table, theta):
+    """The whole pass of a network that trains as it predicts."""
+    return whole_pass(table, theta, forward_tile, backward_tile)
