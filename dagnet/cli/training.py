@@ -182,9 +182,11 @@ def _prepared(request: Request) -> tuple[Table, Network, Split]:
     targets, classes, X, y = list[Hashable](), Classes(), Columns(), Columns()
     with noted(problems):
         targets, classes = _target_nodes(graph, request, table)
+    # nodes that learn another one's column are outputs, too
     aiming = [node for node, said in graph.nodes(data=True) if said.get("target") is not None]
+    ends = [*dict.fromkeys([*targets, *aiming])] if targets else None
     build = partial(
-        Network, graph, outputs=[*dict.fromkeys([*targets, *aiming])] if targets else None, seed=request.seed, threads=request.threads,
+        Network, graph, outputs=ends, seed=request.seed, threads=request.threads,
         activation=request.activation, attributes=request.attributes,
     )  # fmt: skip
     outputs: Sequence[Hashable] = targets

@@ -13,7 +13,7 @@ import numpy as np
 from dagnet.ancestry import Ancestry
 from dagnet.arrays import Array
 from dagnet.contracts import Loss, Runner
-from dagnet.errors import DataError, Verbatim, expected, shorten
+from dagnet.errors import DataError, Verbatim, expected
 from dagnet.model.data import Encoded, aligned, encode_inputs, is_table
 from dagnet.model.differences import Differences, central_differences
 from dagnet.model.heads import Objective
@@ -22,9 +22,9 @@ from dagnet.model.prepared import Prepared
 from dagnet.model.regraph import regraph
 from dagnet.model.results import Forward, Gradient, Walk
 from dagnet.model.selection import checked_threads, make_generator
-from dagnet.model.start import start_parameters
-from dagnet.model.targets import MISSING, encode_heads, encode_sample_weight
-from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableWeights
+from dagnet.model.start import start_vector
+from dagnet.model.targets import encode_heads, encode_sample_weight
+from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableNodeParameters, WritableWeights
 from dagnet.plan import Plan
 from dagnet.registry import find_initializer
 from dagnet.topology import Head, Topology, checked_dtype
@@ -54,7 +54,8 @@ class Model:
         number, count = checked_dtype(dtype), checked_threads(threads)
         self._prepared = Prepared.of(topology, loss, number, engine, count)
         generator, drawn_by = make_generator(seed), find_initializer(initializer)
-        self._parameters = start_parameters(self.layout, drawn_by, generator, number)
+        self._vector = start_vector(self.layout, drawn_by, generator, number)
+        self._parameters = self._vector[: self.layout.plan.n_parameters]
 
     def refresh(self) -> None:
         """Trace anew those activations, and the loss, that read something which has changed since."""
@@ -113,6 +114,11 @@ class Model:
         return self._prepared.runner
 
     @property
+    def training_runner(self) -> Runner:
+        """The engine's runner for training, where that is not what prediction does."""
+        return self._prepared.training_runner
+
+    @property
     def layout(self) -> Layout:
         """Where nodes and edges have their parameters and units."""
         return self._prepared.layout
@@ -145,10 +151,7 @@ class Model:
     @property
     def levels(self) -> tuple[tuple[Hashable, ...], ...]:
         """The nodes by level, the longest distance from a parentless node."""
-        level = self.topology.level
-        order = np.argsort(level, kind="stable")
-        groups = np.split(order, np.flatnonzero(np.diff(level[order])) + 1)
-        return tuple(tuple(self.topology.nodes[node] for node in group.tolist()) for group in groups)
+        return self.topology.by_level()
 
     @property
     def loss(self) -> Any:
@@ -189,9 +192,7 @@ class Model:
 
     @property
     def parameters(self) -> Array:
-        """The live flat vector of weights and biases; writing changes the network."""
-        if self._parameters.flags.owndata:  # a view cannot be resized
-            self._parameters = self._parameters.view()
+        """The live flat vector of weights, biases and what nodes learn; writing changes the network."""
         return self._parameters
 
     @parameters.setter
@@ -206,6 +207,18 @@ class Model:
             first = float(array[~np.isfinite(cast)][0])
             raise DataError(expected("parameters", f"finite in {self.dtype}", first))
         self._parameters[:] = cast
+
+    @property
+    def vector(self) -> Array:
+        """:attr:`parameters`, and after them the running statistics of normalisations; live."""
+        return self._vector
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_parameters"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)  # what is a part of the vector stays one
+        self._parameters = self._vector[: self.layout.plan.n_parameters]
 
     @property
     def trainable(self) -> Array:
@@ -226,13 +239,21 @@ class Model:
         """Biases by node; assignment is checked and changes the network."""
         return WritableBiases(self.layout, self._parameters)
 
+    @property
+    def node_parameters(self) -> WritableNodeParameters:
+        """What normalised nodes learn and keep, by (node, name); assignment is checked.
+
+        Names are ``scale``, ``shift``, and the running ``mean`` and ``variance``.
+        """
+        return WritableNodeParameters(self.layout, self._vector)
+
     def theta(self) -> Array:
         """The parameters as the engine takes them, one entry a slot."""
-        return self.layout.by_slot(self._parameters)
+        return self.layout.theta(self._vector)
 
     def collect(self, slots: Array) -> Array:
         """From derivatives by slot to derivatives by parameter: shared weights add up."""
-        return self.layout.by_parameter(slots)
+        return self.layout.collect(slots, self._vector)
 
     # -- data ----------------------------------------------------------------------------
 
@@ -253,8 +274,7 @@ class Model:
 
     def encode_targets(self, y: Any, rows: int, *, finite: bool = False, missing: object = "refuse") -> Array:
         """Targets checked, (rows, columns of y); NaN where ``missing="skip"`` allows it."""
-        own, skip = self._prepared, MISSING.check("missing", missing) == "skip"
-        return encode_heads(y, own.columns_out, own.objective, rows, self.dtype, finite=finite, skip=skip)
+        return encode_heads(self._prepared, y, rows, finite=finite, missing=missing)
 
     def encode(
         self, X: Any, y: Any, sample_weight: Any = None, *, finite: bool = False, missing: object = "refuse"
@@ -273,7 +293,7 @@ class Model:
         """Values of the output nodes, (rows, output units)."""
         prepared = self._prepared
         if prepared.takes(X) and not self._named:  # as it stands: engines look for NaN
-            quick = prepared.runner.evaluate(prepared.layout.by_slot(self._parameters), X)
+            quick = prepared.runner.evaluate(prepared.layout.theta(self._vector), X)
             if quick is not None:
                 return quick
         return self._outputs(self.encode_inputs(X))
@@ -346,7 +366,7 @@ class Model:
         inputs = inputs.copy()  # the caller may write to X later
         plan, asked = self.layout.plan, self.layout.trainable
         if wrt is not None:
-            asked = self._wanted(wrt)
+            asked = self._prepared.wanted(wrt)
             plan = plan.restrict(parameters=asked[self.layout.owners])
         walk = Walk(self._prepared, plan, self.theta().copy(), inputs)
         outputs = walk.state.outputs
@@ -359,28 +379,9 @@ class Model:
         self, X: Any, y: Any, places: Array, steps: Array, *, sample_weight: Any = None,
         missing: str = "refuse",
     ) -> Differences:  # fmt: skip
-        """Central differences of the mean loss, each along one parameter.
-
-        Parameters
-        ----------
-        X, y, sample_weight, missing
-            As for :meth:`evaluate`.
-        places, steps
-            (n,) each: places in :attr:`parameters`, and how far to move the parameter up and down.
-        """
+        """Central differences of the loss by parameters' ``places``, ``steps`` (n,) up and down."""
         data = self.encode(X, y, sample_weight, missing=missing)
-        return central_differences(self._prepared, self._parameters, data, places, steps)
-
-    def _wanted(self, wrt: Iterable[Hashable]) -> Array:
-        """(parameters,) mask of the edges and nodes named."""
-        must = "a list of edges (parent, child) and nodes"
-        if isinstance(wrt, (str, bytes)) or not isinstance(wrt, Iterable):
-            raise DataError(expected("wrt", must, wrt, f"write wrt=[{shorten(wrt)}]"))
-        names: list[Any] = [wrt] if self.topology.has_edge(wrt) else list(wrt)
-        mask = np.zeros(self.layout.plan.n_parameters, bool)
-        for name in names:
-            mask[self._prepared.parameters_of(name)] = True
-        return mask
+        return central_differences(self._prepared, self._vector, data, places, steps)
 
     def to_networkx(self) -> nx.DiGraph[Any]:
         """A fresh graph with every weight, bias, activation and attribute; it builds the same network.
@@ -389,7 +390,7 @@ class Model:
         writers do not all take it, or arrays for weights, or ``bias=False``: ``net.export("net.graphml")``
         writes a file of any format that brings everything back.
         """
-        return regraph(self.layout, self._parameters, self.objective.default, self.dtype)
+        return regraph(self.layout, self._vector, self.objective.default, self.dtype)
 
     def __repr__(self) -> str:
         topology = self.topology

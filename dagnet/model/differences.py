@@ -71,7 +71,7 @@ class _Base:
         if self.one is not None:
             self.row_weights = row_weights(data.weights, len(data.inputs), vector.dtype)
         self.plan = plan = prepared.layout.plan
-        state = prepared.runner.forward(prepared.layout.by_slot(vector), data.inputs)
+        state = prepared.runner.forward(prepared.layout.theta(vector), data.inputs)
         self.values = state.value(np.arange(plan.n_units))
         self.largest = float(np.abs(self.values).max(initial=1.0))
         self.kinks = _kinks(plan)
@@ -125,9 +125,7 @@ class _Chain:
         units = cast("Array", cut.unit_ids)
         self.border = np.ascontiguousarray(base.values[units[: cut.n_inputs]].T)
         slots = cast("Array", cut.slot_ids)
-        layout = base.prepared.layout
-        self.owners = layout.owners[slots]
-        self.factor = 1 if layout.factor is None else layout.factor[slots].astype(base.vector.dtype)
+        self.slots, self.owners = slots, base.prepared.layout.owners[slots]
         self.theta = base.vector.copy()
         self.outputs = np.stack(2 * [base.values[plan.outputs].T])
         self.moving = mask[plan.outputs]
@@ -135,10 +133,18 @@ class _Chain:
         self.before = base.values[units[cut.n_inputs :]]
         self.kinks, self.clearance = base.kinks[units], base.clearance[units[cut.n_inputs :]]
         self.has_kinks = bool(np.isfinite(self.clearance).any())
-        inside, weights = cut.sources >= cut.n_inputs, np.abs(self.theta[self.owners[: cut.n_weights]])
+        inside, weights = cut.sources >= cut.n_inputs, np.abs(self._theta()[: cut.n_weights])
         read = np.bincount(slot_targets(cut.indptr)[inside], weights[inside], cut.n_units)
         self.read, self.is_first = read[cut.n_inputs :], np.isin(units[cut.n_inputs :], first)
         self.states: list[Any] = [None, None]
+
+    def _theta(self) -> Array:
+        """The chain's slots for the parameters as they are."""
+        layout = self.base.prepared.layout
+        if layout.is_direct and layout.normalized is None:
+            return self.theta[self.owners]
+        result: Array = layout.theta(self.theta)[self.slots]
+        return result
 
     def difference(self, place: int, step: float) -> tuple[float, bool]:
         """The quotient of one parameter, and whether its points are parted by a kink."""
@@ -147,7 +153,7 @@ class _Chain:
         for number, point in enumerate(points):
             self.theta[place] = point
             self.states[number] = self.runner.forward(
-                self.theta[self.owners] * self.factor,
+                self._theta(),
                 self.border,
                 keep=self.has_kinks,
                 reuse=self.states[number],

@@ -16,7 +16,7 @@ import numpy as np
 
 from dagnet.adjacency import offsets
 from dagnet.arrays import Array
-from dagnet.contracts import Loss, LossGradient, Runner
+from dagnet.contracts import Loss, LossGradient, Runner, ThreeCalls
 from dagnet.errors import GraphError
 from dagnet.model.averaging import mean_loss, output_gradient
 from dagnet.topology import Head, Topology, read_heads
@@ -246,25 +246,20 @@ class Objective:
         return HeadsGradient(runner, self) if gaps or self.one is None else runner.fused_gradient(self.one)
 
 
-class HeadsGradient:
+class HeadsGradient(ThreeCalls):
     """A :class:`LossGradient` of forward, the heads' losses in NumPy, and backward.
 
     The factor is (rows,) or (rows, heads), on any scale; ``parts`` are those of the last call.
     """
 
     def __init__(self, runner: Runner, objective: Objective) -> None:
-        self._runner, self._objective = runner, objective
-        self._state: Any = None
+        super().__init__(runner, objective.default)
+        self._objective = objective
         self.parts: Parts | None = None
 
-    def __call__(
-        self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
-    ) -> tuple[float, float | None]:
-        """See :class:`LossGradient`."""
-        state = self._state = self._runner.forward(theta, inputs, reuse=self._state)
-        found = self.parts = self._objective.parts(state.outputs, targets, factor, pull=True)
-        loss = self._objective.total(self._objective.losses(found))
-        return loss, self._runner.backward(theta, state, np.asarray(found.pull), into=into)
+    def _judged(self, outputs: Array, targets: Array, factor: Array) -> tuple[float, Array]:
+        found = self.parts = self._objective.parts(outputs, targets, factor, pull=True)
+        return self._objective.total(self._objective.losses(found)), np.asarray(found.pull)
 
 
 def is_sum(loss: Loss, width: int) -> bool:

@@ -6,7 +6,7 @@ Plugins are tried out on a few numbers when it is made: what works, but badly, i
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -17,12 +17,12 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.compiler import compile_topology
 from dagnet.contracts import Activation, Loss, Runner
-from dagnet.errors import DagnetWarning, DataError, PluginError, shorten
+from dagnet.errors import DagnetWarning, DataError, PluginError, expected, shorten
 from dagnet.model.data import Columns, standardisation_of
 from dagnet.model.heads import Objective
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
-from dagnet.plan import Plan
+from dagnet.plan import Plan, training_plan
 from dagnet.registry import named
 from dagnet.topology import Topology
 
@@ -140,6 +140,11 @@ class Prepared:
             else prepare(self.asked, plan, self.dtype, self.threads)[1]
         )
 
+    @cached_property
+    def training_runner(self) -> Runner:
+        """The runner of :func:`dagnet.plan.training_plan`."""
+        return self.runner_for(training_plan(self.layout.plan))
+
     def parameters_of(self, name: Hashable) -> Array:
         """Parameters of one edge or node; where a pair is both, the edge is meant."""
         layout, topology = self.layout, self.layout.topology
@@ -151,6 +156,17 @@ class Prepared:
             mend = "name edges (parent, child), or nodes that have a bias"
             raise DataError(f"wrt: node {shorten(name)} has no bias; {mend}")
         return places
+
+    def wanted(self, wrt: Iterable[Hashable]) -> Array:
+        """(parameters,) mask of the edges and nodes named."""
+        must = "a list of edges (parent, child) and nodes"
+        if isinstance(wrt, (str, bytes)) or not isinstance(wrt, Iterable):
+            raise DataError(expected("wrt", must, wrt, f"write wrt=[{shorten(wrt)}]"))
+        names: list[Any] = [wrt] if self.layout.topology.has_edge(wrt) else list(wrt)
+        mask = np.zeros(self.layout.plan.n_parameters, bool)
+        for name in names:
+            mask[self.parameters_of(name)] = True
+        return mask
 
     def __deepcopy__(self, memo: object) -> Prepared:
         """Itself: it never changes."""

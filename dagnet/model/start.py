@@ -12,20 +12,22 @@ from dagnet.errors import GraphError, expected
 from dagnet.model.layout import Layout
 
 
-def start_parameters(
+def start_vector(
     layout: Layout, initializer: Initializer, generator: np.random.Generator, dtype: Any
 ) -> Array:
-    """The flat vector in ``dtype``."""
+    """The parameters, and what else a network has of numbers, as one vector in ``dtype``."""
     topology = layout.topology
     elements = topology.weight_start
     if np.isnan(elements).any():
         from dagnet.model.draws import drawn  # noqa: PLC0415 - numpy.random is only for those who draw
 
         elements = drawn(topology, elements, initializer, generator)
-    parameters = np.zeros(layout.plan.n_parameters)
+    parameters = np.zeros(layout.n_numbers)
     parameters[layout.weights] = elements
     biased = layout.biases >= 0
     parameters[layout.biases[biased]] = topology.bias_start[biased]
+    for name, start in topology.node_starts.items():
+        parameters[layout.node_places(name)] = start
     with np.errstate(over="ignore"):
         result: Array = parameters.astype(dtype)
     if not np.isfinite(result).all():

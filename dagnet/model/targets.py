@@ -21,104 +21,90 @@ from dagnet.model.data import (
     refuse_nan,
 )
 from dagnet.model.heads import Objective
+from dagnet.model.prepared import Prepared
 from dagnet.topology import Head
 from dagnet.values import one_of
 
 MISSING = one_of("refuse", "skip")
 
 
-def encode_heads(
-    y: Any, columns: Columns, objective: Objective, rows: int, dtype: Any, *, finite: bool, skip: bool
-) -> Array:
-    """Targets of all heads as (rows, columns of y) in ``dtype``.
+def encode_heads(own: Prepared, y: Any, rows: int, *, finite: bool, missing: object) -> Array:
+    """Targets of all heads as (rows, columns of y) in the network's dtype.
 
-    NaN where a label is missing, which ``skip`` allows, and where y, a table, does not mention a head.
-    With ``finite``, for training, a column without any label is refused.
+    NaN where a label is missing, which ``missing="skip"`` allows, and where y, a table, does not mention
+    a head.  With ``finite``, for training, a column without any label is refused.
     """
+    columns, objective, absent = own.columns_out, own.objective, np.zeros(own.columns_out.width, bool)
+    more: dict[str, bool] = {"finite": finite, "skip": MISSING.check("missing", missing) == "skip"}
     if objective.one is not None:
-        result = encode_targets(y, columns, objective.one, rows, dtype, finite=finite, skip=skip)
-        absent = np.zeros(columns.width, bool)
+        result = encode_targets(y, columns, objective.one, rows, own.dtype, **more)
     else:
-        array, absent = _gathered(y, columns, objective, rows)
-        result = np.full(array.shape, np.nan, dtype)
-        done = set[tuple[Loss, bytes]]()
-        sizes = dict(zip(columns.names, columns.units, strict=True))
-        for head, _, places in objective.each():
-            key = head.loss, places.tobytes()
-            if key not in done and not absent[places].all():
-                done.add(key)
-                own = Columns("y", head.targets, [sizes[name] for name in head.targets])
+        array = _by_name(y, own, rows, absent) if is_table(y) else _by_place(y, own, rows)
+        result = np.full((rows, columns.width), np.nan, own.dtype)
+        known = {(head.loss, places.tobytes()): (head, places) for head, _, places in objective.each()}
+        for head, places in known.values():
+            if not absent[places].all():
                 part = array[:, places]
-                result[:, places] = encode_targets(
-                    part, own, head.loss, rows, dtype, finite=finite, skip=skip
-                )
+                result[:, places] = encode_targets(part, _of(head, own), head.loss, rows, own.dtype, **more)
     empty = np.flatnonzero(np.isnan(result).all(axis=0) & ~absent)
-    if skip and finite and len(empty):
+    if finite and len(empty):
         where = f"y: column {columns.label(int(empty[0]))}"
         mend = "a table y that leaves the column out does not train it"
         raise DataError(expected(where, "labelled in some row", Verbatim("NaN in every row"), mend))
     return result
 
 
-def _gathered(y: Any, columns: Columns, objective: Objective, rows: int) -> tuple[Array, Array]:
-    """Numbers (rows, columns of y), and which columns y does not mention."""
-    absent = np.zeros(columns.width, bool)
-    if not is_table(y):
-        classes = [head for head in objective.heads if head.loss.targets == "class"]
-        if classes and np.ndim(y) == 1 and len({head.targets for head in objective.heads}) == 1:
-            y = _labels(y, columns, objective, classes[0], rows)
-        array = numeric("y", y)
-        array = array[:, None] if array.shape == (rows,) and columns.width == 1 else array
-        if array.shape != (rows, columns.width):
-            listed = ", ".join(map(shorten, columns.names[:LISTED]))
-            must = f"of shape ({rows}, {columns.width}), one column for each of [{listed}]"
-            raise of_shape("y", must, array, "or pass a mapping by name")
-        return array.astype(np.float64), absent
-    found, sizes = (
-        np.full((rows, columns.width), np.nan),
-        dict(zip(columns.names, columns.units, strict=True)),
-    )
+def _of(head: Head, own: Prepared, *, by_unit: bool = False) -> Columns:
+    """The columns that a head learns, all of one unit each if ``by_unit``."""
+    topology = own.layout.topology
+    sizes = [int(topology.units[topology.index[name]]) for name in head.targets]
+    names = [name for name, units in zip(head.targets, sizes, strict=True) for _ in range(units)]
+    return Columns("y", names, [1] * len(names)) if by_unit else Columns("y", head.targets, sizes)
+
+
+def _by_place(y: Any, own: Prepared, rows: int) -> Array:
+    """Numbers (rows, columns of y) of an array."""
+    width, found = own.columns_out.width, np.full((rows, own.columns_out.width), np.nan)
+    for head, _, places in own.objective.each():
+        if head.loss.targets == "class" and len(places) == width and np.ndim(y) == 1:
+            found[:, places] = _labels(y, head, own, rows)
+            return found
+    array = numeric("y", y)
+    array = array[:, None] if array.shape == (rows,) and width == 1 else array
+    if array.shape != found.shape:
+        listed = ", ".join(map(shorten, own.columns_out.names[:LISTED]))
+        must = f"of shape ({rows}, {width}), one column for each of [{listed}]"
+        raise of_shape("y", must, array, "or pass a mapping by name")
+    return array
+
+
+def _by_name(y: Any, own: Prepared, rows: int, absent: Array) -> Array:
+    """The same of a table; columns of heads that it does not mention are NaN, and noted in ``absent``."""
+    columns, found = own.columns_out, np.full((rows, own.columns_out.width), np.nan)
     known = set(y.columns) if hasattr(y, "columns") else set(y)
-    for head, _, places in objective.each():
+    for head, _, places in own.objective.each():
+        label = head.nodes if len(head.nodes) > 1 else head.nodes[0]
+        grouped = len(places) > 1 and head.loss.targets == "class"
         if head.targets != head.nodes:
             continue
-        label = head.nodes if len(head.nodes) > 1 else head.nodes[0]
-        alone = label != head.nodes and len(places) > 1 and head.loss.targets == "class"
-        if label in known and (label == head.nodes or (alone and np.ndim(y[label]) == 1)):
-            found[:, places] = _labels(y[label], columns, objective, head, rows)[:, places]
+        if label in known and (label == head.nodes or (grouped and np.ndim(y[label]) == 1)):
+            found[:, places] = _labels(y[label], head, own, rows)
         elif known.isdisjoint(head.nodes):
             absent[places] = True
-            _refuse_learned(head, objective, known)
+            _refuse_learned(head, own.objective, known)
         else:
-            block = Columns("y", head.nodes, [sizes[name] for name in head.nodes]).gather(y)
+            block = _of(head, own).gather(y)
             if len(block) != rows:
                 raise of_shape("y", f"of {rows} rows, one for each row of X", block)
             found[:, places] = block
-    _gather_mixed(y, columns, objective, found)
     if absent.all():
-        columns.gather(y)
-    return found, absent
-
-
-def _gather_mixed(y: Any, columns: Columns, objective: Objective, found: Array) -> None:
-    """The columns of nodes that learn their own while another node of their head learns an other's."""
-    starts = dict(zip(columns.names, np.cumsum([0, *columns.units[:-1]]).tolist(), strict=True))
-    for head in objective.heads:
-        for node, target in zip(head.nodes, head.targets, strict=True):
-            if head.targets != head.nodes and node == target:
-                units = columns.units[columns.names.index(node)]
-                block = Columns("y", [node], [units]).gather(y)
-                found[:, starts[node] : starts[node] + units] = block
-
-
-def _labels(y: Any, columns: Columns, objective: Objective, head: Head, rows: int) -> Array:
-    """(rows, columns of y) one-hot rows of a head, from labels or as given; the rest NaN."""
-    places = objective.columns[objective.heads.index(head)]
-    names = [name for name in head.targets for _ in range(columns.units[columns.names.index(name)])]
-    own = Columns("y", names, [1] * len(names))
-    found = np.full((rows, columns.width), np.nan)
-    found[:, places] = encode_targets(y, own, head.loss, rows, np.float64, skip=True)
+        columns.gather(y)  # which says what is missing
     return found
+
+
+def _labels(y: Any, head: Head, own: Prepared, rows: int) -> Array:
+    """(rows, targets of the head) one-hot rows of labels, or as given."""
+    return encode_targets(y, _of(head, own, by_unit=True), head.loss, rows, np.float64, skip=True)
 
 
 def _refuse_learned(head: Head, objective: Objective, known: Any) -> None:

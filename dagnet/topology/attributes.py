@@ -16,7 +16,7 @@ import numpy as np
 
 from dagnet.adjacency import offsets
 from dagnet.arrays import Array, memory_bytes
-from dagnet.contracts import Activation
+from dagnet.contracts import LEARNED, MOMENTS, Activation
 from dagnet.errors import DagnetError, GraphError, Verbatim, expected, shorten
 from dagnet.registry import find_activation
 from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, read_edge_extras, read_node_extras
@@ -178,8 +178,33 @@ def read_nodes(
         "has_bias": has_bias,
         "bias_trainable": trainable,
         "bias_start": start,
-        "node_words": read_node_extras(data, lambda node: f"node {shorten(names[node])}", problems.tried),
+        "node_words": (
+            said := read_node_extras(data, lambda node: f"node {shorten(names[node])}", problems.tried)
+        ),
+        "node_starts": _node_starts(data, names, units, said, problems),
     }
+
+
+def _node_starts(
+    data: Sequence[Mapping[str, Any]],
+    names: Sequence[Hashable],
+    units: Array,
+    said: Mapping[str, Mapping[int, Any]],
+    problems: Problems,
+) -> dict[str, Array]:
+    """Where what normalisations learn and keep begins, node after node."""
+    nodes = sorted(said.get("normalization", ()))
+    starts: dict[str, Array] = {}
+    for name, default in ({**LEARNED, **MOMENTS} if nodes else {}).items():
+        pieces = []
+        for node in nodes:
+            value, where = data[node].get(name), f"node {shorten(names[node])}: {name}"
+            given = default if value is None else value
+            pieces.append(problems.numbers(where, given, (int(units[node]),)) + np.zeros(units[node]))
+            if name == "variance" and (pieces[-1] < 0).any():
+                problems.refuse(where, "at least 0", value)
+        starts[name] = np.concatenate(pieces)
+    return starts
 
 
 def _by_first_use(activations: Sequence[Activation], activation_of: Array) -> dict[str, Any]:
@@ -204,6 +229,11 @@ def _is_false(value: object) -> bool:
 
 
 def _check_input(where: str, attributes: Mapping[str, Any], identity: Activation, problems: Problems) -> None:
+    if attributes.get("normalization") is not None:
+        problems.append(
+            f"{where} is an input and must have no normalization, got "
+            f"{shorten(attributes['normalization'])}; net.standardize(X) does that for inputs"
+        )
     if attributes.get("bias") is not None and not _is_false(attributes["bias"]):
         got = shorten(attributes["bias"])
         problems.append(f"{where} is an input and must have no bias, got {got}; remove it")

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Loss
-from dagnet.registry import find_loss, spelled
-from dagnet.values import LARGEST, NOT_NEGATIVE, Rule, is_number, plain
+from dagnet.contracts import Loss, Normalization
+from dagnet.errors import DagnetError, DataError, PluginError, expected
+from dagnet.registry import find_loss, parse_call, spelled
+from dagnet.values import ALONE, FRACTION, LARGEST, NOT_NEGATIVE, Rule, is_number, plain
 
 
 def _is_factor(value: Any, _settings: object) -> bool:
@@ -43,6 +44,32 @@ def _is_name(value: Any, _settings: object) -> bool:
     return True
 
 
+class _CallForm(Rule):
+    """A text that is read; what is wrong with it is said with the place where it stands."""
+
+    def check(self, where: str, value: Any, settings: Mapping[str, Any] = ALONE, *, mend: str = "") -> Any:
+        """See :meth:`dagnet.values.Rule.check`."""
+        del settings
+        if not isinstance(value, str):
+            raise DataError(expected(where, self.must, value, mend))
+        try:
+            return self.convert(value)
+        except DagnetError as error:
+            raise DataError(f"{where}: {error}") from None
+
+
+def normalization(text: str) -> Normalization:
+    """The normalisation that a call form says."""
+    name, positional, named = parse_call(text)
+    if positional:
+        raise PluginError(expected(f"normalization {name!r}", "of named parameters", positional))
+    return Normalization.of(name, named)
+
+
+def _spelled(text: str) -> str:
+    return str(normalization(text))
+
+
 @dataclass(frozen=True)
 class Word:
     """What a word's value must be, and, of edges, what stands where it is not said."""
@@ -59,6 +86,8 @@ NODE_EXTRAS: dict[str, Word] = {
     "loss": Word(Rule("a loss, or (loss, nodes) of a group of outputs", _is_loss, _as_loss)),
     "loss_weight": Word(NOT_NEGATIVE),
     "target": Word(Rule("the name of another output", _is_name, plain)),
+    "dropout": Word(FRACTION),
+    "normalization": Word(_CallForm("'batch', 'layer' or a call form of these", lambda *_: True, _spelled)),
 }
 """By word, of nodes."""
 

@@ -81,8 +81,14 @@ class Topology:
     edge_words, node_words
         The rest of dagnet's words: (edges, …) numbers, and by the number of the node what it says
         (:mod:`dagnet.topology.extras`).
+    node_starts
+        Where what normalisations learn and keep begins, by name (``scale``, ``shift``, ``mean``,
+        ``variance``): of the units of all nodes that have it, node after node.
     users
         What the graph says beside dagnet's words.
+    diagonal
+        (edges,) mask of those that join unit to unit, one weight each (:mod:`dagnet.expansion`); None
+        where all join each unit with each.
     """
 
     nodes: Sequence[Hashable]
@@ -107,10 +113,12 @@ class Topology:
     share_keys: tuple[Hashable, ...] = ()
     edge_words: Mapping[str, Array] = field(default_factory=dict)
     node_words: Mapping[str, Mapping[int, Any]] = field(default_factory=dict)
+    node_starts: Mapping[str, Array] = field(default_factory=dict)
     users: UserAttributes = NONE
+    diagonal: Array | None = None
 
     def __post_init__(self) -> None:
-        for value in (*vars(self).values(), *self.edge_words.values()):
+        for value in (*vars(self).values(), *self.edge_words.values(), *self.node_starts.values()):
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
 
@@ -154,7 +162,15 @@ class Topology:
     @cached_property
     def weight_starts(self) -> Array:
         """(edges + 1,) where each edge's elements start in ``weight_start``."""
-        return _frozen(offsets(edge_sizes(self.units, self.sources, self.targets)))
+        sizes = edge_sizes(self.units, self.sources, self.targets)
+        if self.diagonal is not None:
+            sizes[self.diagonal] = self.units[self.targets[self.diagonal]]
+        return _frozen(offsets(sizes))
+
+    @cached_property
+    def normalized(self) -> Array:
+        """The nodes that are normalised, in the order of ``node_starts``."""
+        return _frozen(np.array(sorted(self.node_words.get("normalization", ())), np.int64))
 
     def weight_owners(self) -> Array:
         """(edges,) the edge that each has its weight from: the first of its group, or itself."""
@@ -184,6 +200,12 @@ class Topology:
         mask = np.zeros(self.n_nodes, bool)
         mask[nodes] = True
         return _frozen(mask)
+
+    def by_level(self) -> tuple[tuple[Hashable, ...], ...]:
+        """The nodes' names level by level."""
+        order = np.argsort(self.level, kind="stable")
+        groups = np.split(order, np.flatnonzero(np.diff(self.level[order])) + 1)
+        return tuple(tuple(self.nodes[node] for node in group.tolist()) for group in groups)
 
     def role(self, node: int) -> str:
         """``"input"``, ``"output"``, ``"constant"`` or ``"hidden"``."""

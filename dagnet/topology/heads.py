@@ -181,6 +181,9 @@ class _Reader:
     def head(self, numbers: tuple[int, ...]) -> Head:
         """The head of some nodes."""
         aims = tuple(self._aim(node) for node in numbers)
+        if len({aim == node for aim, node in zip(aims, numbers, strict=True)}) > 1:
+            where = f"{self.where(numbers[0])}: loss, of a group,"
+            self.problems.refuse(where, "of nodes that all have a target, or none", self.loss[numbers[0]])
         loss = self._loss(numbers[0], aims[0])
         width = int(sum(self.units[node] for node in numbers))
         nodes, targets = (tuple(self.names[node] for node in some) for some in (numbers, aims))

@@ -155,8 +155,8 @@ def _raises(function: Callable[..., Any], arguments: list[Array]) -> bool:
 def _first_bad_parameter(model: Model, values: Array) -> tuple[int, str]:
     """The first place where a vector (parameters,) is not finite, and its name."""
     place = int(np.flatnonzero(~np.isfinite(values))[0])
-    name, _, is_bias = ParameterNames(model.layout)[place]
-    return place, f"the {'bias of node' if is_bias else 'weight of edge'} {shorten(name)}"
+    name, _, what = ParameterNames(model.layout)[place]
+    return place, f"the {what} of {'edge' if what == 'weight' else 'node'} {shorten(name)}"
 
 
 def _first_bad(units: Array, first: Reading, second: Reading) -> tuple[int, int, float, float] | None:

@@ -29,6 +29,13 @@ class Batch(NamedTuple):
     targets: Array
     factor: Array
 
+    def shares(self) -> Array:
+        """(rows,) the share of each row, which add up to 1; of several heads that of their sum."""
+        if self.factor.ndim == 1:
+            return self.factor
+        weights = self.factor.sum(axis=1)
+        return np.asarray(weights / weights.sum(dtype=np.float64), self.factor.dtype)
+
 
 class Room:
     """Memory for batches.  Those of one size are the same arrays each time: engines know them again."""
