@@ -25,6 +25,8 @@ from dagnet.topology.attributes import Problems
 FILLERS = {"positive": 1.0}
 """What stands for a missing target while a loss is calculated, if not 0; the result is not used."""
 ALIKE = 1e-9
+PIECE = 2**14
+"""About so many outputs are judged at once: temporary arrays that stay in the processor's cache."""
 LISTED = 8
 
 
@@ -156,23 +158,34 @@ class Objective:
 
         ``totals`` (parts,), Σw of more rows than these, is what the derivative is divided by.
         """
-        sums, counts, back, at = [], [], np.zeros_like(outputs) if pull else None, 0
-        for block in self._blocks:
-            o, t = outputs[:, block.units], targets[:, block.columns]
-            there = np.asarray(~np.isnan(t).any(axis=2))
-            w: Array = there.astype(np.float64)
-            if weights is not None:
-                w *= weights[:, None] if weights.ndim == 1 else weights[:, block.heads]
-            own = w.sum(axis=0)
-            sums.append((w * _values(block.loss, o, t, there)).sum(axis=0))
+        gaps, sums, counts, at = np.isnan(targets), [], [], 0
+        back = np.zeros_like(outputs) if pull else None
+        for block in self._pieces(len(outputs)):
+            o, t = _taken(outputs, block.units), _taken(targets, block.columns)
+            there = np.asarray(~_taken(gaps, block.columns).any(axis=2)) if gaps.any() else None
+            w = np.ones((len(o), 1)) if weights is None else weights.astype(np.float64).reshape(len(o), -1)
+            w = w if w.shape[1] == 1 else w[:, block.heads]
+            w = w if there is None else w * there
+            own = np.broadcast_to(w.sum(axis=0), len(block.heads))
+            sums.append(
+                np.einsum("rp,rp->p", np.broadcast_to(w, o.shape[:2]), _asked(block.loss, o, t, there))
+            )
             counts.append(own)
             if back is not None:
                 whole = own if totals is None else totals[at : at + len(own)]
-                share = np.divide(self.weights[block.heads], whole, where=whole > 0, out=np.zeros_like(own))
-                slopes = _slopes(block.loss, o, t, there) * (w * share)[:, :, None]
-                back[:, block.units] = slopes
+                share = np.divide(self.weights[block.heads], whole, where=whole > 0, out=np.zeros(len(own)))
+                slopes = _asked(block.loss, o, t, there, slope=True)
+                _put(back, block.units, slopes * (w * share)[:, :, None])
             at += len(own)
         return Parts(np.concatenate(sums), np.concatenate(counts), back)
+
+    def _pieces(self, rows: int) -> Iterator[_Block]:
+        """The blocks, in pieces whose numbers stay in the processor's cache."""
+        for block in self._blocks:
+            step = max(1, PIECE // (rows * block.units.shape[1]))
+            for at in range(0, len(block.heads), step):
+                heads, units, columns = (array[at : at + step] for array in block[1:])
+                yield _Block(block.loss, heads, units, columns)
 
     def counts(self, targets: Array) -> Array:
         """(parts,) how many rows have a label."""
@@ -287,34 +300,34 @@ def _joined(among: dict[Any, Array], names: Sequence[Any]) -> Array:
     return np.concatenate([among[name] for name in names])
 
 
-def _values(loss: Loss, o: Array, t: Array, there: Array) -> Array:
-    """(rows, parts) the losses, 0 where there is no label."""
-    result = np.zeros(there.shape)
-    for rows, parts, outputs, targets in _calls(loss, o, t, there):
-        result[rows, parts] = loss.row_values(outputs, targets).reshape(result[rows, parts].shape)
-    return np.where(there, result, 0.0)
+def _taken(array: Array, places: Array) -> Array:
+    """(rows, parts, width) the columns at these places, a view where they stand in a row."""
+    flat = places.ravel()
+    in_row = flat[-1] - flat[0] == len(flat) - 1 and (np.diff(flat) == 1).all()
+    found = array[:, flat[0] : flat[-1] + 1] if in_row else np.take(array, flat, axis=1)
+    return found.reshape(len(array), *places.shape)
 
 
-def _slopes(loss: Loss, o: Array, t: Array, there: Array) -> Array:
-    """(rows, parts, width) the losses' derivatives, 0 where there is no label."""
-    result = np.zeros(o.shape)
-    for rows, parts, outputs, targets in _calls(loss, o, t, there):
-        result[rows, parts] = loss.row_gradients(outputs, targets).reshape(result[rows, parts].shape)
-    return np.where(there[:, :, None], result, 0.0)
+def _put(array: Array, places: Array, values: Array) -> None:
+    array[:, places.ravel()] = values.reshape(len(array), -1)
 
 
-def _calls(loss: Loss, o: Array, t: Array, there: Array) -> Iterator[tuple[Any, Any, Array, Array]]:
-    """Rows and parts of each call of the loss, with its outputs and targets: one, or one a part."""
-    whole, width = slice(None), o.shape[2]
+def _asked(loss: Loss, o: Array, t: Array, there: Array | None, *, slope: bool = False) -> Array:
+    """(rows, parts) the losses, or (rows, parts, width) their derivatives; 0 where there is no label."""
+    function = loss.row_gradients if slope else loss.row_values
     if loss.rowwise:
         outside = loss.outside(o)
         if outside is not None and outside.any():  # which says the row and the unit
             loss.refuse_outside(o[:, int(np.argwhere(outside)[0][1])])
-        if not there.all():
-            t = np.where(there[:, :, None], t, FILLERS.get(loss.targets, 0.0)).astype(t.dtype)
-        yield whole, whole, o.reshape(-1, width), t.reshape(-1, t.shape[2])
-        return
+        if there is not None:
+            t = np.where(there[:, :, None], t, np.asarray(FILLERS.get(loss.targets, 0.0), t.dtype))
+        found = function(o.reshape(-1, o.shape[2]), t.reshape(-1, t.shape[2]))
+        found = found.reshape(o.shape if slope else o.shape[:2])
+        mask = there if there is None or not slope else there[:, :, None]
+        return found if mask is None else np.where(mask, found, 0.0)
+    result = np.zeros(o.shape if slope else o.shape[:2])
     for part in range(o.shape[1]):
-        rows = np.flatnonzero(there[:, part])
+        rows = np.arange(len(o)) if there is None else np.flatnonzero(there[:, part])
         if len(rows):
-            yield rows, part, o[rows, part], t[rows, part]
+            result[rows, part] = function(o[rows, part], t[rows, part])
+    return result
