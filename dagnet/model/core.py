@@ -156,7 +156,7 @@ class Model:
     @property
     def loss(self) -> Any:
         """The :class:`Loss`; of a network with several heads all of them, which ``print`` lists."""
-        return self.objective.loss
+        return self.objective.one or self.objective
 
     @property
     def heads(self) -> dict[str, Head]:
@@ -302,8 +302,7 @@ class Model:
         """Values of the output nodes for checked rows."""
         theta = self.theta()
         quick = self.runner.evaluate(theta, inputs)
-        outputs: Array = self.runner.forward(theta, inputs, keep=False).outputs if quick is None else quick
-        return outputs
+        return np.asarray(self.runner.forward(theta, inputs, keep=False).outputs if quick is None else quick)
 
     def predict(self, X: Any) -> Array:
         """What the loss says the outputs predict, (rows, output units)."""

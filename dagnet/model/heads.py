@@ -80,9 +80,8 @@ class Objective:
             raise GraphError(problems)
         learned = {name for head in heads for name in head.targets}
         own = [node for node in nodes if topology.nodes[node] in learned]
-        among = [_places(topology, some) for some in (nodes, own)]
-        units = tuple(_joined(among[0], head.nodes) for head in heads)
-        columns = tuple(_joined(among[1], head.targets) for head in heads)
+        units = _places(topology, nodes, [head.nodes for head in heads])
+        columns = _places(topology, own, [head.targets for head in heads])
         return cls(heads, default, units, columns, int(topology.units[nodes].sum()))
 
     @cached_property
@@ -91,16 +90,6 @@ class Objective:
         whole = len(self.heads) == 1 and self.heads[0].weight == 1
         in_order = whole and np.array_equal(self.units[0], np.arange(self.n_outputs))
         return self.heads[0].loss if in_order else None
-
-    @cached_property
-    def n_columns(self) -> int:
-        """How many columns y has."""
-        return 1 + max(int(columns.max()) for columns in self.columns)
-
-    @cached_property
-    def loss(self) -> Any:
-        """The one loss, else this."""
-        return self if self.one is None else self.one
 
     @cached_property
     def weights(self) -> Array:
@@ -159,12 +148,12 @@ class Objective:
         ``totals`` (parts,), Σw of more rows than these, is what the derivative is divided by.
         """
         gaps, sums, counts, at = np.isnan(targets), [], [], 0
-        back = np.zeros_like(outputs) if pull else None
-        for block in self._pieces(len(outputs)):
+        back, n = np.zeros_like(outputs) if pull else None, len(outputs)
+        every = np.ones((n, 1)) if weights is None else weights.astype(np.float64).reshape(n, -1)
+        for block in self._pieces(n):
             o, t = _taken(outputs, block.units), _taken(targets, block.columns)
             there = np.asarray(~_taken(gaps, block.columns).any(axis=2)) if gaps.any() else None
-            w = np.ones((len(o), 1)) if weights is None else weights.astype(np.float64).reshape(len(o), -1)
-            w = w if w.shape[1] == 1 else w[:, block.heads]
+            w = every if every.shape[1] == 1 else every[:, block.heads]
             w = w if there is None else w * there
             own = np.broadcast_to(w.sum(axis=0), len(block.heads))
             sums.append(
@@ -174,8 +163,8 @@ class Objective:
             if back is not None:
                 whole = own if totals is None else totals[at : at + len(own)]
                 share = np.divide(self.weights[block.heads], whole, where=whole > 0, out=np.zeros(len(own)))
-                slopes = _asked(block.loss, o, t, there, slope=True)
-                _put(back, block.units, slopes * (w * share)[:, :, None])
+                slopes = _asked(block.loss, o, t, there, slope=True) * (w * share)[:, :, None]
+                back[:, block.units.ravel()] = slopes.reshape(n, -1)
             at += len(own)
         return Parts(np.concatenate(sums), np.concatenate(counts), back)
 
@@ -218,12 +207,11 @@ class Objective:
             return mean_loss(self.one, outputs, targets, weights)
         return self.total(self.losses(self.parts(outputs, targets, weights)))
 
-    def pull(self, outputs: Array, targets: Array, weights: Array | None, totals: Any = None) -> Array:
+    def pull(self, outputs: Array, targets: Array, weights: Array | None) -> Array:
         """∂total/∂outputs, (rows, output units)."""
-        if self.one is not None and totals is None and not np.isnan(targets).any():
+        if self.one is not None and not np.isnan(targets).any():
             return output_gradient(self.one, outputs, targets, weights)
-        found: Any = self.parts(outputs, targets, weights, pull=True, totals=totals).pull
-        return found
+        return np.asarray(self.parts(outputs, targets, weights, pull=True).pull)
 
     def by_row(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """The total of each row as if it were alone, (rows,), and ∂ of it/∂outputs, (rows, output units)."""
@@ -289,15 +277,12 @@ def is_sum(loss: Loss, width: int) -> bool:
     return bool(np.allclose(whole, each, rtol=ALIKE, atol=0))
 
 
-def _places(topology: Topology, nodes: Sequence[int]) -> dict[Any, Array]:
-    """The places of each node's units where those of all are counted in order."""
+def _places(topology: Topology, nodes: Sequence[int], heads: Sequence[Sequence[Any]]) -> tuple[Array, ...]:
+    """The places of the units of each head where those of some nodes are counted in order."""
     starts = offsets(topology.units[list(nodes)]).tolist()
     ends = zip(nodes, starts[:-1], starts[1:], strict=True)
-    return {topology.nodes[node]: np.arange(start, stop) for node, start, stop in ends}
-
-
-def _joined(among: dict[Any, Array], names: Sequence[Any]) -> Array:
-    return np.concatenate([among[name] for name in names])
+    among = {topology.nodes[node]: np.arange(start, stop) for node, start, stop in ends}
+    return tuple(np.concatenate([among[name] for name in names]) for names in heads)
 
 
 def _taken(array: Array, places: Array) -> Array:
@@ -306,10 +291,6 @@ def _taken(array: Array, places: Array) -> Array:
     in_row = flat[-1] - flat[0] == len(flat) - 1 and (np.diff(flat) == 1).all()
     found = array[:, flat[0] : flat[-1] + 1] if in_row else np.take(array, flat, axis=1)
     return found.reshape(len(array), *places.shape)
-
-
-def _put(array: Array, places: Array, values: Array) -> None:
-    array[:, places.ravel()] = values.reshape(len(array), -1)
 
 
 def _asked(loss: Loss, o: Array, t: Array, there: Array | None, *, slope: bool = False) -> Array:

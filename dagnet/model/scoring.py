@@ -84,7 +84,7 @@ def class_weights(objective: Objective, targets: Array, weights: Array | None, s
     own = np.ones(len(targets)) if weights is None else weights
     factors = [_factors(head, targets[:, columns], said) for head, _, columns in objective.each()]
     if all(factor is None for factor in factors):
-        raise DataError(expected("class_weight", "for targets that are classes", str(objective.loss)))
+        raise DataError(expected("class_weight", "for targets that are classes", str(objective)))
     each = np.column_stack([np.ones(len(targets)) if factor is None else factor for factor in factors])
     if len({columns.tobytes() for columns in objective.columns}) == 1 and own.ndim == 1:
         each = each[:, 0]  # that of all heads

@@ -154,7 +154,8 @@ class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
             return None
         drawn = self._network(self.graph, None, "squared_error", 0)
         # heads that learn another output's column have none of y
-        self._outputs, self._output_units = drawn.targets, drawn.objective.n_columns
+        topology, self._outputs = drawn.topology, drawn.targets
+        self._output_units = sum(int(topology.units[topology.index[node]]) for node in drawn.targets)
         self._further = [node for node in drawn.outputs if node not in drawn.targets]
         return Inputs.of(drawn)
 
