@@ -64,6 +64,7 @@ class OneRow:
         ends = np.cumsum(self.topology.units[self.topology.outputs])[:-1]
         _, pulls = net.objective.by_row(outputs, encoded)
         self._targets = dict(zip(net.outputs, np.split(net.objective.spread(encoded)[0], ends), strict=True))
+        self._heads = {name: head for head in net.objective.heads for name in head.nodes}
         self._pulls = dict(zip(net.outputs, np.split(pulls[0], ends), strict=True))
 
     def _by_node(self, read: Callable[[Hashable], Array]) -> Callable[[int], Array]:
@@ -109,4 +110,6 @@ class OneRow:
         """What the node did in the forward pass."""
         y = self._targets.get(self.node(node))
         target = None if y is None else plain(y)
-        return Fact(str(self._activation(node)), plain(self.z(node)), plain(self.a(node)), target)
+        head = self._heads.get(self.node(node))
+        loss = ("", 1.0) if head is None else (str(head.loss), head.weight)
+        return Fact(str(self._activation(node)), plain(self.z(node)), plain(self.a(node)), target, *loss)
