@@ -305,13 +305,13 @@ class CompiledRunner(Runner):
 
     def _collect(self, scratch: Scratch, into: Array) -> None:
         """The threads' derivatives into one vector, always in the same order."""
-        program, plan = self.program, self.plan
+        program = self.program
         if program.has_dense:
-            found = (scratch.gradients, scratch.bias_gradients)
-            scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in found)
+            written = (scratch.gradients, scratch.bias_gradients)
+            scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in written)
         kernels.collect(into, program.slots, program.places, scratch.gradients)
-        biased = plan.bias_slot >= 0
-        into[plan.bias_slot[biased]] = scratch.bias_gradients.sum(axis=0)[biased]
+        found = scratch.bias_gradients
+        into[program.biased[1]] = (found[0] if len(found) == 1 else found.sum(axis=0))[program.biased[0]]
         into[program.unwanted] = 0
 
 
