@@ -169,7 +169,8 @@ class Network(Model):
         Parameters
         ----------
         X, y, sample_weight
-            As for :meth:`evaluate`; ±inf is refused, too.  A batch's loss is Σwℓ/Σw.
+            As for :meth:`evaluate`; ±inf is refused, too.  A batch's loss is Σwℓ/Σw.  Of a sparse X
+            (``scipy.sparse``) only the inputs' columns of a batch's rows are dense at a time.
         epochs, batch_size
             Passes over the data (in all, with ``resume``); rows a step, at most all there are.
         optimizer, learning_rate

@@ -267,3 +267,104 @@ def test_a_networks_dtype_is_the_one_that_arrays_have():
     for dtype in (None, float, "float32", ">f8", np.float64):
         net = line(dtype=dtype)
         assert net.dtype is np.zeros(1, net.dtype.name).dtype  # engines compare by identity
+
+
+SPARSE = ("csr_matrix", "csc_array", "coo_matrix", "dok_array", "lil_matrix")
+
+
+def sparse_data(rows=300, columns=5):
+    values = np.random.default_rng(0).normal(1, 3, size=(rows, columns))
+    values[np.random.default_rng(1).random((rows, columns)) < 0.8] = 0.0
+    return values, values.sum(axis=1)
+
+
+@pytest.mark.parametrize("kind", SPARSE)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_sparse_rows_give_the_bits_of_dense_ones(kind, dtype, shuffle, tmp_path):
+    dense, y = sparse_data()
+    sparse = getattr(pytest.importorskip("scipy.sparse"), kind)(dense)
+    found = []
+    for X in (dense, sparse):
+        net = dagnet.Network(dagnet.layered([5, 8, 1]), dtype=dtype, seed=0)
+        keep = dagnet.Checkpoint(tmp_path / "run.dagnet")
+        options = {"standardize": True, "shuffle": shuffle, "seed": 0, "callbacks": [keep]}
+        net.fit(X, y, epochs=3, validation_data=(X, y), **options)
+        net.fit(dense, y, epochs=4, validation_data=(X, y), resume=tmp_path / "run.dagnet", **options)
+        gradient = net.gradient(X, y)
+        numbers = [net.parameters, net(X), net.predict(X), net.forward(X).outputs, net.history["loss"]]
+        numbers += [net.topology.center, net.topology.scale, list(gradient.weights.values())]
+        found.append([*numbers, net.evaluate(X, y), gradient.loss, net.history["validation_loss"]])
+    for here, there in zip(*found, strict=True):
+        np.testing.assert_array_equal(here, there)
+
+
+def test_sparse_rows_are_dense_a_block_at_a_time(monkeypatch):
+    scipy = pytest.importorskip("scipy.sparse")
+    dense, y = sparse_data(5000, 64)
+    wanted, net = (dagnet.Network(dagnet.layered([64, 70, 1]), seed=0) for _ in range(2))
+    wanted.fit(dense, y, epochs=1, seed=0, standardize=True)
+    values, largest, plain = wanted.predict(dense), [0], scipy.csr_array.toarray
+
+    def toarray(self, *args, **options):
+        largest[0] = max(largest[0], self.shape[0] * self.shape[1])
+        return plain(self, *args, **options)
+
+    monkeypatch.setattr(scipy.csr_array, "toarray", toarray)
+    monkeypatch.setattr("dagnet.model.data.BLOCK_VALUES", 2048 * 64)
+    X = scipy.csr_array(dense)
+    net.fit(X, y, epochs=1, seed=0, standardize=True)
+    np.testing.assert_array_equal(net.predict(X), values)
+    np.testing.assert_array_equal(net.parameters, wanted.parameters)
+    assert 0 < largest[0] <= 2048 * 64
+
+
+def test_sparse_rows_are_refused_as_dense_ones_are():
+    scipy = pytest.importorskip("scipy.sparse")
+    net, values = dagnet.Network(nx.DiGraph([("a", "t"), ("b", "t")]), dtype="float32"), np.eye(4000, 2)
+    values[3000, 1] = np.nan
+    large, wide = np.where(np.isnan(values), 1e300, values), np.ones((3, 3))
+    complex_numbers = np.ones((2, 2), complex)
+    for dense in (values, large, wide, complex_numbers, np.zeros((0, 2)), -large * 1e5):
+        said = []
+        for X in (dense, scipy.csr_array(dense)):
+            with pytest.raises(dagnet.DataError) as refused, np.errstate(over="ignore"):
+                net.fit(X, np.zeros(len(dense)))
+            said.append(str(refused.value))
+        assert said[0] == said[1]
+    with pytest.raises(dagnet.DataError, match=r"row 3000, column 'b' must be without NaN"):
+        net.predict(scipy.csr_array(values))
+    twice = scipy.csr_array((np.array([1.0, 2.0]), np.array([0, 0]), np.array([0, 2])), shape=(1, 2))
+    np.testing.assert_array_equal(net(twice), net([[3.0, 0.0]]))
+    assert len(twice.data) == 2
+
+
+def test_columns_of_sparse_rows_have_names_where_they_are_told():
+    scipy = pytest.importorskip("scipy.sparse")
+    graph = nx.DiGraph([("d", "y"), ("b", "y"), ("v", "y")])
+    graph.nodes["v"]["units"] = 2
+    dense, y = sparse_data()
+    names = ["b", "v", "spare", "d", "v"]
+    wanted, net = (dagnet.Network(graph, seed=0) for _ in range(2))
+    wanted.fit(dense, y, columns=names, epochs=2, seed=0, standardize=True)
+    net.fit(scipy.csc_matrix(dense), y, columns=names, epochs=2, seed=0, standardize=True)
+    np.testing.assert_array_equal(net.parameters, wanted.parameters)
+    with pytest.raises(dagnet.DataError, match="X has no names"):
+        net.predict(scipy.csr_array(dense))
+    columns = {"b": scipy.csr_array(dense[:, [0]]), "v": dense[:, [1, 4]], "d": dense[:, 3]}
+    np.testing.assert_array_equal(net.predict(columns), wanted.predict(columns))
+    with pytest.raises(dagnet.DataError, match=r"no column 'v'"):
+        net.fit(scipy.csr_array(dense), y, columns=["b", "w", "spare", "d", "z"])
+    with pytest.raises(
+        dagnet.DataError, match=r"column 'v' must be of shape \(rows, 2\), got shape \(300,\)"
+    ):
+        net.fit(scipy.csr_array(dense), y, columns=["b", "v", "spare", "d", "z"])
+    with pytest.raises(dagnet.DataError, match="one for each column of X, got 2 names for shape"):
+        net.fit(scipy.csr_array(dense), y, columns=["b", "v"])
+
+
+def test_a_sparse_row_is_traced():
+    scipy = pytest.importorskip("scipy.sparse")
+    net = dagnet.Network(dagnet.layered([2, 1]), seed=0)
+    edge = net.edges[0]
+    assert str(net.trace(edge, scipy.csr_array([[1.0, 0.0]]), 1.0)) == str(net.trace(edge, [1.0, 0.0], 1.0))

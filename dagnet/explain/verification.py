@@ -68,6 +68,7 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     True
     """
     inputs, targets, weights = checked_network(net).encode(X, y, sample_weight)
+    inputs = np.asarray(inputs)
     walk = _walk(net, inputs, targets, weights)
     gradient = net.gradient(X, y, sample_weight=sample_weight)
     taken = [(gradient.loss, gradient.flat), *_fused(net, inputs, targets, weights)]

@@ -15,7 +15,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.model.averaging import mean_loss, output_gradient
-from dagnet.model.data import Encoded, aligned, encode_inputs, encode_sample_weight, encode_targets, is_table
+from dagnet.model.data import Encoded, Inputs, SparseRows, encode_inputs, encode_sample_weight, encode_targets
 from dagnet.model.differences import Differences, central_differences
 from dagnet.model.layout import Layout
 from dagnet.model.prepared import Prepared
@@ -23,12 +23,14 @@ from dagnet.model.regraph import regraph
 from dagnet.model.results import Forward, Gradient, Walk
 from dagnet.model.selection import checked_threads, make_generator
 from dagnet.model.start import start_parameters
+from dagnet.model.tables import aligned, is_sparse, is_table
 from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableWeights
 from dagnet.plan import Plan
 from dagnet.registry import find_initializer
 from dagnet.topology import Topology, checked_dtype
 
 Edge = tuple[Hashable, Hashable]
+PAIRS = "dict(zip(columns, X.T))"
 PORTION = 2**23
 """Values of units and rows that :meth:`Model.forwards` holds at once."""
 
@@ -222,6 +224,10 @@ class Model:
 
     def encode_inputs(self, X: Any, *, finite: bool = False) -> Array:
         """X checked and standardised, (rows, input units)."""
+        return np.asarray(self.encode_rows(X, finite=finite))
+
+    def encode_rows(self, X: Any, *, finite: bool = False) -> Inputs:
+        """The same, where sparse rows stay sparse until they are looked at."""
         own = self._prepared
         self._check_named(X)
         return encode_inputs(X, own.columns_in, own.dtype, own.standardisation, finite=finite)
@@ -230,9 +236,8 @@ class Model:
         """Refuse an array where ``fit`` was told names that are not the inputs in their order."""
         if self._named and not is_table(X):
             plain = self._prepared.columns_in.width == len(self.inputs)
-            mend = (
-                "dict(zip(columns, X.T)), or fit with columns=net.inputs" if plain else "{name: columns, …}"
-            )
+            pairs = "{name: X[:, [n]] for n, name in enumerate(columns)}" if is_sparse(X) else PAIRS
+            mend = f"{pairs}, or fit with columns=net.inputs" if plain else "{name: columns, …}"
             raise DataError(f"X has no names, and fit was told what its columns are; pass {mend}")
 
     def encode_targets(self, y: Any, rows: int, *, finite: bool = False) -> Array:
@@ -246,7 +251,7 @@ class Model:
     def encode(self, X: Any, y: Any, sample_weight: Any = None, *, finite: bool = False) -> Encoded:
         """All three checked, and put into the order of X's rows where pandas labels them."""
         y, sample_weight = aligned("y", y, X), aligned("sample_weight", sample_weight, X)
-        inputs = self.encode_inputs(X, finite=finite)
+        inputs = self.encode_rows(X, finite=finite)
         targets = self.encode_targets(y, len(inputs), finite=finite)
         return Encoded(inputs, targets, self.encode_sample_weight(sample_weight, len(inputs)))
 
@@ -260,10 +265,12 @@ class Model:
             quick = prepared.runner.evaluate(prepared.layout.by_slot(self._parameters), X)
             if quick is not None:
                 return quick
-        return self._outputs(self.encode_inputs(X))
+        return self._outputs(self.encode_rows(X))
 
-    def _outputs(self, inputs: Array) -> Array:
+    def _outputs(self, inputs: Inputs) -> Array:
         """Values of the output nodes for checked rows."""
+        if isinstance(inputs, SparseRows):
+            return np.concatenate([self._outputs(block) for _, block in inputs.blocks()])
         theta = self.theta()
         quick = self.runner.evaluate(theta, inputs)
         outputs: Array = self.runner.forward(theta, inputs, keep=False).outputs if quick is None else quick
@@ -287,9 +294,9 @@ class Model:
 
     def forwards(self, X: Any) -> Iterator[Forward]:
         """:meth:`forward` portion by portion: long data need no more memory than short."""
-        return self.forwards_of(self.encode_inputs(X))
+        return self.forwards_of(self.encode_rows(X))
 
-    def forwards_of(self, inputs: Array) -> Iterator[Forward]:
+    def forwards_of(self, inputs: Inputs) -> Iterator[Forward]:
         """:meth:`forwards` of rows that are encoded."""
         portion = max(1, PORTION // max(1, self.layout.plan.n_units))
         for start in range(0, len(inputs), portion):
@@ -317,7 +324,7 @@ class Model:
             in their parent chain and that reach an output.
         """
         inputs, targets, weights = self.encode(X, y, sample_weight)
-        inputs = inputs.copy()  # the caller may write to X later
+        inputs = np.array(inputs)  # the caller may write to X later
         plan, asked = self.layout.plan, self.layout.trainable
         if wrt is not None:
             asked = self._wanted(wrt)
@@ -342,6 +349,7 @@ class Model:
             (n,) each: places in :attr:`parameters`, and how far to move the parameter up and down.
         """
         data = self.encode(X, y, sample_weight)
+        data = data._replace(inputs=np.asarray(data.inputs))
         return central_differences(self._prepared, self._parameters, data, places, steps)
 
     def _wanted(self, wrt: Iterable[Hashable]) -> Array:

@@ -18,9 +18,10 @@ from dagnet.arrays import Array
 from dagnet.compiler import compile_topology
 from dagnet.contracts import Activation, Loss, Runner
 from dagnet.errors import DagnetWarning, DataError, GraphError, PluginError, shorten
-from dagnet.model.data import Columns, standardisation_of
+from dagnet.model.data import standardisation_of
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
+from dagnet.model.tables import Columns
 from dagnet.plan import Plan
 from dagnet.registry import named
 from dagnet.topology import Topology

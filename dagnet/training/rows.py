@@ -41,9 +41,12 @@ class Room:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Encoded inputs (rows, input units), targets (rows, output units), weights (rows,) or None."""
+    """Encoded inputs (rows, input units), targets (rows, output units), weights (rows,) or None.
 
-    inputs: Array
+    Sparse inputs are arrays where rows are taken of them, or all by ``np.asarray``.
+    """
+
+    inputs: Any
     targets: Array
     weights: Array | None
 
@@ -71,8 +74,8 @@ class Rows:
         else:
             into = (None, None) if room is None else room.of(len(rows))
             # mode="clip" writes straight into ``out``; the default mode goes through a copy.
-            inputs = np.take(self.inputs, rows, axis=0, out=into[0], mode="clip")
-            targets = np.take(self.targets, rows, axis=0, out=into[1], mode="clip")
+            inputs = self.inputs.take(rows, axis=0, out=into[0], mode="clip")
+            targets = self.targets.take(rows, axis=0, out=into[1], mode="clip")
         if self.weights is None:
             return Batch(inputs, targets, _mean_factor(len(inputs), inputs.dtype))
         weights = self.weights[rows]
