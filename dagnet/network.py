@@ -24,7 +24,9 @@ class Network(Model):
     ----------
     graph
         A ``networkx.DiGraph``; it is read, never changed.  Node attributes: ``activation``,
-        ``bias``, ``units``, ``trainable``; of inputs ``center``, ``scale``.  Edge attributes:
+        ``bias``, ``units``, ``trainable``; of inputs ``center``, ``scale``, and
+        ``categories=["low", "mid", "high"]`` for a column of words (or numbers), which becomes as
+        many units of 0 and 1; an array without names has these as columns already.  Edge attributes:
         the one that ``weight`` names, ``trainable``, ``share``.
     inputs, outputs
         Nodes in the order of X's and y's columns; default the parentless nodes, and the

@@ -9,6 +9,7 @@ import pytest
 
 import dagnet
 from dagnet.arrays import memory_bytes
+from dagnet.topology import fingerprint
 
 FRAME = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0]}, index=list("pqrs"))
 TURNED = pd.Series([40.0, 30.0, 20.0, 10.0], index=list("srqp"))
@@ -368,3 +369,99 @@ def test_a_sparse_row_is_traced():
     net = dagnet.Network(dagnet.layered([2, 1]), seed=0)
     edge = net.edges[0]
     assert str(net.trace(edge, scipy.csr_array([[1.0, 0.0]]), 1.0)) == str(net.trace(edge, [1.0, 0.0], 1.0))
+
+
+# -- categories ------------------------------------------------------------------------------------
+
+
+def colours():
+    graph = nx.DiGraph([("colour", "h"), ("size", "h"), ("h", "y"), ("grade", "y")])
+    graph.nodes["colour"]["categories"] = ["low", "mid", "high"]
+    graph.nodes["grade"]["categories"] = (1, 2.5)
+    return graph
+
+
+WORDS = pd.DataFrame(
+    {"colour": ["low", "high", "mid", "low"], "size": [1.0, 2.0, 3.0, 4.0], "grade": [1, 2.5, 1, 1], "x": "y"}
+)
+CODED = np.array(
+    [[1, 0, 0, 1, 1, 0], [0, 0, 1, 2, 0, 1], [0, 1, 0, 3, 1, 0], [1, 0, 0, 4, 1, 0]], np.float64
+)  # fmt: skip
+
+
+def test_a_column_of_words_becomes_a_unit_for_each_of_its_categories():
+    net = dagnet.Network(colours(), activation="tanh", seed=0)
+    wanted = net(CODED)
+    assert net.topology.units.tolist() == [3, 1, 1, 1, 2]
+    masked = {**WORDS, "grade": np.ma.array([1, 2.5, 1, 1])}
+    frames = (WORDS, WORDS.astype({"colour": "category"}), WORDS.to_dict("list"), masked)
+    for table in (*frames, WORDS.to_records(), np.asarray(WORDS.to_records())):
+        np.testing.assert_array_equal(net(table), wanted)
+    np.testing.assert_array_equal(net({**WORDS, "colour": CODED[:, :3]}), wanted)
+    by_name, by_place = (dagnet.Network(colours(), seed=0) for _ in range(2))
+    by_name.fit(WORDS, [1.0, 2, 3, 4], epochs=2, seed=0, standardize=True)
+    by_place.fit(CODED, [1.0, 2, 3, 4], epochs=2, seed=0, standardize=True)
+    np.testing.assert_array_equal(by_name.parameters, by_place.parameters)
+    assert by_name.topology.center.tolist() == [0, 0, 0, 2.5, 0, 0]
+    assert by_name.topology.scale.tolist() == [1, 1, 1, pytest.approx(1.25**0.5), 1, 1]
+    row = {"colour": "mid", "size": 2.0, "grade": 1}
+    assert str(net.trace(("size", "h"), row, 1.0)) == str(net.trace(("size", "h"), [0, 1, 0, 2, 1, 0], 1.0))
+    assert not any(finding.node == "colour" for finding in net.diagnose(WORDS).findings)
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (["low", "hihg", "mid", "low"], r"X: row 1, column 'colour': no category is 'hihg'; did you"),
+        (["low", "mid", None, "low"], "X: row 2, column 'colour' must be one of its categories, got None"),
+        (pd.Categorical(["low", "mid", "mid", None]), "X: row 3, column 'colour' must be one"),
+        (pd.array(["low", pd.NA, "mid", "low"]), "X: row 1, column 'colour' must be one"),
+        ([[1], [2], "mid", "low"], "X: column 'colour' must hold its categories"),
+        (np.ones((4, 2)), r"column 'colour' must be of shape \(rows, 3\), got shape \(4, 2\)"),
+    ],
+)  # fmt: skip
+def test_what_is_no_category_is_refused_by_row_and_word(column, said):
+    with pytest.raises(dagnet.DataError, match=said):
+        dagnet.Network(colours())({**WORDS, "colour": column})
+
+
+@pytest.mark.parametrize(
+    ("node", "said", "must"),
+    [
+        (
+            "colour",
+            {"categories": "low,mid"},
+            r"'colour': categories must be a list of at least two words .*\[",
+        ),
+        ("colour", {"categories": ["a"]}, "at least two words"),
+        ("colour", {"categories": ["a", "a"]}, "all different"),
+        ("colour", {"categories": [1, float("nan")]}, "words or numbers"),
+        ("colour", {"units": 2}, "node 'colour': units must be 3, one for each of its categories, got 2"),
+        ("colour", {"scale": 2.0}, "node 'colour' has categories, which are 0 or 1: remove its center and"),
+        ("h", {"categories": ["a", "b"]}, "node 'h' has categories and must be an input"),
+    ],
+)
+def test_categories_that_cannot_be_are_refused(node, said, must):
+    graph = colours()
+    graph.nodes[node].update(said)
+    with pytest.raises(dagnet.GraphError, match=must):
+        dagnet.Network(graph)
+
+
+@pytest.mark.parametrize("suffix", [".dagnet", ".graphml", ".gexf", ".json", ".cyjs", ".csv", ".dot"])
+def test_categories_survive_files(tmp_path, suffix):
+    net, path = dagnet.Network(colours(), seed=0), tmp_path / f"net{suffix}"
+    if suffix == ".dagnet":
+        net.save(path)
+        read = dagnet.load(path)
+    else:
+        net.export(path)
+        read = dagnet.Network(dagnet.read_graph(path))
+    assert read.topology.categories == net.topology.categories == {0: ("low", "mid", "high"), 4: (1, 2.5)}
+    assert type(read.topology.categories[4][0]) is int
+    assert fingerprint(read.topology) == fingerprint(net.topology)
+    np.testing.assert_array_equal(read(WORDS), net(WORDS))
+    other = colours()
+    other.nodes["colour"]["categories"] = ["low", "high", "mid"]
+    assert fingerprint(dagnet.Network(other).topology) != fingerprint(net.topology)
+    net.export(tmp_path / "net.html", WORDS, [1.0, 2, 3, 4])

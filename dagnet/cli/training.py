@@ -191,18 +191,19 @@ def _prepared(request: Request) -> tuple[Table, Network, Split]:
         drafts.append(build(loss=request.loss))
         outputs = () if problems else drafts[0].outputs
     inputs = drafts[0].inputs if drafts else [node for node in graph if not graph.in_degree(node)]
+    read = partial(_columns, graph=graph, categories=tables.categories_of(drafts[0]) if drafts else {})
     with noted(problems):
         classes = classes or tables.find_classes(table, outputs)
     outputs = () if problems else outputs  # nobody knows what their cells should be
     with noted(problems):
-        table, X, y = _columns(table, graph, inputs, outputs, classes, request)
+        table, X, y = read(table, inputs, outputs, classes, request)
     if problems:
         raise Refusals(problems)
     _refuse_constant(table, y)
     split = _split(X, y, classes, request)
     if request.validation_file is not None:
         other = tables.read_table(request.validation_file)
-        split["validation"] = _columns(other, graph, inputs, outputs, classes, request)[1:]
+        split["validation"] = read(other, inputs, outputs, classes, request)[1:]
     _write_what_rows_say(graph, split, classes, request)
     network = build(loss=request.loss or _fitting_loss(graph, drafts[0], y, classes))
     if network.loss.targets != "class" and are_exclusive(np.column_stack(list(y.values()))):
@@ -212,8 +213,8 @@ def _prepared(request: Request) -> tuple[Table, Network, Split]:
 
 
 def _columns(
-    table: Table, graph: Graph, inputs: Iterable[Hashable], outputs: Sequence[Hashable],
-    classes: Classes, request: Request,
+    table: Table, inputs: Iterable[Hashable], outputs: Sequence[Hashable], classes: Classes,
+    request: Request, *, graph: Graph, categories: Mapping[Hashable, Sequence[Any]],
 ) -> tuple[Table, Columns, Columns]:  # fmt: skip
     """The rows used, inputs (NaN where a gap is to be filled) and targets."""
     fill = tables.fill_values(inputs, graph.nodes)
@@ -221,7 +222,7 @@ def _columns(
         table = table.without_gaps([*(name for name in inputs if name not in fill), *outputs, *classes])
     elif request.missing in MIDDLES:
         fill = dict.fromkeys(inputs, float("nan")) | fill
-    found = table.coded(classes, outputs).columns([*inputs, *outputs], fill)
+    found = table.coded(classes, outputs).columns([*inputs, *outputs], fill, categories)
     return table, {name: found[name] for name in inputs}, {name: found[name] for name in outputs}
 
 
@@ -234,7 +235,7 @@ def _write_what_rows_say(graph: Graph, split: Split, classes: Classes, request: 
                 graph.nodes[node][WORDS] = json.dumps([column, *words], ensure_ascii=False)
     if request.missing in MIDDLES:
         own = tables.fill_values(split["train"][0], graph.nodes)
-        for name, values in split["train"][0].items():
+        for name, values in _numbers(split["train"][0]).items():
             known = values[~np.isnan(values)]
             if not len(known):
                 raise DataError(f"--missing: the column {str(name)!r} is empty in all rows to train")
@@ -243,7 +244,12 @@ def _write_what_rows_say(graph: Graph, split: Split, classes: Classes, request: 
             for X, _ in split.values():
                 X[name] = np.where(np.isnan(X[name]), value, X[name])
     if not request.raw:
-        standardise(graph, split["train"][0], request.attributes)
+        standardise(graph, _numbers(split["train"][0]), request.attributes)
+
+
+def _numbers(columns: Columns) -> Columns:
+    """Those that do not stand for categories."""
+    return {name: column for name, column in columns.items() if column.ndim == 1}
 
 
 def _refuse_constant(table: Table, y: Columns) -> None:

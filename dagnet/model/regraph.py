@@ -54,6 +54,8 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
     nodes = []
     for node, kind in enumerate(topology.activation_of.tolist()):
         attributes: dict[str, Any] = {} if units[node] == 1 else {"units": units[node]}
+        if node in topology.categories:
+            attributes["categories"] = list(topology.categories[node])
         if node in columns:
             center, scale = centers[columns[node]], scales[columns[node]]
             if np.any(center) or np.any(np.not_equal(scale, 1)):

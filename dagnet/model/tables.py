@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,15 @@ class Columns:
     """The names of a block of columns: nodes in order, each with its units."""
 
     def __init__(
-        self, what: str, names: Sequence[Hashable], units: Sequence[int], others: Sequence[Hashable] = ()
+        self,
+        what: str,
+        names: Sequence[Hashable],
+        units: Sequence[int],
+        others: Sequence[Hashable] = (),
+        categories: Mapping[Hashable, Sequence[Any]] = MappingProxyType({}),
     ) -> None:
         self.others = others  # the names of y's columns where these are X's
+        self.categories = categories
         self.what, self.names, self.units, self.width = what, tuple(names), tuple(units), sum(units)
 
     def by_unit(self) -> tuple[Hashable, ...]:
@@ -39,8 +46,7 @@ class Columns:
 
     def gather(self, table: Any) -> Any:
         """Columns by name from a mapping or data frame, (rows, width); sparse where the table is."""
-        framed = hasattr(table, "columns")
-        known = dict.fromkeys(table.columns) if framed else table.keys()
+        known = dict.fromkeys(_names_of(table))
         missing = [name for name in self.names if name not in known]
         if missing:
             listed = ", ".join(map(shorten, missing[:LISTED]))
@@ -58,7 +64,11 @@ class Columns:
             pairs = zip(self.names[:LISTED], blocks, strict=False)
             lengths = ", ".join(f"{shorten(name)}: {len(block)}" for name, block in pairs)
             raise DataError(f"{self.what}: columns must be equally long, got {lengths}")
-        return np.concatenate(blocks, axis=1) if blocks else np.zeros((len(table) if framed else 1, 0))
+        return (
+            np.concatenate(blocks, axis=1)
+            if blocks
+            else np.zeros((1 if isinstance(table, Mapping) else len(table), 0))
+        )
 
     def _taken(self, table: Any, name: Hashable) -> Any:
         try:
@@ -93,9 +103,34 @@ class Columns:
 
     def _block(self, column: Any, name: Hashable, units: int) -> Array:
         where = f"{self.what}: column {shorten(name)}"
-        array = numeric(where, column)
+        words = self.categories.get(name) if self.what == "X" else None
+        array = numeric(where, column if words is None else self._one_hot(name, column, words))
         self._check_block(where, array.shape, units)
         return array[:, None] if array.ndim == 1 else array
+
+    def _one_hot(self, name: Hashable, column: Any, words: Sequence[Any]) -> Any:
+        """(rows, categories) of 0 and 1 for the words of a column; what is encoded already, as it is."""
+        array = column
+        if not isinstance(column, np.ma.MaskedArray):  # whose list has None for what is missing
+            array = np.asarray(column, object if isinstance(column, (list, tuple)) else None)
+        if array.ndim != 1:
+            return column
+        items, places = array.tolist(), {word: place for place, word in enumerate(words)}
+        try:
+            codes = np.array([places.get(item, -1) for item in items], np.int64)
+        except TypeError as error:  # lists and the like
+            where = f"{self.what}: column {shorten(name)}"
+            raise DataError(f"{where} must hold its categories, words or numbers; {error}") from error
+        if (codes < 0).any():
+            row = int((codes < 0).argmax())
+            where, item = f"{self.what}: row {row}, column {shorten(name)}", items[row]
+            if _is_missing(item):
+                mend = "drop the row or fill the value in"
+                raise DataError(expected(where, "one of its categories", item, mend))
+            raise DataError(
+                f"{where}: no category is {shorten(item)}{did_you_mean(item, words, listed=LISTED)}"
+            )
+        return np.eye(len(words))[codes]
 
     def _places(self, table: SparseTable, name: Hashable, units: int) -> list[int]:
         places = table.places[name]
@@ -132,6 +167,13 @@ def is_sparse(data: object) -> bool:
     return hasattr(data, "tocsr") and hasattr(data, "shape")
 
 
+def _is_missing(item: Any) -> bool:
+    try:
+        return item is None or bool(item != item)  # noqa: PLR0124
+    except TypeError:  # pandas' NA
+        return True
+
+
 def _spelled(name: Hashable) -> str:
     return str(name) if isinstance(name, str | int | float | np.generic) else shorten(name)
 
@@ -142,10 +184,19 @@ def _folded(name: Hashable) -> str:
 
 
 def is_table(data: object) -> bool:
-    """Whether columns are found by name: a mapping, or a data frame of any library."""
+    """Whether columns are found by name: a mapping, a data frame of any library, or a record array."""
+    return _names_of(data) is not None
+
+
+def _names_of(data: Any) -> Any:
+    """The names of the columns; None where they have none."""
     if is_sparse(data):  # some are a dict
-        return False
-    return isinstance(data, Mapping) or (hasattr(data, "columns") and hasattr(data, "__getitem__"))
+        return None
+    if isinstance(data, np.ndarray):
+        return data.dtype.names
+    if hasattr(data, "columns") and hasattr(data, "__getitem__"):
+        return data.columns
+    return data.keys() if isinstance(data, Mapping) else None
 
 
 def numeric(where: str, values: Any) -> Array:

@@ -63,7 +63,7 @@ class Document(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     kind: str
 
 
-class ModelDocument(Document, forbid_unknown_fields=True, frozen=True):
+class ModelDocument(Document, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
     """A network; its arrays are the file's tensors (:mod:`dagnet.storage.models`)."""
 
     kind: Literal["model"]
@@ -77,6 +77,8 @@ class ModelDocument(Document, forbid_unknown_fields=True, frozen=True):
     weight_name: Packed
     users: Packed
     """The users' own attributes (:mod:`dagnet.storage.users`)."""
+    categories: list[tuple[Count, list[Packed]]] = []
+    """Numbers of inputs, and what the entries of their columns may be."""
 
 
 class CheckpointDocument(Document, forbid_unknown_fields=True, frozen=True):

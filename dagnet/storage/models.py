@@ -80,6 +80,10 @@ def save_model(model: Model, path: object) -> None:
         share_keys=[pack_name(key, f"share key {shorten(key)}") for key in topology.share_keys],
         weight_name=pack_name(topology.weight_name, "weight"),
         users=pack_users(topology.users, codec),
+        categories=[
+            (node, [pack_name(word, "a category") for word in words])
+            for node, words in sorted(topology.categories.items())
+        ],
     )
     whole = np.int32 if max(topology.n_nodes, int(topology.units.max())) < 2**31 else np.int64
     tensors = {name: getattr(topology, name).astype(whole) for name in NUMBERS}
@@ -157,6 +161,7 @@ def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology
             share_keys=tuple(map(EXACT.unpack, document.share_keys)),
             weight_name=EXACT.unpack(document.weight_name),
             users=users,
+            categories={node: tuple(map(EXACT.unpack, words)) for node, words in document.categories},
             **arrays,
         )
     )
@@ -182,6 +187,9 @@ def checked_topology(parts: Topology) -> Topology:
     _check_ports(parts)
     _check_activations(parts)
     _check_numbers(parts)
+    for node, words in parts.categories.items():
+        _check(node in parts.inputs and len(set(words)) == parts.units[node] > 1, "categories do not fit")
+        _check(all(isinstance(word, (str, int, float)) for word in words), "a category is no word")
     if parts.share is not None:
         _check_shared(parts, parts.share)
     elif parts.share_keys:

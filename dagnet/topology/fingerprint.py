@@ -112,6 +112,9 @@ def _pieces(topology: Topology) -> Iterator[tuple[str, Any]]:
         ("centres and scales", topology.scale, "<f8"),
     ):
         yield from _array(part, array.astype(dtype))
+    if topology.categories:
+        numbered = sorted(topology.categories.items())
+        yield from _texts("categories", (_named((number, words)) for number, words in numbered))
 
 
 def _by_first_use(codes: Array) -> tuple[Array, Array]:

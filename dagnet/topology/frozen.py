@@ -16,6 +16,7 @@ from dagnet.contracts import Activation
 from dagnet.errors import DataError, did_you_mean, shorten
 
 LISTED = 6
+Categories = tuple[str | float, ...]
 
 
 def edge_sizes(units: Array, sources: Array, targets: Array) -> Array:
@@ -80,6 +81,8 @@ class Topology:
         The users' keys of those groups.
     users
         What the graph says beside dagnet's words.
+    categories
+        By the number of the input: what its column's entries may be, in the order of its units.
     """
 
     nodes: Sequence[Hashable]
@@ -103,6 +106,7 @@ class Topology:
     share: Array | None = None
     share_keys: tuple[Hashable, ...] = ()
     users: UserAttributes = NONE
+    categories: Mapping[int, Categories] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for value in vars(self).values():
@@ -174,6 +178,11 @@ class Topology:
     def is_output(self) -> Array:
         """(nodes,) mask of the outputs."""
         return self._marked(self.outputs)
+
+    @cached_property
+    def is_coded(self) -> Array:
+        """(input units,) mask of those that stand for categories."""
+        return _frozen(np.repeat(np.isin(self.inputs, list(self.categories)), self.units[self.inputs]))
 
     def _marked(self, nodes: Array) -> Array:
         mask = np.zeros(self.n_nodes, bool)

@@ -159,8 +159,8 @@ def standardised(
 ) -> nx.DiGraph[Any]:
     """A copy whose inputs have the weighted mean and deviation of their columns as center and scale.
 
-    An input that says one of the two itself is left alone.  ``X`` is (rows, input units); of a
-    sparse one some columns after the others are dense.
+    An input that says one of the two itself, or has categories, is left alone.  ``X`` is (rows, input
+    units); of a sparse one some columns after the others are dense.
     """
     blocks: Iterable[Array] = [X]
     width, share = X.shape[1], weight / weight.sum()
@@ -172,7 +172,7 @@ def standardised(
     start = 0
     for node, count in zip(inputs, units, strict=True):
         attributes, stop = result.nodes[node], start + count
-        if attributes.get("center") is None and attributes.get("scale") is None:
+        if all(attributes.get(word) is None for word in ("center", "scale", "categories")):
             single = count == 1
             attributes["center"] = float(center[start]) if single else center[start:stop]
             attributes["scale"] = float(scale[start]) if single else scale[start:stop]
