@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import networkx as nx
@@ -333,3 +334,17 @@ def test_words_of_an_input_with_categories_are_learned(folder, missing):
         assert (
             "line 2 (row 1), column 'colour' must be one of its categories low, mid, high, got 'mdi'" in said
         )
+
+
+def test_an_ontology_is_turned_round_and_fitted_to_the_data(folder):
+    (folder / "terms.txt").write_text("GO:1\tGO:2\tdefault\nGO:2\ta\tgene\nGO:1\tb\tgene\nGO:1\tz\tgene\n")
+    command = ("train", "terms.txt", "cells.csv", "-t", "GO:1", "-o", "out.graphml", "--epochs", 3)
+    header, *rows = (folder / "data.csv").read_text().splitlines()
+    (folder / "cells.csv").write_text("\n".join([header.replace("sick", "GO:1"), *rows, ""]))
+    assert "nothing leads to the node 'GO:1'" in run(*command, code=1)
+    text = run(*command, "--prepare")
+    assert "Prepared graph: 4 nodes, 3 edges, turned round" in text
+    assert "left out: no column leads there  1  z" in text
+    assert dagnet.read_graph("out.graphml").edges["a", "GO:2"]["type"] == "gene"
+    assert json.loads(run(*command, "--prepare", "--json"))["nodes"] == 4
+    assert "GO:9" in run(*command[:4], "GO:9", *command[5:], "--prepare", code=1)
