@@ -218,17 +218,17 @@ class Network(Model):
         watching = with_progress(callbacks, progress)
         columns = list(columns) if isinstance(columns, Iterator) else columns
         data = {"sample_weight": sample_weight, "validation_data": validation_data, "columns": columns}
-        before = self._prepared, self._named
+        before = self._prepared, self.named
         try:
             if FLAG.check("standardize", standardize):
                 self.standardize(with_columns(X, columns))
             run = training.TrainingRun(self, X, y, settings, callbacks=watching, **data)
             if columns is not None:
-                self._named = tuple(columns) != self._prepared.columns_in.by_unit()
+                self.named = tuple(columns) != self._prepared.columns_in.by_unit()
             if resume is not None and (snapshot := found_checkpoint(resume, run.callbacks)) is not None:
                 training.restore(run, snapshot)
         except BaseException:
-            self._prepared, self._named = before
+            self._prepared, self.named = before
             raise
         done = run.history.epochs
         try:
@@ -324,4 +324,5 @@ def load(path: str | Path, *, engine: str = "auto", threads: int | None = None) 
     Model.__init__(
         network, stored.topology, loss=stored.loss, dtype=stored.dtype, engine=engine, threads=threads
     )
+    network.named = stored.named
     return network

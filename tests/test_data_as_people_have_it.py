@@ -465,3 +465,30 @@ def test_categories_survive_files(tmp_path, suffix):
     other.nodes["colour"]["categories"] = ["low", "high", "mid"]
     assert fingerprint(dagnet.Network(other).topology) != fingerprint(net.topology)
     net.export(tmp_path / "net.html", WORDS, [1.0, 2, 3, 4])
+
+
+# -- names from elsewhere --------------------------------------------------------------------------
+
+
+def test_coordinates_of_xarray_are_names():
+    xarray = pytest.importorskip("xarray")
+    graph = nx.DiGraph([("d", "y"), ("b", "y")])
+    net, values = dagnet.Network(graph, seed=0), np.random.default_rng(0).normal(size=(4, 3))
+    X = xarray.DataArray(values, dims=("row", "columns"), coords={"columns": ["b", "spare", "d"]})
+    np.testing.assert_array_equal(net(X), net(values[:, [2, 0]]))
+    np.testing.assert_array_equal(net(X.to_dataset("columns")), net(X))
+    np.testing.assert_array_equal(net(xarray.DataArray(values[:, :2])), net(values[:, :2]))
+    net.fit(X, xarray.DataArray(values[:, 0]), epochs=1)
+    with pytest.raises(dagnet.DataError, match="X: no column 'd'"):
+        net(X[:, :2])
+
+
+def test_a_file_knows_that_rows_need_names(tmp_path):
+    graph = nx.DiGraph([("a", "y"), ("b", "y")])
+    net, X = dagnet.Network(graph, seed=0), np.ones((3, 2))
+    net.fit(X, [1.0, 2.0, 3.0], columns=["b", "a"], epochs=1)
+    net.save(tmp_path / "net.dagnet")
+    read = dagnet.load(tmp_path / "net.dagnet")
+    with pytest.raises(dagnet.DataError, match="fit was told what its columns are"):
+        read.predict(X)
+    read.predict({"a": X[:, 0], "b": X[:, 1]})

@@ -60,8 +60,8 @@ def read_sif(stream: BinaryIO) -> nx.DiGraph[Any]:
 def read_txt(stream: BinaryIO) -> nx.DiGraph[Any]:
     """Read a graph from lines ``parent child``, perhaps with a third cell: the edge's type.
 
-    Where all third cells are numbers, they are weights.  Cells are separated by tabs if the file has any, else by blanks; lines that begin with ``#`` are left
-    out.  Where the first line is a header with ``source,target`` or the like, :func:`read_csv` reads it.
+    Third cells are weights if all are numbers.  Tabs separate if the file has any, else blanks; lines
+    that begin with ``#`` are left out.  :func:`read_csv` reads a file whose first line is a header.
 
     FormatError, which names the line, for lines of other lengths.
     """

@@ -14,6 +14,7 @@ from dagnet.ancestry import Ancestry
 from dagnet.arrays import Array
 from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, Verbatim, expected, shorten
+from dagnet.markup import counted
 from dagnet.model.averaging import mean_loss, output_gradient
 from dagnet.model.data import Encoded, Inputs, SparseRows, encode_inputs, encode_sample_weight, encode_targets
 from dagnet.model.differences import Differences, central_differences
@@ -38,8 +39,8 @@ PORTION = 2**23
 class Model:
     """What is frozen of a network, and one live vector of parameters."""
 
-    _named = False
-    """Whether ``fit`` was told names of an array's columns that are not the inputs in their order."""
+    named = False
+    """Whether ``fit`` was told names of an array's columns other than the inputs in order: X needs names."""
 
     def __init__(
         self,
@@ -234,7 +235,7 @@ class Model:
 
     def _check_named(self, X: Any) -> None:
         """Refuse an array where ``fit`` was told names that are not the inputs in their order."""
-        if self._named and not is_table(X):
+        if self.named and not is_table(X):
             plain = self._prepared.columns_in.width == len(self.inputs)
             pairs = "{name: X[:, [n]] for n, name in enumerate(columns)}" if is_sparse(X) else PAIRS
             mend = f"{pairs}, or fit with columns=net.inputs" if plain else "{name: columns, …}"
@@ -261,7 +262,7 @@ class Model:
     def __call__(self, X: Any) -> Array:
         """Values of the output nodes, (rows, output units)."""
         prepared = self._prepared
-        if prepared.takes(X) and not self._named:  # as it stands: engines look for NaN
+        if prepared.takes(X) and not self.named:  # as it stands: engines look for NaN
             quick = prepared.runner.evaluate(prepared.layout.by_slot(self._parameters), X)
             if quick is not None:
                 return quick
@@ -375,9 +376,11 @@ class Model:
         return regraph(self.layout, self._parameters, self.loss, self.dtype)
 
     def __repr__(self) -> str:
-        topology = self.topology
-        return (
-            f"<{type(self).__name__}: {topology.n_nodes:,} nodes, {topology.n_edges:,} edges, "
-            f"{int(topology.level.max()) + 1:,} levels, {len(self._parameters):,} parameters, "
-            f"loss {self.loss}, {self.dtype}, engine {self.engine}>"
+        topology, n = self.topology, len(self._parameters)
+        sizes = (
+            (topology.n_nodes, "node"),
+            (topology.n_edges, "edge"),
+            (int(topology.level.max()) + 1, "level"),
         )
+        listed = ", ".join(counted(*pair) for pair in (*sizes, (n, "parameter")))
+        return f"<{type(self).__name__}: {listed}, loss {self.loss}, {self.dtype}, engine {self.engine}>"

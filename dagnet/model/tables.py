@@ -47,6 +47,8 @@ class Columns:
     def gather(self, table: Any) -> Any:
         """Columns by name from a mapping or data frame, (rows, width); sparse where the table is."""
         known = dict.fromkeys(_names_of(table))
+        if _has_dimensions(table):
+            table = _by_name(numeric(self.what, table.values), list(known))
         missing = [name for name in self.names if name not in known]
         if missing:
             listed = ", ".join(map(shorten, missing[:LISTED]))
@@ -184,7 +186,7 @@ def _folded(name: Hashable) -> str:
 
 
 def is_table(data: object) -> bool:
-    """Whether columns are found by name: a mapping, a data frame of any library, or a record array."""
+    """Whether columns are found by name: a mapping, a data frame, record array or array of xarray."""
     return _names_of(data) is not None
 
 
@@ -192,11 +194,19 @@ def _names_of(data: Any) -> Any:
     """The names of the columns; None where they have none."""
     if is_sparse(data):  # some are a dict
         return None
+    if _has_dimensions(data):
+        two = data.ndim == 2 and data.dims[1] in data.coords
+        return data.coords[data.dims[1]].values.tolist() if two else None
     if isinstance(data, np.ndarray):
         return data.dtype.names
     if hasattr(data, "columns") and hasattr(data, "__getitem__"):
         return data.columns
     return data.keys() if isinstance(data, Mapping) else None
+
+
+def _has_dimensions(data: Any) -> bool:
+    """Whether this is a DataArray of xarray, whose coordinates name columns."""
+    return hasattr(data, "dims") and hasattr(data, "coords") and not isinstance(data, Mapping)
 
 
 def numeric(where: str, values: Any) -> Array:
@@ -287,14 +297,18 @@ def with_columns(X: Any, columns: Any) -> Any:
     if array.ndim != 2 or array.shape[1] != len(names):
         got = Verbatim(f"{len(names)} names for shape {array.shape}")
         raise DataError(expected("columns", must, got))
+    return _by_name(array, names)
+
+
+def _by_name(array: Any, names: Sequence[Any]) -> Any:
     places: dict[Hashable, list[int]] = {}
     for place, name in enumerate(names):
         try:
             places.setdefault(name, []).append(place)
         except TypeError:  # no name of a node
             raise DataError(expected(f"columns[{place}]", "the name of a column", name)) from None
-    if is_sparse(X):
-        return SparseTable(X, places)
+    if is_sparse(array):
+        return SparseTable(array, places)
     return {name: array[:, own[0]] if len(own) == 1 else array[:, own] for name, own in places.items()}
 
 

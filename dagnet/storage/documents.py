@@ -79,6 +79,8 @@ class ModelDocument(Document, forbid_unknown_fields=True, frozen=True, omit_defa
     """The users' own attributes (:mod:`dagnet.storage.users`)."""
     categories: list[tuple[Count, list[Packed]]] = []
     """Numbers of inputs, and what the entries of their columns may be."""
+    named: bool = False
+    """Whether rows need names, as training was told those of an array's columns."""
 
 
 class CheckpointDocument(Document, forbid_unknown_fields=True, frozen=True):

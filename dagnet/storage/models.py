@@ -58,6 +58,7 @@ class StoredModel:
     topology: Topology
     loss: Loss
     dtype: str
+    named: bool
 
 
 # -- saving ------------------------------------------------------------------------------
@@ -84,6 +85,7 @@ def save_model(model: Model, path: object) -> None:
             (node, [pack_name(word, "a category") for word in words])
             for node, words in sorted(topology.categories.items())
         ],
+        named=model.named,
     )
     whole = np.int32 if max(topology.n_nodes, int(topology.units.max())) < 2**31 else np.int64
     tensors = {name: getattr(topology, name).astype(whole) for name in NUMBERS}
@@ -134,7 +136,7 @@ def load_model(path: object) -> StoredModel:
         units = int(topology.units[topology.outputs].sum())
         if units < loss.minimum_outputs:
             raise ValueError(f"loss {loss.name!r} needs {loss.minimum_outputs} output units, got {units}")
-    return StoredModel(topology, loss, document.dtype)
+    return StoredModel(topology, loss, document.dtype, document.named)
 
 
 def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology:
