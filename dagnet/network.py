@@ -197,7 +197,7 @@ class Network(Model):
         columns
             Names of the columns of an X (and validation X) that is an array; by default they are
             ``net.inputs``.  Columns that are no inputs are left alone.  Where they were given, later
-            arrays want names as well: ``net.predict(dict(zip(columns, X.T)))``.
+            arrays want names as well: ``net.predict({name: X[:, [n]] for n, name in enumerate(columns)})``.
 
         Returns
         -------

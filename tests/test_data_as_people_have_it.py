@@ -357,7 +357,7 @@ def test_columns_of_sparse_rows_have_names_where_they_are_told():
     with pytest.raises(dagnet.DataError, match=r"no column 'v'"):
         net.fit(scipy.csr_array(dense), y, columns=["b", "w", "spare", "d", "z"])
     with pytest.raises(
-        dagnet.DataError, match=r"column 'v' must be of shape \(rows, 2\), got shape \(300,\)"
+        dagnet.DataError, match=r"column 'v' must be of shape \(rows, 2\), got shape \(300, 1\)"
     ):
         net.fit(scipy.csr_array(dense), y, columns=["b", "v", "spare", "d", "z"])
     with pytest.raises(dagnet.DataError, match="one for each column of X, got 2 names for shape"):

@@ -89,9 +89,10 @@ class Table:
             problems.append(f"{self.path} has no column for the node {listed}{more}{mend}")
         for name in wanted:
             with noted(problems):
-                words = categories.get(name)
-                filled = (fill or {}).get(name)
-                found[name] = self._numbers(name, filled) if words is None else self._one_hot(name, words)
+                if name in categories:
+                    found[name] = self._one_hot(name, categories[name])
+                else:
+                    found[name] = self._numbers(name, (fill or {}).get(name))
         if problems:
             raise Refusals(problems)
         return found

@@ -249,7 +249,9 @@ def _write_what_rows_say(graph: Graph, split: Split, classes: Classes, request: 
                 graph.nodes[node][WORDS] = json.dumps([column, *words], ensure_ascii=False)
     if request.missing in MIDDLES:
         own = tables.fill_values(split["train"][0], graph.nodes)
-        for name, values in _numbers(split["train"][0]).items():
+        for name, values in split["train"][0].items():
+            if values.ndim > 1:  # categories
+                continue
             known = values[~np.isnan(values)]
             if not len(known):
                 raise DataError(f"--missing: the column {str(name)!r} is empty in all rows to train")
@@ -258,12 +260,8 @@ def _write_what_rows_say(graph: Graph, split: Split, classes: Classes, request: 
             for X, _ in split.values():
                 X[name] = np.where(np.isnan(X[name]), value, X[name])
     if not request.raw:
-        standardise(graph, _numbers(split["train"][0]), request.attributes)
-
-
-def _numbers(columns: Columns) -> Columns:
-    """Those that do not stand for categories."""
-    return {name: column for name, column in columns.items() if column.ndim == 1}
+        numbers = {name: column for name, column in split["train"][0].items() if column.ndim == 1}
+        standardise(graph, numbers, request.attributes)
 
 
 def _refuse_constant(table: Table, y: Columns) -> None:

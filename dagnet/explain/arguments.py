@@ -61,7 +61,7 @@ class OneRow:
         self.a = self._by_node(forward.__getitem__)
         self.delta = self._by_node(self.gradient.delta)
         self.slope = cache(self._slope)
-        encoded = net.encode_targets(targets, 1)
+        encoded = net.encode(inputs, targets).targets
         ends = np.cumsum(self.topology.units[self.topology.outputs])[:-1]
         pulls = np.asarray(net.loss.row_gradients(outputs, encoded))
         self._targets = dict(zip(net.outputs, np.split(encoded[0], ends), strict=True))

@@ -136,7 +136,7 @@ def diagnose(net: Model, X: Any) -> Diagnosis:
       dead (1): h1 (relu, z from -8 to -7)
         0 for all rows, and no gradient passes; try another start, a lower learning rate, or leaky_relu
     """
-    return diagnosis_of(net, checked_network(net).encode_inputs(X))
+    return diagnosis_of(net, checked_network(net).encode(X).inputs)
 
 
 def diagnosis_of(net: Model, inputs: Array) -> Diagnosis:

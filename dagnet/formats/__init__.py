@@ -50,14 +50,8 @@ def readers() -> dict[str, Callable[..., Any]]:
     from dagnet.formats.graph_files import read_csv  # noqa: PLC0415
     from dagnet.formats.lists import read_gml, read_gmt, read_obo, read_sif, read_txt  # noqa: PLC0415
 
-    only = {
-        ".gml": read_gml,
-        ".gmt": read_gmt,
-        ".obo": read_obo,
-        ".sif": read_sif,
-        ".tsv": read_csv,
-        ".txt": read_txt,
-    }
+    only = {".gml": read_gml, ".gmt": read_gmt, ".obo": read_obo, ".sif": read_sif}
+    only |= {".tsv": read_csv, ".txt": read_txt}
     return only | {item.suffix: item.read for item in exporters().values() if item.read is not None}
 
 

@@ -71,7 +71,9 @@ def read_txt(stream: BinaryIO) -> nx.DiGraph[Any]:
         return read_csv(io.BytesIO(text.encode()))
     graph: nx.DiGraph[Any] = nx.DiGraph()
     rows = [[cell.strip() for cell in line.split("\t" if "\t" in text else None)] for _, line in lines]
-    key = "weight" if all(_is_number(cells[2]) for cells in rows if len(cells) == 3) else "type"
+    key = "type"
+    with contextlib.suppress(ValueError):
+        key = "weight" if [float(cells[2]) for cells in rows if len(cells) == 3] else key
     for (where, line), cells in zip(lines, rows, strict=True):
         if len(cells) not in {2, 3} or not all(cells):
             must = "a parent, a child and perhaps a type, with tabs or blanks between"
@@ -80,12 +82,6 @@ def read_txt(stream: BinaryIO) -> nx.DiGraph[Any]:
         if cells[2:]:
             _relate(graph, cells[0], cells[1], key, cells[2])
     return restored(graph)
-
-
-def _is_number(text: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return float(text) == float(text) and "_" not in text
-    return False
 
 
 def read_gmt(stream: BinaryIO) -> nx.DiGraph[Any]:

@@ -26,8 +26,6 @@ class SparseRows:
     It takes the place of an array where rows are taken by slices or by their numbers.
     """
 
-    ndim = 2
-
     def __init__(self, matrix: Any, dtype: Any, standardisation: Standardisation) -> None:
         self._matrix, self._standardisation = matrix, standardisation
         self.shape: tuple[int, int] = matrix.shape
@@ -38,14 +36,8 @@ class SparseRows:
 
     @np.errstate(all="ignore")
     def __getitem__(self, rows: Any) -> Array:
-        return np.ascontiguousarray(
-            standardised(self._matrix[rows].toarray(), self._standardisation), self.dtype
-        )
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
-        """All of it."""
-        del copy
-        return self[:].astype(dtype or self.dtype, copy=False)
+        dense = standardised(self._matrix[rows].toarray(), self._standardisation)
+        return np.ascontiguousarray(dense, self.dtype)
 
     def take(self, rows: Array, axis: int = 0, out: Array | None = None, mode: str = "raise") -> Array:
         """Rows by their numbers, as an array's ``take`` does."""
@@ -61,8 +53,8 @@ class SparseRows:
         for start in range(0, len(self), count):
             yield slice(start, start + count), self[start : start + count]
 
-    def column_blocks(self) -> Iterator[Array]:
-        """All rows of some columns after the others.
+    def column_blocks(self) -> Iterator[tuple[int, Array]]:
+        """The number of the first, and all rows, of some columns after the others.
 
         At least two, where there are two: NumPy adds up a lone column in an order of its own.
         """
@@ -70,23 +62,24 @@ class SparseRows:
         starts = range(0, width - 1, count) if width > 1 else range(width)
         for start in starts:
             stop = width if start + count >= width - 1 else start + count
-            yield SparseRows(self._matrix[:, start:stop], self.dtype, None)[:]
+            yield start, SparseRows(self._matrix[:, start:stop], self.dtype, None)[:]
 
 
-Inputs: TypeAlias = "Array | SparseRows"
+ABSENT: Any = object()
+"""In the place of targets where none are asked for."""
 
 
 class Encoded(NamedTuple):
     """Data as a network takes them: (rows, input units), (rows, output units) and (rows,)."""
 
     inputs: Any
-    targets: Array
+    targets: Any
     weights: Array | None
 
 
 def encode_inputs(
     X: Any, columns: Columns, dtype: Any, standardisation: Standardisation, *, finite: bool = False
-) -> Inputs:
+) -> Array | SparseRows:
     """X as (rows, input units) in ``dtype``, standardised; NaN is refused, ±inf too if ``finite``."""
     array: Any = columns.gather(X) if is_table(X) else X if is_sparse(X) else numeric("X", X)
     if array.ndim != 2:
@@ -113,17 +106,17 @@ def standardised(array: Array, standardisation: Standardisation) -> Array:
 def _encode_sparse(
     matrix: Any, columns: Columns, dtype: Any, standardisation: Standardisation, *, finite: bool
 ) -> SparseRows:
-    """All values looked at without making rows dense, but where something may have to be refused."""
+    """Rows become dense here only where something may have to be refused."""
     values, zeros = numeric("X", matrix.data), np.zeros((1, columns.width), matrix.dtype)
-    raw, once = SparseRows(matrix, matrix.dtype, None), matrix.has_canonical_format
-    if values.dtype.kind == "f" and not (once and np.isfinite(values).all()):  # one place may be there twice
-        for rows, block in raw.blocks():
-            _refuse_nan("X", block, columns, finite=finite, first=rows.start)
     if standardisation is not None:
         center, scale = standardisation
         values = (values - center[matrix.indices]) / scale[matrix.indices]
         zeros = standardised(zeros, standardisation)
-    if not (once and all(np.isfinite(numbers.astype(dtype)).all() for numbers in (values, zeros))):
+    tame = all(np.isfinite(numbers.astype(dtype)).all() for numbers in (values, zeros))
+    if not (tame and matrix.has_canonical_format):  # else a place may be there twice
+        raw = SparseRows(matrix, matrix.dtype, None)
+        for rows, block in raw.blocks():
+            _refuse_nan("X", block, columns, finite=finite, first=rows.start)
         for rows, block in raw.blocks():
             _as_dtype("X", standardised(block, standardisation), columns, dtype, first=rows.start)
     return SparseRows(matrix, dtype, standardisation)
@@ -146,26 +139,19 @@ def _as_dtype(what: str, array: Array, columns: Columns, dtype: Any, first: int 
 def standardisation_of(X: Any, columns: Columns) -> tuple[Array, Array]:
     """Mean and standard deviation of X's columns, (input units,) each; of a constant one itself and 1."""
     array = encode_inputs(X, columns, np.float64, None, finite=True)
-    blocks = array.column_blocks() if isinstance(array, SparseRows) else [array]
-    center, scale, largest = np.concatenate([_moments(block) for block in blocks], axis=1)
-    bad = ~(np.isfinite(center) & np.isfinite(scale))
-    if bad.any():
-        place = int(bad.argmax())
-        where, must = f"X: column {columns.label(place)}", "of finite mean and deviation"
-        raise DataError(expected(where, must, float(largest[place]), "scale it"))
+    blocks = array.column_blocks() if isinstance(array, SparseRows) else [(0, array)]
+    center, scale = np.concatenate([_moments(block, columns, first) for first, block in blocks], axis=1)
     return center, scale
 
 
-def _moments(array: Array) -> Array:
-    """(3, columns): what stands for mean and deviation, and the largest absolute value."""
-    center, scale, constant = array.mean(axis=0), array.std(axis=0), (array == array[0]).all(axis=0)
-    return np.stack(
-        [
-            np.where(constant & np.isfinite(center), array[0], center),
-            np.where(constant & np.isfinite(scale) | (scale == 0), 1.0, scale),
-            np.abs(array).max(axis=0),
-        ]
-    )
+def _moments(array: Array, columns: Columns, first: int) -> Array:
+    center, scale = array.mean(axis=0), array.std(axis=0)
+    bad = ~(np.isfinite(center) & np.isfinite(scale))
+    if bad.any():
+        where, largest = columns.label(first + int(bad.argmax())), float(np.abs(array).max())
+        raise DataError(expected(f"X: column {where}", "of finite mean and deviation", largest, "scale it"))
+    constant = (array == array[0]).all(axis=0)
+    return np.stack([np.where(constant, array[0], center), np.where(constant | (scale == 0), 1.0, scale)])
 
 
 def _first(bad: Array, what: str, columns: Columns, first: int = 0) -> tuple[tuple[int, int], str]:

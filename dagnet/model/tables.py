@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -47,8 +47,8 @@ class Columns:
     def gather(self, table: Any) -> Any:
         """Columns by name from a mapping or data frame, (rows, width); sparse where the table is."""
         known = dict.fromkeys(_names_of(table))
-        if _has_dimensions(table):
-            table = _by_name(numeric(self.what, table.values), list(known))
+        if hasattr(table, "to_dataset"):  # an array of xarray
+            table = table.to_dataset(table.dims[1])
         missing = [name for name in self.names if name not in known]
         if missing:
             listed = ", ".join(map(shorten, missing[:LISTED]))
@@ -56,21 +56,19 @@ class Columns:
             more = count if len(missing) > LISTED else ""
             mend = self._mend_missing(missing, known)
             raise DataError(f"{self.what}: no column {listed}{more} in the data{mend}")
-        named = list(zip(self.names, self.units, strict=True))
-        if isinstance(table, SparseTable):
-            places = [place for name, units in named for place in self._places(table, name, units)]
-            return table.matrix[:, places]
+        named = zip(self.names, self.units, strict=True)
         blocks = [self._block(self._taken(table, name), name, units) for name, units in named]
-        rows = {len(block) for block in blocks}
+        rows = {block.shape[0] for block in blocks}
         if len(rows) > 1:
             pairs = zip(self.names[:LISTED], blocks, strict=False)
-            lengths = ", ".join(f"{shorten(name)}: {len(block)}" for name, block in pairs)
+            lengths = ", ".join(f"{shorten(name)}: {block.shape[0]}" for name, block in pairs)
             raise DataError(f"{self.what}: columns must be equally long, got {lengths}")
-        return (
-            np.concatenate(blocks, axis=1)
-            if blocks
-            else np.zeros((1 if isinstance(table, Mapping) else len(table), 0))
-        )
+        if not blocks:
+            return np.zeros((1 if isinstance(table, Mapping) else len(table), 0))
+        if all(map(is_sparse, blocks)):
+            return _side_by_side(blocks)
+        dense = [block.toarray() if is_sparse(block) else block for block in blocks]
+        return np.concatenate(dense, axis=1)
 
     def _taken(self, table: Any, name: Hashable) -> Any:
         try:
@@ -103,16 +101,21 @@ class Columns:
         each = "input" if self.what == "X" else "output"
         return did_you_mean(wanted, spare) or f"; every {each} of the network needs its column"
 
-    def _block(self, column: Any, name: Hashable, units: int) -> Array:
+    def _block(self, column: Any, name: Hashable, units: int) -> Any:
         where = f"{self.what}: column {shorten(name)}"
-        words = self.categories.get(name) if self.what == "X" else None
-        array = numeric(where, column if words is None else self._one_hot(name, column, words))
-        self._check_block(where, array.shape, units)
-        return array[:, None] if array.ndim == 1 else array
+        if name in self.categories:
+            column = self._one_hot(name, column)
+        array = column if is_sparse(column) and len(column.shape) == 2 else numeric(where, column)
+        shape = array.shape
+        if shape[1:] != (units,) and (len(shape) != 1 or units != 1):
+            form = "(rows,)" if units == 1 else f"(rows, {units})"
+            mend = f"name each column once, or give the node units={shape[1]}" if len(shape) == 2 else ""
+            raise of_shape(where, f"of shape {form}", shape, mend)
+        return array[:, None] if len(shape) == 1 else array
 
-    def _one_hot(self, name: Hashable, column: Any, words: Sequence[Any]) -> Any:
+    def _one_hot(self, name: Hashable, column: Any) -> Any:
         """(rows, categories) of 0 and 1 for the words of a column; what is encoded already, as it is."""
-        array = column
+        array, words, where = column, self.categories[name], f"column {shorten(name)}"
         if not isinstance(column, np.ma.MaskedArray):  # whose list has None for what is missing
             array = np.asarray(column, object if isinstance(column, (list, tuple)) else None)
         if array.ndim != 1:
@@ -121,47 +124,17 @@ class Columns:
         try:
             codes = np.array([places.get(item, -1) for item in items], np.int64)
         except TypeError as error:  # lists and the like
-            where = f"{self.what}: column {shorten(name)}"
-            raise DataError(f"{where} must hold its categories, words or numbers; {error}") from error
-        if (codes < 0).any():
-            row = int((codes < 0).argmax())
-            where, item = f"{self.what}: row {row}, column {shorten(name)}", items[row]
+            raise DataError(
+                f"{self.what}: {where} must hold its categories, words or numbers; {error}"
+            ) from error
+        for row in np.flatnonzero(codes < 0)[:1].tolist():
+            where, item = f"{self.what}: row {row}, {where}", items[row]
             if _is_missing(item):
                 mend = "drop the row or fill the value in"
                 raise DataError(expected(where, "one of its categories", item, mend))
-            raise DataError(
-                f"{where}: no category is {shorten(item)}{did_you_mean(item, words, listed=LISTED)}"
-            )
+            mend = did_you_mean(item, words, listed=LISTED)
+            raise DataError(f"{where}: no category is {shorten(item)}{mend}")
         return np.eye(len(words))[codes]
-
-    def _places(self, table: SparseTable, name: Hashable, units: int) -> list[int]:
-        places = table.places[name]
-        wide = (len(places),) if len(places) > 1 else ()
-        self._check_block(f"{self.what}: column {shorten(name)}", (table.matrix.shape[0], *wide), units)
-        return places
-
-    def _check_block(self, where: str, shape: tuple[int, ...], units: int) -> None:
-        if shape[1:] != (units,) and (len(shape) != 1 or units != 1):
-            form = "(rows,)" if units == 1 else f"(rows, {units})"
-            wide = len(shape) == 2
-            mend = f"name each column once, or give the node units={shape[1]}" if wide else ""
-            raise of_shape(where, f"of shape {form}", shape, mend)
-
-
-class SparseTable(Mapping[Hashable, Any]):
-    """A sparse matrix and the names of its columns; one name may have several."""
-
-    def __init__(self, matrix: Any, places: Mapping[Hashable, list[int]]) -> None:
-        self.matrix, self.places = matrix.tocsr(), places
-
-    def __getitem__(self, name: Hashable) -> Any:
-        return self.matrix[:, self.places[name]]
-
-    def __iter__(self) -> Iterator[Hashable]:
-        return iter(self.places)
-
-    def __len__(self) -> int:
-        return len(self.places)
 
 
 def is_sparse(data: object) -> bool:
@@ -194,7 +167,7 @@ def _names_of(data: Any) -> Any:
     """The names of the columns; None where they have none."""
     if is_sparse(data):  # some are a dict
         return None
-    if _has_dimensions(data):
+    if hasattr(data, "to_dataset"):
         two = data.ndim == 2 and data.dims[1] in data.coords
         return data.coords[data.dims[1]].values.tolist() if two else None
     if isinstance(data, np.ndarray):
@@ -204,9 +177,13 @@ def _names_of(data: Any) -> Any:
     return data.keys() if isinstance(data, Mapping) else None
 
 
-def _has_dimensions(data: Any) -> bool:
-    """Whether this is a DataArray of xarray, whose coordinates name columns."""
-    return hasattr(data, "dims") and hasattr(data, "coords") and not isinstance(data, Mapping)
+def _side_by_side(blocks: Sequence[Any]) -> Any:
+    """Sparse blocks of columns as one sparse matrix, row by row."""
+    columns = [block.tocsc() for block in blocks]
+    counts = np.concatenate([np.diff(block.indptr) for block in columns])
+    parts = (np.concatenate([getattr(block, part) for block in columns]) for part in ("data", "indices"))
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    return type(columns[0])((*parts, starts), shape=(columns[0].shape[0], len(counts))).tocsr()
 
 
 def numeric(where: str, values: Any) -> Array:
@@ -293,23 +270,18 @@ def with_columns(X: Any, columns: Any) -> Any:
     must = "a list of names, one for each column of X"
     if isinstance(columns, (str, bytes, set, frozenset)) or not isinstance(columns, Iterable):
         raise DataError(expected("columns", must, columns))
-    array, names = X if is_sparse(X) else numeric("X", X), list(columns)
+    array, names = X.tocsc() if is_sparse(X) else numeric("X", X), list(columns)
     if array.ndim != 2 or array.shape[1] != len(names):
         got = Verbatim(f"{len(names)} names for shape {array.shape}")
         raise DataError(expected("columns", must, got))
-    return _by_name(array, names)
-
-
-def _by_name(array: Any, names: Sequence[Any]) -> Any:
     places: dict[Hashable, list[int]] = {}
     for place, name in enumerate(names):
         try:
             places.setdefault(name, []).append(place)
         except TypeError:  # no name of a node
             raise DataError(expected(f"columns[{place}]", "the name of a column", name)) from None
-    if is_sparse(array):
-        return SparseTable(array, places)
-    return {name: array[:, own[0]] if len(own) == 1 else array[:, own] for name, own in places.items()}
+    wide = is_sparse(array)  # a lone column of which would be dense
+    return {name: array[:, own if wide or len(own) > 1 else own[0]] for name, own in places.items()}
 
 
 def of_shape(where: str, must: str, shape: tuple[int, ...], mend: str = "") -> DataError:

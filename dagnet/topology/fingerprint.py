@@ -13,9 +13,6 @@ from dagnet.arrays import Array
 from dagnet.topology.frozen import Topology
 from dagnet.values import plain
 
-PORTION = 2048
-"""So many rows of data are looked at at once: sparse ones become dense then."""
-
 
 def fingerprint(topology: Topology) -> str:
     """SHA-256 over all that a graph says but the values of its weights and biases, 64 hex digits.
@@ -84,8 +81,8 @@ def data_fingerprint(*arrays: Any) -> str:
     result = hashlib.blake2b(digest_size=16)
     for array in arrays:
         result.update(b"none" if array is None else f"{array.shape}{array.dtype.str}".encode())
-        for start in range(0, len(array), PORTION) if array is not None and array.size else ():
-            result.update(np.ascontiguousarray(array[start : start + PORTION]).data.cast("B"))
+        for start in range(0, len(array), 2048) if array is not None and array.size else ():
+            result.update(np.ascontiguousarray(array[start : start + 2048]).data.cast("B"))
     return result.hexdigest()
 
 
