@@ -371,7 +371,7 @@ class FusedGradient:
         loss, starts = self._loss, [array.ctypes.data for array in self._kept]
         for part, (_, room, memory) in enumerate(self._calls[:parts]):
             own = into if part == 0 else self._others[part - 1]
-            places = (*starts, memory.ctypes.data, own.ctypes.data)
+            places = (*starts, memory.ctypes.data, len(memory), own.ctypes.data)
             room[:] = Call(loss.address, loss.numbers, part, parts, len(inputs), *places)
         copied = any(map(operator.is_not, given, self._kept))
         self._written = () if copied else (parts, *given, into)
