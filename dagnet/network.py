@@ -25,9 +25,11 @@ class Network(Model):
     ----------
     graph
         A ``networkx.DiGraph``; it is read, never changed.  Node attributes: ``activation``,
-        ``bias``, ``units``, ``trainable``; of inputs ``center``, ``scale``; of outputs that have a
-        loss of their own ``loss``, ``loss_weight`` (1), and ``target``, the output whose column of
-        y they learn in place of one of theirs.  Edge attributes:
+        ``bias``, ``units``, ``trainable``; of inputs ``center``, ``scale``, and
+        ``categories=["low", "mid", "high"]`` for a column of words (or numbers), which becomes as
+        many units of 0 and 1; an array without names has these as columns already; of outputs
+        that have a loss of their own ``loss``, ``loss_weight`` (1), and ``target``, the output whose
+        column of y they learn in place of one of theirs.  Edge attributes:
         the one that ``weight`` names, ``trainable``, ``share``.
     inputs, outputs
         Nodes in the order of X's and y's columns; default the parentless nodes, and the
@@ -184,7 +186,8 @@ class Network(Model):
         Parameters
         ----------
         X, y, sample_weight
-            As for :meth:`evaluate`; ±inf is refused, too.  A batch's loss is Σwℓ/Σw.
+            As for :meth:`evaluate`; ±inf is refused, too.  A batch's loss is Σwℓ/Σw.  Of a sparse X
+            (``scipy.sparse``) only the inputs' columns of a batch's rows are dense at a time.
         epochs, batch_size
             Passes over the data (in all, with ``resume``); rows a step, at most all there are.
         optimizer, learning_rate
@@ -209,7 +212,7 @@ class Network(Model):
         columns
             Names of the columns of an X (and validation X) that is an array; by default they are
             ``net.inputs``.  Columns that are no inputs are left alone.  Where they were given, later
-            arrays want names as well: ``net.predict(dict(zip(columns, X.T)))``.
+            arrays want names as well: ``net.predict({name: X[:, [n]] for n, name in enumerate(columns)})``.
         missing
             ``"skip"``: where y, of training or validation, is NaN there is no label and no loss.
             A head that a table y does not mention at all is not trained.
@@ -245,17 +248,17 @@ class Network(Model):
             "sample_weight": sample_weight, "validation_data": validation_data, "columns": columns,
             "missing": missing, "metrics": metrics, "class_weight": class_weight,
         }  # fmt: skip
-        before = self._prepared, self._named
+        before = self._prepared, self.named
         try:
             if FLAG.check("standardize", standardize):
                 self.standardize(with_columns(X, columns))
             run = training.TrainingRun(self, X, y, settings, callbacks=watching, **data)
             if columns is not None:
-                self._named = tuple(columns) != self._prepared.columns_in.by_unit()
+                self.named = tuple(columns) != self._prepared.columns_in.by_unit()
             if resume is not None and (snapshot := found_checkpoint(resume, run.callbacks)) is not None:
                 training.restore(run, snapshot)
         except BaseException:
-            self._prepared, self._named = before
+            self._prepared, self.named = before
             raise
         done = run.history.epochs
         try:
@@ -377,4 +380,5 @@ def load(path: str | Path, *, engine: str = "auto", threads: int | None = None) 
     Model.__init__(
         network, stored.topology, loss=stored.loss, dtype=stored.dtype, engine=engine, threads=threads
     )
+    network.named = stored.named
     return network

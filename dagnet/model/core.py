@@ -14,7 +14,8 @@ from dagnet.ancestry import Ancestry
 from dagnet.arrays import Array
 from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, Verbatim, expected
-from dagnet.model.data import Encoded, aligned, encode_inputs, is_table
+from dagnet.markup import counted
+from dagnet.model.data import ABSENT, Encoded, SparseRows, encode_inputs
 from dagnet.model.differences import Differences, central_differences
 from dagnet.model.heads import Objective
 from dagnet.model.layout import Layout
@@ -23,6 +24,7 @@ from dagnet.model.regraph import regraph
 from dagnet.model.results import Forward, Gradient, Walk
 from dagnet.model.selection import checked_threads, make_generator
 from dagnet.model.start import start_vector
+from dagnet.model.tables import aligned, is_table
 from dagnet.model.targets import encode_heads, encode_sample_weight
 from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableNodeParameters, WritableWeights
 from dagnet.plan import Plan
@@ -37,8 +39,8 @@ PORTION = 2**23
 class Model:
     """What is frozen of a network, and one live vector of parameters."""
 
-    _named = False
-    """Whether ``fit`` was told names of an array's columns that are not the inputs in their order."""
+    named = False
+    """Whether ``fit`` was told names of an array's columns other than the inputs in order: X needs names."""
 
     def __init__(
         self,
@@ -247,44 +249,33 @@ class Model:
         """
         return WritableNodeParameters(self.layout, self._vector)
 
-    def theta(self) -> Array:
-        """The parameters as the engine takes them, one entry a slot."""
-        return self.layout.theta(self._vector)
-
-    def collect(self, slots: Array) -> Array:
-        """From derivatives by slot to derivatives by parameter: shared weights add up."""
-        return self.layout.collect(slots, self._vector)
-
     # -- data ----------------------------------------------------------------------------
 
-    def encode_inputs(self, X: Any, *, finite: bool = False) -> Array:
-        """X checked and standardised, (rows, input units)."""
+    def encode(
+        self, X: Any, y: Any = ABSENT, sample_weight: Any = None, *, finite: bool = False, lazy: bool = False,
+        missing: str = "refuse",
+    ) -> Encoded:  # fmt: skip
+        """All that is given checked, X standardised, y and weights in the order of X's labels.
+
+        Where ``lazy``, sparse rows stay so until some of them are looked at.
+        """
         own = self._prepared
+        y, sample_weight = aligned("y", y, X), aligned("sample_weight", sample_weight, X)
         self._check_named(X)
-        return encode_inputs(X, own.columns_in, own.dtype, own.standardisation, finite=finite)
+        inputs = encode_inputs(X, own.columns_in, own.dtype, own.standardisation, finite=finite)
+        n, dtype, targets = len(inputs), own.dtype, None
+        if y is not ABSENT:
+            targets = encode_heads(own, y, n, finite=finite, missing=missing)
+        weights = encode_sample_weight(sample_weight, n, dtype, len(own.objective.heads))
+        return Encoded(inputs if lazy else inputs[:], targets, weights)
 
     def _check_named(self, X: Any) -> None:
         """Refuse an array where ``fit`` was told names that are not the inputs in their order."""
-        if self._named and not is_table(X):
+        if self.named and not is_table(X):
             plain = self._prepared.columns_in.width == len(self.inputs)
-            mend = (
-                "dict(zip(columns, X.T)), or fit with columns=net.inputs" if plain else "{name: columns, …}"
-            )
+            pairs = "{name: X[:, [n]] for n, name in enumerate(columns)}"
+            mend = f"{pairs}, or fit with columns=net.inputs" if plain else "{name: columns, …}"
             raise DataError(f"X has no names, and fit was told what its columns are; pass {mend}")
-
-    def encode_targets(self, y: Any, rows: int, *, finite: bool = False, missing: object = "refuse") -> Array:
-        """Targets checked, (rows, columns of y); NaN where ``missing="skip"`` allows it."""
-        return encode_heads(self._prepared, y, rows, finite=finite, missing=missing)
-
-    def encode(
-        self, X: Any, y: Any, sample_weight: Any = None, *, finite: bool = False, missing: object = "refuse"
-    ) -> Encoded:
-        """All three checked, and put into the order of X's rows where pandas labels them."""
-        y, sample_weight = aligned("y", y, X), aligned("sample_weight", sample_weight, X)
-        inputs = self.encode_inputs(X, finite=finite)
-        targets = self.encode_targets(y, len(inputs), finite=finite, missing=missing)
-        weights = encode_sample_weight(sample_weight, len(inputs), self.dtype, len(self.objective.heads))
-        return Encoded(inputs, targets, weights)
 
     # -- evaluation ----------------------------------------------------------------------
 
@@ -292,15 +283,17 @@ class Model:
     def __call__(self, X: Any) -> Array:
         """Values of the output nodes, (rows, output units)."""
         prepared = self._prepared
-        if prepared.takes(X) and not self._named:  # as it stands: engines look for NaN
+        if prepared.takes(X) and not self.named:  # as it stands: engines look for NaN
             quick = prepared.runner.evaluate(prepared.layout.theta(self._vector), X)
             if quick is not None:
                 return quick
-        return self._outputs(self.encode_inputs(X))
+        return self._outputs(self.encode(X, lazy=True).inputs)
 
-    def _outputs(self, inputs: Array) -> Array:
+    def _outputs(self, inputs: Any) -> Array:
         """Values of the output nodes for checked rows."""
-        theta = self.theta()
+        if isinstance(inputs, SparseRows):
+            return np.concatenate([self._outputs(block) for _, block in inputs.blocks()])
+        theta = self.layout.theta(self._vector)
         quick = self.runner.evaluate(theta, inputs)
         return np.asarray(self.runner.forward(theta, inputs, keep=False).outputs if quick is None else quick)
 
@@ -312,19 +305,19 @@ class Model:
 
     def forward(self, X: Any) -> Forward:
         """Values and pre-activations of all nodes."""
-        return self._forward(self.encode_inputs(X).copy())  # the caller may write to X
+        return self._forward(self.encode(X).inputs.copy())  # the caller may write to X
 
     @np.errstate(all="ignore")
     def _forward(self, inputs: Array) -> Forward:
-        theta = self.theta().copy()  # the caller may write to the parameters
+        theta = self.layout.theta(self._vector).copy()  # the caller may write to the parameters
         walk = Walk(self._prepared, self.layout.plan, theta, inputs)
         return Forward(walk, walk.state.outputs.copy())
 
     def forwards(self, X: Any) -> Iterator[Forward]:
         """:meth:`forward` portion by portion: long data need no more memory than short."""
-        return self.forwards_of(self.encode_inputs(X))
+        return self.forwards_of(self.encode(X, lazy=True).inputs)
 
-    def forwards_of(self, inputs: Array) -> Iterator[Forward]:
+    def forwards_of(self, inputs: Any) -> Iterator[Forward]:
         """:meth:`forwards` of rows that are encoded."""
         portion = max(1, PORTION // max(1, self.layout.plan.n_units))
         for start in range(0, len(inputs), portion):
@@ -367,11 +360,11 @@ class Model:
         if wrt is not None:
             asked = self._prepared.wanted(wrt)
             plan = plan.restrict(parameters=asked[self.layout.owners])
-        walk = Walk(self._prepared, plan, self.theta().copy(), inputs)
+        walk = Walk(self._prepared, plan, self.layout.theta(self._vector).copy(), inputs)
         outputs = walk.state.outputs
         loss = self.objective.mean(outputs, targets, weights)
         slots = walk.back(self.objective.pull(outputs, targets, weights))
-        return Gradient(walk, loss, self.collect(slots), asked)
+        return Gradient(walk, loss, self.layout.collect(slots, self._vector), asked)
 
     @np.errstate(all="ignore")
     def differences(
@@ -392,9 +385,11 @@ class Model:
         return regraph(self.layout, self._vector, self.objective.default, self.dtype)
 
     def __repr__(self) -> str:
-        topology = self.topology
-        return (
-            f"<{type(self).__name__}: {topology.n_nodes:,} nodes, {topology.n_edges:,} edges, "
-            f"{int(topology.level.max()) + 1:,} levels, {len(self._parameters):,} parameters, "
-            f"loss {self.loss}, {self.dtype}, engine {self.engine}>"
+        topology, n = self.topology, len(self._parameters)
+        sizes = (
+            (topology.n_nodes, "node"),
+            (topology.n_edges, "edge"),
+            (int(topology.level.max()) + 1, "level"),
         )
+        listed = ", ".join(counted(*pair) for pair in (*sizes, (n, "parameter")))
+        return f"<{type(self).__name__}: {listed}, loss {self.loss}, {self.dtype}, engine {self.engine}>"

@@ -18,10 +18,11 @@ from dagnet.arrays import Array
 from dagnet.compiler import compile_topology
 from dagnet.contracts import Activation, Loss, Runner
 from dagnet.errors import DagnetWarning, DataError, PluginError, expected, shorten
-from dagnet.model.data import Columns, standardisation_of
+from dagnet.model.data import standardisation_of
 from dagnet.model.heads import Objective
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
+from dagnet.model.tables import Columns
 from dagnet.plan import Plan, training_plan
 from dagnet.registry import named
 from dagnet.topology import Topology
@@ -107,7 +108,8 @@ class Prepared:
     def _columns(self, what: str, nodes: Array, others: Sequence[Hashable] = ()) -> Columns:
         topology = self.layout.topology
         names = [topology.nodes[node] for node in nodes.tolist()]
-        return Columns(what, names, topology.units[nodes].tolist(), others)
+        categories = {topology.nodes[node]: words for node, words in topology.categories.items()}
+        return Columns(what, names, topology.units[nodes].tolist(), others, categories)
 
     @cached_property
     def standardisation(self) -> tuple[Array, Array] | None:
@@ -129,7 +131,9 @@ class Prepared:
     def standardised(self, X: Any) -> Prepared:
         """With the inputs' centre and scale from the columns of X; the runner, which sees neither, stays."""
         center, scale = standardisation_of(X, self.columns_in)
-        topology = replace(self.layout.topology, center=center, scale=scale)
+        topology, coded = self.layout.topology, self.layout.topology.is_coded
+        center, scale = np.where(coded, 0, center), np.where(coded, 1, scale)
+        topology = replace(topology, center=center, scale=scale)
         return replace(self, layout=replace(self.layout, topology=topology))
 
     def runner_for(self, plan: Plan) -> Runner:

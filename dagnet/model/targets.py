@@ -9,19 +9,10 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
 from dagnet.errors import DataError, Verbatim, did_you_mean, expected, shorten
-from dagnet.model.data import (
-    LABELS,
-    LISTED,
-    Columns,
-    as_dtype,
-    first_of,
-    is_table,
-    numeric,
-    of_shape,
-    refuse_nan,
-)
+from dagnet.model.data import as_dtype, first_of, refuse_nan
 from dagnet.model.heads import Objective
 from dagnet.model.prepared import Prepared
+from dagnet.model.tables import LABELS, LISTED, Columns, is_table, numeric, of_shape
 from dagnet.topology import Head
 from dagnet.values import one_of
 
@@ -74,7 +65,7 @@ def _by_place(y: Any, own: Prepared, rows: int) -> Array:
     if array.shape != found.shape:
         listed = ", ".join(map(shorten, own.columns_out.names[:LISTED]))
         must = f"of shape ({rows}, {width}), one column for each of [{listed}]"
-        raise of_shape("y", must, array, "or pass a mapping by name")
+        raise of_shape("y", must, array.shape, "or pass a mapping by name")
     return array
 
 
@@ -140,7 +131,7 @@ def encode_targets(
             listed = ", ".join(map(shorten, columns.names[:LISTED]))
             more = ", …" if len(columns.names) > LISTED else ""
             mend = f"the outputs are [{listed}{more}]; Network(outputs=[…]) names those that are meant"
-        raise of_shape("y", must, array, mend)
+        raise of_shape("y", must, array.shape, mend)
     if not skip:
         refuse_nan("y", array, columns, finite=finite)
     elif finite and np.isinf(array).any():
@@ -170,7 +161,7 @@ def _numbered(y: Any, columns: Columns) -> Any:
 
 def _one_hot(labels: Array, width: int, rows: int, dtype: Any, *, skip: bool) -> Array:
     if labels.shape != (rows,):
-        raise of_shape("y", f"of shape ({rows},), one label for each row of X", labels)
+        raise of_shape("y", f"of shape ({rows},), one label for each row of X", labels.shape)
     numbers = labels.astype(np.float64)
     gaps = np.isnan(numbers) if skip else np.zeros(rows, bool)
     bad = ~((numbers >= 0) & (numbers < width) & (numbers == np.floor(numbers)) | gaps)
@@ -216,7 +207,7 @@ def encode_sample_weight(sample_weight: Any, rows: int, dtype: Any, heads: int =
     array = numeric("sample_weight", sample_weight)
     if array.shape != (rows,) and (heads == 1 or array.shape != (rows, heads)):
         form = f"({rows},), one a row of X" + (f", or ({rows}, {heads}), one a head" if heads > 1 else "")
-        raise of_shape("sample_weight", f"of shape {form}", array)
+        raise of_shape("sample_weight", f"of shape {form}", array.shape)
     bad = ~(np.isfinite(array) & (array >= 0))
     if bad.any():
         row, *head = np.argwhere(bad)[0].tolist()

@@ -65,6 +65,7 @@ class StoredModel:
     topology: Topology
     loss: Loss
     dtype: str
+    named: bool
 
 
 # -- saving ------------------------------------------------------------------------------
@@ -94,6 +95,11 @@ def save_model(model: Model, path: object) -> None:
         weight_name=pack_name(topology.weight_name, "weight"),
         users=pack_users(topology.users, codec),
         node_words=pack_words(words, codec) if words else None,
+        categories=[
+            (node, [pack_name(word, "a category") for word in words])
+            for node, words in sorted(topology.categories.items())
+        ],
+        named=model.named,
     )
     whole = np.int32 if max(topology.n_nodes, int(topology.units.max())) < 2**31 else np.int64
     tensors = {name: getattr(topology, name).astype(whole) for name in NUMBERS}
@@ -145,7 +151,7 @@ def load_model(path: object) -> StoredModel:
             raise ValueError("the graph does not have its fingerprint")
         loss = plugin_for("losses", document.loss)
         _check_heads(topology, loss)
-    return StoredModel(topology, loss, document.dtype)
+    return StoredModel(topology, loss, document.dtype, document.named)
 
 
 def _check_heads(topology: Topology, default: Loss) -> None:
@@ -190,6 +196,7 @@ def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology
             edge_words=edge_words,
             node_words=node_words,
             users=users,
+            categories={node: tuple(map(EXACT.unpack, words)) for node, words in document.categories},
             **arrays,
         )
     )
@@ -241,6 +248,9 @@ def checked_topology(parts: Topology) -> Topology:
     _check_ports(parts)
     _check_activations(parts)
     _check_numbers(parts)
+    for node, words in parts.categories.items():
+        _check(node in parts.inputs and len(set(words)) == parts.units[node] > 1, "categories do not fit")
+        _check(all(isinstance(word, (str, int, float)) for word in words), "a category is no word")
     if parts.share is not None:
         _check_shared(parts, parts.share)
     elif parts.share_keys:

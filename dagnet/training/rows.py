@@ -56,9 +56,10 @@ class Rows:
     """Encoded inputs (rows, input units) and targets (rows, columns of y), NaN where a label is missing.
 
     The weights are (rows,), (rows, heads) or None.
+    Sparse inputs are arrays where rows are taken of them: ``inputs[:]`` is all.
     """
 
-    inputs: Array
+    inputs: Any
     targets: Array
     weights: Array | None
 
@@ -94,8 +95,8 @@ class Rows:
         else:
             into = (None, None) if room is None else room.of(len(rows))
             # mode="clip" writes straight into ``out``; the default mode goes through a copy.
-            inputs = np.take(self.inputs, rows, axis=0, out=into[0], mode="clip")
-            targets = np.take(self.targets, rows, axis=0, out=into[1], mode="clip")
+            inputs = self.inputs.take(rows, axis=0, out=into[0], mode="clip")
+            targets = self.targets.take(rows, axis=0, out=into[1], mode="clip")
         if self.weights is None:
             return Batch(inputs, targets, _mean_factor(len(inputs), inputs.dtype))
         weights = self.weights[rows]
@@ -109,9 +110,9 @@ def _mean_factor(n: int, dtype: np.dtype[Any]) -> Array:
     return np.full(n, 1 / n, dtype)
 
 
-def encode_rows(model: Model, X: Any, y: Any, sample_weight: Any, missing: object = "refuse") -> Rows:
+def encode_rows(model: Model, X: Any, y: Any, sample_weight: Any, missing: str = "refuse") -> Rows:
     """Check and encode once; ±inf is refused, NaN too but in y where it is to be skipped."""
-    inputs, targets, weights = model.encode(X, y, sample_weight, finite=True, missing=missing)
+    inputs, targets, weights = model.encode(X, y, sample_weight, finite=True, lazy=True, missing=missing)
     if weights is not None:
         # The loss does not depend on their scale; between 0 and 1 no sum of them overflows.
         weights = weights / weights.max()
@@ -119,7 +120,7 @@ def encode_rows(model: Model, X: Any, y: Any, sample_weight: Any, missing: objec
 
 
 def encode_validation(
-    model: Model, data: object, columns: Any = None, *, named: bool = False, missing: object = "refuse"
+    model: Model, data: object, columns: Any = None, *, named: bool = False, missing: str = "refuse"
 ) -> Rows | None:
     """``(X, y)`` or ``(X, y, sample_weight)`` encoded, or None."""
     if data is None:
@@ -162,7 +163,7 @@ def parts_of(model: Model, rows: Rows, batch_size: int) -> Parts:
 
 def outputs_of(model: Model, rows: Rows, batch_size: int) -> Iterator[tuple[slice, Array]]:
     """Chunk by chunk, its rows and their outputs, (rows, output units)."""
-    rowwise, theta, state = model.objective.rowwise, model.theta(), None
+    rowwise, theta, state = model.objective.rowwise, model.layout.theta(model.vector), None
     chunk = max(batch_size, CHUNK_VALUES // max(1, model.plan.n_units)) if rowwise else len(rows)
     for start in range(0, len(rows), chunk):
         part = slice(start, start + chunk)

@@ -22,24 +22,25 @@ from dagnet.plan import NORMALISE, Plan
 
 @kernel
 def find_moments(values, layout, units, weights, found):
-    """Means and variances (2, units) of some units, the rows weighted; in double precision.
+    """Means and variances (2, units) of some units, the rows weighted.
 
     Numbers are taken from the first row's, so that their squares do not cancel.
     """
     block, _, stride, lanes, n_rows, part, parts = layout
+    zero = values.dtype.type(0)
     for k in range(part, len(units), parts):
         base = units[k] * stride
-        origin, total, square = np.float64(values[base]), 0.0, 0.0
+        origin, total, square = values[base], zero, zero
         for tile in range((n_rows + lanes - 1) // lanes):
             first, here = tile * lanes, base + tile * block
             there = min(lanes, n_rows - first)
             run, share = values[here : here + there], weights[first : first + there]
             for row in range(there):
-                away = np.float64(run[row]) - origin
+                away = run[row] - origin
                 total += share[row] * away
                 square += share[row] * away * away
         found[0, k] = origin + total
-        found[1, k] = max(square - total * total, 0.0)
+        found[1, k] = max(square - total * total, zero)
 
 
 @kernel
@@ -51,17 +52,17 @@ def through_moments(arrays, layout, ends, weights, numbers, found):
     values, deltas = arrays
     sources, targets = ends
     block, _, stride, lanes, n_rows, part, parts = layout
-    n_tiles = (n_rows + lanes - 1) // lanes
+    n_tiles, zero = (n_rows + lanes - 1) // lanes, values.dtype.type(0)
     for k in range(part, len(sources), parts):
         mean, inverse, scale = numbers[0, k], numbers[1, k], numbers[2, k]
-        plain, along = 0.0, 0.0
+        plain, along = zero, zero
         for tile in range(n_tiles):
             there = min(lanes, n_rows - tile * lanes)
             place, other = tile * block + sources[k] * stride, tile * block + targets[k] * stride
             run, delta = values[place : place + there], deltas[other : other + there]
             for row in range(there):
-                plain += np.float64(delta[row])
-                along += np.float64(delta[row]) * ((np.float64(run[row]) - mean) * inverse)
+                plain += delta[row]
+                along += delta[row] * ((run[row] - mean) * inverse)
         found[k] = along
         for tile in range(n_tiles):
             there = min(lanes, n_rows - tile * lanes)
@@ -69,7 +70,7 @@ def through_moments(arrays, layout, ends, weights, numbers, found):
             run, wanted = values[place : place + there], deltas[place : place + lanes]
             share = weights[tile * lanes : tile * lanes + there]
             for row in range(there):
-                x = (np.float64(run[row]) - mean) * inverse
+                x = (run[row] - mean) * inverse
                 wanted[row] = -scale * share[row] * (plain + x * along)
             for row in range(there, lanes):
                 wanted[row] = 0
@@ -90,24 +91,27 @@ class Moments:
 
     def forward(self, state: Any, theta: Array, parts: int) -> None:
         """Find the moments of this pass, and write weight and bias into ``theta``."""
-        draw, found = state.draw, np.empty((2, len(self.targets)))
-        weights = np.ascontiguousarray(draw.weights, np.float64)
+        draw, found = state.draw, np.empty((2, len(self.targets)), theta.dtype)
+        weights = np.ascontiguousarray(draw.weights, theta.dtype)
 
         def share(part: int) -> None:
             find_moments(state.values, state.layout(part, parts), self.sources, weights, found)
 
         run_parts(share, parts)
         draw.mean[self.units], draw.variance[self.units] = found
-        inverse = 1 / np.sqrt(found[1] + self.eps)
+        inverse = (1 / np.sqrt(found[1] + self.eps)).astype(theta.dtype)
         scale = theta[self.slots] * inverse
         theta[self.slots] = scale
-        theta[self.biases] -= (found[0] * scale).astype(theta.dtype)
+        theta[self.biases] -= found[0] * scale
         state.numbers[self.units.start] = np.stack([found[0], inverse, scale])
 
     def backward(self, state: Any, parts: int) -> None:
         """Write ∂L/∂a of the sources as far as it comes by way of the moments, and Σδx̂ for later."""
-        numbers, found = state.numbers[self.units.start], np.empty(len(self.targets))
-        weights = np.ascontiguousarray(state.draw.weights, np.float64)
+        numbers = state.numbers[self.units.start]
+        found, weights = (
+            np.empty(len(self.targets), numbers.dtype),
+            np.ascontiguousarray(state.draw.weights, numbers.dtype),
+        )
         arrays, ends = (state.values, state.deltas), (self.sources, self.targets)
 
         def share(part: int) -> None:

@@ -305,13 +305,13 @@ class CompiledRunner(Runner):
 
     def _collect(self, scratch: Scratch, into: Array) -> None:
         """The threads' derivatives into one vector, always in the same order."""
-        program, plan = self.program, self.plan
+        program = self.program
         if program.has_dense:
-            found = (scratch.gradients, scratch.bias_gradients)
-            scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in found)
+            written = (scratch.gradients, scratch.bias_gradients)
+            scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in written)
         kernels.collect(into, program.slots, program.places, scratch.gradients)
-        biased = plan.bias_slot >= 0
-        into[plan.bias_slot[biased]] = scratch.bias_gradients.sum(axis=0)[biased]
+        found = scratch.bias_gradients
+        into[program.biased[1]] = (found[0] if len(found) == 1 else found.sum(axis=0))[program.biased[0]]
         into[program.unwanted] = 0
 
 
@@ -371,7 +371,7 @@ class FusedGradient:
         loss, starts = self._loss, [array.ctypes.data for array in self._kept]
         for part, (_, room, memory) in enumerate(self._calls[:parts]):
             own = into if part == 0 else self._others[part - 1]
-            places = (*starts, memory.ctypes.data, own.ctypes.data)
+            places = (*starts, memory.ctypes.data, len(memory), own.ctypes.data)
             room[:] = Call(loss.address, loss.numbers, part, parts, len(inputs), *places)
         copied = any(map(operator.is_not, given, self._kept))
         self._written = () if copied else (parts, *given, into)

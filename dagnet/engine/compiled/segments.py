@@ -136,6 +136,12 @@ class Program:
         return np.flatnonzero((self.started != 0) & ~written)
 
     @cached_property
+    def biased(self) -> tuple[Array, Array]:
+        """The units that have a bias, and its slot."""
+        units = np.flatnonzero(self.bias_slot >= 0)
+        return units, self.bias_slot[units]
+
+    @cached_property
     def unwanted(self) -> Array:
         """Slots that are 0 in the end: their derivative is not asked for, or nothing writes it."""
         plan = self.plan
