@@ -19,7 +19,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Loss, LossGradient, Runner, ThreeCalls
 from dagnet.errors import GraphError
 from dagnet.model.averaging import mean_loss, output_gradient
-from dagnet.topology import Head, Topology, read_heads
+from dagnet.topology import Head, Topology, heads_of
 from dagnet.topology.attributes import Problems
 
 FILLERS = {"positive": 1.0}
@@ -73,9 +73,7 @@ class Objective:
     def of(cls, topology: Topology, default: Loss) -> Objective:
         """What a graph says; :class:`GraphError` for heads that cannot be."""
         problems, nodes = Problems(), topology.outputs.tolist()
-        heads = read_heads(
-            topology.node_words, topology.nodes, topology.index, nodes, topology.units, default, problems
-        )
+        heads = heads_of(topology, default, problems)
         if problems:
             raise GraphError(problems)
         learned = {name for head in heads for name in head.targets}

@@ -49,7 +49,7 @@ from dagnet.storage.documents import (
     plugin_of,
 )
 from dagnet.storage.users import pack_users, pack_words, unpack_users, unpack_words
-from dagnet.topology import Topology, edge_values, fingerprint, read_heads
+from dagnet.topology import Topology, edge_values, fingerprint, heads_of
 from dagnet.topology.attributes import Problems
 from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, edge_column, read_node_extras
 
@@ -157,9 +157,8 @@ def load_model(path: object) -> StoredModel:
 def _check_heads(topology: Topology, default: Loss) -> None:
     for said in topology.node_words.get("loss", {}).values():
         find_loss(said[0] if isinstance(said, tuple) else said)
-    nodes, problems = topology.outputs.tolist(), Problems()
-    words, units = topology.node_words, topology.units
-    read_heads(words, topology.nodes, topology.index, nodes, units, default, problems)
+    problems = Problems()
+    heads_of(topology, default, problems)
     _check(not problems, "; ".join(problems))
 
 

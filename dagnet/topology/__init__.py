@@ -4,7 +4,7 @@ from dagnet.topology.cycles import refuse_cycles
 from dagnet.topology.extras import edge_values
 from dagnet.topology.fingerprint import data_fingerprint, fingerprint, fingerprint_by_part, name_keys
 from dagnet.topology.frozen import Topology, UserAttributes
-from dagnet.topology.heads import Head, read_heads
+from dagnet.topology.heads import Head, heads_of
 from dagnet.topology.reading import (
     checked_dtype,
     checked_graph,
@@ -23,8 +23,8 @@ __all__ = [
     "edge_values",
     "fingerprint",
     "fingerprint_by_part",
+    "heads_of",
     "name_keys",
-    "read_heads",
     "read_settings",
     "refuse_cycles",
     "topology_from_arrays",

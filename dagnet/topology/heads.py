@@ -12,6 +12,7 @@ from dagnet.errors import did_you_mean, expected, shorten, written
 from dagnet.registry import find_loss
 from dagnet.topology.attributes import Problems
 from dagnet.topology.extras import NODE_EXTRAS
+from dagnet.topology.frozen import Topology
 
 HEAD_WORDS = ("loss", "loss_weight", "target")
 ARGUMENTS = {"loss": "loss", "loss_weights": "loss_weight"}
@@ -121,6 +122,12 @@ def read_heads(
     if len({head.name for head in heads}) < len(heads):  # such as the nodes 1 and "1"
         return tuple(replace(head, name=",".join(map(written, head.nodes))) for head in heads)
     return heads
+
+
+def heads_of(topology: Topology, default: Loss, problems: Problems) -> tuple[Head, ...]:
+    """The same of a whole graph."""
+    words, nodes = topology.node_words, topology.outputs.tolist()
+    return read_heads(words, topology.nodes, topology.index, nodes, topology.units, default, problems)
 
 
 def _name(nodes: tuple[Hashable, ...]) -> str:
