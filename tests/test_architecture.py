@@ -85,7 +85,7 @@ GUARDS = {
     "storage": "storage storage_damage storage_plugins storage_writing",
     "testing": "testing_kit conformance",
     "topology": "topology exactly_as_drawn scale bad_input",
-    "training": "training training_refusals resume killed_runs benchmarks_smoke",
+    "training": "training target_columns training_refusals resume killed_runs benchmarks_smoke",
     "values": "values data_as_people_have_it storage formats",
 }
 """Of each room, in which files the tests are that look at it: where to begin when it changes."""

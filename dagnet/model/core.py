@@ -236,8 +236,9 @@ class Model:
             raise DataError(f"X has no names, and fit was told what its columns are; pass {mend}")
 
     def encode_targets(self, y: Any, rows: int, *, finite: bool = False) -> Array:
-        """Targets checked, (rows, output units)."""
-        return encode_targets(y, self._prepared.columns_out, self.loss, rows, self.dtype, finite=finite)
+        """Targets checked, (rows, columns of the loss · output units)."""
+        own, y = self._prepared, self._prepared.table_of(y) if is_table(y) else y
+        return encode_targets(y, own.columns_out, own.loss, rows, own.dtype, finite=finite)
 
     def encode_sample_weight(self, sample_weight: Any, rows: int) -> Array | None:
         """Sample weights checked, (rows,) or None."""
@@ -246,8 +247,15 @@ class Model:
     def encode(self, X: Any, y: Any, sample_weight: Any = None, *, finite: bool = False) -> Encoded:
         """All three checked, and put into the order of X's rows where pandas labels them."""
         y, sample_weight = aligned("y", y, X), aligned("sample_weight", sample_weight, X)
-        inputs = self.encode_inputs(X, finite=finite)
+        inputs, loss = self.encode_inputs(X, finite=finite), self.loss
         targets = self.encode_targets(y, len(inputs), finite=finite)
+        if lacking := "" if loss.lacks is None else loss.lacks(targets, *loss.arguments):
+            got = Verbatim(f"{len(targets)} rows without")
+            raise DataError(expected("y", f"rows with {lacking} for the loss {loss.name!r}", got))
+        if sample_weight is not None and not loss.rowwise:
+            raise DataError(
+                f"sample_weight: the loss {loss.name!r} couples rows and takes none; leave it out"
+            )
         return Encoded(inputs, targets, self.encode_sample_weight(sample_weight, len(inputs)))
 
     # -- evaluation ----------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import cached_property
@@ -12,7 +13,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Callback, History, NotFinite
-from dagnet.errors import NumericalError
+from dagnet.errors import DagnetWarning, NumericalError
 from dagnet.model import Model, is_table, with_columns
 from dagnet.model.selection import make_generator
 from dagnet.topology import fingerprint_by_part
@@ -67,6 +68,10 @@ class TrainingRun:
         self.rows, self.epochs = len(self.data), settings.epochs
         self.size = min(settings.batch_size, self.rows)
         self.batches = -(-self.rows // self.size)
+        if self.batches > 1 and not model.loss.rowwise:
+            text = f"fit: the loss {model.loss.name!r} couples rows, and here those of a batch alone"
+            warnings.warn(f"{text}; batch_size={self.rows} takes all", DagnetWarning, stacklevel=3)
+        self._lacking = False
         self.epoch, self.batch, self.loss = 0, 0, float("nan")
         self.history = History()
         self.stop = self.failed = False
@@ -177,13 +182,23 @@ class TrainingRun:
             self._tell(self._at_batch_begin)
         rows = self._rows_of(number)
         weight = self.data.weight_of(rows)
-        if weight:  # rows that count nothing teach nothing
+        if weight and not self._lacks(rows):  # rows that count nothing teach nothing
             self.loss = self._learn(rows)
             self.loss_sum += self.loss * weight
             self.weight_sum += weight
         self.done = number + 1
         if self._at_batch_end:
             self._tell(self._at_batch_end)
+
+    def _lacks(self, rows: Array | slice) -> bool:
+        """Whether a batch has nothing that the loss learns from; the first one is said."""
+        loss = self.model.loss
+        what = "" if loss.lacks is None else loss.lacks(self.data.targets[rows], *loss.arguments)
+        if what and not self._lacking:
+            text = f"fit: {self._where()} lacks {what} for the loss {loss.name!r}: such batches make no step"
+            warnings.warn(f"{text}; a larger batch_size helps", DagnetWarning, stacklevel=6)
+            self._lacking = True
+        return bool(what)
 
     def _tell(self, listeners: Iterable[Callable[[TrainingRun], None]]) -> None:
         """Call what listens at a joint; what it writes to the network's parameters reaches the learner."""
