@@ -1,10 +1,10 @@
-"""The optimizer contract: an elementwise update rule over the flat vector."""
+"""The optimizer contract: an update rule over the flat vector, or a search along the loss."""
 
 from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dagnet.formula import Formula
 
 State = Mapping[str, Any]
+Evaluate = Callable[[Array], tuple[float, Array]]
 STEP, RATE = "step", "learning_rate"
 REMEMBERED = 64
 _traces: dict[tuple[type, str], tuple[Any, tuple[Formula | None, str]]] = {}
@@ -30,8 +31,9 @@ class Optimizer:
     Subclass it as a frozen dataclass whose fields are the settings, with defaults, first of
     them ``learning_rate``; ``rules`` says what they must be.  Name the state's vectors in
     ``state_names`` and write the rule as :meth:`update`, elementwise; engines that compile run it
-    as one fused pass.  A rule that is not elementwise overrides :meth:`step` instead.  Frozen
-    parameters never reach a rule.
+    as one fused pass.  A rule that is not elementwise overrides :meth:`step` instead; one that asks for
+    losses elsewhere overrides :meth:`search`, and sees all rows in each step.  Frozen parameters never
+    reach a rule.
 
     Examples
     --------
@@ -78,7 +80,7 @@ class Optimizer:
         by ``np.where``.
         """
         del parameter, gradient, state, step, learning_rate
-        raise PluginError("an optimizer must define update() or override step(); see dagnet.Optimizer")
+        raise PluginError("an optimizer must define update(), step() or search(); see dagnet.Optimizer")
 
     def start(self, parameters: Array) -> dict[str, Array]:
         """A fresh state: one vector of zeros for each of ``state_names``."""
@@ -103,6 +105,24 @@ class Optimizer:
         for old, new in zip((parameters, *(state[name] for name in self.state_names)), copies, strict=True):
             old[...] = new
 
+    def search(
+        self, evaluate: Evaluate, parameters: Array, gradient: Array, loss: float, state: dict[str, Array],
+        *, step: int, learning_rate: float,
+    ) -> None:  # fmt: skip
+        """One step, in place as :meth:`step`, that may ask for losses of other parameters.
+
+        ``evaluate(parameters)`` gives the loss over all rows, penalties included, and its gradient, a new
+        vector that is not to be written to; either may be NaN or infinite.  ``loss`` and ``gradient`` are
+        those of ``parameters`` as they are given, and finite.
+        """
+        del evaluate, loss
+        self.step(parameters, gradient, state, step=step, learning_rate=learning_rate)
+
+    @property
+    def searches(self) -> bool:
+        """Whether the rule is a :meth:`search`."""
+        return type(self).search is not Optimizer.search
+
     @property
     def formula(self) -> Formula | None:
         """What :meth:`update` calculates, of parameter, gradient, state, step, rate and settings.
@@ -119,8 +139,8 @@ class Optimizer:
 
     def _traced(self) -> tuple[Formula | None, str]:
         """Formula and reason, from the last time where nothing that the rule reads has changed since."""
-        if type(self).step is not Optimizer.step:
-            return None, "overrides step()"
+        if self.searches or type(self).step is not Optimizer.step:
+            return None, "overrides search()" if self.searches else "overrides step()"
         from dagnet.formula.tracing import same, what_it_reads  # noqa: PLC0415 - `import dagnet` need not pay
 
         own = type(self).__module__.startswith("dagnet.")

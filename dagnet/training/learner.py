@@ -45,7 +45,9 @@ class ArrayLearner(Learner):
         self._bounded = not shared and self._penalty is None and settings.clip_norm is None
         self._clips = settings.clip_value is not None or settings.clip_norm is not None
         self._move: Callable[..., None] = settings.optimizer.step
-        if (engine := engines().get(model.engine)) is not None:
+        self._known: tuple[Array, float, Array] | None = None
+        engine = None if settings.optimizer.searches else engines().get(model.engine)
+        if engine is not None:
             form = engine.fused_step(settings.optimizer, dtype=model.dtype, threads=model.threads)
             self._move = form or self._move
         self._state = settings.optimizer.start(self._live)
@@ -54,6 +56,8 @@ class ArrayLearner(Learner):
         self, rows: Array | slice, learning_rate: float, on_gradient: Callable[[Array], None] | None = None
     ) -> float:
         """See :class:`dagnet.contracts.Learner`."""
+        if self._settings.optimizer.searches:
+            return self._search(learning_rate)
         with np.errstate(all="ignore"):
             batch = self._data.batch(rows, self._room)
             loss, bound = self._loss_gradient(
@@ -75,6 +79,39 @@ class ArrayLearner(Learner):
                 square = self._clipped(gradient, square)
             self._step(gradient, square, learning_rate)
         return loss
+
+    @np.errstate(all="ignore")
+    def _search(self, learning_rate: float) -> float:
+        """A step of an optimizer that searches: on all rows, in their own order."""
+        places = slice(None) if self._free is None else self._free
+        old, known, now = self._parameters[places].copy(), self._known, self.steps + 1
+        there = known is not None and np.array_equal(known[0], old)  # a callback may have written
+        loss, gradient = known[1:] if known is not None and there else self._evaluate(old)
+        if not math.isfinite(loss):
+            raise NotFinite("loss", loss)
+        if not np.isfinite(gradient).all():
+            raise NotFinite("gradient", self._everywhere(gradient, np.zeros_like(self._parameters)))
+        new = old.copy()
+        try:
+            self._settings.optimizer.search(
+                self._evaluate, new, gradient, loss, self._state, step=now, learning_rate=learning_rate
+            )
+            old = new
+        finally:
+            self._parameters[places] = old
+        self.steps += 1
+        return loss
+
+    def _evaluate(self, live: Array) -> tuple[float, Array]:
+        """The loss over all rows, penalties included, and its gradient."""
+        self._parameters[slice(None) if self._free is None else self._free] = live
+        inputs, targets, factor = self._data.batch(slice(0, len(self._data)))
+        loss, _ = self._loss_gradient(self._gathered_theta(), inputs, targets, factor, into=self._slots)
+        gradient = self._gathered_gradient(None).copy()
+        if self._penalty is not None:
+            loss += self._penalty.add_to(gradient, live)
+        self._known = (live.copy(), loss, gradient)
+        return loss, gradient
 
     def parameters(self) -> Array:
         """The network's own vector."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Callback, History, NotFinite
-from dagnet.errors import DagnetWarning, NumericalError
+from dagnet.errors import DagnetWarning, DataError, NumericalError
 from dagnet.model import Model, is_table, with_columns
 from dagnet.model.selection import make_generator
 from dagnet.topology import fingerprint_by_part
@@ -76,9 +76,8 @@ class TrainingRun:
         self.history = History()
         self.stop = self.failed = False
         self.generator = make_generator(settings.seed)
-        self.learner = model.runner.learner(model, self.data, settings) or ArrayLearner(
-            model, self.data, settings
-        )
+        own = None if settings.optimizer.searches else model.runner.learner(model, self.data, settings)
+        self.learner = own or ArrayLearner(model, self.data, settings)
         self.loss_sum = self.weight_sum = 0.0
         self.done = 0
         """Batches of the epoch in progress that are behind us; 0 between epochs."""
@@ -89,6 +88,8 @@ class TrainingRun:
         self._at_batch_begin = _listening(self.callbacks, Callback.on_batch_begin)
         self._at_gradient = _listening(self.callbacks, Callback.on_gradient)
         self._at_batch_end = _listening(self.callbacks, Callback.on_batch_end)
+        if settings.optimizer.searches:
+            self._refuse_noise()
 
     @property
     def learning_rate(self) -> float:
@@ -189,6 +190,19 @@ class TrainingRun:
         self.done = number + 1
         if self._at_batch_end:
             self._tell(self._at_batch_end)
+
+    def _refuse_noise(self) -> None:
+        """Refuse what gives an optimizer that searches another gradient than that of one smooth loss."""
+        settings = self.settings
+        given = [name for name in ("l1", "clip_norm", "clip_value") if getattr(settings, name)]
+        wrong = [f"leave out {name}={getattr(settings, name)!r}" for name in given]
+        if settings.batch_size < self.rows:
+            wrong.append(f"write batch_size={self.rows} or more, not {settings.batch_size}")
+        if self._at_gradient:
+            wrong.append("leave out callbacks with on_gradient")
+        if wrong:
+            what = f"optimizer {settings.optimizer.name!r} searches along the loss of all rows as it is"
+            raise DataError(f"{what}: {', '.join(wrong)}; or use 'adam'")
 
     def _lacks(self, rows: Array | slice) -> bool:
         """Whether a batch has nothing that the loss learns from; the first one is said."""
