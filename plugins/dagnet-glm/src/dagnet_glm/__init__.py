@@ -4,7 +4,7 @@ import math
 
 import dagnet
 from dagnet.values import FACTOR, NOT_NEGATIVE, POSITIVE, between, one_of
-from dagnet_glm import likelihoods, links, survival
+from dagnet_glm import likelihoods, links, spread, survival
 from dagnet_glm.survival import concordance
 
 __all__ = ["concordance", "dagnet_activations", "dagnet_losses"]
@@ -24,7 +24,7 @@ def dagnet_activations() -> list[dagnet.Activation]:
 
 @dagnet.hookimpl
 def dagnet_losses() -> list[dagnet.Loss]:
-    """Seven losses; ``cox`` couples rows."""
+    """Nine losses; ``cox`` and ``ccc`` couple rows."""
     return [
         dagnet.Loss("gamma", likelihoods.gamma, predict=likelihoods.exp, targets="positive"),
         dagnet.Loss(
@@ -64,4 +64,8 @@ def dagnet_losses() -> list[dagnet.Loss]:
             parameters={"ties": "efron"},
             rules={"ties": one_of("efron", "breslow")},
         ),
+        dagnet.Loss(
+            "gaussian_nll", spread.gaussian_nll, spread.gaussian_nll_gradient, columns=0.5, minimum_outputs=2
+        ),
+        dagnet.Loss("ccc", spread.ccc, spread.ccc_gradient, rowwise=False),
     ]
