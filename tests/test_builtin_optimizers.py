@@ -152,7 +152,7 @@ def test_names_and_defaults():
             "adagrad(learning_rate=0.01, lr_decay=0.0, weight_decay=0.0, "
             "initial_accumulator_value=0.0, eps=1e-10)"
         ),
-        "lbfgs(learning_rate=1.0, memory=10, evaluations=25)",
+        "lbfgs(learning_rate=1.0, memory=10, trials=25)",
     ]
 
 

@@ -8,7 +8,7 @@ import pytest
 from data.training_cases import Recorder, StopAt, make_data, make_net
 
 import dagnet
-from dagnet.builtins.optimizers import LBFGS, Trial, _between
+from dagnet.builtins.optimizers import LBFGS
 from dagnet.testing import check_optimizer
 
 ALL = {"optimizer": "lbfgs", "batch_size": 1000, "progress": False}
@@ -32,8 +32,9 @@ def minimised(function, start, steps, rule=None):
     for step in range(1, steps + 1):
         loss, gradient = function(theta)
         losses.append(loss)
-        rule.search(evaluate, theta, gradient, loss, state, step=step, learning_rate=rule.learning_rate)
-    return losses, theta, len(calls)
+        now = {"step": step, "learning_rate": rule.learning_rate, "evaluate": evaluate}
+        rule.step(theta, gradient, state, **now)
+    return losses, theta, len(calls) - steps  # the loss where a step begins is known
 
 
 def never_rises(losses):
@@ -55,22 +56,12 @@ def test_it_takes_about_as_many_evaluations_as_scipys():
     assert calls < 1.5 * theirs.nfev
 
 
-def test_the_trial_is_where_a_cubic_has_its_minimum():
-    def at(t):  # t³ − 3 t, lowest at 1
-        return Trial(t, t**3 - 3 * t, 3 * t * t - 3, np.empty(0))
-
-    assert _between(at(0.0), at(1.7)) == pytest.approx(1.0)
-    assert _between(at(1.7), at(0.0)) == pytest.approx(1.0)
-    far = Trial(2.0, np.inf, np.nan, np.empty(0))
-    assert _between(at(0.0), far) == 1.0
-
-
 def test_a_step_fulfils_the_strong_wolfe_conditions():
     for seed in range(20):
         start = np.random.default_rng(seed).normal(size=2) * 2
         theta, (loss, gradient) = start.copy(), rosenbrock(start)
         state = LBFGS().start(theta)
-        LBFGS().search(rosenbrock, theta, gradient, loss, state, step=1, learning_rate=1.0)
+        LBFGS().step(theta, gradient, state, step=1, learning_rate=1.0, evaluate=rosenbrock)
         after, slopes = rosenbrock(theta)
         move = theta - start
         assert after <= loss + 1e-4 * gradient @ move
@@ -97,7 +88,7 @@ def test_a_search_without_a_step_stops_quietly_and_forgets():
     rule, theta = LBFGS(), np.array([1.0, 2.0])
     state = rule.start(theta)
     state["moves"][-1] = state["changes"][-1] = 1.0
-    rule.search(wrong, theta, -2 * theta, 5.0, state, step=2, learning_rate=1.0)
+    rule.step(theta, -2 * theta, state, step=2, learning_rate=1.0, evaluate=wrong)
     assert theta.tolist() == [1.0, 2.0]
     assert not state["moves"].any()
     assert not state["changes"].any()
@@ -193,7 +184,7 @@ class Listens(dagnet.Callback):
     [
         ({"batch_size": 32}, r"write batch_size=40 or more, not 32"),
         ({"l1": 0.1}, r"leave out l1=0\.1"),
-        ({"clip_norm": 1.0, "clip_value": 2.0}, r"leave out clip_norm=1\.0, leave out clip_value=2\.0"),
+        ({"clip_norm": 1.0, "clip_value": 2.0}, r"leave out clip_norm=1\.0, clip_value=2\.0"),
         ({"callbacks": [Listens()]}, "leave out callbacks with on_gradient"),
     ],
 )
@@ -216,9 +207,10 @@ def test_a_failing_search_leaves_the_parameters_as_they_were():
     @dataclass(frozen=True)
     class Failing(dagnet.Optimizer):
         name = "failing"
+        searches = True
         learning_rate: float = 1.0
 
-        def search(self, evaluate, parameters, gradient, loss, state, *, step, learning_rate):
+        def step(self, parameters, gradient, state, *, step, learning_rate, evaluate):
             evaluate(parameters + 1.0)
             raise ValueError("lost")
 
@@ -229,7 +221,8 @@ def test_a_failing_search_leaves_the_parameters_as_they_were():
         net.fit(X, y, **{**ALL, "optimizer": Failing()})
     np.testing.assert_array_equal(net.parameters, before)
     assert Failing().formula is None
-    assert Failing().reason == "overrides search()"
+    with pytest.raises(dagnet.PluginError, match="step must have evaluate="):
+        LBFGS().step(before, before, {}, step=1, learning_rate=1.0)
 
 
 def test_the_kit_takes_optimizers_that_search():

@@ -195,11 +195,7 @@ def endless():
         ("dagnet_losses", lambda: [cube()], ["each item must be a Loss, got <activation cube>"]),
         ("dagnet_initializers", lambda: [cube()], ["must be an Initializer"]),
         ("dagnet_exporters", lambda: [cube()], ["must be an Exporter"]),
-        (
-            "dagnet_optimizers",
-            lambda: [cube()],
-            ["a subclass of Optimizer that defines update(), step() or search()"],
-        ),
+        ("dagnet_optimizers", lambda: [cube()], ["a subclass of Optimizer that defines update() or step()"]),
         ("dagnet_optimizers", lambda: [Optimizer], ["a subclass of Optimizer that defines"]),
         ("dagnet_optimizers", lambda: [find_optimizer("sgd")], ["a subclass of Optimizer"]),
         ("dagnet_engines", lambda: [cube()], ["an engine with a name, a priority and the methods"]),

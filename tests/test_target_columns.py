@@ -94,7 +94,7 @@ def test_errors_name_the_shape_and_the_cell():
 
 def test_data_that_lack_what_a_loss_learns_from_are_refused():
     net, none = network(CENTRED), EVENTS * [1, 0]
-    must = r"y must be rows with an event for the loss 'centred', got 8 rows without"
+    must = r"y: the loss 'centred' needs an event; none of 8 rows has it"
     for ask in (net.evaluate, net.gradient, net.fit):
         with pytest.raises(dagnet.DataError, match=must):
             ask(X, none)
@@ -117,7 +117,9 @@ def test_a_batch_that_lacks_it_makes_no_step_and_is_said_once():
 
 
 def test_sample_weights_of_a_loss_that_couples_rows_are_refused():
-    with pytest.raises(dagnet.DataError, match=r"sample_weight: the loss 'centred' couples rows"):
+    with pytest.raises(
+        dagnet.DataError, match=r"sample_weight: leave it out, as the loss 'centred' couples rows"
+    ):
         network(CENTRED).evaluate(X, EVENTS, sample_weight=np.ones(8))
 
 
@@ -142,7 +144,7 @@ def test_units_that_share_a_column_stand_in_one_node():
     [
         ({"columns": 0}, "columns must be a whole number, or 1 over one, got 0"),
         ({"columns": 0.3}, "columns must be a whole number, or 1 over one"),
-        ({"columns": 2, "targets": ("real",) * 3}, "columns must be 3, one for each of targets, got 2"),
+        ({"columns": 2, "targets": ("real",) * 3}, "columns must be 3 with targets=.*, got 2"),
         ({"columns": 2, "targets": ("real", "bool")}, "targets must be one of .*, got 'bool'"),
         ({"columns": 2, "targets": "class"}, "columns must be 1 with targets='class', got 2"),
     ],

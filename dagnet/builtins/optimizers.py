@@ -22,6 +22,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Optimizer
 from dagnet.contracts.optimizer import Evaluate
+from dagnet.errors import PluginError
 from dagnet.hookspecs import hookimpl
 from dagnet.values import BETAS, FINITE, FLAG, FRACTION, NOT_NEGATIVE, POSITIVE, Rule, whole
 
@@ -34,8 +35,8 @@ def _allows_nesterov(value: Any, settings: Mapping[str, Any]) -> bool:
     return FLAG.holds(value, settings) and (fitting or not value)
 
 
-_MUST = "True or False, and True only with momentum above 0 and dampening 0"
-_NESTEROV = Rule(_MUST, _allows_nesterov, bool)
+_NESTEROV = Rule("True or False, and True only with momentum above 0 and dampening 0", _allows_nesterov, bool)
+_COMMON = {"learning_rate": POSITIVE, "weight_decay": NOT_NEGATIVE}
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,9 @@ class SGD(Optimizer):
     name: ClassVar[str] = "sgd"
     state_names: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
     rules: ClassVar[Mapping[str, Rule]] = {
-        "learning_rate": POSITIVE,
+        **_COMMON,
         "momentum": NOT_NEGATIVE,
         "dampening": FINITE,
-        "weight_decay": NOT_NEGATIVE,
         "nesterov": _NESTEROV,
     }
     learning_rate: float = 1e-3
@@ -88,10 +88,9 @@ class RMSprop(Optimizer):
     name: ClassVar[str] = "rmsprop"
     state_names: ClassVar[tuple[str, ...]] = ("square_average", "gradient_average", "momentum_buffer")
     rules: ClassVar[Mapping[str, Rule]] = {
-        "learning_rate": POSITIVE,
+        **_COMMON,
         "alpha": FRACTION,
         "eps": NOT_NEGATIVE,
-        "weight_decay": NOT_NEGATIVE,
         "momentum": NOT_NEGATIVE,
         "centered": FLAG,
     }
@@ -130,12 +129,7 @@ class Adam(Optimizer):
 
     name: ClassVar[str] = "adam"
     state_names: ClassVar[tuple[str, ...]] = ("mean", "square")
-    rules: ClassVar[Mapping[str, Rule]] = {
-        "learning_rate": POSITIVE,
-        "betas": BETAS,
-        "eps": NOT_NEGATIVE,
-        "weight_decay": NOT_NEGATIVE,
-    }
+    rules: ClassVar[Mapping[str, Rule]] = {**_COMMON, "betas": BETAS, "eps": NOT_NEGATIVE}
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
@@ -184,9 +178,8 @@ class Adagrad(Optimizer):
     name: ClassVar[str] = "adagrad"
     state_names: ClassVar[tuple[str, ...]] = ("sum",)
     rules: ClassVar[Mapping[str, Rule]] = {
-        "learning_rate": POSITIVE,
+        **_COMMON,
         "lr_decay": NOT_NEGATIVE,
-        "weight_decay": NOT_NEGATIVE,
         "initial_accumulator_value": NOT_NEGATIVE,
         "eps": NOT_NEGATIVE,
     }
@@ -213,35 +206,34 @@ class LBFGS(Optimizer):
     """L-BFGS: θ ← θ + t d, where d = −H g and H is made of the last ``memory`` pairs Δθ, Δg.
 
     H starts from Δθ·Δg / Δg·Δg of the newest pair, without one from 1/max(1, ‖g‖).  From t = η on a t is
-    searched with L(t) ≤ L(0) + 10⁻⁴ t L′(0) and |L′(t)| ≤ 0.9 |L′(0)|, the strong Wolfe conditions, for at
-    most ``evaluations`` of loss and gradient; then the lowest serves.  The loss never rises: where none is
-    lower, θ stays and the pairs are forgotten.
+    searched with L(t) ≤ L(0) + 10⁻⁴ t L′(0) and |L′(t)| ≤ 0.9 |L′(0)|, the strong Wolfe conditions, in at
+    most so many ``trials``; then the lowest serves.  The loss never rises: where none is lower, θ stays and
+    the pairs are forgotten.
 
     Source: Nocedal & Wright, "Numerical optimization", 2006, algorithms 7.4, 3.5 and 3.6.
     """
 
     name: ClassVar[str] = "lbfgs"
     state_names: ClassVar[tuple[str, ...]] = ("moves", "changes")
-    rules: ClassVar[Mapping[str, Rule]] = {
-        "learning_rate": POSITIVE,
-        "memory": whole(1),
-        "evaluations": whole(1),
-    }
+    rules: ClassVar[Mapping[str, Rule]] = {"learning_rate": POSITIVE, "memory": whole(1), "trials": whole(1)}
+    searches: ClassVar[bool] = True
     learning_rate: float = 1.0
     memory: int = 10
-    evaluations: int = 25
+    trials: int = 25
 
     def start(self, parameters: Array) -> dict[str, Array]:
         """A fresh state: Δθ and Δg, (memory, parameters) each, the newest last; 0 where there is none yet."""
         return {name: np.zeros((self.memory, len(parameters)), parameters.dtype) for name in self.state_names}
 
-    def search(
-        self, evaluate: Evaluate, parameters: Array, gradient: Array, loss: float, state: dict[str, Array],
-        *, step: int, learning_rate: float,
+    def step(
+        self, parameters: Array, gradient: Array, state: dict[str, Array], *, step: int, learning_rate: float,
+        evaluate: Evaluate | None = None,
     ) -> None:  # fmt: skip
         """Along d, unless rounding hides what there is to gain."""
         del step
-        direction = _direction(gradient, state)
+        if evaluate is None:
+            raise PluginError("optimizer 'lbfgs': step must have evaluate=, a function to search along")
+        (loss, _), direction = evaluate(parameters), _direction(gradient, state)
         best, smallest = Trial(0.0, loss, float(gradient @ direction), gradient), np.finfo(gradient.dtype).eps
 
         def probe(t: float) -> Trial:
@@ -250,7 +242,7 @@ class LBFGS(Optimizer):
             return Trial(t, found if math.isfinite(slope) else math.inf, slope, slopes)
 
         if -best.slope * learning_rate > smallest * abs(loss):
-            best = _searched(probe, best, learning_rate, self.evaluations)
+            best = _searched(probe, best, learning_rate, self.trials)
         if not best.loss < loss:
             for vectors in state.values():
                 vectors[...] = 0
@@ -287,7 +279,7 @@ def _direction(gradient: Array, state: State) -> Array:
 
 
 def _searched(probe: Callable[[float], Trial], first: Trial, t: float, most: int) -> Trial:
-    """A trial that fulfils both conditions, else the lowest; the two algorithms are one loop."""
+    """A trial that fulfils both conditions, else the lowest; both algorithms are one loop, which halves."""
     low, high = first, None
     for _ in range(most):
         trial = probe(t)
@@ -299,19 +291,8 @@ def _searched(probe: Callable[[float], Trial], first: Trial, t: float, most: int
             if trial.slope * (1.0 if high is None else high.t - low.t) >= 0.0:
                 high = low
             low = trial
-        t = 2.0 * low.t if high is None else _between(low, high)
+        t = 2.0 * low.t if high is None else (low.t + high.t) / 2.0
     return low
-
-
-def _between(low: Trial, high: Trial) -> float:
-    """Where the cubic through both has its minimum (3.59) if that is well between them, else the middle."""
-    width, share = high.t - low.t, 0.5
-    one = low.slope + high.slope - 3.0 * (high.loss - low.loss) / width
-    square = one * one - low.slope * high.slope
-    if 0.0 < square < math.inf:
-        two = math.copysign(math.sqrt(square), width)
-        share = 1.0 - (high.slope + two - one) / ((high.slope - low.slope + 2.0 * two) or math.inf)
-    return low.t + width * (share if 0.1 <= share <= 0.9 else 0.5)
 
 
 @hookimpl

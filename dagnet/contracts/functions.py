@@ -228,14 +228,14 @@ class Loss(_Differentiable):
         What a target may be: ``"real"``, ``"positive"`` (above 0), ``"binary"`` (0 or 1),
         ``"probability"`` (0 to 1), ``"count"`` (≥ 0), ``"duration"`` (≥ 0, finite) or ``"class"`` (labels
         or class probabilities); or a tuple of these, one for each of a unit's ``columns``.
-    columns
-        How many target columns each output unit has, which stand side by side: 2 for a time and whether
-        there was an event; 0.5 where two units of a node share one.
     outputs
         What an output must be: ``"real"``, ``"positive"`` (above 0) or ``"probability"`` (0 to 1);
         dagnet refuses others by row and unit.
     rowwise
         Whether a row's value depends on that row alone; else all rows count the same.
+    columns
+        How many target columns each output unit has, which stand side by side: 2 for a time and whether
+        there was an event; 0.5 where two units of a node share one.
     lacks
         ``lacks(targets, *parameters) -> str``: what rows with such targets lack to teach anything, such as
         ``"an event"``, ``""`` where they do.  Data that lack it are refused; a batch makes no step.
@@ -265,9 +265,9 @@ class Loss(_Differentiable):
     gradient: Callable[..., Any] | None = None
     predict: Callable[..., Any] | None = field(default=None, kw_only=True)
     targets: Targets | tuple[Targets, ...] = field(default="real", kw_only=True)
-    columns: float = field(default=1, kw_only=True)
     outputs: Outputs = field(default="real", kw_only=True)
     rowwise: bool = field(default=True, kw_only=True)
+    columns: float = field(default=1, kw_only=True)
     lacks: Callable[..., str] | None = field(default=None, kw_only=True)
     parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     minimum_outputs: int = field(default=1, kw_only=True)
@@ -280,17 +280,16 @@ class Loss(_Differentiable):
             if got not in known:
                 where, must = f"loss {self.name!r}: {what}", f"one of {', '.join(known)}"
                 raise PluginError(expected(where, must, got))
-        self._check_columns()
+        n, must = self.columns, "a whole number, or 1 over one"
+        right = is_number(n) and n > 0 and float(n if n >= 1 else 1 / n).is_integer()
+        if isinstance(self.targets, tuple) or self.targets == "class":
+            must, right = (
+                f"{len(self.target_kinds)} with targets={self.targets!r}",
+                n == len(self.target_kinds),
+            )
+        if not right:
+            raise PluginError(expected(f"loss {self.name!r}: columns", must, n))
         super().__post_init__()
-
-    def _check_columns(self) -> None:
-        where, n = f"loss {self.name!r}: columns", self.columns
-        if not is_number(n) or n <= 0 or not float(n if n >= 1 else 1 / n).is_integer():
-            raise PluginError(expected(where, "a whole number, or 1 over one", n))
-        if isinstance(self.targets, tuple) and len(self.targets) != n:
-            raise PluginError(expected(where, f"{len(self.targets)}, one for each of targets", n))
-        if "class" in self.target_kinds and n != 1:
-            raise PluginError(expected(where, "1 with targets='class'", n))
 
     @property
     def target_kinds(self) -> tuple[Targets, ...]:
@@ -347,5 +346,5 @@ class Loss(_Differentiable):
         for k in range(max(map(len, ways))):
             rng = np.random.default_rng(seed)
             outputs = DRAWN_OUTPUTS[self.outputs](rng, shape)
-            columns = [draws[k % len(draws)](rng, (rows, width)) for draws in ways]
-            yield outputs, np.stack(columns, axis=2).reshape(rows, -1)
+            columns = np.stack([draws[k % len(draws)](rng, (rows, width)) for draws in ways], axis=2)
+            yield outputs, columns.reshape(rows, -1)

@@ -32,8 +32,7 @@ class Optimizer:
     them ``learning_rate``; ``rules`` says what they must be.  Name the state's vectors in
     ``state_names`` and write the rule as :meth:`update`, elementwise; engines that compile run it
     as one fused pass.  A rule that is not elementwise overrides :meth:`step` instead; one that asks for
-    losses elsewhere overrides :meth:`search`, and sees all rows in each step.  Frozen parameters never
-    reach a rule.
+    losses elsewhere says ``searches = True``, too, and sees all rows.  Frozen parameters never reach a rule.
 
     Examples
     --------
@@ -54,6 +53,7 @@ class Optimizer:
     name: ClassVar[str] = ""
     state_names: ClassVar[tuple[str, ...]] = ()
     rules: ClassVar[Mapping[str, Rule]] = {}
+    searches: ClassVar[bool] = False
     learning_rate: float
 
     def __init_subclass__(cls) -> None:
@@ -80,16 +80,22 @@ class Optimizer:
         by ``np.where``.
         """
         del parameter, gradient, state, step, learning_rate
-        raise PluginError("an optimizer must define update(), step() or search(); see dagnet.Optimizer")
+        raise PluginError("an optimizer must define update() or override step(); see dagnet.Optimizer")
 
     def start(self, parameters: Array) -> dict[str, Array]:
         """A fresh state: one vector of zeros for each of ``state_names``."""
         return {name: np.zeros_like(parameters) for name in self.state_names}
 
     def step(
-        self, parameters: Array, gradient: Array, state: dict[str, Array], *, step: int, learning_rate: float
-    ) -> None:
-        """One step, in place: ``parameters`` and the vectors of ``state`` are overwritten."""
+        self, parameters: Array, gradient: Array, state: dict[str, Array], *, step: int, learning_rate: float,
+        evaluate: Evaluate | None = None,
+    ) -> None:  # fmt: skip
+        """One step, in place: ``parameters`` and the vectors of ``state`` are overwritten.
+
+        With ``searches`` there is ``evaluate(parameters)``: the loss of all rows, penalties included, and
+        its gradient, which is not to be written to; both may be NaN or infinite but where the step begins.
+        """
+        del evaluate
         where = f"optimizer {self.name!r}: update"
         result = self.update(parameters, gradient, state, step, learning_rate)
         pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)
@@ -104,24 +110,6 @@ class Optimizer:
         copies = [np.array(vector) for vector in found.values()]
         for old, new in zip((parameters, *(state[name] for name in self.state_names)), copies, strict=True):
             old[...] = new
-
-    def search(
-        self, evaluate: Evaluate, parameters: Array, gradient: Array, loss: float, state: dict[str, Array],
-        *, step: int, learning_rate: float,
-    ) -> None:  # fmt: skip
-        """One step, in place as :meth:`step`, that may ask for losses of other parameters.
-
-        ``evaluate(parameters)`` gives the loss over all rows, penalties included, and its gradient, a new
-        vector that is not to be written to; either may be NaN or infinite.  ``loss`` and ``gradient`` are
-        those of ``parameters`` as they are given, and finite.
-        """
-        del evaluate, loss
-        self.step(parameters, gradient, state, step=step, learning_rate=learning_rate)
-
-    @property
-    def searches(self) -> bool:
-        """Whether the rule is a :meth:`search`."""
-        return type(self).search is not Optimizer.search
 
     @property
     def formula(self) -> Formula | None:
@@ -139,8 +127,8 @@ class Optimizer:
 
     def _traced(self) -> tuple[Formula | None, str]:
         """Formula and reason, from the last time where nothing that the rule reads has changed since."""
-        if self.searches or type(self).step is not Optimizer.step:
-            return None, "overrides search()" if self.searches else "overrides step()"
+        if type(self).step is not Optimizer.step:
+            return None, "overrides step()"
         from dagnet.formula.tracing import same, what_it_reads  # noqa: PLC0415 - `import dagnet` need not pay
 
         own = type(self).__module__.startswith("dagnet.")

@@ -250,12 +250,9 @@ class Model:
         inputs, loss = self.encode_inputs(X, finite=finite), self.loss
         targets = self.encode_targets(y, len(inputs), finite=finite)
         if lacking := "" if loss.lacks is None else loss.lacks(targets, *loss.arguments):
-            got = Verbatim(f"{len(targets)} rows without")
-            raise DataError(expected("y", f"rows with {lacking} for the loss {loss.name!r}", got))
+            raise DataError(f"y: the loss {loss.name!r} needs {lacking}; none of {len(targets)} rows has it")
         if sample_weight is not None and not loss.rowwise:
-            raise DataError(
-                f"sample_weight: the loss {loss.name!r} couples rows and takes none; leave it out"
-            )
+            raise DataError(f"sample_weight: leave it out, as the loss {loss.name!r} couples rows")
         return Encoded(inputs, targets, self.encode_sample_weight(sample_weight, len(inputs)))
 
     # -- evaluation ----------------------------------------------------------------------

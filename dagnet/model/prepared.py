@@ -146,11 +146,9 @@ class Prepared:
 
     def runner_for(self, plan: Plan) -> Runner:
         """A runner for this plan, or one that was cut out of it."""
-        return (
-            self.runner
-            if plan is self.layout.plan
-            else prepare(self.asked, plan, self.dtype, self.threads)[1]
-        )
+        if plan is self.layout.plan:
+            return self.runner
+        return prepare(self.asked, plan, self.dtype, self.threads)[1]
 
     def parameters_of(self, name: Hashable) -> Array:
         """Parameters of one edge or node; where a pair is both, the edge is meant."""

@@ -84,7 +84,7 @@ def _instances(singular: str, hook: str, cls: type) -> Kind:
 def _is_optimizer(item: object) -> bool:
     if not inspect.isclass(item) or not issubclass(item, Optimizer):
         return False
-    return any(getattr(item, rule) is not getattr(Optimizer, rule) for rule in ("update", "step", "search"))
+    return item.update is not Optimizer.update or item.step is not Optimizer.step
 
 
 def _is_engine(item: object) -> bool:
@@ -100,7 +100,7 @@ KINDS: dict[str, Kind] = {
     "optimizers": Kind(
         "optimizer",
         "dagnet_optimizers",
-        "a subclass of Optimizer that defines update(), step() or search()",
+        "a subclass of Optimizer that defines update() or step()",
         _is_optimizer,
     ),
     "engines": Kind(

@@ -67,7 +67,7 @@ def checks_of(item: object, *, reader: of_exporters.Reader | None = None) -> tup
     checks: tuple[Check, ...] = tuple(check for name, check in functions if name.startswith("check_"))
     if kind == "optimizer":
         rule = item if isinstance(item, type) else type(item)
-        if rule.step is not Optimizer.step or rule.search is not Optimizer.search:  # type: ignore[attr-defined]
+        if rule.step is not Optimizer.step:  # type: ignore[attr-defined]
             checks = tuple(check for check in checks if check.__name__ != ELEMENTWISE)
     return (*checks, of_exporters.read_by(reader)) if reader is not None else checks
 

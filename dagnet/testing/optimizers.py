@@ -31,12 +31,14 @@ def _gradients(dtype: Any = np.float64) -> Array:
 
 def _walk(optimizer: Optimizer, parameters: Array, state: Any, gradients: Any, first: int = 1) -> None:
     for number, gradient in enumerate(gradients, first):
-        now: Any = {"step": number, "learning_rate": optimizer.learning_rate}
-        optimizer.search(partial(_bowl, parameters.copy(), gradient), parameters, gradient, 0.0, state, **now)
+        now: dict[str, Any] = {"step": number, "learning_rate": optimizer.learning_rate}
+        if optimizer.searches:
+            now["evaluate"] = partial(_bowl, parameters.copy(), gradient)
+        optimizer.step(parameters, gradient, state, **now)
 
 
 def _bowl(start: Array, gradient: Array, parameters: Array) -> tuple[float, Array]:
-    """A loss as curved as Σθ², of this gradient at the start, for an optimizer that searches."""
+    """A loss as curved as Σθ² whose gradient at the start is that."""
     away = parameters - start
     return float(away @ (gradient + away)), gradient + 2 * away
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -44,32 +45,34 @@ class ArrayLearner(Learner):
         # the engine's bound is one on what it wrote: not on sums of it, and no norm to clip by
         self._bounded = not shared and self._penalty is None and settings.clip_norm is None
         self._clips = settings.clip_value is not None or settings.clip_norm is not None
-        self._move: Callable[..., None] = settings.optimizer.step
-        self._known: tuple[Array, float, Array] | None = None
-        engine = None if settings.optimizer.searches else engines().get(model.engine)
-        if engine is not None:
+        step, self._searches = settings.optimizer.step, settings.optimizer.searches
+        self._move: Callable[..., None] = partial(step, evaluate=self._evaluate) if self._searches else step
+        if (engine := engines().get(model.engine)) is not None:
             form = engine.fused_step(settings.optimizer, dtype=model.dtype, threads=model.threads)
             self._move = form or self._move
         self._state = settings.optimizer.start(self._live)
+        self._known: tuple[Array, float, Array] | None = None
 
     def step(
         self, rows: Array | slice, learning_rate: float, on_gradient: Callable[[Array], None] | None = None
     ) -> float:
         """See :class:`dagnet.contracts.Learner`."""
-        if self._settings.optimizer.searches:
-            return self._search(learning_rate)
         with np.errstate(all="ignore"):
-            batch = self._data.batch(rows, self._room)
-            loss, bound = self._loss_gradient(
-                self._gathered_theta(), batch.inputs, batch.targets, batch.factor, into=self._slots
-            )
-            if not math.isfinite(loss):
-                raise NotFinite("loss", loss)
-            gradient = self._gathered_gradient(on_gradient)
-            if self._penalty is not None:
-                loss += self._penalty.add_to(gradient, self._live)
+            if self._free is not None:  # again in each step: a callback may have written to the network
+                np.take(self._parameters, self._free, out=self._live, mode="clip")
+            if self._searches:
+                (loss, gradient), bound = self._evaluate(self._live), None
+            else:
+                theta = self._layout.by_slot(self._parameters, out=self._theta)
+                batch = self._data.batch(rows, self._room)
+                loss, bound = self._loss_gradient(theta, *batch, into=self._slots)
                 if not math.isfinite(loss):
                     raise NotFinite("loss", loss)
+                gradient = self._gathered_gradient(on_gradient)
+                if self._penalty is not None:
+                    loss += self._penalty.add_to(gradient, self._live)
+            if not math.isfinite(loss):
+                raise NotFinite("loss", loss)
             square = bound if self._bounded and on_gradient is None else None
             if square is None or not square <= CALM_SQUARE:  # a small one needs no reading, NaN does
                 square = float(np.dot(gradient, gradient))
@@ -80,38 +83,17 @@ class ArrayLearner(Learner):
             self._step(gradient, square, learning_rate)
         return loss
 
-    @np.errstate(all="ignore")
-    def _search(self, learning_rate: float) -> float:
-        """A step of an optimizer that searches: on all rows, in their own order."""
-        places = slice(None) if self._free is None else self._free
-        old, known, now = self._parameters[places].copy(), self._known, self.steps + 1
-        there = known is not None and np.array_equal(known[0], old)  # a callback may have written
-        loss, gradient = known[1:] if known is not None and there else self._evaluate(old)
-        if not math.isfinite(loss):
-            raise NotFinite("loss", loss)
-        if not np.isfinite(gradient).all():
-            raise NotFinite("gradient", self._everywhere(gradient, np.zeros_like(self._parameters)))
-        new = old.copy()
-        try:
-            self._settings.optimizer.search(
-                self._evaluate, new, gradient, loss, self._state, step=now, learning_rate=learning_rate
-            )
-            old = new
-        finally:
-            self._parameters[places] = old
-        self.steps += 1
-        return loss
-
     def _evaluate(self, live: Array) -> tuple[float, Array]:
-        """The loss over all rows, penalties included, and its gradient."""
-        self._parameters[slice(None) if self._free is None else self._free] = live
-        inputs, targets, factor = self._data.batch(slice(0, len(self._data)))
-        loss, _ = self._loss_gradient(self._gathered_theta(), inputs, targets, factor, into=self._slots)
-        gradient = self._gathered_gradient(None).copy()
-        if self._penalty is not None:
-            loss += self._penalty.add_to(gradient, live)
-        self._known = (live.copy(), loss, gradient)
-        return loss, gradient
+        """Loss and gradient over all rows in their own order, with penalties; the last are remembered."""
+        parameters = self._everywhere(live, self._parameters.copy())
+        if self._known is None or not np.array_equal(self._known[0], parameters):
+            theta, batch = self._layout.by_slot(parameters), self._data.batch(slice(0, len(self._data)))
+            loss, _ = self._loss_gradient(theta, *batch, into=self._slots)
+            gradient = self._gathered_gradient(None).copy()
+            if self._penalty is not None:
+                loss += self._penalty.add_to(gradient, live)
+            self._known = (parameters, loss, gradient)
+        return self._known[1:]
 
     def parameters(self) -> Array:
         """The network's own vector."""
@@ -127,11 +109,6 @@ class ArrayLearner(Learner):
         for name, vector in state.items():
             self._state[name][...] = vector
         self.steps = steps
-
-    def _gathered_theta(self) -> Array:
-        if self._free is not None:  # again in each step: a callback may have written to the network
-            np.take(self._parameters, self._free, out=self._live, mode="clip")
-        return self._layout.by_slot(self._parameters, out=self._theta)
 
     def _gathered_gradient(self, on_gradient: Callable[[Array], None] | None) -> Array:
         flat = self._layout.by_parameter(self._slots, out=self._gradient)

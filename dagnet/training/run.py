@@ -88,8 +88,7 @@ class TrainingRun:
         self._at_batch_begin = _listening(self.callbacks, Callback.on_batch_begin)
         self._at_gradient = _listening(self.callbacks, Callback.on_gradient)
         self._at_batch_end = _listening(self.callbacks, Callback.on_batch_end)
-        if settings.optimizer.searches:
-            self._refuse_noise()
+        self._refuse_noise()
 
     @property
     def learning_rate(self) -> float:
@@ -193,16 +192,14 @@ class TrainingRun:
 
     def _refuse_noise(self) -> None:
         """Refuse what gives an optimizer that searches another gradient than that of one smooth loss."""
-        settings = self.settings
-        given = [name for name in ("l1", "clip_norm", "clip_value") if getattr(settings, name)]
-        wrong = [f"leave out {name}={getattr(settings, name)!r}" for name in given]
-        if settings.batch_size < self.rows:
-            wrong.append(f"write batch_size={self.rows} or more, not {settings.batch_size}")
-        if self._at_gradient:
-            wrong.append("leave out callbacks with on_gradient")
-        if wrong:
-            what = f"optimizer {settings.optimizer.name!r} searches along the loss of all rows as it is"
-            raise DataError(f"{what}: {', '.join(wrong)}; or use 'adam'")
+        given, size = vars(self.settings), self.settings.batch_size
+        wrong = [f"{name}={given[name]!r}" for name in ("l1", "clip_norm", "clip_value") if given[name]]
+        wrong += ["callbacks with on_gradient"] if self._at_gradient else []
+        mend = [f"write batch_size={self.rows} or more, not {size}"] if size < self.rows else []
+        mend += [f"leave out {', '.join(wrong)}"] if wrong else []
+        if mend and self.settings.optimizer.searches:
+            what = f"optimizer {self.settings.optimizer.name!r} searches along the loss of all rows as it is"
+            raise DataError(f"{what}: {', '.join(mend)}; or use 'adam'")
 
     def _lacks(self, rows: Array | slice) -> bool:
         """Whether a batch has nothing that the loss learns from; the first one is said."""

@@ -131,11 +131,11 @@ def test_what_time_and_event_must_be():
         with pytest.raises(dagnet.DataError, match=must):
             net.evaluate(X, y)
     for ask in (net.evaluate, net.gradient, net.fit):
-        with pytest.raises(dagnet.DataError, match="y must be rows with an event for the loss 'cox'"):
+        with pytest.raises(dagnet.DataError, match="y: the loss 'cox' needs an event; none of 4 rows has it"):
             ask(X, right * [1, 0])
     with pytest.raises(dagnet.DataError, match=r"y must be of shape \(4, 2\)"):
         net.evaluate(X, right[:, 0])
-    with pytest.raises(dagnet.DataError, match="sample_weight: the loss 'cox' couples rows"):
+    with pytest.raises(dagnet.DataError, match="sample_weight: leave it out, as the loss 'cox' couples rows"):
         net.fit(X, right, sample_weight=np.ones(4))
     with pytest.raises(dagnet.DataError, match="loss 'cox': ties must be 'efron' or 'breslow'"):
         linear(2, loss="cox(ties='exact')")
