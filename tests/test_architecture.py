@@ -84,7 +84,7 @@ GUARDS = {
     "scores": "cli network",
     "storage": "storage storage_damage storage_plugins storage_writing",
     "testing": "testing_kit conformance",
-    "topology": "topology exactly_as_drawn scale bad_input",
+    "topology": "topology exactly_as_drawn edge_words scale bad_input",
     "training": "training training_refusals resume killed_runs benchmarks_smoke",
     "values": "values data_as_people_have_it storage formats",
 }

@@ -243,7 +243,11 @@ def _trained(
     """
     norm_a, rows, owner = np.linalg.norm(_finite(walk.a), axis=0), len(walk.a) ** 0.5, terms.owner
     size = terms.products(rows * reach, norm_a, rows)
-    right, size, inherited = (np.bincount(owner, each) for each in (right, size, inherited))
+    factor = terms.factor
+    right, size, inherited = (
+        np.bincount(owner, by * each)
+        for by, each in ((factor, right), (np.abs(factor), size), (np.abs(factor), inherited))
+    )
     wrong = np.zeros(len(owner))
     for gradient in trained:
         asked = np.where(np.isnan(gradient) & ~np.isnan(right), right, gradient)
@@ -258,6 +262,7 @@ class _Terms:
     def __init__(self, layout: Layout, theta: Array) -> None:
         self.plan = plan = layout.plan
         self.owner, self.weight = layout.owners, theta.astype(np.float64)
+        self.factor = np.ones(plan.n_slots) if layout.factor is None else layout.factor
         self.child = slot_units(plan)
         self.parent = np.full(plan.n_slots, plan.n_units)
         self.parent[: plan.n_weights] = plan.sources

@@ -124,7 +124,8 @@ class _Chain:
         self.before = base.values[units[cut.n_inputs :]]
         self.kinks, self.clearance = base.kinks[units], base.clearance[units[cut.n_inputs :]]
         self.has_kinks = bool(np.isfinite(self.clearance).any())
-        inside, weights = cut.sources >= cut.n_inputs, np.abs(self.theta[self.owners[: cut.n_weights]])
+        inside = cut.sources >= cut.n_inputs
+        weights = np.abs(self.theta[self.owners] * self.factor)[: cut.n_weights]
         read = np.bincount(slot_targets(cut.indptr)[inside], weights[inside], cut.n_units)
         self.read, self.is_first = read[cut.n_inputs :], np.isin(units[cut.n_inputs :], first)
         self.states: list[Any] = [None, None]
@@ -155,7 +156,7 @@ class _Chain:
         """
         after = np.stack([state.value(self.computed) for state in self.states])
         moved = np.abs(after - self.before).max()
-        slots = np.count_nonzero(self.owners == place)
+        slots = (np.abs(self.factor) * (self.owners == place)).sum()
         reach = self.read * moved + self.is_first * slots * step * (self.base.largest + moved)
         near = self.computed[~(self.clearance > 2 * reach)]  # twice: for rounding
         kinks = self.kinks[near, None]

@@ -37,6 +37,7 @@ from dagnet.topology.attributes import (
 )
 from dagnet.topology.cycles import find_cycles
 from dagnet.topology.frozen import Topology
+from dagnet.topology.limits import limit_problems, warn_of_signs
 from dagnet.topology.words import (
     ON_EDGES,
     ON_NODES,
@@ -282,6 +283,10 @@ def _assemble(
         **nodes,
     )
     topology.__dict__["children"] = children
+    problems.extend(limit_problems(topology))
+    if problems:
+        raise GraphError(problems)
+    warn_of_signs(topology)
     return topology
 
 
