@@ -153,14 +153,14 @@ def read_nodes(
     for number, attributes in enumerate(data):
         if not attributes:
             continue
-        where = f"node {shorten(names[number])}"
         if is_input[number]:
-            _check_input(where, attributes, identity, problems)
+            _check_input(f"node {shorten(names[number])}", attributes, identity, problems)
             continue
         if attributes.get("activation") is not None:
             spec = attributes["activation"]
             key = (type(spec), spec) if isinstance(spec, (str, Activation)) else None
             if key is None or key not in specs:
+                where = f"node {shorten(names[number])}"
                 specs[key] = places.setdefault(problems.activation(where, spec, identity), len(places))
             activation_of[number] = specs[key]
         if "bias" in attributes:
@@ -168,9 +168,10 @@ def read_nodes(
             has_bias[number] = not _is_false(bias)
             if not isinstance(bias, (bool, np.bool_)) and bias is not None:
                 shape = (int(units[number]),)
-                biases = problems.numbers(f"{where}: bias", bias, shape)
+                biases = problems.numbers(f"node {shorten(names[number])}: bias", bias, shape)
                 start[unit_starts[number] : unit_starts[number + 1]] = biases
         if "trainable" in attributes:
+            where = f"node {shorten(names[number])}"
             trainable[number] = problems.flag(f"{where}: trainable", attributes["trainable"])
     return {
         **_by_first_use(tuple(places), activation_of),

@@ -134,9 +134,13 @@ def read_node_extras(data: Data, where: Where, tried: Tried) -> dict[str, dict[i
     found: dict[str, dict[int, Any]] = {}
     for number, attributes in enumerate(data):
         for word in attributes.keys() & NODE_EXTRAS.keys() if attributes else ():
-            if attributes[word] is not None:
-                check = partial(NODE_EXTRAS[word].rule.check, f"{where(number)}: {word}")
-                found.setdefault(word, {})[number] = tried(check, attributes[word], None)
+            value, rule = attributes[word], NODE_EXTRAS[word].rule
+            if value is not None and rule.holds(value, {}):  # without words for what could be wrong
+                found.setdefault(word, {})[number] = rule.convert(value)
+            elif value is not None:
+                found.setdefault(word, {})[number] = tried(
+                    partial(rule.check, f"{where(number)}: {word}"), value, None
+                )
     return found
 
 

@@ -53,7 +53,7 @@ Names = Iterable[Hashable] | None
 LISTED = 12
 MOST_NODES = 2**31
 BYTES_A_NODE = 64
-KEYS = ("inputs", "outputs", "loss", "dtype", "unread")
+KEYS = ("inputs", "outputs", "loss", "dtype", "unread", "hidden")
 DTYPES = ("float64", "float32")
 PLACE = 'graph.graph["dagnet"]'
 
@@ -62,7 +62,8 @@ PLACE = 'graph.graph["dagnet"]'
 class GraphSettings:
     """Inputs and outputs (None: by their degrees), the loss, the dtype; what is wrong with them.
 
-    ``unread`` are words of dagnet's that mean something else in the graph.
+    ``unread`` are words of dagnet's that mean something else in the graph, ``hidden`` nodes that
+    nothing leads into and that are no constants of the graph's, but what is left of hidden ones.
     """
 
     inputs: Names
@@ -71,6 +72,7 @@ class GraphSettings:
     dtype: np.dtype[Any]
     problems: Problems
     unread: tuple[str, ...] = ()
+    hidden: tuple[Hashable, ...] = ()
 
 
 def read_settings(
@@ -99,7 +101,8 @@ def read_settings(
         numbers = problems.tried(checked_dtype, said.get("dtype"), numbers, f"{PLACE}: ")
     inputs = said.get("inputs") if inputs is None else inputs
     outputs = said.get("outputs") if outputs is None else outputs
-    return GraphSettings(inputs, outputs, chosen, numbers, problems, _unread(said, problems))
+    hidden = tuple(said.get("hidden", ()))
+    return GraphSettings(inputs, outputs, chosen, numbers, problems, _unread(said, problems), hidden)
 
 
 def _said(graph: object, problems: Problems) -> Mapping[str, Any]:
@@ -262,6 +265,7 @@ def _assemble(
     outputs = _outputs(settings.outputs, index, in_degrees, children, problems)
     identity = find_activation("identity")
     identity_by_default = in_degrees == 0
+    identity_by_default[_named("hidden", settings.hidden, index, problems)] = False
     identity_by_default[outputs] = True
     nodes = read_nodes(data, names, units, inputs, identity_by_default, hidden, identity, problems)
     if cycle:

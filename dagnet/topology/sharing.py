@@ -20,16 +20,21 @@ Alike = Callable[[Array, Array], Array]
 def groups(
     keys: Sequence[Any], where: Callable[[int], str], problems: list[str]
 ) -> tuple[Array, tuple[Hashable, ...]]:
-    """The group of each key, −1 for None, and the groups' keys in the order of their first use."""
+    """The group of each key, −1 for None, and the groups' keys in the order of their first use.
+
+    Keys that are one object are looked at once.
+    """
+    ids = np.fromiter(map(id, keys), np.int64, len(keys))
+    _, first, which = np.unique(ids, return_index=True, return_inverse=True)
     numbers: dict[Hashable, int] = {}
-    found = []
-    for place, key in enumerate(keys):
+    found = np.full(len(first), -1)
+    for rank in np.argsort(first).tolist():
+        key = keys[int(first[rank])]
         try:
-            found.append(-1 if key is None else numbers.setdefault(key, len(numbers)))
+            found[rank] = -1 if key is None else numbers.setdefault(key, len(numbers))
         except TypeError:
-            problems.append(expected(f"{where(place)}: share", "a hashable key", key))
-            found.append(-1)
-    return np.array(found, np.int64), tuple(numbers)
+            problems.append(expected(f"{where(int(first[rank]))}: share", "a hashable key", key))
+    return found[which], tuple(numbers)
 
 
 def refuse_unlike(
