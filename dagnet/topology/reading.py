@@ -72,7 +72,7 @@ class GraphSettings:
     dtype: np.dtype[Any]
     problems: Problems
     unread: tuple[str, ...] = ()
-    hidden: tuple[Hashable, ...] = ()
+    hidden: Iterable[Hashable] = ()
 
 
 def read_settings(
@@ -101,8 +101,8 @@ def read_settings(
         numbers = problems.tried(checked_dtype, said.get("dtype"), numbers, f"{PLACE}: ")
     inputs = said.get("inputs") if inputs is None else inputs
     outputs = said.get("outputs") if outputs is None else outputs
-    hidden = tuple(said.get("hidden", ()))
-    return GraphSettings(inputs, outputs, chosen, numbers, problems, _unread(said, problems), hidden)
+    unread, hidden = _unread(said, problems), said.get("hidden", ())
+    return GraphSettings(inputs, outputs, chosen, numbers, problems, unread, hidden)
 
 
 def _said(graph: object, problems: Problems) -> Mapping[str, Any]:
