@@ -60,15 +60,12 @@ class _View(Mapping[Any, Any]):
         if not self._were_asked(places):
             what = f"the derivative for {shorten(name)}"
             raise MissingNameError(f"{what} was not asked for; name it in wrt=[…]")
-        if self._factor is not None:
-            values = self._by_weight()
-        elif type(places) is int:
+        if type(places) is int:
             return self._flat.item(places)
-        else:
-            values = self._flat[places]
+        values = self._flat[places] if self._factor is None else self._by_weight(name)
         return values.item() if values.size == 1 else values
 
-    def _by_weight(self) -> Any:
+    def _by_weight(self, name: Any) -> Array:
         raise NotImplementedError
 
     def __contains__(self, name: object) -> bool:
@@ -95,16 +92,16 @@ class WeightView(_View):
     def __init__(self, layout: Layout, flat: Array, asked: Array | None = None) -> None:
         super().__init__(layout, flat, asked)
         self._factor = layout.topology.edge_words.get("factor")
+        self._are_numbers = layout.topology.is_plain and self._factor is None
 
     def _named(self, topology: Topology, name: Any) -> Any:
         last, edge = self._last
         if name is not last or name is None:
             edge = topology.edge_number(name)
-            self._last = name, edge
-        return self._layout.weights.item(edge) if topology.is_plain else self._layout.weight_places(edge)
+        return self._layout.weights.item(edge) if self._are_numbers else self._layout.weight_places(edge)
 
-    def _by_weight(self) -> Any:
-        return self._layout.weights_of(self._flat, self._last[1])
+    def _by_weight(self, name: Any) -> Array:
+        return self._layout.weights_of(self._flat, self._layout.topology.edge_number(name))
 
     def __iter__(self) -> Iterator[Edge]:
         topology, nodes = self._layout.topology, self._layout.topology.nodes
@@ -125,8 +122,8 @@ class WeightView(_View):
 class WeightDerivatives(WeightView):
     """∂loss/∂weight by edge."""
 
-    def _by_weight(self) -> Any:
-        return self._layout.weight_derivatives(self._flat, self._last[1])
+    def _by_weight(self, name: Any) -> Array:
+        return self._layout.weight_derivatives(self._flat, self._layout.topology.edge_number(name))
 
 
 class BiasView(_View):
