@@ -7,6 +7,7 @@ it stands or compile it.
 """
 
 from dagnet.contracts.execution import (
+    Draw,
     Engine,
     Learner,
     LossGradient,
@@ -19,13 +20,17 @@ from dagnet.contracts.execution import (
 )
 from dagnet.contracts.functions import TARGETS, Activation, Loss
 from dagnet.contracts.named import Exporter, Initializer, Observations
+from dagnet.contracts.normalization import LEARNED, MOMENTS, Normalization
 from dagnet.contracts.optimizer import Optimizer
 from dagnet.contracts.training import Callback, History, Run
 
 __all__ = [
+    "LEARNED",
+    "MOMENTS",
     "TARGETS",
     "Activation",
     "Callback",
+    "Draw",
     "Engine",
     "Exporter",
     "History",
@@ -33,6 +38,7 @@ __all__ = [
     "Learner",
     "Loss",
     "LossGradient",
+    "Normalization",
     "NotFinite",
     "Observations",
     "Optimizer",

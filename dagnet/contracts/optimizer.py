@@ -67,6 +67,20 @@ class Optimizer:
         settings = {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
         for name, value in checked(f"{self.kind} {self.name!r}", settings, self.rules).items():
             object.__setattr__(self, name, value)
+        if type(self).step is Optimizer.step and not type(self).__module__.startswith("dagnet."):
+            self._try()
+
+    @np.errstate(all="ignore")
+    def _try(self) -> None:
+        """Refuse at once a rule that fails on a few numbers."""
+        vector = np.linspace(-1, 1, 4)
+        try:
+            self.step(vector.copy(), vector, self.start(vector), step=1, learning_rate=self.learning_rate)
+        except PluginError:
+            raise
+        except Exception as error:
+            what = f"optimizer {self.name!r}: update raised {type(error).__name__}: {error}"
+            raise PluginError(f"{what}; it must take arrays of floats") from error
 
     def update(
         self, parameter: Any, gradient: Any, state: State, step: Any, learning_rate: Any

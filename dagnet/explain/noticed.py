@@ -64,7 +64,7 @@ def _said(
     found = ends(net.loss, targets, weights)
     if found is None:
         return
-    outputs = net.runner.forward(net.theta(), inputs, keep=False).outputs
+    outputs = net.runner.forward(net.layout.theta(net.vector), inputs, keep=False).outputs
     loss, (best, constant) = mean_loss(net.loss, outputs, targets, weights), found
     left = (loss - best) / (constant - best)
     if left <= LEARNED:

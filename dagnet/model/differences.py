@@ -67,7 +67,7 @@ class _Base:
         self.prepared, self.vector, self.targets = prepared, vector, data.targets
         self.row_weights = row_weights(data.weights, len(data.inputs), vector.dtype)
         self.plan = plan = prepared.layout.plan
-        state = prepared.runner.forward(prepared.layout.by_slot(vector), data.inputs)
+        state = prepared.runner.forward(prepared.layout.theta(vector), data.inputs)
         self.values = state.value(np.arange(plan.n_units))
         self.largest = float(np.abs(self.values).max(initial=1.0))
         self.kinks = _kinks(plan)
@@ -114,9 +114,7 @@ class _Chain:
         units = cast("Array", cut.unit_ids)
         self.border = np.ascontiguousarray(base.values[units[: cut.n_inputs]].T)
         slots = cast("Array", cut.slot_ids)
-        layout = base.prepared.layout
-        self.owners = layout.owners[slots]
-        self.factor = 1 if layout.factor is None else layout.factor[slots].astype(base.vector.dtype)
+        self.slots, self.owners = slots, base.prepared.layout.owners[slots]
         self.theta = base.vector.copy()
         self.outputs = np.stack(2 * [base.values[plan.outputs].T])
         self.moving = mask[plan.outputs]
@@ -124,11 +122,18 @@ class _Chain:
         self.before = base.values[units[cut.n_inputs :]]
         self.kinks, self.clearance = base.kinks[units], base.clearance[units[cut.n_inputs :]]
         self.has_kinks = bool(np.isfinite(self.clearance).any())
-        inside = cut.sources >= cut.n_inputs
-        weights = np.abs(self.theta[self.owners] * self.factor)[: cut.n_weights]
+        inside, weights = cut.sources >= cut.n_inputs, np.abs(self._theta()[: cut.n_weights])
         read = np.bincount(slot_targets(cut.indptr)[inside], weights[inside], cut.n_units)
         self.read, self.is_first = read[cut.n_inputs :], np.isin(units[cut.n_inputs :], first)
         self.states: list[Any] = [None, None]
+
+    def _theta(self) -> Array:
+        """The chain's slots for the parameters as they are."""
+        layout = self.base.prepared.layout
+        if layout.is_direct and layout.normalized is None:
+            return self.theta[self.owners]
+        result: Array = layout.theta(self.theta)[self.slots]
+        return result
 
     def difference(self, place: int, step: float) -> tuple[float, bool]:
         """The quotient of one parameter, and whether its points are parted by a kink."""
@@ -137,7 +142,7 @@ class _Chain:
         for number, point in enumerate(points):
             self.theta[place] = point
             self.states[number] = self.runner.forward(
-                self.theta[self.owners] * self.factor,
+                self._theta(),
                 self.border,
                 keep=self.has_kinks,
                 reuse=self.states[number],
@@ -156,7 +161,8 @@ class _Chain:
         """
         after = np.stack([state.value(self.computed) for state in self.states])
         moved = np.abs(after - self.before).max()
-        slots = (np.abs(self.factor) * (self.owners == place)).sum()
+        read, factor = self.owners == place, self.base.prepared.layout.factor
+        slots = np.count_nonzero(read) if factor is None else np.abs(factor[self.slots[read]]).sum()
         reach = self.read * moved + self.is_first * slots * step * (self.base.largest + moved)
         near = self.computed[~(self.clearance > 2 * reach)]  # twice: for rounding
         kinks = self.kinks[near, None]

@@ -10,11 +10,80 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.compiler import Compiled
+from dagnet.contracts import LEARNED, Draw
 from dagnet.plan import Plan
+from dagnet.plan.transposition import slot_targets
 from dagnet.topology import Topology, parameter_limits, weight_limits
 
 MOST_ULPS = 4
 """How far the product of a factor and a rounded limit may be from the product's limit."""
+
+NOTHING = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Normalized:
+    """What normalisations over rows have, of all units that are normalised, node after node.
+
+    A network's vector is its parameters, then the running means, then the running variances.
+
+    Attributes
+    ----------
+    units
+        (n,) those that have the normalised value.
+    scale, shift
+        (n,) their slots.
+    mean, variance
+        (n,) places in the network's vector.
+    eps, momentum
+        (n,) of their normalisations.
+    """
+
+    units: Array
+    scale: Array
+    shift: Array
+    mean: Array
+    variance: Array
+    eps: Array
+    momentum: Array
+
+    @classmethod
+    def of(cls, plan: Plan, slots: dict[str, Array]) -> Normalized:
+        """From the plan and the slots of scales and shifts."""
+        units = slot_targets(plan.indptr)[slots["scale"]]
+        by = np.zeros(0) if plan.normalized_by is None else plan.normalized_by[units]
+        eps, momentum = (
+            [getattr(kind, name) for kind in plan.normalizations] for name in ("eps", "momentum")
+        )
+        mean = plan.n_parameters + np.arange(len(units))
+        numbers = (np.array(eps)[by], np.array(momentum)[by])
+        return cls(units, slots["scale"], slots["shift"], mean, mean + len(units), *numbers)
+
+    def folded(self, slots: Array, vector: Array) -> Array:
+        """Slots such that scale · a + shift is the normalisation by the running statistics; a copy."""
+        result, inverse = slots.copy(), self._inverse(vector)
+        scale = slots[self.scale] * inverse
+        result[self.scale] = scale
+        result[self.shift] = slots[self.shift] - vector[self.mean] * scale
+        return result
+
+    def unfolded(self, slots: Array, vector: Array) -> Array:
+        """From derivatives for the folded slots to those for scale and shift; a copy."""
+        result, inverse = slots.copy(), self._inverse(vector)
+        result[self.scale] = inverse * (slots[self.scale] - vector[self.mean] * slots[self.shift])
+        return result
+
+    def _inverse(self, vector: Array) -> Array:
+        inverse: Array = (1 / np.sqrt(vector[self.variance] + self.eps)).astype(vector.dtype)
+        return inverse
+
+    def keep(self, vector: Array, draw: Draw) -> None:
+        """Move the running statistics towards a batch's; its variance as an unbiased estimate."""
+        mean, variance = draw.mean[self.units], draw.variance[self.units]
+        rest = 1 - float((draw.weights.astype(np.float64) ** 2).sum())
+        if rest > 0:
+            for places, new in ((self.mean, mean), (self.variance, variance / rest)):
+                vector[places] += (self.momentum * (new - vector[places])).astype(vector.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +104,10 @@ class Layout:
         (parameters,) mask: what training may change.
     factor
         (slots,) what each slot's parameter is multiplied by; None where that is 1.
+    first_of_half, owner
+        (nodes and second halves of those that are normalised,) the first unit, and the node.
+    normalized
+        Where normalisations over rows have their numbers; None where there are none.
     """
 
     topology: Topology
@@ -43,7 +116,10 @@ class Layout:
     weights: Array
     biases: Array
     trainable: Array
-    factor: Array | None = None
+    factor: Array | None
+    first_of_half: Array
+    owner: Array
+    normalized: Normalized | None
 
     def __post_init__(self) -> None:
         for array in (self.first_unit, self.weights, self.biases, self.trainable):
@@ -52,15 +128,28 @@ class Layout:
     @classmethod
     def of(cls, topology: Topology, compiled: Compiled) -> Layout:
         """The layout of a topology that was compiled."""
-        plan, first = compiled.plan, compiled.first_unit
+        plan, first, inner = compiled.plan, compiled.first_unit, compiled.expansion.graph
         weights, trainable = compiled.element_slot, compiled.trainable
-        moved = np.repeat(first - topology.unit_starts[:-1], topology.units)
+        moved = np.repeat(first - inner.unit_starts[:-1], inner.units)
         biases = plan.bias_slot[np.arange(plan.n_units) + moved]
+        n, m = len(topology.weight_start), len(topology.bias_start)
+        slots = {"scale": weights[n:], "shift": biases[m:]} if len(weights) > n else {}
         if plan.tie is not None:
             weights, biases = plan.tie[weights], np.where(biases < 0, -1, plan.tie[biases])
             trainable = np.zeros(plan.n_parameters, bool)
             trainable[plan.tie] = compiled.trainable
-        return cls(topology, plan, first, weights, biases, trainable, _factor(topology, compiled))
+        return cls(
+            topology,
+            plan,
+            first[compiled.expansion.value],
+            weights[:n],
+            biases[:m],
+            trainable,
+            _factor(topology, compiled),
+            first,
+            compiled.expansion.owner,
+            Normalized.of(plan, slots) if slots else None,
+        )
 
     # -- where names have their places ---------------------------------------------------
 
@@ -82,6 +171,11 @@ class Layout:
         start = int(self.first_unit[node])
         return slice(start, start + int(self.topology.units[node]))
 
+    def summed_units_of(self, node: int) -> slice:
+        """The units of a node that have its weighted sum: others where a normalisation comes after."""
+        start = int(self.first_of_half[node])
+        return slice(start, start + int(self.topology.units[node]))
+
     def node_biases(self, parameters: Array, otherwise: float = 0.0) -> Array:
         """(all units,) biases in the order of ``topology.bias_start``; ``otherwise`` where there is none."""
         result = np.full(len(self.biases), otherwise, parameters.dtype)
@@ -92,10 +186,36 @@ class Layout:
     @cached_property
     def node_of_unit(self) -> Array:
         """(units,) the node of each unit."""
-        order = np.argsort(self.first_unit)
-        return np.repeat(order, self.topology.units[order])
+        order = np.argsort(self.first_of_half)
+        return np.repeat(self.owner[order], self.topology.units[self.owner[order]])
 
     # -- between parameters and slots ----------------------------------------------------
+
+    @property
+    def n_numbers(self) -> int:
+        """How many numbers a network has: parameters and running statistics."""
+        more = 0 if self.normalized is None else 2 * len(self.normalized.mean)
+        return self.plan.n_parameters + more
+
+    def node_places(self, name: str) -> Array:
+        """Places in the network's vector, in the order of ``topology.node_starts[name]``."""
+        found = self.normalized
+        if found is None:
+            return NOTHING
+        places: Array = getattr(found, name)
+        return self.owners[places] if name in LEARNED else places
+
+    def theta(self, vector: Array) -> Array:
+        """(slots,) what engines take to predict, from a network's vector."""
+        if self.normalized is None:
+            return self.by_slot(vector)
+        return self.normalized.folded(self.by_slot(vector[: self.plan.n_parameters]), vector)
+
+    def collect(self, slots: Array, vector: Array) -> Array:
+        """(parameters,) derivatives from those for what :meth:`theta` gave."""
+        return self.by_parameter(
+            slots if self.normalized is None else self.normalized.unfolded(slots, vector)
+        )
 
     @cached_property
     def owners(self) -> Array:
@@ -196,5 +316,7 @@ def _factor(topology: Topology, compiled: Compiled) -> Array | None:
     if factor is None:
         return None
     result = np.ones(compiled.plan.n_slots)
-    result[compiled.element_slot] = np.repeat(factor, np.diff(topology.weight_starts))
+    result[compiled.element_slot[: len(topology.weight_start)]] = np.repeat(
+        factor, np.diff(topology.weight_starts)
+    )
     return result

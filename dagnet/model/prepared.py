@@ -18,10 +18,11 @@ from dagnet.arrays import Array
 from dagnet.compiler import compile_topology
 from dagnet.contracts import Activation, Loss, Runner
 from dagnet.errors import DagnetWarning, DataError, GraphError, PluginError, shorten
-from dagnet.model.data import Columns, standardisation_of
+from dagnet.model.data import standardisation_of
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
-from dagnet.plan import Plan
+from dagnet.model.tables import Columns
+from dagnet.plan import Plan, training_plan
 from dagnet.registry import named
 from dagnet.topology import Topology
 
@@ -107,7 +108,8 @@ class Prepared:
     def _columns(self, what: str, nodes: Array, others: Sequence[Hashable] = ()) -> Columns:
         topology = self.layout.topology
         names = [topology.nodes[node] for node in nodes.tolist()]
-        return Columns(what, names, topology.units[nodes].tolist(), others)
+        categories = {topology.nodes[node]: words for node, words in topology.categories.items()}
+        return Columns(what, names, topology.units[nodes].tolist(), others, categories)
 
     @cached_property
     def standardisation(self) -> tuple[Array, Array] | None:
@@ -129,7 +131,9 @@ class Prepared:
     def standardised(self, X: Any) -> Prepared:
         """With the inputs' centre and scale from the columns of X; the runner, which sees neither, stays."""
         center, scale = standardisation_of(X, self.columns_in)
-        topology = replace(self.layout.topology, center=center, scale=scale)
+        topology, coded = self.layout.topology, self.layout.topology.is_coded
+        center, scale = np.where(coded, 0, center), np.where(coded, 1, scale)
+        topology = replace(topology, center=center, scale=scale)
         return replace(self, layout=replace(self.layout, topology=topology))
 
     def runner_for(self, plan: Plan) -> Runner:
@@ -139,6 +143,11 @@ class Prepared:
             if plan is self.layout.plan
             else prepare(self.asked, plan, self.dtype, self.threads)[1]
         )
+
+    @cached_property
+    def training_runner(self) -> Runner:
+        """The runner of :func:`dagnet.plan.training_plan`."""
+        return self.runner_for(training_plan(self.layout.plan))
 
     def parameters_of(self, name: Hashable) -> Array:
         """Parameters of one edge or node; where a pair is both, the edge is meant."""

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from dagnet.adjacency import offsets
 from dagnet.arrays import Array
+from dagnet.contracts import LEARNED
 from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.model.layout import Layout
 from dagnet.topology import Topology, interval_text
@@ -142,6 +144,31 @@ class BiasView(_View):
                 yield topology.nodes[node]
 
 
+class NodeParameterView(_View):
+    """Numbers by (node, name) of what nodes learn, and keep, beside weights and biases."""
+
+    def _named(self, topology: Topology, name: Any) -> Array:
+        pair = isinstance(name, tuple) and len(name) == 2
+        if not pair or name[1] not in self._names():
+            listed = ", ".join(map(repr, self._names())) or "none in this network"
+            raise DataError(expected("a node parameter", f"(node, name) with a name among {listed}", name))
+        node = topology.node_number(name[0])
+        place = int(np.searchsorted(topology.normalized, node))
+        if place == len(topology.normalized) or topology.normalized[place] != node:
+            raise DataError(f"node {shorten(name[0])} has no {name[1]}: it is not normalised")
+        starts = offsets(topology.units[topology.normalized])
+        return self._layout.node_places(name[1])[starts[place] : starts[place + 1]]
+
+    def _names(self) -> tuple[str, ...]:
+        names = self._layout.topology.node_starts
+        return tuple(name for name in names if name in LEARNED or len(self._flat) == self._layout.n_numbers)
+
+    def __iter__(self) -> Iterator[tuple[Hashable, str]]:
+        topology = self._layout.topology
+        names = [(topology.nodes[node], name) for node in topology.normalized for name in self._names()]
+        return (name for name in names if self._were_asked(self._places(name)))
+
+
 class _Writable(_View):
     what = "value"
     _direct = True
@@ -230,6 +257,18 @@ class WritableWeights(_Writable, WeightView):
                 raise DataError(expected(where, interval_text(*ends), float(got)))
             result = np.clip(result, *(limit[places] for limit in self._layout.limits_in(dtype)))
         return result
+
+
+class WritableNodeParameters(_Writable, NodeParameterView):
+    """What nodes learn and keep; assignment writes through to the network."""
+
+    what = "node parameter"
+
+    def _checked(self, name: Any, value: Any, places: Any) -> Any:
+        checked = super()._checked(name, value, places)
+        if name[1] == "variance" and np.any(np.less(checked, 0)):
+            raise DataError(expected(f"variance of {shorten(name[0])}", "at least 0", value))
+        return checked
 
 
 class WritableBiases(_Writable, BiasView):

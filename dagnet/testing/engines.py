@@ -69,7 +69,8 @@ def _cases(
     for dtype in dtypes:
         for name, net in networks(dtype):
             plan = cut(net.layout.plan)
-            theta = net.theta().copy() if plan.slot_ids is None else net.theta()[plan.slot_ids]
+            theta = net.layout.theta(net.vector)
+            theta = theta.copy() if plan.slot_ids is None else theta[plan.slot_ids]
             for n in rows:
                 rng = np.random.default_rng(n)
                 inputs = rng.normal(size=(n, plan.n_inputs)).astype(dtype)

@@ -20,15 +20,16 @@ from dagnet.contracts import Activation
 from dagnet.errors import DagnetError, GraphError, Verbatim, expected, shorten
 from dagnet.registry import find_activation
 from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, read_edge_extras, read_node_extras
-from dagnet.topology.frozen import edge_sizes
+from dagnet.topology.frozen import Categories, edge_sizes
 from dagnet.topology.sharing import Alike, edge_facts, first_of_group, groups, node_facts, refuse_unlike
-from dagnet.values import FLAG, as_real, whole
+from dagnet.topology.starts import node_starts
+from dagnet.values import FLAG, as_real, plain, whole
 
 T = TypeVar("T")
 UNITS = whole(1, 2**31 - 1)
 CLOSE, SHORT = 2, 5
 """Edits from a known attribute at which an unknown one is probably a misspelling; of short ones, one."""
-NODE_WORDS = ("activation", "bias", "units", "trainable", "center", "scale", *NODE_EXTRAS)
+NODE_WORDS = ("activation", "bias", "units", "trainable", "center", "scale", "categories", *NODE_EXTRAS)
 EDGE_WORDS = ("weight", "trainable", "share", *EDGE_EXTRAS)
 BYTES_A_WEIGHT = 64
 """What building a network takes at least: start value, place, both ends and what compiling compares."""
@@ -58,6 +59,16 @@ class Problems(list[str]):
         """A positive whole number."""
         mend = "write units=1 or more, or leave it out"
         return self.tried(partial(UNITS.check, f"{where}: units", mend=mend), value, 1)
+
+    def categories(self, where: str, value: Any) -> Categories:
+        """Words or numbers, all different."""
+        found = tuple(map(plain, value)) if isinstance(value, (list, tuple, np.ndarray)) else ()
+        kinds = all(isinstance(item, (str, int, float)) and item == item for item in found)  # noqa: PLR0124
+        if not kinds or len(set(found)) != len(found) or len(found) < 2:
+            must = "a list of at least two words or numbers, all different"
+            self.refuse(f"{where}: categories", must, value, 'such as ["low", "mid", "high"]')
+            return ("", "other")
+        return found
 
     def flag(self, where: str, value: object) -> bool:
         """True or False."""
@@ -103,13 +114,22 @@ def edit_distance(a: str, b: str) -> int:
     return row[-1]
 
 
-def read_units(data: Sequence[Mapping[str, Any]], names: Sequence[Hashable], problems: Problems) -> Array:
-    """(nodes,) units."""
-    units = np.ones(len(names), np.int64)
+def read_units(
+    data: Sequence[Mapping[str, Any]], names: Sequence[Hashable], problems: Problems
+) -> tuple[Array, dict[int, Categories]]:
+    """(nodes,) units, and the categories of each node that has some: it has a unit for each."""
+    units, categories = np.ones(len(names), np.int64), dict[int, Categories]()
     for number, attributes in enumerate(data):
+        where = f"node {shorten(names[number])}"
+        if attributes.get("categories") is not None:
+            found = categories[number] = problems.categories(where, attributes["categories"])
+            units[number] = len(found)
         if "units" in attributes:
-            units[number] = problems.units(f"node {shorten(names[number])}", attributes["units"])
-    return units
+            units[number] = problems.units(where, attributes["units"])
+            if number in categories and units[number] != len(categories[number]):
+                must = f"{len(categories[number])}, one for each of its categories"
+                problems.refuse(f"{where}: units", must, attributes["units"], "leave it out")
+    return units, categories
 
 
 def check_sizes(ends: Ends, names: Sequence[Hashable], units: Array) -> None:
@@ -156,6 +176,9 @@ def read_nodes(
         if is_input[number]:
             _check_input(f"node {shorten(names[number])}", attributes, identity, problems)
             continue
+        if attributes.get("categories") is not None:
+            where = f"node {shorten(names[number])}"
+            problems.append(f"{where} has categories and must be an input; remove them, or its parents")
         if attributes.get("activation") is not None:
             spec = attributes["activation"]
             key = (type(spec), spec) if isinstance(spec, (str, Activation)) else None
@@ -179,7 +202,10 @@ def read_nodes(
         "has_bias": has_bias,
         "bias_trainable": trainable,
         "bias_start": start,
-        "node_words": _read_words(data, names, node_facts(units, has_bias, trainable, start), problems),
+        "node_words": (
+            said := _read_words(data, names, node_facts(units, has_bias, trainable, start), problems)
+        ),
+        "node_starts": node_starts(data, names, units, said, problems),
     }
 
 
@@ -223,9 +249,16 @@ def _is_false(value: object) -> bool:
 
 
 def _check_input(where: str, attributes: Mapping[str, Any], identity: Activation, problems: Problems) -> None:
+    if attributes.get("normalization") is not None:
+        problems.append(
+            f"{where} is an input and must have no normalization, got "
+            f"{shorten(attributes['normalization'])}; net.standardize(X) does that for inputs"
+        )
     if attributes.get("bias") is not None and not _is_false(attributes["bias"]):
         got = shorten(attributes["bias"])
         problems.append(f"{where} is an input and must have no bias, got {got}; remove it")
+    if attributes.get("categories") is not None and ("center" in attributes or "scale" in attributes):
+        problems.append(f"{where} has categories, which are 0 or 1: remove its center and scale")
     spec = attributes.get("activation")
     if spec is not None and problems.activation(where, spec, identity) != identity:
         problems.append(

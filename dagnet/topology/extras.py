@@ -16,7 +16,10 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.values import LARGEST, NOT_NEGATIVE, Rule, is_number
+from dagnet.contracts import Normalization
+from dagnet.errors import DagnetError, DataError, PluginError, expected
+from dagnet.registry import parse_call
+from dagnet.values import ALONE, FRACTION, LARGEST, NOT_NEGATIVE, Rule, is_number
 
 WIDEST = (-math.inf, math.inf)
 
@@ -50,6 +53,32 @@ def _is_hashable(value: object, _settings: object) -> bool:
     return True
 
 
+class _CallForm(Rule):
+    """A text that is read; what is wrong with it is said with the place where it stands."""
+
+    def check(self, where: str, value: Any, settings: Mapping[str, Any] = ALONE, *, mend: str = "") -> Any:
+        """See :meth:`dagnet.values.Rule.check`."""
+        del settings
+        if not isinstance(value, str):
+            raise DataError(expected(where, self.must, value, mend))
+        try:
+            return self.convert(value)
+        except DagnetError as error:
+            raise DataError(f"{where}: {error}") from None
+
+
+def normalization(text: str) -> Normalization:
+    """The normalisation that a call form says."""
+    name, positional, named = parse_call(text)
+    if positional:
+        raise PluginError(expected(f"normalization {name!r}", "of named parameters", positional))
+    return Normalization.of(name, named)
+
+
+def _spelled(text: str) -> str:
+    return str(normalization(text))
+
+
 @dataclass(frozen=True)
 class Word:
     """What a word's value must be, and, of edges, what stands where it is not said.
@@ -76,6 +105,8 @@ EDGE_EXTRAS: dict[str, Word] = {
 NODE_EXTRAS: dict[str, Word] = {
     "sign": Word(Rule("+1 or −1", lambda value, _: is_number(value) and abs(float(value)) == 1, int)),
     "share": Word(Rule("a hashable key", _is_hashable, lambda key: key)),
+    "dropout": Word(FRACTION),
+    "normalization": Word(_CallForm("'batch', 'layer' or a call form of these", lambda *_: True, _spelled)),
 }
 """By word, of nodes."""
 

@@ -17,6 +17,7 @@ from dagnet.errors import DataError, did_you_mean, shorten
 from dagnet.topology.sharing import first_of_group, groups
 
 LISTED = 6
+Categories = tuple[str | float, ...]
 
 
 def edge_sizes(units: Array, sources: Array, targets: Array) -> Array:
@@ -82,8 +83,16 @@ class Topology:
     edge_words, node_words
         The rest of dagnet's words: (edges, …) numbers, and by the number of the node what it says
         (:mod:`dagnet.topology.extras`).
+    node_starts
+        Where what normalisations learn and keep begins, by name (``scale``, ``shift``, ``mean``,
+        ``variance``): of the units of all nodes that have it, node after node.
     users
         What the graph says beside dagnet's words.
+    diagonal
+        (edges,) mask of those that join unit to unit, one weight each (:mod:`dagnet.expansion`); None
+        where all join each unit with each.
+    categories
+        By the number of the input: what its column's entries may be, in the order of its units.
     """
 
     nodes: Sequence[Hashable]
@@ -108,10 +117,13 @@ class Topology:
     share_keys: tuple[Hashable, ...] = ()
     edge_words: Mapping[str, Array] = field(default_factory=dict)
     node_words: Mapping[str, Mapping[int, Any]] = field(default_factory=dict)
+    node_starts: Mapping[str, Array] = field(default_factory=dict)
     users: UserAttributes = NONE
+    diagonal: Array | None = None
+    categories: Mapping[int, Categories] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for value in (*vars(self).values(), *self.edge_words.values()):
+        for value in (*vars(self).values(), *self.edge_words.values(), *self.node_starts.values()):
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
 
@@ -155,7 +167,15 @@ class Topology:
     @cached_property
     def weight_starts(self) -> Array:
         """(edges + 1,) where each edge's elements start in ``weight_start``."""
-        return _frozen(offsets(edge_sizes(self.units, self.sources, self.targets)))
+        sizes = edge_sizes(self.units, self.sources, self.targets)
+        if self.diagonal is not None:
+            sizes[self.diagonal] = self.units[self.targets[self.diagonal]]
+        return _frozen(offsets(sizes))
+
+    @cached_property
+    def normalized(self) -> Array:
+        """The nodes that are normalised, in the order of ``node_starts``."""
+        return _frozen(np.array(sorted(self.node_words.get("normalization", ())), np.int64))
 
     def weight_owners(self) -> Array:
         """(edges,) the edge that each has its weight from: the first of its group, or itself."""
@@ -185,6 +205,11 @@ class Topology:
     def is_output(self) -> Array:
         """(nodes,) mask of the outputs."""
         return self._marked(self.outputs)
+
+    @cached_property
+    def is_coded(self) -> Array:
+        """(input units,) mask of those that stand for categories."""
+        return _frozen(np.repeat(np.isin(self.inputs, list(self.categories)), self.units[self.inputs]))
 
     def _marked(self, nodes: Array) -> Array:
         mask = np.zeros(self.n_nodes, bool)

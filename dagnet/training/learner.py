@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Learner, NotFinite
+from dagnet.contracts import Draw, Learner, NotFinite
+from dagnet.hashing import step_key
 from dagnet.model import Model
 from dagnet.model.layout import Layout
 from dagnet.registry import engines
@@ -29,9 +30,12 @@ class ArrayLearner(Learner):
 
     def __init__(self, model: Model, data: Rows, settings: Settings) -> None:
         self._settings, self._data, self._layout = settings, data, model.layout
-        self._parameters = parameters = model.parameters
-        self._room = data.room_for(settings.batch_size)
-        self._loss_gradient = model.runner.fused_gradient(model.loss)
+        self._parameters, self._vector = parameters, _ = model.parameters, model.vector
+        self._room = data.room_for(settings.batch_size + 1)  # a lone row may join them
+        self._draws = model.plan.trains_otherwise
+        self._loss_gradient = (model.training_runner if self._draws else model.runner).fused_gradient(
+            model.loss
+        )
         shared, free = not model.layout.is_direct, model.layout.trainable
         self._slots = np.empty(model.layout.plan.n_slots, parameters.dtype)
         self._theta = np.empty_like(self._slots) if shared else parameters
@@ -61,6 +65,8 @@ class ArrayLearner(Learner):
         """See :class:`dagnet.contracts.Learner`."""
         with np.errstate(all="ignore"):
             batch = self._data.batch(rows, self._room)
+            if self._draws:
+                self._loss_gradient.draw = Draw(step_key(self.masks, self.steps), batch.factor)
             loss, bound = self._loss_gradient(
                 self._gathered_theta(), batch.inputs, batch.targets, batch.factor, into=self._slots
             )
@@ -79,11 +85,13 @@ class ArrayLearner(Learner):
             if self._clips:
                 square = self._clipped(gradient, square)
             self._step(gradient, square, learning_rate)
+            if self._layout.normalized is not None and self._loss_gradient.draw is not None:
+                self._layout.normalized.keep(self._vector, self._loss_gradient.draw)
         return loss
 
     def parameters(self) -> Array:
         """The network's own vector."""
-        return self._parameters
+        return self._vector
 
     def state(self) -> Mapping[str, Array]:
         """The optimizer's own vectors, of the parameters that are not frozen."""
@@ -91,7 +99,7 @@ class ArrayLearner(Learner):
 
     def restore(self, parameters: Array, state: Mapping[str, Array], steps: int) -> None:
         """Write over both."""
-        self._parameters[:] = parameters
+        self._vector[:] = parameters
         for name, vector in state.items():
             self._state[name][...] = vector
         self.steps = steps

@@ -12,7 +12,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Callback, History, NotFinite
-from dagnet.errors import NumericalError
+from dagnet.errors import DataError, NumericalError, shorten
 from dagnet.model import Model, is_table, with_columns
 from dagnet.model.selection import make_generator
 from dagnet.topology import fingerprint_by_part
@@ -66,7 +66,7 @@ class TrainingRun:
         self.callbacks = checked_callbacks(callbacks)
         self.rows, self.epochs = len(self.data), settings.epochs
         self.size = min(settings.batch_size, self.rows)
-        self.batches = -(-self.rows // self.size)
+        self.batches = _batches(model, self.rows, self.size)
         self.epoch, self.batch, self.loss = 0, 0, float("nan")
         self.history = History()
         self.stop = self.failed = False
@@ -74,6 +74,8 @@ class TrainingRun:
         self.learner = model.runner.learner(model, self.data, settings) or ArrayLearner(
             model, self.data, settings
         )
+        if model.plan.trains_otherwise:
+            self.learner.masks = int(self.generator.integers(2**63))
         self.loss_sum = self.weight_sum = 0.0
         self.done = 0
         """Batches of the epoch in progress that are behind us; 0 between epochs."""
@@ -114,6 +116,7 @@ class TrainingRun:
             "epoch": self.history.epochs,
             "batch": self.done,
             "steps": self.learner.steps,
+            "masks": self.learner.masks,
             "learning_rate": self._learning_rate,
             "loss_sum": self.loss_sum,
             "weight_sum": self.weight_sum,
@@ -187,7 +190,7 @@ class TrainingRun:
 
     def _tell(self, listeners: Iterable[Callable[[TrainingRun], None]]) -> None:
         """Call what listens at a joint; what it writes to the network's parameters reaches the learner."""
-        elsewhere, parameters = self._bring_back(), self.model.parameters
+        elsewhere, parameters = self._bring_back(), self.model.vector
         before = parameters.copy() if elsewhere else parameters
         for listener in listeners:
             listener(self)
@@ -197,7 +200,8 @@ class TrainingRun:
 
     def _rows_of(self, number: int) -> Array | slice:
         """The row numbers of a batch."""
-        start, stop = number * self.size, min((number + 1) * self.size, self.rows)
+        start = number * self.size
+        stop = self.rows if number == self.batches - 1 else start + self.size
         return slice(start, stop) if self._order is None else self._order[start:stop]
 
     def _learn(self, rows: Array | slice) -> float:
@@ -227,9 +231,9 @@ class TrainingRun:
     def _bring_back(self) -> bool:
         """Give the network the parameters of a learner that keeps them elsewhere; whether it does."""
         parameters = self.learner.parameters()
-        if parameters is self.model.parameters:
+        if parameters is self.model.vector:
             return False
-        self.model.parameters[:] = parameters
+        self.model.vector[:] = parameters
         return True
 
     def _where(self) -> str:
@@ -244,6 +248,18 @@ class TrainingRun:
         self.history.append(**values)
         self.done = 0
         self.drawn_from = self.generator.bit_generator.state
+
+
+def _batches(model: Model, rows: int, size: int) -> int:
+    """How many batches an epoch has; where rows are normalised, a lone last row joins those before it."""
+    normalized = model.layout.normalized
+    if normalized is None:
+        return -(-rows // size)
+    if min(rows, size) == 1:
+        node = shorten(model.topology.nodes[int(model.topology.normalized[0])])
+        got, mend = ("X has one row", "give more") if rows == 1 else ("batch_size is 1", "write 2 or more")
+        raise DataError(f"node {node} is normalised over the rows of a batch, and {got}; {mend}")
+    return rows // size + (rows % size > 1)
 
 
 def stateful(callbacks: Iterable[Callback]) -> list[Callback]:

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Loss, LossGradient, Runner
+from dagnet.contracts import Draw, Loss, LossGradient, Runner
 from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.functions import Called, compile_loss
-from dagnet.engine.compiled.opened import Call, call_table, memory_of
-from dagnet.engine.compiled.segments import DENSE_SEGMENT, SWEEP, Program, Segment
+from dagnet.engine.compiled.moments import Moments
+from dagnet.engine.compiled.opened import Call, call_table, keyed, memory_of
+from dagnet.engine.compiled.segments import DENSE_SEGMENT, MOMENTS_SEGMENT, SWEEP, Program, Segment
 from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
-from dagnet.plan import Plan
+from dagnet.plan import DROP, Plan
 
 Stage = tuple[bool, Callable[..., None]]
 """Whether threads share it by tiles, and what it is: called with the thread's part, or with nothing."""
@@ -25,6 +26,13 @@ WORK_PER_THREAD = 50_000
 """Edges times tiles for which handing work to another thread pays."""
 CHUNK_ROWS = 2048
 """Rows evaluated at once where only outputs are wanted."""
+
+
+def _dropping() -> Any:
+    """The kernels of dropout, compiled where some node says it."""
+    from dagnet.engine.compiled import dropping  # noqa: PLC0415 - see above
+
+    return dropping
 
 
 class CompiledRunner(Runner):
@@ -38,6 +46,9 @@ class CompiledRunner(Runner):
         self._table = self.program.table if self.program.is_one_sweep else None
         self._n_outputs = len(plan.outputs)
         self.lanes = self.program.lanes
+        self._sweeps: Any = _dropping() if self.program.drops else kernels
+        segments = [segment for segment in self.program.segments if segment.kind == MOMENTS_SEGMENT]
+        self._moments = {segment.first: Moments(plan, segment.first, segment.last) for segment in segments}
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which activations NumPy runs, and why."""
@@ -66,20 +77,33 @@ class CompiledRunner(Runner):
 
     # -- forward -------------------------------------------------------------------------
 
-    def forward(self, theta: Array, inputs: Array, *, keep: bool = True, reuse: Any = None) -> Any:
+    def forward(
+        self,
+        theta: Array,
+        inputs: Array,
+        *,
+        keep: bool = True,
+        reuse: Any = None,
+        draw: Draw | None = None,
+    ) -> Any:
         """Evaluate all rows; see :class:`dagnet.contracts.Runner`."""
         if not keep and len(inputs) > CHUNK_ROWS:
             return self._outputs_only(theta, inputs)
         state = reuse
         if state is None or not state.fits(self.program, len(inputs)):
             state = CompiledState(self.program, self.dtype, len(inputs))
-        state.theta = theta
+        state.theta = theta if draw is None else theta.copy()  # moments are written into the copy
+        if draw is not None:
+            draw.mean, draw.variance = np.zeros((2, self.plan.n_units))
+            state.draw, state.key[0] = draw, draw.key
         state.inputs = writable(np.ascontiguousarray(inputs))
         parts = self._parts(state.n_tiles)
         stages: list[Stage] = []
         if not self.program.skips_inputs:
             stages.append((True, lambda part: state.load_inputs(part, parts)))
-        stages += [self._forward_stage(state, theta, segment, parts) for segment in self.program.segments]
+        stages += [
+            self._forward_stage(state, state.theta, segment, parts) for segment in self.program.segments
+        ]
         self._run(stages, parts)
         return state
 
@@ -90,12 +114,14 @@ class CompiledRunner(Runner):
             return True, lambda part: self._sweep(state, theta, segment, part, parts)
         if segment.kind == DENSE_SEGMENT:
             return False, lambda: self._product(state, theta, segment)
+        if segment.kind == MOMENTS_SEGMENT:
+            return False, lambda: self._moments[segment.first].forward(state, theta, parts)
         return False, lambda: self._activate(state, segment)
 
     def _sweep(self, state: CompiledState, theta: Array, segment: Segment, part: int, parts: int) -> None:
         layout = state.wide_layout if segment.wide else state.layout(part, parts)
         span, arrays = (segment.begin, segment.end), (state.values, state.pre)
-        kernels.forward_sweep(self.program.table, theta, arrays, layout, span)
+        self._sweeps.forward_sweep(state.kernel_table, theta, arrays, layout, span)
 
     def _matrix(self, vector: Array, segment: Segment) -> Array:
         return vector[segment.slots].reshape(-1, segment.n_source)
@@ -130,12 +156,14 @@ class CompiledRunner(Runner):
         inputs = writable(inputs)
         outputs = np.empty((len(inputs), self._n_outputs), self.dtype)
         if len(inputs) <= passes.FEW:
-            return None if passes.evaluate(table, inputs, theta, outputs, 0, 1) else outputs
+            memory = np.empty(self.plan.n_units, self.dtype)
+            return None if passes.evaluate_few(table, inputs, theta, outputs, memory) else outputs
         parts = self._parts(-(-len(inputs) // self.lanes))
         some_nan = [False] * parts
 
         def share(part: int) -> None:
-            some_nan[part] = passes.evaluate(table, inputs, theta, outputs, part, parts)
+            memory = aligned(self.plan.n_units * self.lanes, self.dtype)
+            some_nan[part] = passes.evaluate(table, inputs, theta, outputs, memory, part, parts)
 
         run_parts(share, parts)
         return None if any(some_nan) else outputs
@@ -174,6 +202,7 @@ class CompiledRunner(Runner):
     ) -> float:
         """Walk back from ∂loss/∂outputs, which ``begin(part, parts)`` writes to the state's tiles."""
         program, plan = self.program, self.plan
+        theta = theta if state.draw is None else state.theta
         parts = self._parts(state.n_tiles)
         if state.scratch is None or state.scratch.parts != parts:
             state.scratch = Scratch(program, self.dtype, parts)
@@ -196,6 +225,8 @@ class CompiledRunner(Runner):
             stages.append((True, lambda part: self._pull(state, (0, plan.n_inputs), part)))
         self._run(stages, parts)
         self._collect(scratch, into)
+        for moments in self._moments.values():
+            scratch.bound += moments.collect(state, into)
         return scratch.bound if program.has_dense else float(kernels.sum_of_squares(into))
 
     def _backward_stages(
@@ -207,6 +238,8 @@ class CompiledRunner(Runner):
             return [(True, lambda part: self._walk(state, segment, part))]
         if segment.kind == DENSE_SEGMENT:
             return [(False, lambda: self._product_back(state, theta, segment, into))]
+        if segment.kind == MOMENTS_SEGMENT:
+            return [(False, lambda: self._moments[segment.first].backward(state, state.scratch.parts))]
         units = (segment.first, segment.last)
         return [
             (True, lambda part: self._pull(state, units, part)),
@@ -224,7 +257,7 @@ class CompiledRunner(Runner):
         self, state: CompiledState, part: int, layout: tuple[int, ...], *spans: tuple[int, int]
     ) -> None:
         arrays = (state.values, state.deltas, state.pre)
-        kernels.backward_sweep(self.program.table, state.scratch.of(part), arrays, layout, *spans)
+        self._sweeps.backward_sweep(state.kernel_table, state.scratch.of(part), arrays, layout, *spans)
 
     def _product_back(self, state: CompiledState, theta: Array, segment: Segment, into: Array) -> None:
         if not segment.walked:
@@ -251,32 +284,49 @@ class CompiledRunner(Runner):
         values = state.rows(state.values, units)
         places = self.program.pre_place[units]
         z = state.rows(state.pre, places) if places[0] >= 0 else values
+        dropped = self._rate_behind(segment)
+        keeps = ~((values == 0) & np.signbit(values)) if dropped else True
+        if dropped:
+            values = values * self.dtype.type(1 - dropped)
         slope = self.plan.activations[segment.what].slope(z, values)
         pulled = state.rows(state.deltas, units) * slope
+        if dropped:
+            pulled = np.where(keeps, pulled * self.dtype.type(1 / (1 - dropped)), 0)
         delta = np.where(needs_delta[units, None], pulled, self.dtype.type(0))
         state.put(state.deltas, units, delta)
         state.scratch.bias_gradients[0, units] += delta.sum(axis=1)
 
+    def _rate_behind(self, segment: Segment) -> float:
+        """The rate at which the next step drops the values of an activation that NumPy runs; 0 for none."""
+        steps = self.program.steps
+        if segment.end == len(steps) or steps[segment.end, 0] != DROP:
+            return 0.0
+        return float(self.program.rates[steps[segment.end, 1]])
+
     def _collect(self, scratch: Scratch, into: Array) -> None:
         """The threads' derivatives into one vector, always in the same order."""
-        program, plan = self.program, self.plan
+        program = self.program
         if program.has_dense:
-            found = (scratch.gradients, scratch.bias_gradients)
-            scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in found)
+            written = (scratch.gradients, scratch.bias_gradients)
+            scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in written)
         kernels.collect(into, program.slots, program.places, scratch.gradients)
-        biased = plan.bias_slot >= 0
-        into[plan.bias_slot[biased]] = scratch.bias_gradients.sum(axis=0)[biased]
+        found = scratch.bias_gradients
+        into[program.biased[1]] = (found[0] if len(found) == 1 else found.sum(axis=0))[program.biased[0]]
         into[program.unwanted] = 0
 
 
 class FusedGradient:
     """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
 
+    draw: Draw | None = None
+
     def __init__(self, program: Program, loss: Called, parts: Callable[[int], int], dtype: Any) -> None:
         self._program, self._parts, self._loss, self._dtype = program, parts, loss, dtype
         self._calls: list[tuple[Array, Array, Array]] = []
         self._others = np.empty((0, program.plan.n_slots), dtype)
-        self._unwanted = program.unwanted
+        self._unwanted, self._key = program.unwanted, np.zeros(1, np.uint64)
+        self._table = keyed(program.table, self._key) if program.drops else program.table
+        self._pass = (_dropping() if program.drops else passes).loss_and_gradient
         self._written: tuple[Any, ...] = ()
         self._kept: list[Array] = []
 
@@ -288,13 +338,12 @@ class FusedGradient:
         ``inputs`` (rows, input units), ``targets`` (rows, output units), ``factor`` (rows,).
         """
         parts = self._parts(-(-len(inputs) // self._program.lanes))
+        if self.draw is not None:
+            self._key[0] = self.draw.key
         given = (parts, inputs, targets, factor, into)
         if not self._written or any(map(operator.is_not, given, self._written)):
             self._write(*given)
-        if parts == 1:
-            loss = passes.loss_and_gradient(self._calls[0][0], theta)
-        else:
-            loss = self._shared(parts, theta, into)
+        loss = self._pass(self._calls[0][0], theta) if parts == 1 else self._shared(parts, theta, into)
         if len(self._unwanted):
             into[self._unwanted] = 0
         return loss, kernels.sum_of_squares(into)
@@ -303,7 +352,7 @@ class FusedGradient:
         losses = [0.0] * parts
 
         def share(part: int) -> None:
-            losses[part] = passes.loss_and_gradient(self._calls[part][0], theta)
+            losses[part] = self._pass(self._calls[part][0], theta)
 
         run_parts(share, parts)
         for other in self._others[: parts - 1]:  # always in the same order
@@ -318,11 +367,11 @@ class FusedGradient:
             self._others = np.empty((parts - 1, self._program.plan.n_slots), self._dtype)
         while len(self._calls) < parts:
             memory = aligned(memory_of(self._program), self._dtype)
-            self._calls.append((*call_table(self._program.table), memory))
+            self._calls.append((*call_table(self._table), memory))
         loss, starts = self._loss, [array.ctypes.data for array in self._kept]
         for part, (_, room, memory) in enumerate(self._calls[:parts]):
             own = into if part == 0 else self._others[part - 1]
-            places = (*starts, memory.ctypes.data, own.ctypes.data)
+            places = (*starts, memory.ctypes.data, len(memory), own.ctypes.data)
             room[:] = Call(loss.address, loss.numbers, part, parts, len(inputs), *places)
         copied = any(map(operator.is_not, given, self._kept))
         self._written = () if copied else (parts, *given, into)
@@ -330,6 +379,8 @@ class FusedGradient:
 
 class StagedGradient:
     """The same, where matrix products or NumPy's activations stand between sweeps."""
+
+    draw: Draw | None = None
 
     def __init__(self, runner: Any, loss: Called) -> None:
         self._runner, self._compiled = runner, loss  # which keeps what the addresses are of
@@ -341,7 +392,7 @@ class StagedGradient:
         self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
     ) -> tuple[float, float]:
         """As :meth:`FusedGradient.__call__`."""
-        state = self._state = self._runner.forward(theta, writable(inputs), reuse=self._state)
+        state = self._state = self._runner.forward(theta, writable(inputs), reuse=self._state, draw=self.draw)
         rows = writable(targets), writable(factor)
         places, losses = self._runner.program.outputs * state.stride, dict[int, float]()
 

@@ -12,9 +12,10 @@ from dagnet.arrays import Array
 from dagnet.engine.compiled.functions import CompiledActivation, compile_activation
 from dagnet.engine.compiled.opened import table_of
 from dagnet.engine.compiled.vectors import TILE_ROWS
-from dagnet.plan import ACTIVATE, DENSE, SPARSE, Plan
+from dagnet.hashing import ODD, mixed
+from dagnet.plan import ACTIVATE, DENSE, DROP, NORMALISE, SPARSE, Plan
 
-SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT = 0, 1, 2
+SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT, MOMENTS_SEGMENT = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Program:
         )
         self.pre_place, self.n_pre = self._pre_places()
         self.outputs = plan.outputs.astype(np.int64)
+        self.output_places = self.outputs * self.lanes  # where they begin in a tile that stands alone
         self.indptr, self.indptr_out, self.bias_slot = (
             np.ascontiguousarray(a, np.int64) for a in (plan.indptr, plan.indptr_out, plan.bias_slot)
         )
@@ -87,6 +89,9 @@ class Program:
         unit = np.int32 if self.is_narrow else np.int64
         self.sources, self.children = (a.astype(unit, copy=False) for a in (plan.sources, plan.targets))
         self.needs_delta = plan.needs_delta
+        numbers = np.zeros(0, np.uint64) if plan.unit_numbers is None else plan.unit_numbers
+        self.unit_hashes, self.rates, self.key = mixed(numbers + ODD), plan.rates, np.zeros(1, np.uint64)
+        self.drops = bool((self.steps[:, 0] == DROP).any())
         self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
         self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or plan.needs_delta[: plan.n_inputs].any())
         self.table = table_of(self)
@@ -131,6 +136,12 @@ class Program:
         return np.flatnonzero((self.started != 0) & ~written)
 
     @cached_property
+    def biased(self) -> tuple[Array, Array]:
+        """The units that have a bias, and its slot."""
+        units = np.flatnonzero(self.bias_slot >= 0)
+        return units, self.bias_slot[units]
+
+    @cached_property
     def unwanted(self) -> Array:
         """Slots that are 0 in the end: their derivative is not asked for, or nothing writes it."""
         plan = self.plan
@@ -151,7 +162,8 @@ class Program:
 def _steps(plan: Plan) -> Array:
     """(steps, 4): kind, what, first unit, last unit + 1."""
     steps = plan.steps
-    columns = steps["kind"], steps["what"], steps["target"], steps["target"] + steps["n_target"]
+    kind = np.where(steps["kind"] == NORMALISE, SPARSE, steps["kind"])  # to kernels they are sums like others
+    columns = kind, steps["what"], steps["target"], steps["target"] + steps["n_target"]
     return np.ascontiguousarray(np.stack(columns, axis=1), np.int64)
 
 
@@ -159,12 +171,19 @@ def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -
     """Cut at dense steps and at activations that NumPy runs."""
     numpy_runs = np.array([a.function.address == 0 for a in activations], bool)
     cuts = steps[:, 0] == DENSE
+    moments = plan.steps["kind"] == NORMALISE
+    cuts |= moments & ~np.roll(moments, 1)
     cuts |= (steps[:, 0] == ACTIVATE) & numpy_runs[np.where(steps[:, 0] == ACTIVATE, steps[:, 1], 0)]
     segments: list[Segment] = []
     begin = 0
     for number in np.flatnonzero(cuts).tolist():
         if number > begin:
             segments.append(Segment(SWEEP, begin, number))
+        if moments[number]:
+            last = number + int(np.argmin(np.append(moments[number:], False)))
+            segments.append(Segment(MOMENTS_SEGMENT, number, number, steps[number, 2], steps[last - 1, 3]))
+            begin = number
+            continue
         segments.append(_single(plan, number, *steps[number].tolist()))
         # the kernel adds a dense step's biases, so its sweep begins at the step itself
         begin = number if steps[number, 0] == DENSE else number + 1
@@ -181,8 +200,15 @@ def _single(plan: Plan, number: int, kind: int, what: int, first: int, last: int
     walked = bool(needed[first:last].any())
     walks_on = walked and bool(needed[sources].any())
     from_inputs = isinstance(sources, slice) and sources.stop <= plan.n_inputs
+    from_inputs = from_inputs and not _drops_inputs(plan)
     read = int(step["slot"]), sources, int(step["n_source"]), from_inputs
     return Segment(DENSE_SEGMENT, number, number + 1, first, last, what, *read, walked, walks_on)
+
+
+def _drops_inputs(plan: Plan) -> bool:
+    """Whether training drops inputs: then rows are not read as given."""
+    drops = plan.steps[plan.steps["kind"] == DROP]
+    return bool((drops["target"] < plan.n_inputs).any())
 
 
 def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segment]]:
@@ -199,6 +225,9 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
             first = isinstance(segment.sources, slice) and not started[segment.sources].any()
             marked.append(replace(segment, first_write=first))
             started[segment.sources] = 1
+        elif segment.kind == MOMENTS_SEGMENT:
+            marked.append(segment)
+            started[plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]] = 1
         else:
             marked.append(segment)
     return started, marked[::-1]
