@@ -137,12 +137,12 @@ def scores(network: Network, X: Columns, y: Columns) -> dict[str, float]:
     Of several targets the mean; but where each row has one 1, accuracy is how often that one is the largest.
     """
     result = {"loss": network.evaluate(X, y, missing="skip")}
-    kinds = {head.loss.targets for head in network.heads.values()}
+    kinds = {head.loss.targets for head in network.heads.values() if head.loss.columns == 1}
     for metric, head, among in SCORES:
         if kinds & among:
             result[head] = network.score(X, y, metric, missing="skip")
     truth = np.column_stack([y[name] for name in network.targets])
-    if kinds <= {"binary", "probability"} and network.targets == network.outputs and are_exclusive(truth):
+    if "accuracy" in result and network.targets == network.outputs and are_exclusive(truth):
         result["accuracy"] = accuracy(truth, network.predict(X))
     return result
 

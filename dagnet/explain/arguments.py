@@ -64,8 +64,12 @@ class OneRow:
         encoded = net.encode(inputs, targets).targets
         ends = np.cumsum(self.topology.units[self.topology.outputs])[:-1]
         _, pulls = net.objective.by_row(outputs, encoded)
-        self._targets = dict(zip(net.outputs, np.split(net.objective.spread(encoded)[0], ends), strict=True))
         self._heads = {name: head for head in net.objective.heads for name in head.nodes}
+        self._targets: dict[Hashable, Array] = {}
+        for head, _, columns in net.objective.each():
+            sizes = [self.topology.units[self.topology.index[name]] for name in head.nodes]
+            parts = np.split(encoded[0, columns], np.cumsum(sizes)[:-1] * int(len(columns) / sum(sizes)))
+            self._targets.update(zip(head.nodes, parts, strict=True))
         self._pulls = dict(zip(net.outputs, np.split(pulls[0], ends), strict=True))
 
     def _by_node(self, read: Callable[[Hashable], Array]) -> Callable[[int], Array]:
@@ -99,7 +103,7 @@ class OneRow:
 
     def weight(self, edge: int) -> Array:
         """(child units, parent units)."""
-        return self.net.parameters[self.net.layout.weight_places(edge)]
+        return self.net.layout.weights_of(self.net.parameters, edge)
 
     def children(self, node: int) -> list[tuple[int, int]]:
         """(child, edge) of all children."""

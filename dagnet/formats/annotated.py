@@ -43,7 +43,7 @@ def annotated(model: Model, observations: Observations | None, form: Form) -> nx
     if gradient is not None:
         names = topology.nodes
         for edge, (source, target) in enumerate(zip(topology.sources, topology.targets, strict=True)):
-            block = gradient[layout.weight_places(edge)]
+            block = layout.weight_derivatives(gradient, edge)
             graph[names[source]][names[target]]["gradient"] = _plain(block)
     return graph
 

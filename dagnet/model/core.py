@@ -265,7 +265,11 @@ class Model:
         inputs = encode_inputs(X, own.columns_in, own.dtype, own.standardisation, finite=finite)
         n, dtype, targets = len(inputs), own.dtype, None
         if y is not ABSENT:
+            y = own.table_of(y) if is_table(y) else y
             targets = encode_heads(own, y, n, finite=finite, missing=missing)
+        if sample_weight is not None and not own.objective.rowwise:
+            name = next(head.loss.name for head in own.objective.heads if not head.loss.rowwise)
+            raise DataError(f"sample_weight: leave it out, as the loss {name!r} couples rows")
         weights = encode_sample_weight(sample_weight, n, dtype, len(own.objective.heads))
         return Encoded(inputs if lazy else inputs[:], targets, weights)
 

@@ -7,7 +7,7 @@ one call of the loss, (rows · heads, width); targets that several learn are spr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from dagnet.model.averaging import mean_loss, output_gradient
 from dagnet.topology import Head, Topology, heads_of
 from dagnet.topology.attributes import Problems
 
-FILLERS = {"positive": 1.0}
+FILLERS: dict[str, float] = {"positive": 1.0, "duration": 1.0}
 """What stands for a missing target while a loss is calculated, if not 0; the result is not used."""
 ALIKE = 1e-9
 PIECE = 2**14
@@ -78,8 +78,9 @@ class Objective:
             raise GraphError(problems)
         learned = {name for head in heads for name in head.targets}
         own = [node for node in nodes if topology.nodes[node] in learned]
-        units = _places(topology, nodes, [head.nodes for head in heads])
-        columns = _places(topology, own, [head.targets for head in heads])
+        each = {name: head.loss.columns for head in heads for name in head.targets}
+        units = _places(topology, nodes, [head.nodes for head in heads], dict.fromkeys(topology.nodes, 1))
+        columns = _places(topology, own, [head.targets for head in heads], each)
         return cls(heads, default, units, columns, int(topology.units[nodes].sum()))
 
     @cached_property
@@ -151,6 +152,7 @@ class Objective:
         for block in self._pieces(n):
             o, t = _taken(outputs, block.units), _taken(targets, block.columns)
             there = np.asarray(~_taken(gaps, block.columns).any(axis=2)) if gaps.any() else None
+            there = _teaching(block.loss, t, there)
             w = every if every.shape[1] == 1 else every[:, block.heads]
             w = w if there is None else w * there
             own = np.broadcast_to(w.sum(axis=0), len(block.heads))
@@ -275,9 +277,12 @@ def is_sum(loss: Loss, width: int) -> bool:
     return bool(np.allclose(whole, each, rtol=ALIKE, atol=0))
 
 
-def _places(topology: Topology, nodes: Sequence[int], heads: Sequence[Sequence[Any]]) -> tuple[Array, ...]:
-    """The places of the units of each head where those of some nodes are counted in order."""
-    starts = offsets(topology.units[list(nodes)]).tolist()
+def _places(
+    topology: Topology, nodes: Sequence[int], heads: Sequence[Sequence[Any]], each: Mapping[Any, float]
+) -> tuple[Array, ...]:
+    """The places of each head where units, times ``each``, of some nodes are counted in order."""
+    sizes = [int(topology.units[node] * each[topology.nodes[node]]) for node in nodes]
+    starts = offsets(np.array(sizes)).tolist()
     ends = zip(nodes, starts[:-1], starts[1:], strict=True)
     among = {topology.nodes[node]: np.arange(start, stop) for node, start, stop in ends}
     return tuple(np.concatenate([among[name] for name in names]) for names in heads)
@@ -291,6 +296,18 @@ def _taken(array: Array, places: Array) -> Array:
     return found.reshape(len(array), *places.shape)
 
 
+def _teaching(loss: Loss, t: Array, there: Array | None) -> Array | None:
+    """Without the parts whose rows have nothing that the loss learns from, such as an event."""
+    if loss.lacks is None:
+        return there
+    there = np.ones(t.shape[:2], bool) if there is None else there.copy()
+    for part in range(t.shape[1]):
+        rows = t[there[:, part], part]
+        if not len(rows) or loss.lacks(rows, *loss.arguments):
+            there[:, part] = False
+    return there
+
+
 def _asked(loss: Loss, o: Array, t: Array, there: Array | None, *, slope: bool = False) -> Array:
     """(rows, parts) the losses, or (rows, parts, width) their derivatives; 0 where there is no label."""
     function = loss.row_gradients if slope else loss.row_values
@@ -299,7 +316,11 @@ def _asked(loss: Loss, o: Array, t: Array, there: Array | None, *, slope: bool =
         if outside is not None and outside.any():  # which says the row and the unit
             loss.refuse_outside(o[:, int(np.argwhere(outside)[0][1])])
         if there is not None:
-            t = np.where(there[:, :, None], t, np.asarray(FILLERS.get(loss.targets, 0.0), t.dtype))
+            t = np.where(
+                there[:, :, None],
+                t,
+                np.resize([FILLERS.get(kind, 0.0) for kind in loss.target_kinds], t.shape[2]).astype(t.dtype),
+            )
         found = function(o.reshape(-1, o.shape[2]), t.reshape(-1, t.shape[2]))
         found = found.reshape(o.shape if slope else o.shape[:2])
         mask = there if there is None or not slope else there[:, :, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,10 @@ from dagnet.compiler import Compiled
 from dagnet.contracts import LEARNED, Draw
 from dagnet.plan import Plan
 from dagnet.plan.transposition import slot_targets
-from dagnet.topology import Topology
+from dagnet.topology import Topology, parameter_limits, weight_limits
+
+MOST_ULPS = 4
+"""How far the product of a factor and a rounded limit may be from the product's limit."""
 
 NOTHING = np.zeros(0, np.int64)
 
@@ -63,10 +67,11 @@ class Normalized:
         result[self.shift] = slots[self.shift] - vector[self.mean] * scale
         return result
 
-    def unfolded(self, slots: Array, vector: Array) -> Array:
-        """From derivatives for the folded slots to those for scale and shift; a copy."""
+    def unfolded(self, slots: Array, vector: Array, *, bound: bool = False) -> Array:
+        """From derivatives for the folded slots, or bounds on them, to those for scale and shift; a copy."""
         result, inverse = slots.copy(), self._inverse(vector)
-        result[self.scale] = inverse * (slots[self.scale] - vector[self.mean] * slots[self.shift])
+        mean = np.abs(vector[self.mean]) if bound else -vector[self.mean]
+        result[self.scale] = inverse * (slots[self.scale] + mean * slots[self.shift])
         return result
 
     def _inverse(self, vector: Array) -> Array:
@@ -217,6 +222,64 @@ class Layout:
     def owners(self) -> Array:
         """(slots,) the parameter that each slot is made of."""
         return np.arange(self.plan.n_slots) if self.plan.tie is None else self.plan.tie
+
+    @cached_property
+    def element_factor(self) -> Array | None:
+        """(weight elements,) what a weight's parameter is multiplied by; None where that is 1."""
+        factor = self.topology.edge_words.get("factor")
+        return None if factor is None else np.repeat(factor, np.diff(self.topology.weight_starts))
+
+    def weights_of(self, parameters: Array, edge: int | None = None) -> Array:
+        """(weight elements,) factor · parameter, or (child units, parent units) of an edge."""
+        values: Array = parameters[self.weights if edge is None else self.weight_places(edge)]
+        factor = self._factor_of(edge)
+        return values if factor is None else values * factor.astype(values.dtype)
+
+    def weight_derivatives(self, derivatives: Array, edge: int | None = None) -> Array:
+        """From derivatives by parameter to derivatives by weight, in the shape of :meth:`weights_of`."""
+        values: Array = derivatives[self.weights if edge is None else self.weight_places(edge)]
+        factor = self._factor_of(edge)
+        return values if factor is None else values / factor.astype(values.dtype)
+
+    def _factor_of(self, edge: int | None) -> Any:
+        if edge is None or self.factor is None:
+            return self.element_factor
+        return self.topology.edge_words["factor"][edge]
+
+    @cached_property
+    def limits(self) -> tuple[Array, Array] | None:
+        """(parameters,) the lowest and the highest that each may be; None where nothing is limited."""
+        found = parameter_limits(self.topology)
+        if found is None:
+            return None
+        low, high = np.full((2, self.plan.n_parameters), [[-np.inf], [np.inf]])
+        sizes = np.diff(self.topology.weight_starts)
+        low[self.weights], high[self.weights] = (np.repeat(limit, sizes) for limit in found)
+        return low, high
+
+    def limits_in(self, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+        """The same in ``dtype``, rounded such that factor · parameter is inside the limits of each weight."""
+        if dtype not in self._limits_in:
+            self._limits_in[dtype] = self._rounded_limits(dtype)
+        return self._limits_in[dtype]
+
+    @cached_property
+    def _limits_in(self) -> dict[np.dtype[Any], tuple[Array, Array]]:
+        return {}
+
+    def _rounded_limits(self, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+        exact, sizes = np.array(self.limits), np.diff(self.topology.weight_starts)
+        lowest, highest = (np.repeat(limit, sizes) for limit in weight_limits(self.topology) or ())
+        rounded = exact.astype(dtype)
+        for limit, inwards in zip(rounded, (np.inf, -np.inf), strict=True):
+            for _ in range(MOST_ULPS):
+                weights = self.weights_of(limit), self.weights_of(limit.astype(np.float64))
+                beyond = (np.minimum(*weights) < lowest) | (np.maximum(*weights) > highest)
+                outside = np.isfinite(weights[0]) & beyond
+                places = self.weights[outside]
+                limit[places] = np.nextafter(limit[places], dtype.type(inwards))
+        low, high = np.where(rounded[0] <= rounded[1], rounded, exact[0].astype(dtype))
+        return low, high
 
     @property
     def is_direct(self) -> bool:

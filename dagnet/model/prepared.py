@@ -17,12 +17,12 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.compiler import compile_topology
 from dagnet.contracts import Activation, Loss, Runner
-from dagnet.errors import DagnetWarning, DataError, PluginError, expected, shorten
+from dagnet.errors import DagnetWarning, DataError, GraphError, PluginError, expected, shorten
 from dagnet.model.data import standardisation_of
 from dagnet.model.heads import Objective
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
-from dagnet.model.tables import Columns
+from dagnet.model.tables import Columns, numeric
 from dagnet.plan import Plan, training_plan
 from dagnet.registry import named
 from dagnet.topology import Topology
@@ -63,6 +63,14 @@ class Prepared:
         """Compile a graph; losses and activations are tried out on a few numbers."""
         objective = Objective.of(topology, loss)
         for head, units in zip(objective.heads, objective.units, strict=True):
+            each = 1 / head.loss.columns
+            for node in (topology.index[name] for name in head.nodes) if each > 1 else ():
+                if topology.units[node] % each:
+                    must, got = f"a multiple of {each:g} units", int(topology.units[node])
+                    mend = f"as loss {head.loss.name!r} reads them together; give the node units={each:g}"
+                    raise GraphError(
+                        expected(f"output node {shorten(topology.nodes[node])}", must, got, mend)
+                    )
             probe_loss(head.loss, len(units), dtype)
         for activation in topology.activations:
             probe_activation(activation, dtype)
@@ -97,19 +105,30 @@ class Prepared:
         """The columns of X."""
         return self._columns("X", self.layout.topology.inputs, self.columns_out.names)
 
+    def table_of(self, y: Any) -> Any:
+        """A table of one output's columns, in their order, as one that has them under the output's name."""
+        own, names = self.columns_out, list(y.columns if hasattr(y, "columns") else y)
+        if len(own.names) > 1 or own.names[0] in names or len(names) != own.width:
+            return y
+        if self.objective.heads[0].loss.columns <= 1:
+            return y
+        columns = [numeric(f"y: column {shorten(name)}", y[name]) for name in names]
+        return {own.names[0]: np.column_stack(columns)}
+
     @cached_property
     def columns_out(self) -> Columns:
         """The columns of y: the outputs but those that learn another one's."""
+        each = {name: head.loss.columns for head in self.objective.heads for name in head.targets}
         topology = self.layout.topology
-        learned = {name for head in self.objective.heads for name in head.targets}
-        own = [topology.nodes[node] in learned for node in topology.outputs.tolist()]
-        return self._columns("y", topology.outputs[own])
+        own = [node for node in topology.outputs.tolist() if topology.nodes[node] in each]
+        return self._columns("y", np.array(own), each=[each[topology.nodes[node]] for node in own])
 
-    def _columns(self, what: str, nodes: Array, others: Sequence[Hashable] = ()) -> Columns:
+    def _columns(self, what: str, nodes: Array, others: Sequence[Hashable] = (), each: Any = 1) -> Columns:
         topology = self.layout.topology
         names = [topology.nodes[node] for node in nodes.tolist()]
         categories = {topology.nodes[node]: words for node, words in topology.categories.items()}
-        return Columns(what, names, topology.units[nodes].tolist(), others, categories)
+        units = (topology.units[nodes] * each).astype(int).tolist()
+        return Columns(what, names, units, others, categories)
 
     @cached_property
     def standardisation(self) -> tuple[Array, Array] | None:
@@ -138,11 +157,9 @@ class Prepared:
 
     def runner_for(self, plan: Plan) -> Runner:
         """A runner for this plan, or one that was cut out of it."""
-        return (
-            self.runner
-            if plan is self.layout.plan
-            else prepare(self.asked, plan, self.dtype, self.threads)[1]
-        )
+        if plan is self.layout.plan:
+            return self.runner
+        return prepare(self.asked, plan, self.dtype, self.threads)[1]
 
     @cached_property
     def training_runner(self) -> Runner:
@@ -204,7 +221,7 @@ def probe_loss(loss: Loss, width: int, dtype: Any) -> None:
 
     where = named(loss)
     outputs = np.full((ROWS, width), 0.5, dtype)
-    targets = np.ones_like(outputs)
+    targets = np.ones((ROWS, round(width * loss.columns)), dtype)
     if loss.targets == "class":
         targets[:, 1:] = 0
     trials = (

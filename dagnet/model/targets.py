@@ -8,6 +8,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
+from dagnet.contracts.functions import RANGES
 from dagnet.errors import DataError, Verbatim, did_you_mean, expected, shorten
 from dagnet.model.data import as_dtype, first_of, refuse_nan
 from dagnet.model.heads import Objective
@@ -37,6 +38,11 @@ def encode_heads(own: Prepared, y: Any, rows: int, *, finite: bool, missing: obj
             if not absent[places].all():
                 part = array[:, places]
                 result[:, places] = encode_targets(part, _of(head, own), head.loss, rows, own.dtype, **more)
+    for head, _, places in objective.each():
+        part = result[:, places]
+        there, lacks = part[~np.isnan(part).any(axis=1)], head.loss.lacks
+        if lacks is not None and len(there) and (lacking := lacks(there, *head.loss.arguments)):
+            raise DataError(f"y: the loss {head.loss.name!r} needs {lacking}; none of {rows} rows has it")
     empty = np.flatnonzero(np.isnan(result).all(axis=0) & ~absent)
     if finite and len(empty):
         where = f"y: column {columns.label(int(empty[0]))}"
@@ -48,7 +54,7 @@ def encode_heads(own: Prepared, y: Any, rows: int, *, finite: bool, missing: obj
 def _of(head: Head, own: Prepared, *, by_unit: bool = False) -> Columns:
     """The columns that a head learns, all of one unit each if ``by_unit``."""
     topology = own.layout.topology
-    sizes = [int(topology.units[topology.index[name]]) for name in head.targets]
+    sizes = [int(topology.units[topology.index[name]] * head.loss.columns) for name in head.targets]
     names = [name for name, units in zip(head.targets, sizes, strict=True) for _ in range(units)]
     return Columns("y", names, [1] * len(names)) if by_unit else Columns("y", head.targets, sizes)
 
@@ -176,22 +182,18 @@ def _one_hot(labels: Array, width: int, rows: int, dtype: Any, *, skip: bool) ->
 
 
 def _refuse_range(array: Array, columns: Columns, loss: Loss) -> None:
-    kind = loss.targets
-    if kind == "real":
-        return
-    if kind == "binary":
-        bad, must = (array != 0) & (array != 1), "0 or 1"
-    elif kind == "positive":
-        bad, must = array <= 0, "above 0"
-    elif kind == "count":
-        bad, must = array < 0, "a count of 0 or more"
-    else:
-        bad, must = (array < 0) | (array > 1), "a probability from 0 to 1"
-    bad &= ~np.isnan(array)  # what is missing was allowed
-    if bad.any():
-        place, where = first_of(bad, "y", columns)
-        raise DataError(expected(where, f"{must} for the loss {loss.name!r}", array[place].item()))
-    if kind == "class":
+    kinds = loss.target_kinds
+    for first, kind in enumerate(kinds):
+        if kind == "real":
+            continue
+        must, is_bad = RANGES["probability" if kind == "class" else kind]
+        bad = np.zeros(array.shape, bool)
+        bad[:, first :: len(kinds)] = is_bad(array[:, first :: len(kinds)])
+        bad &= ~np.isnan(array)  # what is missing was allowed
+        if bad.any():
+            place, where = first_of(bad, "y", columns)
+            raise DataError(expected(where, f"{must} for the loss {loss.name!r}", array[place].item()))
+    if "class" in kinds:
         wrong = np.flatnonzero(np.abs(array.sum(axis=1) - 1) > 1e-3)
         if len(wrong):
             got = Verbatim(f"sum {float(array[wrong[0]].sum()):g}")

@@ -192,6 +192,10 @@ class _Reader:
             where = f"{self.where(numbers[0])}: loss, of a group,"
             self.problems.refuse(where, "of nodes that all have a target, or none", self.loss[numbers[0]])
         loss = self._loss(numbers[0], aims[0])
+        if (theirs := self._loss(aims[0], aims[0])).columns != loss.columns:
+            must, got = "an output whose loss has as many columns of y", self.names[aims[0]]
+            mend = f"{loss.name!r} has {loss.columns:g}, {theirs.name!r} has {theirs.columns:g}"
+            self.problems.refuse(f"{self.where(numbers[0])}: target", must, got, mend)
         width = int(sum(self.units[node] for node in numbers))
         nodes, targets = (tuple(self.names[node] for node in some) for some in (numbers, aims))
         _check_width(f"head {_name(nodes)}: ", loss, width, self.problems)

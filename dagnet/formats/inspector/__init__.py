@@ -129,7 +129,7 @@ def payload(model: Model, observations: Observations | None) -> dict[str, Any]:
             observed = row_statistics(model, observations.X, observations.y)
             page["rows"] = kept_rows(model, observations, observed)
             if observed.gradient is not None:
-                page["edges"]["gradient"] = packed(edge_strengths(model, observed.gradient), "f8")
+                page["edges"]["gradient"] = _strengths(model, observed.gradient)
     history = getattr(model, "history", None)
     page["history"] = {name: packed(column, "f8") for name, column in history.items()} if history else None
     return page
@@ -184,6 +184,10 @@ def _placed(drawn: Sketch) -> dict[str, Any]:
     }
 
 
+def _strengths(model: Model, gradient: ArrayLike) -> Any:
+    return packed(edge_strengths(model, model.layout.weight_derivatives(np.asarray(gradient))), "f8")
+
+
 def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
     topology, layout = model.topology, model.layout
     bias = layout.node_biases(model.parameters, otherwise=np.nan)
@@ -211,7 +215,7 @@ def _curve(activation: Any) -> dict[str, Any]:
 def _edge_numbers(model: Model) -> dict[str, Any]:
     topology, layout = model.topology, model.layout
     several = topology.n_edges < len(layout.weights) <= MAX_ELEMENTS
-    elements = model.parameters[layout.weights]
+    elements = layout.weights_of(model.parameters)
     return {
         "elements": packed(elements, "f8") if several else None,
         "frozen": packed(~topology.edge_trainable, "u1"),
@@ -263,7 +267,8 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
         rows["loss"] = packed(values, "f8")
         rows["mean_loss"] = observed.loss if np.isfinite(observed.loss or 0.0) else None
         rows["pull"] = packed(pull, "f8")
-        rows["target"] = packed(model.objective.spread(targets), "f8")
+        if all(head.loss.columns == 1 for head in model.objective.heads):
+            rows["target"] = packed(model.objective.spread(targets), "f8")
         pull, into = np.ascontiguousarray(pull, model.dtype), np.zeros(model.plan.n_slots, model.dtype)
         runner.backward(model.layout.theta(model.vector), state, pull, into=into)
         rows["delta"] = packed(state.delta(order).T, kind)
