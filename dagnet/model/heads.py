@@ -128,10 +128,9 @@ class Objective:
             key = head.loss, len(units)
             if key not in known:
                 known[key] = len(units) == len(columns) > 1 and is_sum(*key)
-            step = 1 if known[key] else len(units)
-            for at in range(0, len(units), step):
-                part = number, units[at : at + step], columns[at : at + step]
-                found.setdefault((head.loss, step), []).append(part)
+            for at in range(len(units)) if known[key] else [slice(None)]:
+                part = number, np.atleast_1d(units[at]), np.atleast_1d(columns[at])
+                found.setdefault((head.loss, len(part[1])), []).append(part)
         return [_Block(loss, *map(np.array, zip(*parts, strict=True))) for (loss, _), parts in found.items()]
 
     @cached_property
