@@ -78,6 +78,10 @@ class Normalized:
         inverse: Array = (1 / np.sqrt(vector[self.variance] + self.eps)).astype(vector.dtype)
         return inverse
 
+    def steepest(self, vector: Array) -> float:
+        """How much faster than a scale the folded slots may change, at most; at least 1."""
+        return float((self._inverse(vector) * (1 + np.abs(vector[self.mean]))).max(initial=1.0))
+
     def keep(self, vector: Array, draw: Draw) -> None:
         """Move the running statistics towards a batch's; its variance as an unbiased estimate."""
         mean, variance = draw.mean[self.units], draw.variance[self.units]
