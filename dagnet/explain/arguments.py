@@ -64,7 +64,8 @@ class OneRow:
         encoded = net.encode(inputs, targets).targets
         ends = np.cumsum(self.topology.units[self.topology.outputs])[:-1]
         pulls = np.asarray(net.loss.row_gradients(outputs, encoded))
-        self._targets = dict(zip(net.outputs, np.split(encoded[0], ends), strict=True))
+        parts = np.split(encoded[0], (ends * net.loss.columns).astype(int))
+        self._targets = dict(zip(net.outputs, parts, strict=True))
         self._pulls = dict(zip(net.outputs, np.split(pulls[0], ends), strict=True))
 
     def _by_node(self, read: Callable[[Hashable], Array]) -> Callable[[int], Array]:

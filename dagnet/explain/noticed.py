@@ -86,7 +86,7 @@ def _said(
 @np.errstate(all="ignore")
 def ends(loss: Loss, targets: Array, weights: Array | None) -> tuple[float, float] | None:
     """The losses of the targets, and of their mean for every row; None where they are unknown or the same."""
-    if (targets == targets[0]).all():
+    if loss.columns != 1 or (targets == targets[0]).all():
         return None
     mean = np.average(targets, axis=0, weights=weights)[None].astype(targets.dtype)
     for link in LINKS:

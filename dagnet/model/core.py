@@ -251,7 +251,12 @@ class Model:
         inputs = encode_inputs(X, own.columns_in, own.dtype, own.standardisation, finite=finite)
         n, dtype, targets = len(inputs), own.dtype, None
         if y is not ABSENT:
+            y = own.table_of(y) if is_table(y) else y
             targets = encode_targets(y, own.columns_out, own.loss, n, dtype, finite=finite)
+            if lacking := "" if own.loss.lacks is None else own.loss.lacks(targets, *own.loss.arguments):
+                raise DataError(f"y: the loss {own.loss.name!r} needs {lacking}; none of {n} rows has it")
+        if sample_weight is not None and not own.loss.rowwise:
+            raise DataError(f"sample_weight: leave it out, as the loss {own.loss.name!r} couples rows")
         weights = encode_sample_weight(sample_weight, n, dtype)
         return Encoded(inputs if lazy else inputs[:], targets, weights)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
+from dagnet.contracts.functions import RANGES
 from dagnet.errors import DataError, Verbatim, did_you_mean, expected, shorten
 from dagnet.model.tables import LABELS, LISTED, Columns, is_sparse, is_table, numeric, of_shape
 
@@ -182,7 +183,7 @@ def _refuse_nan(what: str, array: Array, columns: Columns, *, finite: bool, firs
 def encode_targets(
     y: Any, columns: Columns, loss: Loss, rows: int, dtype: Any, *, finite: bool = False
 ) -> Array:
-    """Targets as (rows, output units) in ``dtype``; labels become one-hot rows."""
+    """Targets as (rows, columns of the loss · output units) in ``dtype``; labels become one-hot rows."""
     if is_table(y):
         array = columns.gather(y)
     else:
@@ -241,21 +242,17 @@ def _one_hot(labels: Array, width: int, rows: int, dtype: Any) -> Array:
 
 
 def _refuse_range(array: Array, columns: Columns, loss: Loss) -> None:
-    kind = loss.targets
-    if kind == "real":
-        return
-    if kind == "binary":
-        bad, must = (array != 0) & (array != 1), "0 or 1"
-    elif kind == "positive":
-        bad, must = array <= 0, "above 0"
-    elif kind == "count":
-        bad, must = array < 0, "a count of 0 or more"
-    else:
-        bad, must = (array < 0) | (array > 1), "a probability from 0 to 1"
-    if bad.any():
-        place, where = _first(bad, "y", columns)
-        raise DataError(expected(where, f"{must} for the loss {loss.name!r}", array[place].item()))
-    if kind == "class":
+    kinds = loss.target_kinds
+    for first, kind in enumerate(kinds):
+        if kind == "real":
+            continue
+        must, is_bad = RANGES["probability" if kind == "class" else kind]
+        bad = np.zeros(array.shape, bool)
+        bad[:, first :: len(kinds)] = is_bad(array[:, first :: len(kinds)])
+        if bad.any():
+            place, where = _first(bad, "y", columns)
+            raise DataError(expected(where, f"{must} for the loss {loss.name!r}", array[place].item()))
+    if "class" in kinds:
         wrong = np.flatnonzero(np.abs(array.sum(axis=1) - 1) > 1e-3)
         if len(wrong):
             got = Verbatim(f"sum {float(array[wrong[0]].sum()):g}")

@@ -264,7 +264,8 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
         rows["loss"] = packed(model.loss.row_values(state.outputs, targets), "f8")
         rows["mean_loss"] = observed.loss if np.isfinite(observed.loss or 0.0) else None
         rows["pull"] = packed(pull, "f8")
-        rows["target"] = packed(targets, "f8")
+        if model.loss.columns == 1:
+            rows["target"] = packed(targets, "f8")
         pull, into = np.ascontiguousarray(pull, model.dtype), np.zeros(model.plan.n_slots, model.dtype)
         runner.backward(model.layout.theta(model.vector), state, pull, into=into)
         rows["delta"] = packed(state.delta(order).T, kind)
