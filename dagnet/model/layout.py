@@ -67,10 +67,11 @@ class Normalized:
         result[self.shift] = slots[self.shift] - vector[self.mean] * scale
         return result
 
-    def unfolded(self, slots: Array, vector: Array) -> Array:
-        """From derivatives for the folded slots to those for scale and shift; a copy."""
+    def unfolded(self, slots: Array, vector: Array, *, bound: bool = False) -> Array:
+        """From derivatives for the folded slots, or bounds on them, to those for scale and shift; a copy."""
         result, inverse = slots.copy(), self._inverse(vector)
-        result[self.scale] = inverse * (slots[self.scale] - vector[self.mean] * slots[self.shift])
+        mean = np.abs(vector[self.mean]) if bound else -vector[self.mean]
+        result[self.scale] = inverse * (slots[self.scale] + mean * slots[self.shift])
         return result
 
     def _inverse(self, vector: Array) -> Array:

@@ -45,7 +45,7 @@ def _hold_bounds(pairs: Array) -> Array:
 
 
 class _CallForm(Rule):
-    """A text that is read; what is wrong with it is said with the place where it stands."""
+    """A text that is read by ``convert`` alone; what is wrong is said with the place where it stands."""
 
     def check(self, where: str, value: Any, settings: Mapping[str, Any] = ALONE, *, mend: str = "") -> Any:
         """See :meth:`dagnet.values.Rule.check`."""
@@ -97,7 +97,7 @@ NODE_EXTRAS: dict[str, Word] = {
     "sign": Word(Rule("+1 or −1", lambda value, _: is_number(value) and abs(float(value)) == 1, int)),
     "share": Word(Rule("a hashable key", lambda key, _: isinstance(key, Hashable), lambda key: key)),
     "dropout": Word(FRACTION),
-    "normalization": Word(_CallForm("'batch', 'layer' or a call form of these", lambda *_: True, _spelled)),
+    "normalization": Word(_CallForm("'batch', 'layer' or a call form of these", lambda *_: False, _spelled)),
 }
 """By word, of nodes."""
 
