@@ -75,6 +75,8 @@ class _Base:
         self.values = state.value(np.arange(plan.n_units))
         self.largest = float(np.abs(self.values).max(initial=1.0))
         self.kinks = _kinks(plan)
+        normalized = prepared.layout.normalized
+        self.steepest = 1.0 if normalized is None else normalized.steepest(vector)
         kinked = np.flatnonzero(~np.isnan(self.kinks).all(axis=1))
         self.clearance = np.full(plan.n_units, np.inf)  # how near z comes to a kink
         if len(kinked):
@@ -173,7 +175,8 @@ class _Chain:
         moved = np.abs(after - self.before).max()
         read, factor = self.owners == place, self.base.prepared.layout.factor
         slots = np.count_nonzero(read) if factor is None else np.abs(factor[self.slots[read]]).sum()
-        reach = self.read * moved + self.is_first * slots * step * (self.base.largest + moved)
+        by_parameter = slots * step * self.base.steepest * (self.base.largest + moved)
+        reach = self.read * moved + self.is_first * by_parameter
         near = self.computed[~(self.clearance > 2 * reach)]  # twice: for rounding
         kinks = self.kinks[near, None]
         up, down = (state.pre_activation(near)[..., None] for state in self.states)

@@ -51,7 +51,7 @@ from dagnet.storage.users import check_heads, pack_users, pack_words, unpack_use
 from dagnet.topology import Topology, edge_values, fingerprint, parameter_limits
 from dagnet.topology.attributes import Problems
 from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, edge_column, read_node_extras
-from dagnet.topology.sharing import edge_facts, node_facts, refuse_unlike
+from dagnet.topology.sharing import edge_facts, learned_facts, node_facts, refuse_unlike
 
 EDGES, NODES = "edges_", "nodes_"
 MASKS = ("has_bias", "bias_trainable", "edge_trainable")
@@ -348,6 +348,7 @@ def _check_shared(parts: Topology, share: Array) -> None:
 
 def _check_shared_nodes(parts: Topology) -> None:
     facts = node_facts(parts.units, parts.has_bias, parts.bias_trainable, parts.bias_start)
+    facts |= learned_facts(parts.units, parts.node_words, parts.node_starts)
     problems: list[str] = []
     refuse_unlike(*parts.node_groups(), facts, lambda node: f"node {node}", problems)
     _check(not problems, "; ".join(problems[:1]))

@@ -7,7 +7,7 @@ said; from there graphs, files, digests and formats have it, so that a new word 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
@@ -46,22 +46,13 @@ def _are_bounds(value: Any, _settings: object) -> bool:
     return numbers and bool(_hold_bounds(np.array([_open(value)])).all())
 
 
-def _open(bounds: Sequence[Any]) -> tuple[float, float]:
-    low, high = (end if bound is None else float(bound) for bound, end in zip(bounds, WIDEST, strict=True))
-    return low, high
+def _open(bounds: Sequence[Any]) -> tuple[float, ...]:
+    return tuple(end if bound is None else float(bound) for bound, end in zip(bounds, WIDEST, strict=True))
 
 
 def _hold_bounds(pairs: Array) -> Array:
     result: Array = (np.isfinite(pairs) | (pairs == WIDEST)).all(axis=1) & (pairs[:, 0] <= pairs[:, 1])
     return result
-
-
-def _is_hashable(value: object, _settings: object) -> bool:
-    try:
-        hash(value)
-    except TypeError:
-        return False
-    return True
 
 
 class _CallForm(Rule):
@@ -118,7 +109,7 @@ NODE_EXTRAS: dict[str, Word] = {
     "loss_weight": Word(NOT_NEGATIVE),
     "target": Word(Rule("the name of another output", _is_hashable, plain)),
     "sign": Word(Rule("+1 or −1", lambda value, _: is_number(value) and abs(float(value)) == 1, int)),
-    "share": Word(Rule("a hashable key", _is_hashable, lambda key: key)),
+    "share": Word(Rule("a hashable key", lambda key, _: isinstance(key, Hashable), lambda key: key)),
     "dropout": Word(FRACTION),
     "normalization": Word(_CallForm("'batch', 'layer' or a call form of these", lambda *_: False, _spelled)),
 }

@@ -129,7 +129,8 @@ def payload(model: Model, observations: Observations | None) -> dict[str, Any]:
             observed = row_statistics(model, observations.X, observations.y)
             page["rows"] = kept_rows(model, observations, observed)
             if observed.gradient is not None:
-                page["edges"]["gradient"] = _strengths(model, observed.gradient)
+                by_weight = model.layout.weights_of(observed.gradient, derivatives=True)
+                page["edges"]["gradient"] = packed(edge_strengths(model, by_weight), "f8")
     history = getattr(model, "history", None)
     page["history"] = {name: packed(column, "f8") for name, column in history.items()} if history else None
     return page
@@ -182,10 +183,6 @@ def _placed(drawn: Sketch) -> dict[str, Any]:
             "gradient": None,
         },
     }
-
-
-def _strengths(model: Model, gradient: ArrayLike) -> Any:
-    return packed(edge_strengths(model, model.layout.weight_derivatives(np.asarray(gradient))), "f8")
 
 
 def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
