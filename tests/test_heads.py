@@ -425,6 +425,9 @@ def test_everything_that_shows_a_network_names_its_heads(tmp_path):
     ("nodes", "words"),
     [
         ({"u": {"target": "h1"}}, ("node 'u'", "target", "another output", "'h1'")),
+        ({"u": {"target": ["v"]}}, ("node 'u'", "target", "the name of another output")),
+        ({"u": {"target": (["v"],)}}, ("node 'u'", "target", "another output")),
+        ({"u": {"loss": ("huber", (["v"],))}}, ("node 'u'", "loss", "different outputs")),
         ({"u": {"target": "nobody"}}, ("node 'u'", "target", "'nobody'")),
         ({"u": {"target": "u"}}, ("node 'u'", "target", "itself")),
         ({"u": {"target": "v"}, "v": {"target": "u"}}, ("target", "circle")),

@@ -107,7 +107,7 @@ EDGE_EXTRAS: dict[str, Word] = {
 NODE_EXTRAS: dict[str, Word] = {
     "loss": Word(Rule("a loss, or (loss, nodes) of a group of outputs", _is_loss, _as_loss)),
     "loss_weight": Word(NOT_NEGATIVE),
-    "target": Word(Rule("the name of another output", _is_hashable, plain)),
+    "target": Word(Rule("the name of another output", lambda name, _: isinstance(name, Hashable), plain)),
     "sign": Word(Rule("+1 or −1", lambda value, _: is_number(value) and abs(float(value)) == 1, int)),
     "share": Word(Rule("a hashable key", lambda key, _: isinstance(key, Hashable), lambda key: key)),
     "dropout": Word(FRACTION),

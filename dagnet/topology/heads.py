@@ -219,8 +219,8 @@ class _Reader:
         aim, seen = node, {node}
         while (name := self.target.get(aim)) is not None:
             where, must = f"{self.where(aim)}: target", "another output"
-            following = self.index.get(name)
-            if following is None or following not in self.order:
+            following = next(iter(_members((name,), self.index)), None)
+            if following not in self.order or following is None:
                 mend = did_you_mean(name, [self.names[number] for number in self.order], listed=LISTED)
                 self.problems.append(expected(where, must, name) + mend)
                 return node
