@@ -10,7 +10,6 @@ from dagnet import explain, formats, training
 from dagnet.callbacks import found_checkpoint, with_progress
 from dagnet.contracts import Callback, History, Loss, Optimizer
 from dagnet.model import Model, with_columns
-from dagnet.model.scoring import checked_metrics, mean_score, scores_of
 from dagnet.topology import read_settings, topology_from_arrays, topology_from_graph
 from dagnet.values import FLAG
 
@@ -296,9 +295,11 @@ class Network(Model):
         >>> round(net.score([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0], "spearman"))
         1
         """
-        ((_, function),) = checked_metrics([metric]).items()
+        from dagnet.model import scoring  # noqa: PLC0415 - only those who score pay for it
+
+        ((_, function),) = scoring.checked_metrics([metric]).items()
         _, targets, _ = self.encode(X, y, missing=missing)
-        return mean_score(scores_of(self.objective, self(X), targets, function, of))
+        return scoring.mean_score(scoring.scores_of(self.objective, self(X), targets, function, of))
 
     def draw(self, *, title: str = "", legend: bool = True) -> Any:
         """Draw the network, left to right: notebooks show the picture, ``.save(path)`` keeps it.

@@ -17,7 +17,6 @@ from dagnet.contracts import Callback, History, NotFinite
 from dagnet.errors import DagnetWarning, DataError, NumericalError, shorten
 from dagnet.model import Model, is_table, with_columns
 from dagnet.model.heads import Parts
-from dagnet.model.scoring import checked_metrics, class_weights, mean_score, scores_of
 from dagnet.model.selection import make_generator
 from dagnet.topology import fingerprint_by_part
 from dagnet.training.blame import culprit, explained
@@ -70,9 +69,11 @@ class TrainingRun:
         model.refresh()
         self.data = encode_rows(model, with_columns(X, columns), y, sample_weight, missing)
         if class_weight is not None:
-            weights = class_weights(model.objective, self.data.targets, self.data.weights, class_weight)
+            weights = _scoring().class_weights(
+                model.objective, self.data.targets, self.data.weights, class_weight
+            )
             self.data = replace(self.data, weights=weights / weights.max())
-        self.metrics = checked_metrics(metrics)
+        self.metrics = {} if metrics == () else _scoring().checked_metrics(metrics)
         self.validation = encode_validation(
             model, validation_data, columns, named=is_table(X), missing=missing
         )
@@ -321,8 +322,8 @@ class TrainingRun:
         if self.metrics:
             outputs = np.concatenate([part.copy() for _, part in outputs_of(self.model, rows, self.size)])
         for name, metric in self.metrics.items():
-            scores = scores_of(self.model.objective, outputs, rows.targets, metric)
-            found[begin + name] = mean_score(scores)
+            scores = _scoring().scores_of(self.model.objective, outputs, rows.targets, metric)
+            found[begin + name] = _scoring().mean_score(scores)
             if len(scores) > 1:
                 found |= {f"{begin}{name}[{head}]": score for head, score in scores.items()}
         return found
@@ -338,6 +339,13 @@ def _batches(model: Model, rows: int, size: int) -> int:
         got, mend = ("X has one row", "give more") if rows == 1 else ("batch_size is 1", "write 2 or more")
         raise DataError(f"node {node} is normalised over the rows of a batch, and {got}; {mend}")
     return rows // size + (rows % size > 1)
+
+
+def _scoring() -> Any:
+    """Metrics and weights of classes, for runs that ask: ``import dagnet`` need not pay for them."""
+    from dagnet.model import scoring  # noqa: PLC0415 - see above
+
+    return scoring
 
 
 def stateful(callbacks: Iterable[Callback]) -> list[Callback]:
