@@ -23,7 +23,7 @@ class Network(Model):
     Parameters
     ----------
     graph
-        A ``networkx.DiGraph``; it is read, never changed.  Node attributes: ``activation``,
+        A ``networkx.DiGraph``; it is read, never changed.  Node attributes: ``activation``, ``aggregation``,
         ``bias``, ``units``, ``trainable``; of inputs ``center``, ``scale``.  Edge attributes:
         the one that ``weight`` names, ``trainable``, ``share``.
     inputs, outputs

@@ -10,10 +10,10 @@ import numpy as np
 
 from dagnet.adjacency import offsets
 from dagnet.arrays import Array
-from dagnet.contracts import Loss
+from dagnet.contracts import Aggregation, Loss
 from dagnet.errors import DagnetError
 from dagnet.model.layout import Layout
-from dagnet.registry import find_activation, find_loss
+from dagnet.registry import find_activation, find_aggregation, find_loss
 from dagnet.topology import edge_values
 
 
@@ -67,7 +67,8 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
         nodes.append(attributes)
     for word, said in topology.node_words.items():
         for node, value in said.items():
-            nodes[node][word] = value
+            plugin = isinstance(value, Aggregation)
+            nodes[node][word] = _spelled(value, find_aggregation) if plugin else value
     for node, kept in topology.users.nodes.items():
         nodes[node] = {**kept, **nodes[node]}
     return nodes

@@ -207,6 +207,10 @@ def _check_input(where: str, attributes: Mapping[str, Any], identity: Activation
     if attributes.get("bias") is not None and not _is_false(attributes["bias"]):
         got = shorten(attributes["bias"])
         problems.append(f"{where} is an input and must have no bias, got {got}; remove it")
+    said = attributes.get("aggregation")
+    if said is not None and not (isinstance(said, str) and said == "sum"):
+        got = shorten(said)
+        problems.append(f"{where} is an input and must have no aggregation, got {got}; remove it")
     spec = attributes.get("activation")
     if spec is not None and problems.activation(where, spec, identity) != identity:
         problems.append(

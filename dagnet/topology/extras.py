@@ -15,11 +15,30 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.values import LARGEST, Rule, is_number
+from dagnet.contracts import Aggregation
+from dagnet.errors import DataError, PluginError
+from dagnet.registry import find_aggregation
+from dagnet.values import ALONE, LARGEST, Rule, is_number
 
 
 def _is_factor(value: Any, _settings: object) -> bool:
     return is_number(value) and 0 < abs(float(value)) <= LARGEST
+
+
+@dataclass(frozen=True)
+class _Aggregated(Rule):
+    """A registered aggregation; None for the sum, which nodes need not say."""
+
+    def check(
+        self, where: str, value: Any, settings: Mapping[str, Any] = ALONE, *, mend: str = ""
+    ) -> Aggregation | None:
+        """See :meth:`dagnet.values.Rule.check`."""
+        del settings, mend
+        try:
+            found = find_aggregation(value)
+            return None if found == find_aggregation("sum") else found
+        except PluginError as error:
+            raise DataError(f"{where}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -34,8 +53,10 @@ EDGE_EXTRAS: dict[str, Word] = {
     "factor": Word(Rule("a finite number other than 0", _is_factor), 1.0),
 }
 """By word, of edges: each is one number, or as many as the default has."""
-NODE_EXTRAS: dict[str, Word] = {}
-"""By word, of nodes."""
+NODE_EXTRAS: dict[str, Word] = {
+    "aggregation": Word(_Aggregated("an aggregation", lambda *_: True)),
+}
+"""By word, of nodes; what a rule makes None of is as good as not said."""
 
 
 Data = Sequence[Mapping[str, Any]]
@@ -74,7 +95,9 @@ def read_node_extras(data: Data, where: Where, tried: Tried) -> dict[str, dict[i
         for word in attributes.keys() & NODE_EXTRAS.keys() if attributes else ():
             if attributes[word] is not None:
                 check = partial(NODE_EXTRAS[word].rule.check, f"{where(number)}: {word}")
-                found.setdefault(word, {})[number] = tried(check, attributes[word], None)
+                value = tried(check, attributes[word], None)
+                if value is not None:
+                    found.setdefault(word, {})[number] = value
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -14,10 +15,11 @@ from dagnet.contracts import Loss, LossGradient, Runner
 from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.functions import Called, compile_loss
 from dagnet.engine.compiled.opened import Call, call_table, memory_of
-from dagnet.engine.compiled.segments import DENSE_SEGMENT, SWEEP, Program, Segment
+from dagnet.engine.compiled.segments import AGGREGATE_SEGMENT, DENSE_SEGMENT, SWEEP, Program, Segment
 from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.plan import Plan
+from dagnet.plan.aggregating import aggregated, slopes
 
 Stage = tuple[bool, Callable[..., None]]
 """Whether threads share it by tiles, and what it is: called with the thread's part, or with nothing."""
@@ -25,6 +27,13 @@ WORK_PER_THREAD = 50_000
 """Edges times tiles for which handing work to another thread pays."""
 CHUNK_ROWS = 2048
 """Rows evaluated at once where only outputs are wanted."""
+
+
+def _aggregating() -> Any:
+    """The kernels for aggregations, which few plans have."""
+    from dagnet.engine.compiled import aggregating  # noqa: PLC0415 - see above
+
+    return aggregating
 
 
 class CompiledRunner(Runner):
@@ -38,9 +47,10 @@ class CompiledRunner(Runner):
         self._table = self.program.table if self.program.is_one_sweep else None
         self._n_outputs = len(plan.outputs)
         self.lanes = self.program.lanes
+        self._sweeps = _aggregating() if self.program.aggregates else kernels
 
     def notes(self) -> dict[str, str]:
-        """For the plan's listing: which activations NumPy runs, and why."""
+        """For the plan's listing: which functions NumPy runs, and why."""
         return self.program.notes()
 
     def _parts(self, n_tiles: int) -> int:
@@ -90,12 +100,14 @@ class CompiledRunner(Runner):
             return True, lambda part: self._sweep(state, theta, segment, part, parts)
         if segment.kind == DENSE_SEGMENT:
             return False, lambda: self._product(state, theta, segment)
+        if segment.kind == AGGREGATE_SEGMENT:
+            return False, lambda: self._aggregate(state, theta, segment)
         return False, lambda: self._activate(state, segment)
 
     def _sweep(self, state: CompiledState, theta: Array, segment: Segment, part: int, parts: int) -> None:
         layout = state.wide_layout if segment.wide else state.layout(part, parts)
         span, arrays = (segment.begin, segment.end), (state.values, state.pre)
-        kernels.forward_sweep(self.program.table, theta, arrays, layout, span)
+        self._sweeps.forward_sweep(self.program.table, theta, arrays, layout, span)
 
     def _matrix(self, vector: Array, segment: Segment) -> Array:
         return vector[segment.slots].reshape(-1, segment.n_source)
@@ -119,6 +131,19 @@ class CompiledRunner(Runner):
             state.put(state.pre, places, z)
         state.put(state.values, units, self.plan.activations[segment.what].value(z))
 
+    def _aggregate(self, state: CompiledState, theta: Array, segment: Segment) -> None:
+        """An aggregation that NumPy runs."""
+        step, plan = self.plan.program()[segment.begin], self.plan
+        read = partial(self._read, state, state.values)
+        z, slots = aggregated(plan, step, theta, read, state.n_rows), plan.bias_slot[step.targets]
+        z += np.where(slots >= 0, theta[slots], 0)[:, None]
+        state.put(state.values, step.targets, z)
+
+    @staticmethod
+    def _read(state: CompiledState, flat: Array, units: Array) -> Array:
+        """(…, rows) of units in an array of any shape."""
+        return state.rows(flat, units.reshape(-1)).reshape(*units.shape, -1)
+
     def evaluate(self, theta: Array, inputs: Array) -> Array | None:
         """The outputs of (rows, input units), or None where an input is NaN or a dense step needs more.
 
@@ -129,13 +154,14 @@ class CompiledRunner(Runner):
             return None
         inputs = writable(inputs)
         outputs = np.empty((len(inputs), self._n_outputs), self.dtype)
+        calculate = _passes(self.program).evaluate
         if len(inputs) <= passes.FEW:
-            return None if passes.evaluate(table, inputs, theta, outputs, 0, 1) else outputs
+            return None if calculate(table, inputs, theta, outputs, 0, 1) else outputs
         parts = self._parts(-(-len(inputs) // self.lanes))
         some_nan = [False] * parts
 
         def share(part: int) -> None:
-            some_nan[part] = passes.evaluate(table, inputs, theta, outputs, part, parts)
+            some_nan[part] = calculate(table, inputs, theta, outputs, part, parts)
 
         run_parts(share, parts)
         return None if any(some_nan) else outputs
@@ -180,8 +206,9 @@ class CompiledRunner(Runner):
         scratch = state.scratch
         scratch.bound = 0.0
         kernels.gather(theta, program.slots_out, scratch.weights)
-        if program.has_dense:
+        if program.has_dense or len(program.pushed):
             state.table(state.deltas)[:, program.zeroed] = 0
+        scratch.theta, scratch.pushed[:] = theta, 0
 
         def start(part: int) -> None:
             scratch.gradients[part] = 0
@@ -207,6 +234,8 @@ class CompiledRunner(Runner):
             return [(True, lambda part: self._walk(state, segment, part))]
         if segment.kind == DENSE_SEGMENT:
             return [(False, lambda: self._product_back(state, theta, segment, into))]
+        if segment.kind == AGGREGATE_SEGMENT:
+            return [(False, lambda: self._aggregate_back(state, theta, segment, into))]
         units = (segment.first, segment.last)
         return [
             (True, lambda part: self._pull(state, units, part)),
@@ -224,7 +253,7 @@ class CompiledRunner(Runner):
         self, state: CompiledState, part: int, layout: tuple[int, ...], *spans: tuple[int, int]
     ) -> None:
         arrays = (state.values, state.deltas, state.pre)
-        kernels.backward_sweep(self.program.table, state.scratch.of(part), arrays, layout, *spans)
+        self._sweeps.backward_sweep(self.program.table, state.scratch.of(part), arrays, layout, *spans)
 
     def _product_back(self, state: CompiledState, theta: Array, segment: Segment, into: Array) -> None:
         if not segment.walked:
@@ -243,6 +272,22 @@ class CompiledRunner(Runner):
             np.matmul(matrix.T, here, out=state.matrix(state.deltas, segment.sources))
         else:
             state.table(state.deltas)[0][segment.sources, : state.n_rows] += matrix.T @ here
+
+    def _aggregate_back(self, state: CompiledState, theta: Array, segment: Segment, into: Array) -> None:
+        """Derivatives of the weights, and what the sources are pushed, where NumPy aggregates."""
+        plan, step = self.plan, self.plan.program()[segment.begin]
+        into[step.slots] = 0
+        if not plan.needs_delta[step.targets].any():
+            return
+        for units, slots, values, slope in slopes(
+            plan, step, theta, partial(self._read, state, state.values)
+        ):
+            of_terms = slope * state.rows(state.deltas, units)
+            into[slots] = (of_terms * values).sum(axis=-1)
+            sources, places = np.unique(plan.sources[slots], return_inverse=True)
+            pulled = state.rows(state.deltas, sources)
+            np.add.at(pulled, places.reshape(slots.shape), theta[slots, None] * of_terms)
+            state.put(state.deltas, sources, pulled)
 
     def _slope(self, state: CompiledState, segment: Segment) -> None:
         """δ where NumPy runs the activation."""
@@ -264,9 +309,18 @@ class CompiledRunner(Runner):
             found = (scratch.gradients, scratch.bias_gradients)
             scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in found)
         kernels.collect(into, program.slots, program.places, scratch.gradients)
+        if program.aggregates:
+            ours = program.pushed_by_kernels
+            into[ours] = scratch.pushed[:, ours].sum(axis=0)
+        if program.has_dense:
+            scratch.bound += float(np.square(into[program.pushed]).sum())
         biased = plan.bias_slot >= 0
         into[plan.bias_slot[biased]] = scratch.bias_gradients.sum(axis=0)[biased]
         into[program.unwanted] = 0
+
+
+def _passes(program: Program) -> Any:
+    return _aggregating() if program.aggregates else passes
 
 
 class FusedGradient:
@@ -276,7 +330,7 @@ class FusedGradient:
         self._program, self._parts, self._loss, self._dtype = program, parts, loss, dtype
         self._calls: list[tuple[Array, Array, Array]] = []
         self._others = np.empty((0, program.plan.n_slots), dtype)
-        self._unwanted = program.unwanted
+        self._unwanted, self._learn = program.unwanted, _passes(program).loss_and_gradient
         self._written: tuple[Any, ...] = ()
         self._kept: list[Array] = []
 
@@ -292,7 +346,7 @@ class FusedGradient:
         if not self._written or any(map(operator.is_not, given, self._written)):
             self._write(*given)
         if parts == 1:
-            loss = passes.loss_and_gradient(self._calls[0][0], theta)
+            loss = self._learn(self._calls[0][0], theta)
         else:
             loss = self._shared(parts, theta, into)
         if len(self._unwanted):
@@ -303,7 +357,7 @@ class FusedGradient:
         losses = [0.0] * parts
 
         def share(part: int) -> None:
-            losses[part] = passes.loss_and_gradient(self._calls[part][0], theta)
+            losses[part] = self._learn(self._calls[part][0], theta)
 
         run_parts(share, parts)
         for other in self._others[: parts - 1]:  # always in the same order

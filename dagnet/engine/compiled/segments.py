@@ -1,4 +1,4 @@
-"""A plan cut into segments: runs of steps for a kernel, matrix products, NumPy's activations."""
+"""A plan cut into segments: runs of steps for a kernel, matrix products, what NumPy runs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
+from dagnet.builtins import aggregations
 from dagnet.engine.compiled.functions import CompiledActivation, compile_activation
 from dagnet.engine.compiled.opened import table_of
 from dagnet.engine.compiled.vectors import TILE_ROWS
-from dagnet.plan import ACTIVATE, DENSE, SPARSE, Plan
+from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, SPARSE, Plan
+from dagnet.plan.aggregating import aggregate_steps
 
-SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT = 0, 1, 2
+SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT, AGGREGATE_SEGMENT = 0, 1, 2, 3
+BY_KERNELS = (aggregations.mean, aggregations.product, aggregations.largest, aggregations.smallest)
+"""Aggregations that kernels know, in the order of their codes there; NumPy runs all others."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,9 @@ class Program:
         self.plan, self.n_inputs = plan, plan.n_inputs
         self.lanes = TILE_ROWS[np.dtype(dtype).name]
         self.activations = [compile_activation(activation, dtype) for activation in plan.activations]
+        known = [a.function in BY_KERNELS for a in plan.aggregations]
         self.steps = _steps(plan)
+        self.aggregates = any(known[step.what] for step in aggregate_steps(plan))
         self.has_dense = bool((self.steps[:, 0] == DENSE).any())
         segments = _segments(plan, self.steps, self.activations)
         self.started, segments = _first_writes(plan, segments)
@@ -109,7 +115,7 @@ class Program:
         active = steps[steps[:, 0] == ACTIVATE]
         pulls = indptr_out[active[:, 3]] > indptr_out[active[:, 2]]
         begun = (self.started[first:last].all() for first, last in active[:, 2:].tolist())
-        wide = not (steps[:, 0] == SPARSE).any() and not pulls.any() and all(begun)
+        wide = not np.isin(steps[:, 0], (SPARSE, AGGREGATE)).any() and not pulls.any() and all(begun)
         return replace(segment, wide=wide)
 
     @cached_property
@@ -140,26 +146,48 @@ class Program:
         for segment in self.segments:
             if segment.walked:
                 written[segment.slots] = True
+        written[self.pushed] = True
         return np.flatnonzero(~(written & plan.needs_gradient))
 
+    @cached_property
+    def pushed(self) -> Array:
+        """Slots of aggregated terms, whose derivatives are found by slot."""
+        slots = (np.arange(step.slots.start, step.slots.stop) for step in aggregate_steps(self.plan))
+        return np.concatenate([np.zeros(0, np.int64), *slots])
+
+    @cached_property
+    def pushed_by_kernels(self) -> Array:
+        """Those of them that no NumPy has."""
+        codes = np.full(self.plan.n_weights, -1)
+        for number in np.flatnonzero(self.steps[:, 0] == AGGREGATE).tolist():
+            codes[self.plan.program()[number].slots] = self.steps[number, 1]
+        return self.pushed[codes[self.pushed] >= 0]
+
     def notes(self) -> dict[str, str]:
-        """For the plan's listing: which activations NumPy runs, and why."""
+        """For the plan's listing: which functions NumPy runs, and why."""
         pairs = zip(self.plan.activations, self.activations, strict=True)
-        return {str(a): f"NumPy: {c.reason}" for a, c in pairs if not c.function.address}
+        notes = {str(a): f"NumPy: {c.reason}" for a, c in pairs if not c.function.address}
+        others = (a for a in self.plan.aggregations if a.function not in BY_KERNELS)
+        return notes | {str(a): "NumPy: no kernel has this aggregation" for a in others}
 
 
 def _steps(plan: Plan) -> Array:
-    """(steps, 4): kind, what, first unit, last unit + 1."""
+    """(steps, 4): kind, what (of aggregations the kernels' code, or −1), first unit, last unit + 1."""
     steps = plan.steps
     columns = steps["kind"], steps["what"], steps["target"], steps["target"] + steps["n_target"]
-    return np.ascontiguousarray(np.stack(columns, axis=1), np.int64)
+    table = np.ascontiguousarray(np.stack(columns, axis=1), np.int64)
+    codes = [BY_KERNELS.index(a.function) if a.function in BY_KERNELS else -1 for a in plan.aggregations]
+    aggregates = table[:, 0] == AGGREGATE
+    table[aggregates, 1] = np.array(codes, np.int64)[table[aggregates, 1]]
+    return table
 
 
 def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -> list[Segment]:
-    """Cut at dense steps and at activations that NumPy runs."""
+    """Cut at dense steps and at what NumPy runs."""
     numpy_runs = np.array([a.function.address == 0 for a in activations], bool)
     cuts = steps[:, 0] == DENSE
     cuts |= (steps[:, 0] == ACTIVATE) & numpy_runs[np.where(steps[:, 0] == ACTIVATE, steps[:, 1], 0)]
+    cuts |= (steps[:, 0] == AGGREGATE) & (steps[:, 1] < 0)
     segments: list[Segment] = []
     begin = 0
     for number in np.flatnonzero(cuts).tolist():
@@ -174,9 +202,10 @@ def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -
 
 
 def _single(plan: Plan, number: int, kind: int, what: int, first: int, last: int) -> Segment:
-    if kind != DENSE:
-        return Segment(NUMPY_SEGMENT, number, number + 1, first, last, what)
     step = plan.steps[number]
+    if kind != DENSE:
+        single = NUMPY_SEGMENT if kind == ACTIVATE else AGGREGATE_SEGMENT
+        return Segment(single, number, number + 1, first, last, int(step["what"]))
     sources, needed = plan.step_sources(step), plan.needs_delta
     walked = bool(needed[first:last].any())
     walks_on = walked and bool(needed[sources].any())
@@ -193,6 +222,8 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
     """
     started = np.zeros(plan.n_units, np.int8)
     started[plan.outputs] = 1
+    for step in aggregate_steps(plan):  # which push to their sources
+        started[plan.sources[step.slots]] = 1
     marked: list[Segment] = []
     for segment in reversed(segments):
         if segment.kind == DENSE_SEGMENT:

@@ -144,9 +144,12 @@ class CompiledState(State):
             if unit < plan.n_inputs:
                 continue
             slots = slice(int(plan.indptr[unit]), int(plan.indptr[unit + 1]))
-            bias = plan.bias_slot[unit]
+            bias, kind = plan.bias_slot[unit], plan.aggregation_of[unit]
             result[row] = self.theta[bias] if bias >= 0 else 0
-            if slots.stop > slots.start:
+            if kind >= 0:
+                terms = self.theta[slots, None] * self.value(plan.sources[slots])
+                result[row] += plan.aggregations[kind].value(terms[:, None])[0]
+            elif slots.stop > slots.start:
                 result[row] += self.theta[slots] @ self.value(plan.sources[slots])
         return result
 
@@ -161,10 +164,13 @@ class Scratch:
         self.weights = aligned(n_walked, dtype)
         self.gradients = aligned(parts * n_walked, dtype).reshape(parts, n_walked)
         self.bias_gradients = aligned(parts * n_units, dtype).reshape(parts, n_units)
+        self.theta: Array = np.zeros(0, dtype)
+        self.pushed = np.zeros((parts, program.plan.n_weights if program.aggregates else 0), dtype)
 
-    def of(self, part: int) -> tuple[Array, Array, Array]:
-        """A thread's: weights, and the derivatives that it finds."""
-        return self.weights, self.gradients[part], self.bias_gradients[part]
+    def of(self, part: int) -> tuple[Array, ...]:
+        """A thread's: weights, and the derivatives that it finds; with aggregations both by slot, too."""
+        found = self.weights, self.gradients[part], self.bias_gradients[part]
+        return (*found, self.theta, self.pushed[part]) if self.pushed.size else found
 
 
 class OutputsOnly(State):
