@@ -104,8 +104,10 @@ def _order(topology: Topology, block: Array) -> tuple[Array, Array]:
     """Nodes in the order of their units (inputs first, as declared), and their first units."""
     n = topology.n_nodes
     late = np.where(block < 0, n, block)
-    fan_out = topology.children.degrees()  # equal ones in a row: the reverse walk's branches are foreseen
-    key = np.lexsort((fan_out, topology.activation_of, topology.aggregation_of, late, topology.level))
+    # equal ones in a row: the reverse walk's branches are foreseen; it goes to a sum's children, else to parents
+    fan_out, fan_in = topology.children.degrees(), topology.parents.degrees()
+    walked = np.where(topology.aggregation_of < 0, fan_out, fan_in)
+    key = np.lexsort((walked, topology.activation_of, topology.aggregation_of, late, topology.level))
     order = np.concatenate([topology.inputs, key[~topology.is_input[key]]])
     first_unit = np.zeros(n, np.int64)
     first_unit[order] = offsets(topology.units[order])[:-1]

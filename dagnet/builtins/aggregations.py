@@ -40,6 +40,12 @@ def largest(terms: Array) -> Array:
     return np.max(terms, axis=0)
 
 
+def _ties(terms: Array, result: Array) -> Array:
+    """Of a result that is NaN all terms share the derivative."""
+    best = 1.0 - ((terms < result) | (terms > result))
+    return (best / np.sum(best, axis=0)).astype(terms.dtype)
+
+
 def smallest(terms: Array) -> Array:
     """Z − b = min t; terms that tie share the derivative evenly."""
     return np.min(terms, axis=0)
@@ -52,6 +58,6 @@ def dagnet_aggregations() -> Iterable[Aggregation]:
         Aggregation("sum", total),
         Aggregation("mean", mean),
         Aggregation("product", product, derivative=_product_slope),
-        Aggregation("max", largest, kinks=True),
-        Aggregation("min", smallest, kinks=True),
+        Aggregation("max", largest, derivative=_ties, kinks=True),
+        Aggregation("min", smallest, derivative=_ties, kinks=True),
     ]

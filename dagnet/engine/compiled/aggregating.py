@@ -1,8 +1,10 @@
 """Kernels for plans with aggregations other than the sum; nothing here is compiled before there is one.
 
-They are those of :mod:`dagnet.engine.compiled.kernels` and :mod:`dagnet.engine.compiled.passes`, which do all
-other steps.  Forward, terms are gathered as for sums.  Back, a unit pushes δ · ∂A/∂(w a) · w to its parents, whose
-∂L/∂a therefore begins at 0, and finds the derivatives of its weights on the way.
+They are those of :mod:`dagnet.engine.compiled.kernels` and :mod:`dagnet.engine.compiled.passes`, which
+do all other steps.  Forward, terms are gathered as for sums; of a maximum or minimum the best term is
+kept, in the last rows of z (``kept``).  Back, a unit pushes
+δ · ∂A/∂(w a) · w to its parents, whose ∂L/∂a therefore begins at 0, and finds the derivatives of its
+weights on the way.
 """
 
 # ruff: noqa: ANN001, ANN201, ANN202, ARG001 - Numba infers types; intrinsics have its protocol
@@ -46,19 +48,27 @@ class Push(NamedTuple):
     room: Any
 
 
-def _beats(code: int, term: Vector, best: Vector) -> tuple[Vector, Vector]:
-    """Where a term takes the place of the best, and where it ties with it; NaN beats all numbers."""
-    nan, old = term != term, best != best
-    better = term > best if code == MAX else term < best
-    return better | (nan & ~old), (term == best) | (nan & old)
+def _alike(term: Vector, best: Vector) -> Vector:
+    """Where a term is the best, or the best is NaN."""
+    return term.new(term.emit.builder.fcmp_unordered("==", term.value, best.value))
 
 
-def _combined(emit: _Rows, code: int, total: Vector, weight: Vector, value: Vector) -> Vector:
-    """What terms before and one more come to."""
+def _combined(code: int, total: Vector, weight: Vector, value: Vector) -> Vector:
+    """What terms before and one more come to; NaN stays NaN."""
+    emit = total.emit
     if code == MEAN:
         return emit.intrinsic("fmuladd", weight, value, total)
     term = weight.times(value)
-    return total.times(term) if code == PRODUCT else emit.select(_beats(code, term, total)[0], term, total)
+    if code == PRODUCT:
+        return total.times(term)
+    best = emit.select(term > total if code == MAX else term < total, term, total)
+    return emit.select(term.new(emit.builder.fcmp_unordered("uno", term.value, term.value)), term, best)
+
+
+def _kept(emit: _Rows, row: Any) -> Any:
+    """Where a unit's best term is kept: a row of z."""
+    start = emit.builder.add(emit.tile.pre_base, emit.builder.mul(row, emit.tile.stride))
+    return emit.builder.gep(emit.state.pre, [start])
 
 
 def _shared(emit: _Rows, n: Any) -> Vector:
@@ -70,29 +80,32 @@ def _gathering(code: int) -> Any:
     """The micro-kernel z[unit] = b + A(w·a) for a tile's rows."""
 
     @intrinsic
-    def gather_terms(typingctx, program, theta, state, tile, unit):
+    def gather_terms(typingctx, program, theta, state, tile, unit, kept):
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             plan = _named(context, builder, sig.args[0], args[0])
             weights = _pointer(context, builder, sig.args[1], args[1])
-            emit, unit = _Rows(context, builder, sig.args[2:4], args[2:4]), args[4]
+            emit, (unit, kept) = _Rows(context, builder, sig.args[2:4], args[2:4]), args[4:]
             first, n = emit.span(plan.indptr, unit)
 
             def add(number: Any, carried: list[Any]) -> list[Any]:
                 edge = builder.add(first, number)
                 value = emit.load(emit.place(emit.state.values, emit.at(plan.sources, edge)))
                 weight = emit.splat(emit.at(weights, edge))
-                return [_combined(emit, code, Vector(emit, carried[0]), weight, value).value]
+                return [_combined(code, Vector(emit, carried[0]), weight, value).value]
 
             total = Vector(emit, emit.loop(n, 1, [emit.splat(START[code]).value], add)[1])
             if code == MEAN:
                 total = total.times(_shared(emit, n))
+            elif code != PRODUCT:
+                with builder.if_then(builder.icmp_signed(">=", kept, ir.Constant(I64, 0))):
+                    emit.store(total, _kept(emit, kept))
             here, slot = emit.place(emit.state.values, unit), emit.at(plan.bias_slot, unit)
             emit.store(total, here)
             with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
                 emit.store(total + emit.splat(emit.at(weights, slot)), here)
             return context.get_dummy_value()
 
-        return types.void(program, theta, state, tile, unit), codegen
+        return types.void(program, theta, state, tile, unit, kept), codegen
 
     return gather_terms
 
@@ -100,7 +113,7 @@ def _gathering(code: int) -> Any:
 class _Push(_Pull):
     """One unit's walk over its parents; the loops over fours and the rest are those of the walk back."""
 
-    def __init__(self, code: int, emit: _Rows, plan: Any, push: Any, unit: Any) -> None:
+    def __init__(self, code: int, emit: _Rows, plan: Any, push: Any, unit: Any, kept: Any) -> None:
         self.code, self.emit, self.plan, self.walk = code, emit, plan, push
         self.half = Emitter(emit.builder, emit.dtype, emit.lanes // 2)
         self.first, self.n = emit.span(plan.indptr, unit)
@@ -111,8 +124,8 @@ class _Push(_Pull):
         elif code == PRODUCT:
             self._products_of_later()
         else:
-            self.best, count = self._best()
-            self.share = self.share / count
+            self.best = emit.load(_kept(emit, kept))
+            self.share = self.share / self._count()
 
     def _read(self, place: Any) -> tuple[Vector, Vector, Any]:
         """A term's weight, its parent's value, and where ∂L/∂a of the parent is."""
@@ -120,21 +133,16 @@ class _Push(_Pull):
         value = emit.load(emit.place(emit.state.values, parent))
         return emit.splat(emit.at(self.walk.theta, place)), value, emit.place(emit.state.deltas, parent)
 
-    def _best(self) -> tuple[Vector, Vector]:
-        """The best term, and how many there are of it."""
+    def _count(self) -> Vector:
+        """How many terms are the best."""
         emit, builder = self.emit, self.emit.builder
 
-        def compare(number: Any, carried: list[Any]) -> list[Any]:
-            best, count = (Vector(emit, part) for part in carried)
-            weight, value, _ = self._read(builder.add(self.first, number))
-            term = weight.times(value)
-            beats, ties = _beats(self.code, term, best)
-            count = emit.select(beats, 1.0, emit.select(ties, count + 1.0, count))
-            return [emit.select(beats, term, best).value, count.value]
+        def count(number: Any, carried: list[Any]) -> list[Any]:
+            weight, value, pulled = self._read(builder.add(self.first, number))
+            so_far = Vector(emit, carried[0])
+            return [emit.select(_alike(weight.times(value), self.best), so_far + 1.0, so_far).value]
 
-        start = [emit.splat(START[self.code]).value, emit.splat(0.0).value]
-        best, count = emit.loop(self.n, 1, start, compare)[1:]
-        return Vector(emit, best), Vector(emit, count)
+        return Vector(emit, emit.loop(self.n, 1, [emit.splat(0.0).value], count)[1])
 
     def _room(self, place: Any) -> Any:
         number = self.emit.builder.sub(place, self.first)
@@ -142,28 +150,27 @@ class _Push(_Pull):
         return self.emit.builder.gep(self.walk.room, [self.emit.builder.mul(number, lanes)])
 
     def _products_of_later(self) -> None:
-        """The product of the terms after each, into the room."""
+        """δ times the product of the terms after each, into the room."""
         emit, builder = self.emit, self.emit.builder
         last = builder.sub(builder.add(self.first, self.n), ir.Constant(I64, 1))
 
         def multiply(number: Any, carried: list[Any]) -> list[Any]:
             place, later = builder.sub(last, number), Vector(emit, carried[0])
             emit.store(later, self._room(place))
-            weight, value, _ = self._read(place)
+            weight, value, pulled = self._read(place)
             return [later.times(weight.times(value)).value]
 
-        emit.loop(self.n, 1, [emit.splat(1.0).value], multiply)
+        emit.loop(self.n, 1, [self.share.value], multiply)
 
     def _edge(self, place: Any, total: Vector) -> tuple[Vector, Vector]:
         """The products of δ·∂A/∂(w a) and a, one a lane of half a vector; the product of the terms so far."""
         emit, (weight, value, pulled) = self.emit, self._read(place)
         term, own = weight.times(value), self.share
         if self.code == PRODUCT:
-            own = own.times(total.times(emit.load(self._room(place))))
+            own = total.times(emit.load(self._room(place)))
             total = total.times(term)
         elif self.code != MEAN:
-            both = (term != term) & (self.best != self.best)
-            own = emit.select((term == self.best) | both, own, 0.0)
+            own = emit.select(_alike(term, self.best), own, 0.0)
         emit.store(emit.intrinsic("fmuladd", weight, own, emit.load(pulled)), pulled)
         (low, high), (a_low, a_high) = emit.halves(own), emit.halves(value)
         product = self.half.intrinsic("fmuladd", low, a_low, self.half.splat(0.0))
@@ -174,11 +181,11 @@ def _pushing(code: int) -> Any:
     """The micro-kernel that goes from δ[unit] to ∂L/∂a of its parents and to ∂L/∂w, for a tile's rows."""
 
     @intrinsic
-    def push_back(typingctx, program, push, state, tile, unit):
+    def push_back(typingctx, program, push, state, tile, unit, kept):
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             plan, found = (_named(context, builder, sig.args[k], args[k]) for k in (0, 1))
             emit = _Rows(context, builder, sig.args[2:4], args[2:4])
-            walk = _Push(code, emit, plan, found, args[4])
+            walk = _Push(code, emit, plan, found, *args[4:])
 
             def four(number: Any, carried: list[Any]) -> list[Any]:
                 return [walk.edges(builder.add(walk.first, number), 4, carried[0])]
@@ -187,7 +194,7 @@ def _pushing(code: int) -> Any:
             walk.rest(builder.add(walk.first, done), builder.sub(walk.n, done), total)
             return context.get_dummy_value()
 
-        return types.void(program, push, state, tile, unit), codegen
+        return types.void(program, push, state, tile, unit, kept), codegen
 
     return push_back
 
@@ -197,18 +204,24 @@ _push_mean, _push_product, _push_max, _push_min = map(_pushing, (MEAN, PRODUCT, 
 
 
 @numba.njit(**INNER)
+def _kept_row(program, unit):
+    return program.n_pre - (len(program.bias_slot) - unit)
+
+
+@numba.njit(**INNER)
 def _aggregate(program, theta, state, tile, number):
     """Z of one step's units."""
     _, code, first, last = program.steps[number]
     for unit in range(first, last):
+        kept = _kept_row(program, unit) if len(state.pre) else -1
         if code == MEAN:
-            _mean(program, theta, state, tile, unit)
+            _mean(program, theta, state, tile, unit, kept)
         elif code == PRODUCT:
-            _product(program, theta, state, tile, unit)
+            _product(program, theta, state, tile, unit, kept)
         elif code == MAX:
-            _max(program, theta, state, tile, unit)
+            _max(program, theta, state, tile, unit, kept)
         else:
-            _min(program, theta, state, tile, unit)
+            _min(program, theta, state, tile, unit, kept)
 
 
 @numba.njit(**INNER)
@@ -219,13 +232,13 @@ def _push_step(program, push, state, tile, number):
         if not program.needs_delta[unit]:
             continue
         if code == MEAN:
-            _push_mean(program, push, state, tile, unit)
+            _push_mean(program, push, state, tile, unit, _kept_row(program, unit))
         elif code == PRODUCT:
-            _push_product(program, push, state, tile, unit)
+            _push_product(program, push, state, tile, unit, _kept_row(program, unit))
         elif code == MAX:
-            _push_max(program, push, state, tile, unit)
+            _push_max(program, push, state, tile, unit, _kept_row(program, unit))
         else:
-            _push_min(program, push, state, tile, unit)
+            _push_min(program, push, state, tile, unit, _kept_row(program, unit))
 
 
 @numba.njit(**INNER)
@@ -331,9 +344,7 @@ def loss_and_gradient(table, theta):
         here = targets[first : first + there], factor[first : first + there]
         load_tile(inputs[first : first + there], values, 0, lanes, lanes)
         _forward(program, theta, state, tile, 0, n_steps)
-        for unit in range(n_units):
-            if program.started[unit]:
-                deltas[unit * lanes : (unit + 1) * lanes] = 0
+        deltas[:] = 0
         total += _loss_of_tile(loss, state, tile, places, here, wanted)
         _backward(program, walk, push, state, tile, 0, n_steps)
         if program.walks_to_inputs:

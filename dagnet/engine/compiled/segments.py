@@ -18,6 +18,7 @@ from dagnet.plan.aggregating import aggregate_steps
 
 SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT, AGGREGATE_SEGMENT = 0, 1, 2, 3
 BY_KERNELS = (aggregations.mean, aggregations.product, aggregations.largest, aggregations.smallest)
+BEST_OF_ALL, WORST_OF_ALL = 2, 3
 """Aggregations that kernels know, in the order of their codes there; NumPy runs all others."""
 
 
@@ -81,6 +82,9 @@ class Program:
             for called in ([a.function for a in self.activations], [a.slope for a in self.activations])
         )
         self.pre_place, self.n_pre = self._pre_places()
+        best = np.isin(self.steps[:, 1], (BEST_OF_ALL, WORST_OF_ALL)) & (self.steps[:, 0] == AGGREGATE)
+        if best.any():
+            self.n_pre += plan.n_units - int(self.steps[best, 2].min())
         self.outputs = plan.outputs.astype(np.int64)
         self.indptr, self.indptr_out, self.bias_slot = (
             np.ascontiguousarray(a, np.int64) for a in (plan.indptr, plan.indptr_out, plan.bias_slot)
