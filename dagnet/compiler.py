@@ -104,7 +104,7 @@ def _order(topology: Topology, block: Array) -> tuple[Array, Array]:
     """Nodes in the order of their units (inputs first, as declared), and their first units."""
     n = topology.n_nodes
     late = np.where(block < 0, n, block)
-    # equal ones in a row: the reverse walk's branches are foreseen; it goes to a sum's children, else to parents
+    # equal ones in a row: branches of the reverse walk, to a sum's children or else to parents, are foreseen
     fan_out, fan_in = topology.children.degrees(), topology.parents.degrees()
     walked = np.where(topology.aggregation_of < 0, fan_out, fan_in)
     key = np.lexsort((walked, topology.activation_of, topology.aggregation_of, late, topology.level))

@@ -59,7 +59,7 @@ class OneRow:
         self.z = self._by_node(forward.pre_activation)
         self.a = self._by_node(forward.__getitem__)
         self.delta = self._by_node(self.gradient.delta)
-        self.slope = cache(self._slope)
+        self.slope, self.shares = cache(self._slope), cache(self._shares)
         encoded = net.encode_targets(targets, 1)
         ends = np.cumsum(self.topology.units[self.topology.outputs])[:-1]
         pulls = np.asarray(net.loss.row_gradients(outputs, encoded))
@@ -92,12 +92,31 @@ class OneRow:
 
     def gradient_of(self, node: int) -> Array:
         """∂L/∂a, (units,): what the loss and the children ask of the node."""
-        pulls = [self.delta(child) @ self.weight(edge) for child, edge in self.children(node)]
+        pulls = [
+            self.delta(child) @ (self.share(edge) * self.weight(edge)) for child, edge in self.children(node)
+        ]
         return sum(pulls, self.pull(node))
 
     def weight(self, edge: int) -> Array:
         """(child units, parent units)."""
         return self.net.parameters[self.net.layout.weight_places(edge)]
+
+    def share(self, edge: int) -> Array | float:
+        """∂(the child's aggregation)/∂(the edge's terms), (child units, parent units); 1 of a sum."""
+        child = int(self.topology.targets[edge])
+        return 1.0 if self.topology.aggregation_of[child] < 0 else self.shares(child)[edge]
+
+    def _shares(self, node: int) -> dict[int, Array]:
+        """The same of all edges into a node."""
+        topology, first_unit = self.topology, self.net.layout.first_unit
+        edges = topology.parents.edges[topology.parents.expand(np.array([node]))]
+        edges = edges[np.argsort(first_unit[topology.sources[edges]])].tolist()  # as engines have the terms
+        terms = [self.weight(edge) * self.a(int(topology.sources[edge])) for edge in edges]
+        together = np.concatenate(terms, axis=1).T
+        aggregation = topology.aggregations[topology.aggregation_of[node]]
+        slopes = aggregation.slope(together, aggregation.value(together)).T
+        ends = np.cumsum([part.shape[1] for part in terms])[:-1]
+        return dict(zip(edges, np.split(slopes, ends, axis=1), strict=True))
 
     def children(self, node: int) -> list[tuple[int, int]]:
         """(child, edge) of all children."""
@@ -109,4 +128,5 @@ class OneRow:
         """What the node did in the forward pass."""
         y = self._targets.get(self.node(node))
         target = None if y is None else plain(y)
-        return Fact(str(self._activation(node)), plain(self.z(node)), plain(self.a(node)), target)
+        numbers = plain(self.z(node)), plain(self.a(node)), target
+        return Fact(str(self._activation(node)), *numbers, self.topology.aggregation(node))

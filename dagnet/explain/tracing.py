@@ -90,7 +90,10 @@ class _Tracer:
         parent, child = self.row.edge(edge)
         slope, a = self.row.slope(self._child(edge)), self.row.a(int(self.topology.sources[edge]))
         by, times = (parent, self.row.weight(edge)) if kind == "node" else ((parent, child), a)
-        return Factor(kind, child, by, plain(slope[:, None] * times), plain(slope), plain(times))
+        share = self.row.share(edge)
+        between = None if isinstance(share, float) else plain(share)
+        value = plain(slope[:, None] * share * times)
+        return Factor(kind, child, by, value, plain(slope), plain(times), between)
 
     def _loss(self, output: int) -> Factor:
         """∂L/∂output."""

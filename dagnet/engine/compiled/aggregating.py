@@ -138,7 +138,7 @@ class _Push(_Pull):
         emit, builder = self.emit, self.emit.builder
 
         def count(number: Any, carried: list[Any]) -> list[Any]:
-            weight, value, pulled = self._read(builder.add(self.first, number))
+            weight, value, _ = self._read(builder.add(self.first, number))
             so_far = Vector(emit, carried[0])
             return [emit.select(_alike(weight.times(value), self.best), so_far + 1.0, so_far).value]
 
@@ -157,7 +157,7 @@ class _Push(_Pull):
         def multiply(number: Any, carried: list[Any]) -> list[Any]:
             place, later = builder.sub(last, number), Vector(emit, carried[0])
             emit.store(later, self._room(place))
-            weight, value, pulled = self._read(place)
+            weight, value, _ = self._read(place)
             return [later.times(weight.times(value)).value]
 
         emit.loop(self.n, 1, [self.share.value], multiply)

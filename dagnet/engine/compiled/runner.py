@@ -330,7 +330,7 @@ class FusedGradient:
         self._program, self._parts, self._loss, self._dtype = program, parts, loss, dtype
         self._calls: list[tuple[Array, Array, Array]] = []
         self._others = np.empty((0, program.plan.n_slots), dtype)
-        self._unwanted, self._learn = program.unwanted, _passes(program).loss_and_gradient
+        self._unwanted, self._passes = program.unwanted, _passes(program)
         self._written: tuple[Any, ...] = ()
         self._kept: list[Array] = []
 
@@ -346,7 +346,7 @@ class FusedGradient:
         if not self._written or any(map(operator.is_not, given, self._written)):
             self._write(*given)
         if parts == 1:
-            loss = self._learn(self._calls[0][0], theta)
+            loss = self._passes.loss_and_gradient(self._calls[0][0], theta)
         else:
             loss = self._shared(parts, theta, into)
         if len(self._unwanted):
@@ -357,7 +357,7 @@ class FusedGradient:
         losses = [0.0] * parts
 
         def share(part: int) -> None:
-            losses[part] = self._learn(self._calls[part][0], theta)
+            losses[part] = self._passes.loss_and_gradient(self._calls[part][0], theta)
 
         run_parts(share, parts)
         for other in self._others[: parts - 1]:  # always in the same order
