@@ -77,7 +77,9 @@ def test_gradients_are_pytorchs(engine, threads):
             continue
         said, terms = graph.nodes[node], []
         for parent in graph.pred[node]:
-            weight = torch.tensor(graph.edges[parent, node]["weight"], dtype=torch.float64, requires_grad=True)
+            weight = torch.tensor(
+                graph.edges[parent, node]["weight"], dtype=torch.float64, requires_grad=True
+            )
             weights[parent, node] = weight
             terms.append(weight * values[parent])
         weights[node] = torch.tensor(said["bias"], dtype=torch.float64, requires_grad=True)

@@ -125,7 +125,7 @@ def _invariants(plan: PlanData) -> Iterator[tuple[bool, str]]:
 def _step_invariants(plan: PlanData) -> Iterator[tuple[bool, str]]:
     computed = np.arange(plan.n_inputs, plan.n_units)
     activates = plan.steps["kind"] == ACTIVATE
-    for chosen, what in ((~activates, "summed or aggregated"), (activates, "activated")):
+    for chosen, what in ((~activates, "summed"), (activates, "activated")):
         steps = plan.steps[chosen]
         covered = [np.arange(s["target"], s["target"] + s["n_target"]) for s in steps]
         together = np.concatenate([*covered, np.zeros(0, np.int64)])
@@ -153,7 +153,7 @@ def _step_invariants(plan: PlanData) -> Iterator[tuple[bool, str]]:
         else:
             yield (
                 step["n_source"] == slots.stop - slots.start,
-                "a sparse or aggregate step counts its nonzeros",
+                "a sparse step counts its nonzeros",
             )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -12,14 +11,13 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Loss, LossGradient, Runner
-from dagnet.engine.compiled import kernels, passes
+from dagnet.engine.compiled import kernels, passes, through_numpy
 from dagnet.engine.compiled.functions import Called, compile_loss
 from dagnet.engine.compiled.opened import Call, call_table, memory_of
 from dagnet.engine.compiled.segments import AGGREGATE_SEGMENT, DENSE_SEGMENT, SWEEP, Program, Segment
 from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.plan import Plan
-from dagnet.plan.aggregating import aggregated, slopes
 
 Stage = tuple[bool, Callable[..., None]]
 """Whether threads share it by tiles, and what it is: called with the thread's part, or with nothing."""
@@ -101,7 +99,7 @@ class CompiledRunner(Runner):
         if segment.kind == DENSE_SEGMENT:
             return False, lambda: self._product(state, theta, segment)
         if segment.kind == AGGREGATE_SEGMENT:
-            return False, lambda: self._aggregate(state, theta, segment)
+            return False, lambda: through_numpy.aggregate(state, theta, segment)
         return False, lambda: self._activate(state, segment)
 
     def _sweep(self, state: CompiledState, theta: Array, segment: Segment, part: int, parts: int) -> None:
@@ -130,19 +128,6 @@ class CompiledRunner(Runner):
         if places[0] >= 0:
             state.put(state.pre, places, z)
         state.put(state.values, units, self.plan.activations[segment.what].value(z))
-
-    def _aggregate(self, state: CompiledState, theta: Array, segment: Segment) -> None:
-        """An aggregation that NumPy runs."""
-        step, plan = self.plan.program()[segment.begin], self.plan
-        read = partial(self._read, state, state.values)
-        z, slots = aggregated(plan, step, theta, read, state.n_rows), plan.bias_slot[step.targets]
-        z += np.where(slots >= 0, theta[slots], 0)[:, None]
-        state.put(state.values, step.targets, z)
-
-    @staticmethod
-    def _read(state: CompiledState, flat: Array, units: Array) -> Array:
-        """(…, rows) of units in an array of any shape."""
-        return state.rows(flat, units.reshape(-1)).reshape(*units.shape, -1)
 
     def evaluate(self, theta: Array, inputs: Array) -> Array | None:
         """The outputs of (rows, input units), or None where an input is NaN or a dense step needs more.
@@ -235,7 +220,7 @@ class CompiledRunner(Runner):
         if segment.kind == DENSE_SEGMENT:
             return [(False, lambda: self._product_back(state, theta, segment, into))]
         if segment.kind == AGGREGATE_SEGMENT:
-            return [(False, lambda: self._aggregate_back(state, theta, segment, into))]
+            return [(False, lambda: through_numpy.push_back(state, theta, segment, into))]
         units = (segment.first, segment.last)
         return [
             (True, lambda part: self._pull(state, units, part)),
@@ -272,22 +257,6 @@ class CompiledRunner(Runner):
             np.matmul(matrix.T, here, out=state.matrix(state.deltas, segment.sources))
         else:
             state.table(state.deltas)[0][segment.sources, : state.n_rows] += matrix.T @ here
-
-    def _aggregate_back(self, state: CompiledState, theta: Array, segment: Segment, into: Array) -> None:
-        """Derivatives of the weights, and what the sources are pushed, where NumPy aggregates."""
-        plan, step = self.plan, self.plan.program()[segment.begin]
-        into[step.slots] = 0
-        if not plan.needs_delta[step.targets].any():
-            return
-        for units, slots, values, slope in slopes(
-            plan, step, theta, partial(self._read, state, state.values)
-        ):
-            of_terms = slope * state.rows(state.deltas, units)
-            into[slots] = (of_terms * values).sum(axis=-1)
-            sources, places = np.unique(plan.sources[slots], return_inverse=True)
-            pulled = state.rows(state.deltas, sources)
-            np.add.at(pulled, places.reshape(slots.shape), theta[slots, None] * of_terms)
-            state.put(state.deltas, sources, pulled)
 
     def _slope(self, state: CompiledState, segment: Segment) -> None:
         """δ where NumPy runs the activation."""
