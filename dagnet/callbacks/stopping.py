@@ -126,7 +126,7 @@ class EarlyStopping(Callback):
         if self._best.update(run.history):
             self.best_epoch = run.epoch
             if self.restore_best:
-                self._parameters = run.model.parameters.copy()
+                self._parameters = run.model.vector.copy()
         elif self._best.waited >= self.patience:
             self.stopped_epoch = run.epoch
             run.stop = True
@@ -134,7 +134,7 @@ class EarlyStopping(Callback):
     def on_training_end(self, run: Run) -> None:
         """Go back to the best."""
         if self.restore_best and self._parameters is not None and not run.failed:
-            run.model.parameters[:] = self._parameters
+            run.model.vector[:] = self._parameters
 
     def state(self) -> dict[str, Any]:
         """The best so far, with its parameters."""

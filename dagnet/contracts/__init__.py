@@ -7,6 +7,7 @@ NumPy, so that an engine may run it as it stands or compile it.
 """
 
 from dagnet.contracts.execution import (
+    Draw,
     Engine,
     Learner,
     LossGradient,
@@ -19,14 +20,18 @@ from dagnet.contracts.execution import (
 )
 from dagnet.contracts.functions import TARGETS, Activation, Aggregation, Loss
 from dagnet.contracts.named import Exporter, Initializer, Observations
+from dagnet.contracts.normalization import LEARNED, MOMENTS, Normalization
 from dagnet.contracts.optimizer import Optimizer
 from dagnet.contracts.training import Callback, History, Run
 
 __all__ = [
+    "LEARNED",
+    "MOMENTS",
     "TARGETS",
     "Activation",
     "Aggregation",
     "Callback",
+    "Draw",
     "Engine",
     "Exporter",
     "History",
@@ -34,6 +39,7 @@ __all__ = [
     "Learner",
     "Loss",
     "LossGradient",
+    "Normalization",
     "NotFinite",
     "Observations",
     "Optimizer",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -57,6 +58,9 @@ class Learner:
 
     steps: int = 0
     """How many steps were made."""
+    masks: int = 0
+    """The seed of dropout's masks, which ``fit`` sets; those of a step are drawn by
+    :func:`dagnet.hashing.step_key` of it and of :attr:`steps`."""
 
     def step(
         self, rows: Array | slice, learning_rate: float, on_gradient: Callable[[Array], None] | None = None
@@ -74,7 +78,7 @@ class Learner:
         raise NotImplementedError
 
     def parameters(self) -> Array:
-        """The parameters as they are now, (parameters,); the network's own vector, or a copy."""
+        """The numbers of ``model.vector`` as they are now; that vector itself, or a copy."""
         raise NotImplementedError
 
     def state(self) -> Mapping[str, Array]:
@@ -89,11 +93,34 @@ class Learner:
         raise NotImplementedError
 
 
+@dataclass(eq=False)
+class Draw:
+    """What a step of training has beside its rows, for plans that train otherwise than they predict.
+
+    Attributes
+    ----------
+    key
+        64 bits by which masks are drawn (:mod:`dagnet.hashing`).
+    weights
+        (rows,) the share of each row in the moments; they add up to 1.
+    mean, variance
+        (units,) the moments that the forward pass found, of the source of each normalised unit.
+    """
+
+    key: int
+    weights: Array
+    mean: Array = field(init=False)
+    variance: Array = field(init=False)
+
+
 class LossGradient(Protocol):
     """Forward, loss and backward as one call.
 
     It owns its memory, which the next call overwrites: each run of steps asks for one of its own.
+    Where the plan is one for training, ``draw`` is set before each call.
     """
+
+    draw: Draw | None
 
     def __call__(
         self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
@@ -114,6 +141,9 @@ class Runner:
 
     def forward(self, theta: Array, inputs: Array, *, keep: bool = True, reuse: Any = None) -> Any:
         """Evaluate: ``theta`` (slots,), ``inputs`` (rows, input units) -> a :class:`State`.
+
+        Of a plan for training (:func:`dagnet.plan.training_plan`) it takes a ``draw``, too, and writes
+        the moments there; an engine that has none raises :class:`Unsupported` where it is prepared.
 
         ``keep=False`` promises that only ``outputs`` will be read; ``reuse``, the state of an
         earlier call, gives its memory away.
@@ -140,7 +170,7 @@ class Runner:
     def learner(self, model: Any, data: Any, settings: Any) -> Learner | None:
         """A learner of the engine's own for one run of ``fit``; None: NumPy's arrays will do.
 
-        ``model`` is the network, ``data`` its encoded rows, ``settings`` the arguments of ``fit``.
+        ``model``: the network; ``data``: its rows (``inputs[:]`` is an array); ``settings``: of ``fit``.
         """
         del model, data, settings
         return None
@@ -155,13 +185,15 @@ class ThreeCalls:
 
     def __init__(self, runner: Runner, loss: Loss) -> None:
         self._runner, self._loss = runner, loss
+        self.draw: Draw | None = None
         self._state: Any = None
 
     def __call__(
         self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
     ) -> tuple[float, float | None]:
         """See :class:`LossGradient`."""
-        state = self._state = self._runner.forward(theta, inputs, reuse=self._state)
+        more: dict[str, Any] = {} if self.draw is None else {"draw": self.draw}
+        state = self._state = self._runner.forward(theta, inputs, reuse=self._state, **more)
         outputs = state.outputs
         values = self._loss.row_values(outputs, targets)
         loss = float(np.dot(values.astype(np.float64), factor.astype(np.float64)))

@@ -10,15 +10,16 @@ Where another engine differs from this one, this one is right.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Engine, Optimizer, Runner, State
+from dagnet.contracts import Draw, Engine, Optimizer, Runner, State
+from dagnet.engine.training_steps import drop, standardized, through_moments
 from dagnet.hookspecs import hookimpl
-from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, Plan, Step
+from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, NORMALISE, Plan, Step
 from dagnet.plan.aggregating import aggregated, slopes
 
 
@@ -30,6 +31,9 @@ class _State(State):
     z: Array
     a: Array
     d: Array
+    draw: Draw
+    dropped: dict[int, tuple[Array, Array]] = field(default_factory=dict)
+    """By the first unit of a DROP step: the values before, and what they were multiplied by."""
 
     @property
     def outputs(self) -> Array:
@@ -50,18 +54,33 @@ class _Runner(Runner):
     plan: Plan
     dtype: Any
 
-    def forward(self, theta: Array, inputs: Array, *, keep: bool = True, reuse: object = None) -> _State:
+    def forward(
+        self,
+        theta: Array,
+        inputs: Array,
+        *,
+        keep: bool = True,
+        reuse: object = None,
+        draw: Draw | None = None,
+    ) -> _State:
         del keep, reuse  # they only save memory, elsewhere
         plan = self.plan
         z = np.zeros((plan.n_units, len(inputs)), self.dtype)
         a = np.zeros_like(z)
         z[: plan.n_inputs] = a[: plan.n_inputs] = inputs.T
+        state = _State(plan, z, a, np.zeros_like(z), draw or Draw(0, np.zeros(0)))
+        state.draw.mean, state.draw.variance = np.zeros((2, plan.n_units))
         for step in plan.program():
             if step.kind == ACTIVATE:
                 a[step.targets] = plan.activations[step.what].value(z[step.targets])
+            elif step.kind == DROP:
+                state.dropped[step.target] = drop(plan, step, state.draw.key, a)
+            elif step.kind == NORMALISE:
+                x, _ = standardized(plan, step, state.draw, a)
+                z[step.targets] = theta[step.slots, None] * x + self._bias(theta, step.targets)
             else:
                 z[step.targets] = self._weighted_sum(step, theta, a) + self._bias(theta, step.targets)
-        return _State(plan, z, a, np.zeros_like(z))
+        return state
 
     def _weighted_sum(self, step: Step, theta: Array, a: Array) -> Array:
         if step.kind == DENSE:
@@ -87,13 +106,25 @@ class _Runner(Runner):
         into[:] = 0
         da = np.zeros_like(a)
         da[plan.outputs] = output_gradient.T
+        values = a
+        if state.dropped:
+            values = a.copy()
+            for first, (before, _) in state.dropped.items():
+                values[first : first + len(before)] = before
         for step in reversed(plan.program()):
             targets = step.targets
-            if step.kind == ACTIVATE:
-                slope = plan.activations[step.what].slope(z[targets], a[targets])
+            if step.kind == DROP:
+                factor = state.dropped[step.target][1]
+                da[targets] = np.where(factor == 0, 0, da[targets] * factor)
+            elif step.kind == ACTIVATE:
+                slope = plan.activations[step.what].slope(z[targets], values[targets])
                 d[targets] = np.where(plan.needs_delta[targets, None], da[targets] * slope, 0)
             elif plan.needs_delta[targets].any():
-                self._walk_back(step, theta, state, da, into)
+                if step.kind == NORMALISE:
+                    back = through_moments(plan, step, state.draw, theta, a, d, into)
+                    np.add.at(da, plan.sources[step.slots], back)
+                else:
+                    self._walk_back(step, theta, state, da, into)
                 slots = plan.bias_slot[targets]
                 into[slots[slots >= 0]] = d[targets].sum(axis=1)[slots >= 0]
         d[: plan.n_inputs] = np.where(plan.needs_delta[: plan.n_inputs, None], da[: plan.n_inputs], 0)

@@ -48,14 +48,16 @@ def trace(net: Model, edge: Edge, x: Any, y: Any) -> ChainRule:
     True
     """
     number = net.topology.edge_number(edge)
-    return _Tracer(OneRow(net, x, y, wrt=[edge]), net.ancestry.sharing(number)).rule(edge)
+    return _Tracer(OneRow(net, x, y, wrt=[edge]), net.ancestry.sharing(number), number).rule(edge)
 
 
 class _Tracer:
     """The factors between the loss and some edges that are one weight."""
 
-    def __init__(self, row: OneRow, edges: Array) -> None:
+    def __init__(self, row: OneRow, edges: Array, asked: int) -> None:
         self.row, self.topology, self.edges = row, row.topology, edges.tolist()
+        factor = self.topology.edge_words.get("factor")
+        self.per_weight = None if factor is None else factor / factor[asked]
         self.order = [self.topology.index[node] for node in row.gradient.visited]
         walked = set(self.order)
         self.children = {
@@ -89,11 +91,15 @@ class _Tracer:
         """∂child/∂parent, or ∂child/∂w."""
         parent, child = self.row.edge(edge)
         slope, a = self.row.slope(self._child(edge)), self.row.a(int(self.topology.sources[edge]))
-        by, times = (parent, self.row.weight(edge)) if kind == "node" else ((parent, child), a)
         share = self.row.share(edge)
-        between = None if isinstance(share, float) else plain(share)
+        between, per_weight, by, times = None, 1.0, parent, self.row.weight(edge)
+        if not isinstance(share, float):
+            between = plain(share)
+        if kind == "weight":
+            per_weight = 1.0 if self.per_weight is None else float(self.per_weight[edge])
+            by, times = (parent, child), a * per_weight
         value = plain(slope[:, None] * share * times)
-        return Factor(kind, child, by, value, plain(slope), plain(times), between)
+        return Factor(kind, child, by, value, plain(slope), plain(times), per_weight, between)
 
     def _loss(self, output: int) -> Factor:
         """∂L/∂output."""

@@ -75,7 +75,7 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     taken = [(gradient.loss, gradient.flat), *_fused(net, inputs, targets, weights)]
     flats = [np.where(net.trainable, flat, np.nan) for _, flat in taken]
     condition = _condition(net, walk, targets, weights)
-    found = residuals(net.layout, net.theta(), walk, flats, condition)
+    found = residuals(net.layout, net.vector, walk, flats, condition)
     right = mean_loss(net.loss, walk.a[:, net.layout.plan.outputs], targets, weights)
     loss_error = loss_residual([loss for loss, _ in taken], right, net.dtype)
     return Verification(net, found, loss_error, rows=len(inputs))
@@ -85,7 +85,7 @@ def _walk(net: Model, inputs: Array, targets: Array, weights: Array | None) -> N
     plan = net.layout.plan.everywhere()
     everything = np.arange(plan.n_units)
     _, runner = prepare(net.engine, plan, net.dtype, net.threads)
-    theta = net.theta().copy()
+    theta = net.layout.theta(net.vector).copy()
     state = runner.forward(theta, inputs)
     pull = output_gradient(net.loss, state.outputs, targets, weights)
     slots = np.zeros(plan.n_slots, net.dtype)
@@ -99,8 +99,9 @@ def _fused(net: Model, inputs: Array, targets: Array, weights: Array | None) -> 
     """Loss and gradient as training takes them."""
     fused = net.runner.fused_gradient(net.loss)
     slots = np.zeros(net.layout.plan.n_slots, net.dtype)
-    loss, _ = fused(net.theta(), inputs, targets, row_weights(weights, len(inputs), net.dtype), into=slots)
-    return [(loss, net.collect(slots))]
+    theta, factor = net.layout.theta(net.vector), row_weights(weights, len(inputs), net.dtype)
+    loss, _ = fused(theta, inputs, targets, factor, into=slots)
+    return [(loss, net.layout.collect(slots, net.vector))]
 
 
 def _condition(net: Model, walk: Numbers, targets: Array, weights: Array | None) -> float:
@@ -181,7 +182,7 @@ class Numbers(NamedTuple):
 
 
 @np.errstate(all="ignore")
-def residuals(layout: Layout, theta: Array, walk: Numbers, trained: list[Array], condition: float) -> Array:
+def residuals(layout: Layout, vector: Array, walk: Numbers, trained: list[Array], condition: float) -> Array:
     """(3, units) of z and a, of δ, and of the derivatives for what leads into the unit: all relative.
 
     The walk is over a plan that enters every unit.  ``trained`` are the gradients by parameter that an
@@ -189,7 +190,7 @@ def residuals(layout: Layout, theta: Array, walk: Numbers, trained: list[Array],
     for rounding, their ∂L/∂outputs but for ``condition`` times as much: beside a perfect fit that is
     all there is.
     """
-    terms, dtype, plan = _Terms(layout, theta, walk.a), walk.a.dtype, layout.plan
+    terms, dtype, plan = _Terms(layout, vector, walk.a), walk.a.dtype, layout.plan
     z, pulled, slots = terms.right_sides(walk)
     size_z = terms.into(_largest(walk.a), 1)
     size_z[: plan.n_inputs] = _largest(walk.inputs)
@@ -245,7 +246,8 @@ def _trained(
     """
     norm_a, rows, owner = np.linalg.norm(_finite(walk.a), axis=0), len(walk.a) ** 0.5, terms.owner
     size = terms.products(rows * reach, norm_a, rows)
-    right, size, inherited = (np.bincount(owner, each) for each in (right, size, inherited))
+    right = terms.by_parameter(right)
+    size, inherited = (terms.by_parameter(each, bound=True) for each in (size, inherited))
     wrong = np.zeros(len(owner))
     for gradient in trained:
         asked = np.where(np.isnan(gradient) & ~np.isnan(right), right, gradient)
@@ -257,18 +259,28 @@ def _trained(
 class _Terms:
     """The terms of a plan's sums, one a slot; a bias is the weight of one more parent, whose value is 1."""
 
-    def __init__(self, layout: Layout, theta: Array, a: Array) -> None:
+    def __init__(self, layout: Layout, vector: Array, a: Array) -> None:
         self.plan = plan = layout.plan
-        self.owner, self.weight = layout.owners, theta.astype(np.float64)
+        self.layout, self.vector = layout, vector
+        self.owner, self.weight = layout.owners, layout.theta(vector).astype(np.float64)
         self.child = slot_units(plan)
         self.parent = np.full(plan.n_slots, plan.n_units)
         self.parent[: plan.n_weights] = plan.sources
         self.shares: list[tuple[Array, Array]] = []  # of aggregate steps: slots, ∂A/∂(w a) by slot and row
         self.largest = np.abs(self.weight)  # that times the weight, in any row
         for step in aggregate_steps(plan):
-            for _, slots, _, slope in slopes(plan, step, theta, a.T.__getitem__):
+            for _, slots, _, slope in slopes(plan, step, layout.theta(vector), a.T.__getitem__):
                 self.shares.append((slots.ravel(), slope.reshape(-1, len(a)).astype(np.float64)))
                 self.largest[slots.ravel()] *= _largest(self.shares[-1][1].T)
+
+    def by_parameter(self, slots: Array, *, bound: bool = False) -> Array:
+        """(parameters,) from derivatives by slot, or from bounds on their magnitudes."""
+        normalized, factor = self.layout.normalized, self.layout.factor
+        if normalized is not None:
+            slots = normalized.unfolded(slots, self.vector, bound=bound)
+        if factor is not None:
+            slots = slots * (np.abs(factor) if bound else factor)
+        return np.bincount(self.owner, slots, self.plan.n_parameters)
 
     def reach(self, steep: Array, pull: Array) -> Array:
         """(units,) what δ would be if no terms cancelled, on no path; ``steep`` bounds |g′|."""

@@ -72,10 +72,12 @@ class _Base:
         self.prepared, self.vector, self.targets = prepared, vector, data.targets
         self.row_weights = row_weights(data.weights, len(data.inputs), vector.dtype)
         self.plan = plan = prepared.layout.plan
-        state = prepared.runner.forward(prepared.layout.by_slot(vector), data.inputs)
+        state = prepared.runner.forward(prepared.layout.theta(vector), data.inputs)
         self.values = state.value(np.arange(plan.n_units))
         self.largest = float(np.abs(self.values).max(initial=1.0))
         self.kinks = _kinks(plan)
+        normalized = prepared.layout.normalized
+        self.steepest = 1.0 if normalized is None else normalized.steepest(vector)
         kinked = np.flatnonzero(~np.isnan(self.kinks).all(axis=1))
         self.clearance = np.full(plan.n_units, np.inf)  # how near z comes to a kink
         if len(kinked):
@@ -124,9 +126,7 @@ class _Chain:
         units = cast("Array", cut.unit_ids)
         self.border = np.ascontiguousarray(base.values[units[: cut.n_inputs]].T)
         slots = cast("Array", cut.slot_ids)
-        layout = base.prepared.layout
-        self.owners = layout.owners[slots]
-        self.factor = 1 if layout.factor is None else layout.factor[slots].astype(base.vector.dtype)
+        self.slots, self.owners = slots, base.prepared.layout.owners[slots]
         self.theta = base.vector.copy()
         self.outputs = np.stack(2 * [base.values[plan.outputs].T])
         self.moving = mask[plan.outputs]
@@ -134,12 +134,20 @@ class _Chain:
         self.before = base.values[units[cut.n_inputs :]]
         self.kinks, self.clearance = base.kinks[units], base.clearance[units[cut.n_inputs :]]
         self.has_kinks = bool(np.isfinite(self.clearance).any())
-        inside, weights = cut.sources >= cut.n_inputs, np.abs(self.theta[self.owners[: cut.n_weights]])
+        inside, weights = cut.sources >= cut.n_inputs, np.abs(self._theta()[: cut.n_weights])
         read = np.bincount(slot_targets(cut.indptr)[inside], weights[inside], cut.n_units)
         read = np.where(cut.aggregation_of < 0, read, np.inf)  # a product's z has no such bound
         self.read, self.is_first = read[cut.n_inputs :], np.isin(units[cut.n_inputs :], first)
         self.states: list[Any] = [None, None]
         self.jumping = [step for step in aggregate_steps(cut) if cut.aggregations[step.what].kinks]
+
+    def _theta(self) -> Array:
+        """The chain's slots for the parameters as they are."""
+        layout = self.base.prepared.layout
+        if layout.is_direct and layout.normalized is None:
+            return self.theta[self.owners]
+        result: Array = layout.theta(self.theta)[self.slots]
+        return result
 
     def difference(self, place: int, step: float) -> tuple[float, bool]:
         """The quotient of one parameter, and whether its points are parted by a kink."""
@@ -148,7 +156,7 @@ class _Chain:
         for number, point in enumerate(points):
             self.theta[place] = point
             self.states[number] = self.runner.forward(
-                self.theta[self.owners] * self.factor,
+                self._theta(),
                 self.border,
                 keep=self.has_kinks or bool(self.jumping),
                 reuse=self.states[number],
@@ -162,16 +170,16 @@ class _Chain:
 
     def _jumps(self, place: int, points: tuple[float, float]) -> bool:
         """Whether terms of some aggregation whose derivative then jumps changed places in some row."""
-        for step in self.jumping:
-            found = []
-            for point, state in zip(points, self.states, strict=True):
-                theta = self.theta[self.owners]
-                theta[self.owners == place] = point
-                read = _reading(state)
-                found.append([slope for *_, slope in slopes(self.cut, step, theta * self.factor, read)])
-            if any((np.abs(up - down) > JUMP).any() for up, down in zip(*found, strict=True)):
-                return True
-        return False
+        if not self.jumping:
+            return False
+        found, here = [], self.theta[place]
+        for point, state in zip(points, self.states, strict=True):
+            self.theta[place] = point
+            theta, read = self._theta(), _reading(state)
+            parts = [slopes(self.cut, step, theta, read) for step in self.jumping]
+            found.append([slope for part in parts for *_, slope in part])
+        self.theta[place] = here
+        return any((np.abs(up - down) > JUMP).any() for up, down in zip(*found, strict=True))
 
     def _parted(self, place: int, step: float) -> bool:
         """Whether z of some unit is on different sides of a kink, or on one.
@@ -181,8 +189,10 @@ class _Chain:
         """
         after = np.stack([state.value(self.computed) for state in self.states])
         moved = np.abs(after - self.before).max()
-        slots = np.count_nonzero(self.owners == place)
-        reach = self.read * moved + self.is_first * slots * step * (self.base.largest + moved)
+        read, factor = self.owners == place, self.base.prepared.layout.factor
+        slots = np.count_nonzero(read) if factor is None else np.abs(factor[self.slots[read]]).sum()
+        by_parameter = slots * step * self.base.steepest * (self.base.largest + moved)
+        reach = self.read * moved + self.is_first * by_parameter
         near = self.computed[~(self.clearance > 2 * reach)]  # twice: for rounding
         kinks = self.kinks[near, None]
         up, down = (state.pre_activation(near)[..., None] for state in self.states)

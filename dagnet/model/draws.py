@@ -10,18 +10,9 @@ from dagnet.adjacency import ranges
 from dagnet.arrays import Array
 from dagnet.contracts import Initializer
 from dagnet.errors import PluginError, Verbatim, expected
+from dagnet.hashing import ODD, mixed
 from dagnet.registry import named
 from dagnet.topology import Topology, name_keys
-
-ODD = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ divided by the golden ratio
-
-
-def mixed(keys: Array) -> Array:
-    """64 bits each, all of which depend on all bits of the key (Steele et al., SplitMix64, 2014)."""
-    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    result: Array = keys ^ (keys >> np.uint64(31))
-    return result
 
 
 def edge_keys(topology: Topology) -> Array:

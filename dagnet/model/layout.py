@@ -4,13 +4,91 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.compiler import Compiled
+from dagnet.contracts import LEARNED, Draw
 from dagnet.plan import Plan
-from dagnet.topology import Topology
+from dagnet.plan.transposition import slot_targets
+from dagnet.topology import Topology, parameter_limits, weight_limits
+
+MOST_ULPS = 4
+"""How far the product of a factor and a rounded limit may be from the product's limit."""
+
+NOTHING = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Normalized:
+    """What normalisations over rows have, of all units that are normalised, node after node.
+
+    A network's vector is its parameters, then the running means, then the running variances.
+
+    Attributes
+    ----------
+    units
+        (n,) those that have the normalised value.
+    scale, shift
+        (n,) their slots.
+    mean, variance
+        (n,) places in the network's vector.
+    eps, momentum
+        (n,) of their normalisations.
+    """
+
+    units: Array
+    scale: Array
+    shift: Array
+    mean: Array
+    variance: Array
+    eps: Array
+    momentum: Array
+
+    @classmethod
+    def of(cls, plan: Plan, slots: dict[str, Array]) -> Normalized:
+        """From the plan and the slots of scales and shifts."""
+        units = slot_targets(plan.indptr)[slots["scale"]]
+        by = np.zeros(0) if plan.normalized_by is None else plan.normalized_by[units]
+        eps, momentum = (
+            [getattr(kind, name) for kind in plan.normalizations] for name in ("eps", "momentum")
+        )
+        mean = plan.n_parameters + np.arange(len(units))
+        numbers = (np.array(eps)[by], np.array(momentum)[by])
+        return cls(units, slots["scale"], slots["shift"], mean, mean + len(units), *numbers)
+
+    def folded(self, slots: Array, vector: Array) -> Array:
+        """Slots such that scale · a + shift is the normalisation by the running statistics; a copy."""
+        result, inverse = slots.copy(), self._inverse(vector)
+        scale = slots[self.scale] * inverse
+        result[self.scale] = scale
+        result[self.shift] = slots[self.shift] - vector[self.mean] * scale
+        return result
+
+    def unfolded(self, slots: Array, vector: Array, *, bound: bool = False) -> Array:
+        """From derivatives for the folded slots, or bounds on them, to those for scale and shift; a copy."""
+        result, inverse = slots.copy(), self._inverse(vector)
+        mean = np.abs(vector[self.mean]) if bound else -vector[self.mean]
+        result[self.scale] = inverse * (slots[self.scale] + mean * slots[self.shift])
+        return result
+
+    def _inverse(self, vector: Array) -> Array:
+        inverse: Array = (1 / np.sqrt(vector[self.variance] + self.eps)).astype(vector.dtype)
+        return inverse
+
+    def steepest(self, vector: Array) -> float:
+        """How much faster than a scale the folded slots may change, at most; at least 1."""
+        return float((self._inverse(vector) * (1 + np.abs(vector[self.mean]))).max(initial=1.0))
+
+    def keep(self, vector: Array, draw: Draw) -> None:
+        """Move the running statistics towards a batch's; its variance as an unbiased estimate."""
+        mean, variance = draw.mean[self.units], draw.variance[self.units]
+        rest = 1 - float((draw.weights.astype(np.float64) ** 2).sum())
+        if rest > 0:
+            for places, new in ((self.mean, mean), (self.variance, variance / rest)):
+                vector[places] += (self.momentum * (new - vector[places])).astype(vector.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +109,10 @@ class Layout:
         (parameters,) mask: what training may change.
     factor
         (slots,) what each slot's parameter is multiplied by; None where that is 1.
+    first_of_half, owner
+        (nodes and second halves of those that are normalised,) the first unit, and the node.
+    normalized
+        Where normalisations over rows have their numbers; None where there are none.
     """
 
     topology: Topology
@@ -39,7 +121,10 @@ class Layout:
     weights: Array
     biases: Array
     trainable: Array
-    factor: Array | None = None
+    factor: Array | None
+    first_of_half: Array
+    owner: Array
+    normalized: Normalized | None
 
     def __post_init__(self) -> None:
         for array in (self.first_unit, self.weights, self.biases, self.trainable):
@@ -48,15 +133,28 @@ class Layout:
     @classmethod
     def of(cls, topology: Topology, compiled: Compiled) -> Layout:
         """The layout of a topology that was compiled."""
-        plan, first = compiled.plan, compiled.first_unit
+        plan, first, inner = compiled.plan, compiled.first_unit, compiled.expansion.graph
         weights, trainable = compiled.element_slot, compiled.trainable
-        moved = np.repeat(first - topology.unit_starts[:-1], topology.units)
+        moved = np.repeat(first - inner.unit_starts[:-1], inner.units)
         biases = plan.bias_slot[np.arange(plan.n_units) + moved]
+        n, m = len(topology.weight_start), len(topology.bias_start)
+        slots = {"scale": weights[n:], "shift": biases[m:]} if len(weights) > n else {}
         if plan.tie is not None:
             weights, biases = plan.tie[weights], np.where(biases < 0, -1, plan.tie[biases])
             trainable = np.zeros(plan.n_parameters, bool)
             trainable[plan.tie] = compiled.trainable
-        return cls(topology, plan, first, weights, biases, trainable, _factor(topology, compiled))
+        return cls(
+            topology,
+            plan,
+            first[compiled.expansion.value],
+            weights[:n],
+            biases[:m],
+            trainable,
+            _factor(topology, compiled),
+            first,
+            compiled.expansion.owner,
+            Normalized.of(plan, slots) if slots else None,
+        )
 
     # -- where names have their places ---------------------------------------------------
 
@@ -78,6 +176,11 @@ class Layout:
         start = int(self.first_unit[node])
         return slice(start, start + int(self.topology.units[node]))
 
+    def summed_units_of(self, node: int) -> slice:
+        """The units of a node that have its weighted sum: others where a normalisation comes after."""
+        start = int(self.first_of_half[node])
+        return slice(start, start + int(self.topology.units[node]))
+
     def node_biases(self, parameters: Array, otherwise: float = 0.0) -> Array:
         """(all units,) biases in the order of ``topology.bias_start``; ``otherwise`` where there is none."""
         result = np.full(len(self.biases), otherwise, parameters.dtype)
@@ -88,15 +191,99 @@ class Layout:
     @cached_property
     def node_of_unit(self) -> Array:
         """(units,) the node of each unit."""
-        order = np.argsort(self.first_unit)
-        return np.repeat(order, self.topology.units[order])
+        order = np.argsort(self.first_of_half)
+        return np.repeat(self.owner[order], self.topology.units[self.owner[order]])
 
     # -- between parameters and slots ----------------------------------------------------
+
+    @property
+    def n_numbers(self) -> int:
+        """How many numbers a network has: parameters and running statistics."""
+        more = 0 if self.normalized is None else 2 * len(self.normalized.mean)
+        return self.plan.n_parameters + more
+
+    def node_places(self, name: str) -> Array:
+        """Places in the network's vector, in the order of ``topology.node_starts[name]``."""
+        found = self.normalized
+        if found is None:
+            return NOTHING
+        places: Array = getattr(found, name)
+        return self.owners[places] if name in LEARNED else places
+
+    def theta(self, vector: Array) -> Array:
+        """(slots,) what engines take to predict, from a network's vector."""
+        if self.normalized is None:
+            return self.by_slot(vector)
+        return self.normalized.folded(self.by_slot(vector[: self.plan.n_parameters]), vector)
+
+    def collect(self, slots: Array, vector: Array) -> Array:
+        """(parameters,) derivatives from those for what :meth:`theta` gave."""
+        return self.by_parameter(
+            slots if self.normalized is None else self.normalized.unfolded(slots, vector)
+        )
 
     @cached_property
     def owners(self) -> Array:
         """(slots,) the parameter that each slot is made of."""
         return np.arange(self.plan.n_slots) if self.plan.tie is None else self.plan.tie
+
+    @cached_property
+    def element_factor(self) -> Array | None:
+        """(weight elements,) what a weight's parameter is multiplied by; None where that is 1."""
+        factor = self.topology.edge_words.get("factor")
+        return None if factor is None else np.repeat(factor, np.diff(self.topology.weight_starts))
+
+    def weights_of(self, parameters: Array, edge: int | None = None) -> Array:
+        """(weight elements,) factor · parameter, or (child units, parent units) of an edge."""
+        values: Array = parameters[self.weights if edge is None else self.weight_places(edge)]
+        factor = self._factor_of(edge)
+        return values if factor is None else values * factor.astype(values.dtype)
+
+    def weight_derivatives(self, derivatives: Array, edge: int | None = None) -> Array:
+        """From derivatives by parameter to derivatives by weight, in the shape of :meth:`weights_of`."""
+        values: Array = derivatives[self.weights if edge is None else self.weight_places(edge)]
+        factor = self._factor_of(edge)
+        return values if factor is None else values / factor.astype(values.dtype)
+
+    def _factor_of(self, edge: int | None) -> Any:
+        if edge is None or self.factor is None:
+            return self.element_factor
+        return self.topology.edge_words["factor"][edge]
+
+    @cached_property
+    def limits(self) -> tuple[Array, Array] | None:
+        """(parameters,) the lowest and the highest that each may be; None where nothing is limited."""
+        found = parameter_limits(self.topology)
+        if found is None:
+            return None
+        low, high = np.full((2, self.plan.n_parameters), [[-np.inf], [np.inf]])
+        sizes = np.diff(self.topology.weight_starts)
+        low[self.weights], high[self.weights] = (np.repeat(limit, sizes) for limit in found)
+        return low, high
+
+    def limits_in(self, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+        """The same in ``dtype``, rounded such that factor · parameter is inside the limits of each weight."""
+        if dtype not in self._limits_in:
+            self._limits_in[dtype] = self._rounded_limits(dtype)
+        return self._limits_in[dtype]
+
+    @cached_property
+    def _limits_in(self) -> dict[np.dtype[Any], tuple[Array, Array]]:
+        return {}
+
+    def _rounded_limits(self, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+        exact, sizes = np.array(self.limits), np.diff(self.topology.weight_starts)
+        lowest, highest = (np.repeat(limit, sizes) for limit in weight_limits(self.topology) or ())
+        rounded = exact.astype(dtype)
+        for limit, inwards in zip(rounded, (np.inf, -np.inf), strict=True):
+            for _ in range(MOST_ULPS):
+                weights = self.weights_of(limit), self.weights_of(limit.astype(np.float64))
+                beyond = (np.minimum(*weights) < lowest) | (np.maximum(*weights) > highest)
+                outside = np.isfinite(weights[0]) & beyond
+                places = self.weights[outside]
+                limit[places] = np.nextafter(limit[places], dtype.type(inwards))
+        low, high = np.where(rounded[0] <= rounded[1], rounded, exact[0].astype(dtype))
+        return low, high
 
     @property
     def is_direct(self) -> bool:
@@ -134,5 +321,7 @@ def _factor(topology: Topology, compiled: Compiled) -> Array | None:
     if factor is None:
         return None
     result = np.ones(compiled.plan.n_slots)
-    result[compiled.element_slot] = np.repeat(factor, np.diff(topology.weight_starts))
+    result[compiled.element_slot[: len(topology.weight_start)]] = np.repeat(
+        factor, np.diff(topology.weight_starts)
+    )
     return result

@@ -8,23 +8,30 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dagnet.arrays import Array
+from dagnet.contracts import LEARNED
 from dagnet.markup import label
 from dagnet.model.layout import Layout
 from dagnet.plan.transposition import slot_units
 
 
 class ParameterName(NamedTuple):
-    """An edge (parent, child) or a node, and the element of its weight or bias.
+    """An edge (parent, child) or a node, and the element of its weight, or of what the node has.
 
-    ``element`` is () between one-unit nodes, (i, j) of a weight matrix, (i,) of a bias vector.
+    ``element`` is () between one-unit nodes, (i, j) of a weight matrix, (i,) of a node of several units;
+    ``what`` is ``"weight"``, ``"bias"``, or what else a node learns: ``"scale"``, ``"shift"``.
     """
 
     name: Hashable
     element: tuple[int, ...]
-    is_bias: bool
+    what: str
+
+    @property
+    def is_bias(self) -> bool:
+        """Whether it is a bias."""
+        return self.what == "bias"
 
     def __str__(self) -> str:
-        text = f"bias of {label(self.name)}" if self.is_bias else edge_label(self.name)
+        text = edge_label(self.name) if self.what == "weight" else f"{self.what} of {label(self.name)}"
         return f"{text} {list(self.element)}" if self.element else text
 
 
@@ -39,7 +46,14 @@ class ParameterNames:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         n = layout.plan.n_parameters
-        self._weight, self._bias = _first_places(layout.weights, n), _first_places(layout.biases, n)
+        topology = layout.topology
+        self._weight = _first_places(layout.weights, n)
+        ends = np.cumsum(topology.units)
+        normalized = topology.normalized
+        self._of_nodes = {"bias": (_first_places(layout.biases, n), np.arange(topology.n_nodes), ends)}
+        for name in LEARNED.keys() & topology.node_starts.keys():
+            ends = np.cumsum(topology.units[normalized])
+            self._of_nodes[name] = (_first_places(layout.node_places(name), n), normalized, ends)
         owners = layout.owners
         order = np.argsort(owners, kind="stable")
         self._units = slot_units(layout.plan)[order]
@@ -53,16 +67,23 @@ class ParameterNames:
         topology = self._layout.topology
         place = int(self._weight[parameter])
         if place < 0:
-            place = int(self._bias[parameter])
-            node = int(np.searchsorted(topology.unit_starts, place, side="right")) - 1
-            unit = (place - int(topology.unit_starts[node]),)
-            return ParameterName(topology.nodes[node], unit if topology.units[node] > 1 else (), is_bias=True)
+            return self._of_node(parameter)
         edge = int(np.searchsorted(topology.weight_starts, place, side="right")) - 1
         source, target = int(topology.sources[edge]), int(topology.targets[edge])
         i, j = divmod(place - int(topology.weight_starts[edge]), int(topology.units[source]))
         plain = topology.units[source] == 1 and topology.units[target] == 1
         name = (topology.nodes[source], topology.nodes[target])
-        return ParameterName(name, () if plain else (i, j), is_bias=False)
+        return ParameterName(name, () if plain else (i, j), "weight")
+
+    def _of_node(self, parameter: int) -> ParameterName:
+        topology = self._layout.topology
+        what = next(what for what, found in self._of_nodes.items() if found[0][parameter] >= 0)
+        places, nodes, ends = self._of_nodes[what]
+        place = int(places[parameter])
+        number = int(np.searchsorted(ends, place, side="right"))
+        node = int(nodes[number])
+        unit = place - int(ends[number]) + int(topology.units[node])
+        return ParameterName(topology.nodes[node], (unit,) if topology.units[node] > 1 else (), what)
 
 
 def _first_places(parameters: Array, n: int) -> Array:

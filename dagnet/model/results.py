@@ -16,7 +16,7 @@ from dagnet.markup import number, table_html
 from dagnet.model.layout import Layout
 from dagnet.model.naming import ParameterNames
 from dagnet.model.prepared import Prepared
-from dagnet.model.views import BiasView, MissingNameError, WeightView
+from dagnet.model.views import BiasView, MissingNameError, NodeParameterView, WeightDerivatives
 from dagnet.plan import Plan
 
 LISTED = 10
@@ -72,10 +72,8 @@ class Walk:
 
 
 @np.errstate(all="ignore")
-def node_rows(layout: Layout, name: Hashable, read: Callable[[Array], Array]) -> Array:
-    """(rows,) for a one-unit node, (rows, units) for others."""
-    node = layout.topology.node_number(name)
-    units = layout.units_of(node)
+def node_rows(units: slice, read: Callable[[Array], Array]) -> Array:
+    """(rows,) for a node of one unit, (rows, units) for others."""
     block = read(np.arange(units.start, units.stop)).T
     rows: Array = block[:, 0] if block.shape[1] == 1 else block
     return np.ascontiguousarray(rows)
@@ -100,7 +98,8 @@ class Forward(Mapping[Hashable, Array]):
     def __getitem__(self, node: Hashable) -> Array:
         """The value of a node, (rows,) or (rows, units)."""
         try:
-            return node_rows(self._walk.prepared.layout, node, self._walk.state.value)
+            layout = self._walk.prepared.layout
+            return node_rows(layout.units_of(layout.topology.node_number(node)), self._walk.state.value)
         except DataError as error:
             raise MissingNameError(str(error)) from None
 
@@ -125,7 +124,9 @@ class Forward(Mapping[Hashable, Array]):
 
     def pre_activation(self, node: Hashable) -> Array:
         """Pre-activation z of a node, (rows,) or (rows, units); of an input, its value."""
-        return node_rows(self._walk.prepared.layout, node, self._walk.state.pre_activation)
+        layout = self._walk.prepared.layout
+        units = layout.summed_units_of(layout.topology.node_number(node))
+        return node_rows(units, self._walk.state.pre_activation)
 
     @cached_property
     @np.errstate(all="ignore")
@@ -169,9 +170,14 @@ class Gradient:
         return self._walk.prepared.layout
 
     @property
-    def weights(self) -> WeightView:
+    def weights(self) -> WeightDerivatives:
         """∂loss/∂weight by edge, of those asked for."""
-        return WeightView(self._layout, self.flat, self.asked)
+        return WeightDerivatives(self._layout, self.flat, self.asked)
+
+    @property
+    def node_parameters(self) -> NodeParameterView:
+        """∂loss/∂ of what nodes learn by (node, name), of those asked for."""
+        return NodeParameterView(self._layout, self.flat, self.asked)
 
     @property
     def biases(self) -> BiasView:
@@ -187,9 +193,9 @@ class Gradient:
 
         For rows of a mean the factor 1/rows is in it.
         """
-        units = self._layout.units_of(self._layout.topology.node_number(node))
+        units = self._layout.summed_units_of(self._layout.topology.node_number(node))
         walk = self._walk if self._walk.plan.needs_delta[units].all() else self._everywhere
-        return node_rows(self._layout, node, walk.state.delta)
+        return node_rows(units, walk.state.delta)
 
     @cached_property
     @np.errstate(all="ignore")
@@ -203,9 +209,8 @@ class Gradient:
     def visited(self) -> tuple[Hashable, ...]:
         """The nodes that the reverse walk entered, in its order."""
         units = np.flatnonzero(self._walk.plan.needs_delta)[::-1]
-        nodes = self._layout.node_of_unit[units]
-        first = np.flatnonzero(np.diff(nodes, prepend=-1))
-        return tuple(self._layout.topology.nodes[node] for node in nodes[first].tolist())
+        nodes = dict.fromkeys(self._layout.node_of_unit[units].tolist())
+        return tuple(self._layout.topology.nodes[node] for node in nodes)
 
     def __repr__(self) -> str:
         asked, n = int(self.asked.sum()), len(self.flat)

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from dagnet.adjacency import offsets
 from dagnet.arrays import Array
+from dagnet.contracts import LEARNED
 from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.model.layout import Layout
-from dagnet.topology import Topology
+from dagnet.topology import Topology, interval_text
 from dagnet.values import as_real
 
 Edge = tuple[Hashable, Hashable]
@@ -32,6 +34,9 @@ class MissingNameError(DataError, KeyError):
 
 class _View(Mapping[Any, Any]):
     """A mapping from names to slices of a flat vector."""
+
+    _factor: Array | None = None
+    """(edges,) weight = factor · parameter; None where that is 1."""
 
     def __init__(self, layout: Layout, flat: Array, asked: Array | None = None) -> None:
         self._layout, self._flat, self._asked = layout, flat, asked
@@ -59,8 +64,11 @@ class _View(Mapping[Any, Any]):
             raise MissingNameError(f"{what} was not asked for; name it in wrt=[…]")
         if type(places) is int:
             return self._flat.item(places)
-        values = self._flat[places]
+        values = self._flat[places] if self._factor is None else self._by_weight(name)
         return values.item() if values.size == 1 else values
+
+    def _by_weight(self, name: Any) -> Array:
+        raise NotImplementedError
 
     def __contains__(self, name: object) -> bool:
         try:
@@ -83,11 +91,19 @@ class WeightView(_View):
     _last: tuple[Edge | None, int] = None, 0
     """The name that an iteration gave last: ``dict(view)`` asks for its value next."""
 
+    def __init__(self, layout: Layout, flat: Array, asked: Array | None = None) -> None:
+        super().__init__(layout, flat, asked)
+        self._factor = layout.topology.edge_words.get("factor")
+        self._are_numbers = layout.topology.is_plain and self._factor is None
+
     def _named(self, topology: Topology, name: Any) -> Any:
         last, edge = self._last
         if name is not last or name is None:
             edge = topology.edge_number(name)
-        return self._layout.weights.item(edge) if topology.is_plain else self._layout.weight_places(edge)
+        return self._layout.weights.item(edge) if self._are_numbers else self._layout.weight_places(edge)
+
+    def _by_weight(self, name: Any) -> Array:
+        return self._layout.weights_of(self._flat, self._layout.topology.edge_number(name))
 
     def __iter__(self) -> Iterator[Edge]:
         topology, nodes = self._layout.topology, self._layout.topology.nodes
@@ -103,6 +119,13 @@ class WeightView(_View):
 
     def __len__(self) -> int:
         return self._layout.topology.n_edges if self._asked is None else super().__len__()
+
+
+class WeightDerivatives(WeightView):
+    """∂loss/∂weight by edge."""
+
+    def _by_weight(self, name: Any) -> Array:
+        return self._layout.weight_derivatives(self._flat, self._layout.topology.edge_number(name))
 
 
 class BiasView(_View):
@@ -121,8 +144,35 @@ class BiasView(_View):
                 yield topology.nodes[node]
 
 
+class NodeParameterView(_View):
+    """Numbers by (node, name) of what nodes learn, and keep, beside weights and biases."""
+
+    def _named(self, topology: Topology, name: Any) -> Array:
+        pair = isinstance(name, tuple) and len(name) == 2
+        if not pair or name[1] not in self._names():
+            listed = ", ".join(map(repr, self._names())) or "none in this network"
+            raise DataError(expected("a node parameter", f"(node, name) with a name among {listed}", name))
+        node = topology.node_number(name[0])
+        place = int(np.searchsorted(topology.normalized, node))
+        if place == len(topology.normalized) or topology.normalized[place] != node:
+            raise DataError(f"node {shorten(name[0])} has no {name[1]}: it is not normalised")
+        starts = offsets(topology.units[topology.normalized])
+        return self._layout.node_places(name[1])[starts[place] : starts[place + 1]]
+
+    def _names(self) -> tuple[str, ...]:
+        names = self._layout.topology.node_starts
+        return tuple(name for name in names if name in LEARNED or len(self._flat) == self._layout.n_numbers)
+
+    def __iter__(self) -> Iterator[tuple[Hashable, str]]:
+        topology = self._layout.topology
+        names = [(topology.nodes[node], name) for node in topology.normalized for name in self._names()]
+        return (name for name in names if self._were_asked(self._places(name)))
+
+
 class _Writable(_View):
     what = "value"
+    _direct = True
+    """Whether the numbers are the parameters themselves, and may be any."""
 
     def __setitem__(self, name: Any, value: Any) -> None:
         places = self._places(name)
@@ -146,7 +196,7 @@ class _Writable(_View):
     def _checked(self, name: Any, value: Any, places: Any) -> Any:
         """The value in the vector's dtype, of the places' shape or one number for all."""
         largest = LARGEST[self._flat.itemsize]
-        if type(value) is float and -largest <= value <= largest:
+        if type(value) is float and -largest <= value <= largest and self._direct:
             return value
         shape = (1, 1) if type(places) is int else places.shape
         where = f"{self.what} of {shorten(name)}"
@@ -159,7 +209,12 @@ class _Writable(_View):
             array = given.astype(self._flat.dtype)
         if not np.isfinite(array).all():
             raise DataError(expected(where, f"finite in {self._flat.dtype}", value))
+        if not self._direct:
+            array = self._parameters(where, name, given)
         return array.reshape(()) if array.size == 1 else array
+
+    def _parameters(self, where: str, name: Any, weight: Array) -> Array:
+        raise NotImplementedError
 
 
 class TrainableMask(np.ndarray[Any, Any]):
@@ -175,6 +230,45 @@ class WritableWeights(_Writable, WeightView):
     """The weights of a network by edge; assignment writes through to ``net.parameters``."""
 
     what = "weight"
+
+    def __init__(self, layout: Layout, flat: Array) -> None:
+        super().__init__(layout, flat)
+        self._direct = self._factor is None and layout.limits is None
+
+    @np.errstate(all="ignore")
+    def _parameters(self, where: str, name: Any, weight: Array) -> Array:
+        """Weight / factor inside the parameter's limits, in the vector's dtype."""
+        edge, dtype = self._layout.topology.edge_number(name), self._flat.dtype
+        factor, places = (
+            1.0 if self._factor is None else float(self._factor[edge]),
+            self._layout.weight_places(edge),
+        )
+        exact = np.broadcast_to(weight / factor, places.shape)
+        result: Array = exact.astype(dtype)
+        if not np.isfinite(result).all():
+            must = f"such that it is finite in {dtype} when divided by its factor {factor:g}"
+            raise DataError(expected(where, must, weight.ravel()[0]))
+        if self._layout.limits is not None:
+            low, high = (limit[places] for limit in self._layout.limits)
+            outside = (exact < low) | (exact > high)
+            if outside.any():
+                ends = sorted((low[outside][0] * factor, high[outside][0] * factor))
+                got = np.broadcast_to(weight, places.shape)[outside][0]
+                raise DataError(expected(where, interval_text(*ends), float(got)))
+            result = np.clip(result, *(limit[places] for limit in self._layout.limits_in(dtype)))
+        return result
+
+
+class WritableNodeParameters(_Writable, NodeParameterView):
+    """What nodes learn and keep; assignment writes through to the network."""
+
+    what = "node parameter"
+
+    def _checked(self, name: Any, value: Any, places: Any) -> Any:
+        checked = super()._checked(name, value, places)
+        if name[1] == "variance" and np.any(np.less(checked, 0)):
+            raise DataError(expected(f"variance of {shorten(name[0])}", "at least 0", value))
+        return checked
 
 
 class WritableBiases(_Writable, BiasView):

@@ -17,14 +17,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Activation, Aggregation
+from dagnet.contracts import Activation, Aggregation, Normalization
 
 STEP = np.dtype(
     [(name, "i4") for name in ("kind", "what")]
     + [(name, "i8") for name in ("target", "n_target", "source", "n_source", "slot")]
 )
-DENSE, SPARSE, ACTIVATE, AGGREGATE = 0, 1, 2, 3
-KINDS = ("dense", "sparse", "activate", "aggregate")
+DENSE, SPARSE, ACTIVATE, AGGREGATE, NORMALISE, DROP = 0, 1, 2, 3, 8, 9
+KINDS = {
+    DENSE: "dense",
+    SPARSE: "sparse",
+    ACTIVATE: "activate",
+    AGGREGATE: "aggregate",
+    NORMALISE: "normalise",
+    DROP: "drop",
+}
+"""Kinds of steps by their codes; the last two are of plans for training alone."""
 
 
 class Step(NamedTuple):
@@ -90,6 +98,13 @@ class PlanData:
         (slots,) the parameter of each slot, None where every slot is its own parameter.
     unit_ids, slot_ids
         In a plan that :meth:`restrict` cut out: the units and slots of the original.
+    normalizations, normalized_by
+        The distinct normalisations over rows, and (units,) the place among them of what normalises the
+        unit, −1 for none; None where there are none.  Such a unit has one source and is summed as all
+        are, in prediction by numbers that have the running statistics in them.
+    dropout, unit_numbers
+        (units,) the rate at which training drops each unit's value, and the number by which its mask is
+        drawn; None where nothing is dropped.
     notes
         What an engine has to say of an activation or aggregation, by its call form; shown in the listing.
     """
@@ -113,6 +128,10 @@ class PlanData:
     unit_ids: Array | None = None
     slot_ids: Array | None = None
     aggregations: tuple[Aggregation, ...] = ()
+    normalizations: tuple[Normalization, ...] = ()
+    normalized_by: Array | None = None
+    dropout: Array | None = None
+    unit_numbers: Array | None = None
     notes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
@@ -138,6 +157,16 @@ class PlanData:
             if step.kind == AGGREGATE:
                 numbers[step.targets] = step.what
         return numbers
+
+    @property
+    def rates(self) -> Array:
+        """The distinct rates of dropout, in order; DROP steps refer to them."""
+        return np.unique(np.zeros(0) if self.dropout is None else self.dropout)
+
+    @property
+    def trains_otherwise(self) -> bool:
+        """Whether training does something that prediction does not."""
+        return self.dropout is not None
 
     def program(self) -> list[Step]:
         """The steps one by one."""

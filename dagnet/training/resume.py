@@ -12,7 +12,7 @@ from dagnet.errors import DataError, expected
 from dagnet.training.run import TrainingRun, stateful
 
 KEYS: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("epoch", "batch", "steps"), int),
+    **dict.fromkeys(("epoch", "batch", "steps", "masks"), int),
     **dict.fromkeys(("learning_rate", "loss_sum", "weight_sum"), (int, float)),
     "generator": str,
     "parameters": np.ndarray,
@@ -48,14 +48,16 @@ def restore(run: TrainingRun, snapshot: dict[str, Any]) -> None:
     >>> len(second.train()["loss"])
     5
     """
+    snapshot = {"masks": 0, **snapshot} if isinstance(snapshot, dict) else snapshot
     _check_form(snapshot)
     _check_same(run, snapshot)
     optimizer = _checked_optimizer(run, snapshot["optimizer"])
-    parameters = _checked_array("parameters", snapshot["parameters"], run.model.parameters)
+    parameters = _checked_array("parameters", snapshot["parameters"], run.model.vector)
     history = _checked_history(snapshot)
     run.generator.bit_generator.state = _checked_generator(run, snapshot["generator"])
     run.drawn_from = run.generator.bit_generator.state
     run.learner.restore(parameters, optimizer, snapshot["steps"])
+    run.learner.masks = snapshot["masks"]
     run.history = history
     run.epoch, run.done = snapshot["epoch"], snapshot["batch"]
     run.loss_sum, run.weight_sum = float(snapshot["loss_sum"]), float(snapshot["weight_sum"])

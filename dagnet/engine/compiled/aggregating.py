@@ -12,7 +12,7 @@ weights on the way.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
@@ -20,32 +20,23 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from dagnet.engine.compiled.caching import ALLOCATING, INNER, kernel
+from dagnet.engine.compiled.caching import INNER, kernel
+from dagnet.engine.compiled.dropping import backward_dropping, forward_dropping
 from dagnet.engine.compiled.kernels import (
-    backward_tile,
-    forward_tile,
     load_tile,
     pull_tile,
     store_tile,
     tile_of,
 )
 from dagnet.engine.compiled.microkernels import _named, _pointer, _Pull, _Rows
-from dagnet.engine.compiled.opened import Reverse, State, Tile, opened, opened_call, padded
-from dagnet.engine.compiled.passes import _loss_of_tile
+from dagnet.engine.compiled.opened import Reverse, State, Tile, opened
+from dagnet.engine.compiled.passes import whole_pass
 from dagnet.engine.compiled.vectors import I64, Emitter, Vector
 from dagnet.plan import AGGREGATE
 
 MEAN, PRODUCT, MAX, MIN = 0, 1, 2, 3
 _AGGREGATE = AGGREGATE
 START = {MEAN: 0.0, PRODUCT: 1.0, MAX: -np.inf, MIN: np.inf}
-
-
-class Push(NamedTuple):
-    """Weights and derivatives by slot, and room for one number a term and row."""
-
-    theta: Any
-    gradient: Any
-    room: Any
 
 
 def _alike(term: Vector, best: Vector) -> Vector:
@@ -113,10 +104,11 @@ def _gathering(code: int) -> Any:
 class _Push(_Pull):
     """One unit's walk over its parents; the loops over fours and the rest are those of the walk back."""
 
-    def __init__(self, code: int, emit: _Rows, plan: Any, push: Any, unit: Any, kept: Any) -> None:
-        self.code, self.emit, self.plan, self.walk = code, emit, plan, push
+    def __init__(self, code: int, emit: _Rows, plan: Any, walk: Any, unit: Any, place: Any, row: Any) -> None:
+        self.code, self.emit, self.plan, self.walk, self.row = code, emit, plan, walk, row
         self.half = Emitter(emit.builder, emit.dtype, emit.lanes // 2)
-        self.first, self.n = emit.span(plan.indptr, unit)
+        self.slot, self.n = emit.span(plan.indptr, unit)
+        self.first = place
         self.share = emit.load(emit.place(emit.state.deltas, unit))  # of each term, or of those that are best
         self.best = self.share
         if code == MEAN:
@@ -124,14 +116,16 @@ class _Push(_Pull):
         elif code == PRODUCT:
             self._products_of_later()
         else:
-            self.best = emit.load(_kept(emit, kept))
+            self.best = emit.load(_kept(emit, row))
             self.share = self.share / self._count()
 
     def _read(self, place: Any) -> tuple[Vector, Vector, Any]:
         """A term's weight, its parent's value, and where ∂L/∂a of the parent is."""
-        emit, parent = self.emit, self.emit.at(self.plan.sources, place)
+        emit, builder = self.emit, self.emit.builder
+        slot = builder.add(self.slot, builder.sub(place, self.first))
+        parent = emit.at(self.plan.sources, slot)
         value = emit.load(emit.place(emit.state.values, parent))
-        return emit.splat(emit.at(self.walk.theta, place)), value, emit.place(emit.state.deltas, parent)
+        return emit.splat(emit.at(self.walk.weights, place)), value, emit.place(emit.state.deltas, parent)
 
     def _count(self) -> Vector:
         """How many terms are the best."""
@@ -145,9 +139,8 @@ class _Push(_Pull):
         return Vector(emit, emit.loop(self.n, 1, [emit.splat(0.0).value], count)[1])
 
     def _room(self, place: Any) -> Any:
-        number = self.emit.builder.sub(place, self.first)
-        lanes = ir.Constant(I64, self.emit.lanes)
-        return self.emit.builder.gep(self.walk.room, [self.emit.builder.mul(number, lanes)])
+        builder = self.emit.builder
+        return _kept(self.emit, builder.add(self.row, builder.sub(place, self.first)))
 
     def _products_of_later(self) -> None:
         """δ times the product of the terms after each, into the room."""
@@ -181,20 +174,20 @@ def _pushing(code: int) -> Any:
     """The micro-kernel that goes from δ[unit] to ∂L/∂a of its parents and to ∂L/∂w, for a tile's rows."""
 
     @intrinsic
-    def push_back(typingctx, program, push, state, tile, unit, kept):
+    def push_back(typingctx, program, walk, state, tile, unit, place, row):
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             plan, found = (_named(context, builder, sig.args[k], args[k]) for k in (0, 1))
             emit = _Rows(context, builder, sig.args[2:4], args[2:4])
-            walk = _Push(code, emit, plan, found, *args[4:])
+            push = _Push(code, emit, plan, found, *args[4:])
 
             def four(number: Any, carried: list[Any]) -> list[Any]:
-                return [walk.edges(builder.add(walk.first, number), 4, carried[0])]
+                return [push.edges(builder.add(push.first, number), 4, carried[0])]
 
-            done, total = emit.loop(walk.n, 4, [emit.splat(1.0).value], four)
-            walk.rest(builder.add(walk.first, done), builder.sub(walk.n, done), total)
+            done, total = emit.loop(push.n, 4, [emit.splat(1.0).value], four)
+            push.rest(builder.add(push.first, done), builder.sub(push.n, done), total)
             return context.get_dummy_value()
 
-        return types.void(program, push, state, tile, unit, kept), codegen
+        return types.void(program, walk, state, tile, unit, place, row), codegen
 
     return push_back
 
@@ -204,41 +197,51 @@ _push_mean, _push_product, _push_max, _push_min = map(_pushing, (MEAN, PRODUCT, 
 
 
 @numba.njit(**INNER)
-def _kept_row(program, unit):
-    return program.n_pre - (len(program.bias_slot) - unit)
+def _most(program):
+    """How many terms the largest product has, whose rows are the last of z."""
+    most = 0
+    for number in range(len(program.steps)):
+        if program.steps[number, 0] == _AGGREGATE and program.steps[number, 1] & 3 == PRODUCT:
+            for unit in range(program.steps[number, 2], program.steps[number, 3]):
+                most = max(most, program.indptr[unit + 1] - program.indptr[unit])
+    return most
 
 
 @numba.njit(**INNER)
 def _aggregate(program, theta, state, tile, number):
     """Z of one step's units."""
-    _, code, first, last = program.steps[number]
+    _, what, first, last = program.steps[number]
+    code, end = what & 3, program.n_pre - _most(program) - len(program.bias_slot)
     for unit in range(first, last):
-        kept = _kept_row(program, unit) if len(state.pre) else -1
+        row = end + unit if len(state.pre) else -1
         if code == MEAN:
-            _mean(program, theta, state, tile, unit, kept)
+            _mean(program, theta, state, tile, unit, row)
         elif code == PRODUCT:
-            _product(program, theta, state, tile, unit, kept)
+            _product(program, theta, state, tile, unit, row)
         elif code == MAX:
-            _max(program, theta, state, tile, unit, kept)
+            _max(program, theta, state, tile, unit, row)
         else:
-            _min(program, theta, state, tile, unit, kept)
+            _min(program, theta, state, tile, unit, row)
 
 
 @numba.njit(**INNER)
-def _push_step(program, push, state, tile, number):
+def _push_step(program, walk, state, tile, number):
     """From δ of one step's units to their parents and weights."""
-    _, code, first, last = program.steps[number]
+    _, what, first, last = program.steps[number]
+    code, room = what & 3, program.n_pre - _most(program)
+    start = (what >> 2) - program.indptr[first]
     for unit in range(first, last):
         if not program.needs_delta[unit]:
             continue
+        place, row = start + program.indptr[unit], room - len(program.bias_slot) + unit
         if code == MEAN:
-            _push_mean(program, push, state, tile, unit, _kept_row(program, unit))
+            _push_mean(program, walk, state, tile, unit, place, row)
         elif code == PRODUCT:
-            _push_product(program, push, state, tile, unit, _kept_row(program, unit))
+            _push_product(program, walk, state, tile, unit, place, room)
         elif code == MAX:
-            _push_max(program, push, state, tile, unit, _kept_row(program, unit))
+            _push_max(program, walk, state, tile, unit, place, row)
         else:
-            _push_min(program, push, state, tile, unit, _kept_row(program, unit))
+            _push_min(program, walk, state, tile, unit, place, row)
 
 
 @numba.njit(**INNER)
@@ -253,36 +256,39 @@ def _forward(program, theta, state, tile, begin, end):
         start = number
         while number < end and program.steps[number, 0] != _AGGREGATE:
             number += 1
-        forward_tile(program, theta, state, tile, start, number)
+        forward_dropping(program, theta, state, tile, start, number)
 
 
 @numba.njit(**INNER)
-def _backward(program, walk, push, state, tile, begin, end):
+def _backward(program, walk, state, tile, begin, end):
     """The same steps, last first."""
     number = end
     while number > begin:
         if program.steps[number - 1, 0] == _AGGREGATE:
             number -= 1
-            _push_step(program, push, state, tile, number)
+            _push_step(program, walk, state, tile, number)
             continue
         stop = number
         while number > begin and program.steps[number - 1, 0] != _AGGREGATE:
             number -= 1
-        backward_tile(program, walk, state, tile, number, stop)
+        backward_dropping(program, walk, state, tile, number, stop)
 
 
-@numba.njit(**ALLOCATING)
-def _room(program, theta):
-    """As much as the unit with the most terms needs."""
-    most = 0
-    for unit in range(program.n_inputs, len(program.indptr) - 1):
-        most = max(most, program.indptr[unit + 1] - program.indptr[unit])
-    return np.empty(most * program.lanes, theta.dtype)
+@numba.njit(**INNER)
+def _forward_and_zeros(program, theta, state, tile, begin, end):
+    """The same, and ∂L/∂a at 0 where it is added to."""
+    _forward(program, theta, state, tile, begin, end)
+    for unit in range(len(program.bias_slot)):
+        if program.started[unit]:
+            place = tile.base + unit * tile.stride
+            run = state.deltas[place : place + tile.lanes]
+            for lane in range(tile.lanes):
+                run[lane] = 0
 
 
 @kernel
 def forward_sweep(table, theta, arrays, layout, span):
-    """As the kernel of that name."""
+    """As that of :mod:`dagnet.engine.compiled.kernels`."""
     program, state = opened(table), State(arrays[0], arrays[0], arrays[1])
     _, _, _, lanes, n_rows, part, parts = layout
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
@@ -291,67 +297,31 @@ def forward_sweep(table, theta, arrays, layout, span):
 
 @kernel
 def backward_sweep(table, found, arrays, layout, steps, units):
-    """As the kernel of that name; ``found`` has weights and derivatives by slot besides."""
-    program, state = opened(table), State(arrays[0], arrays[1], arrays[2])
-    walk, push = Reverse(found[0], found[1], found[2]), Push(found[3], found[4], _room(program, found[3]))
+    """As that of :mod:`dagnet.engine.compiled.kernels`."""
+    program = opened(table)
+    walk, state = Reverse(found[0], found[1], found[2]), State(arrays[0], arrays[1], arrays[2])
     _, _, _, lanes, n_rows, part, parts = layout
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         tile = tile_of(layout, number)
-        _backward(program, walk, push, state, tile, steps[0], steps[1])
+        _backward(program, walk, state, tile, steps[0], steps[1])
         pull_tile(program, walk, state, tile, units[0], units[1])
 
 
 @kernel
-def evaluate(table, inputs, theta, outputs, part, parts):
-    """As the pass of that name; few rows are a tile, too."""
+def evaluate(table, inputs, theta, outputs, values, part, parts):
+    """As that of :mod:`dagnet.engine.compiled.passes`."""
     program, n_rows, some_nan = opened(table), len(inputs), False
-    lanes = program.lanes
-    values = np.empty(len(program.bias_slot) * lanes, theta.dtype)
-    state = State(values, values, values[:0])  # no z is kept
+    lanes, state = program.lanes, State(values, values, values[:0])  # no z is kept
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         first = number * lanes
         there = min(lanes, n_rows - first)
         some_nan |= load_tile(inputs[first : first + there], values, 0, lanes, lanes)
-        _forward(program, theta, state, Tile(0, 0, lanes, lanes, there), 0, len(program.steps))
+        _forward(program, theta, state, Tile(0, 0, lanes, lanes, there, first), 0, len(program.steps))
         store_tile(values, 0, lanes, program.outputs, outputs[first : first + there])
     return some_nan
 
 
 @kernel
 def loss_and_gradient(table, theta):
-    """As the pass of that name."""
-    program, (loss, part, parts, arrays) = opened(table), opened_call(table, theta)
-    inputs, targets, factor, memory, into = arrays
-    lanes = program.lanes
-    n_units, n_walked, n_steps = len(program.bias_slot), len(program.slots_out), len(program.steps)
-    size, at = n_units * lanes, 2 * n_units * lanes
-    values, deltas = memory[:size], memory[size:at]
-    pre, at = memory[at : at + program.n_pre * lanes], at + program.n_pre * lanes
-    wanted, at = memory[at : at + len(program.outputs) * lanes], at + len(program.outputs) * lanes
-    weights, at = memory[at : at + n_walked], at + padded(n_walked)
-    gradient, at = memory[at : at + n_walked], at + padded(n_walked)
-    state, walk = State(values, deltas, pre), Reverse(weights, gradient, memory[at : at + n_units])
-    for k in range(n_walked):
-        weights[k] = theta[program.slots_out[k]]
-    gradient[:] = 0
-    walk.bias_gradient[:] = 0
-    into[:] = 0
-    push, places, total = Push(theta, into, _room(program, theta)), program.outputs * lanes, 0.0
-    for number in range(part, (len(inputs) + lanes - 1) // lanes, parts):
-        first = number * lanes
-        there = min(lanes, len(inputs) - first)
-        tile = Tile(0, 0, lanes, lanes, there)
-        here = targets[first : first + there], factor[first : first + there]
-        load_tile(inputs[first : first + there], values, 0, lanes, lanes)
-        _forward(program, theta, state, tile, 0, n_steps)
-        deltas[:] = 0
-        total += _loss_of_tile(loss, state, tile, places, here, wanted)
-        _backward(program, walk, push, state, tile, 0, n_steps)
-        if program.walks_to_inputs:
-            pull_tile(program, walk, state, tile, 0, inputs.shape[1])
-    for k in range(n_walked):
-        into[program.slots[k]] = gradient[program.places[k]]
-    for unit in range(n_units):
-        if program.bias_slot[unit] >= 0:
-            into[program.bias_slot[unit]] = walk.bias_gradient[unit]
-    return total
+    """The whole pass of a network with aggregations."""
+    return whole_pass(table, theta, _forward_and_zeros, _backward)

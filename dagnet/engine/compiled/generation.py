@@ -4,7 +4,7 @@ First a formula is lowered to the operations that there is vector code for, each
 templates: a formula over runs of elements (activations, their slopes), the same over several vectors
 (optimizers), and one over the rows of a tile with reductions over units (losses).  What a formula calculates
 of numbers alone is found before the loop, in double precision.  Code is kept for the process by what it
-calculates, so nothing can be stale.
+calculates, and on disk by its text in LLVM's language, so nothing can be stale.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import llvmlite
 import numpy as np
 from llvmlite import binding, ir
 
+from dagnet.engine.compiled.caching import kept_object
 from dagnet.engine.compiled.ufuncs import FUNCTIONS
 from dagnet.engine.compiled.vectors import ELEMENTS, TILE_ROWS, Emitter, Vector
 from dagnet.formula import Formula
@@ -168,9 +170,17 @@ def compiled(module: ir.Module) -> Code:
         machine = target.create_target_machine(cpu, features, opt=3, reloc=relocation, jit=True)
         module.triple = target.triple
         module.data_layout = str(machine.target_data)
-        parsed = binding.parse_assembly(str(module))
-        parsed.verify()
-        engine = binding.create_mcjit_compiler(parsed, machine)
+        text = str(module)
+
+        def emitted() -> bytes:
+            parsed = binding.parse_assembly(text)
+            parsed.verify()
+            return bytes(machine.emit_object(parsed))
+
+        versions = llvmlite.__version__, binding.llvm_version_info
+        found = kept_object(repr((text, cpu, features, relocation, versions)), emitted)
+        engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
+        engine.add_object_file(binding.ObjectFileRef.from_data(found))
         engine.finalize_object()
         return Code(engine)
 

@@ -12,7 +12,6 @@ the last tile that have no row hold 0.  ``layout`` is (block, pre_block, stride,
 from __future__ import annotations
 
 import numba
-import numpy as np
 
 from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.microkernels import (
@@ -40,7 +39,7 @@ def _begins_with(steps, number, end, first, last):
 
 @numba.njit(**INNER)
 def _add_biases(program, theta, values, tile, first, last):
-    base, _, stride, lanes, _ = tile
+    base, stride, lanes = tile.base, tile.stride, tile.lanes
     for unit in range(first, last):
         slot = program.bias_slot[unit]
         if slot >= 0:
@@ -52,7 +51,7 @@ def _add_biases(program, theta, values, tile, first, last):
 @numba.njit(**INNER)
 def _activate(program, what, state, tile, first, last):
     """A = g(z) for some units, z kept where a derivative needs it."""
-    base, pre_base, stride, lanes, there = tile
+    base, pre_base, stride, lanes, there, _ = tile
     values, function = state.values, (program.functions[what, 0], program.functions[what, 1])
     if len(state.pre) > 0 and program.pre_place[first] >= 0:
         for unit in range(first, last):
@@ -98,7 +97,8 @@ def forward_tile(program, theta, state, tile, begin, end):
 def tile_of(layout, number):
     """The tile of a number."""
     block, pre_block, stride, lanes, n_rows, _, _ = layout
-    return Tile(number * block, number * pre_block, stride, lanes, min(lanes, n_rows - number * lanes))
+    row = number * lanes
+    return Tile(number * block, number * pre_block, stride, lanes, min(lanes, n_rows - row), row)
 
 
 @kernel
@@ -121,8 +121,9 @@ def pull_tile(program, walk, state, tile, begin, end):
 
 
 @numba.njit(**INNER)
-def _add_bias_gradients(walk, state, tile, first, last):
-    base, _, stride, lanes, _ = tile
+def add_bias_gradients(walk, state, tile, first, last):
+    """∂L/∂bias of some units: the sum of δ over a tile's rows."""
+    base, stride, lanes = tile.base, tile.stride, tile.lanes
     sums, deltas, rest = walk.bias_gradient, state.deltas, first
     if lanes * deltas.itemsize == TILE_BYTES:
         rest = last - (last - first) % 4
@@ -136,9 +137,9 @@ def _add_bias_gradients(walk, state, tile, first, last):
 
 
 @numba.njit(**INNER)
-def _times_slope(program, what, state, tile, first, last):
+def times_slope(program, what, state, tile, first, last):
     """δ = ∂L/∂a · g'(z) for some units."""
-    base, pre_base, stride, lanes, there = tile
+    base, pre_base, stride, lanes, there, _ = tile
     slope = program.slopes[what, 0], program.slopes[what, 1]
     deltas, pre_place = state.deltas, program.pre_place
     without_z = State(state.values, deltas, state.values)
@@ -173,8 +174,8 @@ def backward_tile(program, walk, state, tile, begin, end):
         stop = first
         while stop < last:  # a range with a step would cost a division
             start, stop = stop, min(stop + near, last)
-            _times_slope(program, what, state, tile, start, stop)
-            _add_bias_gradients(walk, state, tile, start, stop)
+            times_slope(program, what, state, tile, start, stop)
+            add_bias_gradients(walk, state, tile, start, stop)
 
 
 @kernel
@@ -203,7 +204,7 @@ def load_tile(rows, state, place, stride, lanes):
         run = state[place + unit * stride : place + unit * stride + lanes]
         for row in range(there):
             run[row] = rows[row, unit]
-            some_nan |= np.isnan(rows[row, unit])
+            some_nan |= rows[row, unit] != rows[row, unit]
         run[there:] = 0
     return some_nan
 

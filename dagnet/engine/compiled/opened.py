@@ -17,9 +17,9 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, register_jitable
-from numba.np.arrayobj import populate_array
 
 from dagnet.arrays import Array
+from dagnet.engine.compiled.caching import INNER
 
 I64 = ir.IntType(64)
 _UNIT, _SLOT = "unit", "slot"
@@ -32,6 +32,7 @@ ARRAYS = {
     "functions": (types.int64, 2),
     "slopes": (types.int64, 2),
     "outputs": types.int64,
+    "output_places": types.int64,
     "indptr_out": types.int64,
     "children": _UNIT,
     "slots_out": _SLOT,
@@ -39,6 +40,9 @@ ARRAYS = {
     "places": _SLOT,
     "started": types.int8,
     "needs_delta": types.boolean,
+    "unit_hashes": types.uint64,
+    "rates": types.float64,
+    "key": types.uint64,
 }
 """Arrays of a :class:`dagnet.engine.compiled.segments.Program`: of what, and how wide their rows are."""
 NUMBERS = ("n_pre", "all_needed", "walks_to_inputs", "n_inputs", "lanes")
@@ -65,13 +69,17 @@ class Reverse(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """A tile of rows in flat memory: unit u begins at ``base + u · stride``; ``there`` of ``lanes`` exist."""
+    """A tile of rows in flat memory: unit u begins at ``base + u · stride``; ``there`` of ``lanes`` exist.
+
+    ``row`` is the number of its first row.
+    """
 
     base: Any
     pre_base: Any
     stride: Any
     lanes: Any
     there: Any
+    row: Any
 
 
 class Call(NamedTuple):
@@ -86,6 +94,7 @@ class Call(NamedTuple):
     targets: int
     factor: int
     memory: int
+    room: int
     into: int
 
 
@@ -100,10 +109,30 @@ def table_of(program: Any) -> Array:
     return np.array(entries, np.int64 if program.is_narrow else np.uint64)
 
 
+def keyed(table: Array, key: Array) -> Array:
+    """A program's table with another key of dropout, (1,); valid as long as both live."""
+    result = table.copy()
+    result[list(ARRAYS).index("key")] = key.ctypes.data
+    return result
+
+
 def call_table(table: Array) -> tuple[Array, Array]:
     """A program's table with room for a call, and that room, in the order of :class:`Call`."""
     whole = np.concatenate([table, np.zeros(len(Call._fields), table.dtype)])
     return whole, whole[len(table) :]
+
+
+def _array(context: Any, builder: Any, kind: Any, address: Any, shape: list[Any]) -> Any:
+    """The array that lies at an address."""
+    from numba.np.arrayobj import populate_array  # noqa: PLC0415 - 20 ms that compiling alone needs
+
+    array = context.make_array(kind)(context, builder)
+    size = I64(context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+    strides = [size]
+    for n in shape[:0:-1]:
+        strides.insert(0, builder.mul(strides[0], n))
+    populate_array(array, builder.inttoptr(address, array.data.type), shape, strides, size, None)
+    return array._getvalue()  # noqa: SLF001 - how Numba's own code reads it
 
 
 @intrinsic
@@ -123,26 +152,22 @@ def opened(typingctx, table):
         entries = [builder.load(place) for place in places]
         parts = []
         for (kind, width), address, length in zip(kinds, entries[:n], entries[n : 2 * n], strict=True):
-            array = context.make_array(kind)(context, builder)
-            size = context.get_abi_sizeof(context.get_data_type(kind.dtype))
-            strides = [I64(size * step) for step in (*width, 1)]
-            pointer = builder.inttoptr(address, array.data.type)
-            shape = [length, *map(I64, width)]
-            populate_array(array, pointer, shape, strides, I64(size), None)
-            parts.append(array._getvalue())  # noqa: SLF001 - how Numba's own code reads it
+            parts.append(_array(context, builder, kind, address, [length, *map(I64, width)]))
         return context.make_tuple(builder, result, [*parts, *entries[2 * n :]])
 
     return result(table), codegen
 
 
 @intrinsic
-def _numbers(typingctx, vector, address):
-    """An address as a pointer to numbers of a vector's type."""
+def _numbers(typingctx, vector, address, shape):
+    """The numbers at an address, of a vector's type."""
+    kind = types.Array(vector.dtype, len(shape), "C")
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.inttoptr(args[1], context.get_value_type(sig.return_type))
+        lengths = [builder.extract_value(args[2], k) for k in range(kind.ndim)]
+        return _array(context, builder, kind, args[1], lengths)
 
-    return types.CPointer(vector.dtype)(vector, address), codegen
+    return kind(vector, address, shape), codegen
 
 
 @register_jitable
@@ -151,28 +176,28 @@ def padded(n):
     return (n + 15) // 16 * 16
 
 
-@register_jitable
-def memory_of(program):
+def memory_of(program: Any) -> int:
     """How many numbers a thread's memory of a training step holds."""
     n_units, n_walked = len(program.bias_slot), len(program.slots_out)
     by_rows = 2 * n_units + program.n_pre + len(program.outputs)
-    return by_rows * program.lanes + 2 * padded(n_walked) + padded(n_units)
+    size: int = by_rows * program.lanes + 2 * padded(n_walked) + padded(n_units)
+    return size
 
 
 _CALL = 2 * len(ARRAYS) + len(NUMBERS)
 
 
-@register_jitable
+@numba.njit(**INNER)
 def opened_call(table, theta):
     """The loss, part, parts, and (inputs, targets, factor, memory, into) of a call's table."""
     at, program = _CALL, opened(table)
     n_rows, n_outputs = np.int64(table[at + 4]), len(program.outputs)
     arrays = (
-        numba.carray(_numbers(theta, table[at + 5]), (n_rows, program.n_inputs)),
-        numba.carray(_numbers(theta, table[at + 6]), (n_rows, n_outputs)),
-        numba.carray(_numbers(theta, table[at + 7]), n_rows),
-        numba.carray(_numbers(theta, table[at + 8]), memory_of(program)),
-        numba.carray(_numbers(theta, table[at + 9]), len(theta)),
+        _numbers(theta, table[at + 5], (n_rows, program.n_inputs)),
+        _numbers(theta, table[at + 6], (n_rows, n_outputs)),
+        _numbers(theta, table[at + 7], (n_rows,)),
+        _numbers(theta, table[at + 8], (np.int64(table[at + 9]),)),
+        _numbers(theta, table[at + 10], (len(theta),)),
     )
     loss = np.int64(table[at]), np.int64(table[at + 1])
     return loss, np.int64(table[at + 2]), np.int64(table[at + 3]), arrays

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from dagnet.engine.compiled.caching import ALLOCATING, INNER, kernel
+from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.kernels import (
     backward_tile,
     forward_tile,
@@ -52,15 +52,14 @@ def _forward_row(program, theta, state):
             state[unit] = total
 
 
-@numba.njit(**ALLOCATING)
-def _evaluate_rows(table, inputs, theta, outputs):
-    """A row at a time."""
+@kernel
+def evaluate_few(table, inputs, theta, outputs, state):
+    """All steps for a row at a time, with the memory of one; whether an input is NaN."""
     program, some_nan = opened(table), False
-    state = np.empty(len(program.bias_slot), theta.dtype)
     for row in range(len(inputs)):
         for unit in range(inputs.shape[1]):
             state[unit] = inputs[row, unit]
-            some_nan |= np.isnan(state[unit])
+            some_nan |= state[unit] != state[unit]
         _forward_row(program, theta, state)
         for column in range(len(program.outputs)):
             outputs[row, column] = state[program.outputs[column]]
@@ -68,30 +67,27 @@ def _evaluate_rows(table, inputs, theta, outputs):
 
 
 @kernel
-def evaluate(table, inputs, theta, outputs, part, parts):
-    """All steps for all rows, with the memory of one tile; whether an input is NaN."""
-    if len(inputs) <= FEW:
-        return _evaluate_rows(table, inputs, theta, outputs)
+def evaluate(table, inputs, theta, outputs, values, part, parts):
+    """All steps for this part's rows, with the memory of one tile; whether an input is NaN."""
     program, n_rows, some_nan = opened(table), len(inputs), False
     lanes = program.lanes
-    values = np.empty(len(program.bias_slot) * lanes, theta.dtype)
     state = State(values, values, values[:0])  # no z is kept
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         first = number * lanes
         there = min(lanes, n_rows - first)
         some_nan |= load_tile(inputs[first : first + there], values, 0, lanes, lanes)
-        forward_tile(program, theta, state, Tile(0, 0, lanes, lanes, there), 0, len(program.steps))
+        forward_tile(program, theta, state, Tile(0, 0, lanes, lanes, there, first), 0, len(program.steps))
         store_tile(values, 0, lanes, program.outputs, outputs[first : first + there])
     return some_nan
 
 
-@numba.njit(**ALLOCATING)
+@numba.njit(**INNER)
 def _loss_of_tile(loss, state, tile, places, rows, wanted):
     """Σ factor·ℓ over a tile's rows (its targets, its factors); ∂/∂a of the outputs goes to δ.
 
     ``places`` is where the outputs begin in a tile, ``wanted`` room for its targets.
     """
-    base, _, _, lanes, there = tile
+    base, lanes, there = tile.base, tile.lanes, tile.there
     targets, factor = rows
     for column in range(len(places)):
         run = wanted[column * lanes : column * lanes + there]
@@ -115,9 +111,9 @@ def lose(loss, arrays, places, rows, wanted, layout):
     return total
 
 
-@kernel
-def loss_and_gradient(table, theta):
-    """Forward, loss and backward for a part of the rows; their loss.
+@numba.njit(**INNER)
+def whole_pass(table, theta, forward, backward):
+    """Forward, loss and backward for a part of the rows, by kernels of a tile; their loss.
 
     ``table`` is one of :func:`dagnet.engine.compiled.opened.call_table`; ∂/∂theta goes to ``into`` (slots,).
     """
@@ -136,16 +132,16 @@ def loss_and_gradient(table, theta):
         weights[k] = theta[program.slots_out[k]]
     gradient[:] = 0
     walk.bias_gradient[:] = 0
-    places, total = program.outputs * lanes, 0.0
+    places, total = program.output_places, 0.0
     for number in range(part, (len(inputs) + lanes - 1) // lanes, parts):
         first = number * lanes
         there = min(lanes, len(inputs) - first)
-        tile = Tile(0, 0, lanes, lanes, there)
+        tile = Tile(0, 0, lanes, lanes, there, first)
         here = targets[first : first + there], factor[first : first + there]
         load_tile(inputs[first : first + there], values, 0, lanes, lanes)
-        forward_tile(program, theta, state, tile, 0, n_steps)
+        forward(program, theta, state, tile, 0, n_steps)
         total += _loss_of_tile(loss, state, tile, places, here, wanted)
-        backward_tile(program, walk, state, tile, 0, n_steps)
+        backward(program, walk, state, tile, 0, n_steps)
         if program.walks_to_inputs:
             pull_tile(program, walk, state, tile, 0, inputs.shape[1])
     for k in range(n_walked):
@@ -154,3 +150,9 @@ def loss_and_gradient(table, theta):
         if program.bias_slot[unit] >= 0:
             into[program.bias_slot[unit]] = walk.bias_gradient[unit]
     return total
+
+
+@kernel
+def loss_and_gradient(table, theta):
+    """The whole pass of a network that trains as it predicts."""
+    return whole_pass(table, theta, forward_tile, backward_tile)

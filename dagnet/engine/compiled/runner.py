@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from itertools import groupby
 from typing import Any
@@ -10,14 +9,22 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Loss, LossGradient, Runner
+from dagnet.contracts import Draw, Loss, LossGradient, Runner
 from dagnet.engine.compiled import kernels, passes, through_numpy
-from dagnet.engine.compiled.functions import Called, compile_loss
-from dagnet.engine.compiled.opened import Call, call_table, memory_of
-from dagnet.engine.compiled.segments import AGGREGATE_SEGMENT, DENSE_SEGMENT, SWEEP, Program, Segment
+from dagnet.engine.compiled.functions import compile_loss
+from dagnet.engine.compiled.gradients import FusedGradient, StagedGradient, kernels_of
+from dagnet.engine.compiled.moments import Moments
+from dagnet.engine.compiled.segments import (
+    AGGREGATE_SEGMENT,
+    DENSE_SEGMENT,
+    MOMENTS_SEGMENT,
+    SWEEP,
+    Program,
+    Segment,
+)
 from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
-from dagnet.plan import Plan
+from dagnet.plan import DROP, Plan
 
 Stage = tuple[bool, Callable[..., None]]
 """Whether threads share it by tiles, and what it is: called with the thread's part, or with nothing."""
@@ -25,13 +32,6 @@ WORK_PER_THREAD = 50_000
 """Edges times tiles for which handing work to another thread pays."""
 CHUNK_ROWS = 2048
 """Rows evaluated at once where only outputs are wanted."""
-
-
-def _aggregating() -> Any:
-    """The kernels for aggregations, which few plans have."""
-    from dagnet.engine.compiled import aggregating  # noqa: PLC0415 - see above
-
-    return aggregating
 
 
 class CompiledRunner(Runner):
@@ -45,7 +45,9 @@ class CompiledRunner(Runner):
         self._table = self.program.table if self.program.is_one_sweep else None
         self._n_outputs = len(plan.outputs)
         self.lanes = self.program.lanes
-        self._sweeps = _aggregating() if self.program.aggregates else kernels
+        self._sweeps: Any = kernels_of(self.program) or kernels
+        segments = [segment for segment in self.program.segments if segment.kind == MOMENTS_SEGMENT]
+        self._moments = {segment.first: Moments(plan, segment.first, segment.last) for segment in segments}
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which functions NumPy runs, and why."""
@@ -74,20 +76,33 @@ class CompiledRunner(Runner):
 
     # -- forward -------------------------------------------------------------------------
 
-    def forward(self, theta: Array, inputs: Array, *, keep: bool = True, reuse: Any = None) -> Any:
+    def forward(
+        self,
+        theta: Array,
+        inputs: Array,
+        *,
+        keep: bool = True,
+        reuse: Any = None,
+        draw: Draw | None = None,
+    ) -> Any:
         """Evaluate all rows; see :class:`dagnet.contracts.Runner`."""
         if not keep and len(inputs) > CHUNK_ROWS:
             return self._outputs_only(theta, inputs)
         state = reuse
         if state is None or not state.fits(self.program, len(inputs)):
             state = CompiledState(self.program, self.dtype, len(inputs))
-        state.theta = theta
+        state.theta = theta if draw is None else theta.copy()  # moments are written into the copy
+        if draw is not None:
+            draw.mean, draw.variance = np.zeros((2, self.plan.n_units))
+            state.draw, state.key[0] = draw, draw.key
         state.inputs = writable(np.ascontiguousarray(inputs))
         parts = self._parts(state.n_tiles)
         stages: list[Stage] = []
         if not self.program.skips_inputs:
             stages.append((True, lambda part: state.load_inputs(part, parts)))
-        stages += [self._forward_stage(state, theta, segment, parts) for segment in self.program.segments]
+        stages += [
+            self._forward_stage(state, state.theta, segment, parts) for segment in self.program.segments
+        ]
         self._run(stages, parts)
         return state
 
@@ -100,12 +115,14 @@ class CompiledRunner(Runner):
             return False, lambda: self._product(state, theta, segment)
         if segment.kind == AGGREGATE_SEGMENT:
             return False, lambda: through_numpy.aggregate(state, theta, segment)
+        if segment.kind == MOMENTS_SEGMENT:
+            return False, lambda: self._moments[segment.first].forward(state, theta, parts)
         return False, lambda: self._activate(state, segment)
 
     def _sweep(self, state: CompiledState, theta: Array, segment: Segment, part: int, parts: int) -> None:
         layout = state.wide_layout if segment.wide else state.layout(part, parts)
         span, arrays = (segment.begin, segment.end), (state.values, state.pre)
-        self._sweeps.forward_sweep(self.program.table, theta, arrays, layout, span)
+        self._sweeps.forward_sweep(state.kernel_table, theta, arrays, layout, span)
 
     def _matrix(self, vector: Array, segment: Segment) -> Array:
         return vector[segment.slots].reshape(-1, segment.n_source)
@@ -139,14 +156,17 @@ class CompiledRunner(Runner):
             return None
         inputs = writable(inputs)
         outputs = np.empty((len(inputs), self._n_outputs), self.dtype)
-        calculate = _passes(self.program).evaluate
-        if len(inputs) <= passes.FEW:
-            return None if calculate(table, inputs, theta, outputs, 0, 1) else outputs
+        aggregates = self.program.aggregates
+        calculate = self._sweeps.evaluate if aggregates else passes.evaluate
+        if len(inputs) <= passes.FEW and not aggregates:
+            memory = np.empty(self.plan.n_units, self.dtype)
+            return None if passes.evaluate_few(table, inputs, theta, outputs, memory) else outputs
         parts = self._parts(-(-len(inputs) // self.lanes))
         some_nan = [False] * parts
 
         def share(part: int) -> None:
-            some_nan[part] = calculate(table, inputs, theta, outputs, part, parts)
+            memory = aligned(self.plan.n_units * self.lanes, self.dtype)
+            some_nan[part] = calculate(table, inputs, theta, outputs, memory, part, parts)
 
         run_parts(share, parts)
         return None if any(some_nan) else outputs
@@ -185,15 +205,15 @@ class CompiledRunner(Runner):
     ) -> float:
         """Walk back from ∂loss/∂outputs, which ``begin(part, parts)`` writes to the state's tiles."""
         program, plan = self.program, self.plan
+        theta = theta if state.draw is None else state.theta
         parts = self._parts(state.n_tiles)
         if state.scratch is None or state.scratch.parts != parts:
             state.scratch = Scratch(program, self.dtype, parts)
         scratch = state.scratch
         scratch.bound = 0.0
         kernels.gather(theta, program.slots_out, scratch.weights)
-        if program.has_dense or len(program.pushed):
+        if program.has_dense or self.plan.aggregations:
             state.table(state.deltas)[:, program.zeroed] = 0
-        scratch.theta, scratch.pushed[:] = theta, 0
 
         def start(part: int) -> None:
             scratch.gradients[part] = 0
@@ -208,6 +228,8 @@ class CompiledRunner(Runner):
             stages.append((True, lambda part: self._pull(state, (0, plan.n_inputs), part)))
         self._run(stages, parts)
         self._collect(scratch, into)
+        for moments in self._moments.values():
+            scratch.bound += moments.collect(state, into)
         return scratch.bound if program.has_dense else float(kernels.sum_of_squares(into))
 
     def _backward_stages(
@@ -221,6 +243,8 @@ class CompiledRunner(Runner):
             return [(False, lambda: self._product_back(state, theta, segment, into))]
         if segment.kind == AGGREGATE_SEGMENT:
             return [(False, lambda: through_numpy.push_back(state, theta, segment, into))]
+        if segment.kind == MOMENTS_SEGMENT:
+            return [(False, lambda: self._moments[segment.first].backward(state, state.scratch.parts))]
         units = (segment.first, segment.last)
         return [
             (True, lambda part: self._pull(state, units, part)),
@@ -238,7 +262,7 @@ class CompiledRunner(Runner):
         self, state: CompiledState, part: int, layout: tuple[int, ...], *spans: tuple[int, int]
     ) -> None:
         arrays = (state.values, state.deltas, state.pre)
-        self._sweeps.backward_sweep(self.program.table, state.scratch.of(part), arrays, layout, *spans)
+        self._sweeps.backward_sweep(state.kernel_table, state.scratch.of(part), arrays, layout, *spans)
 
     def _product_back(self, state: CompiledState, theta: Array, segment: Segment, into: Array) -> None:
         if not segment.walked:
@@ -265,112 +289,34 @@ class CompiledRunner(Runner):
         values = state.rows(state.values, units)
         places = self.program.pre_place[units]
         z = state.rows(state.pre, places) if places[0] >= 0 else values
+        dropped = self._rate_behind(segment)
+        keeps = ~((values == 0) & np.signbit(values)) if dropped else True
+        if dropped:
+            values = values * self.dtype.type(1 - dropped)
         slope = self.plan.activations[segment.what].slope(z, values)
         pulled = state.rows(state.deltas, units) * slope
+        if dropped:
+            pulled = np.where(keeps, pulled * self.dtype.type(1 / (1 - dropped)), 0)
         delta = np.where(needs_delta[units, None], pulled, self.dtype.type(0))
         state.put(state.deltas, units, delta)
         state.scratch.bias_gradients[0, units] += delta.sum(axis=1)
 
+    def _rate_behind(self, segment: Segment) -> float:
+        """The rate at which the next step drops the values of an activation that NumPy runs; 0 for none."""
+        steps = self.program.steps
+        if segment.end == len(steps) or steps[segment.end, 0] != DROP:
+            return 0.0
+        return float(self.program.rates[steps[segment.end, 1]])
+
     def _collect(self, scratch: Scratch, into: Array) -> None:
         """The threads' derivatives into one vector, always in the same order."""
-        program, plan = self.program, self.plan
+        program = self.program
         if program.has_dense:
-            found = (scratch.gradients, scratch.bias_gradients)
-            scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in found)
+            written = (scratch.gradients, scratch.bias_gradients)
+            scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in written)
         kernels.collect(into, program.slots, program.places, scratch.gradients)
-        if program.aggregates:
-            ours = program.pushed_by_kernels
-            into[ours] = scratch.pushed[:, ours].sum(axis=0)
-        if program.has_dense:
-            scratch.bound += float(np.square(into[program.pushed]).sum())
-        biased = plan.bias_slot >= 0
-        into[plan.bias_slot[biased]] = scratch.bias_gradients.sum(axis=0)[biased]
+        if program.has_dense and len(program.aggregated):
+            scratch.bound += float(np.square(into[program.aggregated]).sum())
+        found = scratch.bias_gradients
+        into[program.biased[1]] = (found[0] if len(found) == 1 else found.sum(axis=0))[program.biased[0]]
         into[program.unwanted] = 0
-
-
-def _passes(program: Program) -> Any:
-    return _aggregating() if program.aggregates else passes
-
-
-class FusedGradient:
-    """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
-
-    def __init__(self, program: Program, loss: Called, parts: Callable[[int], int], dtype: Any) -> None:
-        self._program, self._parts, self._loss, self._dtype = program, parts, loss, dtype
-        self._calls: list[tuple[Array, Array, Array]] = []
-        self._others = np.empty((0, program.plan.n_slots), dtype)
-        self._unwanted, self._passes = program.unwanted, _passes(program)
-        self._written: tuple[Any, ...] = ()
-        self._kept: list[Array] = []
-
-    def __call__(
-        self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
-    ) -> tuple[float, float]:
-        """Σ factor·ℓ and the sum of the squares of ∂/∂theta, which is written to ``into`` (slots,).
-
-        ``inputs`` (rows, input units), ``targets`` (rows, output units), ``factor`` (rows,).
-        """
-        parts = self._parts(-(-len(inputs) // self._program.lanes))
-        given = (parts, inputs, targets, factor, into)
-        if not self._written or any(map(operator.is_not, given, self._written)):
-            self._write(*given)
-        if parts == 1:
-            loss = self._passes.loss_and_gradient(self._calls[0][0], theta)
-        else:
-            loss = self._shared(parts, theta, into)
-        if len(self._unwanted):
-            into[self._unwanted] = 0
-        return loss, kernels.sum_of_squares(into)
-
-    def _shared(self, parts: int, theta: Array, into: Array) -> float:
-        losses = [0.0] * parts
-
-        def share(part: int) -> None:
-            losses[part] = self._passes.loss_and_gradient(self._calls[part][0], theta)
-
-        run_parts(share, parts)
-        for other in self._others[: parts - 1]:  # always in the same order
-            into += other
-        return sum(losses)
-
-    def _write(self, parts: int, inputs: Array, targets: Array, factor: Array, into: Array) -> None:
-        """Each part's table for these arrays; it serves again while they are the same objects."""
-        given = inputs, targets, factor
-        self._kept = [np.ascontiguousarray(array, self._dtype) for array in given]
-        if len(self._others) < parts - 1:
-            self._others = np.empty((parts - 1, self._program.plan.n_slots), self._dtype)
-        while len(self._calls) < parts:
-            memory = aligned(memory_of(self._program), self._dtype)
-            self._calls.append((*call_table(self._program.table), memory))
-        loss, starts = self._loss, [array.ctypes.data for array in self._kept]
-        for part, (_, room, memory) in enumerate(self._calls[:parts]):
-            own = into if part == 0 else self._others[part - 1]
-            places = (*starts, memory.ctypes.data, own.ctypes.data)
-            room[:] = Call(loss.address, loss.numbers, part, parts, len(inputs), *places)
-        copied = any(map(operator.is_not, given, self._kept))
-        self._written = () if copied else (parts, *given, into)
-
-
-class StagedGradient:
-    """The same, where matrix products or NumPy's activations stand between sweeps."""
-
-    def __init__(self, runner: Any, loss: Called) -> None:
-        self._runner, self._compiled = runner, loss  # which keeps what the addresses are of
-        self._loss = (loss.address, loss.numbers)
-        self._state: Any = None
-        self._wanted = np.empty((runner.threads, len(runner.program.outputs) * runner.lanes), runner.dtype)
-
-    def __call__(
-        self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
-    ) -> tuple[float, float]:
-        """As :meth:`FusedGradient.__call__`."""
-        state = self._state = self._runner.forward(theta, writable(inputs), reuse=self._state)
-        rows = writable(targets), writable(factor)
-        places, losses = self._runner.program.outputs * state.stride, dict[int, float]()
-
-        def begin(part: int, parts: int) -> None:
-            arrays, layout = (state.values, state.deltas), state.layout(part, parts)
-            losses[part] = passes.lose(self._loss, arrays, places, rows, self._wanted[part], layout)
-
-        square = self._runner.walk(theta, state, begin, into)
-        return sum(losses[part] for part in sorted(losses)), square

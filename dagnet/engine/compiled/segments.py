@@ -13,12 +13,13 @@ from dagnet.builtins import aggregations
 from dagnet.engine.compiled.functions import CompiledActivation, compile_activation
 from dagnet.engine.compiled.opened import table_of
 from dagnet.engine.compiled.vectors import TILE_ROWS
-from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, SPARSE, Plan
+from dagnet.hashing import ODD, mixed
+from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, NORMALISE, SPARSE, Plan
 from dagnet.plan.aggregating import aggregate_steps
 
-SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT, AGGREGATE_SEGMENT = 0, 1, 2, 3
+SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT, MOMENTS_SEGMENT, AGGREGATE_SEGMENT = 0, 1, 2, 3, 4
 BY_KERNELS = (aggregations.mean, aggregations.product, aggregations.largest, aggregations.smallest)
-BEST_OF_ALL, WORST_OF_ALL = 2, 3
+PRODUCT, BEST = 1, (2, 3)
 """Aggregations that kernels know, in the order of their codes there; NumPy runs all others."""
 
 
@@ -82,24 +83,46 @@ class Program:
             for called in ([a.function for a in self.activations], [a.slope for a in self.activations])
         )
         self.pre_place, self.n_pre = self._pre_places()
-        best = np.isin(self.steps[:, 1], (BEST_OF_ALL, WORST_OF_ALL)) & (self.steps[:, 0] == AGGREGATE)
-        if best.any():
-            self.n_pre += plan.n_units - int(self.steps[best, 2].min())
+        pushed = self._aggregate_rows()
         self.outputs = plan.outputs.astype(np.int64)
+        self.output_places = self.outputs * self.lanes  # where they begin in a tile that stands alone
         self.indptr, self.indptr_out, self.bias_slot = (
             np.ascontiguousarray(a, np.int64) for a in (plan.indptr, plan.indptr_out, plan.bias_slot)
         )
         self.is_narrow = plan.sources.dtype == plan.targets.dtype == np.int32 and plan.n_slots < 2**32
         # unsigned, because for a signed index Numba asks each time whether it counts from the end
-        self.slots_out = plan.slots_out.astype(np.uint32 if self.is_narrow else np.uint64)
+        slots_out = np.append(plan.slots_out, pushed)
+        self.slots_out = slots_out.astype(np.uint32 if self.is_narrow else np.uint64)
         self.places = np.argsort(self.slots_out).astype(self.slots_out.dtype)
         self.slots = self.slots_out[self.places]
         unit = np.int32 if self.is_narrow else np.int64
         self.sources, self.children = (a.astype(unit, copy=False) for a in (plan.sources, plan.targets))
         self.needs_delta = plan.needs_delta
+        numbers = np.zeros(0, np.uint64) if plan.unit_numbers is None else plan.unit_numbers
+        self.unit_hashes, self.rates, self.key = mixed(numbers + ODD), plan.rates, np.zeros(1, np.uint64)
+        self.drops = bool((self.steps[:, 0] == DROP).any())
         self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
         self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or plan.needs_delta[: plan.n_inputs].any())
         self.table = table_of(self)
+
+    def _aggregate_rows(self) -> Array:
+        """Slots of the terms that kernels aggregate, behind those that are pulled over, and room for them.
+
+        A step's ``what`` is its code and, four times, the place of its first term in walking order.
+        Behind the kept z there is a row for each unit from the first maximum on, and for each of the
+        terms that the largest product has.
+        """
+        slots, place, first, most = [np.zeros(0, np.int64)], len(self.plan.slots_out), self.plan.n_units, 0
+        degrees = np.diff(self.plan.indptr)
+        for number in np.flatnonzero((self.steps[:, 0] == AGGREGATE) & (self.steps[:, 1] >= 0)).tolist():
+            step, code = self.plan.program()[number], int(self.steps[number, 1])
+            slots.append(np.arange(step.slots.start, step.slots.stop))
+            self.steps[number, 1] += 4 * place
+            place += len(slots[-1])
+            first = min(first, step.target) if code in BEST else first
+            most = max(most, int(degrees[step.targets].max())) if code == PRODUCT else most
+        self.n_pre += self.plan.n_units - first + most
+        return np.concatenate(slots)
 
     def _pre_places(self) -> tuple[Array, int]:
         """Where z of each unit is kept, −1 for units whose g' needs only a."""
@@ -141,6 +164,12 @@ class Program:
         return np.flatnonzero((self.started != 0) & ~written)
 
     @cached_property
+    def biased(self) -> tuple[Array, Array]:
+        """The units that have a bias, and its slot."""
+        units = np.flatnonzero(self.bias_slot >= 0)
+        return units, self.bias_slot[units]
+
+    @cached_property
     def unwanted(self) -> Array:
         """Slots that are 0 in the end: their derivative is not asked for, or nothing writes it."""
         plan = self.plan
@@ -150,22 +179,14 @@ class Program:
         for segment in self.segments:
             if segment.walked:
                 written[segment.slots] = True
-        written[self.pushed] = True
+        written[self.aggregated] = True
         return np.flatnonzero(~(written & plan.needs_gradient))
 
     @cached_property
-    def pushed(self) -> Array:
-        """Slots of aggregated terms, whose derivatives are found by slot."""
+    def aggregated(self) -> Array:
+        """Slots of all aggregated terms."""
         slots = (np.arange(step.slots.start, step.slots.stop) for step in aggregate_steps(self.plan))
         return np.concatenate([np.zeros(0, np.int64), *slots])
-
-    @cached_property
-    def pushed_by_kernels(self) -> Array:
-        """Those of them that no NumPy has."""
-        codes = np.full(self.plan.n_weights, -1)
-        for number in np.flatnonzero(self.steps[:, 0] == AGGREGATE).tolist():
-            codes[self.plan.program()[number].slots] = self.steps[number, 1]
-        return self.pushed[codes[self.pushed] >= 0]
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which functions NumPy runs, and why."""
@@ -178,7 +199,8 @@ class Program:
 def _steps(plan: Plan) -> Array:
     """(steps, 4): kind, what (of aggregations the kernels' code, or −1), first unit, last unit + 1."""
     steps = plan.steps
-    columns = steps["kind"], steps["what"], steps["target"], steps["target"] + steps["n_target"]
+    kind = np.where(steps["kind"] == NORMALISE, SPARSE, steps["kind"])  # to kernels they are sums like others
+    columns = kind, steps["what"], steps["target"], steps["target"] + steps["n_target"]
     table = np.ascontiguousarray(np.stack(columns, axis=1), np.int64)
     codes = [BY_KERNELS.index(a.function) if a.function in BY_KERNELS else -1 for a in plan.aggregations]
     aggregates = table[:, 0] == AGGREGATE
@@ -190,6 +212,8 @@ def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -
     """Cut at dense steps and at what NumPy runs."""
     numpy_runs = np.array([a.function.address == 0 for a in activations], bool)
     cuts = steps[:, 0] == DENSE
+    moments = plan.steps["kind"] == NORMALISE
+    cuts |= moments & ~np.roll(moments, 1)
     cuts |= (steps[:, 0] == ACTIVATE) & numpy_runs[np.where(steps[:, 0] == ACTIVATE, steps[:, 1], 0)]
     cuts |= (steps[:, 0] == AGGREGATE) & (steps[:, 1] < 0)
     segments: list[Segment] = []
@@ -197,6 +221,11 @@ def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -
     for number in np.flatnonzero(cuts).tolist():
         if number > begin:
             segments.append(Segment(SWEEP, begin, number))
+        if moments[number]:
+            last = number + int(np.argmin(np.append(moments[number:], False)))
+            segments.append(Segment(MOMENTS_SEGMENT, number, number, steps[number, 2], steps[last - 1, 3]))
+            begin = number
+            continue
         segments.append(_single(plan, number, *steps[number].tolist()))
         # the kernel adds a dense step's biases, so its sweep begins at the step itself
         begin = number if steps[number, 0] == DENSE else number + 1
@@ -214,8 +243,15 @@ def _single(plan: Plan, number: int, kind: int, what: int, first: int, last: int
     walked = bool(needed[first:last].any())
     walks_on = walked and bool(needed[sources].any())
     from_inputs = isinstance(sources, slice) and sources.stop <= plan.n_inputs
+    from_inputs = from_inputs and not _drops_inputs(plan)
     read = int(step["slot"]), sources, int(step["n_source"]), from_inputs
     return Segment(DENSE_SEGMENT, number, number + 1, first, last, what, *read, walked, walks_on)
+
+
+def _drops_inputs(plan: Plan) -> bool:
+    """Whether training drops inputs: then rows are not read as given."""
+    drops = plan.steps[plan.steps["kind"] == DROP]
+    return bool((drops["target"] < plan.n_inputs).any())
 
 
 def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segment]]:
@@ -234,6 +270,9 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
             first = isinstance(segment.sources, slice) and not started[segment.sources].any()
             marked.append(replace(segment, first_write=first))
             started[segment.sources] = 1
+        elif segment.kind == MOMENTS_SEGMENT:
+            marked.append(segment)
+            started[plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]] = 1
         else:
             marked.append(segment)
     return started, marked[::-1]

@@ -9,6 +9,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import State
 from dagnet.engine.compiled import kernels
+from dagnet.engine.compiled.opened import keyed
 from dagnet.engine.compiled.segments import Program
 
 
@@ -44,6 +45,11 @@ class CompiledState(State):
         self.theta: Array = np.zeros(0, dtype)
         self.scratch: Any = None  # of the walk that is on
         self.inputs: Array = np.zeros((0, 0), dtype)
+        self.draw: Any = None
+        self.key = np.zeros(1, np.uint64)
+        self.kernel_table = keyed(program.table, self.key) if program.drops else program.table
+        self.numbers: dict[int, Array] = {}
+        self.along: dict[int, Array] = {}
 
     def _shape(self, n_rows: int) -> None:
         """How the rows lie in memory."""
@@ -164,13 +170,10 @@ class Scratch:
         self.weights = aligned(n_walked, dtype)
         self.gradients = aligned(parts * n_walked, dtype).reshape(parts, n_walked)
         self.bias_gradients = aligned(parts * n_units, dtype).reshape(parts, n_units)
-        self.theta: Array = np.zeros(0, dtype)
-        self.pushed = np.zeros((parts, program.plan.n_weights if program.aggregates else 0), dtype)
 
-    def of(self, part: int) -> tuple[Array, ...]:
-        """A thread's: weights, and the derivatives that it finds; with aggregations both by slot, too."""
-        found = self.weights, self.gradients[part], self.bias_gradients[part]
-        return (*found, self.theta, self.pushed[part]) if self.pushed.size else found
+    def of(self, part: int) -> tuple[Array, Array, Array]:
+        """A thread's: weights, and the derivatives that it finds."""
+        return self.weights, self.gradients[part], self.bias_gradients[part]
 
 
 class OutputsOnly(State):

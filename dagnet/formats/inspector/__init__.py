@@ -55,6 +55,7 @@ from dagnet.drawing import ROLES, Sketch, edge_strengths, group, layered_layout,
 from dagnet.formats.annotated import RowStatistics, full_runner, row_statistics
 from dagnet.markup import label, node_labels
 from dagnet.model import Model
+from dagnet.model.data import ABSENT
 from dagnet.plan.aggregating import aggregate_steps, slopes
 
 __all__ = ["page", "write_html"]
@@ -133,7 +134,7 @@ def payload(model: Model, observations: Observations | None) -> dict[str, Any]:
             observed = row_statistics(model, observations.X, observations.y)
             page["rows"] = kept_rows(model, observations, observed)
             if observed.gradient is not None:
-                page["edges"]["gradient"] = packed(edge_strengths(model, observed.gradient), "f8")
+                page["edges"]["gradient"] = _strengths(model, observed.gradient)
     history = getattr(model, "history", None)
     page["history"] = {name: packed(column, "f8") for name, column in history.items()} if history else None
     return page
@@ -188,6 +189,10 @@ def _placed(drawn: Sketch) -> dict[str, Any]:
     }
 
 
+def _strengths(model: Model, gradient: ArrayLike) -> Any:
+    return packed(edge_strengths(model, model.layout.weight_derivatives(np.asarray(gradient))), "f8")
+
+
 def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
     topology, layout = model.topology, model.layout
     bias = layout.node_biases(model.parameters, otherwise=np.nan)
@@ -217,7 +222,7 @@ def _curve(activation: Any) -> dict[str, Any]:
 def _edge_numbers(model: Model) -> dict[str, Any]:
     topology, layout = model.topology, model.layout
     several = topology.n_edges < len(layout.weights) <= MAX_ELEMENTS
-    elements = model.parameters[layout.weights]
+    elements = layout.weights_of(model.parameters)
     return {
         "elements": packed(elements, "f8") if several else None,
         "frozen": packed(~topology.edge_trainable, "u1"),
@@ -252,7 +257,7 @@ def _shares(model: Model, a: Array) -> dict[str, str] | None:
         return None
     by_slot = np.ones((plan.n_weights, a.shape[1]))
     for step in aggregate_steps(plan):
-        for _, slots, _, slope in slopes(plan, step, model.theta(), a.__getitem__):
+        for _, slots, _, slope in slopes(plan, step, model.layout.theta(model.vector), a.__getitem__):
             by_slot[slots] = slope
     result = np.ones((topology.n_edges, a.shape[1]))
     for edge in np.flatnonzero(topology.aggregation_of[topology.targets] >= 0).tolist():
@@ -267,13 +272,13 @@ def _shares(model: Model, a: Array) -> dict[str, str] | None:
 @np.errstate(all="ignore")
 def kept_rows(model: Model, observations: Observations, observed: RowStatistics) -> dict[str, Any]:
     """The ``rows`` of the payload: the first rows, as many as fit."""
-    inputs = model.encode_inputs(observations.X)
+    inputs, targets, _ = model.encode(observations.X, ABSENT if observations.y is None else observations.y)
     everything = np.arange(model.plan.n_units)
     order = np.concatenate([everything[model.layout.units_of(v)] for v in range(model.topology.n_nodes)])
     kept = min(len(inputs), MOST_ROWS, max(1, MOST_NUMBERS // max(len(order), 1)))
     kind = "f8" if kept * len(order) <= EXACT else "f4"
     runner = model.runner if observations.y is None else full_runner(model)
-    state = runner.forward(model.theta(), inputs[:kept])
+    state = runner.forward(model.layout.theta(model.vector), inputs[:kept])
     z, a = state.pre_activation(everything), state.value(everything)
     rows: dict[str, Any] = {
         "total": observed.rows,
@@ -286,13 +291,14 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
         "delta": None,
     }
     if observations.y is not None:
-        targets = model.encode_targets(observations.y, len(inputs))[:kept]
+        targets = targets[:kept]
         pull = np.asarray(model.loss.row_gradients(state.outputs, targets))
         rows["loss"] = packed(model.loss.row_values(state.outputs, targets), "f8")
         rows["mean_loss"] = observed.loss if np.isfinite(observed.loss or 0.0) else None
         rows["pull"] = packed(pull, "f8")
-        rows["target"] = packed(targets, "f8")
+        if model.loss.columns == 1:
+            rows["target"] = packed(targets, "f8")
         pull, into = np.ascontiguousarray(pull, model.dtype), np.zeros(model.plan.n_slots, model.dtype)
-        runner.backward(model.theta(), state, pull, into=into)
+        runner.backward(model.layout.theta(model.vector), state, pull, into=into)
         rows["delta"] = packed(state.delta(order).T, kind)
     return rows

@@ -1,0 +1,95 @@
+"""The graph that is compiled: a node that is normalised becomes two, its sum and its normalised value.
+
+Between the two are as many edges as the node has units, each the scale of one unit; the second node's
+biases are the shifts.  So scale and shift are weights and biases to all that comes after.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dagnet.adjacency import levels
+from dagnet.arrays import Array
+from dagnet.contracts import Normalization
+from dagnet.registry import find_activation
+from dagnet.topology import Topology
+from dagnet.topology.extras import normalization
+
+
+@dataclass(frozen=True, eq=False)
+class Expansion:
+    """A graph for the compiler, and how it belongs to the user's.
+
+    Attributes
+    ----------
+    graph
+        The user's nodes and edges come first, under their numbers.
+    nodes
+        The nodes that are normalised; their second halves have the last numbers, in this order.
+    value
+        (user's nodes,) the node of ``graph`` that has the node's value.
+    owner
+        (nodes,) the user's node that each belongs to.
+    normalizations, normalized_by
+        The distinct normalisations, and (nodes,) the place among them, −1 for none.
+    """
+
+    graph: Topology
+    nodes: Array
+    value: Array
+    owner: Array
+    normalizations: tuple[Normalization, ...] = ()
+    normalized_by: Array | None = None
+
+
+def expanded(topology: Topology) -> Expansion:
+    """The topology itself where nothing is normalised."""
+    everyone, nodes = np.arange(topology.n_nodes), topology.normalized
+    said = {node: normalization(text) for node, text in topology.node_words.get("normalization", {}).items()}
+    if not said:
+        return Expansion(topology, nodes, everyone, everyone)
+    kinds = tuple(dict.fromkeys(said[node] for node in nodes.tolist()))
+    by = np.array([kinds.index(said[node]) for node in nodes.tolist()])
+    halves = topology.n_nodes + np.arange(len(nodes))
+    value = everyone.copy()
+    value[nodes] = halves
+    before = np.array([said[node].before_activation for node in nodes.tolist()])
+    sources, targets = np.append(value[topology.sources], nodes), np.append(topology.targets, halves)
+    graph = _halved(topology, nodes, before, (sources, targets))
+    graph = replace(graph, outputs=value[topology.outputs])
+    none = np.full(topology.n_nodes, -1)
+    return Expansion(graph, nodes, value, np.append(everyone, nodes), kinds, np.append(none, by))
+
+
+def _halved(topology: Topology, nodes: Array, before: Array, ends: tuple[Array, Array]) -> Topology:
+    """With second halves: where the activation comes after, it is theirs, and the first half has none."""
+    activations, of = topology.activations, topology.activation_of
+    none = find_activation("identity")
+    activations = activations if none in activations else (*activations, none)
+    identity = activations.index(none)
+    more = np.where(before, of[nodes], identity)
+    first = of.copy()
+    first[nodes[before]] = identity
+    free = topology.bias_trainable[nodes]
+    k, n_diagonal = len(nodes), int(topology.units[nodes].sum())
+    diagonal = np.append(np.zeros(topology.n_edges, bool), np.ones(k, bool))
+    graph = replace(
+        topology,
+        nodes=range(len(first) + k),
+        index={},
+        sources=ends[0],
+        targets=ends[1],
+        units=np.append(topology.units, topology.units[nodes]),
+        activations=activations,
+        activation_of=np.append(first, more).astype(of.dtype),
+        has_bias=np.append(topology.has_bias, np.ones(k, bool)),
+        bias_trainable=np.append(topology.bias_trainable, free),
+        weight_start=np.append(topology.weight_start, np.ones(n_diagonal)),
+        edge_trainable=np.append(topology.edge_trainable, free),
+        share=None if topology.share is None else np.append(topology.share, np.full(k, -1)),
+        diagonal=diagonal,
+    )
+    in_degrees = np.bincount(graph.targets, minlength=graph.n_nodes)
+    return replace(graph, level=levels(graph.children, in_degrees))

@@ -1,0 +1,53 @@
+"""Random bits that are a function of what they are for: the same on every engine, in any order."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dagnet.arrays import Array
+
+ODD = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ divided by the golden ratio
+STRIDE = np.uint32(0x9E3779B1)  # 2³² divided by it
+FIRST, SECOND = np.uint32(0x85EBCA6B), np.uint32(0xC2B2AE35)
+
+
+def mixed(keys: Array) -> Array:
+    """64 bits each, all of which depend on all bits of the key (Steele et al., SplitMix64, 2014)."""
+    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    result: Array = keys ^ (keys >> np.uint64(31))
+    return result
+
+
+def step_key(seed: int, step: int) -> int:
+    """The key of a training step's masks, 64 bits."""
+    key = np.array([(seed + step * int(ODD)) % 2**64], np.uint64)
+    return int(mixed(mixed(key) + ODD)[0])
+
+
+def unit_keys(key: int, numbers: Array) -> Array:
+    """(units,) 64 bits each, of the step's key and the units' numbers."""
+    return mixed(np.uint64(key) + mixed(numbers.astype(np.uint64) + ODD))
+
+
+def threshold(rate: float) -> int:
+    """A value is kept where its 16 bits are at least that: rates are in steps of 1/65,536."""
+    return min(round(rate * 2**16), 2**16 - 1)
+
+
+def kept(key: int, numbers: Array, n_rows: int, rate: float) -> Array:
+    """(units, rows) mask of dropout: by the step's key, the unit's number and the row's.
+
+    MurmurHash3's finaliser (Appleby, 2011) of a row and the unit's key, whose halves enter at two places.
+    Of 32 rows the first sixteen have the lower halves of sixteen words, the others the upper ones.
+    """
+    keys, row = unit_keys(key, numbers), np.arange(n_rows, dtype=np.uint32)
+    low, high = (keys & np.uint64(2**32 - 1)).astype(np.uint32), (keys >> np.uint64(32)).astype(np.uint32)
+    word = (row >> np.uint32(5)) * np.uint32(16) + (row & np.uint32(15))
+    bits = word * STRIDE + low[:, None]
+    bits = (bits ^ (bits >> np.uint32(16))) * FIRST ^ high[:, None]
+    bits = (bits ^ (bits >> np.uint32(13))) * SECOND
+    bits ^= bits >> np.uint32(16)
+    bits >>= (row & np.uint32(16))[None, :]
+    result: Array = (bits & np.uint32(2**16 - 1)) >= np.uint32(threshold(rate))
+    return result

@@ -1,0 +1,334 @@
+"""Normalisation and dropout: what training does and prediction does not."""
+
+import copy
+import pickle
+
+import networkx as nx
+import numpy as np
+import pytest
+
+import dagnet
+from dagnet.contracts import Draw
+from dagnet.hashing import kept, step_key
+from dagnet.plan import training_plan
+
+ENGINES = ("reference", "compiled")
+
+
+def drawn(**attributes):
+    """Three inputs, two hidden nodes that may say something, one output."""
+    graph = nx.DiGraph((f"x{i}", h) for i in range(3) for h in "ab")
+    graph.add_edges_from([("a", "y"), ("b", "y")])
+    graph.nodes["a"].update(activation="tanh", **attributes)
+    graph.nodes["b"].update(activation="sigmoid", units=3, **attributes)
+    return graph
+
+
+def rows(n, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(1.0, 2.0, (n, 3)), rng.normal(size=n)
+
+
+class ByHand:
+    """The same network in NumPy, with batch normalisation written out; numbers by name."""
+
+    def __init__(self, net, *, before):
+        self.before, self.net = before, net
+        self.running = {h: [net.node_parameters[h, "mean"], net.node_parameters[h, "variance"]] for h in "ab"}
+
+    def hidden(self, h, X, p=None):
+        net, act = self.net, {"a": np.tanh, "b": lambda z: 1 / (1 + np.exp(-z))}[h]
+        w = np.concatenate([np.reshape(net.weights[f"x{i}", h], (-1, 1)) for i in range(3)], axis=1)
+        z = X @ w.T + net.biases[h]
+        value = z if self.before else act(z)
+        if p is None:
+            mean, variance = self.running[h]
+        else:
+            mean = p @ value
+            variance = p @ (value - mean) ** 2
+            unbiased = variance / (1 - (p**2).sum())
+            for k, new in enumerate((mean, unbiased)):
+                self.running[h][k] = self.running[h][k] * 0.9 + 0.1 * new
+        x = (value - mean) / np.sqrt(variance + 1e-5)
+        y = x * net.node_parameters[h, "scale"] + net.node_parameters[h, "shift"]
+        return act(y) if self.before else y
+
+    def __call__(self, X, p=None):
+        net = self.net
+        a, b = self.hidden("a", X, p), self.hidden("b", X, p)
+        return (
+            a * net.weights["a", "y"] + (b @ np.reshape(net.weights["b", "y"], (-1, 1)))
+        ).ravel() + net.biases["y"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_step_is_down_the_gradient_of_the_loss_with_the_batchs_moments(engine, before, weighted):
+    said = "batch(before_activation=True)" if before else "batch"
+    net = dagnet.Network(drawn(normalization=said), seed=1, engine=engine)
+    X, y = rows(11)
+    w = np.random.default_rng(3).uniform(0.5, 2, len(X)) if weighted else np.ones(len(X))
+    p = w / w.sum()
+    start = net.parameters.copy()
+
+    def loss():
+        return p @ (ByHand(net, before=before)(X, p) - y) ** 2
+
+    slopes = np.zeros_like(start)
+    for place in range(len(start)):
+        sides = []
+        for sign in (1, -1):
+            net.parameters[place] = start[place] + sign * 1e-6
+            sides.append(loss())
+        net.parameters[place] = start[place]
+        slopes[place] = (sides[0] - sides[1]) / 2e-6
+    given = w if weighted else None
+    net.fit(X, y, epochs=1, batch_size=50, optimizer="sgd", learning_rate=0.1, sample_weight=given, seed=0)
+    np.testing.assert_allclose(net.parameters, start - 0.1 * slopes, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("before", [False, True])
+def test_running_moments_are_kept_and_used_in_prediction(engine, before):
+    said = "batch(before_activation=True)" if before else "batch"
+    net = dagnet.Network(drawn(normalization=said), seed=1, engine=engine)
+    X, y = rows(11)
+    hand = ByHand(net, before=before)
+    hand(X, np.full(11, 1 / 11))
+    net.fit(X, y, epochs=1, batch_size=11, seed=0, optimizer="sgd", learning_rate=0.05, shuffle=False)
+    for h in "ab":
+        np.testing.assert_allclose(net.node_parameters[h, "mean"], hand.running[h][0], rtol=1e-12)
+        np.testing.assert_allclose(net.node_parameters[h, "variance"], hand.running[h][1], rtol=1e-12)
+    np.testing.assert_allclose(net(X)[:, 0], hand(X), rtol=1e-12)
+    assert dagnet.check_gradient(net, X, y).passed
+    assert dagnet.verify(net, X, y).passed
+
+
+def test_batches_of_equal_moments_as_pytorch():
+    torch = pytest.importorskip("torch")
+    net = dagnet.Network(drawn(normalization="batch(momentum=0.3, eps=0.001)"), seed=4)
+    X, y = rows(22, seed=5)
+    hidden = {"a": (1, torch.tanh), "b": (3, torch.sigmoid)}
+    weights, norms = [], {}
+    for h, (units, _) in hidden.items():
+        line = torch.nn.Linear(3, units).double()
+        w = np.concatenate([np.reshape(net.weights[f"x{i}", h], (-1, 1)) for i in range(3)], axis=1)
+        line.weight.data = torch.tensor(w, dtype=torch.float64)
+        line.bias.data = torch.tensor(np.atleast_1d(net.biases[h]), dtype=torch.float64)
+        norms[h] = (line, torch.nn.BatchNorm1d(units, momentum=0.3, eps=0.001).double())
+        weights += [*line.parameters(), *norms[h][1].parameters()]
+    last = torch.nn.Linear(4, 1).double()
+    last.weight.data = torch.tensor(
+        np.concatenate([np.reshape(net.weights[h, "y"], (1, -1)) for h in "ab"], axis=1)
+    )
+    last.bias.data = torch.tensor([net.biases["y"]], dtype=torch.float64)
+    optimizer = torch.optim.SGD([*weights, *last.parameters()], lr=0.05)
+
+    def outputs(batch):
+        parts = [norms[h][1](hidden[h][1](norms[h][0](batch))) for h in "ab"]
+        return last(torch.cat(parts, dim=1))[:, 0]
+
+    for _ in range(3):
+        for batch in (slice(0, 7), slice(7, 14), slice(14, 22)):  # the lone last row joins the batch before
+            optimizer.zero_grad()
+            ((outputs(torch.tensor(X[batch])) - torch.tensor(y[batch])) ** 2).mean().backward()
+            optimizer.step()
+    net.fit(X, y, epochs=3, batch_size=7, optimizer="sgd", learning_rate=0.05, shuffle=False)
+    for _, norm in norms.values():
+        norm.eval()
+    np.testing.assert_allclose(net(X)[:, 0], outputs(torch.tensor(X)).detach().numpy(), rtol=0, atol=1e-12)
+    for h, (_, norm) in norms.items():
+        for name, theirs in (
+            ("scale", norm.weight), ("shift", norm.bias), ("mean", norm.running_mean),
+            ("variance", norm.running_var),
+        ):  # fmt: skip
+            ours = np.atleast_1d(net.node_parameters[h, name])
+            np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_frozen_nodes_keep_scale_and_shift_and_move_their_moments(engine):
+    net = dagnet.Network(drawn(normalization="batch", trainable=False), seed=1, engine=engine)
+    before = net.vector.copy()
+    net.fit(*rows(20), epochs=2, seed=0)
+    names = [(h, name) for h in "ab" for name in ("scale", "shift")]
+    fresh = dagnet.Network(net.to_networkx(), engine=engine)
+    for name in names:
+        np.testing.assert_array_equal(net.node_parameters[name], {"scale": 1, "shift": 0}[name[1]])
+    assert net.node_parameters["a", "mean"] != 0
+    np.testing.assert_array_equal(fresh.vector, net.vector)
+    assert (before != net.vector).any()
+
+
+@pytest.mark.parametrize("word", [{"normalization": "batch"}, {"dropout": 0.4}])
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_run_that_was_interrupted_ends_with_the_same_bits(word, engine, dtype, tmp_path):
+    def net():
+        return dagnet.Network(drawn(**word), seed=1, engine=engine, dtype=dtype)
+
+    X, y = rows(30)
+    whole, first, second = net(), net(), net()
+    path = tmp_path / "run.dagnet"
+    whole.fit(X, y, epochs=5, seed=7, batch_size=8)
+    first.fit(X, y, epochs=2, seed=7, batch_size=8, callbacks=[dagnet.Checkpoint(path)])
+    second.fit(X, y, epochs=5, seed=7, batch_size=8, resume=path)
+    np.testing.assert_array_equal(second.vector, whole.vector)
+
+
+def test_numbers_of_normalisations_go_where_parameters_go(tmp_path):
+    net = dagnet.Network(drawn(normalization="batch", dropout=0.25), seed=1)
+    net.fit(*rows(30), epochs=3, seed=0)
+    net.save(tmp_path / "net.dagnet")
+    others = [dagnet.load(tmp_path / "net.dagnet"), pickle.loads(pickle.dumps(net)), copy.deepcopy(net)]
+    for suffix in ("graphml", "json", "csv", "gexf", "cyjs"):
+        net.export(tmp_path / f"net.{suffix}")
+        others.append(dagnet.Network(dagnet.read_graph(tmp_path / f"net.{suffix}")))
+    X = rows(5)[0]
+    for other in others:
+        np.testing.assert_array_equal(other.vector, net.vector)
+        np.testing.assert_array_equal(other(X), net(X))
+        other.parameters[:] = 0.5
+        assert other.node_parameters["a", "scale"] == 0.5
+    assert net.node_parameters["a", "scale"] != 0.5
+    assert net.to_networkx().nodes["b"]["normalization"] == "batch"
+    assert net.to_networkx().nodes["b"]["dropout"] == 0.25
+
+
+def test_node_parameters_are_read_and_written_by_name():
+    net = dagnet.Network(drawn(normalization="batch"), seed=1)
+    net.node_parameters["b", "scale"] = [1.0, 2.0, 3.0]
+    np.testing.assert_array_equal(net.node_parameters["b", "scale"], [1, 2, 3])
+    assert ("a", "variance") in net.node_parameters
+    assert ("y", "scale") not in net.node_parameters
+    X, y = rows(9)
+    gradient = net.gradient(X, y)
+    assert gradient.node_parameters["b", "shift"].shape == (3,)
+    assert ("b", "mean") not in gradient.node_parameters
+    with pytest.raises(dagnet.DataError, match="variance of 'a' must be at least 0"):
+        net.node_parameters["a", "variance"] = -1.0
+    with pytest.raises(KeyError, match="'y' has no scale"):
+        net.node_parameters["y", "scale"]
+
+
+# -- dropout -------------------------------------------------------------------------------
+
+
+def test_masks_are_even_and_independent():
+    rate, n = 0.3, 100_000
+    mask = kept(step_key(5, 1), np.arange(4, dtype=np.uint64), n, rate)
+    values = np.where(mask, 1 / (1 - rate), 0)
+    deviation = np.sqrt(rate / (1 - rate) / n)
+    assert np.abs(values.mean(axis=1) - 1).max() < 4 * deviation
+    np.testing.assert_allclose(values.var(axis=1), rate / (1 - rate), rtol=0.02)
+    correlations = np.corrcoef([*mask, *kept(step_key(5, 2), np.arange(4, dtype=np.uint64), n, rate)])
+    assert np.abs(correlations - np.eye(8)).max() < 5 / np.sqrt(n)
+    rolled = np.corrcoef(mask[0, 1:], mask[0, :-1])[0, 1]
+    assert abs(rolled) < 5 / np.sqrt(n)
+    assert kept(7, np.arange(3, dtype=np.uint64), 50, 0.0).all()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_step_is_down_the_gradient_with_the_masks(engine):
+    graph = drawn(dropout=0.5)
+    graph.nodes["x1"]["dropout"] = 0.25
+    net = dagnet.Network(graph, seed=1, engine=engine)
+    X, y = rows(40)
+    start = net.parameters.copy()
+    plan = training_plan(net.plan)
+    rates = dict.fromkeys("ab", 0.5) | {"x1": 0.25}
+    net.fit(X, y, epochs=1, batch_size=40, optimizer="sgd", learning_rate=0.1, shuffle=False, seed=9)
+    moved = net.parameters.copy()
+    seed = int(np.random.default_rng(9).integers(2**63))
+    key = step_key(seed, 0)
+
+    def masked(name, values):
+        unit = int(net.topology.unit_starts[net.topology.index[name]])
+        numbers = unit + np.arange(values.shape[1], dtype=np.uint64)
+        return values * kept(key, numbers, len(values), rates[name]).T / (1 - rates[name])
+
+    def loss(parameters):
+        net.parameters[:] = parameters
+        inputs = X.copy()
+        inputs[:, [1]] = masked("x1", X[:, [1]])
+        total = np.full(len(X), net.biases["y"])
+        for h, act in (("a", np.tanh), ("b", lambda z: 1 / (1 + np.exp(-z)))):
+            w = np.concatenate([np.reshape(net.weights[f"x{i}", h], (-1, 1)) for i in range(3)], axis=1)
+            values = masked(h, act(inputs @ w.T + net.biases[h]))
+            total += (values @ np.reshape(net.weights[h, "y"], (-1, 1)))[:, 0]
+        return np.mean((total - y) ** 2)
+
+    for place in range(len(start)):
+        step = np.zeros_like(start)
+        step[place] = 1e-6
+        slope = (loss(start + step) - loss(start - step)) / 2e-6
+        assert abs(start[place] - 0.1 * slope - moved[place]) < 1e-7
+    assert plan.rates.tolist() == [0, 0.25, 0.5]
+
+
+def test_prediction_drops_nothing():
+    dropped, plain = (dagnet.Network(drawn(**said), seed=1) for said in ({"dropout": 0.9}, {}))
+    X, y = rows(8)
+    np.testing.assert_array_equal(dropped(X), plain(X))
+    assert dropped.evaluate(X, y) == plain.evaluate(X, y)
+    np.testing.assert_array_equal(dropped.gradient(X, y).flat, plain.gradient(X, y).flat)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_engines_drop_the_same_values(dtype):
+    graph = drawn(dropout=0.5, normalization="batch")
+    X, _ = rows(300)
+    nets = [dagnet.Network(graph, seed=1, engine=engine, dtype=dtype, threads=2) for engine in ENGINES]
+    found = []
+    for net in nets:
+        runner = net._prepared.training_runner
+        draw = Draw(step_key(3, 4), np.full(300, 1 / 300, dtype))
+        state = runner.forward(net.layout.by_slot(net.parameters), X.astype(dtype), draw=draw)
+        found.append(state.value(np.arange(net.plan.n_units)))
+    one, other = found
+    np.testing.assert_array_equal(one == 0, other == 0)
+    np.testing.assert_allclose(one, other, rtol=0, atol=1e-12 if dtype == "float64" else 1e-5)
+
+
+# -- bad input -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [1, 1.0, -0.1, "0.5", True, np.nan])
+def test_a_rate_of_dropout_that_is_none_is_refused(rate):
+    with pytest.raises(dagnet.GraphError, match="node 'a': dropout must be a number from 0 up to"):
+        dagnet.Network(drawn(dropout=rate))
+
+
+@pytest.mark.parametrize(
+    ("said", "match"),
+    [
+        ("bach", "unknown normalization 'bach'; did you mean 'batch'"),
+        ("batch(0.1)", "of named parameters"),
+        ("batch(momentum=2)", "momentum must be a number from 0 to 1"),
+        ("batch(eps=0)", "eps must be a finite number above 0"),
+        ("batch(affine=True)", "no parameter 'affine'"),
+        (5, "node 'a': normalization must be"),
+    ],
+)
+def test_a_normalization_that_is_none_is_refused(said, match):
+    with pytest.raises(dagnet.GraphError, match=match):
+        dagnet.Network(drawn(normalization=said))
+
+
+def test_what_cannot_be_normalised_is_refused_by_name():
+    graph = drawn()
+    graph.nodes["x0"]["normalization"] = "batch"
+    with pytest.raises(dagnet.GraphError, match="'x0' is an input and must have no normalization"):
+        dagnet.Network(graph)
+    net = dagnet.Network(drawn(normalization="batch"), seed=0)
+    X, y = rows(5)
+    with pytest.raises(
+        dagnet.DataError, match=r"'a' is normalised over the rows of a batch.*batch_size is 1"
+    ):
+        net.fit(X, y, batch_size=1)
+    with pytest.raises(dagnet.DataError, match="X has one row; give more"):
+        net.fit(X[:1], y[:1])
+    graph = drawn(normalization="batch", variance=-1.0)
+    with pytest.raises(dagnet.GraphError, match="node 'a': variance must be at least 0"):
+        dagnet.Network(graph)
