@@ -197,21 +197,10 @@ _push_mean, _push_product, _push_max, _push_min = map(_pushing, (MEAN, PRODUCT, 
 
 
 @numba.njit(**INNER)
-def _most(program):
-    """How many terms the largest product has, whose rows are the last of z."""
-    most = 0
-    for number in range(len(program.steps)):
-        if program.steps[number, 0] == _AGGREGATE and program.steps[number, 1] & 3 == PRODUCT:
-            for unit in range(program.steps[number, 2], program.steps[number, 3]):
-                most = max(most, program.indptr[unit + 1] - program.indptr[unit])
-    return most
-
-
-@numba.njit(**INNER)
 def _aggregate(program, theta, state, tile, number):
     """Z of one step's units."""
     _, what, first, last = program.steps[number]
-    code, end = what & 3, program.n_pre - _most(program) - len(program.bias_slot)
+    code, end = what & 3, program.n_pre - (what >> 42) - len(program.bias_slot)
     for unit in range(first, last):
         row = end + unit if len(state.pre) else -1
         if code == MEAN:
@@ -228,8 +217,8 @@ def _aggregate(program, theta, state, tile, number):
 def _push_step(program, walk, state, tile, number):
     """From δ of one step's units to their parents and weights."""
     _, what, first, last = program.steps[number]
-    code, room = what & 3, program.n_pre - _most(program)
-    start = (what >> 2) - program.indptr[first]
+    code, room = what & 3, program.n_pre - (what >> 42)
+    start = ((what >> 2) & (2**40 - 1)) - program.indptr[first]
     for unit in range(first, last):
         if not program.needs_delta[unit]:
             continue

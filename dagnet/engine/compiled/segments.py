@@ -108,7 +108,8 @@ class Program:
     def _aggregate_rows(self) -> Array:
         """Slots of the terms that kernels aggregate, behind those that are pulled over, and room for them.
 
-        A step's ``what`` is its code and, four times, the place of its first term in walking order.
+        A step's ``what`` has its code in 2 bits, the place of its first term in walking order in the next
+        40, and above how many terms the largest product has.
         Behind the kept z there is a row for each unit from the first maximum on, and for each of the
         terms that the largest product has.
         """
@@ -121,6 +122,7 @@ class Program:
             place += len(slots[-1])
             first = min(first, step.target) if code in BEST else first
             most = max(most, int(degrees[step.targets].max())) if code == PRODUCT else most
+        self.steps[(self.steps[:, 0] == AGGREGATE) & (self.steps[:, 1] >= 0), 1] += most << 42
         self.n_pre += self.plan.n_units - first + most
         return np.concatenate(slots)
 
