@@ -16,7 +16,7 @@ import numpy as np
 from dagnet.adjacency import offsets, ranges, stable_order
 from dagnet.arrays import Array
 from dagnet.expansion import Expansion, expanded
-from dagnet.plan import ACTIVATE, DENSE, SPARSE, STEP, Plan
+from dagnet.plan import ACTIVATE, DENSE, LAYER, SPARSE, STEP, Plan
 from dagnet.topology import Topology
 
 DENSE_MINIMUM = 4096
@@ -62,7 +62,7 @@ def compile_topology(topology: Topology) -> Compiled:
     order, first_unit = _order(expansion, block)
     packing = _packing(graph, order, first_unit)
     trainable = _trainable(graph, order, packing)
-    plan = _program(graph, block, first_unit, order, packing, trainable)
+    plan = _program(expansion, block, first_unit, order, packing, trainable)
     plan = replace(plan, **_in_training(topology, expansion, first_unit))
     return Compiled(expansion, plan, first_unit, packing.element_slot, trainable)
 
@@ -116,7 +116,8 @@ def _order(expansion: Expansion, block: Array) -> tuple[Array, Array]:
     late = np.where(block < 0, n, block)
     fan_out = topology.children.degrees()  # equal ones in a row: the reverse walk's branches are foreseen
     by = np.zeros(n, np.int64) if by is None else by
-    key = np.lexsort((fan_out, topology.activation_of, by, late, topology.level))
+    width = np.where(expansion.layers < 0, 0, topology.units)
+    key = np.lexsort((fan_out, topology.activation_of, width, by, late, topology.level))
     order = np.concatenate([topology.inputs, key[~topology.is_input[key]]])
     first_unit = np.zeros(n, np.int64)
     first_unit[order] = offsets(topology.units[order])[:-1]
@@ -184,11 +185,12 @@ def _elements(
 
 
 def _program(
-    topology: Topology, block: Array, first_unit: Array, order: Array, packing: _Packing, trainable: Array
+    expansion: Expansion, block: Array, first_unit: Array, order: Array, packing: _Packing, trainable: Array
 ) -> Plan:
+    topology = expansion.graph
     computed = order[len(topology.inputs) :]
     n_inputs = int(topology.units[topology.inputs].sum())
-    steps, gather = _steps(topology, block, computed, n_inputs, packing)
+    steps, gather = _steps(expansion, block, computed, n_inputs, packing)
     n_units, n_slots, first = len(packing.indptr) - 1, len(trainable), first_unit[topology.outputs]
     nothing = np.zeros(0, np.int64)
     plan = Plan(
@@ -205,6 +207,7 @@ def _program(
         bias_slot=packing.bias_slot,
         n_slots=n_slots,
         activations=topology.activations,
+        normalizations=expansion.normalizations,
         needs_delta=np.zeros(n_units, bool),
         needs_gradient=trainable,
         tie=_tie(topology, packing, n_slots),
@@ -213,13 +216,15 @@ def _program(
 
 
 def _steps(
-    topology: Topology, block: Array, computed: Array, n_inputs: int, packing: _Packing
+    expansion: Expansion, block: Array, computed: Array, n_inputs: int, packing: _Packing
 ) -> tuple[Array, Array]:
+    topology, layer = expansion.graph, expansion.layers[computed]
     units = topology.units[computed]
+    width = np.where(layer < 0, 0, units)
     bounds = n_inputs + offsets(units)
     start, stop = bounds[:-1], bounds[1:]
     level, group, act = topology.level[computed], block[computed], topology.activation_of[computed]
-    summed, activated = _runs(level, group), _runs(level, act)
+    summed, activated = _runs(level, group, layer, width), _runs(level, act)
     table = np.zeros(len(summed) + len(activated), STEP)
     nodes = np.concatenate([summed, activated])
     last = np.concatenate([_run_ends(summed, len(computed)), _run_ends(activated, len(computed))])
@@ -228,7 +233,8 @@ def _steps(
     table["kind"] = ACTIVATE
     table["what"][len(summed) :] = act[activated]
     sums = table[: len(summed)]
-    sums["kind"] = np.where(group[summed] >= 0, DENSE, SPARSE)
+    sums["kind"] = np.where(layer[summed] >= 0, LAYER, np.where(group[summed] >= 0, DENSE, SPARSE))
+    sums["what"], sums["source"] = np.maximum(layer[summed], 0), width[summed]
     sums["slot"] = packing.indptr[sums["target"]]
     sums["n_source"] = packing.indptr[sums["target"] + sums["n_target"]] - sums["slot"]
     gather = _dense_sources(sums, packing)
@@ -308,9 +314,7 @@ def _in_training(topology: Topology, expansion: Expansion, first_unit: Array) ->
     rates[places], numbers[places] = np.repeat(of_node, units), np.arange(len(places), dtype=np.uint64)
     if expansion.normalized_by is not None:
         by[places] = np.repeat(expansion.normalized_by[expansion.value], units)
-    return {
-        "dropout": rates,
-        "unit_numbers": numbers,
-        "normalized_by": by,
-        "normalizations": expansion.normalizations,
-    }
+    same = {"normalized_by": by}
+    if not any(dropout.values()) and not any(kind.over_rows for kind in expansion.normalizations):
+        return same  # training is as prediction
+    return same | {"dropout": rates, "unit_numbers": numbers}

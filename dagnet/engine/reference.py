@@ -19,7 +19,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Draw, Engine, Optimizer, Runner, State
 from dagnet.engine.training_steps import drop, standardized, through_moments
 from dagnet.hookspecs import hookimpl
-from dagnet.plan import ACTIVATE, DENSE, DROP, NORMALISE, Plan, Step
+from dagnet.plan import ACTIVATE, DENSE, DROP, LAYER, NORMALISE, Plan, Step
 
 
 @dataclass(eq=False)
@@ -74,7 +74,7 @@ class _Runner(Runner):
                 a[step.targets] = plan.activations[step.what].value(z[step.targets])
             elif step.kind == DROP:
                 state.dropped[step.target] = drop(plan, step, state.draw.key, a)
-            elif step.kind == NORMALISE:
+            elif step.kind in (NORMALISE, LAYER):
                 x, _ = standardized(plan, step, state.draw, a)
                 z[step.targets] = theta[step.slots, None] * x + self._bias(theta, step.targets)
             else:
@@ -117,7 +117,7 @@ class _Runner(Runner):
                 slope = plan.activations[step.what].slope(z[targets], values[targets])
                 d[targets] = np.where(plan.needs_delta[targets, None], da[targets] * slope, 0)
             elif plan.needs_delta[targets].any():
-                if step.kind == NORMALISE:
+                if step.kind in (NORMALISE, LAYER):
                     back = through_moments(plan, step, state.draw, theta, a, d, into)
                     np.add.at(da, plan.sources[step.slots], back)
                 else:

@@ -11,14 +11,15 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from dagnet.adjacency import Rows, reachable, rows_by
+from dagnet.adjacency import reachable
 from dagnet.arrays import Array
 from dagnet.model.averaging import row_weights
 from dagnet.model.data import Encoded
 from dagnet.model.naming import ParameterNames
 from dagnet.model.prepared import Prepared
 from dagnet.plan import ACTIVATE, Plan
-from dagnet.plan.transposition import slot_targets
+from dagnet.plan.restriction import with_mates
+from dagnet.plan.transposition import read_by, readers, slot_targets
 
 
 class Differences(NamedTuple):
@@ -40,7 +41,8 @@ def central_differences(
     """See :meth:`dagnet.model.Model.differences`; ``vector`` is the network's parameters."""
     base = _Base(prepared, vector, data)
     found = Differences(np.zeros(len(places)), np.zeros(len(places), np.int64), np.zeros(len(places), bool))
-    for first, members in _by_first_units(prepared, places):
+    for units, members in _by_first_units(prepared, places):
+        first = base.together(units)
         chain = reachable(base.children, first, within=base.reaching)
         found.units[members] = len(chain)
         if len(chain):
@@ -77,10 +79,14 @@ class _Base:
             z = state.pre_activation(kinked)
             apart = [np.abs(z - kink[:, None]).min(axis=1) for kink in self.kinks[kinked].T]
             self.clearance[kinked] = np.fmin.reduce(apart)
-        self.children = rows_by(plan.sources, slot_targets(plan.indptr), plan.n_units)
-        self.reaching = np.zeros(plan.n_units, bool)
-        parents = Rows(plan.indptr, plan.sources, np.zeros(0, np.int64))
-        self.reaching[reachable(parents, plan.outputs)] = True
+        self.children, self.reaching = readers(plan), np.zeros(plan.n_units, bool)
+        self.reaching[reachable(read_by(plan), plan.outputs)] = True
+
+    def together(self, units: Array) -> Array:
+        """Some units, and those that are only evaluated together with them."""
+        mask = np.zeros(self.plan.n_units, bool)
+        mask[units] = True
+        return np.flatnonzero(with_mates(self.plan, mask))
 
     def row_losses(self, outputs: Array) -> Array:
         """(2, rows) the losses for (2, rows, output units)."""

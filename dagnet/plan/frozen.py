@@ -22,9 +22,16 @@ STEP = np.dtype(
     [(name, "i4") for name in ("kind", "what")]
     + [(name, "i8") for name in ("target", "n_target", "source", "n_source", "slot")]
 )
-DENSE, SPARSE, ACTIVATE, NORMALISE, DROP = 0, 1, 2, 8, 9
-KINDS = {DENSE: "dense", SPARSE: "sparse", ACTIVATE: "activate", NORMALISE: "normalise", DROP: "drop"}
-"""Kinds of steps by their codes; the last two are of plans for training alone."""
+DENSE, SPARSE, ACTIVATE, NORMALISE, DROP, LAYER = 0, 1, 2, 8, 9, 10
+KINDS = {
+    DENSE: "dense",
+    SPARSE: "sparse",
+    ACTIVATE: "activate",
+    LAYER: "layer",
+    NORMALISE: "normalise",
+    DROP: "drop",
+}
+"""Kinds of steps by their codes; NORMALISE and DROP are of plans for training alone."""
 
 
 class Step(NamedTuple):
@@ -65,7 +72,8 @@ class PlanData:
         the sources contiguous from ``source`` (``what`` 0) or ``gather[source:][:n_source]``
         (``what`` 1), W the ``n_target × n_source`` matrix at ``slot``.  SPARSE: the same, each
         unit with its own parents; ``n_source`` counts the nonzeros.  ACTIVATE:
-        a = activations[what](z).
+        a = activations[what](z).  LAYER: of each ``source`` units in a row, the sources' values over these
+        units as x̂ by ``normalizations[what]``, z = weight · x̂ + bias; ``n_source`` counts the weights.
     indptr, sources
         Parents of each unit, target-major; the position is the weight's slot.
     indptr_out, targets, slots_out
@@ -88,9 +96,9 @@ class PlanData:
     unit_ids, slot_ids
         In a plan that :meth:`restrict` cut out: the units and slots of the original.
     normalizations, normalized_by
-        The distinct normalisations over rows, and (units,) the place among them of what normalises the
-        unit, −1 for none; None where there are none.  Such a unit has one source and is summed as all
-        are, in prediction by numbers that have the running statistics in them.
+        The distinct normalisations, and (units,) the place among them of what normalises the unit, −1
+        for none; None where there are none.  Such a unit has one source.  Where rows are normalised it
+        is summed as all are, in prediction by numbers that have the running statistics in them.
     dropout, unit_numbers
         (units,) the rate at which training drops each unit's value, and the number by which its mask is
         drawn; None where nothing is dropped.

@@ -19,7 +19,14 @@ from dagnet.arrays import Array, memory_bytes
 from dagnet.contracts import LEARNED, MOMENTS, Activation
 from dagnet.errors import DagnetError, GraphError, Verbatim, expected, shorten
 from dagnet.registry import find_activation
-from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, read_edge_extras, read_node_extras
+from dagnet.topology.extras import (
+    EDGE_EXTRAS,
+    NODE_EXTRAS,
+    TOO_NARROW,
+    normalizations,
+    read_edge_extras,
+    read_node_extras,
+)
 from dagnet.topology.frozen import edge_sizes
 from dagnet.values import FLAG, as_real, whole
 
@@ -193,17 +200,20 @@ def _node_starts(
     problems: Problems,
 ) -> dict[str, Array]:
     """Where what normalisations learn and keep begins, node after node."""
-    nodes = sorted(said.get("normalization", ()))
-    starts: dict[str, Array] = {}
-    for name, default in ({**LEARNED, **MOMENTS} if nodes else {}).items():
+    normalized, starts = normalizations(said), dict[str, Array]()
+    for node, kind in normalized.items():
+        if not kind.over_rows and units[node] == 1:
+            problems.append(f"node {shorten(names[node])}: {TOO_NARROW.format(kind.name)}")
+    for name, default in {**LEARNED, **MOMENTS}.items():
         pieces = []
-        for node in nodes:
+        for node in [node for node, kind in normalized.items() if name in LEARNED or kind.over_rows]:
             value, where = data[node].get(name), f"node {shorten(names[node])}: {name}"
             given = default if value is None else value
             pieces.append(problems.numbers(where, given, (int(units[node]),)) + np.zeros(units[node]))
             if name == "variance" and (pieces[-1] < 0).any():
                 problems.refuse(where, "at least 0", value)
-        starts[name] = np.concatenate(pieces)
+        if pieces:
+            starts[name] = np.concatenate(pieces)
     return starts
 
 

@@ -1,8 +1,9 @@
-"""Normalisation by the moments of a batch, unit by unit over the rows of all tiles.
+"""Normalisation by the moments of a batch, unit by unit over the rows of all tiles, or of a node's units.
 
 With the moments, scale · x̂ + shift is an edge and a bias like all others: weight scale / σ, bias
 shift − mean · scale / σ.  So the kernels of sums serve, and what is here finds these numbers and the
-way of δ through the moments.  Each unit's sums are taken in one order, whatever the threads.
+way of δ through the moments.  Each unit's sums are taken in one order, whatever the threads.  Over the
+units of nodes NumPy normalises.
 """
 
 # ruff: noqa: ANN001, ANN201 - Numba infers types and takes arguments by position
@@ -16,8 +17,10 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.engine.compiled.caching import kernel
+from dagnet.engine.compiled.segments import LAYER_SEGMENT, MOMENTS_SEGMENT, Segment
 from dagnet.engine.compiled.threads import run_parts
-from dagnet.plan import NORMALISE, Plan
+from dagnet.engine.training_steps import layer_sums, over_units, through_units
+from dagnet.plan import Plan, Step
 
 
 @kernel
@@ -105,7 +108,7 @@ class Moments:
         theta[self.biases] -= found[0] * scale
         state.numbers[self.units.start] = np.stack([found[0], inverse, scale])
 
-    def backward(self, state: Any, parts: int) -> None:
+    def backward(self, state: Any, _theta: Array, parts: int) -> None:
         """Write ∂L/∂a of the sources as far as it comes by way of the moments, and Σδx̂ for later."""
         numbers = state.numbers[self.units.start]
         found, weights = (
@@ -126,6 +129,40 @@ class Moments:
         return float(np.dot(into[self.slots], into[self.slots]))
 
 
-def normalises(plan: Plan) -> bool:
-    """Whether the plan is one for training that has such steps."""
-    return bool((plan.steps["kind"] == NORMALISE).any())
+class Layers:
+    """A LAYER step, through NumPy; called as :class:`Moments`."""
+
+    def __init__(self, plan: Plan, step: Step) -> None:
+        self.plan, self.step = plan, step
+        self.sources, self.targets = plan.sources[step.slots], np.arange(step.n_target) + step.target
+        self.wanted = plan.needs_gradient[step.slots]
+
+    def forward(self, state: Any, theta: Array, _parts: int) -> None:
+        """Write z of the targets."""
+        values = state.rows(state.values, self.sources)
+        state.put(state.values, self.targets, layer_sums(self.plan, self.step, theta, values))
+
+    def backward(self, state: Any, theta: Array, _parts: int) -> None:
+        """Write ∂L/∂a of the sources, which nothing else reads, and Σδx̂ for later."""
+        eps, width = self.plan.normalizations[self.step.what].eps, self.step.source
+        x, inverse = over_units(state.rows(state.values, self.sources), width, eps)
+        delta = state.rows(state.deltas, self.targets)
+        state.along[self.step.target] = (delta * x).sum(axis=1)
+        pull = theta[self.step.slots, None] * delta
+        state.put(state.deltas, self.sources, through_units(pull, x, inverse, width))
+
+    def collect(self, state: Any, into: Array) -> float:
+        """Write ∂L/∂scale; the sum of the squares."""
+        into[self.step.slots] = np.where(self.wanted, state.along[self.step.target], 0)
+        return float(np.dot(into[self.step.slots], into[self.step.slots]))
+
+
+def normalizers(plan: Plan, segments: list[Segment]) -> dict[int, Moments | Layers]:
+    """What runs the segments that normalise, by their first unit."""
+    steps, found = plan.program(), dict[int, Moments | Layers]()
+    for segment in segments:
+        if segment.kind == MOMENTS_SEGMENT:
+            found[segment.first] = Moments(plan, segment.first, segment.last)
+        elif segment.kind == LAYER_SEGMENT:
+            found[segment.first] = Layers(plan, steps[segment.begin])
+    return found

@@ -13,9 +13,9 @@ from dagnet.arrays import Array
 from dagnet.contracts import Draw, Loss, LossGradient, Runner
 from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.functions import Called, compile_loss
-from dagnet.engine.compiled.moments import Moments
+from dagnet.engine.compiled.moments import normalizers
 from dagnet.engine.compiled.opened import Call, call_table, keyed, memory_of
-from dagnet.engine.compiled.segments import DENSE_SEGMENT, MOMENTS_SEGMENT, SWEEP, Program, Segment
+from dagnet.engine.compiled.segments import DENSE_SEGMENT, NORMALIZERS, SWEEP, Program, Segment
 from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.plan import DROP, Plan
@@ -47,8 +47,7 @@ class CompiledRunner(Runner):
         self._n_outputs = len(plan.outputs)
         self.lanes = self.program.lanes
         self._sweeps: Any = _dropping() if self.program.drops else kernels
-        segments = [segment for segment in self.program.segments if segment.kind == MOMENTS_SEGMENT]
-        self._moments = {segment.first: Moments(plan, segment.first, segment.last) for segment in segments}
+        self._moments = normalizers(plan, self.program.segments)
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which activations NumPy runs, and why."""
@@ -114,7 +113,7 @@ class CompiledRunner(Runner):
             return True, lambda part: self._sweep(state, theta, segment, part, parts)
         if segment.kind == DENSE_SEGMENT:
             return False, lambda: self._product(state, theta, segment)
-        if segment.kind == MOMENTS_SEGMENT:
+        if segment.kind in NORMALIZERS:
             return False, lambda: self._moments[segment.first].forward(state, theta, parts)
         return False, lambda: self._activate(state, segment)
 
@@ -238,8 +237,9 @@ class CompiledRunner(Runner):
             return [(True, lambda part: self._walk(state, segment, part))]
         if segment.kind == DENSE_SEGMENT:
             return [(False, lambda: self._product_back(state, theta, segment, into))]
-        if segment.kind == MOMENTS_SEGMENT:
-            return [(False, lambda: self._moments[segment.first].backward(state, state.scratch.parts))]
+        if segment.kind in NORMALIZERS:
+            moments, parts = self._moments[segment.first], state.scratch.parts
+            return [(False, lambda: moments.backward(state, theta, parts))]
         units = (segment.first, segment.last)
         return [
             (True, lambda part: self._pull(state, units, part)),

@@ -13,9 +13,10 @@ from dagnet.engine.compiled.functions import CompiledActivation, compile_activat
 from dagnet.engine.compiled.opened import table_of
 from dagnet.engine.compiled.vectors import TILE_ROWS
 from dagnet.hashing import ODD, mixed
-from dagnet.plan import ACTIVATE, DENSE, DROP, NORMALISE, SPARSE, Plan
+from dagnet.plan import ACTIVATE, DENSE, DROP, LAYER, NORMALISE, SPARSE, Plan
 
-SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT, MOMENTS_SEGMENT = 0, 1, 2, 3
+SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT, MOMENTS_SEGMENT, LAYER_SEGMENT = 0, 1, 2, 3, 4
+NORMALIZERS = MOMENTS_SEGMENT, LAYER_SEGMENT
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ def _steps(plan: Plan) -> Array:
 def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -> list[Segment]:
     """Cut at dense steps and at activations that NumPy runs."""
     numpy_runs = np.array([a.function.address == 0 for a in activations], bool)
-    cuts = steps[:, 0] == DENSE
+    cuts = (steps[:, 0] == DENSE) | (steps[:, 0] == LAYER)
     moments = plan.steps["kind"] == NORMALISE
     cuts |= moments & ~np.roll(moments, 1)
     cuts |= (steps[:, 0] == ACTIVATE) & numpy_runs[np.where(steps[:, 0] == ACTIVATE, steps[:, 1], 0)]
@@ -194,7 +195,8 @@ def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -
 
 def _single(plan: Plan, number: int, kind: int, what: int, first: int, last: int) -> Segment:
     if kind != DENSE:
-        return Segment(NUMPY_SEGMENT, number, number + 1, first, last, what)
+        runs = LAYER_SEGMENT if kind == LAYER else NUMPY_SEGMENT
+        return Segment(runs, number, number + 1, first, last, what)
     step = plan.steps[number]
     sources, needed = plan.step_sources(step), plan.needs_delta
     walked = bool(needed[first:last].any())
@@ -225,7 +227,7 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
             first = isinstance(segment.sources, slice) and not started[segment.sources].any()
             marked.append(replace(segment, first_write=first))
             started[segment.sources] = 1
-        elif segment.kind == MOMENTS_SEGMENT:
+        elif segment.kind in NORMALIZERS:
             marked.append(segment)
             started[plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]] = 1
         else:

@@ -11,6 +11,8 @@ from dagnet.contracts import State
 from dagnet.engine.compiled import kernels
 from dagnet.engine.compiled.opened import keyed
 from dagnet.engine.compiled.segments import Program
+from dagnet.engine.training_steps import layer_sums
+from dagnet.plan import LAYER, Step
 
 
 def aligned(n: int, dtype: Any, *, zero: bool = False) -> Array:
@@ -154,6 +156,12 @@ class CompiledState(State):
             result[row] = self.theta[bias] if bias >= 0 else 0
             if slots.stop > slots.start:
                 result[row] += self.theta[slots] @ self.value(plan.sources[slots])
+        for entry in plan.steps[plan.steps["kind"] == LAYER].tolist():
+            step = Step._make(entry)
+            here = (units >= step.target) & (units < step.targets.stop)
+            if here.any():
+                z = layer_sums(plan, step, self.theta, self.value(plan.sources[step.slots]))
+                result[here] = z[units[here] - step.target]
         return result
 
 
