@@ -24,7 +24,9 @@ class Network(Model):
     ----------
     graph
         A ``networkx.DiGraph``; it is read, never changed.  Node attributes: ``activation``,
-        ``bias``, ``units``, ``trainable``; of inputs ``center``, ``scale``.  Edge attributes:
+        ``bias``, ``units``, ``trainable``; of inputs ``center``, ``scale``, and
+        ``categories=["low", "mid", "high"]`` for a column of words (or numbers), which becomes as
+        many units of 0 and 1; an array without names has these as columns already.  Edge attributes:
         the one that ``weight`` names, ``trainable``, ``share``.
     inputs, outputs
         Nodes in the order of X's and y's columns; default the parentless nodes, and the
@@ -169,7 +171,8 @@ class Network(Model):
         Parameters
         ----------
         X, y, sample_weight
-            As for :meth:`evaluate`; ±inf is refused, too.  A batch's loss is Σwℓ/Σw.
+            As for :meth:`evaluate`; ±inf is refused, too.  A batch's loss is Σwℓ/Σw.  Of a sparse X
+            (``scipy.sparse``) only the inputs' columns of a batch's rows are dense at a time.
         epochs, batch_size
             Passes over the data (in all, with ``resume``); rows a step, at most all there are.
         optimizer, learning_rate
@@ -194,7 +197,7 @@ class Network(Model):
         columns
             Names of the columns of an X (and validation X) that is an array; by default they are
             ``net.inputs``.  Columns that are no inputs are left alone.  Where they were given, later
-            arrays want names as well: ``net.predict(dict(zip(columns, X.T)))``.
+            arrays want names as well: ``net.predict({name: X[:, [n]] for n, name in enumerate(columns)})``.
 
         Returns
         -------
@@ -215,17 +218,17 @@ class Network(Model):
         watching = with_progress(callbacks, progress)
         columns = list(columns) if isinstance(columns, Iterator) else columns
         data = {"sample_weight": sample_weight, "validation_data": validation_data, "columns": columns}
-        before = self._prepared, self._named
+        before = self._prepared, self.named
         try:
             if FLAG.check("standardize", standardize):
                 self.standardize(with_columns(X, columns))
             run = training.TrainingRun(self, X, y, settings, callbacks=watching, **data)
             if columns is not None:
-                self._named = tuple(columns) != self._prepared.columns_in.by_unit()
+                self.named = tuple(columns) != self._prepared.columns_in.by_unit()
             if resume is not None and (snapshot := found_checkpoint(resume, run.callbacks)) is not None:
                 training.restore(run, snapshot)
         except BaseException:
-            self._prepared, self._named = before
+            self._prepared, self.named = before
             raise
         done = run.history.epochs
         try:
@@ -321,4 +324,5 @@ def load(path: str | Path, *, engine: str = "auto", threads: int | None = None) 
     Model.__init__(
         network, stored.topology, loss=stored.loss, dtype=stored.dtype, engine=engine, threads=threads
     )
+    network.named = stored.named
     return network

@@ -63,7 +63,7 @@ GUARDS = {
     "ancestry": "network explain scale",
     "arrays": "architecture",
     "builtins": "builtin_activations builtin_activations_border builtin_initializers builtin_losses "
-    "builtin_optimizers builtin_special conformance",
+    "builtin_optimizers lbfgs builtin_special conformance",
     "callbacks": "callbacks resume killed_runs",
     "cli": "cli cli_files cli_program",
     "compiler": "plan engines",
@@ -88,7 +88,7 @@ GUARDS = {
     "storage": "storage storage_damage storage_plugins storage_writing",
     "testing": "testing_kit conformance",
     "topology": "topology exactly_as_drawn scale bad_input",
-    "training": "training training_refusals resume killed_runs benchmarks_smoke",
+    "training": "training target_columns training_refusals resume killed_runs benchmarks_smoke",
     "values": "values data_as_people_have_it storage formats",
 }
 """Of each room, in which files the tests are that look at it: where to begin when it changes."""

@@ -13,7 +13,7 @@ from dagnet.contracts import Activation
 from dagnet.errors import DataError, expected
 from dagnet.explain.chain_rule import Edge, Fact
 from dagnet.explain.report import plain
-from dagnet.model import Model, is_table
+from dagnet.model import Model, is_sparse, is_table
 
 
 def checked_network(net: object) -> Model:
@@ -25,6 +25,7 @@ def checked_network(net: object) -> Model:
 
 def as_table(what: str, values: Any, names: Sequence[Hashable] = ()) -> Any:
     """One row as a table of one row; what is a table already is left to the usual checks."""
+    values = values.toarray() if is_sparse(values) else values
     if is_table(values) and not isinstance(values, Mapping):
         return values  # a data frame, whose columns are found by name
     if hasattr(values, "to_dict") and not set(names).isdisjoint(getattr(values, "index", ())):
@@ -60,10 +61,11 @@ class OneRow:
         self.a = self._by_node(forward.__getitem__)
         self.delta = self._by_node(self.gradient.delta)
         self.slope = cache(self._slope)
-        encoded = net.encode_targets(targets, 1)
+        encoded = net.encode(inputs, targets).targets
         ends = np.cumsum(self.topology.units[self.topology.outputs])[:-1]
         pulls = np.asarray(net.loss.row_gradients(outputs, encoded))
-        self._targets = dict(zip(net.outputs, np.split(encoded[0], ends), strict=True))
+        parts = np.split(encoded[0], (ends * net.loss.columns).astype(int))
+        self._targets = dict(zip(net.outputs, parts, strict=True))
         self._pulls = dict(zip(net.outputs, np.split(pulls[0], ends), strict=True))
 
     def _by_node(self, read: Callable[[Hashable], Array]) -> Callable[[int], Array]:

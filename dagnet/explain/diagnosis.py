@@ -136,7 +136,7 @@ def diagnose(net: Model, X: Any) -> Diagnosis:
       dead (1): h1 (relu, z from -8 to -7)
         0 for all rows, and no gradient passes; try another start, a lower learning rate, or leaky_relu
     """
-    return diagnosis_of(net, checked_network(net).encode_inputs(X))
+    return diagnosis_of(net, checked_network(net).encode(X).inputs)
 
 
 def diagnosis_of(net: Model, inputs: Array) -> Diagnosis:
@@ -229,10 +229,10 @@ def unscaled(net: Model, inputs: Array) -> list[Finding]:
     mean, spread = inputs.mean(axis=0, dtype=np.float64), inputs.std(axis=0, dtype=np.float64)
     far = (np.hypot(mean, spread) > LARGE) | (np.abs(mean) > ASIDE * np.maximum(spread, 1))
     bad = far | ((spread < FLAT) & (spread > SAME * np.abs(mean)))
-    columns = np.flatnonzero(bad)
+    topology = net.topology
+    columns = np.flatnonzero(bad & ~topology.is_coded)
     if not len(columns):
         return []
-    topology = net.topology
     nodes, starts = topology.inputs, offsets(topology.units[topology.inputs])
     found = []
     for column in columns.tolist():

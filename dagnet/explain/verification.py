@@ -73,7 +73,7 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     taken = [(gradient.loss, gradient.flat), *_fused(net, inputs, targets, weights)]
     flats = [np.where(net.trainable, flat, np.nan) for _, flat in taken]
     condition = _condition(net, walk, targets, weights)
-    found = residuals(net.layout, net.theta(), walk, flats, condition)
+    found = residuals(net.layout, net.layout.theta(net.vector), walk, flats, condition)
     right = mean_loss(net.loss, walk.a[:, net.layout.plan.outputs], targets, weights)
     loss_error = loss_residual([loss for loss, _ in taken], right, net.dtype)
     return Verification(net, found, loss_error, rows=len(inputs))
@@ -83,7 +83,7 @@ def _walk(net: Model, inputs: Array, targets: Array, weights: Array | None) -> N
     plan = net.layout.plan.everywhere()
     everything = np.arange(plan.n_units)
     _, runner = prepare(net.engine, plan, net.dtype, net.threads)
-    theta = net.theta().copy()
+    theta = net.layout.theta(net.vector).copy()
     state = runner.forward(theta, inputs)
     pull = output_gradient(net.loss, state.outputs, targets, weights)
     slots = np.zeros(plan.n_slots, net.dtype)
@@ -97,8 +97,9 @@ def _fused(net: Model, inputs: Array, targets: Array, weights: Array | None) -> 
     """Loss and gradient as training takes them."""
     fused = net.runner.fused_gradient(net.loss)
     slots = np.zeros(net.layout.plan.n_slots, net.dtype)
-    loss, _ = fused(net.theta(), inputs, targets, row_weights(weights, len(inputs), net.dtype), into=slots)
-    return [(loss, net.collect(slots))]
+    theta, factor = net.layout.theta(net.vector), row_weights(weights, len(inputs), net.dtype)
+    loss, _ = fused(theta, inputs, targets, factor, into=slots)
+    return [(loss, net.layout.collect(slots, net.vector))]
 
 
 def _condition(net: Model, walk: Numbers, targets: Array, weights: Array | None) -> float:

@@ -55,6 +55,8 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
     nodes = []
     for node, kind in enumerate(topology.activation_of.tolist()):
         attributes: dict[str, Any] = {} if units[node] == 1 else {"units": units[node]}
+        if node in topology.categories:
+            attributes["categories"] = list(topology.categories[node])
         if node in columns:
             center, scale = centers[columns[node]], scales[columns[node]]
             if np.any(center) or np.any(np.not_equal(scale, 1)):
@@ -65,6 +67,15 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
             if has_bias[node] and not trainable[node]:
                 attributes["trainable"] = False
         nodes.append(attributes)
+    _add_words(nodes, layout, parameters)
+    for node, kept in topology.users.nodes.items():
+        nodes[node] = {**kept, **nodes[node]}
+    return nodes
+
+
+def _add_words(nodes: list[dict[str, Any]], layout: Layout, parameters: Array) -> None:
+    """What nodes learn and keep beside biases, and the rest of what they say."""
+    topology = layout.topology
     for name in topology.node_starts:
         holders = topology.nodes_with(name)
         pieces = _split(parameters[layout.node_places(name)], offsets(topology.units[holders]))
@@ -73,9 +84,6 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
     for word, said in topology.node_words.items():
         for node, value in said.items():
             nodes[node][word] = value
-    for node, kept in topology.users.nodes.items():
-        nodes[node] = {**kept, **nodes[node]}
-    return nodes
 
 
 def _split(values: Array, starts: Array) -> list[Any]:

@@ -64,6 +64,7 @@ class StoredModel:
     topology: Topology
     loss: Loss
     dtype: str
+    named: bool
 
 
 # -- saving ------------------------------------------------------------------------------
@@ -87,6 +88,11 @@ def save_model(model: Model, path: object) -> None:
         weight_name=pack_name(topology.weight_name, "weight"),
         users=pack_users(topology.users, codec),
         node_words=pack_words(topology.node_words, codec) if topology.node_words else None,
+        categories=[
+            (node, [pack_name(word, "a category") for word in words])
+            for node, words in sorted(topology.categories.items())
+        ],
+        named=model.named,
     )
     whole = np.int32 if max(topology.n_nodes, int(topology.units.max())) < 2**31 else np.int64
     tensors = {name: getattr(topology, name).astype(whole) for name in NUMBERS}
@@ -140,7 +146,7 @@ def load_model(path: object) -> StoredModel:
         units = int(topology.units[topology.outputs].sum())
         if units < loss.minimum_outputs:
             raise ValueError(f"loss {loss.name!r} needs {loss.minimum_outputs} output units, got {units}")
-    return StoredModel(topology, loss, document.dtype)
+    return StoredModel(topology, loss, document.dtype, document.named)
 
 
 def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology:
@@ -176,6 +182,7 @@ def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology
             edge_words=edge_words,
             node_words=node_words,
             users=users,
+            categories={node: tuple(map(EXACT.unpack, words)) for node, words in document.categories},
             **arrays,
         )
     )
@@ -227,6 +234,9 @@ def checked_topology(parts: Topology) -> Topology:
     _check_ports(parts)
     _check_activations(parts)
     _check_numbers(parts)
+    for node, words in parts.categories.items():
+        _check(node in parts.inputs and len(set(words)) == parts.units[node] > 1, "categories do not fit")
+        _check(all(isinstance(word, (str, int, float)) for word in words), "a category is no word")
     if parts.share is not None:
         _check_shared(parts, parts.share)
     elif parts.share_keys:

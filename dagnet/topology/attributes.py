@@ -16,25 +16,19 @@ import numpy as np
 
 from dagnet.adjacency import offsets
 from dagnet.arrays import Array, memory_bytes
-from dagnet.contracts import LEARNED, MOMENTS, Activation
+from dagnet.contracts import Activation
 from dagnet.errors import DagnetError, GraphError, Verbatim, expected, shorten
 from dagnet.registry import find_activation
-from dagnet.topology.extras import (
-    EDGE_EXTRAS,
-    NODE_EXTRAS,
-    TOO_NARROW,
-    normalizations,
-    read_edge_extras,
-    read_node_extras,
-)
-from dagnet.topology.frozen import edge_sizes
-from dagnet.values import FLAG, as_real, whole
+from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, read_edge_extras, read_node_extras
+from dagnet.topology.frozen import Categories, edge_sizes
+from dagnet.topology.starts import node_starts
+from dagnet.values import FLAG, as_real, plain, whole
 
 T = TypeVar("T")
 UNITS = whole(1, 2**31 - 1)
 CLOSE, SHORT = 2, 5
 """Edits from a known attribute at which an unknown one is probably a misspelling; of short ones, one."""
-NODE_WORDS = ("activation", "bias", "units", "trainable", "center", "scale", *NODE_EXTRAS)
+NODE_WORDS = ("activation", "bias", "units", "trainable", "center", "scale", "categories", *NODE_EXTRAS)
 EDGE_WORDS = ("weight", "trainable", "share", *EDGE_EXTRAS)
 BYTES_A_WEIGHT = 64
 """What building a network takes at least: start value, place, both ends and what compiling compares."""
@@ -65,6 +59,16 @@ class Problems(list[str]):
         """A positive whole number."""
         mend = "write units=1 or more, or leave it out"
         return self.tried(partial(UNITS.check, f"{where}: units", mend=mend), value, 1)
+
+    def categories(self, where: str, value: Any) -> Categories:
+        """Words or numbers, all different."""
+        found = tuple(map(plain, value)) if isinstance(value, (list, tuple, np.ndarray)) else ()
+        kinds = all(isinstance(item, (str, int, float)) and item == item for item in found)  # noqa: PLR0124
+        if not kinds or len(set(found)) != len(found) or len(found) < 2:
+            must = "a list of at least two words or numbers, all different"
+            self.refuse(f"{where}: categories", must, value, 'such as ["low", "mid", "high"]')
+            return ("", "other")
+        return found
 
     def flag(self, where: str, value: object) -> bool:
         """True or False."""
@@ -110,13 +114,22 @@ def edit_distance(a: str, b: str) -> int:
     return row[-1]
 
 
-def read_units(data: Sequence[Mapping[str, Any]], names: Sequence[Hashable], problems: Problems) -> Array:
-    """(nodes,) units."""
-    units = np.ones(len(names), np.int64)
+def read_units(
+    data: Sequence[Mapping[str, Any]], names: Sequence[Hashable], problems: Problems
+) -> tuple[Array, dict[int, Categories]]:
+    """(nodes,) units, and the categories of each node that has some: it has a unit for each."""
+    units, categories = np.ones(len(names), np.int64), dict[int, Categories]()
     for number, attributes in enumerate(data):
+        where = f"node {shorten(names[number])}"
+        if attributes.get("categories") is not None:
+            found = categories[number] = problems.categories(where, attributes["categories"])
+            units[number] = len(found)
         if "units" in attributes:
-            units[number] = problems.units(f"node {shorten(names[number])}", attributes["units"])
-    return units
+            units[number] = problems.units(where, attributes["units"])
+            if number in categories and units[number] != len(categories[number]):
+                must = f"{len(categories[number])}, one for each of its categories"
+                problems.refuse(f"{where}: units", must, attributes["units"], "leave it out")
+    return units, categories
 
 
 def check_sizes(ends: Ends, names: Sequence[Hashable], units: Array) -> None:
@@ -164,6 +177,8 @@ def read_nodes(
         if is_input[number]:
             _check_input(where, attributes, identity, problems)
             continue
+        if attributes.get("categories") is not None:
+            problems.append(f"{where} has categories and must be an input; remove them, or its parents")
         if attributes.get("activation") is not None:
             spec = attributes["activation"]
             key = (type(spec), spec) if isinstance(spec, (str, Activation)) else None
@@ -188,33 +203,8 @@ def read_nodes(
         "node_words": (
             said := read_node_extras(data, lambda node: f"node {shorten(names[node])}", problems.tried)
         ),
-        "node_starts": _node_starts(data, names, units, said, problems),
+        "node_starts": node_starts(data, names, units, said, problems),
     }
-
-
-def _node_starts(
-    data: Sequence[Mapping[str, Any]],
-    names: Sequence[Hashable],
-    units: Array,
-    said: Mapping[str, Mapping[int, Any]],
-    problems: Problems,
-) -> dict[str, Array]:
-    """Where what normalisations learn and keep begins, node after node."""
-    normalized, starts = normalizations(said), dict[str, Array]()
-    for node, kind in normalized.items():
-        if not kind.over_rows and units[node] == 1:
-            problems.append(f"node {shorten(names[node])}: {TOO_NARROW.format(kind.name)}")
-    for name, default in {**LEARNED, **MOMENTS}.items():
-        pieces = []
-        for node in [node for node, kind in normalized.items() if name in LEARNED or kind.over_rows]:
-            value, where = data[node].get(name), f"node {shorten(names[node])}: {name}"
-            given = default if value is None else value
-            pieces.append(problems.numbers(where, given, (int(units[node]),)) + np.zeros(units[node]))
-            if name == "variance" and (pieces[-1] < 0).any():
-                problems.refuse(where, "at least 0", value)
-        if pieces:
-            starts[name] = np.concatenate(pieces)
-    return starts
 
 
 def _by_first_use(activations: Sequence[Activation], activation_of: Array) -> dict[str, Any]:
@@ -247,6 +237,8 @@ def _check_input(where: str, attributes: Mapping[str, Any], identity: Activation
     if attributes.get("bias") is not None and not _is_false(attributes["bias"]):
         got = shorten(attributes["bias"])
         problems.append(f"{where} is an input and must have no bias, got {got}; remove it")
+    if attributes.get("categories") is not None and ("center" in attributes or "scale" in attributes):
+        problems.append(f"{where} has categories, which are 0 or 1: remove its center and scale")
     spec = attributes.get("activation")
     if spec is not None and problems.activation(where, spec, identity) != identity:
         problems.append(

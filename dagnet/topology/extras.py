@@ -47,12 +47,6 @@ def normalization(text: str) -> Normalization:
     return Normalization.of(name, named)
 
 
-TOO_NARROW = (
-    "normalization {!r} is over the units of one node and must stand on a node of several, "
-    "got units=1; write units=2 or more, or normalization='batch'"
-)
-
-
 def normalizations(said: Mapping[str, Mapping[int, Any]]) -> dict[int, Normalization]:
     """What normalises each node that says so, in the order of their numbers."""
     texts = said.get("normalization", {})

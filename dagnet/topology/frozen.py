@@ -17,6 +17,7 @@ from dagnet.errors import DataError, did_you_mean, shorten
 from dagnet.topology.extras import normalizations
 
 LISTED = 6
+Categories = tuple[str | float, ...]
 
 
 def edge_sizes(units: Array, sources: Array, targets: Array) -> Array:
@@ -90,6 +91,8 @@ class Topology:
     diagonal
         (edges,) mask of those that join unit to unit, one weight each (:mod:`dagnet.expansion`); None
         where all join each unit with each.
+    categories
+        By the number of the input: what its column's entries may be, in the order of its units.
     """
 
     nodes: Sequence[Hashable]
@@ -117,6 +120,7 @@ class Topology:
     node_starts: Mapping[str, Array] = field(default_factory=dict)
     users: UserAttributes = NONE
     diagonal: Array | None = None
+    categories: Mapping[int, Categories] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for value in (*vars(self).values(), *self.edge_words.values(), *self.node_starts.values()):
@@ -203,6 +207,11 @@ class Topology:
     def is_output(self) -> Array:
         """(nodes,) mask of the outputs."""
         return self._marked(self.outputs)
+
+    @cached_property
+    def is_coded(self) -> Array:
+        """(input units,) mask of those that stand for categories."""
+        return _frozen(np.repeat(np.isin(self.inputs, list(self.categories)), self.units[self.inputs]))
 
     def _marked(self, nodes: Array) -> Array:
         mask = np.zeros(self.n_nodes, bool)

@@ -157,9 +157,10 @@ def topology_from_graph(
         data, read = reworded(data, words, ON_NODES), reworded(ends.data, words, ON_EDGES, weight)
         ends = replace(ends, data=read, attributes=frozenset(chain.from_iterable(read)))
     check_words(data, ends, names, weight, settings.problems)
-    units = read_units(data, names, settings.problems)
+    units, categories = read_units(data, names, settings.problems)
     check_sizes(ends, names, units)
     edges = {**read_edges(ends, names, units, weight, settings.problems), "users": users}
+    edges["categories"] = categories
     return _assemble(names, index, data, ends, edges, units, settings, hidden, weight)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from dagnet.contracts import Draw, Learner, NotFinite
 from dagnet.hashing import step_key
 from dagnet.model import Model
 from dagnet.registry import engines
-from dagnet.training.rows import Rows
+from dagnet.training.rows import Batch, Rows
 from dagnet.training.settings import Settings
 
 CALM_RATE = 10.0
@@ -48,30 +49,34 @@ class ArrayLearner(Learner):
         # the engine's bound is one on what it wrote: not on sums of it, and no norm to clip by
         self._bounded = not shared and self._penalty is None and settings.clip_norm is None
         self._clips = settings.clip_value is not None or settings.clip_norm is not None
-        self._move: Callable[..., None] = settings.optimizer.step
+        step, self._searches = settings.optimizer.step, settings.optimizer.searches
+        self._move: Callable[..., None] = partial(step, evaluate=self._evaluate) if self._searches else step
         if (engine := engines().get(model.engine)) is not None:
             form = engine.fused_step(settings.optimizer, dtype=model.dtype, threads=model.threads)
             self._move = form or self._move
         self._state = settings.optimizer.start(self._live)
+        self._known: tuple[Array, float, Array] | None = None
 
     def step(
         self, rows: Array | slice, learning_rate: float, on_gradient: Callable[[Array], None] | None = None
     ) -> float:
         """See :class:`dagnet.contracts.Learner`."""
         with np.errstate(all="ignore"):
-            batch = self._data.batch(rows, self._room)
-            if self._draws:
-                self._loss_gradient.draw = Draw(step_key(self.masks, self.steps), batch.factor)
-            loss, bound = self._loss_gradient(
-                self._gathered_theta(), batch.inputs, batch.targets, batch.factor, into=self._slots
-            )
-            if not math.isfinite(loss):
-                raise NotFinite("loss", loss)
-            gradient = self._gathered_gradient(on_gradient)
-            if self._penalty is not None:
-                loss += self._penalty.add_to(gradient, self._live)
+            if self._free is not None:  # again in each step: a callback may have written to the network
+                np.take(self._parameters, self._free, out=self._live, mode="clip")
+            if self._searches:
+                (loss, gradient), bound = self._evaluate(self._live), None
+            else:
+                theta = self._layout.by_slot(self._parameters, out=self._theta)
+                batch = self._data.batch(rows, self._room)
+                loss, bound = self._run(theta, batch)
                 if not math.isfinite(loss):
                     raise NotFinite("loss", loss)
+                gradient = self._gathered_gradient(on_gradient)
+                if self._penalty is not None:
+                    loss += self._penalty.add_to(gradient, self._live)
+            if not math.isfinite(loss):
+                raise NotFinite("loss", loss)
             square = bound if self._bounded and on_gradient is None else None
             if square is None or not square <= CALM_SQUARE:  # a small one needs no reading, NaN does
                 square = float(np.dot(gradient, gradient))
@@ -83,6 +88,24 @@ class ArrayLearner(Learner):
             if self._layout.normalized is not None and self._loss_gradient.draw is not None:
                 self._layout.normalized.keep(self._vector, self._loss_gradient.draw)
         return loss
+
+    def _run(self, theta: Array, batch: Batch) -> tuple[float, float | None]:
+        """Loss and gradient of a batch by slot, as training takes them."""
+        if self._draws:
+            self._loss_gradient.draw = Draw(step_key(self.masks, self.steps), batch.factor)
+        return self._loss_gradient(theta, *batch, into=self._slots)
+
+    def _evaluate(self, live: Array) -> tuple[float, Array]:
+        """Loss and gradient over all rows in their own order, with penalties; the last are remembered."""
+        parameters = self._everywhere(live, self._parameters.copy())
+        if self._known is None or not np.array_equal(self._known[0], parameters):
+            theta, batch = self._layout.by_slot(parameters), self._data.batch(slice(0, len(self._data)))
+            loss, _ = self._run(theta, batch)
+            gradient = self._gathered_gradient(None).copy()
+            if self._penalty is not None:
+                loss += self._penalty.add_to(gradient, live)
+            self._known = (parameters, loss, gradient)
+        return self._known[1:]
 
     def parameters(self) -> Array:
         """The network's own vector."""
@@ -98,11 +121,6 @@ class ArrayLearner(Learner):
         for name, vector in state.items():
             self._state[name][...] = vector
         self.steps = steps
-
-    def _gathered_theta(self) -> Array:
-        if self._free is not None:  # again in each step: a callback may have written to the network
-            np.take(self._parameters, self._free, out=self._live, mode="clip")
-        return self._layout.by_slot(self._parameters, out=self._theta)
 
     def _gathered_gradient(self, on_gradient: Callable[[Array], None] | None) -> Array:
         flat = self._layout.by_parameter(self._slots, out=self._gradient)

@@ -51,6 +51,7 @@ from dagnet.drawing import ROLES, Sketch, edge_strengths, group, layered_layout,
 from dagnet.formats.annotated import RowStatistics, full_runner, row_statistics
 from dagnet.markup import label, node_labels
 from dagnet.model import Model
+from dagnet.model.data import ABSENT
 
 __all__ = ["page", "write_html"]
 
@@ -239,13 +240,13 @@ def _summary(drawn: Sketch) -> dict[str, Any]:
 @np.errstate(all="ignore")
 def kept_rows(model: Model, observations: Observations, observed: RowStatistics) -> dict[str, Any]:
     """The ``rows`` of the payload: the first rows, as many as fit."""
-    inputs = model.encode_inputs(observations.X)
+    inputs, targets, _ = model.encode(observations.X, ABSENT if observations.y is None else observations.y)
     everything = np.arange(model.plan.n_units)
     order = np.concatenate([everything[model.layout.units_of(v)] for v in range(model.topology.n_nodes)])
     kept = min(len(inputs), MOST_ROWS, max(1, MOST_NUMBERS // max(len(order), 1)))
     kind = "f8" if kept * len(order) <= EXACT else "f4"
     runner = model.runner if observations.y is None else full_runner(model)
-    state = runner.forward(model.theta(), inputs[:kept])
+    state = runner.forward(model.layout.theta(model.vector), inputs[:kept])
     z, a = state.pre_activation(everything), state.value(everything)
     rows: dict[str, Any] = {
         "total": observed.rows,
@@ -257,13 +258,14 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
         "delta": None,
     }
     if observations.y is not None:
-        targets = model.encode_targets(observations.y, len(inputs))[:kept]
+        targets = targets[:kept]
         pull = np.asarray(model.loss.row_gradients(state.outputs, targets))
         rows["loss"] = packed(model.loss.row_values(state.outputs, targets), "f8")
         rows["mean_loss"] = observed.loss if np.isfinite(observed.loss or 0.0) else None
         rows["pull"] = packed(pull, "f8")
-        rows["target"] = packed(targets, "f8")
+        if model.loss.columns == 1:
+            rows["target"] = packed(targets, "f8")
         pull, into = np.ascontiguousarray(pull, model.dtype), np.zeros(model.plan.n_slots, model.dtype)
-        runner.backward(model.theta(), state, pull, into=into)
+        runner.backward(model.layout.theta(model.vector), state, pull, into=into)
         rows["delta"] = packed(state.delta(order).T, kind)
     return rows
