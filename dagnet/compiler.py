@@ -63,7 +63,7 @@ def compile_topology(topology: Topology) -> Compiled:
     packing = _packing(graph, order, first_unit)
     trainable = _trainable(graph, order, packing)
     plan = _program(expansion, block, first_unit, order, packing, trainable)
-    plan = replace(plan, **_in_training(topology, expansion, first_unit))
+    plan = replace(plan, **_in_training(topology, expansion, first_unit), **_terms(topology, packing))
     return Compiled(expansion, plan, first_unit, packing.element_slot, trainable)
 
 
@@ -93,7 +93,16 @@ def _blocks(topology: Topology) -> Array:
             block[nodes] = nodes[0]
     if topology.diagonal is not None:
         block[topology.targets[topology.diagonal]] = -1
+    block[_thinned(topology)] = -1
     return block
+
+
+def _thinned(topology: Topology) -> Array:
+    """(nodes,) mask of those that have a term which training drops."""
+    mask, said = np.zeros(topology.n_nodes, bool), topology.edge_words.get("dropout")
+    if said is not None:
+        mask[topology.targets[: len(said)][said > 0]] = True
+    return mask
 
 
 def _same_parents(topology: Topology, nodes: Array) -> bool:
@@ -117,7 +126,8 @@ def _order(expansion: Expansion, block: Array) -> tuple[Array, Array]:
     fan_out = topology.children.degrees()  # equal ones in a row: the reverse walk's branches are foreseen
     by = np.zeros(n, np.int64) if by is None else by
     width = np.where(expansion.layers < 0, 0, topology.units)
-    key = np.lexsort((fan_out, topology.activation_of, width, by, late, topology.level))
+    apart = (width, by, _thinned(topology), late, topology.level)
+    key = np.lexsort((fan_out, topology.activation_of, *apart))
     order = np.concatenate([topology.inputs, key[~topology.is_input[key]]])
     first_unit = np.zeros(n, np.int64)
     first_unit[order] = offsets(topology.units[order])[:-1]
@@ -318,3 +328,15 @@ def _in_training(topology: Topology, expansion: Expansion, first_unit: Array) ->
     if not any(dropout.values()) and not any(kind.over_rows for kind in expansion.normalizations):
         return same  # training is as prediction
     return same | {"dropout": rates, "unit_numbers": numbers}
+
+
+def _terms(topology: Topology, packing: _Packing) -> dict[str, Any]:
+    """The plan's fields of dropout on edges, by slot; none where no edge has it."""
+    said = topology.edge_words.get("dropout")
+    if said is None or not said.any():
+        return {}
+    sizes, n = np.diff(topology.weight_starts), len(packing.sources)
+    rates, numbers, slots = np.zeros(n), np.zeros(n, np.uint64), packing.element_slot[: int(sizes.sum())]
+    rates[slots] = np.repeat(said, sizes)
+    numbers[slots] = np.uint64(2**63) + np.arange(len(slots), dtype=np.uint64)  # apart from those of units
+    return {"term_dropout": rates, "term_numbers": numbers}

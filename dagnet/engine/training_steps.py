@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from dagnet.arrays import Array
@@ -9,15 +11,18 @@ from dagnet.contracts import Draw
 from dagnet.hashing import kept
 from dagnet.plan import LAYER, Plan, Step
 
+PORTION = 2**20
+"""Terms and rows whose masks are held at once."""
 
-def drop(plan: Plan, step: Step, key: int, values: Array) -> tuple[Array, Array]:
+
+def drop(plan: Plan, step: Step, draw: Draw, values: Array) -> tuple[Array, Array]:
     """Values (all units, rows) of a DROP step times 0 or 1 / (1 − rate), in place.
 
     Returns what they were, and what they were multiplied by.
     """
     rate, before = float(plan.rates[step.what]), values[step.targets].copy()
     numbers = np.zeros(0) if plan.unit_numbers is None else plan.unit_numbers
-    mask = kept(key, numbers[step.targets], before.shape[1], rate)
+    mask = kept(draw.key, numbers[step.targets], before.shape[1], rate, draw.first)
     factor = np.where(mask, values.dtype.type(1 / (1 - rate)), values.dtype.type(0))
     values[step.targets] = np.where(mask, before * factor, 0)
     return before, factor
@@ -76,3 +81,36 @@ def layer_sums(plan: Plan, step: Step, theta: Array, a: Array) -> Array:
     x, _ = over_units(a, step.source, plan.normalizations[step.what].eps)
     sums: Array = theta[step.slots, None] * x + theta[plan.bias_slot[step.targets], None]
     return sums
+
+
+def _masks(plan: Plan, step: Step, draw: Draw, n_rows: int) -> Iterator[tuple[slice, Array]]:
+    """Some rows, and 0 or 1 / (1 − rate) of each term of a THIN step, (terms, rows)."""
+    none = np.zeros(plan.n_weights)
+    rates = (none if plan.term_dropout is None else plan.term_dropout)[step.slots, None]
+    numbers = (none if plan.term_numbers is None else plan.term_numbers)[step.slots]
+    size = max(1, PORTION // len(rates))
+    for first in range(0, n_rows, size):
+        n = min(size, n_rows - first)
+        yield slice(first, first + n), kept(draw.key, numbers, n, rates, draw.first + first) / (1 - rates)
+
+
+def thinned_sums(plan: Plan, step: Step, draw: Draw, theta: Array, a: Array, place: Array) -> Array:
+    """Weighted sums of a THIN step, (units, rows), from values ``a`` that its weights read at ``place``."""
+    sums, starts = np.empty((step.n_target, a.shape[1]), a.dtype), plan.indptr[step.targets] - step.slot
+    for rows, mask in _masks(plan, step, draw, a.shape[1]):
+        terms = np.where(mask > 0, theta[step.slots, None] * a[place, rows] * mask, 0)
+        sums[:, rows] = np.add.reduceat(terms, starts)
+    return sums
+
+
+def through_thinned(
+    plan: Plan, step: Step, draw: Draw, theta: Array, a: Array, place: Array, delta: Array, into: Array
+) -> Array:
+    """What it adds to ∂L/∂a, shaped as ``a``; ∂L/∂ of its weights is written to ``into``, (weights,)."""
+    back, degrees = np.zeros_like(a), np.diff(plan.indptr[step.target : step.target + step.n_target + 1])
+    into[:] = 0
+    for rows, mask in _masks(plan, step, draw, a.shape[1]):
+        spread = np.where(mask > 0, np.repeat(delta[:, rows], degrees, axis=0) * mask, 0)
+        into += (spread * a[place, rows]).sum(axis=1).astype(into.dtype)
+        np.add.at(back[:, rows], place, theta[step.slots, None] * spread)
+    return back

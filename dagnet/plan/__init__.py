@@ -1,6 +1,6 @@
 """The frozen plan: what engines execute."""
 
-from dagnet.plan.frozen import ACTIVATE, DENSE, DROP, LAYER, NORMALISE, SPARSE, STEP, Step
+from dagnet.plan.frozen import ACTIVATE, DENSE, DROP, LAYER, NORMALISE, SPARSE, STEP, THIN, Step
 from dagnet.plan.program import Plan
 from dagnet.plan.training import training_plan
 
@@ -12,6 +12,7 @@ __all__ = [
     "NORMALISE",
     "SPARSE",
     "STEP",
+    "THIN",
     "Plan",
     "Step",
     "training_plan",

@@ -22,7 +22,7 @@ STEP = np.dtype(
     [(name, "i4") for name in ("kind", "what")]
     + [(name, "i8") for name in ("target", "n_target", "source", "n_source", "slot")]
 )
-DENSE, SPARSE, ACTIVATE, NORMALISE, DROP, LAYER = 0, 1, 2, 8, 9, 10
+DENSE, SPARSE, ACTIVATE, NORMALISE, DROP, LAYER, THIN = 0, 1, 2, 8, 9, 10, 11
 KINDS = {
     DENSE: "dense",
     SPARSE: "sparse",
@@ -30,8 +30,9 @@ KINDS = {
     LAYER: "layer",
     NORMALISE: "normalise",
     DROP: "drop",
+    THIN: "thin",
 }
-"""Kinds of steps by their codes; NORMALISE and DROP are of plans for training alone."""
+"""Kinds of steps by their codes; NORMALISE, DROP and THIN are of plans for training alone."""
 
 
 class Step(NamedTuple):
@@ -102,6 +103,8 @@ class PlanData:
     dropout, unit_numbers
         (units,) the rate at which training drops each unit's value, and the number by which its mask is
         drawn; None where nothing is dropped.
+    term_dropout, term_numbers
+        (weights,) the same of terms.
     notes
         What an engine has to say of an activation, by its call form; shown in the listing.
     """
@@ -128,6 +131,8 @@ class PlanData:
     normalized_by: Array | None = None
     dropout: Array | None = None
     unit_numbers: Array | None = None
+    term_dropout: Array | None = None
+    term_numbers: Array | None = None
     notes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
@@ -153,7 +158,7 @@ class PlanData:
     @property
     def trains_otherwise(self) -> bool:
         """Whether training does something that prediction does not."""
-        return self.dropout is not None
+        return self.dropout is not None or self.term_dropout is not None
 
     def program(self) -> list[Step]:
         """The steps one by one."""

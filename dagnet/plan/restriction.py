@@ -82,6 +82,8 @@ def cut(plan: P, units: Array) -> tuple[P, Array, Array]:
         normalized_by=None,
         dropout=None,
         unit_numbers=None,
+        term_dropout=None,
+        term_numbers=None,
         needs_delta=plan.needs_delta[unit_ids],
         needs_gradient=plan.needs_gradient[slot_ids],
         unit_ids=unit_ids if plan.unit_ids is None else plan.unit_ids[unit_ids],

@@ -6,7 +6,7 @@ import numpy as np
 
 from dagnet.adjacency import Rows, rows_by
 from dagnet.arrays import Array
-from dagnet.plan.frozen import DENSE, LAYER, PlanData, Step
+from dagnet.plan.frozen import DENSE, LAYER, THIN, PlanData, Step
 
 
 def slot_targets(indptr: Array) -> Array:
@@ -57,7 +57,7 @@ def pull_rows(
     n_units = len(indptr) - 1
     child = slot_targets(indptr)
     walked = needs_delta[child] & (needs_delta[sources] | needs_gradient[: len(sources)])
-    for step in steps[np.isin(steps["kind"], (DENSE, LAYER))]:
+    for step in steps[np.isin(steps["kind"], (DENSE, LAYER, THIN))]:
         walked[indptr[step["target"]] : indptr[step["target"] + step["n_target"]]] = False
     slots = np.flatnonzero(walked)
     rows = rows_by(sources[slots], child[slots].astype(sources.dtype), n_units)

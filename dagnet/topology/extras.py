@@ -67,6 +67,7 @@ class Word:
 
 EDGE_EXTRAS: dict[str, Word] = {
     "factor": Word(Rule("a finite number other than 0", _is_factor), 1.0),
+    "dropout": Word(FRACTION, 0.0),
 }
 """By word, of edges: each is one number, or as many as the default has."""
 NODE_EXTRAS: dict[str, Word] = {

@@ -26,7 +26,7 @@ def node_starts(
         if not kind.over_rows and units[node] == 1:
             problems.append(
                 f"node {shorten(names[node])}: normalization {kind.name!r} is over the units of one node and "
-                "must stand on a node of several, got units=1; write units=2 or more, or normalization='batch'"
+                "must stand on one of several, got units=1; write units=2 or more, or normalization='batch'"
             )
     for name, default in {**LEARNED, **MOMENTS}.items():
         pieces = []

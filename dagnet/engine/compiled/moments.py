@@ -17,9 +17,15 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.engine.compiled.caching import kernel
-from dagnet.engine.compiled.segments import LAYER_SEGMENT, MOMENTS_SEGMENT, Segment
+from dagnet.engine.compiled.segments import LAYER_SEGMENT, MOMENTS_SEGMENT, THIN_SEGMENT, Segment
 from dagnet.engine.compiled.threads import run_parts
-from dagnet.engine.training_steps import layer_sums, over_units, through_units
+from dagnet.engine.training_steps import (
+    layer_sums,
+    over_units,
+    thinned_sums,
+    through_thinned,
+    through_units,
+)
 from dagnet.plan import Plan, Step
 
 
@@ -157,12 +163,37 @@ class Layers:
         return float(np.dot(into[self.step.slots], into[self.step.slots]))
 
 
-def normalizers(plan: Plan, segments: list[Segment]) -> dict[int, Moments | Layers]:
-    """What runs the segments that normalise, by their first unit."""
+class Thinned(Layers):
+    """A THIN step, through NumPy."""
+
+    def __init__(self, plan: Plan, step: Step) -> None:
+        super().__init__(plan, step)
+        self.sources, self.place = np.unique(self.sources, return_inverse=True)
+        self.biases = plan.bias_slot[self.targets]
+
+    def forward(self, state: Any, theta: Array, _parts: int) -> None:
+        """Write z of the targets."""
+        a = state.rows(state.values, self.sources)
+        z = thinned_sums(self.plan, self.step, state.draw, theta, a, self.place)
+        z += np.where(self.biases < 0, 0, theta[self.biases])[:, None]
+        state.put(state.values, self.targets, z)
+
+    def backward(self, state: Any, theta: Array, _parts: int) -> None:
+        """Add to ∂L/∂a of the sources, and write that of the weights for later."""
+        a, delta = (state.rows(*of) for of in ((state.values, self.sources), (state.deltas, self.targets)))
+        state.along[self.step.target] = into = np.empty(self.step.n_source, theta.dtype)
+        back = through_thinned(self.plan, self.step, state.draw, theta, a, self.place, delta, into)
+        state.put(state.deltas, self.sources, state.rows(state.deltas, self.sources) + back)
+
+
+def between_sweeps(plan: Plan, segments: list[Segment]) -> dict[int, Moments | Layers]:
+    """What runs segments that are neither sweeps nor matrix products, by their first unit."""
     steps, found = plan.program(), dict[int, Moments | Layers]()
     for segment in segments:
         if segment.kind == MOMENTS_SEGMENT:
             found[segment.first] = Moments(plan, segment.first, segment.last)
         elif segment.kind == LAYER_SEGMENT:
             found[segment.first] = Layers(plan, steps[segment.begin])
+        elif segment.kind == THIN_SEGMENT:
+            found[segment.first] = Thinned(plan, steps[segment.begin])
     return found

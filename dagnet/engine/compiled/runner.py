@@ -13,8 +13,8 @@ from dagnet.contracts import Draw, Loss, LossGradient, Runner
 from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.functions import compile_loss
 from dagnet.engine.compiled.gradients import FusedGradient, StagedGradient, kernels_of_dropout
-from dagnet.engine.compiled.moments import normalizers
-from dagnet.engine.compiled.segments import DENSE_SEGMENT, NORMALIZERS, SWEEP, Program, Segment
+from dagnet.engine.compiled.moments import between_sweeps
+from dagnet.engine.compiled.segments import BETWEEN, DENSE_SEGMENT, SWEEP, Program, Segment
 from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.plan import DROP, Plan
@@ -39,7 +39,7 @@ class CompiledRunner(Runner):
         self._n_outputs = len(plan.outputs)
         self.lanes = self.program.lanes
         self._sweeps: Any = kernels_of_dropout() if self.program.drops else kernels
-        self._moments = normalizers(plan, self.program.segments)
+        self._moments = between_sweeps(plan, self.program.segments)
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which activations NumPy runs, and why."""
@@ -86,7 +86,7 @@ class CompiledRunner(Runner):
         state.theta = theta if draw is None else theta.copy()  # moments are written into the copy
         if draw is not None:
             draw.mean, draw.variance = np.zeros((2, self.plan.n_units))
-            state.draw, state.key[0] = draw, draw.key
+            state.draw, state.key[:] = draw, (draw.key, draw.first)
         state.inputs = writable(np.ascontiguousarray(inputs))
         parts = self._parts(state.n_tiles)
         stages: list[Stage] = []
@@ -105,7 +105,7 @@ class CompiledRunner(Runner):
             return True, lambda part: self._sweep(state, theta, segment, part, parts)
         if segment.kind == DENSE_SEGMENT:
             return False, lambda: self._product(state, theta, segment)
-        if segment.kind in NORMALIZERS:
+        if segment.kind in BETWEEN:
             return False, lambda: self._moments[segment.first].forward(state, theta, parts)
         return False, lambda: self._activate(state, segment)
 
@@ -200,7 +200,7 @@ class CompiledRunner(Runner):
         scratch = state.scratch
         scratch.bound = 0.0
         kernels.gather(theta, program.slots_out, scratch.weights)
-        if program.has_dense:
+        if program.adds:
             state.table(state.deltas)[:, program.zeroed] = 0
 
         def start(part: int) -> None:
@@ -229,7 +229,7 @@ class CompiledRunner(Runner):
             return [(True, lambda part: self._walk(state, segment, part))]
         if segment.kind == DENSE_SEGMENT:
             return [(False, lambda: self._product_back(state, theta, segment, into))]
-        if segment.kind in NORMALIZERS:
+        if segment.kind in BETWEEN:
             moments, parts = self._moments[segment.first], state.scratch.parts
             return [(False, lambda: moments.backward(state, theta, parts))]
         units = (segment.first, segment.last)

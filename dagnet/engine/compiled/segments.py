@@ -13,10 +13,11 @@ from dagnet.engine.compiled.functions import CompiledActivation, compile_activat
 from dagnet.engine.compiled.opened import table_of
 from dagnet.engine.compiled.vectors import TILE_ROWS
 from dagnet.hashing import ODD, mixed
-from dagnet.plan import ACTIVATE, DENSE, DROP, LAYER, NORMALISE, SPARSE, Plan
+from dagnet.plan import ACTIVATE, DENSE, DROP, LAYER, NORMALISE, SPARSE, THIN, Plan
 
-SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT, MOMENTS_SEGMENT, LAYER_SEGMENT = 0, 1, 2, 3, 4
-NORMALIZERS = MOMENTS_SEGMENT, LAYER_SEGMENT
+SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT, MOMENTS_SEGMENT, LAYER_SEGMENT, THIN_SEGMENT = 0, 1, 2, 3, 4, 5
+BETWEEN = MOMENTS_SEGMENT, LAYER_SEGMENT, THIN_SEGMENT
+"""What is run by objects of :mod:`dagnet.engine.compiled.moments`."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Program:
         segments = _segments(plan, self.steps, self.activations)
         self.started, segments = _first_writes(plan, segments)
         self.segments = [self._widened(segment) for segment in segments] if self.has_dense else segments
+        self.adds = self.has_dense or bool((self.steps[:, 0] == THIN).any())
         self.is_one_sweep = all(segment.kind == SWEEP for segment in self.segments)
         self._lay_out()
 
@@ -91,7 +93,7 @@ class Program:
         self.sources, self.children = (a.astype(unit, copy=False) for a in (plan.sources, plan.targets))
         self.needs_delta = plan.needs_delta
         numbers = np.zeros(0, np.uint64) if plan.unit_numbers is None else plan.unit_numbers
-        self.unit_hashes, self.rates, self.key = mixed(numbers + ODD), plan.rates, np.zeros(1, np.uint64)
+        self.unit_hashes, self.rates, self.key = mixed(numbers + ODD), plan.rates, np.zeros(2, np.uint64)
         self.drops = bool((self.steps[:, 0] == DROP).any())
         self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
         self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or plan.needs_delta[: plan.n_inputs].any())
@@ -171,7 +173,7 @@ def _steps(plan: Plan) -> Array:
 def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -> list[Segment]:
     """Cut at dense steps and at activations that NumPy runs."""
     numpy_runs = np.array([a.function.address == 0 for a in activations], bool)
-    cuts = (steps[:, 0] == DENSE) | (steps[:, 0] == LAYER)
+    cuts = np.isin(steps[:, 0], (DENSE, LAYER, THIN))
     moments = plan.steps["kind"] == NORMALISE
     cuts |= moments & ~np.roll(moments, 1)
     cuts |= (steps[:, 0] == ACTIVATE) & numpy_runs[np.where(steps[:, 0] == ACTIVATE, steps[:, 1], 0)]
@@ -195,7 +197,7 @@ def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -
 
 def _single(plan: Plan, number: int, kind: int, what: int, first: int, last: int) -> Segment:
     if kind != DENSE:
-        runs = LAYER_SEGMENT if kind == LAYER else NUMPY_SEGMENT
+        runs = {LAYER: LAYER_SEGMENT, THIN: THIN_SEGMENT}.get(kind, NUMPY_SEGMENT)
         return Segment(runs, number, number + 1, first, last, what)
     step = plan.steps[number]
     sources, needed = plan.step_sources(step), plan.needs_delta
@@ -227,7 +229,7 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
             first = isinstance(segment.sources, slice) and not started[segment.sources].any()
             marked.append(replace(segment, first_write=first))
             started[segment.sources] = 1
-        elif segment.kind in NORMALIZERS:
+        elif segment.kind in BETWEEN:
             marked.append(segment)
             started[plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]] = 1
         else:

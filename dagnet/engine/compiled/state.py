@@ -48,7 +48,7 @@ class CompiledState(State):
         self.scratch: Any = None  # of the walk that is on
         self.inputs: Array = np.zeros((0, 0), dtype)
         self.draw: Any = None
-        self.key = np.zeros(1, np.uint64)
+        self.key = np.zeros(2, np.uint64)
         self.kernel_table = keyed(program.table, self.key) if program.drops else program.table
         self.numbers: dict[int, Array] = {}
         self.along: dict[int, Array] = {}
