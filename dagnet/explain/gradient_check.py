@@ -8,7 +8,7 @@ about equal (Press et al., *Numerical Recipes*, section 5.7).
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,9 +16,11 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.explain.arguments import checked_network
+from dagnet.explain.in_training import TrainingBatch
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.model import Model
 from dagnet.model.naming import ParameterNames
+from dagnet.values import FLAG, whole
 
 TOLERANCE = 1e-6
 ROUNDING = 8
@@ -29,7 +31,14 @@ STEP = float(np.finfo(np.float64).eps ** (1 / 3))
 
 
 def check_gradient(
-    net: Model, X: Any, y: Any, *, sample_weight: Any = None, wrt: Iterable[Hashable] | None = None
+    net: Model,
+    X: Any,
+    y: Any,
+    *,
+    sample_weight: Any = None,
+    wrt: Iterable[Hashable] | None = None,
+    training: bool = False,
+    seed: int = 0,
 ) -> GradientCheck:
     """Compare a network's gradient with central differences.
 
@@ -48,6 +57,10 @@ def check_gradient(
     wrt
         Edges and nodes to check, frozen ones too, all of them.  Default: all that is trainable; of
         more than 1,000 derivatives a sample of 1,000, spread over the network, always the same.
+    training, seed
+        Whether the loss is that which training takes of these rows as one batch: with their own moments
+        in place of running ones, and with dropout by masks of the seed.  The differences are then those
+        of the reference engine, and each takes two passes through the whole network.
 
     Returns
     -------
@@ -65,12 +78,17 @@ def check_gradient(
     double = Model(
         net.topology, loss=loss, initializer="zeros", dtype="float64", engine=engine, threads=threads
     )
-    double.parameters[:] = net.parameters
+    double.vector[:] = net.vector
     gradient = double.gradient(X, y, wrt=wrt, sample_weight=sample_weight)
     asked = np.flatnonzero(gradient.asked)
     parameters = _sample(asked) if wrt is None else asked
     steps = STEP * np.maximum(1.0, np.abs(double.parameters[parameters]))
-    found = double.differences(X, y, parameters, steps, sample_weight=sample_weight)
+    if FLAG.check("training", training):
+        batch = TrainingBatch(double, double.encode(X, y, sample_weight), whole(0).check("seed", seed))
+        gradient = replace(gradient, **batch.gradient(gradient.asked))
+        found = batch.differences(parameters, steps)
+    else:
+        found = double.differences(X, y, parameters, steps, sample_weight=sample_weight)
     return GradientCheck(
         names=ParameterNames(double.layout),
         parameters=parameters,

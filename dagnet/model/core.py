@@ -29,6 +29,7 @@ from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableNo
 from dagnet.plan import Plan
 from dagnet.registry import find_initializer
 from dagnet.topology import Topology, checked_dtype
+from dagnet.values import FLAG
 
 Edge = tuple[Hashable, Hashable]
 PORTION = 2**23
@@ -289,11 +290,17 @@ class Model:
         outputs: Array = self.runner.forward(theta, inputs, keep=False).outputs if quick is None else quick
         return outputs
 
-    def predict(self, X: Any) -> Array:
-        """What the loss says the outputs predict, (rows, output units)."""
-        outputs = self(X)
-        with np.errstate(all="ignore"):
-            return np.asarray(self.loss.prediction(outputs), self.dtype)
+    @np.errstate(all="ignore")
+    def predict(self, X: Any, *, dropout: bool = False, seed: int = 0) -> Array:
+        """What the loss says the outputs predict, (rows, output units).
+
+        With ``dropout`` values and terms are dropped as in training, by masks of ``seed`` and the row's
+        number in X, while normalisations use their running statistics: many seeds make a Monte Carlo sample.
+        """
+        if not FLAG.check("dropout", dropout):
+            return np.asarray(self.loss.prediction(self(X)), self.dtype)
+        outputs = self._prepared.dropped(self._vector, self.encode(X, lazy=True).inputs, seed)
+        return np.asarray(self.loss.prediction(outputs), self.dtype)
 
     def forward(self, X: Any) -> Forward:
         """Values and pre-activations of all nodes."""

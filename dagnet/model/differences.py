@@ -72,7 +72,7 @@ class _Base:
         state = prepared.runner.forward(prepared.layout.theta(vector), data.inputs)
         self.values = state.value(np.arange(plan.n_units))
         self.largest = float(np.abs(self.values).max(initial=1.0))
-        self.kinks = _kinks(plan)
+        self.kinks = kinks_of(plan)
         kinked = np.flatnonzero(~np.isnan(self.kinks).all(axis=1))
         self.clearance = np.full(plan.n_units, np.inf)  # how near z comes to a kink
         if len(kinked):
@@ -97,7 +97,7 @@ class _Base:
         return loss.row_values(np.concatenate(outputs), targets).reshape(2, -1)
 
 
-def _kinks(plan: Plan) -> Array:
+def kinks_of(plan: Plan) -> Array:
     """(units, most kinks) the kinks of each unit's activation; NaN where it has fewer."""
     steps = [
         (step, plan.activations[step.what].kink_points()) for step in plan.program() if step.kind == ACTIVATE
