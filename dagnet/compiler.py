@@ -220,7 +220,7 @@ def _program(
         normalizations=expansion.normalizations,
         needs_delta=np.zeros(n_units, bool),
         needs_gradient=trainable,
-        tie=_tie(topology, packing, n_slots),
+        tie=_tie(topology, first_unit, packing, n_slots),
     )
     return plan.restrict()  # fills in what the reverse walk needs
 
@@ -295,16 +295,27 @@ def _trainable(topology: Topology, order: Array, packing: _Packing) -> Array:
     return mask
 
 
-def _tie(topology: Topology, packing: _Packing, n_slots: int) -> Array | None:
-    """(slots,) the parameter of each slot where edges share weights."""
-    if topology.share is None:
-        return None
-    slots, elements = packing.element_slot, topology.element_owners()
-    lowest = np.full(len(slots), n_slots)
-    np.minimum.at(lowest, elements, slots)
+def _tie(topology: Topology, first_unit: Array, packing: _Packing, n_slots: int) -> Array | None:
+    """(slots,) the parameter of each slot where edges share weights, or nodes biases."""
     owner = np.arange(n_slots)
-    owner[slots] = lowest[elements]
+    if topology.share is not None:
+        _tie_to_lowest(owner, packing.element_slot, topology.element_owners())
+    if "share" in topology.node_words:
+        moved = np.repeat(first_unit - topology.unit_starts[:-1], topology.units)
+        slots = packing.bias_slot[np.arange(len(moved)) + moved]
+        biased = slots >= 0
+        place = np.cumsum(biased) - 1
+        _tie_to_lowest(owner, slots[biased], place[topology.bias_owners()[biased]])
+    elif topology.share is None:
+        return None
     return np.unique(owner, return_inverse=True)[1]
+
+
+def _tie_to_lowest(owner: Array, slots: Array, owners: Array) -> None:
+    """Have slots the lowest slot of those with the same owner, a place among ``slots``, as theirs."""
+    lowest = np.full(len(slots), len(owner))
+    np.minimum.at(lowest, owners, slots)
+    owner[slots] = lowest[owners]
 
 
 # -- what only training does ---------------------------------------------------------------

@@ -26,8 +26,13 @@ class Network(Model):
         A ``networkx.DiGraph``; it is read, never changed.  Node attributes: ``activation``,
         ``bias``, ``units``, ``trainable``; of inputs ``center``, ``scale``, and
         ``categories=["low", "mid", "high"]`` for a column of words (or numbers), which becomes as
-        many units of 0 and 1; an array without names has these as columns already.  Edge attributes:
-        the one that ``weight`` names, ``trainable``, ``share``.
+        many units of 0 and 1; an array without names has these as columns already.  ``share``, a
+        key: the biases of nodes with the same one are one parameter; ``sign``, +1 or −1: of all
+        weights that leave the node.  Edge attributes: the one that ``weight`` names, ``trainable``;
+        ``share``, a key: edges with the same one have one parameter; ``factor``: weight = factor ·
+        parameter; ``bounds``, ``(low, high)``, None for what is open: the weight is inside from
+        the start and after every step; ``l1``, ``l2``: its penalty, in place of ``fit``'s, and of
+        edges that share one, the sum.
     inputs, outputs
         Nodes in the order of X's and y's columns; default the parentless nodes, and the
         childless ones that have a parent.
@@ -190,7 +195,8 @@ class Network(Model):
             but a Checkpoint among the callbacks is about to write it, the run starts afresh.
         clip_norm, clip_value, l1, l2
             The gradient's largest norm and absolute value; l1·Σ|w| + l2·Σw² over the trainable
-            weights (not biases) is added to the loss.
+            weights (not biases) is added to the loss, a shared weight once, under different
+            factors as the mean over its edges; where edges say ``l1`` or ``l2``, theirs instead.
         standardize
             Whether to call :meth:`standardize` with X first; the network stays as it was if the
             arguments are refused.

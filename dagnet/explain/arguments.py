@@ -99,7 +99,7 @@ class OneRow:
 
     def weight(self, edge: int) -> Array:
         """(child units, parent units)."""
-        return self.net.parameters[self.net.layout.weight_places(edge)]
+        return self.net.layout.weights_of(self.net.parameters, edge)
 
     def children(self, node: int) -> list[tuple[int, int]]:
         """(child, edge) of all children."""

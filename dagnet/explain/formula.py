@@ -79,7 +79,7 @@ def _terms(net: Model, place: int) -> list[str]:
     edges = topology.parents.edges[topology.parents.expand(np.array([place]))].tolist()
     terms = []
     for edge in edges[:MOST_TERMS]:
-        weight = net.parameters[layout.weight_places(edge)]
+        weight = layout.weights_of(net.parameters, edge)
         shape = "×".join(map(str, weight.shape))
         factor = number(float(weight[0, 0])) if weight.size == 1 else f"W[{shape}]"
         terms.append(f"{factor}·{TEXT.name(topology.nodes[topology.sources[edge]])}")

@@ -73,7 +73,7 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     taken = [(gradient.loss, gradient.flat), *_fused(net, inputs, targets, weights)]
     flats = [np.where(net.trainable, flat, np.nan) for _, flat in taken]
     condition = _condition(net, walk, targets, weights)
-    found = residuals(net.layout, net.layout.theta(net.vector), walk, flats, condition)
+    found = residuals(net.layout, net.vector, walk, flats, condition)
     right = mean_loss(net.loss, walk.a[:, net.layout.plan.outputs], targets, weights)
     loss_error = loss_residual([loss for loss, _ in taken], right, net.dtype)
     return Verification(net, found, loss_error, rows=len(inputs))
@@ -180,7 +180,7 @@ class Numbers(NamedTuple):
 
 
 @np.errstate(all="ignore")
-def residuals(layout: Layout, theta: Array, walk: Numbers, trained: list[Array], condition: float) -> Array:
+def residuals(layout: Layout, vector: Array, walk: Numbers, trained: list[Array], condition: float) -> Array:
     """(3, units) of z and a, of δ, and of the derivatives for what leads into the unit: all relative.
 
     The walk is over a plan that enters every unit.  ``trained`` are the gradients by parameter that an
@@ -188,7 +188,7 @@ def residuals(layout: Layout, theta: Array, walk: Numbers, trained: list[Array],
     for rounding, their ∂L/∂outputs but for ``condition`` times as much: beside a perfect fit that is
     all there is.
     """
-    terms, dtype, plan = _Terms(layout, theta), walk.a.dtype, layout.plan
+    terms, dtype, plan = _Terms(layout, vector), walk.a.dtype, layout.plan
     z, pulled, slots = terms.right_sides(walk)
     size_z = terms.into(_largest(walk.a), 1)
     size_z[: plan.n_inputs] = _largest(walk.inputs)
@@ -244,7 +244,8 @@ def _trained(
     """
     norm_a, rows, owner = np.linalg.norm(_finite(walk.a), axis=0), len(walk.a) ** 0.5, terms.owner
     size = terms.products(rows * reach, norm_a, rows)
-    right, size, inherited = (np.bincount(owner, each) for each in (right, size, inherited))
+    right = terms.by_parameter(right)
+    size, inherited = (terms.by_parameter(each, bound=True) for each in (size, inherited))
     wrong = np.zeros(len(owner))
     for gradient in trained:
         asked = np.where(np.isnan(gradient) & ~np.isnan(right), right, gradient)
@@ -256,12 +257,22 @@ def _trained(
 class _Terms:
     """The terms of a plan's sums, one a slot; a bias is the weight of one more parent, whose value is 1."""
 
-    def __init__(self, layout: Layout, theta: Array) -> None:
+    def __init__(self, layout: Layout, vector: Array) -> None:
         self.plan = plan = layout.plan
-        self.owner, self.weight = layout.owners, theta.astype(np.float64)
+        self.layout, self.vector = layout, vector
+        self.owner, self.weight = layout.owners, layout.theta(vector).astype(np.float64)
         self.child = slot_units(plan)
         self.parent = np.full(plan.n_slots, plan.n_units)
         self.parent[: plan.n_weights] = plan.sources
+
+    def by_parameter(self, slots: Array, *, bound: bool = False) -> Array:
+        """(parameters,) from derivatives by slot, or from bounds on their magnitudes."""
+        normalized, factor = self.layout.normalized, self.layout.factor
+        if normalized is not None:
+            slots = normalized.unfolded(slots, self.vector, bound=bound)
+        if factor is not None:
+            slots = slots * (np.abs(factor) if bound else factor)
+        return np.bincount(self.owner, slots, self.plan.n_parameters)
 
     def reach(self, steep: Array, pull: Array) -> Array:
         """(units,) what δ would be if no terms cancelled, on no path; ``steep`` bounds |g′|."""

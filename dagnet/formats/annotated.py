@@ -44,7 +44,7 @@ def annotated(model: Model, observations: Observations | None, form: Form) -> nx
     if gradient is not None:
         names = topology.nodes
         for edge, (source, target) in enumerate(zip(topology.sources, topology.targets, strict=True)):
-            block = gradient[layout.weight_places(edge)]
+            block = layout.weights_of(gradient, edge, derivatives=True)
             graph[names[source]][names[target]]["gradient"] = _plain(block)
     return graph
 

@@ -16,7 +16,7 @@ from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.markup import counted
 from dagnet.model.averaging import mean_loss, output_gradient
-from dagnet.model.data import ABSENT, Encoded, SparseRows, encode_inputs, encode_sample_weight, encode_targets
+from dagnet.model.data import ABSENT, Encoded, encode_inputs, encode_sample_weight, encode_targets
 from dagnet.model.differences import Differences, central_differences
 from dagnet.model.layout import Layout
 from dagnet.model.prepared import Prepared
@@ -279,16 +279,7 @@ class Model:
             quick = prepared.runner.evaluate(prepared.layout.theta(self._vector), X)
             if quick is not None:
                 return quick
-        return self._outputs(self.encode(X, lazy=True).inputs)
-
-    def _outputs(self, inputs: Any) -> Array:
-        """Values of the output nodes for checked rows."""
-        if isinstance(inputs, SparseRows):
-            return np.concatenate([self._outputs(block) for _, block in inputs.blocks()])
-        theta = self.layout.theta(self._vector)
-        quick = self.runner.evaluate(theta, inputs)
-        outputs: Array = self.runner.forward(theta, inputs, keep=False).outputs if quick is None else quick
-        return outputs
+        return prepared.outputs(self._vector, self.encode(X, lazy=True).inputs)
 
     @np.errstate(all="ignore")
     def predict(self, X: Any, *, dropout: bool = False, seed: int = 0) -> Array:
@@ -326,7 +317,7 @@ class Model:
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The mean loss Σwℓ/Σw."""
         inputs, targets, weights = self.encode(X, y, sample_weight, lazy=True)
-        return mean_loss(self.loss, self._outputs(inputs), targets, weights)
+        return mean_loss(self.loss, self._prepared.outputs(self._vector, inputs), targets, weights)
 
     @np.errstate(all="ignore")
     def gradient(

@@ -17,7 +17,7 @@ from dagnet.model.averaging import row_weights
 from dagnet.model.data import Encoded
 from dagnet.model.naming import ParameterNames
 from dagnet.model.prepared import Prepared
-from dagnet.plan import ACTIVATE, Plan
+from dagnet.plan import ACTIVATE, LAYER, Plan
 from dagnet.plan.restriction import with_mates
 from dagnet.plan.transposition import read_by, readers, slot_targets
 
@@ -73,12 +73,17 @@ class _Base:
         self.values = state.value(np.arange(plan.n_units))
         self.largest = float(np.abs(self.values).max(initial=1.0))
         self.kinks = kinks_of(plan)
+        normalized = prepared.layout.normalized
+        self.steepest = 1.0 if normalized is None else normalized.steepest(vector)
         kinked = np.flatnonzero(~np.isnan(self.kinks).all(axis=1))
         self.clearance = np.full(plan.n_units, np.inf)  # how near z comes to a kink
         if len(kinked):
             z = state.pre_activation(kinked)
             apart = [np.abs(z - kink[:, None]).min(axis=1) for kink in self.kinks[kinked].T]
             self.clearance[kinked] = np.fmin.reduce(apart)
+            layers = [np.arange(s.n_target) + s.target for s in plan.program() if s.kind == LAYER]
+            layered = np.intersect1d(kinked, np.concatenate([kinked[:0], *layers]))
+            self.clearance[layered] = 0  # their z is not bounded by Σ|w|
         self.children, self.reaching = readers(plan), np.zeros(plan.n_units, bool)
         self.reaching[reachable(read_by(plan), plan.outputs)] = True
 
@@ -167,8 +172,10 @@ class _Chain:
         """
         after = np.stack([state.value(self.computed) for state in self.states])
         moved = np.abs(after - self.before).max()
-        slots = np.count_nonzero(self.owners == place)
-        reach = self.read * moved + self.is_first * slots * step * (self.base.largest + moved)
+        read, factor = self.owners == place, self.base.prepared.layout.factor
+        slots = np.count_nonzero(read) if factor is None else np.abs(factor[self.slots[read]]).sum()
+        by_parameter = slots * step * self.base.steepest * (self.base.largest + moved)
+        reach = self.read * moved + self.is_first * by_parameter
         near = self.computed[~(self.clearance > 2 * reach)]  # twice: for rounding
         kinks = self.kinks[near, None]
         up, down = (state.pre_activation(near)[..., None] for state in self.states)

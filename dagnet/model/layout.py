@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,10 @@ from dagnet.compiler import Compiled
 from dagnet.contracts import LEARNED, Draw
 from dagnet.plan import Plan
 from dagnet.plan.transposition import slot_targets
-from dagnet.topology import Topology
+from dagnet.topology import Topology, parameter_limits, weight_limits
+
+MOST_ULPS = 4
+"""How far the product of a factor and a rounded limit may be from the product's limit."""
 
 NOTHING = np.zeros(0, np.int64)
 
@@ -69,16 +73,21 @@ class Normalized:
         result[shifts] = slots[shifts] - vector[self.mean] * scale
         return result
 
-    def unfolded(self, slots: Array, vector: Array) -> Array:
-        """From derivatives for the folded slots to those for scale and shift; a copy."""
+    def unfolded(self, slots: Array, vector: Array, *, bound: bool = False) -> Array:
+        """From derivatives for the folded slots, or bounds on them, to those for scale and shift; a copy."""
         result, inverse = slots.copy(), self._inverse(vector)
         scales, shifts = self.scale[self.folds], self.shift[self.folds]
-        result[scales] = inverse * (slots[scales] - vector[self.mean] * slots[shifts])
+        mean = np.abs(vector[self.mean]) if bound else -vector[self.mean]
+        result[scales] = inverse * (slots[scales] + mean * slots[shifts])
         return result
 
     def _inverse(self, vector: Array) -> Array:
         inverse: Array = (1 / np.sqrt(vector[self.variance] + self.eps)).astype(vector.dtype)
         return inverse
+
+    def steepest(self, vector: Array) -> float:
+        """How much faster than a scale the folded slots may change, at most; at least 1."""
+        return float((self._inverse(vector) * (1 + np.abs(vector[self.mean]))).max(initial=1.0))
 
     def keep(self, vector: Array, draw: Draw) -> None:
         """Move the running statistics towards a batch's; its variance as an unbiased estimate."""
@@ -225,6 +234,60 @@ class Layout:
         """(slots,) the parameter that each slot is made of."""
         return np.arange(self.plan.n_slots) if self.plan.tie is None else self.plan.tie
 
+    @cached_property
+    def element_factor(self) -> Array | None:
+        """(weight elements,) what a weight's parameter is multiplied by; None where that is 1."""
+        factor = self.topology.edge_words.get("factor")
+        return None if factor is None else np.repeat(factor, np.diff(self.topology.weight_starts))
+
+    def weights_of(self, parameters: Array, edge: int | None = None, *, derivatives: bool = False) -> Array:
+        """(weight elements,) factor · parameter, or (child units, parent units) of an edge.
+
+        Of ``derivatives`` by parameter those by weight: divided by the factor.
+        """
+        values: Array = parameters[self.weights if edge is None else self.weight_places(edge)]
+        factor: Any = self.element_factor
+        if factor is None:
+            return values
+        factor = factor if edge is None else self.topology.edge_words["factor"][edge]
+        by = factor.astype(values.dtype)
+        return values / by if derivatives else values * by
+
+    @cached_property
+    def limits(self) -> tuple[Array, Array] | None:
+        """(parameters,) the lowest and the highest that each may be; None where nothing is limited."""
+        found = parameter_limits(self.topology)
+        if found is None:
+            return None
+        low, high = np.full((2, self.plan.n_parameters), [[-np.inf], [np.inf]])
+        sizes = np.diff(self.topology.weight_starts)
+        low[self.weights], high[self.weights] = (np.repeat(limit, sizes) for limit in found)
+        return low, high
+
+    def limits_in(self, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+        """The same in ``dtype``, rounded such that factor · parameter is inside the limits of each weight."""
+        if dtype not in self._limits_in:
+            self._limits_in[dtype] = self._rounded_limits(dtype)
+        return self._limits_in[dtype]
+
+    @cached_property
+    def _limits_in(self) -> dict[np.dtype[Any], tuple[Array, Array]]:
+        return {}
+
+    def _rounded_limits(self, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+        exact, sizes = np.array(self.limits), np.diff(self.topology.weight_starts)
+        lowest, highest = (np.repeat(limit, sizes) for limit in weight_limits(self.topology) or ())
+        rounded = exact.astype(dtype)
+        for limit, inwards in zip(rounded, (np.inf, -np.inf), strict=True):
+            for _ in range(MOST_ULPS):
+                weights = self.weights_of(limit), self.weights_of(limit.astype(np.float64))
+                beyond = (np.minimum(*weights) < lowest) | (np.maximum(*weights) > highest)
+                outside = np.isfinite(weights[0]) & beyond
+                places = self.weights[outside]
+                limit[places] = np.nextafter(limit[places], dtype.type(inwards))
+        low, high = np.where(rounded[0] <= rounded[1], rounded, exact[0].astype(dtype))
+        return low, high
+
     @property
     def is_direct(self) -> bool:
         """Whether slots are the parameters themselves: none is shared, or multiplied by a factor."""
@@ -236,7 +299,7 @@ class Layout:
             return parameters
         result: Array = np.take(parameters, self.owners, out=out, mode="clip")
         if self.factor is not None:
-            result *= self.factor.astype(result.dtype)
+            result *= self.factor.astype(result.dtype, copy=False)
         return result
 
     def by_parameter(self, slots: Array, out: Array | None = None) -> Array:
@@ -246,7 +309,7 @@ class Layout:
         """
         if self.is_direct:
             return slots
-        weighted = slots if self.factor is None else slots * self.factor.astype(slots.dtype)
+        weighted = slots if self.factor is None else slots * self.factor.astype(slots.dtype, copy=False)
         if out is None:
             sums = np.bincount(self.owners, weights=weighted, minlength=self.plan.n_parameters)
             return sums.astype(slots.dtype)

@@ -19,7 +19,7 @@ from dagnet.compiler import compile_topology
 from dagnet.contracts import Activation, Draw, Loss, Runner
 from dagnet.errors import DagnetWarning, DataError, GraphError, PluginError, expected, shorten
 from dagnet.hashing import step_key
-from dagnet.model.data import standardisation_of
+from dagnet.model.data import SparseRows, standardisation_of
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
 from dagnet.model.tables import Columns, numeric
@@ -163,6 +163,15 @@ class Prepared:
     def training_runner(self) -> Runner:
         """The runner of :func:`dagnet.plan.training_plan`."""
         return self.runner_for(training_plan(self.layout.plan))
+
+    def outputs(self, vector: Array, inputs: Any) -> Array:
+        """Values of the output units for encoded rows, (rows, output units)."""
+        if isinstance(inputs, SparseRows):
+            return np.concatenate([self.outputs(vector, block) for _, block in inputs.blocks()])
+        theta = self.layout.theta(vector)
+        quick = self.runner.evaluate(theta, inputs)
+        outputs: Array = self.runner.forward(theta, inputs, keep=False).outputs if quick is None else quick
+        return outputs
 
     @cached_property
     def _dropping_runner(self) -> Runner:

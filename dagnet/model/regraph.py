@@ -98,7 +98,7 @@ def _add_edges(graph: Any, layout: Layout, parameters: Array) -> None:
     """What ``add_edges_from`` does, without looking names up and a second dictionary an edge."""
     topology, names = layout.topology, layout.topology.nodes
     sources, targets = topology.sources.tolist(), topology.targets.tolist()
-    weights = _split(parameters[layout.weights], topology.weight_starts)
+    weights = _split(layout.weights_of(parameters.astype(np.float64)), topology.weight_starts)
     if not topology.is_plain:
         units = topology.units.tolist()
         shapes = [(units[target], units[source]) for source, target in zip(sources, targets, strict=True)]

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import Rows, levels, offsets, ranges, rows_by
+from dagnet.adjacency import Rows, levels, rows_by
 from dagnet.arrays import Array
 from dagnet.contracts import LEARNED, MOMENTS, Loss
 from dagnet.errors import DataError, NumericalError, expected, shorten
@@ -48,9 +48,10 @@ from dagnet.storage.documents import (
     plugin_of,
 )
 from dagnet.storage.users import pack_users, pack_words, unpack_users, unpack_words
-from dagnet.topology import Topology, edge_values, fingerprint
+from dagnet.topology import Topology, edge_values, fingerprint, parameter_limits
 from dagnet.topology.attributes import Problems
 from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, edge_column, read_node_extras
+from dagnet.topology.sharing import edge_facts, learned_facts, node_facts, refuse_unlike
 
 EDGES, NODES = "edges_", "nodes_"
 MASKS = ("has_bias", "bias_trainable", "edge_trainable")
@@ -241,6 +242,9 @@ def checked_topology(parts: Topology) -> Topology:
         _check_shared(parts, parts.share)
     elif parts.share_keys:
         raise ValueError("there are share keys without shared weights")
+    _check_shared_nodes(parts)
+    low, high = parameter_limits(parts) or np.zeros((2, 0))
+    _check((low <= high).all(), "limits leave nothing to a weight")
     activation_of = parts.activation_of.astype(np.int32)
     topology = replace(parts, activation_of=activation_of, index=index, level=level)
     topology.__dict__["children"] = children
@@ -337,17 +341,21 @@ def _check_shared(parts: Topology, share: Array) -> None:
     _check(share.max(initial=-1) < groups and share.min(initial=-1) >= -1, "a group's number is out of range")
     _check(len(set(parts.share_keys)) == groups, "a share key is there twice")
     shared = np.flatnonzero(share >= 0)
-    _, first, place = np.unique(share[shared], return_index=True, return_inverse=True)
+    first = np.unique(share[shared], return_index=True)[1]
     _check(len(first) == groups and (np.diff(first) > 0).all(), "a share key is not used, or out of order")
-    one, other = shared, shared[first][place]
-    rows, columns = parts.units[parts.targets], parts.units[parts.sources]
-    alike = (rows[one] == rows[other]) & (columns[one] == columns[other])
-    _check(alike.all(), "edges that share a weight differ in shape")
-    free = parts.edge_trainable
-    _check((free[one] == free[other]).all(), "shared edges differ in trainable")
-    starts, bits = offsets(rows * columns), parts.weight_start.view(np.int64)
-    here, there = (bits[ranges(starts[edges], starts[edges + 1])] for edges in (one, other))
-    _check((here == there).all(), "edges that share a weight differ in it")
+    shapes = parts.units[parts.targets], parts.units[parts.sources]
+    facts = edge_facts(*shapes, parts.edge_trainable, parts.weight_start, divided=False)
+    problems: list[str] = []
+    refuse_unlike(share, parts.share_keys, facts, lambda edge: f"edge {edge}", problems)
+    _check(not problems, "; ".join(problems[:1]))
+
+
+def _check_shared_nodes(parts: Topology) -> None:
+    facts = node_facts(parts.units, parts.has_bias, parts.bias_trainable, parts.bias_start)
+    facts |= learned_facts(parts.units, parts.node_words, parts.node_starts)
+    problems: list[str] = []
+    refuse_unlike(*parts.node_groups(), facts, lambda node: f"node {node}", problems)
+    _check(not problems, "; ".join(problems[:1]))
 
 
 def save_checkpoint(path: object, snapshot: dict[str, Any]) -> None:

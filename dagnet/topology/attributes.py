@@ -14,13 +14,22 @@ from typing import Any, TypeVar
 import networkx as nx
 import numpy as np
 
-from dagnet.adjacency import offsets
+from dagnet.adjacency import offsets, ranges
 from dagnet.arrays import Array, memory_bytes
 from dagnet.contracts import Activation
 from dagnet.errors import DagnetError, GraphError, Verbatim, expected, shorten
 from dagnet.registry import find_activation
 from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, read_edge_extras, read_node_extras
 from dagnet.topology.frozen import Categories, edge_sizes
+from dagnet.topology.sharing import (
+    Alike,
+    edge_facts,
+    first_of_group,
+    groups,
+    learned_facts,
+    node_facts,
+    refuse_unlike,
+)
 from dagnet.topology.starts import node_starts
 from dagnet.values import FLAG, as_real, plain, whole
 
@@ -32,7 +41,6 @@ NODE_WORDS = ("activation", "bias", "units", "trainable", "center", "scale", "ca
 EDGE_WORDS = ("weight", "trainable", "share", *EDGE_EXTRAS)
 BYTES_A_WEIGHT = 64
 """What building a network takes at least: start value, place, both ends and what compiling compares."""
-FACTS = ("shape", "start weight", "trainable")
 PLAIN = {float, int, np.float64, np.float32, np.int64, type(None)}
 
 
@@ -173,16 +181,17 @@ def read_nodes(
     for number, attributes in enumerate(data):
         if not attributes:
             continue
-        where = f"node {shorten(names[number])}"
         if is_input[number]:
-            _check_input(where, attributes, identity, problems)
+            _check_input(f"node {shorten(names[number])}", attributes, identity, problems)
             continue
         if attributes.get("categories") is not None:
+            where = f"node {shorten(names[number])}"
             problems.append(f"{where} has categories and must be an input; remove them, or its parents")
         if attributes.get("activation") is not None:
             spec = attributes["activation"]
             key = (type(spec), spec) if isinstance(spec, (str, Activation)) else None
             if key is None or key not in specs:
+                where = f"node {shorten(names[number])}"
                 specs[key] = places.setdefault(problems.activation(where, spec, identity), len(places))
             activation_of[number] = specs[key]
         if "bias" in attributes:
@@ -190,9 +199,10 @@ def read_nodes(
             has_bias[number] = not _is_false(bias)
             if not isinstance(bias, (bool, np.bool_)) and bias is not None:
                 shape = (int(units[number]),)
-                biases = problems.numbers(f"{where}: bias", bias, shape)
+                biases = problems.numbers(f"node {shorten(names[number])}: bias", bias, shape)
                 start[unit_starts[number] : unit_starts[number + 1]] = biases
         if "trainable" in attributes:
+            where = f"node {shorten(names[number])}"
             trainable[number] = problems.flag(f"{where}: trainable", attributes["trainable"])
     return {
         **_by_first_use(tuple(places), activation_of),
@@ -200,11 +210,29 @@ def read_nodes(
         "has_bias": has_bias,
         "bias_trainable": trainable,
         "bias_start": start,
-        "node_words": (
-            said := read_node_extras(data, lambda node: f"node {shorten(names[node])}", problems.tried)
-        ),
-        "node_starts": node_starts(data, names, units, said, problems),
+        **_read_words(data, names, units, node_facts(units, has_bias, trainable, start), problems),
     }
+
+
+def _read_words(
+    data: Sequence[Mapping[str, Any]],
+    names: Sequence[Hashable],
+    units: Array,
+    facts: Mapping[str, Alike],
+    problems: Problems,
+) -> dict[str, Any]:
+    """The rest of what nodes say; ``facts`` is what those that share a bias have in common."""
+
+    def named(node: int) -> str:
+        return f"node {shorten(names[node])}"
+
+    said = read_node_extras(data, named, problems.tried)
+    starts = node_starts(data, names, units, said, problems)
+    if "share" in said:
+        keys = [said["share"].get(node) for node in range(len(names))]
+        facts = {**facts, **learned_facts(units, said, starts)}
+        refuse_unlike(*groups(keys, named, problems), facts, named, problems)
+    return {"node_words": said, "node_starts": starts}
 
 
 def _by_first_use(activations: Sequence[Activation], activation_of: Array) -> dict[str, Any]:
@@ -297,6 +325,10 @@ def read_edges(
     ends: Ends, names: Sequence[Hashable], units: Array, weight: str | None, problems: Problems
 ) -> dict[str, Any]:
     """All that edge attributes say."""
+
+    def named(edge: int) -> str:
+        return f"edge {edge_name(ends, names, edge)}"
+
     n = len(ends.sources)
     start = _plain_weights(ends, units, weight)
     if start is None:
@@ -305,16 +337,23 @@ def read_edges(
     if "trainable" in ends.attributes:
         for edge, attributes in enumerate(ends.data):
             if "trainable" in attributes:
-                where = f"edge {edge_name(ends, names, edge)}: trainable"
-                trainable[edge] = problems.flag(where, attributes["trainable"])
-    fields: dict[str, Any] = {"weight_start": start, "edge_trainable": trainable}
+                trainable[edge] = problems.flag(f"{named(edge)}: trainable", attributes["trainable"])
+    said = read_edge_extras(ends.data, ends.attributes, named, problems.tried)
+    fields: dict[str, Any] = {"edge_trainable": trainable, "edge_words": said}
+    places = offsets(edge_sizes(units, ends.sources, ends.targets))
+    if (factor := said.get("factor")) is not None:
+        with np.errstate(over="ignore"):
+            start = start / np.repeat(factor, np.diff(places))
     if "share" in ends.attributes:
-        share = _shared(ends, names, units, start, trainable, problems)
-        fields["share"], fields["share_keys"] = share
-    said = read_edge_extras(
-        ends.data, ends.attributes, lambda edge: f"edge {edge_name(ends, names, edge)}", problems.tried
-    )
-    return fields | {"edge_words": said}
+        keys = [attributes.get("share") for attributes in ends.data]
+        share, fields["share_keys"] = groups(keys, named, problems)
+        shapes = units[ends.targets], units[ends.sources]
+        facts = edge_facts(*shapes, trainable, start, divided=factor is not None)
+        refuse_unlike(share, fields["share_keys"], facts, named, problems)
+        fields["share"], first = share, first_of_group(share)
+        if factor is not None and not problems:
+            start = start[ranges(places[first], places[first + 1])]
+    return fields | {"weight_start": start}
 
 
 def edge_name(ends: Ends, names: Sequence[Hashable], edge: int) -> str:
@@ -357,35 +396,3 @@ def _checked_weights(
             where = f"edge {edge_name(ends, names, edge)}: {weight}"
             start[places[edge] : places[edge + 1]] = problems.numbers(where, value, shape).ravel()
     return start
-
-
-def _shared(
-    ends: Ends, names: Sequence[Hashable], units: Array, start: Array, trainable: Array, problems: Problems
-) -> tuple[Array, tuple[Hashable, ...]]:
-    share = np.full(len(ends.data), -1, np.int64)
-    first: dict[Hashable, int] = {}
-    keys: dict[Hashable, int] = {}
-    places = offsets(edge_sizes(units, ends.sources, ends.targets))
-
-    def facts(edge: int) -> tuple[Any, ...]:
-        values = start[places[edge] : places[edge + 1]]
-        shape = (int(units[ends.targets[edge]]), int(units[ends.sources[edge]]))
-        return shape, values.tobytes(), bool(trainable[edge])
-
-    for edge, attributes in enumerate(ends.data):
-        key = attributes.get("share")
-        if key is None:
-            continue
-        try:
-            one = first.setdefault(key, edge)
-        except TypeError:
-            problems.refuse(f"edge {edge_name(ends, names, edge)}: share", "a hashable key", key)
-            continue
-        share[edge] = keys.setdefault(key, len(keys))
-        for what, here, there in zip(FACTS, facts(edge), facts(one), strict=True):
-            if here != there:
-                problems.append(
-                    f"edge {edge_name(ends, names, edge)} shares key {shorten(key)} with "
-                    f"{edge_name(ends, names, one)} and must have the same {what}; make them equal"
-                )
-    return share, tuple(keys)

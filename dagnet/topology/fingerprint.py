@@ -111,6 +111,9 @@ def _pieces(topology: Topology) -> Iterator[tuple[str, Any]]:
     ):
         yield from _array(part, array.astype(dtype))
     for word, said in sorted(topology.node_words.items()):
+        if word == "share":  # the groups, not their keys
+            yield from _array("shared biases", _by_first_use(topology.node_groups()[0])[1].astype("<i8"))
+            continue
         yield from _array(f"{word} of nodes", np.array(sorted(said), "<i8"))
         yield from _texts(f"{word} of nodes", (_named(said[node]) for node in sorted(said)))
     if topology.categories:

@@ -16,6 +16,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Draw, Learner, NotFinite
 from dagnet.hashing import step_key
 from dagnet.model import Model
+from dagnet.model.layout import Layout
 from dagnet.registry import engines
 from dagnet.training.rows import Batch, Rows
 from dagnet.training.settings import Settings
@@ -45,7 +46,8 @@ class ArrayLearner(Learner):
         self._live = parameters if self._free is None else parameters[self._free]
         self._pulled = self._gradient if self._free is None else np.empty_like(self._live)
         l1, l2 = settings.l1, settings.l2
-        self._penalty = Penalty(model, self._free, l1, l2) if l1 or l2 else None
+        own = model.topology.edge_words.keys() & {"l1", "l2"}
+        self._penalty = Penalty(model, self._free, l1, l2) if l1 or l2 or own else None
         # the engine's bound is one on what it wrote: not on sums of it, and no norm to clip by
         self._bounded = not shared and self._penalty is None and settings.clip_norm is None
         self._clips = settings.clip_value is not None or settings.clip_norm is not None
@@ -54,6 +56,9 @@ class ArrayLearner(Learner):
         if (engine := engines().get(model.engine)) is not None:
             form = engine.fused_step(settings.optimizer, dtype=model.dtype, threads=model.threads)
             self._move = form or self._move
+        self._limits = None
+        if model.layout.limits is not None:
+            self._limits = [limit[free] for limit in model.layout.limits_in(model.dtype)]
         self._state = settings.optimizer.start(self._live)
         self._known: tuple[Array, float, Array] | None = None
 
@@ -150,6 +155,8 @@ class ArrayLearner(Learner):
                 parameters[:] = before
             raise NotFinite("parameters", after)
         self.steps += 1
+        if self._limits is not None:
+            np.clip(live, *self._limits, out=live)
         if self._free is not None:
             parameters[self._free] = live
 
@@ -160,29 +167,58 @@ class ArrayLearner(Learner):
 
 
 class Penalty:
-    """l1·Σ|w| + l2·Σw² over the weights among the parameters ``free`` (None: all), a shared one once."""
+    """l1·Σ|w| + l2·Σw² over the weights among the parameters ``free`` (None: all), a shared one once.
+
+    Of a shared one whose edges have different factors the mean over its edges counts; where edges say
+    ``l1`` or ``l2`` themselves, theirs add up over the edges of a weight, in place of the run's.
+    """
 
     def __init__(self, model: Model, free: Array | None, l1: float, l2: float) -> None:
-        weights = np.zeros(len(model.parameters), model.dtype)
-        weights[model.layout.weights] = 1
-        self._mask, self._l1, self._l2 = weights if free is None else weights[free], l1, l2
-        self._weights, self._work = np.empty_like(self._mask), np.empty_like(self._mask)
+        def chosen(rate: float, word: str, power: int) -> tuple[float, Array]:
+            rate, by_parameter = _penalties(model.layout, rate, word, power)
+            by_parameter = by_parameter.astype(model.dtype)
+            return rate, by_parameter if free is None else by_parameter[free]
+
+        (self._l1, self._of_l1), (self._l2, self._of_l2) = chosen(l1, "l1", 1), chosen(l2, "l2", 2)
+        self._weights, self._work = np.empty_like(self._of_l1), np.empty_like(self._of_l1)
 
     def add_to(self, gradient: Array, live: Array) -> float:
         """Add the penalty's derivative to ``gradient``; the penalty."""
         weights, work, value = self._weights, self._work, 0.0
-        np.multiply(live, self._mask, out=weights)
         if self._l2:
+            np.multiply(live, self._of_l2, out=weights)
             np.multiply(weights, 2 * self._l2, out=work)
             gradient += work
-            value += float(np.dot(work, weights)) / 2
+            value += float(np.dot(work, live)) / 2
         if self._l1:
-            np.abs(weights, out=work)
+            np.abs(live, out=work)
+            work *= self._of_l1
             value += self._l1 * float(work.sum(dtype=np.float64))
-            np.sign(weights, out=work)
+            np.sign(live, out=work)
+            work *= self._of_l1
             work *= self._l1
             gradient += work
         return value
+
+
+def _penalties(layout: Layout, rate: float, word: str, power: int) -> tuple[float, Array]:
+    """A rate, and (parameters,) what to multiply it by: 0 or 1 where no edge says a factor or the word."""
+    topology, n = layout.topology, layout.plan.n_parameters
+    factor, own = layout.element_factor, topology.edge_words.get(word)
+    result, size = np.zeros(n), 1.0 if factor is None else np.abs(factor) ** power
+    result[layout.weights] = 1
+    if factor is not None:
+        counts = np.bincount(layout.weights, minlength=n)
+        result = np.bincount(layout.weights, size, n) / np.maximum(counts, 1)
+    if own is None:
+        return rate, result
+    result *= rate
+    each = np.repeat(own, np.diff(topology.weight_starts))
+    said = ~np.isnan(each)
+    sums = np.bincount(layout.weights[said], (each * size)[said], n)
+    places = layout.weights[said]
+    result[places] = sums[places]
+    return 1.0, result
 
 
 def clip_to_norm(gradient: Array, square: float, limit: float) -> float:

@@ -129,7 +129,8 @@ def payload(model: Model, observations: Observations | None) -> dict[str, Any]:
             observed = row_statistics(model, observations.X, observations.y)
             page["rows"] = kept_rows(model, observations, observed)
             if observed.gradient is not None:
-                page["edges"]["gradient"] = packed(edge_strengths(model, observed.gradient), "f8")
+                by_weight = model.layout.weights_of(observed.gradient, derivatives=True)
+                page["edges"]["gradient"] = packed(edge_strengths(model, by_weight), "f8")
     history = getattr(model, "history", None)
     page["history"] = {name: packed(column, "f8") for name, column in history.items()} if history else None
     return page
@@ -211,7 +212,7 @@ def _curve(activation: Any) -> dict[str, Any]:
 def _edge_numbers(model: Model) -> dict[str, Any]:
     topology, layout = model.topology, model.layout
     several = topology.n_edges < len(layout.weights) <= MAX_ELEMENTS
-    elements = model.parameters[layout.weights]
+    elements = layout.weights_of(model.parameters)
     return {
         "elements": packed(elements, "f8") if several else None,
         "frozen": packed(~topology.edge_trainable, "u1"),
