@@ -195,3 +195,66 @@ def test_a_node_of_one_unit_is_refused_by_name():
         dagnet.GraphError, match=r"node 'y': normalization 'layer' is over the units .* got units=1; write"
     ):
         dagnet.Network(graph)
+
+
+# -- explanations of what is normalised, over rows and over units ------------------------------
+
+
+def explained(said):
+    graph = drawn(said, dropout=0.1)
+    graph.nodes["c"].update(units=1, normalization=said.replace("layer", "batch"))
+    net = dagnet.Network(graph, seed=2)
+    X, y = rows(30)
+    net.fit(X, y, epochs=3, seed=0)
+    return net, X, y
+
+
+@pytest.mark.parametrize("said", ["layer", "layer(before_activation=True)", "batch", "batch(eps=0.1)"])
+def test_traces_multiply_to_the_derivative_and_show_the_factor(said):
+    net, X, y = explained(said)
+    for edge in net.edges:
+        rule = net.trace(edge, X[0], y[0])
+        total = sum(np.asarray(path.value) for path in rule.paths)
+        expected = net.gradient(X[:1], y[:1]).weights[edge]
+        np.testing.assert_allclose(np.reshape(total, np.shape(expected)), expected, rtol=1e-9, atol=1e-13)
+        for derivative in rule.derivatives:
+            terms = [np.asarray(factor.value).shape for _, factor in derivative.terms]
+            assert terms
+    assert "scale/√(variance + eps)" in str(net.trace(("x", "c"), X[0], y[0]))
+    shown = str(net.trace(("x", "a"), X[0], y[0]))
+    assert ("∂a/∂z · ∂z/∂w" in shown) == said.startswith("layer")
+
+
+@pytest.mark.parametrize("said", ["layer", "layer(before_activation=True)", "batch", "batch(eps=0.1)"])
+def test_the_backward_pass_leads_from_gradients_to_deltas(said):
+    from dagnet.explain.backward_pass import trace_all
+
+    net, X, y = explained(said)
+    passed = trace_all(net, X[3], y[3])
+    for step in passed.nodes:
+        gradient, factor = np.atleast_1d(step.gradient), 1.0 if step.normalized is None else step.normalized
+        found = gradient @ factor if np.ndim(factor) == 2 else gradient * step.slope * factor
+        np.testing.assert_allclose(found, np.atleast_1d(step.delta), rtol=1e-9, atol=1e-14)
+    name = said.partition("(")[0]
+    assert f"{name}(" in str(passed)
+
+
+def test_formulas_summaries_and_the_inspector_say_what_normalises():
+    import json
+
+    from dagnet.formats.inspector import payload
+
+    net, X, y = explained("layer")
+    assert net.formula("a").startswith("a = layer(tanh(")
+    assert "layer 2, batch 1" in str(net.summary())
+    data = payload(net, dagnet.Observations(X, y))
+    assert data["words"][net.topology.index["c"]] == "normalization batch"
+    assert json.dumps(data["words"])
+    one = nx.DiGraph([("x", "h"), ("h", "y")])
+    one.nodes["h"].update(normalization="batch", activation="tanh")
+    small = dagnet.Network(one, seed=1)
+    small.fit(X[:, :1], y, epochs=2, seed=0)
+    right = small.formula("h").removeprefix("h = ").replace("·", "*").replace("−", "-")
+    x = 0.7
+    value = eval(right, {"tanh": np.tanh, "x": x})
+    assert value == pytest.approx(small.forward([[x]])["h"][0], abs=1e-4)
