@@ -28,8 +28,8 @@ What the page shows is the payload: a dict of JSON values; *array* means what :f
     Null without data, else ``total`` rows of which the first ``kept`` are here: ``z``, ``a``
     and, with targets, ``delta`` = ∂(the row's loss)/∂z, arrays (kept, all units); ``slope`` =
     ∂a/∂z, the same shape, NaN where it is a matrix; ``loss`` (kept,), ``mean_loss``; ``pull`` =
-    ∂(the row's loss)/∂a and ``target``, (kept, output units); ``outputs``: the units of the outputs.  As many rows are
-    kept as give at most 150,000 numbers for each quantity, at most 64 and at least one.
+    ∂(the row's loss)/∂a and ``target``, (kept, output units); ``outputs``: the units of the outputs.
+    As many rows are kept as give at most 150,000 numbers for each quantity, at most 64 and at least one.
 ``history``
     Names of quantities and arrays, one number an epoch, or null.
 """
