@@ -17,6 +17,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.engine.compiled.caching import kernel
+from dagnet.engine.compiled.microkernels import delta_sums, moment_sums, write_pulls
 from dagnet.engine.compiled.segments import LAYER_SEGMENT, MOMENTS_SEGMENT, THIN_SEGMENT, Segment
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.engine.training_steps import (
@@ -31,7 +32,7 @@ from dagnet.plan import Plan, Step
 
 @kernel
 def find_moments(values, layout, units, weights, found):
-    """Means and variances (2, units) of some units, the rows weighted.
+    """Means and variances (2, units) of some units, the rows weighted, lanes without a row by 0.
 
     Numbers are taken from the first row's, so that their squares do not cancel.
     """
@@ -39,15 +40,8 @@ def find_moments(values, layout, units, weights, found):
     zero = values.dtype.type(0)
     for k in range(part, len(units), parts):
         base = units[k] * stride
-        origin, total, square = values[base], zero, zero
-        for tile in range((n_rows + lanes - 1) // lanes):
-            first, here = tile * lanes, base + tile * block
-            there = min(lanes, n_rows - first)
-            run, share = values[here : here + there], weights[first : first + there]
-            for row in range(there):
-                away = run[row] - origin
-                total += share[row] * away
-                square += share[row] * away * away
+        origin, n_tiles = values[base], (n_rows + lanes - 1) // lanes
+        total, square = moment_sums(values, weights, base, block, n_tiles, origin)
         found[0, k] = origin + total
         found[1, k] = max(square - total * total, zero)
 
@@ -61,28 +55,14 @@ def through_moments(arrays, layout, ends, weights, numbers, found):
     values, deltas = arrays
     sources, targets = ends
     block, _, stride, lanes, n_rows, part, parts = layout
-    n_tiles, zero = (n_rows + lanes - 1) // lanes, values.dtype.type(0)
+    n_tiles = (n_rows + lanes - 1) // lanes
     for k in range(part, len(sources), parts):
         mean, inverse, scale = numbers[0, k], numbers[1, k], numbers[2, k]
-        plain, along = zero, zero
-        for tile in range(n_tiles):
-            there = min(lanes, n_rows - tile * lanes)
-            place, other = tile * block + sources[k] * stride, tile * block + targets[k] * stride
-            run, delta = values[place : place + there], deltas[other : other + there]
-            for row in range(there):
-                plain += delta[row]
-                along += delta[row] * ((run[row] - mean) * inverse)
-        found[k] = along
-        for tile in range(n_tiles):
-            there = min(lanes, n_rows - tile * lanes)
-            place = tile * block + sources[k] * stride
-            run, wanted = values[place : place + there], deltas[place : place + lanes]
-            share = weights[tile * lanes : tile * lanes + there]
-            for row in range(there):
-                x = (run[row] - mean) * inverse
-                wanted[row] = -scale * share[row] * (plain + x * along)
-            for row in range(there, lanes):
-                wanted[row] = 0
+        starts = sources[k] * stride, targets[k] * stride
+        plain, along = delta_sums(values, deltas, starts, block, n_tiles, mean)
+        found[k] = along * inverse
+        pulls = mean, -scale * plain, -scale * found[k] * inverse
+        write_pulls((values, deltas, weights), starts[0], block, n_tiles, pulls)
 
 
 class Moments:
@@ -90,9 +70,10 @@ class Moments:
 
     def __init__(self, plan: Plan, first: int, last: int) -> None:
         self.units = slice(first, last)
-        self.targets, self.slots = np.arange(first, last), plan.indptr[first:last].astype(np.int64)
+        self.targets = np.arange(first, last)
+        self.slots = slice(int(plan.indptr[first]), int(plan.indptr[last]))  # one of each unit
         self.sources = plan.sources[self.slots].astype(np.int64)
-        self.biases = plan.bias_slot[first:last]
+        self.biases = slice(int(plan.bias_slot[first]), int(plan.bias_slot[last - 1]) + 1)
         by = np.zeros(0, np.int64) if plan.normalized_by is None else plan.normalized_by[first:last]
         self.eps = np.array([kind.eps for kind in plan.normalizations])[by]
         self.walked = bool(plan.needs_delta[first:last].any())
@@ -101,7 +82,10 @@ class Moments:
     def forward(self, state: Any, theta: Array, parts: int) -> None:
         """Find the moments of this pass, and write weight and bias into ``theta``."""
         draw, found = state.draw, np.empty((2, len(self.targets)), theta.dtype)
-        weights = np.ascontiguousarray(draw.weights, theta.dtype)
+        if state.shares is None or len(state.shares) < state.n_tiles * state.tile:
+            state.shares = np.zeros(state.n_tiles * state.tile, theta.dtype)
+        weights = state.shares
+        weights[: len(draw.weights)], weights[len(draw.weights) :] = draw.weights, 0
 
         def share(part: int) -> None:
             find_moments(state.values, state.layout(part, parts), self.sources, weights, found)
@@ -112,19 +96,16 @@ class Moments:
         scale = theta[self.slots] * inverse
         theta[self.slots] = scale
         theta[self.biases] -= found[0] * scale
-        state.numbers[self.units.start] = np.stack([found[0], inverse, scale])
+        state.numbers[self.units.start] = np.array([found[0], inverse, scale])
 
     def backward(self, state: Any, _theta: Array, parts: int) -> None:
         """Write ∂L/∂a of the sources as far as it comes by way of the moments, and Σδx̂ for later."""
         numbers = state.numbers[self.units.start]
-        found, weights = (
-            np.empty(len(self.targets), numbers.dtype),
-            np.ascontiguousarray(state.draw.weights, numbers.dtype),
-        )
+        found = np.empty(len(self.targets), numbers.dtype)
         arrays, ends = (state.values, state.deltas), (self.sources, self.targets)
 
         def share(part: int) -> None:
-            through_moments(arrays, state.layout(part, parts), ends, weights, numbers, found)
+            through_moments(arrays, state.layout(part, parts), ends, state.shares, numbers, found)
 
         run_parts(share, parts)
         state.along[self.units.start] = found

@@ -83,9 +83,9 @@ class CompiledRunner(Runner):
         state = reuse
         if state is None or not state.fits(self.program, len(inputs)):
             state = CompiledState(self.program, self.dtype, len(inputs))
-        state.theta = theta if draw is None else theta.copy()  # moments are written into the copy
+        state.theta = state.own(theta) if draw is not None and self._moments else theta
         if draw is not None:
-            draw.mean, draw.variance = np.zeros((2, self.plan.n_units))
+            draw.mean, draw.variance = np.empty((2, self.plan.n_units))
             state.draw, state.key[:] = draw, (draw.key, draw.first)
         state.inputs = writable(np.ascontiguousarray(inputs))
         parts = self._parts(state.n_tiles)

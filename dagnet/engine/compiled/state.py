@@ -44,7 +44,7 @@ class CompiledState(State):
         self.values = aligned(self._capacity * program.plan.n_units, dtype)
         self.pre = aligned(self._capacity * program.n_pre, dtype)
         self._deltas: Array | None = None
-        self.theta: Array = np.zeros(0, dtype)
+        self.theta = self._own = np.zeros(0, dtype)
         self.scratch: Any = None  # of the walk that is on
         self.inputs: Array = np.zeros((0, 0), dtype)
         self.draw: Any = None
@@ -52,6 +52,7 @@ class CompiledState(State):
         self.kernel_table = keyed(program.table, self.key) if program.drops else program.table
         self.numbers: dict[int, Array] = {}
         self.along: dict[int, Array] = {}
+        self.shares: Array | None = None  # of the rows in the moments, 0 for lanes without one
 
     def _shape(self, n_rows: int) -> None:
         """How the rows lie in memory."""
@@ -93,6 +94,13 @@ class CompiledState(State):
     def wide_layout(self) -> tuple[int, ...]:
         """The same where one tile holds all rows: for steps that go along a unit's rows alone."""
         return 0, 0, self.stride, self.stride, self.n_rows, 0, 1
+
+    def own(self, theta: Array) -> Array:
+        """A copy that moments may be written into."""
+        if len(self._own) != len(theta):
+            self._own = np.empty_like(theta)
+        self._own[:] = theta
+        return self._own
 
     def load_inputs(self, part: int, parts: int) -> None:
         """Copy a thread's share of the rows into the inputs' units."""
