@@ -181,6 +181,22 @@ def test_both_kinds_stand_in_one_graph_and_go_where_parameters_go(tmp_path):
         np.testing.assert_array_equal(other(X), net(X))
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_textbooks_equations_are_verified(engine, dtype, monkeypatch):
+    for said in ("layer", "layer(before_activation=True)"):
+        graph = drawn(said, dropout=0.2)
+        graph.nodes["c"]["normalization"] = "batch"
+        net = dagnet.Network(graph, seed=0, engine=engine, dtype=dtype)
+        X, y = rows(30)
+        net.fit(X, y, epochs=2, seed=0)
+        assert dagnet.verify(net, X, y).passed
+    if engine == "reference":
+        wrong = "dagnet.engine.training_steps.through_units"
+        monkeypatch.setattr(wrong, lambda pull, x, inverse, width: pull * inverse)
+        assert not dagnet.verify(net, X, y).passed
+
+
 def test_rows_may_come_alone():
     net = dagnet.Network(drawn(), seed=0)
     X, y = rows(5)
