@@ -68,7 +68,7 @@ GUARDS = {
     "callbacks": "callbacks resume killed_runs",
     "cli": "cli cli_files cli_program",
     "compiler": "plan engines",
-    "expansion": "nodes_in_training",
+    "expansion": "nodes_in_training layer_normalization edge_dropout",
     "hashing": "nodes_in_training",
     "contracts": "contracts making functions_left_to_numpy plugins_at_work",
     "drawing": "drawing",

@@ -17,9 +17,15 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Draw, Engine, Optimizer, Runner, State
-from dagnet.engine.training_steps import drop, standardized, through_moments
+from dagnet.engine.training_steps import (
+    drop,
+    standardized,
+    thinned_sums,
+    through_moments,
+    through_thinned,
+)
 from dagnet.hookspecs import hookimpl
-from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, NORMALISE, Plan, Step
+from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, THIN, Plan, Step
 from dagnet.plan.aggregating import aggregated, slopes
 
 
@@ -74,10 +80,13 @@ class _Runner(Runner):
             if step.kind == ACTIVATE:
                 a[step.targets] = plan.activations[step.what].value(z[step.targets])
             elif step.kind == DROP:
-                state.dropped[step.target] = drop(plan, step, state.draw.key, a)
-            elif step.kind == NORMALISE:
+                state.dropped[step.target] = drop(plan, step, state.draw, a)
+            elif step.kind in (NORMALISE, LAYER):
                 x, _ = standardized(plan, step, state.draw, a)
                 z[step.targets] = theta[step.slots, None] * x + self._bias(theta, step.targets)
+            elif step.kind == THIN:
+                sums = thinned_sums(plan, step, state.draw, theta, a, plan.sources[step.slots])
+                z[step.targets] = sums + self._bias(theta, step.targets)
             else:
                 z[step.targets] = self._weighted_sum(step, theta, a) + self._bias(theta, step.targets)
         return state
@@ -120,9 +129,12 @@ class _Runner(Runner):
                 slope = plan.activations[step.what].slope(z[targets], values[targets])
                 d[targets] = np.where(plan.needs_delta[targets, None], da[targets] * slope, 0)
             elif plan.needs_delta[targets].any():
-                if step.kind == NORMALISE:
+                if step.kind in (NORMALISE, LAYER):
                     back = through_moments(plan, step, state.draw, theta, a, d, into)
                     np.add.at(da, plan.sources[step.slots], back)
+                elif step.kind == THIN:
+                    place, found = plan.sources[step.slots], into[step.slots]
+                    da += through_thinned(plan, step, state.draw, theta, a, place, d[targets], found)
                 else:
                     self._walk_back(step, theta, state, da, into)
                 slots = plan.bias_slot[targets]

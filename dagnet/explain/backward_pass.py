@@ -43,7 +43,8 @@ class EdgeStep(NamedTuple):
 class NodeStep(NamedTuple):
     """One node: its forward numbers (``fact``), ∂L/∂a, g′(z), δ, and the edges into it.
 
-    ``bias`` is ∂L/∂b, None where there is no bias.
+    ``bias`` is ∂L/∂b, None where there is no bias.  ``normalized`` is what a normalisation puts between:
+    δ = ∂L/∂a · g′(z) · scale/√(variance + eps), or over units δ = ∂L/∂a · ∂a/∂z, a matrix; else None.
     """
 
     node: Hashable
@@ -53,6 +54,7 @@ class NodeStep(NamedTuple):
     delta: Number
     edges: tuple[EdgeStep, ...]
     bias: Number | None
+    normalized: Number | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -107,6 +109,7 @@ def _node_step(row: OneRow, node: int) -> NodeStep:
         delta=plain(delta),
         edges=tuple(_edge_step(row, edge, delta) for edge in edges),
         bias=plain(delta) if topology.has_bias[node] else None,
+        normalized=None if (passed := row.normalized(node)) is None else plain(passed),
     )
 
 
@@ -133,7 +136,7 @@ def _header(write: Notation) -> tuple[str, ...]:
 
 def _rows(step: NodeStep, write: Notation) -> Iterator[list[str]]:
     """The node's numbers in the first row, one row for each edge into it, one for the bias."""
-    name = f"{write.name(step.node)} = {write.words(step.fact.activation)}(z)"
+    name = f"{write.name(step.node)} = {write.words(step.fact.function)}"
     if step.fact.aggregation != "sum":
         name += write.words(f", z of {step.fact.aggregation}")
     numbers = (step.fact.z, step.fact.a, step.gradient, step.slope, step.delta)
@@ -144,6 +147,9 @@ def _rows(step: NodeStep, write: Notation) -> Iterator[list[str]]:
 
 
 def _lines(step: NodeStep, write: Notation) -> Iterator[tuple[str, str, str]]:
+    if (kind := step.fact.normalization) is not None and step.normalized is not None:
+        factor = write.words("scale/√(variance + eps)") if kind.over_rows else write.derivative("a", "z")
+        yield write.words(kind.name), f"{factor} = {write.quantity(step.normalized)}", ""
     for edge in step.edges:
         factors = [step.delta, edge.a] if edge.share is None else [step.delta, edge.share, edge.a]
         product = f"{write.numbers(factors)} = {write.quantity(edge.derivative)}"

@@ -32,7 +32,7 @@ from dagnet.model import Model
 from dagnet.model.averaging import row_weights
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
-from dagnet.plan import ACTIVATE, Plan
+from dagnet.plan import ACTIVATE, LAYER, Plan, Step
 from dagnet.plan.aggregating import aggregate_steps, aggregated, slopes
 from dagnet.plan.transposition import slot_units
 
@@ -272,6 +272,17 @@ class _Terms:
             for _, slots, _, slope in slopes(plan, step, layout.theta(vector), a.T.__getitem__):
                 self.shares.append((slots.ravel(), slope.reshape(-1, len(a)).astype(np.float64)))
                 self.largest[slots.ravel()] *= _largest(self.shares[-1][1].T)
+        self.layers = [step for step in plan.program() if step.kind == LAYER]
+        self.steep = np.ones(plan.n_slots)  # bounds on 1/√(variance + eps) where units are normalised
+        for step in self.layers:
+            inverses = [self._normalized(step, row)[1] for row in a]
+            self.steep[step.slots] = np.repeat(np.max(inverses, axis=0), step.source)
+
+    def _normalized(self, step: Step, values: Array) -> tuple[Array, Array]:
+        """x̂ of a LAYER step, (nodes, units of one), and 1/√(variance + eps), (nodes,), for one row."""
+        a = values[self.parent[step.slots]].astype(np.float64).reshape(-1, step.source)
+        inverse = 1 / np.sqrt(a.var(axis=1) + self.plan.normalizations[step.what].eps)
+        return (a - a.mean(axis=1, keepdims=True)) * inverse[:, None], inverse
 
     def by_parameter(self, slots: Array, *, bound: bool = False) -> Array:
         """(parameters,) from derivatives by slot, or from bounds on their magnitudes."""
@@ -290,8 +301,11 @@ class _Terms:
             if step.kind == ACTIVATE:
                 found[step.targets] = steep[step.targets] * pulled[step.targets]
             else:
-                terms = self.largest[step.slots] * found[self.child[step.slots]]
-                np.add.at(pulled, self.parent[step.slots], terms)
+                slots = step.slots
+                terms = self.largest[slots] * self.steep[slots] * found[self.child[slots]]
+                if step.kind == LAYER:
+                    terms = np.repeat(terms.reshape(-1, step.source).sum(axis=1), step.source)
+                np.add.at(pulled, self.parent[slots], terms)
         return found
 
     def right_sides(self, walk: Numbers) -> tuple[Array, Array, Array]:
@@ -302,8 +316,15 @@ class _Terms:
             of_parent, of_child = np.append(a, 1)[self.parent], delta[self.child]
             for places, share in self.shares:
                 of_child[places] *= share[:, row]
+            back = self.weight * of_child
+            for step in self.layers:
+                x, inverse = self._normalized(step, a)
+                of_parent[step.slots] = x.ravel()
+                slopes = np.eye(step.source) - (1 + x[:, :, None] * x[:, None]) / step.source
+                nodes = back[step.slots].reshape(x.shape) * inverse[:, None]
+                back[step.slots] = np.einsum("ni,nij->nj", nodes, slopes).ravel()
             z[row] = np.bincount(self.child, self.weight * of_parent, self.plan.n_units)
-            pulled[row] = np.bincount(self.parent, self.weight * of_child, self.plan.n_units + 1)[:-1]
+            pulled[row] = np.bincount(self.parent, back, self.plan.n_units + 1)[:-1]
             slots += of_child * of_parent
         biases = np.append(self.weight, 0)[self.plan.bias_slot]
         for step in aggregate_steps(self.plan):
@@ -320,15 +341,19 @@ class _Terms:
 
     def out_of(self, values: Array) -> Array:
         """Σₖ |wₖⱼ| vₖ over the children of each unit."""
-        return self._summed(self.parent, values[self.child])
+        sums = self._summed(self.parent, values[self.child])
+        for step in self.layers:
+            nodes = sums[self.parent[step.slots]].reshape(-1, step.source)
+            sums[self.parent[step.slots]] = np.repeat(nodes.sum(axis=1), step.source)
+        return sums
 
     def _summed(self, units: Array, values: Array) -> Array:
-        sums = np.bincount(units, self.largest * values, self.plan.n_units + 1)[:-1]
+        sums = np.bincount(units, self.largest * self.steep * values, self.plan.n_units + 1)[:-1]
         return sums.astype(np.float64)  # of nothing: int
 
     def products(self, of_child: Array, of_parent: Array, one: float) -> Array:
         """(slots,) a number of the child times one of the parent, which of a bias is ``one``."""
-        result: Array = of_child[self.child] * np.append(of_parent, one)[self.parent]
+        result: Array = of_child[self.child] * self.steep * np.append(of_parent, one)[self.parent]
         for places, share in self.shares:
             result[places] *= _largest(share.T)
         return result

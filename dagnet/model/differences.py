@@ -11,16 +11,17 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from dagnet.adjacency import Rows, reachable, rows_by
+from dagnet.adjacency import reachable
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
 from dagnet.model.averaging import row_weights
 from dagnet.model.data import Encoded
 from dagnet.model.naming import ParameterNames
 from dagnet.model.prepared import Prepared
-from dagnet.plan import ACTIVATE, Plan
+from dagnet.plan import ACTIVATE, LAYER, Plan
 from dagnet.plan.aggregating import aggregate_steps, slopes
-from dagnet.plan.transposition import slot_targets
+from dagnet.plan.restriction import with_mates
+from dagnet.plan.transposition import read_by, readers, slot_targets
 
 JUMP = 1e-3
 """By how much the derivative of an aggregation must differ at two points that a kink lies between."""
@@ -46,7 +47,8 @@ def central_differences(
     """See :meth:`dagnet.model.Model.differences`; ``vector`` is the network's parameters."""
     base = _Base(prepared, vector, data)
     found = Differences(np.zeros(len(places)), np.zeros(len(places), np.int64), np.zeros(len(places), bool))
-    for first, members in _by_first_units(prepared, places):
+    for units, members in _by_first_units(prepared, places):
+        first = base.together(units)
         chain = reachable(base.children, first, within=base.reaching)
         found.units[members] = len(chain)
         if len(chain):
@@ -79,7 +81,7 @@ class _Base:
         state = prepared.runner.forward(prepared.layout.theta(vector), data.inputs)
         self.values = state.value(np.arange(plan.n_units))
         self.largest = float(np.abs(self.values).max(initial=1.0))
-        self.kinks = _kinks(plan)
+        self.kinks = kinks_of(plan)
         normalized = prepared.layout.normalized
         self.steepest = 1.0 if normalized is None else normalized.steepest(vector)
         kinked = np.flatnonzero(~np.isnan(self.kinks).all(axis=1))
@@ -88,10 +90,17 @@ class _Base:
             z = state.pre_activation(kinked)
             apart = [np.abs(z - kink[:, None]).min(axis=1) for kink in self.kinks[kinked].T]
             self.clearance[kinked] = np.fmin.reduce(apart)
-        self.children = rows_by(plan.sources, slot_targets(plan.indptr), plan.n_units)
-        self.reaching = np.zeros(plan.n_units, bool)
-        parents = Rows(plan.indptr, plan.sources, np.zeros(0, np.int64))
-        self.reaching[reachable(parents, plan.outputs)] = True
+            layers = [np.arange(s.n_target) + s.target for s in plan.program() if s.kind == LAYER]
+            layered = np.intersect1d(kinked, np.concatenate([kinked[:0], *layers]))
+            self.clearance[layered] = 0  # their z is not bounded by Σ|w|
+        self.children, self.reaching = readers(plan), np.zeros(plan.n_units, bool)
+        self.reaching[reachable(read_by(plan), plan.outputs)] = True
+
+    def together(self, units: Array) -> Array:
+        """Some units, and those that are only evaluated together with them."""
+        mask = np.zeros(self.plan.n_units, bool)
+        mask[units] = True
+        return np.flatnonzero(with_mates(self.plan, mask))
 
     def change(self, outputs: Array) -> float:
         """The loss for the first of (2, rows, output units) less that for the second."""
@@ -109,7 +118,7 @@ class _Base:
         return loss.row_values(np.concatenate(outputs), targets).reshape(2, -1)
 
 
-def _kinks(plan: Plan) -> Array:
+def kinks_of(plan: Plan) -> Array:
     """(units, most kinks) the kinks of each unit's activation; NaN where it has fewer."""
     steps = [
         (step, plan.activations[step.what].kink_points()) for step in plan.program() if step.kind == ACTIVATE

@@ -16,9 +16,10 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.compiler import compile_topology
-from dagnet.contracts import Activation, Loss, Runner
+from dagnet.contracts import Activation, Draw, Loss, Runner
 from dagnet.errors import DagnetWarning, DataError, GraphError, PluginError, expected, shorten
-from dagnet.model.data import standardisation_of
+from dagnet.hashing import step_key
+from dagnet.model.data import SparseRows, standardisation_of
 from dagnet.model.heads import Objective
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
@@ -26,8 +27,11 @@ from dagnet.model.tables import Columns, numeric
 from dagnet.plan import Plan, training_plan
 from dagnet.registry import named
 from dagnet.topology import Topology
+from dagnet.values import whole
 
 ROWS = 2
+PORTION = 2048
+"""Rows that are evaluated at once with dropout, a multiple of 32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +174,31 @@ class Prepared:
     def training_runner(self) -> Runner:
         """The runner of :func:`dagnet.plan.training_plan`."""
         return self.runner_for(training_plan(self.layout.plan))
+
+    def outputs(self, vector: Array, inputs: Any) -> Array:
+        """Values of the output units for encoded rows, (rows, output units)."""
+        if isinstance(inputs, SparseRows):
+            return np.concatenate([self.outputs(vector, block) for _, block in inputs.blocks()])
+        theta = self.layout.theta(vector)
+        quick = self.runner.evaluate(theta, inputs)
+        outputs: Array = self.runner.forward(theta, inputs, keep=False).outputs if quick is None else quick
+        return outputs
+
+    @cached_property
+    def _dropping_runner(self) -> Runner:
+        return self.runner_for(training_plan(self.layout.plan, normalizes=False))
+
+    def dropped(self, vector: Array, inputs: Any, seed: object) -> Array:
+        """Values of the output units, (rows, output units), with dropout."""
+        key, runner = step_key(whole(0).check("seed", seed), 0), self._dropping_runner
+        draws = self.layout.plan.trains_otherwise
+        outputs, state = np.empty((len(inputs), len(self.layout.plan.outputs)), self.dtype), None
+        for first in range(0, len(inputs), PORTION):
+            rows = slice(first, first + PORTION)
+            more: dict[str, Any] = {"draw": Draw(key, np.zeros(0), first)} if draws else {}
+            state = runner.forward(self.layout.theta(vector), inputs[rows], reuse=state, **more)
+            outputs[rows] = state.outputs
+        return outputs
 
     def parameters_of(self, name: Hashable) -> Array:
         """Parameters of one edge or node; where a pair is both, the edge is meant."""

@@ -66,10 +66,10 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
 def _add_words(nodes: list[dict[str, Any]], layout: Layout, parameters: Array) -> None:
     """What nodes learn and keep beside biases, and the rest of what they say."""
     topology = layout.topology
-    starts = offsets(topology.units[topology.normalized])
     for name in topology.node_starts:
-        pieces = _split(parameters[layout.node_places(name)], starts)
-        for node, value in zip(topology.normalized.tolist(), pieces, strict=True):
+        holders = topology.nodes_with(name)
+        pieces = _split(parameters[layout.node_places(name)], offsets(topology.units[holders]))
+        for node, value in zip(holders.tolist(), pieces, strict=True):
             nodes[node][name] = value
     for word, said in topology.node_words.items():
         for node, value in said.items():

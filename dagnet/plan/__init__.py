@@ -1,6 +1,17 @@
 """The frozen plan: what engines execute."""
 
-from dagnet.plan.frozen import ACTIVATE, AGGREGATE, DENSE, DROP, NORMALISE, SPARSE, STEP, Step
+from dagnet.plan.frozen import (
+    ACTIVATE,
+    AGGREGATE,
+    DENSE,
+    DROP,
+    LAYER,
+    NORMALISE,
+    SPARSE,
+    STEP,
+    THIN,
+    Step,
+)
 from dagnet.plan.program import Plan
 from dagnet.plan.training import training_plan
 
@@ -9,9 +20,11 @@ __all__ = [
     "AGGREGATE",
     "DENSE",
     "DROP",
+    "LAYER",
     "NORMALISE",
     "SPARSE",
     "STEP",
+    "THIN",
     "Plan",
     "Step",
     "training_plan",

@@ -23,16 +23,18 @@ STEP = np.dtype(
     [(name, "i4") for name in ("kind", "what")]
     + [(name, "i8") for name in ("target", "n_target", "source", "n_source", "slot")]
 )
-DENSE, SPARSE, ACTIVATE, AGGREGATE, NORMALISE, DROP = 0, 1, 2, 3, 8, 9
+DENSE, SPARSE, ACTIVATE, AGGREGATE, LAYER, NORMALISE, DROP, THIN = 0, 1, 2, 3, 4, 8, 9, 10
 KINDS = {
     DENSE: "dense",
     SPARSE: "sparse",
     ACTIVATE: "activate",
     AGGREGATE: "aggregate",
+    LAYER: "layer",
     NORMALISE: "normalise",
     DROP: "drop",
+    THIN: "thin",
 }
-"""Kinds of steps by their codes; the last two are of plans for training alone."""
+"""Kinds of steps by their codes; NORMALISE, DROP and THIN are of plans for training alone."""
 
 
 class Step(NamedTuple):
@@ -74,7 +76,8 @@ class PlanData:
         (``what`` 1), W the ``n_target × n_source`` matrix at ``slot``.  SPARSE: the same, each
         unit with its own parents; ``n_source`` counts the nonzeros.  AGGREGATE: the same with
         aggregations[what] of the terms w·a in place of their sum.  ACTIVATE:
-        a = activations[what](z).
+        a = activations[what](z).  LAYER: of each ``source`` units in a row, the sources' values over these
+        units as x̂ by ``normalizations[what]``, z = weight · x̂ + bias; ``n_source`` counts the weights.
     indptr, sources
         Parents of each unit, target-major; the position is the weight's slot.
     indptr_out, targets, slots_out
@@ -99,12 +102,14 @@ class PlanData:
     unit_ids, slot_ids
         In a plan that :meth:`restrict` cut out: the units and slots of the original.
     normalizations, normalized_by
-        The distinct normalisations over rows, and (units,) the place among them of what normalises the
-        unit, −1 for none; None where there are none.  Such a unit has one source and is summed as all
-        are, in prediction by numbers that have the running statistics in them.
+        The distinct normalisations, and (units,) the place among them of what normalises the unit, −1
+        for none; None where there are none.  Such a unit has one source.  Where rows are normalised it
+        is summed as all are, in prediction by numbers that have the running statistics in them.
     dropout, unit_numbers
         (units,) the rate at which training drops each unit's value, and the number by which its mask is
         drawn; None where nothing is dropped.
+    term_dropout, term_numbers
+        (weights,) the same of terms.
     notes
         What an engine has to say of an activation or aggregation, by its call form; shown in the listing.
     """
@@ -132,6 +137,8 @@ class PlanData:
     normalized_by: Array | None = None
     dropout: Array | None = None
     unit_numbers: Array | None = None
+    term_dropout: Array | None = None
+    term_numbers: Array | None = None
     notes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
@@ -166,7 +173,7 @@ class PlanData:
     @property
     def trains_otherwise(self) -> bool:
         """Whether training does something that prediction does not."""
-        return self.dropout is not None
+        return self.dropout is not None or self.term_dropout is not None
 
     def program(self) -> list[Step]:
         """The steps one by one."""

@@ -11,7 +11,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.errors import DagnetError
 from dagnet.markup import listing_html
-from dagnet.plan.frozen import ACTIVATE, AGGREGATE, DENSE, KINDS, PlanData
+from dagnet.plan.frozen import ACTIVATE, AGGREGATE, DENSE, DROP, KINDS, LAYER, SPARSE, PlanData
 from dagnet.plan.restriction import cut, walked_units
 from dagnet.plan.transposition import pull_rows, slot_targets, slot_units
 
@@ -100,7 +100,8 @@ class Plan(PlanData):
 
 def _invariants(plan: PlanData) -> Iterator[tuple[bool, str]]:
     n, weights = plan.n_units, plan.n_weights
-    yield bool(np.isin(plan.steps["kind"], range(len(KINDS))).all()), "known step kinds"
+    known = (DENSE, SPARSE, ACTIVATE, AGGREGATE, LAYER)
+    yield bool(np.isin(plan.steps["kind"], known).all()), "known step kinds"
     yield len(plan.indptr) == n + 1, "one row of parents a unit"
     yield plan.indptr[0] == 0 and plan.indptr[-1] == weights, "rows cover all weights"
     yield bool((np.diff(plan.indptr) >= 0).all()), "rows do not overlap"
@@ -151,10 +152,11 @@ def _step_invariants(plan: PlanData) -> Iterator[tuple[bool, str]]:
             wanted = np.tile(plan.step_source_units(step), step["n_target"])
             yield np.array_equal(plan.sources[slots], wanted), "a dense step's units have the same parents"
         else:
-            yield (
-                step["n_source"] == slots.stop - slots.start,
-                "a sparse step counts its nonzeros",
-            )
+            yield step["n_source"] == slots.stop - slots.start, "a sparse step counts its nonzeros"
+        if step["kind"] == LAYER:
+            whole = step["source"] > 1 and step["n_target"] % step["source"] == 0
+            yield whole and step["n_source"] == step["n_target"], "a layer step normalises whole nodes"
+            yield 0 <= step["what"] < len(plan.normalizations), "normalisations exist"
 
 
 # -- the listing: one line a step ----------------------------------------------------------
@@ -193,6 +195,10 @@ def _step(plan: PlanData, step: Any) -> str:
         n_source = int(step["n_source"])
         where = "gathered" if step["what"] else _range(int(step["source"]), n_source)
         return f"{head} = W[{n_target}×{n_source}] @ {where}{bias}"
+    if step["kind"] == DROP:
+        return f"{head} at {plan.rates[step['what']]:g}"
+    if step["kind"] == LAYER:
+        return f"{head} = {plan.normalizations[step['what']]} over {int(step['source'])} units each{bias}"
     nonzeros = int(step["n_source"])
     weights = f"{nonzeros:,} weight{'s' if nonzeros != 1 else ''}"
     if step["kind"] == AGGREGATE:

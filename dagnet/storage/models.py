@@ -342,10 +342,12 @@ def _check_numbers(parts: Topology) -> None:
 
 
 def _check_normalized(parts: Topology) -> None:
-    names = (*LEARNED, *MOMENTS) if len(parts.normalized) else ()
-    n = int(parts.units[parts.normalized].sum())
-    fits = set(parts.node_starts) == set(names) and all(len(a) == n for a in parts.node_starts.values())
+    sizes = {name: int(parts.units[parts.nodes_with(name)].sum()) for name in (*LEARNED, *MOMENTS)}
+    found = {name: len(array) for name, array in parts.node_starts.items()}
+    fits = found == {name: n for name, n in sizes.items() if n}
     _check(fits, "the numbers of normalisations do not fit the nodes")
+    over_units = np.setdiff1d(parts.normalized, parts.nodes_with("mean"))
+    _check((parts.units[over_units] > 1).all(), "a node of one unit is normalised over its units")
     _check((parts.node_starts.get("variance", np.zeros(0)) >= 0).all(), "a variance is below 0")
     _check(not np.isin(parts.normalized, parts.inputs).any(), "an input is normalised")
 

@@ -77,6 +77,12 @@ def normalization(text: str) -> Normalization:
     return Normalization.of(name, named)
 
 
+def normalizations(said: Mapping[str, Mapping[int, Any]]) -> dict[int, Normalization]:
+    """What normalises each node that says so, in the order of their numbers."""
+    texts = said.get("normalization", {})
+    return {node: normalization(texts[node]) for node in sorted(texts) if texts[node]}
+
+
 def _spelled(text: str) -> str:
     return str(normalization(text))
 
@@ -116,6 +122,7 @@ EDGE_EXTRAS: dict[str, Word] = {
         Rule("a finite number other than 0", _is_factor), 1.0, lambda said: np.isfinite(said) & (said != 0)
     ),
     "bounds": Word(Rule(BOUNDS, _are_bounds, _open), WIDEST, _hold_bounds),
+    "dropout": Word(FRACTION, 0.0, lambda said: (said >= 0) & (said < 1)),
     "l1": Word(NOT_NEGATIVE, math.nan, lambda said: (said >= 0) & (said <= LARGEST)),
     "l2": Word(NOT_NEGATIVE, math.nan, lambda said: (said >= 0) & (said <= LARGEST)),
 }

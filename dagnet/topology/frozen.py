@@ -12,8 +12,9 @@ import numpy as np
 
 from dagnet.adjacency import Rows, offsets, ranges, rows_by
 from dagnet.arrays import Array
-from dagnet.contracts import Activation, Aggregation
+from dagnet.contracts import MOMENTS, Activation, Aggregation
 from dagnet.errors import DataError, did_you_mean, shorten
+from dagnet.topology.extras import normalizations
 from dagnet.topology.sharing import first_of_group, groups
 
 LISTED = 6
@@ -196,6 +197,13 @@ class Topology:
     def normalized(self) -> Array:
         """The nodes that are normalised, in the order of ``node_starts``."""
         return _frozen(np.array(sorted(self.node_words.get("normalization", ())), np.int64))
+
+    def nodes_with(self, parameter: str) -> Array:
+        """The nodes that have a parameter, in the order of its ``node_starts``."""
+        if parameter not in MOMENTS:
+            return self.normalized
+        kinds = normalizations(self.node_words)
+        return np.array([node for node, kind in kinds.items() if kind.over_rows], np.int64)
 
     def weight_owners(self) -> Array:
         """(edges,) the edge that each has its weight from: the first of its group, or itself."""

@@ -34,7 +34,6 @@ REFUSED_ON_NODES = {
 }
 REFUSED_ON_EDGES = {
     "constraint": _INTERVAL,
-    "dropout": _MISSING,
     "enabled": _EDGES_OUT,
     "frozen": "write trainable=False",
     "function": "functions stand on nodes: write activation=… on a node between the two",

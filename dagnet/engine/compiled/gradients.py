@@ -40,7 +40,7 @@ class FusedGradient:
         self._program, self._parts, self._loss, self._dtype = program, parts, loss, dtype
         self._calls: list[tuple[Array, Array, Array]] = []
         self._others = np.empty((0, program.plan.n_slots), dtype)
-        self._unwanted, self._key = program.unwanted, np.zeros(1, np.uint64)
+        self._unwanted, self._key = program.unwanted, np.zeros(2, np.uint64)
         self._table = keyed(program.table, self._key) if program.drops else program.table
         self._pass = (kernels_of(program) or passes).loss_and_gradient
         self._written: tuple[Any, ...] = ()
@@ -55,7 +55,7 @@ class FusedGradient:
         """
         parts = self._parts(-(-len(inputs) // self._program.lanes))
         if self.draw is not None:
-            self._key[0] = self.draw.key
+            self._key[:] = self.draw.key, self.draw.first
         given = (parts, inputs, targets, factor, into)
         if not self._written or any(map(operator.is_not, given, self._written)):
             self._write(*given)

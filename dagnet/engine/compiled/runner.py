@@ -13,11 +13,11 @@ from dagnet.contracts import Draw, Loss, LossGradient, Runner
 from dagnet.engine.compiled import kernels, passes, through_numpy
 from dagnet.engine.compiled.functions import compile_loss
 from dagnet.engine.compiled.gradients import FusedGradient, StagedGradient, kernels_of
-from dagnet.engine.compiled.moments import Moments
+from dagnet.engine.compiled.moments import between_sweeps
 from dagnet.engine.compiled.segments import (
     AGGREGATE_SEGMENT,
+    BETWEEN,
     DENSE_SEGMENT,
-    MOMENTS_SEGMENT,
     SWEEP,
     Program,
     Segment,
@@ -46,8 +46,7 @@ class CompiledRunner(Runner):
         self._n_outputs = len(plan.outputs)
         self.lanes = self.program.lanes
         self._sweeps: Any = kernels_of(self.program) or kernels
-        segments = [segment for segment in self.program.segments if segment.kind == MOMENTS_SEGMENT]
-        self._moments = {segment.first: Moments(plan, segment.first, segment.last) for segment in segments}
+        self._moments = between_sweeps(plan, self.program.segments)
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which functions NumPy runs, and why."""
@@ -91,10 +90,10 @@ class CompiledRunner(Runner):
         state = reuse
         if state is None or not state.fits(self.program, len(inputs)):
             state = CompiledState(self.program, self.dtype, len(inputs))
-        state.theta = theta if draw is None else theta.copy()  # moments are written into the copy
+        state.theta = state.own(theta) if draw is not None and self._moments else theta
         if draw is not None:
-            draw.mean, draw.variance = np.zeros((2, self.plan.n_units))
-            state.draw, state.key[0] = draw, draw.key
+            draw.mean, draw.variance = np.empty((2, self.plan.n_units))
+            state.draw, state.key[:] = draw, (draw.key, draw.first)
         state.inputs = writable(np.ascontiguousarray(inputs))
         parts = self._parts(state.n_tiles)
         stages: list[Stage] = []
@@ -115,7 +114,7 @@ class CompiledRunner(Runner):
             return False, lambda: self._product(state, theta, segment)
         if segment.kind == AGGREGATE_SEGMENT:
             return False, lambda: through_numpy.aggregate(state, theta, segment)
-        if segment.kind == MOMENTS_SEGMENT:
+        if segment.kind in BETWEEN:
             return False, lambda: self._moments[segment.first].forward(state, theta, parts)
         return False, lambda: self._activate(state, segment)
 
@@ -212,7 +211,7 @@ class CompiledRunner(Runner):
         scratch = state.scratch
         scratch.bound = 0.0
         kernels.gather(theta, program.slots_out, scratch.weights)
-        if program.has_dense or self.plan.aggregations:
+        if program.adds:
             state.table(state.deltas)[:, program.zeroed] = 0
 
         def start(part: int) -> None:
@@ -243,8 +242,9 @@ class CompiledRunner(Runner):
             return [(False, lambda: self._product_back(state, theta, segment, into))]
         if segment.kind == AGGREGATE_SEGMENT:
             return [(False, lambda: through_numpy.push_back(state, theta, segment, into))]
-        if segment.kind == MOMENTS_SEGMENT:
-            return [(False, lambda: self._moments[segment.first].backward(state, state.scratch.parts))]
+        if segment.kind in BETWEEN:
+            moments, parts = self._moments[segment.first], state.scratch.parts
+            return [(False, lambda: moments.backward(state, theta, parts))]
         units = (segment.first, segment.last)
         return [
             (True, lambda part: self._pull(state, units, part)),

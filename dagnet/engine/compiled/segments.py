@@ -14,10 +14,19 @@ from dagnet.engine.compiled.functions import CompiledActivation, compile_activat
 from dagnet.engine.compiled.opened import table_of
 from dagnet.engine.compiled.vectors import TILE_ROWS
 from dagnet.hashing import ODD, mixed
-from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, NORMALISE, SPARSE, Plan
+from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, SPARSE, THIN, Plan
 from dagnet.plan.aggregating import aggregate_steps
 
 SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT, MOMENTS_SEGMENT, AGGREGATE_SEGMENT = 0, 1, 2, 3, 4
+LAYER_SEGMENT, THIN_SEGMENT = 5, 6
+SINGLE = {
+    ACTIVATE: NUMPY_SEGMENT,
+    AGGREGATE: AGGREGATE_SEGMENT,
+    LAYER: LAYER_SEGMENT,
+    THIN: THIN_SEGMENT,
+}
+BETWEEN = MOMENTS_SEGMENT, LAYER_SEGMENT, THIN_SEGMENT
+"""What is run by objects of :mod:`dagnet.engine.compiled.moments`."""
 BY_KERNELS = (aggregations.mean, aggregations.product, aggregations.largest, aggregations.smallest)
 PRODUCT, BEST = 1, (2, 3)
 """Aggregations that kernels know, in the order of their codes there; NumPy runs all others."""
@@ -72,6 +81,7 @@ class Program:
         segments = _segments(plan, self.steps, self.activations)
         self.started, segments = _first_writes(plan, segments)
         self.segments = [self._widened(segment) for segment in segments] if self.has_dense else segments
+        self.adds = self.has_dense or bool(plan.aggregations) or bool((self.steps[:, 0] == THIN).any())
         self.is_one_sweep = all(segment.kind == SWEEP for segment in self.segments)
         self._lay_out()
 
@@ -99,7 +109,7 @@ class Program:
         self.sources, self.children = (a.astype(unit, copy=False) for a in (plan.sources, plan.targets))
         self.needs_delta = plan.needs_delta
         numbers = np.zeros(0, np.uint64) if plan.unit_numbers is None else plan.unit_numbers
-        self.unit_hashes, self.rates, self.key = mixed(numbers + ODD), plan.rates, np.zeros(1, np.uint64)
+        self.unit_hashes, self.rates, self.key = mixed(numbers + ODD), plan.rates, np.zeros(2, np.uint64)
         self.drops = bool((self.steps[:, 0] == DROP).any())
         self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
         self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or plan.needs_delta[: plan.n_inputs].any())
@@ -213,7 +223,7 @@ def _steps(plan: Plan) -> Array:
 def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -> list[Segment]:
     """Cut at dense steps and at what NumPy runs."""
     numpy_runs = np.array([a.function.address == 0 for a in activations], bool)
-    cuts = steps[:, 0] == DENSE
+    cuts = np.isin(steps[:, 0], (DENSE, LAYER, THIN))
     moments = plan.steps["kind"] == NORMALISE
     cuts |= moments & ~np.roll(moments, 1)
     cuts |= (steps[:, 0] == ACTIVATE) & numpy_runs[np.where(steps[:, 0] == ACTIVATE, steps[:, 1], 0)]
@@ -239,8 +249,7 @@ def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -
 def _single(plan: Plan, number: int, kind: int, what: int, first: int, last: int) -> Segment:
     step = plan.steps[number]
     if kind != DENSE:
-        single = NUMPY_SEGMENT if kind == ACTIVATE else AGGREGATE_SEGMENT
-        return Segment(single, number, number + 1, first, last, int(step["what"]))
+        return Segment(SINGLE[kind], number, number + 1, first, last, int(step["what"]))
     sources, needed = plan.step_sources(step), plan.needs_delta
     walked = bool(needed[first:last].any())
     walks_on = walked and bool(needed[sources].any())
@@ -272,7 +281,7 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
             first = isinstance(segment.sources, slice) and not started[segment.sources].any()
             marked.append(replace(segment, first_write=first))
             started[segment.sources] = 1
-        elif segment.kind == MOMENTS_SEGMENT:
+        elif segment.kind in BETWEEN:
             marked.append(segment)
             started[plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]] = 1
         else:

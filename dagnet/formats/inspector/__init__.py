@@ -14,6 +14,8 @@ What the page shows is the payload: a dict of JSON values; *array* means what :f
     in ``activations``, a list of {label, z, a}: the function's curve as two arrays.
 ``aggregation``
     of each node the place in ``aggregations``, a list of names; −1 for the sum.
+``words``
+    By node number what else it says, such as its normalization and dropout, as text.
 ``bias``, ``center``, ``scale``
     (all units, node after node) arrays, NaN where there is none; the last two may be null.
 ``edges``
@@ -27,10 +29,10 @@ What the page shows is the payload: a dict of JSON values; *array* means what :f
 ``rows``
     Null without data, else ``total`` rows of which the first ``kept`` are here: ``z``, ``a``
     and, with targets, ``delta`` = ∂(the row's loss)/∂z, arrays (kept, all units); ``slope`` =
-    g′(z), the same shape; ``loss`` (kept,), ``mean_loss``; ``pull`` = ∂(the row's loss)/∂a and
-    ``target``, (kept, output units); ``share`` = ∂(aggregation)/∂(w a), (kept, edges), or null;
-    ``outputs``: the units of the outputs.  As many rows are kept as give
-    at most 150,000 numbers for each quantity, at most 64 and at least one.
+    ∂a/∂z, the same shape, NaN where it is a matrix; ``loss`` (kept,), ``mean_loss``; ``pull`` =
+    ∂(the row's loss)/∂a and ``target``, (kept, output units); ``share`` = ∂(aggregation)/∂(w a), (kept,
+    edges), or null; ``outputs``: the units of the outputs.  As many rows are kept as give at most
+    150,000 numbers for each quantity, at most 64 and at least one.
 ``history``
     Names of quantities and arrays, one number an epoch, or null.
 """
@@ -197,8 +199,14 @@ def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
     places = ranges(topology.unit_starts[topology.inputs], topology.unit_starts[topology.inputs + 1])
     center[places], scale[places] = topology.center, topology.scale
     plain = (topology.center == 0).all() and (topology.scale == 1).all()
+    words: dict[int, str] = {}
+    for word in ("normalization", "dropout"):
+        for node, said in topology.node_words.get(word, {}).items():
+            text = f"{word} {said}"
+            words[node] = f"{words[node]}, {text}" if node in words else text
     return {
         **_placed(drawn),
+        "words": words,
         "units": packed(topology.units, "i4"),
         "activation": packed(topology.activation_of, "i4"),
         "activations": [_curve(activation) for activation in topology.activations],
@@ -271,7 +279,11 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
     """The ``rows`` of the payload: the first rows, as many as fit."""
     inputs, targets, _ = model.encode(observations.X, ABSENT if observations.y is None else observations.y)
     everything = np.arange(model.plan.n_units)
-    order = np.concatenate([everything[model.layout.units_of(v)] for v in range(model.topology.n_nodes)])
+    nodes, layout = range(model.topology.n_nodes), model.layout
+    order = np.concatenate([everything[layout.units_of(v)] for v in nodes])
+    summed = np.concatenate([everything[layout.summed_units_of(v)] for v in nodes])
+    place = np.zeros_like(everything)
+    place[order] = np.arange(len(order))
     kept = min(len(inputs), MOST_ROWS, max(1, MOST_NUMBERS // max(len(order), 1)))
     kind = "f8" if kept * len(order) <= EXACT else "f4"
     runner = model.runner if observations.y is None else full_runner(model)
@@ -280,10 +292,10 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
     rows: dict[str, Any] = {
         "total": observed.rows,
         "kept": kept,
-        "z": packed(z[order].T, kind),
+        "z": packed(z[summed].T, kind),
         "a": packed(a[order].T, kind),
-        "slope": packed(model.plan.slopes(z, a)[order].T, kind),
-        "outputs": packed(np.argsort(order)[model.plan.outputs], "i4"),
+        "slope": packed(_slopes(model, z, a)[order].T, kind),
+        "outputs": packed(place[layout.plan.outputs], "i4"),
         "share": _shares(model, a),
         "delta": None,
     }
@@ -297,5 +309,17 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
             rows["target"] = packed(model.objective.spread(targets), "f8")
         pull, into = np.ascontiguousarray(pull, model.dtype), np.zeros(model.plan.n_slots, model.dtype)
         runner.backward(model.layout.theta(model.vector), state, pull, into=into)
-        rows["delta"] = packed(state.delta(order).T, kind)
+        rows["delta"] = packed(state.delta(summed).T, kind)
     return rows
+
+
+def _slopes(model: Model, z: Any, a: Any) -> Any:
+    """(units, rows) ∂a/∂z, of a normalised value by the sum behind it; NaN where units are normalised."""
+    plan = model.layout.plan
+    slopes = plan.slopes(z, a)
+    if plan.normalized_by is not None:
+        halves = np.flatnonzero(plan.normalized_by >= 0)
+        over_rows = np.array([kind.over_rows for kind in plan.normalizations])[plan.normalized_by[halves]]
+        weights = np.where(over_rows, model.layout.theta(model.vector)[plan.indptr[halves]], np.nan)
+        slopes[halves] *= weights[:, None] * slopes[plan.sources[plan.indptr[halves]]]
+    return slopes

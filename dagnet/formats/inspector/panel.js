@@ -37,7 +37,7 @@ const chips = (...texts) => element("div", { class: "chips" }, ...texts.filter(B
 function aboutNode(v) {
   const into = Array.from(edgesInto(v)), out = Array.from(edgesOutOf(v)), label = net.curves[net.activation[v]]?.label;
   const activation = net.role[v] === 0 || net.role[v] === 4 ? "" : label, units = net.units[v];
-  const parts = [...title(net.names[v]), chips(ROLES[net.role[v]], activation, aggregation(v), `level ${net.level[v]}`, units > 1 && `${units} units`)];
+  const parts = [...title(net.names[v]), chips(ROLES[net.role[v]], activation, aggregation(v), `level ${net.level[v]}`, units > 1 && `${units} units`, net.words?.[v])];
   if (net.role[v] === 4) return [...parts, element("p", {}, net.notes?.[v] ?? ""), ...flows(into, out)];
   parts.push(formula(v, into, activation));
   const lit = light.up.reduce((sum, x) => sum + x, 0) - 1, fed = light.down.reduce((sum, x) => sum + x, 0) - 1;
@@ -51,7 +51,7 @@ function nodeNumbers(v) {
   const pairs = [["z", show(ofNode("z", v))], ["a", show(ofNode("a", v))]], u = net.unitStart[v];
   if (net.center) pairs.push(...(net.role[v] === 0 ? [["datum", show(ofNode("a", v) * net.scale[u] + net.center[u])]] : []));
   if (net.rows.delta) pairs.push(["δ = ∂L/∂z", signed(ofNode("delta", v), 4)]);
-  if (net.role[v] !== 0) pairs.push(["g′(z)", show(ofNode("slope", v))], ["bias", show(net.bias[u])]);
+  if (net.role[v] !== 0) pairs.push([net.words?.[v]?.includes("norm") ? "∂a/∂z" : "g′(z)", show(ofNode("slope", v))], ["bias", show(net.bias[u])]);
   const place = net.rows.target && outputPlace(u);
   if (place >= 0 && place !== null) pairs.push(["target", show(net.rows.target[state.row * net.rows.outputs.length + place])]);
   return facts(pairs, true);
