@@ -17,6 +17,7 @@ from dagnet.adjacency import offsets, ranges, stable_order
 from dagnet.arrays import Array
 from dagnet.expansion import Expansion, expanded
 from dagnet.plan import ACTIVATE, DENSE, SPARSE, STEP, Plan
+from dagnet.plan.transposition import first_learned
 from dagnet.topology import Topology
 
 DENSE_MINIMUM = 4096
@@ -132,6 +133,8 @@ class _Packing:
     indptr: Array
     sources: Array
     bias_slot: Array
+    learned_slot: Array | None
+    n_slots: int
 
 
 def _packing(topology: Topology, order: Array, first_unit: Array) -> _Packing:
@@ -159,8 +162,14 @@ def _packing(topology: Topology, order: Array, first_unit: Array) -> _Packing:
     sources[element_slot] = element_source
     biased = np.repeat(topology.has_bias[order], units[order])
     bias_slot = np.full(total, -1, np.int64)
-    bias_slot[biased] = len(sources) + np.arange(int(biased.sum()))
-    return _Packing(element_slot, indptr, sources, bias_slot)
+    n_slots = len(sources) + int(biased.sum())
+    bias_slot[biased] = np.arange(len(sources), n_slots)
+    counts = np.array([len(activation.trainable) for activation in topology.activations])
+    if not counts.any():
+        return _Packing(element_slot, indptr, sources, bias_slot, None, n_slots)
+    learned = np.repeat(np.where(topology.is_input, 0, counts[topology.activation_of])[order], units[order])
+    first = first_learned(learned, n_slots)
+    return _Packing(element_slot, indptr, sources, bias_slot, first, n_slots + int(learned.sum()))
 
 
 def _elements(
@@ -189,7 +198,7 @@ def _program(
     computed = order[len(topology.inputs) :]
     n_inputs = int(topology.units[topology.inputs].sum())
     steps, gather = _steps(topology, block, computed, n_inputs, packing)
-    n_units, n_slots, first = len(packing.indptr) - 1, len(trainable), first_unit[topology.outputs]
+    n_units, n_slots, first = len(packing.indptr) - 1, packing.n_slots, first_unit[topology.outputs]
     nothing = np.zeros(0, np.int64)
     plan = Plan(
         n_units=n_units,
@@ -208,6 +217,7 @@ def _program(
         needs_delta=np.zeros(n_units, bool),
         needs_gradient=trainable,
         tie=_tie(topology, packing, n_slots),
+        learned_slot=packing.learned_slot,
     )
     return plan.restrict()  # fills in what the reverse walk needs
 
@@ -271,11 +281,15 @@ def _dense_sources(sums: Array, packing: _Packing) -> Array:
 
 def _trainable(topology: Topology, order: Array, packing: _Packing) -> Array:
     """(slots,) what the graph lets train."""
-    mask = np.ones(len(packing.sources) + int((packing.bias_slot >= 0).sum()), bool)
+    mask = np.ones(packing.n_slots, bool)
     mask[packing.element_slot] = np.repeat(topology.edge_trainable, np.diff(topology.weight_starts))
     free = np.repeat(topology.bias_trainable[order], topology.units[order])
     has = packing.bias_slot >= 0
     mask[packing.bias_slot[has]] = free[has]
+    if packing.learned_slot is not None:
+        units = np.flatnonzero(packing.learned_slot >= 0)
+        counts = np.diff(packing.learned_slot[units], append=packing.n_slots)
+        mask[packing.n_slots - int(counts.sum()) :] = np.repeat(free[units], counts)
     return mask
 
 

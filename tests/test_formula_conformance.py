@@ -14,7 +14,8 @@ from data.activation_forms import NAMES
 from data.own import own
 
 import dagnet
-from dagnet.contracts.probing import loss_probe, off_kinks
+from dagnet.contracts.probing import loss_probe
+from dagnet.contracts.quotients import off_kinks
 from dagnet.formula.formula import probe_numbers
 
 sys.path[:0] = [str(path) for path in sorted((Path(__file__).parents[1] / "plugins").glob("*/src"))]

@@ -17,15 +17,13 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
+from dagnet.contracts.quotients import off_kinks, refuse_wrong
 from dagnet.errors import DagnetError, PluginError, Verbatim, expected
 from dagnet.formula import Formula, Untraceable, traced, tracing
 from dagnet.formula.formula import first_difference, probe_numbers
 from dagnet.formula.tracing import place_in_source, place_of
 
 ROWS = 6
-WRONG = 1e-5
-"""How far a derivative may be from the function's, relative to the larger of it and 1."""
-STEP = 6e-6
 OUTPUTS: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]] = {
     "real": lambda rng, shape: rng.normal(0, 1.5, shape),
     "positive": lambda rng, shape: rng.gamma(2.0, 1.0, shape) + 0.05,
@@ -53,11 +51,14 @@ class Formulas:
     slope: Formula | None
     reason: str = ""
     reads: tuple[Any, ...] | None = field(default=None, compare=False)
+    by: tuple[Formula, ...] = ()
+    """The derivatives by the parameters that learn, which are arrays to all these formulas."""
 
     @staticmethod
-    def numbers(formula: Formula, parameters: Mapping[str, Any]) -> tuple[float, ...]:
-        """The values of a formula's own arguments that are parameters."""
-        return tuple(float(parameters[name]) for name in formula.arguments if name in parameters)
+    def numbers(formula: Formula, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The values of a formula's own arguments that are parameters: floats, or arrays as they are."""
+        values = (parameters[name] for name in formula.arguments if name in parameters)
+        return tuple(value if isinstance(value, np.ndarray) else float(value) for value in values)
 
 
 def _pair(item: Any) -> Iterator[Function]:
@@ -87,16 +88,18 @@ def formulas_of(item: Any, reason: str) -> Formulas:
             value, slope = _formulas_of_loss(item) if item.kind == "loss" else _formulas_of_activation(item)
         except Untraceable as error:
             reason = f"{error.what}; {error.mend or OTHERWISE}"
-    return Formulas(value, slope, reason, reads)
+    by = () if value is None else tuple(map(value.derivative, getattr(item, "trainable", ())))
+    return Formulas(value, slope, reason, reads, by)
 
 
 def _formulas_of_activation(item: Any) -> Pair:
     """g(z) and g'(z, a)."""
-    value = traced(item.function, ["z"], item.parameters)
+    value = traced(item.function, ["z", *item.trainable], item.parameters)
     given = item.derivative is not None
-    slope = (
-        traced(item.derivative, ["z", "a"], item.parameters) if given else value.derivative("z", result="a")
-    )
+    if given:
+        slope = traced(item.derivative, ["z", "a", *item.trainable], item.parameters)
+    else:
+        slope = value.derivative("z", result="a")
     for dtype in ALIKE:
         z = probe_numbers([value, slope], item.kink_points(), dtype)
         if dtype == "float32":  # NumPy's own numbers may make it double precision, which is no less right
@@ -276,6 +279,8 @@ def check_activation(item: Any) -> None:
         mend = "reduce nothing, and write np.where for if"
         at = place_of(item.function)
         raise PluginError(f"{where} must treat each number by itself, whatever stands beside it{at}; {mend}")
+    if item.trainable:
+        _check_learned(where, item, z, a)
     if derivative is None:
         if item.formula is None:
             array_gradient(where, item.function, z, *arguments, give="derivative=…")
@@ -290,55 +295,19 @@ def check_activation(item: Any) -> None:
             given = derivative(z.copy(), item.function(z.copy(), *arguments), *arguments)
         mend = f"mend it, leave it out, or say surrogate=True if {item.name} is meant to learn by another's"
         where += place_of(derivative)
-        _refuse_wrong(where, given, z, lambda x: item.function(x, *arguments), "the function's", mend)
+        refuse_wrong(where, given, z, lambda x: item.function(x, *arguments), "the function's", mend)
 
 
-def off_kinks(item: Any, z: Array) -> Array:
-    """The numbers that are near no kink that an activation declares."""
-    return z[(np.abs(z[:, None] - np.array(item.kink_points())) > 1e-3).all(axis=1)]
-
-
-def _refuse_wrong(
-    where: str, given: Array, x: Array, function: Callable[[Array], Array], whose: str, mend: str
-) -> None:
-    """Compare a derivative with central differences, which depend on no table of ours."""
-    right, near = quotients(function, x)
-    off = wrong(given, right, near, WRONG)
-    if off.any():
-        place = int(np.flatnonzero(off)[0])
-        must = f"{whose}, {float(right.flat[place]):.6g} at {float(x.flat[place]):.6g}"
-        raise PluginError(expected(where, must, Verbatim(f"{float(given.flat[place]):.6g}"), mend))
-
-
-def wrong(given: Array, right: Array, near: Array, tolerance: float) -> Array:
-    """Where a derivative is not what quotients say."""
-    with np.errstate(all="ignore"):
-        alike = np.abs(given - right) <= tolerance * np.maximum(1.0, np.abs(right)) + near
-    return ~alike & np.isfinite(right) & np.isfinite(near)
-
-
-def quotients(function: Callable[[Array], Array], x: Array) -> tuple[Array, Array]:
-    """∂(Σ function)/∂x elementwise or, for (rows, units), unit by unit; and how far it may be off.
-
-    What two steps give must agree: where a kink or rounding stands between them, nothing is judged.
-    """
-    columns = x.shape[1] if x.ndim == 2 else 1
-    right, near = np.empty_like(x), np.empty_like(x)
-    for column in range(columns):
-        at = (slice(None), column) if x.ndim == 2 else (slice(None),)
-        found = []
-        for step in (STEP, 2 * STEP):
-            h = step * np.maximum(1.0, np.abs(x[at]))
-            ahead, behind = x.copy(), x.copy()
-            ahead[at] += h
-            behind[at] -= h
-            with np.errstate(all="ignore"):
-                found.append((function(ahead) - function(behind)) / (2 * h))
-                size = np.maximum(np.abs(function(x.copy())), 1.0)
-        right[at] = found[0]
-        near[at] = 4 * np.abs(found[1] - found[0]) + 8 * np.finfo(float).eps * size / STEP
-        near[at][~(np.abs(found[1] - found[0]) <= 1e-3 * np.maximum(1.0, np.abs(found[0])))] = np.inf
-    return right, near
+def _check_learned(where: str, item: Any, z: Array, a: Array) -> None:
+    """Whether a function takes one number a unit of what learns, and has derivatives by it."""
+    columns = {name: np.full((len(z), 1), start) for name, start in item.trainable.items()}
+    arguments = tuple({**item.parameters, **columns}.values())
+    found = checked_result(where, lambda x: item.function(x, *arguments), (z,), z.shape, item.function)
+    if not np.allclose(found, a, rtol=1e-6, equal_nan=True):
+        names = ", ".join(item.trainable)
+        raise PluginError(f"{where} must give the same for {names} as numbers and as arrays (units, 1)")
+    for name in item.trainable:
+        item.slope_by(name, z)
 
 
 def loss_probe(item: Any) -> tuple[Array, Array] | None:
@@ -395,4 +364,4 @@ def check_loss(item: Any) -> None:
     if item.rowwise and not item.surrogate:
         mend = "mend it, or leave it out; it is that of the sum over rows, not of their mean"
         at = place_of(gradient)
-        _refuse_wrong(where + at, given, probe[0], lambda o: value(o, probe[1]), "the value's", mend)
+        refuse_wrong(where + at, given, probe[0], lambda o: value(o, probe[1]), "the value's", mend)

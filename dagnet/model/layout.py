@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from dagnet.adjacency import ranges
 from dagnet.arrays import Array
 from dagnet.compiler import Compiled
-from dagnet.contracts import LEARNED, Draw
+from dagnet.contracts import LEARNED, MOMENTS, Draw
 from dagnet.plan import Plan
 from dagnet.plan.transposition import slot_targets
 from dagnet.topology import Topology
@@ -104,6 +106,8 @@ class Layout:
         (nodes and second halves of those that are normalised,) the first unit, and the node.
     normalized
         Where normalisations over rows have their numbers; None where there are none.
+    learned
+        By name, the slots of what activations learn, in the order of ``topology.node_starts``.
     """
 
     topology: Topology
@@ -116,6 +120,7 @@ class Layout:
     first_of_half: Array
     owner: Array
     normalized: Normalized | None
+    learned: Mapping[str, Array]
 
     def __post_init__(self) -> None:
         for array in (self.first_unit, self.weights, self.biases, self.trainable):
@@ -145,6 +150,7 @@ class Layout:
             first,
             compiled.expansion.owner,
             Normalized.of(plan, slots) if slots else None,
+            _learned(compiled),
         )
 
     # -- where names have their places ---------------------------------------------------
@@ -161,6 +167,14 @@ class Layout:
         """Parameters of a node's biases, (units,); empty where it has none."""
         start, stop = self.topology.unit_starts[node : node + 2].tolist()
         return self.biases[start : stop if self.topology.has_bias[node] else start]
+
+    def learned_places(self, node: int) -> Array:
+        """Parameters of all that a node learns: its biases, and what else it has; none twice."""
+        places, units = [self.bias_places(node)], self.topology.units
+        for name in self.topology.node_starts.keys() - MOMENTS.keys():
+            nodes = self.topology.nodes_with(name)
+            places.append(self.node_places(name)[np.repeat(nodes == node, units[nodes])])
+        return np.concatenate(places)
 
     def units_of(self, node: int) -> slice:
         """The units of a node."""
@@ -196,6 +210,8 @@ class Layout:
     def node_places(self, name: str) -> Array:
         """Places in the network's vector, in the order of ``topology.node_starts[name]``."""
         found = self.normalized
+        if name in self.learned:
+            return self.owners[self.learned[name]]
         if found is None:
             return NOTHING
         places: Array = getattr(found, name)
@@ -246,6 +262,21 @@ class Layout:
         out[:] = 0
         np.add.at(out, self.owners, weighted)
         return out
+
+
+def _learned(compiled: Compiled) -> dict[str, Array]:
+    """Of a node that is normalised, its halves are asked: the activation is one's, by order of the owners."""
+    graph, owner, found = compiled.expansion.graph, compiled.expansion.owner, dict[str, Array]()
+    for name, nodes in graph.learners.items():
+        halves = nodes[np.argsort(owner[nodes])]
+        first = compiled.first_unit[halves]
+        slots = compiled.plan.learned_slot[ranges(first, first + graph.units[halves])]  # type: ignore[index]
+        kinds = np.repeat(graph.activation_of[halves], graph.units[halves])
+        place = np.array(
+            [list(a.trainable).index(name) if name in a.trainable else 0 for a in graph.activations]
+        )
+        found[name] = slots + place[kinds]
+    return found
 
 
 def _factor(topology: Topology, compiled: Compiled) -> Array | None:

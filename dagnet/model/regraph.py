@@ -62,13 +62,13 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
         else:
             attributes["activation"] = spelled[kind]
             attributes["bias"] = biases[node] if has_bias[node] else False
-            if has_bias[node] and not trainable[node]:
+            if not trainable[node] and (has_bias[node] or topology.learns(node)):
                 attributes["trainable"] = False
         nodes.append(attributes)
-    starts = offsets(topology.units[topology.normalized])
     for name in topology.node_starts:
-        pieces = _split(parameters[layout.node_places(name)], starts)
-        for node, value in zip(topology.normalized.tolist(), pieces, strict=True):
+        owners = topology.nodes_with(name)
+        pieces = _split(parameters[layout.node_places(name)], offsets(topology.units[owners]))
+        for node, value in zip(owners.tolist(), pieces, strict=True):
             nodes[node][name] = value
     for word, said in topology.node_words.items():
         for node, value in said.items():

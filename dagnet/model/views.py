@@ -11,7 +11,7 @@ import numpy as np
 
 from dagnet.adjacency import offsets
 from dagnet.arrays import Array
-from dagnet.contracts import LEARNED
+from dagnet.contracts import MOMENTS
 from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.model.layout import Layout
 from dagnet.topology import Topology
@@ -131,21 +131,27 @@ class NodeParameterView(_View):
         if not pair or name[1] not in self._names():
             listed = ", ".join(map(repr, self._names())) or "none in this network"
             raise DataError(expected("a node parameter", f"(node, name) with a name among {listed}", name))
-        node = topology.node_number(name[0])
-        place = int(np.searchsorted(topology.normalized, node))
-        if place == len(topology.normalized) or topology.normalized[place] != node:
-            raise DataError(f"node {shorten(name[0])} has no {name[1]}: it is not normalised")
-        starts = offsets(topology.units[topology.normalized])
+        node, nodes = topology.node_number(name[0]), topology.nodes_with(name[1])
+        place = int(np.searchsorted(nodes, node))
+        if place == len(nodes) or nodes[place] != node:
+            lacks = (
+                "its activation does not learn it" if name[1] in topology.learners else "it is not normalised"
+            )
+            raise DataError(f"node {shorten(name[0])} has no {name[1]}: {lacks}")
+        starts = offsets(topology.units[nodes])
         return self._layout.node_places(name[1])[starts[place] : starts[place + 1]]
 
     def _names(self) -> tuple[str, ...]:
-        names = self._layout.topology.node_starts
-        return tuple(name for name in names if name in LEARNED or len(self._flat) == self._layout.n_numbers)
+        names, whole = self._layout.topology.node_starts, len(self._flat) == self._layout.n_numbers
+        return tuple(name for name in names if whole or name not in MOMENTS)
 
     def __iter__(self) -> Iterator[tuple[Hashable, str]]:
-        topology = self._layout.topology
-        names = [(topology.nodes[node], name) for node in topology.normalized for name in self._names()]
-        return (name for name in names if self._were_asked(self._places(name)))
+        topology, names = self._layout.topology, self._names()
+        pairs = sorted(
+            (node, k) for k, name in enumerate(names) for node in topology.nodes_with(name).tolist()
+        )
+        found = ((topology.nodes[node], names[k]) for node, k in pairs)
+        return (name for name in found if self._were_asked(self._places(name)))
 
 
 class _Writable(_View):

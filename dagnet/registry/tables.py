@@ -49,13 +49,13 @@ USUAL = {
     "mean_squared_error": "squared_error",
     "mse": "squared_error",
     "none": "identity",
-    "swish": "silu",
 }
 """How other libraries say it."""
 TRACE = "DAGNET_TRACE_PLUGINS"
 SLOW_SECONDS = 2.0
 BUILTINS = (
     "dagnet.builtins.activations",
+    "dagnet.builtins.learning_activations",
     "dagnet.builtins.losses",
     "dagnet.builtins.initializers",
     "dagnet.builtins.optimizers",

@@ -9,7 +9,8 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
-from dagnet.contracts.probing import OUTPUTS, TARGETS, quotients, wrong
+from dagnet.contracts.probing import OUTPUTS, TARGETS
+from dagnet.contracts.quotients import quotients, wrong
 from dagnet.testing.outcomes import DTYPES, copy_checks, must
 
 Batch = tuple[Array, Array]

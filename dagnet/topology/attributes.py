@@ -16,10 +16,18 @@ import numpy as np
 
 from dagnet.adjacency import offsets
 from dagnet.arrays import Array, memory_bytes
-from dagnet.contracts import LEARNED, MOMENTS, Activation
+from dagnet.contracts import Activation
 from dagnet.errors import DagnetError, GraphError, Verbatim, expected, shorten
 from dagnet.registry import find_activation
-from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, read_edge_extras, read_node_extras
+from dagnet.topology.extras import (
+    EDGE_EXTRAS,
+    NODE_EXTRAS,
+    kept,
+    learned,
+    read_edge_extras,
+    read_node_extras,
+    read_node_starts,
+)
 from dagnet.topology.frozen import edge_sizes
 from dagnet.values import FLAG, as_real, whole
 
@@ -172,8 +180,9 @@ def read_nodes(
                 start[unit_starts[number] : unit_starts[number + 1]] = biases
         if "trainable" in attributes:
             trainable[number] = problems.flag(f"{where}: trainable", attributes["trainable"])
+    used = _by_first_use(tuple(places), activation_of)
     return {
-        **_by_first_use(tuple(places), activation_of),
+        **used,
         **_standardisation(data, names, units, inputs, problems),
         "has_bias": has_bias,
         "bias_trainable": trainable,
@@ -181,30 +190,10 @@ def read_nodes(
         "node_words": (
             said := read_node_extras(data, lambda node: f"node {shorten(names[node])}", problems.tried)
         ),
-        "node_starts": _node_starts(data, names, units, said, problems),
+        "node_starts": read_node_starts(
+            data, names, units, {**learned(used, is_input), **kept(said)}, problems
+        ),
     }
-
-
-def _node_starts(
-    data: Sequence[Mapping[str, Any]],
-    names: Sequence[Hashable],
-    units: Array,
-    said: Mapping[str, Mapping[int, Any]],
-    problems: Problems,
-) -> dict[str, Array]:
-    """Where what normalisations learn and keep begins, node after node."""
-    nodes = sorted(said.get("normalization", ()))
-    starts: dict[str, Array] = {}
-    for name, default in ({**LEARNED, **MOMENTS} if nodes else {}).items():
-        pieces = []
-        for node in nodes:
-            value, where = data[node].get(name), f"node {shorten(names[node])}: {name}"
-            given = default if value is None else value
-            pieces.append(problems.numbers(where, given, (int(units[node]),)) + np.zeros(units[node]))
-            if name == "variance" and (pieces[-1] < 0).any():
-                problems.refuse(where, "at least 0", value)
-        starts[name] = np.concatenate(pieces)
-    return starts
 
 
 def _by_first_use(activations: Sequence[Activation], activation_of: Array) -> dict[str, Any]:

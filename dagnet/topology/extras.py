@@ -6,7 +6,7 @@ said; from there graphs, files, digests and formats have it, so that a new word 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Normalization
-from dagnet.errors import DagnetError, DataError, PluginError, expected
+from dagnet.contracts import LEARNED, MOMENTS, Normalization
+from dagnet.errors import DagnetError, DataError, PluginError, expected, shorten
 from dagnet.registry import parse_call
 from dagnet.values import ALONE, FRACTION, LARGEST, Rule, is_number
 
@@ -117,3 +117,40 @@ def edge_values(word: str, column: Array) -> Iterator[tuple[int, Any]]:
     for edge in np.flatnonzero(~same.reshape(len(column), -1).all(axis=1)).tolist():
         value = column[edge].tolist()
         yield edge, value if isinstance(value, float) else tuple(value)
+
+
+def kept(said: Mapping[str, Mapping[int, Any]]) -> dict[str, dict[int, float]]:
+    """What normalisations learn and keep: by name and node, where it begins."""
+    nodes = sorted(said.get("normalization", ()))
+    return {name: dict.fromkeys(nodes, start) for name, start in {**LEARNED, **MOMENTS}.items() if nodes}
+
+
+def learned(used: Mapping[str, Any], is_input: Array) -> dict[str, dict[int, float]]:
+    """The same of what activations learn."""
+    found: dict[str, dict[int, float]] = {}
+    for kind, activation in enumerate(used["activations"]):
+        for name, start in activation.trainable.items():
+            nodes = np.flatnonzero((used["activation_of"] == kind) & ~is_input).tolist()
+            found.setdefault(name, {}).update(dict.fromkeys(nodes, start))
+    return {name: dict(sorted(nodes.items())) for name, nodes in found.items() if nodes}
+
+
+def read_node_starts(
+    data: Sequence[Mapping[str, Any]],
+    names: Sequence[Hashable],
+    units: Array,
+    defaults: Mapping[str, Mapping[int, float]],
+    problems: Any,
+) -> dict[str, Array]:
+    """Where what nodes learn and keep begins, node after node."""
+    starts: dict[str, Array] = {}
+    for name, nodes in defaults.items():
+        pieces = []
+        for node, default in nodes.items():
+            value, where = data[node].get(name) if data else None, f"node {shorten(names[node])}: {name}"
+            given = default if value is None else value
+            pieces.append(problems.numbers(where, given, (int(units[node]),)) + np.zeros(units[node]))
+            if name == "variance" and (pieces[-1] < 0).any():
+                problems.refuse(where, "at least 0", value)
+        starts[name] = np.concatenate(pieces)
+    return starts

@@ -45,6 +45,7 @@ from dagnet.topology.words import (
     check_words,
     checked_words,
     reworded,
+    unlearned,
     users_attributes,
 )
 
@@ -281,6 +282,8 @@ def _assemble(
         **edges,
         **nodes,
     )
+    if topology.learners and topology.users.nodes:
+        topology = replace(topology, users=unlearned(topology))
     topology.__dict__["children"] = children
     return topology
 

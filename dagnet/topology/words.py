@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -12,7 +13,7 @@ import networkx as nx
 
 from dagnet.errors import DagnetWarning, DataError, did_you_mean, expected, shorten
 from dagnet.topology.attributes import EDGE_WORDS, NODE_WORDS, Ends, Problems, edge_name, near_misses
-from dagnet.topology.frozen import NONE, UserAttributes
+from dagnet.topology.frozen import NONE, Topology, UserAttributes
 
 _MISSING = "dagnet does not have it, and leaving it out would train another network than the one drawn"
 _EDGES_OUT = "leave edges that do not act out of the graph"
@@ -114,6 +115,15 @@ def users_attributes(
     refused = REFUSED_ON_NODES.keys() | REFUSED_ON_EDGES.keys()
     unread = sorted(refused & {weight, *(word if name is None else name for word, name in words.items())})
     return UserAttributes(said, nodes, edges, tuple(unread)) if said or nodes or edges or unread else NONE
+
+
+def unlearned(topology: Topology) -> UserAttributes:
+    """The user's attributes without those that are start values of what a node's activation learns."""
+    kept = {
+        node: {name: value for name, value in said.items() if name not in topology.learns(node)}
+        for node, said in topology.users.nodes.items()
+    }
+    return replace(topology.users, nodes={node: said for node, said in kept.items() if said})
 
 
 def _kept(data: Data, seen: Iterable[Hashable], own: Iterable[str]) -> dict[int, Mapping[Any, Any]]:

@@ -79,6 +79,8 @@ def _proved(key: tuple[Any, ...], where: str, proof: Callable[[], str]) -> str:
 def compile_activation(activation: Activation, dtype: Any) -> CompiledActivation:
     """The machine code of an activation for a dtype."""
     formulas, name = activation.formulas, np.dtype(dtype).char
+    if activation.trainable and formulas.value is not None:
+        return CompiledActivation(NOBODY, NOBODY, True, "each unit has numbers of its own")
     if formulas.value is None or formulas.slope is None:
         given = activation.derivative is not None
         return CompiledActivation(NOBODY, NOBODY, True, activation.reason + ("" if given else " (derived)"))

@@ -11,14 +11,14 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Draw, Loss, LossGradient, Runner
-from dagnet.engine.compiled import kernels, passes
+from dagnet.engine.compiled import kernels, passes, through_numpy
 from dagnet.engine.compiled.functions import Called, compile_loss
 from dagnet.engine.compiled.moments import Moments
 from dagnet.engine.compiled.opened import Call, call_table, keyed, memory_of
 from dagnet.engine.compiled.segments import DENSE_SEGMENT, MOMENTS_SEGMENT, SWEEP, Program, Segment
 from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
-from dagnet.plan import DROP, Plan
+from dagnet.plan import Plan
 
 Stage = tuple[bool, Callable[..., None]]
 """Whether threads share it by tiles, and what it is: called with the thread's part, or with nothing."""
@@ -116,7 +116,7 @@ class CompiledRunner(Runner):
             return False, lambda: self._product(state, theta, segment)
         if segment.kind == MOMENTS_SEGMENT:
             return False, lambda: self._moments[segment.first].forward(state, theta, parts)
-        return False, lambda: self._activate(state, segment)
+        return False, lambda: through_numpy.activate(self.program, state, segment)
 
     def _sweep(self, state: CompiledState, theta: Array, segment: Segment, part: int, parts: int) -> None:
         layout = state.wide_layout if segment.wide else state.layout(part, parts)
@@ -135,15 +135,6 @@ class CompiledRunner(Runner):
         if segment.from_inputs:
             return state.inputs[:, segment.sources].T
         return state.matrix(state.values, segment.sources)
-
-    def _activate(self, state: CompiledState, segment: Segment) -> None:
-        """An activation that NumPy runs."""
-        units = slice(segment.first, segment.last)
-        z = state.rows(state.values, units)
-        places = self.program.pre_place[units]
-        if places[0] >= 0:
-            state.put(state.pre, places, z)
-        state.put(state.values, units, self.plan.activations[segment.what].value(z))
 
     def evaluate(self, theta: Array, inputs: Array) -> Array | None:
         """The outputs of (rows, input units), or None where an input is NaN or a dense step needs more.
@@ -243,7 +234,7 @@ class CompiledRunner(Runner):
         units = (segment.first, segment.last)
         return [
             (True, lambda part: self._pull(state, units, part)),
-            (False, lambda: self._slope(state, segment)),
+            (False, lambda: through_numpy.slope(self.program, state, theta, segment, into)),
         ]
 
     def _walk(self, state: CompiledState, segment: Segment, part: int) -> None:
@@ -276,32 +267,6 @@ class CompiledRunner(Runner):
             np.matmul(matrix.T, here, out=state.matrix(state.deltas, segment.sources))
         else:
             state.table(state.deltas)[0][segment.sources, : state.n_rows] += matrix.T @ here
-
-    def _slope(self, state: CompiledState, segment: Segment) -> None:
-        """δ where NumPy runs the activation."""
-        needs_delta = self.plan.needs_delta
-        units = slice(segment.first, segment.last)
-        values = state.rows(state.values, units)
-        places = self.program.pre_place[units]
-        z = state.rows(state.pre, places) if places[0] >= 0 else values
-        dropped = self._rate_behind(segment)
-        keeps = ~((values == 0) & np.signbit(values)) if dropped else True
-        if dropped:
-            values = values * self.dtype.type(1 - dropped)
-        slope = self.plan.activations[segment.what].slope(z, values)
-        pulled = state.rows(state.deltas, units) * slope
-        if dropped:
-            pulled = np.where(keeps, pulled * self.dtype.type(1 / (1 - dropped)), 0)
-        delta = np.where(needs_delta[units, None], pulled, self.dtype.type(0))
-        state.put(state.deltas, units, delta)
-        state.scratch.bias_gradients[0, units] += delta.sum(axis=1)
-
-    def _rate_behind(self, segment: Segment) -> float:
-        """The rate at which the next step drops the values of an activation that NumPy runs; 0 for none."""
-        steps = self.program.steps
-        if segment.end == len(steps) or steps[segment.end, 0] != DROP:
-            return 0.0
-        return float(self.program.rates[steps[segment.end, 1]])
 
     def _collect(self, scratch: Scratch, into: Array) -> None:
         """The threads' derivatives into one vector, always in the same order."""

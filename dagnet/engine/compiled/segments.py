@@ -148,6 +148,7 @@ class Program:
         written = np.zeros(plan.n_slots, bool)
         written[plan.slots_out] = True
         written[plan.bias_slot[plan.bias_slot >= 0]] = True
+        written[plan.n_weights + int((plan.bias_slot >= 0).sum()) :] = True
         for segment in self.segments:
             if segment.walked:
                 written[segment.slots] = True

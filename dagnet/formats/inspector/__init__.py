@@ -252,7 +252,7 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
         "kept": kept,
         "z": packed(z[order].T, kind),
         "a": packed(a[order].T, kind),
-        "slope": packed(model.plan.slopes(z, a)[order].T, kind),
+        "slope": packed(model.plan.slopes(z, a, model.theta())[order].T, kind),
         "outputs": packed(np.argsort(order)[model.plan.outputs], "i4"),
         "delta": None,
     }
