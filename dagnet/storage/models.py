@@ -15,7 +15,8 @@ share                (e,) integers      group of edges that are one weight, −1
 center, scale        float64            of the input units
 weights              float              edge after edge, each (child units, parent units)
 biases               (u,) float         node after node, 0 where there is none
-nodes_…              float              scale, shift, mean, variance of normalised units, node after node
+nodes_…              float              scale, shift, mean, variance of normalised units, and what
+                                        activations learn, node after node
 edges_…              float64            further words of the edges, each there where some edge
                                         says it
 ===================  =================  =====================================================
@@ -153,8 +154,7 @@ def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology
         arrays[name] = _taken(rest, tensor, "f", floating).astype(np.float64)
     arrays["node_starts"] = {
         name.removeprefix(NODES): _taken(rest, name, "f", floating).astype(np.float64)
-        for name in [NODES + name for name in (*LEARNED, *MOMENTS)]
-        if name in rest
+        for name in [name for name in rest if name.startswith(NODES)]
     }
     share = _taken(rest, "share", "i").copy() if "share" in rest else None
     names, edge_words = document.nodes, _edge_words(rest)
@@ -311,10 +311,10 @@ def _check_numbers(parts: Topology) -> None:
 
 
 def _check_normalized(parts: Topology) -> None:
-    names = (*LEARNED, *MOMENTS) if len(parts.normalized) else ()
-    n = int(parts.units[parts.normalized].sum())
-    fits = set(parts.node_starts) == set(names) and all(len(a) == n for a in parts.node_starts.values())
-    _check(fits, "the numbers of normalisations do not fit the nodes")
+    names = {*parts.learners, *((*LEARNED, *MOMENTS) if len(parts.normalized) else ())}
+    sizes = {name: parts.units[parts.nodes_with(name)].sum() for name in names}
+    fits = {name: len(start) for name, start in parts.node_starts.items()} == sizes
+    _check(fits, "the numbers of normalisations and activations do not fit the nodes")
     _check((parts.node_starts.get("variance", np.zeros(0)) >= 0).all(), "a variance is below 0")
     _check(not np.isin(parts.normalized, parts.inputs).any(), "an input is normalised")
 
