@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from dagnet.explain import check_gradient, verify
     from dagnet.formula import Formula
     from dagnet.preparing import prepare_graph
+    from dagnet.unrolling import unroll
 
 __version__ = "0.1.0"
 __all__ = [
@@ -77,11 +78,18 @@ __all__ = [
     "prepare_graph",
     "read_graph",
     "register",
+    "unroll",
     "verify",
 ]
 
 
-LATE = {"Formula": "formula", "check_gradient": "explain", "prepare_graph": "preparing", "verify": "explain"}
+LATE = {
+    "Formula": "formula",
+    "check_gradient": "explain",
+    "prepare_graph": "preparing",
+    "unroll": "unrolling",
+    "verify": "explain",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -216,7 +217,7 @@ def _program(
         activations=topology.activations,
         needs_delta=np.zeros(n_units, bool),
         needs_gradient=trainable,
-        tie=_tie(topology, packing, n_slots),
+        tie=_tie(topology, first_unit, packing, n_slots),
         learned_slot=packing.learned_slot,
     )
     return plan.restrict()  # fills in what the reverse walk needs
@@ -293,16 +294,52 @@ def _trainable(topology: Topology, order: Array, packing: _Packing) -> Array:
     return mask
 
 
-def _tie(topology: Topology, packing: _Packing, n_slots: int) -> Array | None:
-    """(slots,) the parameter of each slot where edges share weights."""
-    if topology.share is None:
-        return None
-    slots, elements = packing.element_slot, topology.element_owners()
-    lowest = np.full(len(slots), n_slots)
-    np.minimum.at(lowest, elements, slots)
+def _tie(topology: Topology, first_unit: Array, packing: _Packing, n_slots: int) -> Array | None:
+    """(slots,) the parameter of each slot where edges share weights, or nodes biases."""
     owner = np.arange(n_slots)
-    owner[slots] = lowest[elements]
+    if topology.share is not None:
+        _tie_to_lowest(owner, packing.element_slot, topology.element_owners())
+    if "share" in topology.node_words:
+        moved = np.repeat(first_unit - topology.unit_starts[:-1], topology.units)
+        slots = packing.bias_slot[np.arange(len(moved)) + moved]
+        biased = slots >= 0
+        place = np.cumsum(biased) - 1
+        _tie_to_lowest(owner, slots[biased], place[topology.bias_owners()[biased]])
+        _tie_learned(owner, topology, first_unit, packing)
+    elif topology.share is None:
+        return None
     return np.unique(owner, return_inverse=True)[1]
+
+
+def _tie_learned(owner: Array, topology: Topology, first_unit: Array, packing: _Packing) -> None:
+    """Nodes that share a key and learn the same have one number."""
+    said = topology.node_words["share"]
+    for name, nodes in topology.learners.items():
+        sharing = nodes[[node in said for node in nodes.tolist()]]
+        slots = slots_learned(topology, first_unit, packing.learned_slot, name, sharing)
+        first: dict[Hashable, int] = {}
+        starts = offsets(topology.units[sharing])[:-1].tolist()
+        begin = [first.setdefault(said[node], at) for node, at in zip(sharing.tolist(), starts, strict=True)]
+        begins = np.array(begin, np.int64)
+        _tie_to_lowest(owner, slots, ranges(begins, begins + topology.units[sharing]))
+
+
+def slots_learned(topology: Topology, first_unit: Array, learned_slot: Any, name: str, nodes: Array) -> Array:
+    """The slots of one name of what some nodes' activations learn, node after node."""
+    units, kinds = topology.units[nodes], topology.activation_of[nodes]
+    place = [
+        list(item.trainable).index(name) if name in item.trainable else 0 for item in topology.activations
+    ]
+    first = first_unit[nodes]
+    slots: Array = learned_slot[ranges(first, first + units)] + np.repeat(np.array(place)[kinds], units)
+    return slots
+
+
+def _tie_to_lowest(owner: Array, slots: Array, owners: Array) -> None:
+    """Have slots the lowest slot of those with the same owner, a place among ``slots``, as theirs."""
+    lowest = np.full(len(slots), len(owner))
+    np.minimum.at(lowest, owners, slots)
+    owner[slots] = lowest[owners]
 
 
 # -- what only training does ---------------------------------------------------------------

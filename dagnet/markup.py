@@ -37,6 +37,11 @@ def _shown(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii") if hidden else character
 
 
+def counted(n: int, noun: str) -> str:
+    """``1 edge``, ``1,000 edges``."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
 def label(name: Hashable, limit: int = LONGEST) -> str:
     """One line for a node's name: text as it is, other things as Python writes them.
 

@@ -24,8 +24,15 @@ class Network(Model):
     ----------
     graph
         A ``networkx.DiGraph``; it is read, never changed.  Node attributes: ``activation``,
-        ``bias``, ``units``, ``trainable``; of inputs ``center``, ``scale``.  Edge attributes:
-        the one that ``weight`` names, ``trainable``, ``share``.
+        ``bias``, ``units``, ``trainable``; of inputs ``center``, ``scale``, and
+        ``categories=["low", "mid", "high"]`` for a column of words (or numbers), which becomes as
+        many units of 0 and 1; an array without names has these as columns already.  ``share``, a
+        key: the biases of nodes with the same one are one parameter; ``sign``, +1 or −1: of all
+        weights that leave the node.  Edge attributes: the one that ``weight`` names, ``trainable``;
+        ``share``, a key: edges with the same one have one parameter; ``factor``: weight = factor ·
+        parameter; ``bounds``, ``(low, high)``, None for what is open: the weight is inside from
+        the start and after every step; ``l1``, ``l2``: its penalty, in place of ``fit``'s, and of
+        edges that share one, the sum.
     inputs, outputs
         Nodes in the order of X's and y's columns; default the parentless nodes, and the
         childless ones that have a parent.
@@ -169,7 +176,8 @@ class Network(Model):
         Parameters
         ----------
         X, y, sample_weight
-            As for :meth:`evaluate`; ±inf is refused, too.  A batch's loss is Σwℓ/Σw.
+            As for :meth:`evaluate`; ±inf is refused, too.  A batch's loss is Σwℓ/Σw.  Of a sparse X
+            (``scipy.sparse``) only the inputs' columns of a batch's rows are dense at a time.
         epochs, batch_size
             Passes over the data (in all, with ``resume``); rows a step, at most all there are.
         optimizer, learning_rate
@@ -187,14 +195,15 @@ class Network(Model):
             but a Checkpoint among the callbacks is about to write it, the run starts afresh.
         clip_norm, clip_value, l1, l2
             The gradient's largest norm and absolute value; l1·Σ|w| + l2·Σw² over the trainable
-            weights (not biases) is added to the loss.
+            weights (not biases) is added to the loss, a shared weight once, under different
+            factors as the mean over its edges; where edges say ``l1`` or ``l2``, theirs instead.
         standardize
             Whether to call :meth:`standardize` with X first; the network stays as it was if the
             arguments are refused.
         columns
             Names of the columns of an X (and validation X) that is an array; by default they are
             ``net.inputs``.  Columns that are no inputs are left alone.  Where they were given, later
-            arrays want names as well: ``net.predict(dict(zip(columns, X.T)))``.
+            arrays want names as well: ``net.predict({name: X[:, [n]] for n, name in enumerate(columns)})``.
 
         Returns
         -------
@@ -215,17 +224,17 @@ class Network(Model):
         watching = with_progress(callbacks, progress)
         columns = list(columns) if isinstance(columns, Iterator) else columns
         data = {"sample_weight": sample_weight, "validation_data": validation_data, "columns": columns}
-        before = self._prepared, self._named
+        before = self._prepared, self.named
         try:
             if FLAG.check("standardize", standardize):
                 self.standardize(with_columns(X, columns))
             run = training.TrainingRun(self, X, y, settings, callbacks=watching, **data)
             if columns is not None:
-                self._named = tuple(columns) != self._prepared.columns_in.by_unit()
+                self.named = tuple(columns) != self._prepared.columns_in.by_unit()
             if resume is not None and (snapshot := found_checkpoint(resume, run.callbacks)) is not None:
                 training.restore(run, snapshot)
         except BaseException:
-            self._prepared, self._named = before
+            self._prepared, self.named = before
             raise
         done = run.history.epochs
         try:
@@ -321,4 +330,5 @@ def load(path: str | Path, *, engine: str = "auto", threads: int | None = None) 
     Model.__init__(
         network, stored.topology, loss=stored.loss, dtype=stored.dtype, engine=engine, threads=threads
     )
+    network.named = stored.named
     return network

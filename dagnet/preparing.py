@@ -11,7 +11,7 @@ import networkx as nx
 
 from dagnet.errors import DataError, did_you_mean, expected
 from dagnet.explain.report import Report, Shown, Table
-from dagnet.markup import label, names_text
+from dagnet.markup import counted, label, names_text
 from dagnet.topology import checked_graph, refuse_cycles
 from dagnet.values import FLAG, one_of
 
@@ -51,7 +51,9 @@ class Preparation(Shown):
             "columns that are no input": self.unused,
         }
         rows = [(what, f"{len(names):,}", names_text(names)) for what, names in lists.items() if names]
-        title = f"{self.nodes:,} nodes, {self.edges:,} edges" + (", turned round" if self.turned else "")
+        title = f"{counted(self.nodes, 'node')}, {counted(self.edges, 'edge')}" + (
+            ", turned round" if self.turned else ""
+        )
         return Report("Prepared graph: ", title, [Table(("", "", ""), rows, left=(0, 2))])
 
 

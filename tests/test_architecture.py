@@ -23,7 +23,7 @@ FLOORS: list[set[str]] = [
     {"model"},
     {"training", "storage", "explain", "drawing"},
     {"callbacks", "formats"},
-    {"network", "layered", "preparing"},
+    {"network", "layered", "preparing", "unrolling"},
     {"testing"},
     {"cli"},  # runs the kit for plugins
     {"__init__", "__main__"},
@@ -36,6 +36,7 @@ NETWORKX = {
     "model",
     "layered",
     "preparing",
+    "unrolling",
     "network",
     "formats",
     "explain",
@@ -63,7 +64,7 @@ GUARDS = {
     "ancestry": "network explain scale",
     "arrays": "architecture",
     "builtins": "builtin_activations builtin_activations_border builtin_initializers builtin_losses "
-    "builtin_optimizers builtin_special conformance",
+    "builtin_optimizers lbfgs builtin_special conformance",
     "callbacks": "callbacks resume killed_runs",
     "cli": "cli cli_files cli_program",
     "compiler": "plan engines",
@@ -87,8 +88,9 @@ GUARDS = {
     "scores": "cli network",
     "storage": "storage storage_damage storage_plugins storage_writing",
     "testing": "testing_kit conformance",
-    "topology": "topology exactly_as_drawn scale bad_input",
-    "training": "training training_refusals resume killed_runs benchmarks_smoke",
+    "topology": "topology exactly_as_drawn edge_words scale bad_input",
+    "training": "training target_columns training_refusals resume killed_runs benchmarks_smoke",
+    "unrolling": "unrolling",
     "values": "values data_as_people_have_it storage formats",
 }
 """Of each room, in which files the tests are that look at it: where to begin when it changes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import networkx as nx
@@ -307,3 +308,43 @@ def test_an_input_cannot_be_learned(folder):
 def test_missing_files_are_named(folder):
     assert "nowhere.csv: No such file" in run("train", "edges.csv", "nowhere.csv", "-o", "x.json", code=1)
     assert "nowhere.json: No such file" in run("show", "nowhere.json", code=1)
+
+
+@pytest.mark.parametrize("missing", ["refuse", "median"])
+def test_words_of_an_input_with_categories_are_learned(folder, missing):
+    lines = [f"{word},{k % 7},{int(word == 'mid')}" for k, word in enumerate(["low", "mid", "high"] * 20)]
+    (folder / "words.csv").write_text("\n".join(["colour,size,sick", *lines, ""]))
+    graph = """<graphml xmlns="http://graphml.graphdrawing.org/xmlns">
+      <key id="c" for="node" attr.name="categories" attr.type="string"/><graph edgedefault="directed">
+      <node id="colour"><data key="c">["low", "mid", "high"]</data></node><node id="size"/><node id="sick"/>
+      <edge source="colour" target="sick"/><edge source="size" target="sick"/></graph></graphml>"""
+    (folder / "words.graphml").write_text(graph)
+    options = ("--epochs", 100, "--learning-rate", 0.1, "--missing", missing)
+    text = run("train", "words.graphml", "words.csv", "-t", "sick", "-o", "out.json", *options)
+    assert "1.0000" in text
+    assert dagnet.read_graph("out.json").nodes["colour"]["categories"] == ["low", "mid", "high"]
+    predicted = np.array(read_numbers(run("predict", "out.json", "words.csv"), "sick"))
+    assert (predicted > 0.5).tolist() == [False, True, False] * 20
+    (folder / "other.csv").write_text("colour,size,sick\nmdi,1,0\n,1,0\n")
+    for command in (
+        ("predict", "out.json", "other.csv"),
+        ("train", "words.graphml", "other.csv", "-o", "o.json"),
+    ):
+        said = run(*command, code=1)
+        assert (
+            "line 2 (row 1), column 'colour' must be one of its categories low, mid, high, got 'mdi'" in said
+        )
+
+
+def test_an_ontology_is_turned_round_and_fitted_to_the_data(folder):
+    (folder / "terms.txt").write_text("GO:1\tGO:2\tdefault\nGO:2\ta\tgene\nGO:1\tb\tgene\nGO:1\tz\tgene\n")
+    command = ("train", "terms.txt", "cells.csv", "-t", "GO:1", "-o", "out.graphml", "--epochs", 3)
+    header, *rows = (folder / "data.csv").read_text().splitlines()
+    (folder / "cells.csv").write_text("\n".join([header.replace("sick", "GO:1"), *rows, ""]))
+    assert "nothing leads to the node 'GO:1'" in run(*command, code=1)
+    text = run(*command, "--prepare")
+    assert "Prepared graph: 4 nodes, 3 edges, turned round" in text
+    assert "left out: no column leads there  1  z" in text
+    assert dagnet.read_graph("out.graphml").edges["a", "GO:2"]["type"] == "gene"
+    assert json.loads(run(*command, "--prepare", "--json"))["nodes"] == 4
+    assert "GO:9" in run(*command[:4], "GO:9", *command[5:], "--prepare", code=1)

@@ -122,7 +122,7 @@ def test_memory_reused_for_fewer_rows_holds_no_old_ones(spread):
     for graph in (layered_with_skips(), irregular()):
         net = dagnet.Network(graph, engine="compiled", threads=2, seed=0)
         X, _ = rows(net, 300)
-        runner, theta = net.runner, net.theta()
+        runner, theta = net.runner, net.layout.by_slot(net.parameters)
         state = None
         for n in (300, 17, 64, 299, 3):
             state = runner.forward(theta, X[:n], reuse=state)
@@ -478,7 +478,15 @@ def test_indices_of_64_bits_give_the_same_bits(dtype):
     found = []
     for runner in (wide, net.runner):
         into = np.empty(net.plan.n_slots, dtype)
-        loss, _ = runner.fused_gradient(net.loss)(net.theta(), X, y, np.full(100, 0.01, dtype), into=into)
-        found.append([into, np.array(loss), *(runner.evaluate(net.theta(), X[:n]) for n in (1, 100))])
+        loss, _ = runner.fused_gradient(net.loss)(
+            net.layout.by_slot(net.parameters), X, y, np.full(100, 0.01, dtype), into=into
+        )
+        found.append(
+            [
+                into,
+                np.array(loss),
+                *(runner.evaluate(net.layout.by_slot(net.parameters), X[:n]) for n in (1, 100)),
+            ]
+        )
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -241,10 +241,12 @@ def test_the_same_bits_from_run_to_run(spread, shape):
 
 def test_batches_of_other_sizes_use_the_same_memory():
     net = dagnet.Network(graph_of(), engine="compiled", seed=0)
-    fused, into = net.runner.fused_gradient(net.loss), np.empty_like(net.theta())
+    fused, into = net.runner.fused_gradient(net.loss), np.empty_like(net.layout.by_slot(net.parameters))
     for rows in (200, 3, 64, 1, 199):
         X, y, _ = data_for(net, rows, seed=rows)
-        loss, _ = fused(net.theta(), X, y, row_weights(None, rows, net.dtype), into=into)
+        loss, _ = fused(
+            net.layout.by_slot(net.parameters), X, y, row_weights(None, rows, net.dtype), into=into
+        )
         wanted = net.gradient(X, y)
         assert loss == pytest.approx(wanted.loss)
         assert_alike(into, wanted.flat, "float64", "gradient")

@@ -9,6 +9,7 @@ import pytest
 
 import dagnet
 from dagnet.arrays import memory_bytes
+from dagnet.topology import fingerprint
 
 FRAME = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0]}, index=list("pqrs"))
 TURNED = pd.Series([40.0, 30.0, 20.0, 10.0], index=list("srqp"))
@@ -267,3 +268,227 @@ def test_a_networks_dtype_is_the_one_that_arrays_have():
     for dtype in (None, float, "float32", ">f8", np.float64):
         net = line(dtype=dtype)
         assert net.dtype is np.zeros(1, net.dtype.name).dtype  # engines compare by identity
+
+
+SPARSE = ("csr_matrix", "csc_array", "coo_matrix", "dok_array", "lil_matrix")
+
+
+def sparse_data(rows=300, columns=5):
+    values = np.random.default_rng(0).normal(1, 3, size=(rows, columns))
+    values[np.random.default_rng(1).random((rows, columns)) < 0.8] = 0.0
+    return values, values.sum(axis=1)
+
+
+@pytest.mark.parametrize("kind", SPARSE)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_sparse_rows_give_the_bits_of_dense_ones(kind, dtype, shuffle, tmp_path):
+    dense, y = sparse_data()
+    sparse = getattr(pytest.importorskip("scipy.sparse"), kind)(dense)
+    found = []
+    for X in (dense, sparse):
+        net = dagnet.Network(dagnet.layered([5, 8, 1]), dtype=dtype, seed=0)
+        keep = dagnet.Checkpoint(tmp_path / "run.dagnet")
+        options = {"standardize": True, "shuffle": shuffle, "seed": 0, "callbacks": [keep]}
+        net.fit(X, y, epochs=3, validation_data=(X, y), **options)
+        net.fit(dense, y, epochs=4, validation_data=(X, y), resume=tmp_path / "run.dagnet", **options)
+        gradient = net.gradient(X, y)
+        numbers = [net.parameters, net(X), net.predict(X), net.forward(X).outputs, net.history["loss"]]
+        numbers += [net.topology.center, net.topology.scale, list(gradient.weights.values())]
+        found.append([*numbers, net.evaluate(X, y), gradient.loss, net.history["validation_loss"]])
+    for here, there in zip(*found, strict=True):
+        np.testing.assert_array_equal(here, there)
+
+
+def test_sparse_rows_are_dense_a_block_at_a_time(monkeypatch):
+    scipy = pytest.importorskip("scipy.sparse")
+    dense, y = sparse_data(5000, 64)
+    wanted, net = (dagnet.Network(dagnet.layered([64, 70, 1]), seed=0) for _ in range(2))
+    wanted.fit(dense, y, epochs=1, seed=0, standardize=True)
+    values, largest, plain = wanted.predict(dense), [0], scipy.csr_array.toarray
+
+    def toarray(self, *args, **options):
+        largest[0] = max(largest[0], self.shape[0] * self.shape[1])
+        return plain(self, *args, **options)
+
+    monkeypatch.setattr(scipy.csr_array, "toarray", toarray)
+    monkeypatch.setattr("dagnet.model.data.BLOCK_VALUES", 2048 * 64)
+    X = scipy.csr_array(dense)
+    net.fit(X, y, epochs=1, seed=0, standardize=True)
+    np.testing.assert_array_equal(net.predict(X), values)
+    np.testing.assert_array_equal(net.parameters, wanted.parameters)
+    assert 0 < largest[0] <= 2048 * 64
+
+
+def test_sparse_rows_are_refused_as_dense_ones_are():
+    scipy = pytest.importorskip("scipy.sparse")
+    net, values = dagnet.Network(nx.DiGraph([("a", "t"), ("b", "t")]), dtype="float32"), np.eye(4000, 2)
+    values[3000, 1] = np.nan
+    large, wide = np.where(np.isnan(values), 1e300, values), np.ones((3, 3))
+    complex_numbers = np.ones((2, 2), complex)
+    for dense in (values, large, wide, complex_numbers, np.zeros((0, 2)), -large * 1e5):
+        said = []
+        for X in (dense, scipy.csr_array(dense)):
+            with pytest.raises(dagnet.DataError) as refused, np.errstate(over="ignore"):
+                net.fit(X, np.zeros(len(dense)))
+            said.append(str(refused.value))
+        assert said[0] == said[1]
+    with pytest.raises(dagnet.DataError, match=r"row 3000, column 'b' must be without NaN"):
+        net.predict(scipy.csr_array(values))
+    twice = scipy.csr_array((np.array([1.0, 2.0]), np.array([0, 0]), np.array([0, 2])), shape=(1, 2))
+    np.testing.assert_array_equal(net(twice), net([[3.0, 0.0]]))
+    assert len(twice.data) == 2
+
+
+def test_columns_of_sparse_rows_have_names_where_they_are_told():
+    scipy = pytest.importorskip("scipy.sparse")
+    graph = nx.DiGraph([("d", "y"), ("b", "y"), ("v", "y")])
+    graph.nodes["v"]["units"] = 2
+    dense, y = sparse_data()
+    names = ["b", "v", "spare", "d", "v"]
+    wanted, net = (dagnet.Network(graph, seed=0) for _ in range(2))
+    wanted.fit(dense, y, columns=names, epochs=2, seed=0, standardize=True)
+    net.fit(scipy.csc_matrix(dense), y, columns=names, epochs=2, seed=0, standardize=True)
+    np.testing.assert_array_equal(net.parameters, wanted.parameters)
+    with pytest.raises(dagnet.DataError, match="X has no names"):
+        net.predict(scipy.csr_array(dense))
+    columns = {"b": scipy.csr_array(dense[:, [0]]), "v": dense[:, [1, 4]], "d": dense[:, 3]}
+    np.testing.assert_array_equal(net.predict(columns), wanted.predict(columns))
+    with pytest.raises(dagnet.DataError, match=r"no column 'v'"):
+        net.fit(scipy.csr_array(dense), y, columns=["b", "w", "spare", "d", "z"])
+    with pytest.raises(
+        dagnet.DataError, match=r"column 'v' must be of shape \(rows, 2\), got shape \(300, 1\)"
+    ):
+        net.fit(scipy.csr_array(dense), y, columns=["b", "v", "spare", "d", "z"])
+    with pytest.raises(dagnet.DataError, match="one for each column of X, got 2 names for shape"):
+        net.fit(scipy.csr_array(dense), y, columns=["b", "v"])
+
+
+def test_a_sparse_row_is_traced():
+    scipy = pytest.importorskip("scipy.sparse")
+    net = dagnet.Network(dagnet.layered([2, 1]), seed=0)
+    edge = net.edges[0]
+    assert str(net.trace(edge, scipy.csr_array([[1.0, 0.0]]), 1.0)) == str(net.trace(edge, [1.0, 0.0], 1.0))
+
+
+# -- categories ------------------------------------------------------------------------------------
+
+
+def colours():
+    graph = nx.DiGraph([("colour", "h"), ("size", "h"), ("h", "y"), ("grade", "y")])
+    graph.nodes["colour"]["categories"] = ["low", "mid", "high"]
+    graph.nodes["grade"]["categories"] = (1, 2.5)
+    return graph
+
+
+WORDS = pd.DataFrame(
+    {"colour": ["low", "high", "mid", "low"], "size": [1.0, 2.0, 3.0, 4.0], "grade": [1, 2.5, 1, 1], "x": "y"}
+)
+CODED = np.array(
+    [[1, 0, 0, 1, 1, 0], [0, 0, 1, 2, 0, 1], [0, 1, 0, 3, 1, 0], [1, 0, 0, 4, 1, 0]], np.float64
+)  # fmt: skip
+
+
+def test_a_column_of_words_becomes_a_unit_for_each_of_its_categories():
+    net = dagnet.Network(colours(), activation="tanh", seed=0)
+    wanted = net(CODED)
+    assert net.topology.units.tolist() == [3, 1, 1, 1, 2]
+    masked = {**WORDS, "grade": np.ma.array([1, 2.5, 1, 1])}
+    frames = (WORDS, WORDS.astype({"colour": "category"}), WORDS.to_dict("list"), masked)
+    for table in (*frames, WORDS.to_records(), np.asarray(WORDS.to_records())):
+        np.testing.assert_array_equal(net(table), wanted)
+    np.testing.assert_array_equal(net({**WORDS, "colour": CODED[:, :3]}), wanted)
+    by_name, by_place = (dagnet.Network(colours(), seed=0) for _ in range(2))
+    by_name.fit(WORDS, [1.0, 2, 3, 4], epochs=2, seed=0, standardize=True)
+    by_place.fit(CODED, [1.0, 2, 3, 4], epochs=2, seed=0, standardize=True)
+    np.testing.assert_array_equal(by_name.parameters, by_place.parameters)
+    assert by_name.topology.center.tolist() == [0, 0, 0, 2.5, 0, 0]
+    assert by_name.topology.scale.tolist() == [1, 1, 1, pytest.approx(1.25**0.5), 1, 1]
+    row = {"colour": "mid", "size": 2.0, "grade": 1}
+    assert str(net.trace(("size", "h"), row, 1.0)) == str(net.trace(("size", "h"), [0, 1, 0, 2, 1, 0], 1.0))
+    assert not any(finding.node == "colour" for finding in net.diagnose(WORDS).findings)
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (["low", "hihg", "mid", "low"], r"X: row 1, column 'colour': no category is 'hihg'; did you"),
+        (["low", "mid", None, "low"], "X: row 2, column 'colour' must be one of its categories, got None"),
+        (pd.Categorical(["low", "mid", "mid", None]), "X: row 3, column 'colour' must be one"),
+        (pd.array(["low", pd.NA, "mid", "low"]), "X: row 1, column 'colour' must be one"),
+        ([[1], [2], "mid", "low"], "X: column 'colour' must hold its categories"),
+        (np.ones((4, 2)), r"column 'colour' must be of shape \(rows, 3\), got shape \(4, 2\)"),
+    ],
+)  # fmt: skip
+def test_what_is_no_category_is_refused_by_row_and_word(column, said):
+    with pytest.raises(dagnet.DataError, match=said):
+        dagnet.Network(colours())({**WORDS, "colour": column})
+
+
+@pytest.mark.parametrize(
+    ("node", "said", "must"),
+    [
+        (
+            "colour",
+            {"categories": "low,mid"},
+            r"'colour': categories must be a list of at least two words .*\[",
+        ),
+        ("colour", {"categories": ["a"]}, "at least two words"),
+        ("colour", {"categories": ["a", "a"]}, "all different"),
+        ("colour", {"categories": [1, float("nan")]}, "words or numbers"),
+        ("colour", {"units": 2}, "node 'colour': units must be 3, one for each of its categories, got 2"),
+        ("colour", {"scale": 2.0}, "node 'colour' has categories, which are 0 or 1: remove its center and"),
+        ("h", {"categories": ["a", "b"]}, "node 'h' has categories and must be an input"),
+    ],
+)
+def test_categories_that_cannot_be_are_refused(node, said, must):
+    graph = colours()
+    graph.nodes[node].update(said)
+    with pytest.raises(dagnet.GraphError, match=must):
+        dagnet.Network(graph)
+
+
+@pytest.mark.parametrize("suffix", [".dagnet", ".graphml", ".gexf", ".json", ".cyjs", ".csv", ".dot"])
+def test_categories_survive_files(tmp_path, suffix):
+    net, path = dagnet.Network(colours(), seed=0), tmp_path / f"net{suffix}"
+    if suffix == ".dagnet":
+        net.save(path)
+        read = dagnet.load(path)
+    else:
+        net.export(path)
+        read = dagnet.Network(dagnet.read_graph(path))
+    assert read.topology.categories == net.topology.categories == {0: ("low", "mid", "high"), 4: (1, 2.5)}
+    assert type(read.topology.categories[4][0]) is int
+    assert fingerprint(read.topology) == fingerprint(net.topology)
+    np.testing.assert_array_equal(read(WORDS), net(WORDS))
+    other = colours()
+    other.nodes["colour"]["categories"] = ["low", "high", "mid"]
+    assert fingerprint(dagnet.Network(other).topology) != fingerprint(net.topology)
+    net.export(tmp_path / "net.html", WORDS, [1.0, 2, 3, 4])
+
+
+# -- names from elsewhere --------------------------------------------------------------------------
+
+
+def test_coordinates_of_xarray_are_names():
+    xarray = pytest.importorskip("xarray")
+    graph = nx.DiGraph([("d", "y"), ("b", "y")])
+    net, values = dagnet.Network(graph, seed=0), np.random.default_rng(0).normal(size=(4, 3))
+    X = xarray.DataArray(values, dims=("row", "columns"), coords={"columns": ["b", "spare", "d"]})
+    np.testing.assert_array_equal(net(X), net(values[:, [2, 0]]))
+    np.testing.assert_array_equal(net(X.to_dataset("columns")), net(X))
+    np.testing.assert_array_equal(net(xarray.DataArray(values[:, :2])), net(values[:, :2]))
+    net.fit(X, xarray.DataArray(values[:, 0]), epochs=1)
+    with pytest.raises(dagnet.DataError, match="X: no column 'd'"):
+        net(X[:, :2])
+
+
+def test_a_file_knows_that_rows_need_names(tmp_path):
+    graph = nx.DiGraph([("a", "y"), ("b", "y")])
+    net, X = dagnet.Network(graph, seed=0), np.ones((3, 2))
+    net.fit(X, [1.0, 2.0, 3.0], columns=["b", "a"], epochs=1)
+    net.save(tmp_path / "net.dagnet")
+    read = dagnet.load(tmp_path / "net.dagnet")
+    with pytest.raises(dagnet.DataError, match="fit was told what its columns are"):
+        read.predict(X)
+    read.predict({"a": X[:, 0], "b": X[:, 1]})

@@ -66,7 +66,7 @@ def test_any_restricted_plan(engine, graph, seed, data):
     kept = np.array(data.draw(st.lists(st.booleans(), min_size=plan.n_units, max_size=plan.n_units)))
     cut = plan.restrict(units=kept)
     assume(cut.n_units)
-    theta = net.theta()[cut.slot_ids]
+    theta = net.layout.by_slot(net.parameters)[cut.slot_ids]
     inputs = np.random.default_rng(seed).uniform(-1, 1, (5, cut.n_inputs))
     pull = np.random.default_rng(seed + 1).uniform(-1, 1, (5, len(cut.outputs)))
     results = []
@@ -106,8 +106,8 @@ def test_dense_steps_walked_in_part(engine, name):
 @others
 @pytest.mark.parametrize("name", GRAPHS)
 def test_dense_steps_cut(engine, name):
-    plan = network(GRAPHS[name](), engine="reference").plan
-    theta = network(GRAPHS[name](), engine="reference").theta()
+    net = network(GRAPHS[name](), engine="reference")
+    plan, theta = net.plan, net.layout.by_slot(net.parameters)
     for seed in range(3):
         rng = np.random.default_rng(seed)
         cut = plan.restrict(units=rng.random(plan.n_units) < 0.7)
@@ -228,8 +228,8 @@ def test_one_network_serves_several_threads(engine):
 @dtypes
 def test_a_state_can_give_its_memory_away(engine, dtype):
     net = network(GRAPHS["gathered blocks"](), engine=engine, dtype=dtype)
-    first, second = (net.encode_inputs(rows_for(net, rows=40, seed=k)[0]) for k in range(2))
-    theta = net.theta()
+    first, second = (net.encode(rows_for(net, rows=40, seed=k)[0]).inputs for k in range(2))
+    theta = net.layout.by_slot(net.parameters)
     wanted = net.runner.forward(theta, second).outputs
     state = net.runner.forward(theta, first)
     again = net.runner.forward(theta, second, reuse=state)

@@ -147,8 +147,8 @@ def net():
     graph = nx.DiGraph([("x", "h"), ("h", "y")])
     graph.graph.update(name="Wnt", title="a pathway")
     graph.nodes["x"].update(label="p53", entrez=7157, position=(1.0, 2.0), level="deep", reach=0.5, seen=True)
-    graph.edges["x", "h"].update(evidence=["IDA", {"of": None}], label="activates", sign=1)
-    return dagnet.Network(graph, seed=0, attributes={"sign": None})
+    graph.edges["x", "h"].update(evidence=["IDA", {"of": None}], label="activates", gain=1)
+    return dagnet.Network(graph, seed=0, attributes={"gain": None})
 
 
 def test_plain_attributes_stand_under_their_own_names_for_other_programs(net, tmp_path):
@@ -162,7 +162,7 @@ def test_plain_attributes_stand_under_their_own_names_for_other_programs(net, tm
             '"deep"',
             '{"tuple":[1.0,2.0]}',
         )
-        assert (edge["label"], edge["sign"]) == ("activates", 1)
+        assert (edge["label"], edge["gain"]) == ("activates", 1)
     assert nx.read_graphml(tmp_path / "g.graphml").graph["name"] == "Wnt"
     data = json.loads(written(net, "json"))
     assert (data["graph"]["title"], data["nodes"][0]["label"], data["nodes"][0]["entrez"]) == (
@@ -181,8 +181,8 @@ def test_plain_attributes_stand_under_their_own_names_for_other_programs(net, tm
 @pytest.mark.parametrize("kind", sorted(READABLE))
 def test_words_that_mean_something_else_stay_unread(net, kind):
     back = read(net, kind)
-    assert back.graph["dagnet"]["unread"] == ["sign"]
-    assert dagnet.Network(back).to_networkx().edges["x", "h"]["sign"] == 1
+    assert back.graph["dagnet"]["unread"] == ["gain"]
+    assert dagnet.Network(back).to_networkx().edges["x", "h"]["gain"] == 1
 
 
 @pytest.mark.parametrize("kind", sorted(READABLE))

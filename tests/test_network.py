@@ -86,7 +86,7 @@ def test_signatures():
     assert list(activation) == ["name", "function", "derivative", "parameters", "kinks", *made]
     loss = inspect.signature(dagnet.Loss).parameters
     assert list(loss)[:7] == ["name", "value", "gradient", "predict", "targets", "outputs", "rowwise"]
-    assert list(loss)[7:] == ["parameters", "minimum_outputs", *made]
+    assert list(loss)[7:] == ["columns", "lacks", "parameters", "minimum_outputs", *made]
     assert loss["targets"].default == loss["outputs"].default == "real"
     assert loss["rowwise"].default is True
 

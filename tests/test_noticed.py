@@ -36,7 +36,7 @@ def train(net, X=X, y=Y, **how):
         net.fit(X, y, **{"epochs": 50, "seed": 0, "progress": False, **how})
     assert {one.category for one in caught} <= {dagnet.DagnetWarning}
     assert {one.filename for one in caught} <= {__file__}
-    targets = net.encode_targets(y, len(X))
+    targets = net.encode(X, y).targets
     best, constant = explain.noticed.ends(net.loss, targets, None) or (0, 1)
     return [str(one.message) for one in caught], (net.evaluate(X, y) - best) / (constant - best)
 
@@ -232,7 +232,7 @@ def test_standardize_sets_mean_and_deviation(dtype):
     columns = np.column_stack([FAR, np.full(200, 0.1)])
     assert net.topology.center == pytest.approx(columns.mean(axis=0))
     assert net.topology.scale == pytest.approx([*FAR.std(axis=0), 1.0])
-    encoded = net.encode_inputs(rows)
+    encoded = net.encode(rows).inputs
     assert encoded.dtype == dtype
     assert np.abs(encoded.mean(axis=0)).max() < 1e-5
     assert (encoded[:, 3] == 0).all()

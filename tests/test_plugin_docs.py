@@ -20,7 +20,7 @@ PLUGINS = Path(__file__).parent.parent / "plugins"
 FOLDERS = sorted(path.parent for path in PLUGINS.glob("*/pyproject.toml"))
 README = (PLUGINS / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-SMALL = ("dagnet-example", "dagnet-glm", "dagnet-neat")
+SMALL = ("dagnet-example", "dagnet-neat")
 BARS = "▁▂▃▄▅▆▇█"
 POINTS = np.linspace(-4, 4, 17)
 HOOKS = {name: thing for name, thing in vars(hookspecs).items() if name.startswith("dagnet_")}

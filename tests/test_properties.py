@@ -296,7 +296,10 @@ def test_plans_hold_their_invariants_and_restricted_ones_compute_the_same(graph,
     plan = net.plan
     plan.verify()
     X, _ = rows_for(net, rows=3, seed=seed)
-    theta, state = net.theta(), net.runner.forward(net.theta(), net.encode_inputs(X))
+    theta, state = (
+        net.layout.by_slot(net.parameters),
+        net.runner.forward(net.layout.by_slot(net.parameters), net.encode(X).inputs),
+    )
     kept = np.array(data.draw(st.lists(st.booleans(), min_size=plan.n_units, max_size=plan.n_units)))
     cut = plan.restrict(units=kept)
     assert_cut_computes_the_same(cut, theta, state, kept, plan)

@@ -388,3 +388,33 @@ def test_a_graph_that_is_upside_down_is_called_so():
     net = dagnet.Network(graph, seed=0)
     with pytest.raises(dagnet.DataError, match=r"no column 'root'.*upside down, graph\.reverse\(\) turns it"):
         net.fit(pd.DataFrame({"g1": [1.0], "g2": [0.0], "g3": [1.0]}), [1.0], epochs=1)
+
+
+# -- text ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "edges"),
+    [
+        ("GO:1\tGO:2\tdefault\nGO:2\tAKT2\tgene\n", {("GO:1", "GO:2"): {"type": "default"}, ("GO:2", "AKT2"): {"type": "gene"}}),
+        ("\ufeff# made by hand\r\na  b\r\nb c\r\n\r\n", {("a", "b"): {}, ("b", "c"): {}}),
+        ("a b x\nb c\na b y\n", {("a", "b"): {"type": "x, y"}, ("b", "c"): {}}),
+        ("a\tb\t0.5\nb c\td\t-1e3\n", {("a", "b"): {"weight": 0.5}, ("b c", "d"): {"weight": -1000.0}}),
+        ("a b 0.5\nb c d\n", {("a", "b"): {"type": "0.5"}, ("b", "c"): {"type": "d"}}),
+        ("Parent,Child,kind\na,b,x\n", {("a", "b"): {"kind": "x"}}),
+        ("source\ttarget\na\tb\n", {("a", "b"): {}}),
+    ],
+)  # fmt: skip
+def test_text_is_an_edge_list_without_a_header_or_with_one(tmp_path, text, edges):
+    graph = quietly(tmp_path, "list.txt", text)
+    assert {(u, v): data for u, v, data in graph.edges(data=True)} == edges
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("a b\nlone\n", "line 2 must be a parent, a child and perhaps a type"), ("a b c d\n", "line 1 must be a parent"),
+     ("a\tb\n\tc\n", "line 2 must be"), ("source target\na b\n", "line 1: no column 'source'")],
+)  # fmt: skip
+def test_other_text_is_refused_by_line(tmp_path, text, said):
+    with pytest.raises(dagnet.FormatError, match=said):
+        read(tmp_path, "list.txt", text)

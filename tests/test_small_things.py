@@ -5,6 +5,7 @@ import inspect
 import pickle
 import sys
 import types
+from dataclasses import dataclass
 
 import networkx as nx
 import numpy as np
@@ -264,3 +265,54 @@ def test_the_wrong_group_of_entry_points_is_named(tmp_path, monkeypatch, group):
     words = f"lost-wiring has plugins in the entry-point group '{group}', which must be 'dagnet'"
     with pytest.raises(PluginError, match=words):
         Registry().find("activations", "zigzag")
+
+
+def test_one_is_no_plural():
+    net = dagnet.Network(nx.DiGraph([("x", "y")]), seed=0)
+    assert repr(net).startswith("<Network: 2 nodes, 1 edge, 2 levels, 2 parameters, loss squared_error")
+    assert repr(net.summary()) == "<Summary: Network of 2 nodes and 1 edge>"
+
+
+def test_functions_of_a_plugin_that_is_not_here_name_it():
+    with pytest.raises(
+        dagnet.PluginError, match=r"'neat_odd'; it comes with the plugin dagnet-neat: install"
+    ):
+        dagnet.Network(nx.DiGraph([("x", "h"), ("h", "y")]), activation="neat_odd")
+
+
+def test_optimizers_are_tried_when_they_are_made_and_registered():
+    @dataclass(frozen=True)
+    class Bad(dagnet.Optimizer):
+        name = "bad_of_this_test"
+        learning_rate: float = 0.1
+
+        def update(self, parameter, gradient, state, step, learning_rate):
+            return parameter - learning_rate * float(gradient), {}
+
+    @dataclass(frozen=True)
+    class Shape(Bad):
+        def update(self, parameter, gradient, state, step, learning_rate):
+            return gradient.sum(), {}
+
+    class Bare(Bad):
+        def __init__(self, needed):
+            self.needed = needed
+
+        def update(self, parameter, gradient, state, step, learning_rate):
+            return parameter, {}
+
+    for make in (Bad, lambda: dagnet.register(Bad)):
+        with pytest.raises(dagnet.PluginError, match="'bad_of_this_test': update raised TypeError"):
+            make()
+    with pytest.raises(dagnet.PluginError, match=r"update: parameter must be of shape \(4,\)"):
+        Shape(learning_rate=0.5)
+    with pytest.raises(dagnet.PluginError, match=r"Bare\(\) must do without arguments"):
+        dagnet.register(Bare)
+
+
+def test_a_loss_s_formula_has_no_arguments_but_its_own():
+    def value(outputs, targets):
+        return (targets / outputs + np.log(outputs)).sum(axis=1)
+
+    loss = dagnet.Loss("domain_of_this_test", value, targets="positive", outputs="positive")
+    assert loss.formula.arguments == ("outputs", "targets")

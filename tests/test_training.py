@@ -14,7 +14,7 @@ from dagnet.training.rows import encode_rows
 # -- what it computes ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("spec", sorted(dagnet.optimizers()))
+@pytest.mark.parametrize("spec", sorted(set(dagnet.optimizers()) - {"lbfgs"}))
 @pytest.mark.parametrize("engine", ["reference", "auto"])
 def test_fit_is_the_plain_loop_over_gradient_and_step(spec, engine):
     X, y = make_data(10)

@@ -153,11 +153,10 @@ def test_an_engine_that_goes_on_with_a_wrong_number_is_found_out_where_it_began(
 
 
 def its_gradient(runner, net, X, y):
-    inputs = net.encode_inputs(X)
-    targets = net.encode_targets(y, len(inputs))
-    state, flat = runner.forward(net.theta(), inputs), np.zeros_like(net.parameters)
+    inputs, targets, _ = net.encode(X, y)
+    state, flat = runner.forward(net.layout.by_slot(net.parameters), inputs), np.zeros_like(net.parameters)
     pull = net.loss.row_gradients(state.outputs, targets) / len(inputs)
-    runner.backward(net.theta(), state, pull, into=flat)
+    runner.backward(net.layout.by_slot(net.parameters), state, pull, into=flat)
     return SimpleNamespace(loss=float(net.loss.row_values(state.outputs, targets).mean()), flat=flat)
 
 

@@ -1,6 +1,6 @@
-"""Optimizers: PyTorch's update rules, with its defaults.
+"""Optimizers: PyTorch's update rules, with its defaults, and L-BFGS, which searches along the loss.
 
-Each rule is elementwise, so that it runs on whole vectors as it stands, and an engine may
+Each other rule is elementwise, so that it runs on whole vectors as it stands, and an engine may
 compile it as one pass.  In the formulas θ is the parameter, g its gradient, t the step (from
 1) and η the learning rate; ``weight_decay`` λ adds λθ to g, except in ``adamw``.
 
@@ -12,16 +12,19 @@ sgd(learning_rate=0.1, momentum=0.9, dampening=0.0, weight_decay=0.0, nesterov=F
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Optimizer
+from dagnet.contracts.optimizer import Evaluate
+from dagnet.errors import PluginError
 from dagnet.hookspecs import hookimpl
-from dagnet.values import BETAS, FINITE, FLAG, FRACTION, NOT_NEGATIVE, POSITIVE, Rule
+from dagnet.values import BETAS, FINITE, FLAG, FRACTION, NOT_NEGATIVE, POSITIVE, Rule, whole
 
 State = Mapping[str, Any]
 New = tuple[Any, State]
@@ -32,8 +35,8 @@ def _allows_nesterov(value: Any, settings: Mapping[str, Any]) -> bool:
     return FLAG.holds(value, settings) and (fitting or not value)
 
 
-_MUST = "True or False, and True only with momentum above 0 and dampening 0"
-_NESTEROV = Rule(_MUST, _allows_nesterov, bool)
+_NESTEROV = Rule("True or False, and True only with momentum above 0 and dampening 0", _allows_nesterov, bool)
+_COMMON = {"learning_rate": POSITIVE, "weight_decay": NOT_NEGATIVE}
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,9 @@ class SGD(Optimizer):
     name: ClassVar[str] = "sgd"
     state_names: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
     rules: ClassVar[Mapping[str, Rule]] = {
-        "learning_rate": POSITIVE,
+        **_COMMON,
         "momentum": NOT_NEGATIVE,
         "dampening": FINITE,
-        "weight_decay": NOT_NEGATIVE,
         "nesterov": _NESTEROV,
     }
     learning_rate: float = 1e-3
@@ -86,10 +88,9 @@ class RMSprop(Optimizer):
     name: ClassVar[str] = "rmsprop"
     state_names: ClassVar[tuple[str, ...]] = ("square_average", "gradient_average", "momentum_buffer")
     rules: ClassVar[Mapping[str, Rule]] = {
-        "learning_rate": POSITIVE,
+        **_COMMON,
         "alpha": FRACTION,
         "eps": NOT_NEGATIVE,
-        "weight_decay": NOT_NEGATIVE,
         "momentum": NOT_NEGATIVE,
         "centered": FLAG,
     }
@@ -128,12 +129,7 @@ class Adam(Optimizer):
 
     name: ClassVar[str] = "adam"
     state_names: ClassVar[tuple[str, ...]] = ("mean", "square")
-    rules: ClassVar[Mapping[str, Rule]] = {
-        "learning_rate": POSITIVE,
-        "betas": BETAS,
-        "eps": NOT_NEGATIVE,
-        "weight_decay": NOT_NEGATIVE,
-    }
+    rules: ClassVar[Mapping[str, Rule]] = {**_COMMON, "betas": BETAS, "eps": NOT_NEGATIVE}
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
@@ -182,9 +178,8 @@ class Adagrad(Optimizer):
     name: ClassVar[str] = "adagrad"
     state_names: ClassVar[tuple[str, ...]] = ("sum",)
     rules: ClassVar[Mapping[str, Rule]] = {
-        "learning_rate": POSITIVE,
+        **_COMMON,
         "lr_decay": NOT_NEGATIVE,
-        "weight_decay": NOT_NEGATIVE,
         "initial_accumulator_value": NOT_NEGATIVE,
         "eps": NOT_NEGATIVE,
     }
@@ -206,7 +201,101 @@ class Adagrad(Optimizer):
         return parameter - rate * (gradient / (np.sqrt(total) + self.eps)), {"sum": total}
 
 
+@dataclass(frozen=True)
+class LBFGS(Optimizer):
+    """L-BFGS: θ ← θ + t d, where d = −H g and H is made of the last ``memory`` pairs Δθ, Δg.
+
+    H starts from Δθ·Δg / Δg·Δg of the newest pair, without one from 1/max(1, ‖g‖).  From t = η on a t is
+    searched with L(t) ≤ L(0) + 10⁻⁴ t L′(0) and |L′(t)| ≤ 0.9 |L′(0)|, the strong Wolfe conditions, in at
+    most so many ``trials``; then the lowest serves.  The loss never rises: where none is lower, θ stays and
+    the pairs are forgotten.
+
+    Source: Nocedal & Wright, "Numerical optimization", 2006, algorithms 7.4, 3.5 and 3.6.
+    """
+
+    name: ClassVar[str] = "lbfgs"
+    state_names: ClassVar[tuple[str, ...]] = ("moves", "changes")
+    rules: ClassVar[Mapping[str, Rule]] = {"learning_rate": POSITIVE, "memory": whole(1), "trials": whole(1)}
+    searches: ClassVar[bool] = True
+    learning_rate: float = 1.0
+    memory: int = 10
+    trials: int = 25
+
+    def start(self, parameters: Array) -> dict[str, Array]:
+        """A fresh state: Δθ and Δg, (memory, parameters) each, the newest last; 0 where there is none yet."""
+        return {name: np.zeros((self.memory, len(parameters)), parameters.dtype) for name in self.state_names}
+
+    def step(
+        self, parameters: Array, gradient: Array, state: dict[str, Array], *, step: int, learning_rate: float,
+        evaluate: Evaluate | None = None,
+    ) -> None:  # fmt: skip
+        """Along d, unless rounding hides what there is to gain."""
+        del step
+        if evaluate is None:
+            raise PluginError("optimizer 'lbfgs': step must have evaluate=, a function to search along")
+        (loss, _), direction = evaluate(parameters), _direction(gradient, state)
+        best, smallest = Trial(0.0, loss, float(gradient @ direction), gradient), np.finfo(gradient.dtype).eps
+
+        def probe(t: float) -> Trial:
+            found, slopes = evaluate(parameters + t * direction)
+            slope = float(slopes @ direction)
+            return Trial(t, found if math.isfinite(slope) else math.inf, slope, slopes)
+
+        if -best.slope * learning_rate > smallest * abs(loss):
+            best = _searched(probe, best, learning_rate, self.trials)
+        if not best.loss < loss:
+            for vectors in state.values():
+                vectors[...] = 0
+            return
+        move, change = best.t * direction, best.gradient - gradient
+        parameters += move
+        if float(move @ change) > smallest * float(change @ change):
+            for vectors, newest in ((state["moves"], move), (state["changes"], change)):
+                vectors[:-1], vectors[-1] = vectors[1:], newest
+
+
+class Trial(NamedTuple):
+    """A place on the line θ + t d, the loss there, its slope along d, and its gradient."""
+
+    t: float
+    loss: float
+    slope: float
+    gradient: Array
+
+
+def _direction(gradient: Array, state: State) -> Array:
+    """−H g by two loops over the pairs."""
+    both = zip(state["moves"], state["changes"], strict=True)
+    pairs = [(move, change, float(move @ change)) for move, change in both if change.any()]
+    direction, shares = -gradient, list[float]()
+    for move, change, curvature in reversed(pairs):
+        shares.append(float(move @ direction) / curvature)
+        direction -= shares[-1] * change
+    newest = pairs[-1][2] / float(pairs[-1][1] @ pairs[-1][1]) if pairs else 1.0
+    direction *= newest if pairs else 1.0 / max(1.0, float(np.linalg.norm(gradient)))
+    for (move, change, curvature), share in zip(pairs, reversed(shares), strict=True):
+        direction += (share - float(change @ direction) / curvature) * move
+    return direction
+
+
+def _searched(probe: Callable[[float], Trial], first: Trial, t: float, most: int) -> Trial:
+    """A trial that fulfils both conditions, else the lowest; both algorithms are one loop, which halves."""
+    low, high = first, None
+    for _ in range(most):
+        trial = probe(t)
+        if not trial.loss <= first.loss + 1e-4 * t * first.slope or trial.loss >= low.loss:
+            high = trial
+        elif abs(trial.slope) <= -0.9 * first.slope:
+            return trial
+        else:
+            if trial.slope * (1.0 if high is None else high.t - low.t) >= 0.0:
+                high = low
+            low = trial
+        t = 2.0 * low.t if high is None else (low.t + high.t) / 2.0
+    return low
+
+
 @hookimpl
 def dagnet_optimizers() -> list[type[Optimizer]]:
     """The optimizers."""
-    return [SGD, RMSprop, Adam, AdamW, Adagrad]
+    return [SGD, RMSprop, Adam, AdamW, Adagrad, LBFGS]

@@ -73,10 +73,10 @@ def main() -> None:
     dagnet evaluate MODEL DATA                             measure it
     dagnet show GRAPH                                      look at it
 
-    GRAPH is a graph in GraphML, GEXF, GML, DOT, JSON, SIF, GMT, OBO, or a CSV edge list with the
-    columns source,target or parent,child; DATA is a CSV file with a header (separated by commas, semicolons
-    or tabs; - is standard input), whose columns are found by the names of the nodes.  No file that
-    is read is ever written to.
+    GRAPH is a graph in GraphML, GEXF, GML, DOT, JSON, SIF, GMT, OBO, a CSV edge list with the
+    columns source,target or parent,child, or a .txt list without a header; DATA is a CSV file with a
+    header (separated by commas, semicolons or tabs; - is standard input), whose columns are found by
+    the names of the nodes.  No file that is read is ever written to.
 
     Exit status: 0 for success, 1 where something was refused, 2 for wrong usage.
     """  # noqa: D301 - the control character \b keeps click from reflowing the block
@@ -122,6 +122,11 @@ def main() -> None:
 )  # fmt: skip
 @with_default("--activation", default="relu", help="Of hidden nodes that do not say theirs.")
 @click.option("--raw", is_flag=True, help="Do not standardise the inputs on the training rows.")
+@click.option(
+    "--prepare", is_flag=True,
+    help="Fit the graph to the columns and --target first: turn it round if it is upside down, leave out "
+    "what no column leads to or what leads to no target, and print what was done.",
+)  # fmt: skip
 @click.option("--checkpoint", type=FILE, help="Write the state of the run to this file after each epoch.")
 @click.option(
     "--resume", type=FILE,

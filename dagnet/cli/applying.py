@@ -134,6 +134,8 @@ def scores(network: Network, X: Columns, y: Columns) -> dict[str, float]:
     truth = np.column_stack([y[name] for name in network.outputs])
     predicted = np.asarray(network.predict(X), np.float64)
     kind = network.loss.targets
+    if network.loss.columns != 1:
+        return result
     if kind == "class":
         return result | {"accuracy": accuracy(truth, predicted)}
     columns = list(zip(truth.T, predicted.T, strict=True))

@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -62,8 +63,15 @@ class Table:
         place = self.place(name)
         return [] if place is None else [cells[place].strip() for _, cells in self._rows]
 
-    def columns(self, names: Iterable[Hashable], fill: Mapping[Hashable, float] | None = None) -> Columns:
+    def columns(
+        self,
+        names: Iterable[Hashable],
+        fill: Mapping[Hashable, float] | None = None,
+        categories: Mapping[Hashable, Sequence[Any]] = MappingProxyType({}),
+    ) -> Columns:
         """Numbers by node name, (rows,) each; a column's header is the node's name as text.
+
+        Of a node with categories, (rows, categories) of 0 and 1.
 
         DataError if a name has no column, or a cell is no finite number, or it is empty and ``fill``
         has nothing for it.
@@ -81,7 +89,10 @@ class Table:
             problems.append(f"{self.path} has no column for the node {listed}{more}{mend}")
         for name in wanted:
             with noted(problems):
-                found[name] = self._numbers(name, (fill or {}).get(name))
+                if name in categories:
+                    found[name] = self._one_hot(name, categories[name])
+                else:
+                    found[name] = self._numbers(name, (fill or {}).get(name))
         if problems:
             raise Refusals(problems)
         return found
@@ -95,6 +106,14 @@ class Table:
             numbers[list(map(_is_missing, texts))] = 0.0
         self._refuse(~np.isfinite(numbers), name)
         return numbers if fill is None else np.where(list(map(_is_missing, texts)), fill, numbers)
+
+    def _one_hot(self, name: Hashable, words: Sequence[Any]) -> Array:
+        places = {word: place for place, word in enumerate(words)}
+        spelled = {str(word): place for word, place in places.items()}
+        texts = self._texts(name)
+        codes = np.array([spelled.get(text, places.get(number(text), -1)) for text in texts], np.int64)
+        self._refuse(codes < 0, name, f"one of its categories {', '.join(map(str, words[:LISTED]))}")
+        return np.eye(len(words))[codes]
 
     def _refuse(self, bad: Array, name: Hashable, must: str = "a finite number") -> None:
         """Name the first bad cell of a column, and count the others."""
@@ -205,9 +224,14 @@ def fill_values(names: Iterable[Hashable], nodes: Mapping[Any, Mapping[Any, Any]
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
+def categories_of(network: Network) -> dict[Hashable, Sequence[Any]]:
+    """The categories of the inputs that have some."""
+    return {network.topology.nodes[node]: words for node, words in network.topology.categories.items()}
+
+
 def inputs_of(network: Network, table: Table) -> Columns:
     """The columns of the inputs, without gaps."""
-    return table.columns(network.inputs, fill_values(network.inputs, said(network)))
+    return table.columns(network.inputs, fill_values(network.inputs, said(network)), categories_of(network))
 
 
 def classes_of(network: Network) -> dict[str, list[str]]:

@@ -28,6 +28,7 @@ from dagnet.contracts import Callback, Run
 from dagnet.errors import DagnetWarning, DataError, did_you_mean
 from dagnet.model.selection import make_generator
 from dagnet.network import Network
+from dagnet.preparing import prepare_graph
 from dagnet.values import FRACTION
 
 Graph: TypeAlias = "nx.DiGraph[Any]"
@@ -55,6 +56,7 @@ class Request:
     early_stopping: int | None
     activation: str
     raw: bool
+    prepare: bool
     checkpoint: Path | None
     resume: Path | None
     threads: int | None
@@ -113,8 +115,8 @@ class Watch(Callback):
 def train_from_files(request: Request) -> None:
     """Read, train, report, write."""
     _check_files(request)
-    table, network, split = _prepared(request)
     tell = partial(say, file=io.StringIO()) if request.as_json else say
+    table, network, split = _prepared(request, tell)
     tell(f"graph     {request.graph}: {counted(network)}")
     rows = {purpose: len(next(iter(y.values()))) for purpose, (_, y) in split.items()}
     counts = ", ".join(f"{count:,} to {VERBS[purpose]}" for purpose, count in rows.items())
@@ -146,14 +148,20 @@ def _target_nodes(graph: Graph, request: Request, table: Table) -> tuple[list[Ha
     by_text = {str(node): node for node in graph}
     problems: list[str] = []
     for name in request.targets:
-        words = [] if name in by_text else table.words(name)
-        if len(request.targets) == 1 < len(words) and by_text.keys() >= set(words):
+        words = _words(name, by_text, table)
+        if len(request.targets) == 1 < len(words):
             return [by_text[word] for word in words], {name: words}
         with noted(problems):
             _check_target(name, by_text, graph, request, table)
     if problems:
         raise Refusals(problems)
     return [by_text[name] for name in dict.fromkeys(request.targets)], {}
+
+
+def _words(name: str, by_text: Mapping[str, Hashable], table: Table) -> list[str]:
+    """The name of a target, or of its column's words that have a node each."""
+    words = [] if name in by_text else table.words(name)
+    return words if words and by_text.keys() >= set(words) else [name]
 
 
 def _check_target(
@@ -171,13 +179,19 @@ def _check_target(
     if not graph.in_degree(by_text[name]):
         raise DataError(
             f"--target: nothing leads to the node {name!r}; choose one that has parents, "
-            "or turn the graph round: dagnet.prepare_graph does where its outputs are the data's columns"
+            "or turn the graph round: --prepare does where its outputs are the data's columns"
         )
 
 
-def _prepared(request: Request) -> tuple[Table, Network, Split]:
+def _prepared(request: Request, tell: Callable[[object], None]) -> tuple[Table, Network, Split]:
     """The network with its standardisation, and the rows that it will see; else all that is wrong."""
     table, graph = tables.read_table(request.data), files.open_graph(request.graph, request.attributes)
+    if request.prepare:
+        by_text = {str(node): node for node in graph}
+        goals = [by_text.get(word, word) for name in request.targets for word in _words(name, by_text, table)]
+        names = [by_text.get(name, name) for name in table.header]
+        graph, report = prepare_graph(graph, names, goals or None)
+        tell(report)
     problems, drafts = list[str](), list[Network]()
     targets, classes, X, y = list[Hashable](), Classes(), Columns(), Columns()
     with noted(problems):
@@ -191,18 +205,19 @@ def _prepared(request: Request) -> tuple[Table, Network, Split]:
         drafts.append(build(loss=request.loss))
         outputs = () if problems else drafts[0].outputs
     inputs = drafts[0].inputs if drafts else [node for node in graph if not graph.in_degree(node)]
+    read = partial(_columns, graph=graph, categories=tables.categories_of(drafts[0]) if drafts else {})
     with noted(problems):
         classes = classes or tables.find_classes(table, outputs)
     outputs = () if problems else outputs  # nobody knows what their cells should be
     with noted(problems):
-        table, X, y = _columns(table, graph, inputs, outputs, classes, request)
+        table, X, y = read(table, inputs, outputs, classes, request)
     if problems:
         raise Refusals(problems)
     _refuse_constant(table, y)
     split = _split(X, y, classes, request)
     if request.validation_file is not None:
         other = tables.read_table(request.validation_file)
-        split["validation"] = _columns(other, graph, inputs, outputs, classes, request)[1:]
+        split["validation"] = read(other, inputs, outputs, classes, request)[1:]
     _write_what_rows_say(graph, split, classes, request)
     network = build(loss=request.loss or _fitting_loss(graph, drafts[0], y, classes))
     if network.loss.targets != "class" and are_exclusive(np.column_stack(list(y.values()))):
@@ -212,8 +227,8 @@ def _prepared(request: Request) -> tuple[Table, Network, Split]:
 
 
 def _columns(
-    table: Table, graph: Graph, inputs: Iterable[Hashable], outputs: Sequence[Hashable],
-    classes: Classes, request: Request,
+    table: Table, inputs: Iterable[Hashable], outputs: Sequence[Hashable], classes: Classes,
+    request: Request, *, graph: Graph, categories: Mapping[Hashable, Sequence[Any]],
 ) -> tuple[Table, Columns, Columns]:  # fmt: skip
     """The rows used, inputs (NaN where a gap is to be filled) and targets."""
     fill = tables.fill_values(inputs, graph.nodes)
@@ -221,7 +236,7 @@ def _columns(
         table = table.without_gaps([*(name for name in inputs if name not in fill), *outputs, *classes])
     elif request.missing in MIDDLES:
         fill = dict.fromkeys(inputs, float("nan")) | fill
-    found = table.coded(classes, outputs).columns([*inputs, *outputs], fill)
+    found = table.coded(classes, outputs).columns([*inputs, *outputs], fill, categories)
     return table, {name: found[name] for name in inputs}, {name: found[name] for name in outputs}
 
 
@@ -235,6 +250,8 @@ def _write_what_rows_say(graph: Graph, split: Split, classes: Classes, request: 
     if request.missing in MIDDLES:
         own = tables.fill_values(split["train"][0], graph.nodes)
         for name, values in split["train"][0].items():
+            if values.ndim > 1:  # categories
+                continue
             known = values[~np.isnan(values)]
             if not len(known):
                 raise DataError(f"--missing: the column {str(name)!r} is empty in all rows to train")
@@ -243,7 +260,8 @@ def _write_what_rows_say(graph: Graph, split: Split, classes: Classes, request: 
             for X, _ in split.values():
                 X[name] = np.where(np.isnan(X[name]), value, X[name])
     if not request.raw:
-        standardise(graph, split["train"][0], request.attributes)
+        numbers = {name: column for name, column in split["train"][0].items() if column.ndim == 1}
+        standardise(graph, numbers, request.attributes)
 
 
 def _refuse_constant(table: Table, y: Columns) -> None:

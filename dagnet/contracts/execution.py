@@ -170,7 +170,7 @@ class Runner:
     def learner(self, model: Any, data: Any, settings: Any) -> Learner | None:
         """A learner of the engine's own for one run of ``fit``; None: NumPy's arrays will do.
 
-        ``model`` is the network, ``data`` its encoded rows, ``settings`` the arguments of ``fit``.
+        ``model``: the network; ``data``: its rows (``inputs[:]`` is an array); ``settings``: of ``fit``.
         """
         del model, data, settings
         return None

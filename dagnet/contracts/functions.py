@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
@@ -12,13 +12,13 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts.named import Parametric
 from dagnet.errors import DataError, PluginError, Verbatim, expected
-from dagnet.values import FINITE, Rule
+from dagnet.values import FINITE, Rule, is_number
 
 if TYPE_CHECKING:
     from dagnet.contracts.probing import Formulas
     from dagnet.formula import Formula
 
-Targets = Literal["real", "positive", "binary", "probability", "count", "class"]
+Targets = Literal["real", "positive", "binary", "probability", "count", "duration", "class"]
 TARGETS: tuple[str, ...] = get_args(Targets)
 Outputs = Literal["real", "positive", "probability"]
 DOMAINS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
@@ -26,6 +26,28 @@ DOMAINS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
     "positive": ("above 0", "softplus", lambda o: o <= 0.0),
 }
 """What outputs must be, an activation that makes them so, and which of them are not."""
+RANGES: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "binary": ("0 or 1", lambda y: (y != 0) & (y != 1)),
+    "positive": ("above 0", lambda y: y <= 0),
+    "count": ("a count of 0 or more", lambda y: y < 0),
+    "duration": ("a time, finite and 0 or more", lambda y: (y < 0) | (y == np.inf)),
+    "probability": ("a probability from 0 to 1", lambda y: (y < 0) | (y > 1)),
+}
+"""What targets that are not any real numbers must be, and which of them are not."""
+DRAWN_OUTPUTS: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]] = {
+    "real": lambda rng, shape: rng.normal(0, 1.5, shape),
+    "positive": lambda rng, shape: rng.gamma(2.0, 1.0, shape) + 0.05,
+    "probability": lambda rng, shape: rng.uniform(0.05, 0.95, shape),
+}
+DRAWN_TARGETS: dict[str, tuple[Callable[[np.random.Generator, tuple[int, int]], Array], ...]] = {
+    "real": (DRAWN_OUTPUTS["real"], DRAWN_OUTPUTS["positive"]),
+    "positive": (DRAWN_OUTPUTS["positive"],),
+    "binary": (lambda rng, shape: rng.integers(0, 2, shape).astype(float),),
+    "probability": (DRAWN_OUTPUTS["probability"],),
+    **dict.fromkeys(("count", "duration"), (lambda rng, shape: rng.poisson(2.0, shape).astype(float),)),
+    "class": (lambda rng, shape: np.eye(shape[1])[rng.integers(0, shape[1], shape[0])],),
+}
+"""How outputs and targets that are tried are drawn; targets perhaps in several ways."""
 
 
 # fmt: off
@@ -258,9 +280,9 @@ class Loss(_Differentiable):
     name
         An identifier.
     value
-        ``value(outputs, targets, *parameters) -> (rows,)``; both arrays are
-        (rows, output units).  With ``targets="class"`` the targets are class probabilities
-        (labels arrive one-hot).
+        ``value(outputs, targets, *parameters) -> (rows,)``; outputs are (rows, output units),
+        targets (rows, ``columns`` · output units).  With ``targets="class"`` the targets are class
+        probabilities (labels arrive one-hot).
     gradient
         ``gradient(outputs, targets, *parameters) -> (rows, output units)``: the derivative of
         the summed value with respect to ``outputs``.  ``None``: derived.
@@ -269,12 +291,19 @@ class Loss(_Differentiable):
         probabilities).  ``None``: the outputs themselves.
     targets
         What a target may be: ``"real"``, ``"positive"`` (above 0), ``"binary"`` (0 or 1),
-        ``"probability"`` (0 to 1), ``"count"`` (≥ 0) or ``"class"`` (labels or class probabilities).
+        ``"probability"`` (0 to 1), ``"count"`` (≥ 0), ``"duration"`` (≥ 0, finite) or ``"class"`` (labels
+        or class probabilities); or a tuple of these, one for each of a unit's ``columns``.
     outputs
         What an output must be: ``"real"``, ``"positive"`` (above 0) or ``"probability"`` (0 to 1);
         dagnet refuses others by row and unit.
     rowwise
-        Whether a row's value depends on that row alone.
+        Whether a row's value depends on that row alone; else all rows count the same.
+    columns
+        How many target columns each output unit has, which stand side by side: 2 for a time and whether
+        there was an event; 0.5 where two units of a node share one.
+    lacks
+        ``lacks(targets, *parameters) -> str``: what rows with such targets lack to teach anything, such as
+        ``"an event"``, ``""`` where they do.  Data that lack it are refused; a batch makes no step.
     parameters
         Names and default values.
     minimum_outputs
@@ -300,24 +329,43 @@ class Loss(_Differentiable):
     value: Callable[..., Any]
     gradient: Callable[..., Any] | None = None
     predict: Callable[..., Any] | None = field(default=None, kw_only=True)
-    targets: Targets = field(default="real", kw_only=True)
+    targets: Targets | tuple[Targets, ...] = field(default="real", kw_only=True)
     outputs: Outputs = field(default="real", kw_only=True)
     rowwise: bool = field(default=True, kw_only=True)
+    columns: float = field(default=1, kw_only=True)
+    lacks: Callable[..., str] | None = field(default=None, kw_only=True)
     parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     minimum_outputs: int = field(default=1, kw_only=True)
     rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
     surrogate: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        for what, known in (("targets", TARGETS), ("outputs", ("real", *DOMAINS))):
-            if getattr(self, what) not in known:
+        kinds = [("targets", TARGETS, kind) for kind in self.target_kinds]
+        for what, known, got in (*kinds, ("outputs", ("real", *DOMAINS), self.outputs)):
+            if got not in known:
                 where, must = f"loss {self.name!r}: {what}", f"one of {', '.join(known)}"
-                raise PluginError(expected(where, must, getattr(self, what)))
+                raise PluginError(expected(where, must, got))
+        n, must = self.columns, "a whole number, or 1 over one"
+        right = is_number(n) and n > 0 and float(n if n >= 1 else 1 / n).is_integer()
+        if isinstance(self.targets, tuple) or self.targets == "class":
+            must, right = (
+                f"{len(self.target_kinds)} with targets={self.targets!r}",
+                n == len(self.target_kinds),
+            )
+        if not right:
+            raise PluginError(expected(f"loss {self.name!r}: columns", must, n))
         super().__post_init__()
+
+    @property
+    def target_kinds(self) -> tuple[Targets, ...]:
+        """What targets may be, column by column; the kinds come again with each output unit."""
+        return self.targets if isinstance(self.targets, tuple) else (self.targets,)
 
     def _no_formula(self) -> str:
         own = type(self).row_values is Loss.row_values and type(self).row_gradients is Loss.row_gradients
-        return "" if own and self.rowwise else "couples rows" if own else "its class calculates by itself"
+        if not own:
+            return "its class calculates by itself"
+        return "couples rows" if not self.rowwise else "" if self.columns == 1 else "columns is not 1"
 
     def outside(self, outputs: Any) -> Any:
         """Which outputs are outside the loss's domain; None where it takes any numbers."""
@@ -355,3 +403,13 @@ class Loss(_Differentiable):
     def prediction(self, outputs: Array) -> Array:
         """What the outputs predict, (rows, output units)."""
         return outputs if self.predict is None else self.predict(outputs, *self.arguments)
+
+    def drawn(self, seed: int, shape: tuple[int, int]) -> Iterator[tuple[Array, Array]]:
+        """Outputs (rows, output units) and targets to try, drawn in each way that there is."""
+        rows, width = shape[0], round(shape[1] * self.columns / len(self.target_kinds))
+        ways = [DRAWN_TARGETS[kind] for kind in self.target_kinds]
+        for k in range(max(map(len, ways))):
+            rng = np.random.default_rng(seed)
+            outputs = DRAWN_OUTPUTS[self.outputs](rng, shape)
+            columns = np.stack([draws[k % len(draws)](rng, (rows, width)) for draws in ways], axis=2)
+            yield outputs, columns.reshape(rows, -1)

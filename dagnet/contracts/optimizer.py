@@ -1,10 +1,10 @@
-"""The optimizer contract: an elementwise update rule over the flat vector."""
+"""The optimizer contract: an update rule over the flat vector, or a search along the loss."""
 
 from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dagnet.formula import Formula
 
 State = Mapping[str, Any]
+Evaluate = Callable[[Array], tuple[float, Array]]
 STEP, RATE = "step", "learning_rate"
 REMEMBERED = 64
 _traces: dict[tuple[type, str], tuple[Any, tuple[Formula | None, str]]] = {}
@@ -30,8 +31,8 @@ class Optimizer:
     Subclass it as a frozen dataclass whose fields are the settings, with defaults, first of
     them ``learning_rate``; ``rules`` says what they must be.  Name the state's vectors in
     ``state_names`` and write the rule as :meth:`update`, elementwise; engines that compile run it
-    as one fused pass.  A rule that is not elementwise overrides :meth:`step` instead.  Frozen
-    parameters never reach a rule.
+    as one fused pass.  A rule that is not elementwise overrides :meth:`step` instead; one that asks for
+    losses elsewhere says ``searches = True``, too, and sees all rows.  Frozen parameters never reach a rule.
 
     Examples
     --------
@@ -52,6 +53,7 @@ class Optimizer:
     name: ClassVar[str] = ""
     state_names: ClassVar[tuple[str, ...]] = ()
     rules: ClassVar[Mapping[str, Rule]] = {}
+    searches: ClassVar[bool] = False
     learning_rate: float
 
     def __init_subclass__(cls) -> None:
@@ -67,6 +69,20 @@ class Optimizer:
         settings = {item.name: getattr(self, item.name) for item in fields(self)}  # type: ignore[arg-type]
         for name, value in checked(f"{self.kind} {self.name!r}", settings, self.rules).items():
             object.__setattr__(self, name, value)
+        if type(self).step is Optimizer.step and not type(self).__module__.startswith("dagnet."):
+            self._try()
+
+    @np.errstate(all="ignore")
+    def _try(self) -> None:
+        """Refuse at once a rule that fails on a few numbers."""
+        vector = np.linspace(-1, 1, 4)
+        try:
+            self.step(vector.copy(), vector, self.start(vector), step=1, learning_rate=self.learning_rate)
+        except PluginError:
+            raise
+        except Exception as error:
+            what = f"optimizer {self.name!r}: update raised {type(error).__name__}: {error}"
+            raise PluginError(f"{what}; it must take arrays of floats") from error
 
     def update(
         self, parameter: Any, gradient: Any, state: State, step: Any, learning_rate: Any
@@ -85,9 +101,15 @@ class Optimizer:
         return {name: np.zeros_like(parameters) for name in self.state_names}
 
     def step(
-        self, parameters: Array, gradient: Array, state: dict[str, Array], *, step: int, learning_rate: float
-    ) -> None:
-        """One step, in place: ``parameters`` and the vectors of ``state`` are overwritten."""
+        self, parameters: Array, gradient: Array, state: dict[str, Array], *, step: int, learning_rate: float,
+        evaluate: Evaluate | None = None,
+    ) -> None:  # fmt: skip
+        """One step, in place: ``parameters`` and the vectors of ``state`` are overwritten.
+
+        With ``searches`` there is ``evaluate(parameters)``: the loss of all rows, penalties included, and
+        its gradient, which is not to be written to; both may be NaN or infinite but where the step begins.
+        """
+        del evaluate
         where = f"optimizer {self.name!r}: update"
         result = self.update(parameters, gradient, state, step, learning_rate)
         pair = isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping)

@@ -24,19 +24,6 @@ from dagnet.formula.formula import first_difference, probe_numbers
 from dagnet.formula.tracing import place_in_source, place_of
 
 ROWS = 6
-OUTPUTS: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]] = {
-    "real": lambda rng, shape: rng.normal(0, 1.5, shape),
-    "positive": lambda rng, shape: rng.gamma(2.0, 1.0, shape) + 0.05,
-    "probability": lambda rng, shape: rng.uniform(0.05, 0.95, shape),
-}
-TARGETS: dict[str, tuple[Callable[[np.random.Generator, tuple[int, int]], Array], ...]] = {
-    "real": (OUTPUTS["real"], OUTPUTS["positive"]),
-    "positive": (OUTPUTS["positive"],),
-    "binary": (lambda rng, shape: rng.integers(0, 2, shape).astype(float),),
-    "probability": (OUTPUTS["probability"],),
-    "count": (lambda rng, shape: rng.poisson(2.0, shape).astype(float),),
-    "class": (lambda rng, shape: np.eye(shape[1])[rng.integers(0, shape[1], shape[0])],),
-}
 OTHERWISE = "write it with NumPy's elementwise functions, and np.where for if"
 ALIKE = {"float64": 1e-9, "float32": 1e-4}
 Function = Callable[..., Any]
@@ -316,9 +303,7 @@ def loss_probe(item: Any) -> tuple[Array, Array] | None:
     A loss of one output may give a gradient of one column, whatever it is given.
     """
     for width in dict.fromkeys((max(2, item.minimum_outputs), item.minimum_outputs)):
-        for draw in TARGETS[item.targets]:
-            rng = np.random.default_rng(2)
-            rows = OUTPUTS[item.outputs](rng, (ROWS, width)), draw(rng, (ROWS, width))
+        for rows in item.drawn(2, (ROWS, width)):
             if _shape(item.value, rows, item.arguments) is None:
                 continue
             if width == item.minimum_outputs or _shape(item.gradient, rows, item.arguments) != (ROWS, 1):

@@ -67,18 +67,18 @@ def sketch(model: Model) -> Sketch:
         levels=topology.level.astype(np.int64),
         sources=topology.sources,
         targets=topology.targets,
-        weights=edge_strengths(model, model.parameters),
+        weights=edge_strengths(model, model.layout.weights_of(model.parameters)),
         activations=[spelled[place] for place in topology.activation_of.tolist()],
         notes=[_note(model, node) for node in range(topology.n_nodes)],
     )
 
 
-def edge_strengths(model: Model, values: NDArray[Any]) -> Floats:
-    """One number an edge, (edges,), from a flat vector of parameters.
+def edge_strengths(model: Model, elements: NDArray[Any]) -> Floats:
+    """One number an edge, (edges,), from one an element of the weights, edge after edge.
 
     It is the element itself, or of a matrix the root of the mean square with the sign of the sum.
     """
-    elements, starts = values[model.layout.weights].astype(np.float64), model.topology.weight_starts[:-1]
+    elements, starts = elements.astype(np.float64), model.topology.weight_starts[:-1]
     sizes = np.diff(model.topology.weight_starts)
     if len(elements) == len(sizes):
         return elements

@@ -13,7 +13,8 @@ from dagnet.contracts import Activation
 from dagnet.errors import DataError, expected
 from dagnet.explain.chain_rule import Edge, Fact
 from dagnet.explain.report import plain
-from dagnet.model import Model, is_table
+from dagnet.markup import number
+from dagnet.model import Model, is_sparse, is_table
 
 
 def checked_network(net: object) -> Model:
@@ -23,8 +24,21 @@ def checked_network(net: object) -> Model:
     return net
 
 
+def activation_text(net: Model, node: int) -> str:
+    """The call form of a node's activation, with what it has learned; of several units how many."""
+    activation = net.topology.activations[net.topology.activation_of[node]]
+    learned = net.layout.activation_numbers(node, net.parameters)
+    if not learned:
+        return str(activation)
+    shown = {name: repr(value) for name, value in activation.parameters.items()}
+    for name, numbers in learned.items():
+        shown[name] = number(float(numbers[0])) if len(numbers) == 1 else f"[{len(numbers)}]"
+    return f"{activation.name}({', '.join(f'{name}={text}' for name, text in shown.items())})"
+
+
 def as_table(what: str, values: Any, names: Sequence[Hashable] = ()) -> Any:
     """One row as a table of one row; what is a table already is left to the usual checks."""
+    values = values.toarray() if is_sparse(values) else values
     if is_table(values) and not isinstance(values, Mapping):
         return values  # a data frame, whose columns are found by name
     if hasattr(values, "to_dict") and not set(names).isdisjoint(getattr(values, "index", ())):
@@ -60,10 +74,11 @@ class OneRow:
         self.a = self._by_node(forward.__getitem__)
         self.delta = self._by_node(self.gradient.delta)
         self.slope = cache(self._slope)
-        encoded = net.encode_targets(targets, 1)
+        encoded = net.encode(inputs, targets).targets
         ends = np.cumsum(self.topology.units[self.topology.outputs])[:-1]
         pulls = np.asarray(net.loss.row_gradients(outputs, encoded))
-        self._targets = dict(zip(net.outputs, np.split(encoded[0], ends), strict=True))
+        parts = np.split(encoded[0], (ends * net.loss.columns).astype(int))
+        self._targets = dict(zip(net.outputs, parts, strict=True))
         self._pulls = dict(zip(net.outputs, np.split(pulls[0], ends), strict=True))
 
     def _by_node(self, read: Callable[[Hashable], Array]) -> Callable[[int], Array]:
@@ -73,7 +88,8 @@ class OneRow:
     def _slope(self, node: int) -> Array:
         if self.topology.is_input[node]:
             return np.ones_like(self.a(node))
-        return np.asarray(self._activation(node).slope(self.z(node), self.a(node)))
+        learned = self.net.layout.activation_numbers(node, self.net.parameters)
+        return np.asarray(self._activation(node).slope(self.z(node), self.a(node), **learned))
 
     def _activation(self, node: int) -> Activation:
         return self.topology.activations[self.topology.activation_of[node]]
@@ -97,7 +113,7 @@ class OneRow:
 
     def weight(self, edge: int) -> Array:
         """(child units, parent units)."""
-        return self.net.parameters[self.net.layout.weight_places(edge)]
+        return self.net.layout.weights_of(self.net.parameters, edge)
 
     def children(self, node: int) -> list[tuple[int, int]]:
         """(child, edge) of all children."""
@@ -109,4 +125,4 @@ class OneRow:
         """What the node did in the forward pass."""
         y = self._targets.get(self.node(node))
         target = None if y is None else plain(y)
-        return Fact(str(self._activation(node)), plain(self.z(node)), plain(self.a(node)), target)
+        return Fact(activation_text(self.net, node), plain(self.z(node)), plain(self.a(node)), target)

@@ -32,6 +32,8 @@ class Factor(NamedTuple):
     ``value`` is a float between one-unit nodes; else ∂L/∂η is (units,), ∂child/∂parent is the matrix
     (child units, parent units), and so is ∂child/∂W with its elements ∂hᵢ/∂Wᵢⱼ.  It is ``slope``,
     g′(z) of the node on top, times ``times``, the weight or the parent's value; None for the loss.
+    ``per_weight`` is the edge's weight by that asked for, where the two share a parameter under
+    different factors; it is in ``times``.
     """
 
     kind: Literal["loss", "node", "weight"]
@@ -40,6 +42,7 @@ class Factor(NamedTuple):
     value: Number
     slope: Number | None = None
     times: Number | None = None
+    per_weight: float = 1.0
 
 
 class Path(NamedTuple):
@@ -180,6 +183,8 @@ class _Writer:
             return write.slope(rule.loss_name, f"{write.quantity(output.a)}{target}")
         fact = rule.facts[factor.of]
         by = write.name(factor.by[0]) if factor.kind == "weight" else "w"  # type: ignore[index]
+        if factor.per_weight != 1:
+            by = f"{write.quantity(factor.per_weight)}{write.dot}{by}"
         if fact.activation == "identity":
             return by
         slope = write.slope(fact.activation, write.quantity(fact.z))

@@ -27,7 +27,7 @@ import numpy as np
 
 from dagnet.adjacency import offsets, reachable, rows_by
 from dagnet.arrays import Array
-from dagnet.explain.arguments import checked_network
+from dagnet.explain.arguments import activation_text, checked_network
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import label, number
 from dagnet.model import Model
@@ -136,7 +136,7 @@ def diagnose(net: Model, X: Any) -> Diagnosis:
       dead (1): h1 (relu, z from -8 to -7)
         0 for all rows, and no gradient passes; try another start, a lower learning rate, or leaky_relu
     """
-    return diagnosis_of(net, checked_network(net).encode_inputs(X))
+    return diagnosis_of(net, checked_network(net).encode(X).inputs)
 
 
 def diagnosis_of(net: Model, inputs: Array) -> Diagnosis:
@@ -229,10 +229,10 @@ def unscaled(net: Model, inputs: Array) -> list[Finding]:
     mean, spread = inputs.mean(axis=0, dtype=np.float64), inputs.std(axis=0, dtype=np.float64)
     far = (np.hypot(mean, spread) > LARGE) | (np.abs(mean) > ASIDE * np.maximum(spread, 1))
     bad = far | ((spread < FLAT) & (spread > SAME * np.abs(mean)))
-    columns = np.flatnonzero(bad)
+    topology = net.topology
+    columns = np.flatnonzero(bad & ~topology.is_coded)
     if not len(columns):
         return []
-    topology = net.topology
     nodes, starts = topology.inputs, offsets(topology.units[topology.inputs])
     found = []
     for column in columns.tolist():
@@ -244,17 +244,23 @@ def unscaled(net: Model, inputs: Array) -> list[Finding]:
 
 
 def reaches(net: Model) -> Iterator[tuple[Array, str, float, float]]:
-    """Each activation of outputs: their numbers, its name, and the least and largest value seen of it."""
-    topology = net.topology
+    """Each activation of outputs: their numbers, its name, and the least and largest value seen of it.
+
+    One that learns is looked at node by node.
+    """
+    topology, layout = net.topology, net.layout
     outputs = topology.outputs[~topology.is_input[topology.outputs]]
     z = np.array([[-HUGE, *np.linspace(-8, 8, 65), HUGE]])
     for kind in np.unique(topology.activation_of[outputs]).tolist():
-        activation = topology.activations[kind]
-        with np.errstate(all="ignore"):
-            a = np.array(activation.value(z), np.float64)
-        a[np.abs(a) >= HUGE] *= np.inf
-        low, high = float(np.nanmin(a)), float(np.nanmax(a))
-        yield outputs[topology.activation_of[outputs] == kind], str(activation), low, high
+        activation, nodes = topology.activations[kind], outputs[topology.activation_of[outputs] == kind]
+        for those in np.split(nodes, np.arange(1, len(nodes))) if activation.trainable else [nodes]:
+            learned = layout.activation_numbers(int(those[0]), net.parameters)
+            with np.errstate(all="ignore"):
+                values = activation.value(z, **{name: found[:, None] for name, found in learned.items()})
+            a = np.array(values, np.float64)
+            a[np.abs(a) >= HUGE] *= np.inf
+            low, high = float(np.nanmin(a)), float(np.nanmax(a))
+            yield those, activation_text(net, int(those[0])), low, high
 
 
 def bounded(net: Model) -> Iterator[Finding]:
@@ -270,7 +276,7 @@ def bounded(net: Model) -> Iterator[Finding]:
 
 def _detail(net: Model, kind: str, node: int, unit: int, m: _Measured) -> str:
     topology = net.topology
-    activation = str(topology.activations[topology.activation_of[node]])
+    activation = activation_text(net, node)
     who = "input" if topology.is_input[node] else activation
     if kind == "constant":
         return f"{who}, {number(float(m.low[0, unit]))}"

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 
 import numpy as np
 
+from dagnet.explain.arguments import activation_text
 from dagnet.explain.report import TEXT
 from dagnet.markup import number
 from dagnet.model import Model
@@ -54,7 +55,7 @@ def _right(net: Model, place: int) -> str:
     topology = net.topology
     if topology.is_input[place]:
         return _datum(net, place)
-    activation = str(topology.activations[topology.activation_of[place]])
+    activation = activation_text(net, place)
     summed = TEXT.total(_terms(net, place)) or "0"
     return summed if activation == "identity" else f"{activation}({summed})"
 
@@ -79,7 +80,7 @@ def _terms(net: Model, place: int) -> list[str]:
     edges = topology.parents.edges[topology.parents.expand(np.array([place]))].tolist()
     terms = []
     for edge in edges[:MOST_TERMS]:
-        weight = net.parameters[layout.weight_places(edge)]
+        weight = layout.weights_of(net.parameters, edge)
         shape = "×".join(map(str, weight.shape))
         factor = number(float(weight[0, 0])) if weight.size == 1 else f"W[{shape}]"
         terms.append(f"{factor}·{TEXT.name(topology.nodes[topology.sources[edge]])}")

@@ -64,7 +64,7 @@ def _said(
     found = ends(net.loss, targets, weights)
     if found is None:
         return
-    outputs = net.runner.forward(net.theta(), inputs, keep=False).outputs
+    outputs = net.runner.forward(net.layout.theta(net.vector), inputs, keep=False).outputs
     loss, (best, constant) = mean_loss(net.loss, outputs, targets, weights), found
     left = (loss - best) / (constant - best)
     if left <= LEARNED:
@@ -86,7 +86,7 @@ def _said(
 @np.errstate(all="ignore")
 def ends(loss: Loss, targets: Array, weights: Array | None) -> tuple[float, float] | None:
     """The losses of the targets, and of their mean for every row; None where they are unknown or the same."""
-    if (targets == targets[0]).all():
+    if loss.columns != 1 or (targets == targets[0]).all():
         return None
     mean = np.average(targets, axis=0, weights=weights)[None].astype(targets.dtype)
     for link in LINKS:

@@ -21,7 +21,8 @@ class Summary(Shown):
     facts: Mapping[str, str]
 
     def _report(self) -> Report:
-        title = f"{self.name} of {self.facts['nodes']} nodes and {self.facts['edges']} edges"
+        edges = self.facts["edges"]
+        title = f"{self.name} of {self.facts['nodes']} nodes and {edges} edge{'s' * (edges != '1')}"
         return Report("", title, [Table(("", ""), list(self.facts.items()), left=(0, 1))])
 
 

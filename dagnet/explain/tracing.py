@@ -48,14 +48,16 @@ def trace(net: Model, edge: Edge, x: Any, y: Any) -> ChainRule:
     True
     """
     number = net.topology.edge_number(edge)
-    return _Tracer(OneRow(net, x, y, wrt=[edge]), net.ancestry.sharing(number)).rule(edge)
+    return _Tracer(OneRow(net, x, y, wrt=[edge]), net.ancestry.sharing(number), number).rule(edge)
 
 
 class _Tracer:
     """The factors between the loss and some edges that are one weight."""
 
-    def __init__(self, row: OneRow, edges: Array) -> None:
+    def __init__(self, row: OneRow, edges: Array, asked: int) -> None:
         self.row, self.topology, self.edges = row, row.topology, edges.tolist()
+        factor = self.topology.edge_words.get("factor")
+        self.per_weight = None if factor is None else factor / factor[asked]
         self.order = [self.topology.index[node] for node in row.gradient.visited]
         walked = set(self.order)
         self.children = {
@@ -89,8 +91,13 @@ class _Tracer:
         """∂child/∂parent, or ∂child/∂w."""
         parent, child = self.row.edge(edge)
         slope, a = self.row.slope(self._child(edge)), self.row.a(int(self.topology.sources[edge]))
-        by, times = (parent, self.row.weight(edge)) if kind == "node" else ((parent, child), a)
-        return Factor(kind, child, by, plain(slope[:, None] * times), plain(slope), plain(times))
+        if kind == "node":
+            weight = self.row.weight(edge)
+            return Factor(kind, child, parent, plain(slope[:, None] * weight), plain(slope), plain(weight))
+        per_weight = 1.0 if self.per_weight is None else float(self.per_weight[edge])
+        times = a * per_weight
+        value = plain(slope[:, None] * times)
+        return Factor(kind, child, (parent, child), value, plain(slope), plain(times), per_weight)
 
     def _loss(self, output: int) -> Factor:
         """∂L/∂output."""

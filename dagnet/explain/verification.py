@@ -25,18 +25,28 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.explain.arguments import checked_network
+from dagnet.explain.magnitudes import (
+    TOLERANCES,
+    activated,
+    apart,
+    around,
+    by_learned,
+    finite,
+    largest,
+    nearest,
+    relative,
+)
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import label
 from dagnet.model import Model
 from dagnet.model.averaging import mean_loss, output_gradient, row_weights
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
-from dagnet.plan import ACTIVATE, Plan
+from dagnet.plan import ACTIVATE
 from dagnet.plan.transposition import slot_units
 
 SHOWN, STEP = 10, 1e-6
 HEADER = ("node", "forward", "δ", "gradient")
-TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 
 
 @np.errstate(all="ignore")
@@ -73,7 +83,7 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     taken = [(gradient.loss, gradient.flat), *_fused(net, inputs, targets, weights)]
     flats = [np.where(net.trainable, flat, np.nan) for _, flat in taken]
     condition = _condition(net, walk, targets, weights)
-    found = residuals(net.layout, net.theta(), walk, flats, condition)
+    found = residuals(net.layout, net.vector, walk, flats, condition)
     right = mean_loss(net.loss, walk.a[:, net.layout.plan.outputs], targets, weights)
     loss_error = loss_residual([loss for loss, _ in taken], right, net.dtype)
     return Verification(net, found, loss_error, rows=len(inputs))
@@ -83,7 +93,7 @@ def _walk(net: Model, inputs: Array, targets: Array, weights: Array | None) -> N
     plan = net.layout.plan.everywhere()
     everything = np.arange(plan.n_units)
     _, runner = prepare(net.engine, plan, net.dtype, net.threads)
-    theta = net.theta().copy()
+    theta = net.layout.theta(net.vector).copy()
     state = runner.forward(theta, inputs)
     pull = output_gradient(net.loss, state.outputs, targets, weights)
     slots = np.zeros(plan.n_slots, net.dtype)
@@ -97,8 +107,9 @@ def _fused(net: Model, inputs: Array, targets: Array, weights: Array | None) -> 
     """Loss and gradient as training takes them."""
     fused = net.runner.fused_gradient(net.loss)
     slots = np.zeros(net.layout.plan.n_slots, net.dtype)
-    loss, _ = fused(net.theta(), inputs, targets, row_weights(weights, len(inputs), net.dtype), into=slots)
-    return [(loss, net.collect(slots))]
+    theta, factor = net.layout.theta(net.vector), row_weights(weights, len(inputs), net.dtype)
+    loss, _ = fused(theta, inputs, targets, factor, into=slots)
+    return [(loss, net.layout.collect(slots, net.vector))]
 
 
 def _condition(net: Model, walk: Numbers, targets: Array, weights: Array | None) -> float:
@@ -179,7 +190,7 @@ class Numbers(NamedTuple):
 
 
 @np.errstate(all="ignore")
-def residuals(layout: Layout, theta: Array, walk: Numbers, trained: list[Array], condition: float) -> Array:
+def residuals(layout: Layout, vector: Array, walk: Numbers, trained: list[Array], condition: float) -> Array:
     """(3, units) of z and a, of δ, and of the derivatives for what leads into the unit: all relative.
 
     The walk is over a plan that enters every unit.  ``trained`` are the gradients by parameter that an
@@ -187,50 +198,74 @@ def residuals(layout: Layout, theta: Array, walk: Numbers, trained: list[Array],
     for rounding, their ∂L/∂outputs but for ``condition`` times as much: beside a perfect fit that is
     all there is.
     """
-    terms, dtype, plan = _Terms(layout, theta), walk.a.dtype, layout.plan
+    terms, dtype, plan = _Terms(layout, vector), walk.a.dtype, layout.plan
     z, pulled, slots = terms.right_sides(walk)
-    size_z = terms.into(_largest(walk.a), 1)
-    size_z[: plan.n_inputs] = _largest(walk.inputs)
-    off_z = _apart(walk.z, z)
+    size_z = terms.into(largest(walk.a), 1)
+    size_z[: plan.n_inputs] = largest(walk.inputs)
+    off_z = apart(walk.z, z)
 
-    a, slope = _activated(plan, walk.z, TOLERANCES[dtype.name] * size_z + off_z, dtype)
-    steep = np.maximum(1, _largest(slope[0]))
-    size_a = np.maximum(_largest(walk.a), steep * np.minimum(1, size_z))
-    off_a = _apart(walk.a, a[0])
+    places = around(walk.z, TOLERANCES[dtype.name] * size_z + off_z)
+    a, slope = activated(plan, places, terms.theta, dtype)
+    steep = np.maximum(1, largest(slope[0]))
+    size_a = np.maximum(largest(walk.a), steep * np.minimum(1, size_z))
+    off_a = apart(walk.a, a[0])
 
     delta = pulled.astype(dtype) * slope
-    size_pulled = terms.out_of(_largest(walk.delta))
-    size_pulled[plan.outputs] += _largest(walk.pull)
-    off_delta = _apart(walk.delta, delta[0])
+    size_pulled = terms.out_of(largest(walk.delta))
+    size_pulled[plan.outputs] += largest(walk.pull)
+    off_delta = apart(walk.delta, delta[0])
 
-    wrong_z = _relative(off_z, size_z, terms.into(off_a, 0), dtype)
-    wrong_a = _relative(_apart(walk.a, _nearest(walk.a, a)), size_a, 0, dtype)
-    off_nearest, inherited = _apart(walk.delta, _nearest(walk.delta, delta)), steep * terms.out_of(off_delta)
-    wrong_delta = _relative(off_nearest, steep * size_pulled, inherited, dtype)
+    wrong_z = relative(off_z, size_z, terms.into(off_a, 0), dtype)
+    wrong_a = relative(apart(walk.a, nearest(walk.a, a)), size_a, 0, dtype)
+    off_nearest, inherited = apart(walk.delta, nearest(walk.delta, delta)), steep * terms.out_of(off_delta)
+    wrong_delta = relative(off_nearest, steep * size_pulled, inherited, dtype)
     found, inherited = _derivatives(terms, walk, slots, off_a, off_delta)
-    reach = terms.reach(steep, _largest(walk.pull))
+    reach = terms.reach(steep, largest(walk.pull))
     wrong = np.maximum(found, _trained(terms, walk, slots, reach, inherited, trained) / condition)
     by_unit = np.zeros(plan.n_units)
     np.maximum.at(by_unit, terms.child, wrong)
+    if len(terms.learned):
+        sums = by_learned(plan, places, terms.theta, pulled, terms.out_of(off_delta))
+        wrong = _learned(terms, walk, [each[terms.learned] for each in sums], reach, trained, condition)
+        np.maximum.at(by_unit, slot_units(plan)[terms.learned], wrong)
     return np.stack([np.maximum(wrong_z, wrong_a), wrong_delta, by_unit])
 
 
 def loss_residual(losses: list[float], right: float, dtype: Any) -> float:
     """How far losses are from the right one, relative to it or to 1."""
-    off = _apart(np.array(losses)[:, None], np.full((len(losses), 1), right))
-    return float(_relative(off, np.array([max(1.0, abs(right))]), 0, dtype)[0])
+    off = apart(np.array(losses)[:, None], np.full((len(losses), 1), right))
+    return float(relative(off, np.array([max(1.0, abs(right))]), 0, dtype)[0])
 
 
 def _derivatives(
     terms: _Terms, walk: Numbers, right: Array, off_a: Array, off_delta: Array
 ) -> tuple[Array, Array]:
     """(slots,) the residuals of the walk's derivatives, and how much of them is inherited from a and δ."""
-    norm_delta, norm_a = (np.linalg.norm(_finite(values), axis=0) for values in (walk.delta, walk.a))
+    norm_delta, norm_a = (np.linalg.norm(finite(values), axis=0) for values in (walk.delta, walk.a))
     size = terms.products(norm_delta, norm_a, len(walk.a) ** 0.5)
     inherited = len(walk.a) * (
-        terms.products(off_delta, _largest(walk.a), 1) + terms.products(_largest(walk.delta), off_a, 0)
+        terms.products(off_delta, largest(walk.a), 1) + terms.products(largest(walk.delta), off_a, 0)
     )
-    return _relative(_apart(walk.slots[None], right[None]), size, inherited, walk.a.dtype), inherited
+    ours = walk.slots[: len(right)]
+    return relative(apart(ours[None], right[None]), size, inherited, walk.a.dtype), inherited
+
+
+def _learned(
+    terms: _Terms, walk: Numbers, sums: list[Array], reach: Array, trained: list[Array], condition: float
+) -> Array:
+    """The residuals of the derivatives by what activations learn, the walk's and those of other calls."""
+    (low, high, size, inherited), ours = sums, walk.slots[terms.learned].astype(np.float64)
+    dtype, owner, rows = walk.a.dtype, terms.layout.owners[terms.learned], len(walk.a)
+    wrong = relative(apart(ours[None], np.clip(ours, low, high)[None]), size, inherited, dtype)
+    units = slot_units(terms.plan)[terms.learned]
+    loose = rows**0.5 * size + rows * reach[units]
+    right, loose, inherited = (np.bincount(owner, each) for each in (ours, loose, inherited))
+    for gradient in trained:
+        asked = np.where(np.isnan(gradient[: len(right)]), right, gradient[: len(right)])
+        asked = np.where(np.isin(np.arange(len(right)), owner), asked, right)
+        off = relative(apart(asked[None], right[None]), loose, inherited, dtype)
+        wrong = np.maximum(wrong, off[owner] / condition)
+    return wrong
 
 
 def _trained(
@@ -241,13 +276,14 @@ def _trained(
     Their δ is another one by rounding, which is relative to ``reach``: where terms cancel, as they do
     for softmax's outputs of one parent, that may be all there is of δ.
     """
-    norm_a, rows, owner = np.linalg.norm(_finite(walk.a), axis=0), len(walk.a) ** 0.5, terms.owner
+    norm_a, rows, owner = np.linalg.norm(finite(walk.a), axis=0), len(walk.a) ** 0.5, terms.owner
     size = terms.products(rows * reach, norm_a, rows)
-    right, size, inherited = (np.bincount(owner, each) for each in (right, size, inherited))
+    right = terms.by_parameter(right)
+    size, inherited = (terms.by_parameter(each, bound=True) for each in (size, inherited))
     wrong = np.zeros(len(owner))
     for gradient in trained:
         asked = np.where(np.isnan(gradient) & ~np.isnan(right), right, gradient)
-        off = _relative(_apart(asked[None], right[None]), size, inherited, walk.a.dtype)
+        off = relative(apart(asked[None], right[None]), size, inherited, walk.a.dtype)
         wrong = np.maximum(wrong, off[owner])
     return wrong
 
@@ -255,12 +291,23 @@ def _trained(
 class _Terms:
     """The terms of a plan's sums, one a slot; a bias is the weight of one more parent, whose value is 1."""
 
-    def __init__(self, layout: Layout, theta: Array) -> None:
+    def __init__(self, layout: Layout, vector: Array) -> None:
         self.plan = plan = layout.plan
-        self.owner, self.weight = layout.owners, theta.astype(np.float64)
-        self.child = slot_units(plan)
-        self.parent = np.full(plan.n_slots, plan.n_units)
+        self.layout, self.vector = layout, vector
+        n = plan.n_weights + int((plan.bias_slot >= 0).sum())
+        self.theta, self.learned = layout.theta(vector).astype(np.float64), np.arange(n, plan.n_slots)
+        self.owner, self.weight, self.child = layout.owners[:n], self.theta[:n], slot_units(plan)[:n]
+        self.parent = np.full(n, plan.n_units)
         self.parent[: plan.n_weights] = plan.sources
+
+    def by_parameter(self, slots: Array, *, bound: bool = False) -> Array:
+        """(parameters,) from derivatives by slot, or from bounds on their magnitudes."""
+        normalized, factor = self.layout.normalized, self.layout.factor
+        if normalized is not None:
+            slots = normalized.unfolded(slots, self.vector, bound=bound)
+        if factor is not None:
+            slots = slots * (np.abs(factor) if bound else factor)[: len(slots)]
+        return np.bincount(self.owner, slots, self.plan.n_parameters)
 
     def reach(self, steep: Array, pull: Array) -> Array:
         """(units,) what δ would be if no terms cancelled, on no path; ``steep`` bounds |g′|."""
@@ -277,7 +324,7 @@ class _Terms:
     def right_sides(self, walk: Numbers) -> tuple[Array, Array, Array]:
         """W a + b and Σ wᵀ δ + ∂L/∂output, (rows, units), and the derivatives by slot; row by row."""
         z, pulled = np.zeros((2, *walk.a.shape))
-        slots = np.zeros(self.plan.n_slots)
+        slots = np.zeros(len(self.owner))
         for row, (a, delta) in enumerate(zip(walk.a, walk.delta.astype(np.float64), strict=True)):
             of_parent, of_child = np.append(a, 1)[self.parent], delta[self.child]
             z[row] = np.bincount(self.child, self.weight * of_parent, self.plan.n_units)
@@ -302,48 +349,3 @@ class _Terms:
     def products(self, of_child: Array, of_parent: Array, one: float) -> Array:
         """(slots,) a number of the child times one of the parent, which of a bias is ``one``."""
         return of_child[self.child] * np.append(of_parent, one)[self.parent]
-
-
-def _activated(plan: Plan, z: Array, reach: Array, dtype: Any) -> tuple[Array, Array]:
-    """For each of z, z − reach and z + reach its g and g′, (3, rows, units), rounded to the dtype.
-
-    Of inputs z and 1.
-    """
-    places = z + np.multiply.outer((0.0, -1.0, 1.0), reach)[:, None]
-    values, slopes = places.copy(), np.ones_like(places)
-    for step in plan.program():
-        if step.kind == ACTIVATE:
-            activation, units = plan.activations[step.what], (..., step.targets)
-            values[units] = activation.value(places[units])
-            slopes[units] = activation.slope(places[units], values[units])
-    return values.astype(dtype).astype(np.float64), slopes.astype(dtype).astype(np.float64)
-
-
-def _nearest(ours: Array, right: Array) -> Array:
-    """What is nearest to ours between the lowest and the highest of three right numbers."""
-    between = np.clip(ours, np.fmin.reduce(right), np.fmax.reduce(right))
-    return np.where(np.isnan(ours), right[0], between)
-
-
-def _apart(ours: Array, right: Array) -> Array:
-    """(units,) the largest |ours − right| over rows; 0 where both are NaN, inf where one is."""
-    right = right.astype(ours.dtype)
-    apart = np.abs(ours.astype(np.float64) - right)
-    apart[(ours == right) | (np.isnan(ours) & np.isnan(right))] = 0
-    return np.where(np.isnan(apart), np.inf, apart).max(axis=0)
-
-
-def _relative(error: Array, size: Array, inherited: Array | float, dtype: Any) -> Array:
-    """``(error − 2 · inherited) / size``, at least 0; the 2 leaves room for second-order effects."""
-    floor = np.finfo(dtype).tiny / TOLERANCES[np.dtype(dtype).name]  # less is denormal numbers' doing
-    own = np.nan_to_num(error - 2 * np.nan_to_num(inherited, posinf=np.inf), posinf=np.inf)
-    return np.maximum(own, 0) / np.maximum(np.nan_to_num(size, posinf=0), floor)
-
-
-def _finite(values: Array) -> Array:
-    return np.where(np.isfinite(values), values, 0).astype(np.float64)
-
-
-def _largest(values: Array) -> Array:
-    """(units,) the largest finite magnitude over rows."""
-    return np.abs(_finite(values)).max(axis=0)

@@ -48,9 +48,10 @@ def dagnet_exporters() -> Iterable[Exporter]:
 def readers() -> dict[str, Callable[..., Any]]:
     """The reader of each suffix that can be read; exporters' own go first."""
     from dagnet.formats.graph_files import read_csv  # noqa: PLC0415
-    from dagnet.formats.lists import read_gml, read_gmt, read_obo, read_sif  # noqa: PLC0415
+    from dagnet.formats.lists import read_gml, read_gmt, read_obo, read_sif, read_txt  # noqa: PLC0415
 
-    only = {".gml": read_gml, ".gmt": read_gmt, ".obo": read_obo, ".sif": read_sif, ".tsv": read_csv}
+    only = {".gml": read_gml, ".gmt": read_gmt, ".obo": read_obo, ".sif": read_sif}
+    only |= {".tsv": read_csv, ".txt": read_txt}
     return only | {item.suffix: item.read for item in exporters().values() if item.read is not None}
 
 
@@ -121,6 +122,8 @@ def read_graph(path: str | Path) -> nx.DiGraph[Any]:
         - ``.csv`` and ``.tsv``, a table that dagnet wrote or an edge list: a header with
           ``source,target``, ``parent,child`` or ``from,to`` in any case, perhaps ``weight`` and
           other columns, separated by commas, tabs or semicolons;
+        - ``.txt``, lines ``parent child`` without a header, perhaps with a third cell, the edge's ``type``
+          (its ``weight``, if all are numbers), separated by tabs or blanks;
         - ``.sif``, lines ``source interaction target …``; ``.gmt``, edges gene → set;
         - ``.obo``, edges child → parent for ``is_a`` and ``part_of``, without obsolete terms.
 

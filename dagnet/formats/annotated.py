@@ -14,6 +14,7 @@ from dagnet.contracts import Observations
 from dagnet.formats.users import Form, keep_users
 from dagnet.model import Model
 from dagnet.model.averaging import mean_loss, output_gradient
+from dagnet.model.data import ABSENT
 from dagnet.model.selection import prepare
 
 BLOCK = 1 << 22  # values of units and rows held at a time
@@ -43,7 +44,7 @@ def annotated(model: Model, observations: Observations | None, form: Form) -> nx
     if gradient is not None:
         names = topology.nodes
         for edge, (source, target) in enumerate(zip(topology.sources, topology.targets, strict=True)):
-            block = gradient[layout.weight_places(edge)]
+            block = layout.weight_derivatives(gradient, edge)
             graph[names[source]][names[target]]["gradient"] = _plain(block)
     return graph
 
@@ -71,9 +72,8 @@ class RowStatistics:
 @np.errstate(all="ignore")
 def row_statistics(model: Model, X: Any, y: Any = None) -> RowStatistics:
     """Run rows forward and, with targets, backward; :class:`DataError` where they do not fit."""
-    inputs = model.encode_inputs(X)
-    n, plan, theta = len(inputs), model.plan, model.theta()
-    targets = None if y is None else model.encode_targets(y, n)
+    inputs, targets, _ = model.encode(X, ABSENT if y is None else y)
+    n, plan, theta = len(inputs), model.plan, model.layout.theta(model.vector)
     runner = model.runner if targets is None else full_runner(model)
     everything, sums = np.arange(plan.n_units), np.zeros((3, plan.n_units))
     slots, loss = np.zeros(plan.n_slots), 0.0
@@ -94,7 +94,9 @@ def row_statistics(model: Model, X: Any, y: Any = None) -> RowStatistics:
         sums[2] += state.delta(everything).sum(axis=1, dtype=np.float64)
     if targets is None:
         return RowStatistics(n, sums[0] / n, sums[1] / n)
-    return RowStatistics(n, sums[0] / n, sums[1] / n, loss, sums[2], model.collect(slots))
+    return RowStatistics(
+        n, sums[0] / n, sums[1] / n, loss, sums[2], model.layout.collect(slots, model.vector)
+    )
 
 
 def full_runner(model: Model) -> Any:

@@ -226,7 +226,7 @@ def _read_graph(rows: Iterator[tuple[int, list[str]]]) -> nx.DiGraph[Any]:
     first, header = next(rows)
     listed = {"kind", "name"} <= set(header)
     if not listed:
-        header = _usual(header)
+        header = usual(header)
     if len(set(header)) != len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise FormatError(f"line {first}: the column {shorten(twice)} is there twice")
@@ -242,7 +242,7 @@ def _read_graph(rows: Iterator[tuple[int, list[str]]]) -> nx.DiGraph[Any]:
     return flat
 
 
-def _usual(header: list[str]) -> list[str]:
+def usual(header: list[str]) -> list[str]:
     """A bare list's header with the names that dagnet knows spelled as it spells them."""
     known = {name for ends in ENDS for name in ends} | EDGE_COLUMNS.keys()
     usual = [name.lower() if name.lower() in known else name for name in header]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -9,6 +12,7 @@ import networkx as nx
 
 from dagnet.errors import FormatError, expected, shorten
 from dagnet.formats import bounded_text
+from dagnet.formats.graph_files import read_csv, usual
 from dagnet.formats.plain_attributes import MERGE, restored, simple
 
 
@@ -51,6 +55,33 @@ def read_sif(stream: BinaryIO) -> nx.DiGraph[Any]:
         for target in rest[1:]:
             _relate(graph, source, target, "interaction", rest[0])
     return graph
+
+
+def read_txt(stream: BinaryIO) -> nx.DiGraph[Any]:
+    """Read a graph from lines ``parent child``, perhaps with a third cell: the edge's type.
+
+    Third cells are weights if all are numbers.  Tabs separate if the file has any, else blanks; lines
+    that begin with ``#`` are left out.  :func:`read_csv` reads a file whose first line is a header.
+
+    FormatError, which names the line, for lines of other lengths.
+    """
+    text = bounded_text(stream)
+    lines = [(where, line) for where, line in _lines(text) if not line.startswith("#")]
+    if lines and {"source", "target"} <= set(usual(re.split(r"[\t,; ]+", lines[0][1]))):
+        return read_csv(io.BytesIO(text.encode()))
+    graph: nx.DiGraph[Any] = nx.DiGraph()
+    rows = [[cell.strip() for cell in line.split("\t" if "\t" in text else None)] for _, line in lines]
+    key = "type"
+    with contextlib.suppress(ValueError):
+        key = "weight" if [float(cells[2]) for cells in rows if len(cells) == 3] else key
+    for (where, line), cells in zip(lines, rows, strict=True):
+        if len(cells) not in {2, 3} or not all(cells):
+            must = "a parent, a child and perhaps a type, with tabs or blanks between"
+            raise FormatError(expected(where, must, line))
+        graph.add_edge(*cells[:2])
+        if cells[2:]:
+            _relate(graph, cells[0], cells[1], key, cells[2])
+    return restored(graph)
 
 
 def read_gmt(stream: BinaryIO) -> nx.DiGraph[Any]:

@@ -42,7 +42,7 @@ def _lines(model: Model, flat: nx.DiGraph[Any], ids: Mapping[Hashable, Any]) -> 
         shape = f'shape={SHAPES[role]} fillcolor="{ROLE_FILL[role]}"'
         yield f"  {_quoted(ids[name])} [{shape}{_named(attributes)}];\n"
     by_source = np.argsort(model.topology.sources, kind="stable")  # the order of a DiGraph's edges
-    strengths = np.nan_to_num(edge_strengths(model, model.parameters))[by_source]
+    strengths = np.nan_to_num(edge_strengths(model, model.layout.weights_of(model.parameters)))[by_source]
     widths = 0.3 + 2.7 * np.abs(strengths) / max(float(np.abs(strengths).max(initial=0.0)), 1e-300)
     for (source, target, attributes), weight, width in zip(
         flat.edges(data=True), strengths.tolist(), widths.tolist(), strict=True

@@ -42,9 +42,14 @@ COLUMNS: dict[str, type] = {
     "trainable": bool,
     "center": float,
     "scale": float,
+    "categories": str,
     "weight": float,
     "share": str,
     "factor": float,
+    "bounds": str,
+    "l1": float,
+    "l2": float,
+    "sign": int,
     "shift": float,
     "mean": float,
     "variance": float,
@@ -237,8 +242,8 @@ def _flatten(attributes: dict[str, Any], owner: tuple[Any, ...], *, native: bool
                 raise NumericalError(
                     expected(f"{_worded(owner)}: {key}", "finite to be written", value, mend)
                 )
-        elif native and (isinstance(value, np.ndarray) or value is False):
-            attributes[key] = value if value is False else value.tolist()
+        elif native and (isinstance(value, (np.ndarray, list)) or value is False):
+            attributes[key] = value.tolist() if isinstance(value, np.ndarray) else value
         else:
             attributes[PREFIX + key] = dumps(value, f"{_worded(owner)}: {key}")
 
@@ -334,6 +339,8 @@ def _restored_attributes(
 def _numbered(key: str, value: Any) -> Any:
     """The number or flag that stands as text where dagnet wants one; all else as it is."""
     kind = COLUMNS.get(key, float)
+    if key == "categories" and isinstance(value, str) and value.lstrip().startswith("["):
+        return loads(value, key)
     if kind is str or not isinstance(value, str) or "_" in value:
         return value
     text = value.strip().lower()

@@ -1,8 +1,8 @@
 """A network without its conveniences: topology, plan, parameters and a runner."""
 
 from dagnet.model.core import Model
-from dagnet.model.data import aligned, is_table, with_columns
 from dagnet.model.results import Forward, Gradient
+from dagnet.model.tables import aligned, is_sparse, is_table, with_columns
 from dagnet.model.views import BiasView, WeightView
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Model",
     "WeightView",
     "aligned",
+    "is_sparse",
     "is_table",
     "with_columns",
 ]

@@ -14,8 +14,9 @@ from dagnet.ancestry import Ancestry
 from dagnet.arrays import Array
 from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, Verbatim, expected, shorten
+from dagnet.markup import counted
 from dagnet.model.averaging import mean_loss, output_gradient
-from dagnet.model.data import Encoded, aligned, encode_inputs, encode_sample_weight, encode_targets, is_table
+from dagnet.model.data import ABSENT, Encoded, SparseRows, encode_inputs, encode_sample_weight, encode_targets
 from dagnet.model.differences import Differences, central_differences
 from dagnet.model.layout import Layout
 from dagnet.model.prepared import Prepared
@@ -23,6 +24,7 @@ from dagnet.model.regraph import regraph
 from dagnet.model.results import Forward, Gradient, Walk
 from dagnet.model.selection import checked_threads, make_generator
 from dagnet.model.start import start_vector
+from dagnet.model.tables import aligned, is_table
 from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableNodeParameters, WritableWeights
 from dagnet.plan import Plan
 from dagnet.registry import find_initializer
@@ -36,8 +38,8 @@ PORTION = 2**23
 class Model:
     """What is frozen of a network, and one live vector of parameters."""
 
-    _named = False
-    """Whether ``fit`` was told names of an array's columns that are not the inputs in their order."""
+    named = False
+    """Whether ``fit`` was told names of an array's columns other than the inputs in order: X needs names."""
 
     def __init__(
         self,
@@ -234,45 +236,37 @@ class Model:
         """
         return WritableNodeParameters(self.layout, self._vector)
 
-    def theta(self) -> Array:
-        """The parameters as the engine takes them, one entry a slot."""
-        return self.layout.theta(self._vector)
-
-    def collect(self, slots: Array) -> Array:
-        """From derivatives by slot to derivatives by parameter: shared weights add up."""
-        return self.layout.collect(slots, self._vector)
-
     # -- data ----------------------------------------------------------------------------
 
-    def encode_inputs(self, X: Any, *, finite: bool = False) -> Array:
-        """X checked and standardised, (rows, input units)."""
+    def encode(
+        self, X: Any, y: Any = ABSENT, sample_weight: Any = None, *, finite: bool = False, lazy: bool = False
+    ) -> Encoded:
+        """All that is given checked, X standardised, y and weights in the order of X's labels.
+
+        Where ``lazy``, sparse rows stay so until some of them are looked at.
+        """
         own = self._prepared
+        y, sample_weight = aligned("y", y, X), aligned("sample_weight", sample_weight, X)
         self._check_named(X)
-        return encode_inputs(X, own.columns_in, own.dtype, own.standardisation, finite=finite)
+        inputs = encode_inputs(X, own.columns_in, own.dtype, own.standardisation, finite=finite)
+        n, dtype, targets = len(inputs), own.dtype, None
+        if y is not ABSENT:
+            y = own.table_of(y) if is_table(y) else y
+            targets = encode_targets(y, own.columns_out, own.loss, n, dtype, finite=finite)
+            if lacking := "" if own.loss.lacks is None else own.loss.lacks(targets, *own.loss.arguments):
+                raise DataError(f"y: the loss {own.loss.name!r} needs {lacking}; none of {n} rows has it")
+        if sample_weight is not None and not own.loss.rowwise:
+            raise DataError(f"sample_weight: leave it out, as the loss {own.loss.name!r} couples rows")
+        weights = encode_sample_weight(sample_weight, n, dtype)
+        return Encoded(inputs if lazy else inputs[:], targets, weights)
 
     def _check_named(self, X: Any) -> None:
         """Refuse an array where ``fit`` was told names that are not the inputs in their order."""
-        if self._named and not is_table(X):
+        if self.named and not is_table(X):
             plain = self._prepared.columns_in.width == len(self.inputs)
-            mend = (
-                "dict(zip(columns, X.T)), or fit with columns=net.inputs" if plain else "{name: columns, …}"
-            )
+            pairs = "{name: X[:, [n]] for n, name in enumerate(columns)}"
+            mend = f"{pairs}, or fit with columns=net.inputs" if plain else "{name: columns, …}"
             raise DataError(f"X has no names, and fit was told what its columns are; pass {mend}")
-
-    def encode_targets(self, y: Any, rows: int, *, finite: bool = False) -> Array:
-        """Targets checked, (rows, output units)."""
-        return encode_targets(y, self._prepared.columns_out, self.loss, rows, self.dtype, finite=finite)
-
-    def encode_sample_weight(self, sample_weight: Any, rows: int) -> Array | None:
-        """Sample weights checked, (rows,) or None."""
-        return encode_sample_weight(sample_weight, rows, self.dtype)
-
-    def encode(self, X: Any, y: Any, sample_weight: Any = None, *, finite: bool = False) -> Encoded:
-        """All three checked, and put into the order of X's rows where pandas labels them."""
-        y, sample_weight = aligned("y", y, X), aligned("sample_weight", sample_weight, X)
-        inputs = self.encode_inputs(X, finite=finite)
-        targets = self.encode_targets(y, len(inputs), finite=finite)
-        return Encoded(inputs, targets, self.encode_sample_weight(sample_weight, len(inputs)))
 
     # -- evaluation ----------------------------------------------------------------------
 
@@ -280,15 +274,17 @@ class Model:
     def __call__(self, X: Any) -> Array:
         """Values of the output nodes, (rows, output units)."""
         prepared = self._prepared
-        if prepared.takes(X) and not self._named:  # as it stands: engines look for NaN
+        if prepared.takes(X) and not self.named:  # as it stands: engines look for NaN
             quick = prepared.runner.evaluate(prepared.layout.theta(self._vector), X)
             if quick is not None:
                 return quick
-        return self._outputs(self.encode_inputs(X))
+        return self._outputs(self.encode(X, lazy=True).inputs)
 
-    def _outputs(self, inputs: Array) -> Array:
+    def _outputs(self, inputs: Any) -> Array:
         """Values of the output nodes for checked rows."""
-        theta = self.theta()
+        if isinstance(inputs, SparseRows):
+            return np.concatenate([self._outputs(block) for _, block in inputs.blocks()])
+        theta = self.layout.theta(self._vector)
         quick = self.runner.evaluate(theta, inputs)
         outputs: Array = self.runner.forward(theta, inputs, keep=False).outputs if quick is None else quick
         return outputs
@@ -301,19 +297,19 @@ class Model:
 
     def forward(self, X: Any) -> Forward:
         """Values and pre-activations of all nodes."""
-        return self._forward(self.encode_inputs(X).copy())  # the caller may write to X
+        return self._forward(self.encode(X).inputs.copy())  # the caller may write to X
 
     @np.errstate(all="ignore")
     def _forward(self, inputs: Array) -> Forward:
-        theta = self.theta().copy()  # the caller may write to the parameters
+        theta = self.layout.theta(self._vector).copy()  # the caller may write to the parameters
         walk = Walk(self._prepared, self.layout.plan, theta, inputs)
         return Forward(walk, walk.state.outputs.copy())
 
     def forwards(self, X: Any) -> Iterator[Forward]:
         """:meth:`forward` portion by portion: long data need no more memory than short."""
-        return self.forwards_of(self.encode_inputs(X))
+        return self.forwards_of(self.encode(X, lazy=True).inputs)
 
-    def forwards_of(self, inputs: Array) -> Iterator[Forward]:
+    def forwards_of(self, inputs: Any) -> Iterator[Forward]:
         """:meth:`forwards` of rows that are encoded."""
         portion = max(1, PORTION // max(1, self.layout.plan.n_units))
         for start in range(0, len(inputs), portion):
@@ -322,7 +318,7 @@ class Model:
     @np.errstate(all="ignore")
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The mean loss Σwℓ/Σw."""
-        inputs, targets, weights = self.encode(X, y, sample_weight)
+        inputs, targets, weights = self.encode(X, y, sample_weight, lazy=True)
         return mean_loss(self.loss, self._outputs(inputs), targets, weights)
 
     @np.errstate(all="ignore")
@@ -346,11 +342,11 @@ class Model:
         if wrt is not None:
             asked = self._wanted(wrt)
             plan = plan.restrict(parameters=asked[self.layout.owners])
-        walk = Walk(self._prepared, plan, self.theta().copy(), inputs)
+        walk = Walk(self._prepared, plan, self.layout.theta(self._vector).copy(), inputs)
         outputs = walk.state.outputs
         loss = mean_loss(self.loss, outputs, targets, weights)
         slots = walk.back(output_gradient(self.loss, outputs, targets, weights))
-        return Gradient(walk, loss, self.collect(slots), asked)
+        return Gradient(walk, loss, self.layout.collect(slots, self._vector), asked)
 
     @np.errstate(all="ignore")
     def differences(
@@ -391,9 +387,11 @@ class Model:
         return regraph(self.layout, self._vector, self.loss, self.dtype)
 
     def __repr__(self) -> str:
-        topology = self.topology
-        return (
-            f"<{type(self).__name__}: {topology.n_nodes:,} nodes, {topology.n_edges:,} edges, "
-            f"{int(topology.level.max()) + 1:,} levels, {len(self._parameters):,} parameters, "
-            f"loss {self.loss}, {self.dtype}, engine {self.engine}>"
+        topology, n = self.topology, len(self._parameters)
+        sizes = (
+            (topology.n_nodes, "node"),
+            (topology.n_edges, "edge"),
+            (int(topology.level.max()) + 1, "level"),
         )
+        listed = ", ".join(counted(*pair) for pair in (*sizes, (n, "parameter")))
+        return f"<{type(self).__name__}: {listed}, loss {self.loss}, {self.dtype}, engine {self.engine}>"

@@ -1,278 +1,164 @@
-"""Rows, targets and sample weights at the border: checked once, by name, then plain arrays."""
+"""Rows, targets and sample weights at the border: checked once, by name, then plain arrays.
+
+Sparse rows are checked once as well, and become plain arrays block by block.
+"""
 
 from __future__ import annotations
 
-import re
-import warnings
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
-from dagnet.errors import DagnetWarning, DataError, Verbatim, did_you_mean, expected, shorten
+from dagnet.contracts.functions import RANGES
+from dagnet.errors import DataError, Verbatim, did_you_mean, expected, shorten
+from dagnet.model.tables import LABELS, LISTED, Columns, is_sparse, is_table, numeric, of_shape
 
-LISTED = 8
-LABELS = "labels are numbers from 0 on: names, y = np.unique(labels, return_inverse=True)"
+BLOCK_ROWS, BLOCK_VALUES = 2048, 2**24
+"""How many rows, and values, of sparse rows are dense at once; matrix products have so many rows, too."""
+Standardisation: TypeAlias = "tuple[Array, Array] | None"
+
+
+class SparseRows:
+    """Sparse (rows, input units), standardised and in ``dtype`` where rows of it are looked at.
+
+    It takes the place of an array where rows are taken by slices or by their numbers.
+    """
+
+    def __init__(self, matrix: Any, dtype: Any, standardisation: Standardisation) -> None:
+        self._matrix, self._standardisation = matrix, standardisation
+        self.shape: tuple[int, int] = matrix.shape
+        self.dtype, self.size = np.dtype(dtype), matrix.shape[0] * matrix.shape[1]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @np.errstate(all="ignore")
+    def __getitem__(self, rows: Any) -> Array:
+        dense = standardised(self._matrix[rows].toarray(), self._standardisation)
+        return np.ascontiguousarray(dense, self.dtype)
+
+    def take(self, rows: Array, axis: int = 0, out: Array | None = None, mode: str = "raise") -> Array:
+        """Rows by their numbers, as an array's ``take`` does."""
+        del axis, mode
+        if out is None:
+            return self[rows]
+        out[...] = self[rows]
+        return out
+
+    def blocks(self) -> Iterator[tuple[slice, Array]]:
+        """Some rows after the other, dense, and which they are."""
+        count = min(BLOCK_ROWS, max(1, BLOCK_VALUES // max(1, self.shape[1])))
+        for start in range(0, len(self), count):
+            yield slice(start, start + count), self[start : start + count]
+
+    def column_blocks(self) -> Iterator[tuple[int, Array]]:
+        """The number of the first, and all rows, of some columns after the others.
+
+        At least two, where there are two: NumPy adds up a lone column in an order of its own.
+        """
+        count, width = max(2, BLOCK_VALUES // (4 * len(self))), self.shape[1]
+        starts = range(0, width - 1, count) if width > 1 else range(width)
+        for start in starts:
+            stop = width if start + count >= width - 1 else start + count
+            yield start, SparseRows(self._matrix[:, start:stop], self.dtype, None)[:]
+
+
+ABSENT: Any = object()
+"""In the place of targets where none are asked for."""
 
 
 class Encoded(NamedTuple):
     """Data as a network takes them: (rows, input units), (rows, output units) and (rows,)."""
 
-    inputs: Array
-    targets: Array
+    inputs: Any
+    targets: Any
     weights: Array | None
 
 
-class Columns:
-    """The names of a block of columns: nodes in order, each with its units."""
-
-    def __init__(
-        self, what: str, names: Sequence[Hashable], units: Sequence[int], others: Sequence[Hashable] = ()
-    ) -> None:
-        self.others = others  # the names of y's columns where these are X's
-        self.what, self.names, self.units, self.width = what, tuple(names), tuple(units), sum(units)
-
-    def by_unit(self) -> tuple[Hashable, ...]:
-        """The name of each column."""
-        return tuple(name for name, n in zip(self.names, self.units, strict=True) for _ in range(n))
-
-    def label(self, column: int) -> str:
-        """The name of a column, for messages."""
-        for name, units in zip(self.names, self.units, strict=True):
-            if column < units:
-                return shorten(name) if units == 1 else f"{shorten(name)}, unit {column}"
-            column -= units
-        return str(column)
-
-    def gather(self, table: Any) -> Array:
-        """Columns by name from a mapping or data frame, (rows, width)."""
-        framed = hasattr(table, "columns")
-        known = dict.fromkeys(table.columns) if framed else table.keys()
-        missing = [name for name in self.names if name not in known]
-        if missing:
-            listed = ", ".join(map(shorten, missing[:LISTED]))
-            count = f" and {len(missing) - LISTED} more ({len(missing)} of {len(self.names)})"
-            more = count if len(missing) > LISTED else ""
-            mend = self._mend_missing(missing, known)
-            raise DataError(f"{self.what}: no column {listed}{more} in the data{mend}")
-        named = zip(self.names, self.units, strict=True)
-        blocks = [self._block(self._taken(table, name), name, units) for name, units in named]
-        rows = {len(block) for block in blocks}
-        if len(rows) > 1:
-            pairs = zip(self.names[:LISTED], blocks, strict=False)
-            lengths = ", ".join(f"{shorten(name)}: {len(block)}" for name, block in pairs)
-            raise DataError(f"{self.what}: columns must be equally long, got {lengths}")
-        return np.concatenate(blocks, axis=1) if blocks else np.zeros((len(table) if framed else 1, 0))
-
-    def _taken(self, table: Any, name: Hashable) -> Any:
-        try:
-            return table[name]
-        except Exception as error:
-            what = f"{type(table).__name__} gives no column {shorten(name)}: {type(error).__name__}"
-            raise DataError(f"{self.what}: {what}; pass a data frame or a mapping of arrays") from error
-
-    def _mend_missing(self, missing: Sequence[Hashable], known: Any) -> str:
-        wanted = missing[0]
-        twin = next((column for column in known if _spelled(column) == _spelled(wanted)), None)
-        if twin is not None:  # column names that were read from a file are text
-            kinds = f"type {type(twin).__name__}, the node of type {type(wanted).__name__}"
-            return f"; the column {shorten(twin)} is of {kinds}: rename the columns"
-        taken = set(self.names)
-        spelled = {_folded(column): column for column in known if column not in taken}
-        pairs = [(name, spelled[_folded(name)]) for name in missing if _folded(name) in spelled]
-        if pairs:
-            listed = ", ".join(f"{shorten(name)} as {shorten(column)}" for name, column in pairs[1:LISTED])
-            more = f" {len(pairs)} are there, spelled otherwise: also {listed}" if listed else ""
-            return f"; did you mean {shorten(pairs[0][1])}?{more}"
-        ends = sum(name in known for name in self.others)
-        if len(missing) == len(self.names) and ends > len(known) / 2:
-            return "; its columns are the graph's outputs: if it is upside down, graph.reverse() turns it"
-        if self.what == "y" and len(known) == 1:
-            return f"; y[{shorten(next(iter(known)))}] is taken whatever its name is"
-        if len(missing) == len(self.names):  # the names that there are say more than a guess
-            return did_you_mean("", known, listed=LISTED)
-        spare = [column for column in known if column not in taken]
-        each = "input" if self.what == "X" else "output"
-        return did_you_mean(wanted, spare) or f"; every {each} of the network needs its column"
-
-    def _block(self, column: Any, name: Hashable, units: int) -> Array:
-        where = f"{self.what}: column {shorten(name)}"
-        array = numeric(where, column)
-        if array.ndim == 1 and units == 1:
-            return array[:, None]
-        if array.ndim != 2 or array.shape[1] != units:
-            form = "(rows,)" if units == 1 else f"(rows, {units})"
-            wide = array.ndim == 2
-            mend = f"name each column once, or give the node units={array.shape[1]}" if wide else ""
-            raise _of_shape(where, f"of shape {form}", array, mend)
-        return array
-
-
-def _spelled(name: Hashable) -> str:
-    return str(name) if isinstance(name, str | int | float | np.generic) else shorten(name)
-
-
-def _folded(name: Hashable) -> str:
-    """A name without what is easily written otherwise: case, spaces, hyphens, underscores."""
-    return re.sub(r"[\s_-]", "", str(name) if isinstance(name, str) else shorten(name)).casefold()
-
-
-def is_table(data: object) -> bool:
-    """Whether columns are found by name: a mapping, or a data frame of any library."""
-    return isinstance(data, Mapping) or (hasattr(data, "columns") and hasattr(data, "__getitem__"))
-
-
-def numeric(where: str, values: Any) -> Array:
-    """``values`` as an array of real numbers."""
-    try:
-        if isinstance(values, np.ma.MaskedArray):  # what is masked is missing, and refused as such
-            values = np.where(np.ma.getmaskarray(values), np.nan, np.ma.getdata(values))
-        array = np.asarray(values)
-        said = (
-            [item for item in array.flat if isinstance(item, (str, bytes))] if array.dtype.kind == "O" else ()
-        )
-        if array.dtype.kind == "O" and not said:  # NumPy would read the text "1e3" as a number
-            array = array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
-        mend = f"; {LABELS}" if where == "y" else ""
-        raise DataError(f"{where} must be numbers in a rectangular array; {error}{mend}") from error
-    if said:
-        mend = LABELS if where == "y" else "convert it before, for instance with astype(float)"
-        raise DataError(expected(where, "real numbers", said[0], mend))
-    if array.dtype.kind not in "biuf":
-        mend = LABELS if where == "y" else "convert it before"
-        raise DataError(expected(where, "real numbers", Verbatim(f"dtype {array.dtype}"), mend))
-    return array
-
-
 def encode_inputs(
-    X: Any, columns: Columns, dtype: Any, standardisation: tuple[Array, Array] | None, *, finite: bool = False
-) -> Array:
+    X: Any, columns: Columns, dtype: Any, standardisation: Standardisation, *, finite: bool = False
+) -> Array | SparseRows:
     """X as (rows, input units) in ``dtype``, standardised; NaN is refused, ±inf too if ``finite``."""
-    array = columns.gather(X) if is_table(X) else numeric("X", X)
+    array: Any = columns.gather(X) if is_table(X) else X if is_sparse(X) else numeric("X", X)
     if array.ndim != 2:
         mend = "X.reshape(1, -1) makes it one row, X.reshape(-1, 1) one column" if array.ndim == 1 else ""
-        raise _of_shape("X", f"two-dimensional, (rows, {columns.width})", array, mend)
+        raise of_shape("X", f"two-dimensional, (rows, {columns.width})", array.shape, mend)
     if array.shape[1] != columns.width:
         listed = ", ".join(map(shorten, columns.names[:LISTED]))
         more = ", …" if len(columns.names) > LISTED else ""
-        raise _of_shape("X", f"{columns.width} columns wide, one for each of [{listed}{more}]", array)
-    if not len(array):
+        raise of_shape("X", f"{columns.width} columns wide, one for each of [{listed}{more}]", array.shape)
+    if not array.shape[0]:
         raise DataError(expected("X", "at least one row long", Verbatim("0 rows")))
+    if is_sparse(array):
+        return _encode_sparse(array.tocsr(), columns, dtype, standardisation, finite=finite)
     _refuse_nan("X", array, columns, finite=finite)
+    return _as_dtype("X", standardised(array, standardisation), columns, dtype)
+
+
+def standardised(array: Array, standardisation: Standardisation) -> Array:
+    """(value − center) / scale."""
+    return array if standardisation is None else (array - standardisation[0]) / standardisation[1]
+
+
+@np.errstate(all="ignore")
+def _encode_sparse(
+    matrix: Any, columns: Columns, dtype: Any, standardisation: Standardisation, *, finite: bool
+) -> SparseRows:
+    """Rows become dense here only where something may have to be refused."""
+    values, zeros = numeric("X", matrix.data), np.zeros((1, columns.width), matrix.dtype)
     if standardisation is not None:
-        array = (array - standardisation[0]) / standardisation[1]
-    return _as_dtype("X", array, columns, dtype)
+        center, scale = standardisation
+        values = (values - center[matrix.indices]) / scale[matrix.indices]
+        zeros = standardised(zeros, standardisation)
+    tame = all(np.isfinite(numbers.astype(dtype)).all() for numbers in (values, zeros))
+    if not (tame and matrix.has_canonical_format):  # else a place may be there twice
+        raw = SparseRows(matrix, matrix.dtype, None)
+        for rows, block in raw.blocks():
+            _refuse_nan("X", block, columns, finite=finite, first=rows.start)
+        for rows, block in raw.blocks():
+            _as_dtype("X", standardised(block, standardisation), columns, dtype, first=rows.start)
+    return SparseRows(matrix, dtype, standardisation)
 
 
-def _as_dtype(what: str, array: Array, columns: Columns, dtype: Any) -> Array:
+def _as_dtype(what: str, array: Array, columns: Columns, dtype: Any, first: int = 0) -> Array:
     """The numbers in the network's dtype; what becomes infinite there is refused."""
     with np.errstate(over="ignore"):
         result: Array = np.ascontiguousarray(array, dtype)
     if result.dtype != array.dtype and not _is_tame(result):
         bad = np.isinf(result) & np.isfinite(array)
         if bad.any():
-            place, where = _first(bad, what, columns)
+            place, where = _first(bad, what, columns, first)
             mend = "scale the column, or use dtype='float64'"
             raise DataError(expected(where, f"finite in {dtype}", float(array[place]), mend))
     return result
-
-
-def aligned(what: str, values: Any, X: Any) -> Any:
-    """``values`` in the order of X's rows, where both label their rows as pandas does.
-
-    The same labels in another order are put into X's; where one of the two only counts its rows,
-    its labels may be mere positions, so this warns.
-
-    Raises
-    ------
-    DataError
-        If the labels are not those of X, or in another order and not unique.
-    """
-    if not (hasattr(values, "iloc") and hasattr(X, "iloc")):
-        return values
-    own, wanted = values.index, X.index
-    if len(own) != len(wanted) or own.equals(wanted):
-        return values
-    try:
-        unique = own.is_unique and wanted.is_unique
-        places = own.get_indexer(wanted) if unique else np.full(1, -1)
-    except Exception:  # noqa: BLE001 - pandas raises what it likes for lists, and for intervals that overlap
-        unique, places = False, np.full(1, -1)
-    if (places >= 0).all():
-        if any(np.array_equal(np.asarray(index), np.arange(len(index))) for index in (own, wanted)):
-            text = f"{what} has the labels of X's rows in another order, and is put into X's order"
-            mend = f"pass {what}.to_numpy() to take it as it stands"
-            warnings.warn(f"{text}; {mend}", DagnetWarning, stacklevel=4)
-        return values.iloc[places]
-    row = next((place for place in range(len(own)) if _differ(own[place], wanted[place])), None)
-    if row is None:  # the same labels of another type
-        return values
-    got = Verbatim(f"the label {shorten(own[row])} where X has {shorten(wanted[row])}")
-    if unique:
-        must, mend = (
-            "the index of X",
-            f"{what}.loc[X.index] takes it by label, {what}.to_numpy() as it stands",
-        )
-    else:
-        must = "the index of X in the same order, as labels are there twice or cannot be looked up"
-        mend = f"{what}.to_numpy() takes it as it stands"
-    raise DataError(expected(f"{what}: its index", must, got, mend))
-
-
-def _differ(one: Any, other: Any) -> bool:
-    """Whether two labels differ; what is missing is missing."""
-    try:
-        return one is not other and bool(one != other) and not bool(one != one and other != other)  # noqa: PLR0124
-    except (TypeError, ValueError):  # pandas' NA is neither, and arrays are both
-        return True
-
-
-def with_columns(X: Any, columns: Any) -> Any:
-    """An array and the names of its columns as a table; a name that stands k times is k units."""
-    if columns is None:
-        return X
-    if is_table(X):
-        raise DataError("columns: X has names of its own; leave columns out")
-    must = "a list of names, one for each column of X"
-    if isinstance(columns, (str, bytes, set, frozenset)) or not isinstance(columns, Iterable):
-        raise DataError(expected("columns", must, columns))
-    array, names = numeric("X", X), list(columns)
-    if array.ndim != 2 or array.shape[1] != len(names):
-        got = Verbatim(f"{len(names)} names for shape {array.shape}")
-        raise DataError(expected("columns", must, got))
-    places: dict[Hashable, list[int]] = {}
-    for place, name in enumerate(names):
-        try:
-            places.setdefault(name, []).append(place)
-        except TypeError:  # no name of a node
-            raise DataError(expected(f"columns[{place}]", "the name of a column", name)) from None
-    return {name: array[:, own[0]] if len(own) == 1 else array[:, own] for name, own in places.items()}
 
 
 @np.errstate(all="ignore")
 def standardisation_of(X: Any, columns: Columns) -> tuple[Array, Array]:
     """Mean and standard deviation of X's columns, (input units,) each; of a constant one itself and 1."""
     array = encode_inputs(X, columns, np.float64, None, finite=True)
+    blocks = array.column_blocks() if isinstance(array, SparseRows) else [(0, array)]
+    center, scale = np.concatenate([_moments(block, columns, first) for first, block in blocks], axis=1)
+    return center, scale
+
+
+def _moments(array: Array, columns: Columns, first: int) -> Array:
     center, scale = array.mean(axis=0), array.std(axis=0)
     bad = ~(np.isfinite(center) & np.isfinite(scale))
     if bad.any():
-        where, largest = columns.label(int(bad.argmax())), float(np.abs(array).max())
+        where, largest = columns.label(first + int(bad.argmax())), float(np.abs(array).max())
         raise DataError(expected(f"X: column {where}", "of finite mean and deviation", largest, "scale it"))
     constant = (array == array[0]).all(axis=0)
-    return np.where(constant, array[0], center), np.where(constant | (scale == 0), 1.0, scale)
+    return np.stack([np.where(constant, array[0], center), np.where(constant | (scale == 0), 1.0, scale)])
 
 
-def _of_shape(where: str, must: str, array: Array, mend: str = "") -> DataError:
-    return DataError(expected(where, must, Verbatim(f"shape {array.shape}"), mend))
-
-
-def _first(bad: Array, what: str, columns: Columns) -> tuple[tuple[int, int], str]:
-    """The first place in the mask (rows, columns), and its name."""
+def _first(bad: Array, what: str, columns: Columns, first: int = 0) -> tuple[tuple[int, int], str]:
+    """The first place in the mask (rows, columns), and its name; the rows are numbered from ``first``."""
     row, column = (int(place) for place in np.argwhere(bad)[0])
-    return (row, column), f"{what}: row {row}, column {columns.label(column)}"
+    return (row, column), f"{what}: row {first + row}, column {columns.label(column)}"
 
 
 def _is_tame(array: Array) -> bool:
@@ -284,12 +170,12 @@ def _is_tame(array: Array) -> bool:
         return bool(np.isfinite(np.dot(flat, flat)))
 
 
-def _refuse_nan(what: str, array: Array, columns: Columns, *, finite: bool) -> None:
+def _refuse_nan(what: str, array: Array, columns: Columns, *, finite: bool, first: int = 0) -> None:
     if array.dtype.kind != "f" or _is_tame(array):
         return
     bad = ~np.isfinite(array) if finite else np.isnan(array)
     if bad.any():
-        place, where = _first(bad, what, columns)
+        place, where = _first(bad, what, columns, first)
         must = "finite" if finite else "without NaN"
         raise DataError(expected(where, must, float(array[place]), "drop the row or fill the value in"))
 
@@ -297,7 +183,7 @@ def _refuse_nan(what: str, array: Array, columns: Columns, *, finite: bool) -> N
 def encode_targets(
     y: Any, columns: Columns, loss: Loss, rows: int, dtype: Any, *, finite: bool = False
 ) -> Array:
-    """Targets as (rows, output units) in ``dtype``; labels become one-hot rows."""
+    """Targets as (rows, columns of the loss · output units) in ``dtype``; labels become one-hot rows."""
     if is_table(y):
         array = columns.gather(y)
     else:
@@ -317,7 +203,7 @@ def encode_targets(
             listed = ", ".join(map(shorten, columns.names[:LISTED]))
             more = ", …" if len(columns.names) > LISTED else ""
             mend = f"the outputs are [{listed}{more}]; Network(outputs=[…]) names those that are meant"
-        raise _of_shape("y", must, array, mend)
+        raise of_shape("y", must, array.shape, mend)
     _refuse_nan("y", array, columns, finite=finite)
     _refuse_range(array, columns, loss)
     return _as_dtype("y", array, columns, dtype)
@@ -343,7 +229,7 @@ def _numbered(y: Any, columns: Columns) -> Any:
 
 def _one_hot(labels: Array, width: int, rows: int, dtype: Any) -> Array:
     if labels.shape != (rows,):
-        raise _of_shape("y", f"of shape ({rows},), one label for each row of X", labels)
+        raise of_shape("y", f"of shape ({rows},), one label for each row of X", labels.shape)
     numbers = labels.astype(np.float64)
     bad = ~((numbers >= 0) & (numbers < width) & (numbers == np.floor(numbers)))
     if bad.any():
@@ -356,21 +242,17 @@ def _one_hot(labels: Array, width: int, rows: int, dtype: Any) -> Array:
 
 
 def _refuse_range(array: Array, columns: Columns, loss: Loss) -> None:
-    kind = loss.targets
-    if kind == "real":
-        return
-    if kind == "binary":
-        bad, must = (array != 0) & (array != 1), "0 or 1"
-    elif kind == "positive":
-        bad, must = array <= 0, "above 0"
-    elif kind == "count":
-        bad, must = array < 0, "a count of 0 or more"
-    else:
-        bad, must = (array < 0) | (array > 1), "a probability from 0 to 1"
-    if bad.any():
-        place, where = _first(bad, "y", columns)
-        raise DataError(expected(where, f"{must} for the loss {loss.name!r}", array[place].item()))
-    if kind == "class":
+    kinds = loss.target_kinds
+    for first, kind in enumerate(kinds):
+        if kind == "real":
+            continue
+        must, is_bad = RANGES["probability" if kind == "class" else kind]
+        bad = np.zeros(array.shape, bool)
+        bad[:, first :: len(kinds)] = is_bad(array[:, first :: len(kinds)])
+        if bad.any():
+            place, where = _first(bad, "y", columns)
+            raise DataError(expected(where, f"{must} for the loss {loss.name!r}", array[place].item()))
+    if "class" in kinds:
         wrong = np.flatnonzero(np.abs(array.sum(axis=1) - 1) > 1e-3)
         if len(wrong):
             got = Verbatim(f"sum {float(array[wrong[0]].sum()):g}")
@@ -385,7 +267,7 @@ def encode_sample_weight(sample_weight: Any, rows: int, dtype: Any) -> Array | N
         sample_weight = np.asarray(sample_weight)[:, 0]
     array = numeric("sample_weight", sample_weight)
     if array.shape != (rows,):
-        raise _of_shape("sample_weight", f"of shape ({rows},), one a row of X", array)
+        raise of_shape("sample_weight", f"of shape ({rows},), one a row of X", array.shape)
     bad = ~(np.isfinite(array) & (array >= 0))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])

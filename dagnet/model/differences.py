@@ -161,7 +161,8 @@ class _Chain:
         """
         after = np.stack([state.value(self.computed) for state in self.states])
         moved = np.abs(after - self.before).max()
-        slots = np.count_nonzero(self.owners == place)
+        read, factor = self.owners == place, self.base.prepared.layout.factor
+        slots = np.count_nonzero(read) if factor is None else np.abs(factor[self.slots[read]]).sum()
         reach = self.read * moved + self.is_first * slots * step * (self.base.largest + moved)
         near = self.computed[~(self.clearance > 2 * reach)]  # twice: for rounding
         kinks = self.kinks[near, None]

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import ranges
 from dagnet.arrays import Array
-from dagnet.compiler import Compiled
+from dagnet.compiler import Compiled, slots_learned
 from dagnet.contracts import LEARNED, MOMENTS, Draw
 from dagnet.plan import Plan
 from dagnet.plan.transposition import slot_targets
-from dagnet.topology import Topology
+from dagnet.topology import Topology, parameter_limits, weight_limits
+
+MOST_ULPS = 4
+"""How far the product of a factor and a rounded limit may be from the product's limit."""
 
 NOTHING = np.zeros(0, np.int64)
 
@@ -65,10 +68,11 @@ class Normalized:
         result[self.shift] = slots[self.shift] - vector[self.mean] * scale
         return result
 
-    def unfolded(self, slots: Array, vector: Array) -> Array:
-        """From derivatives for the folded slots to those for scale and shift; a copy."""
+    def unfolded(self, slots: Array, vector: Array, *, bound: bool = False) -> Array:
+        """From derivatives for the folded slots, or bounds on them, to those for scale and shift; a copy."""
         result, inverse = slots.copy(), self._inverse(vector)
-        result[self.scale] = inverse * (slots[self.scale] - vector[self.mean] * slots[self.shift])
+        mean = np.abs(vector[self.mean]) if bound else -vector[self.mean]
+        result[self.scale] = inverse * (slots[self.scale] + mean * slots[self.shift])
         return result
 
     def _inverse(self, vector: Array) -> Array:
@@ -168,13 +172,23 @@ class Layout:
         start, stop = self.topology.unit_starts[node : node + 2].tolist()
         return self.biases[start : stop if self.topology.has_bias[node] else start]
 
+    def places_of(self, node: int, name: str) -> Array:
+        """Places in the network's vector of what a node learns or keeps by a name, (units,) or none."""
+        nodes = self.topology.nodes_with(name)
+        place = int(np.searchsorted(nodes, node))
+        if place == len(nodes) or nodes[place] != node:
+            return NOTHING
+        start = int(self.topology.units[nodes[:place]].sum())
+        return self.node_places(name)[start : start + int(self.topology.units[node])]
+
     def learned_places(self, node: int) -> Array:
-        """Parameters of all that a node learns: its biases, and what else it has; none twice."""
-        places, units = [self.bias_places(node)], self.topology.units
-        for name in self.topology.node_starts.keys() - MOMENTS.keys():
-            nodes = self.topology.nodes_with(name)
-            places.append(self.node_places(name)[np.repeat(nodes == node, units[nodes])])
-        return np.concatenate(places)
+        """Parameters of all that a node learns: its biases, and what else it has."""
+        names = self.topology.node_starts.keys() - MOMENTS.keys()
+        return np.concatenate([self.bias_places(node), *(self.places_of(node, name) for name in names)])
+
+    def activation_numbers(self, node: int, parameters: Array) -> dict[str, Array]:
+        """By name, what a node's activation has learned, (units,) each."""
+        return {name: parameters[self.places_of(node, name)] for name in self.topology.learns(node)}
 
     def units_of(self, node: int) -> slice:
         """The units of a node."""
@@ -234,6 +248,64 @@ class Layout:
         """(slots,) the parameter that each slot is made of."""
         return np.arange(self.plan.n_slots) if self.plan.tie is None else self.plan.tie
 
+    @cached_property
+    def element_factor(self) -> Array | None:
+        """(weight elements,) what a weight's parameter is multiplied by; None where that is 1."""
+        factor = self.topology.edge_words.get("factor")
+        return None if factor is None else np.repeat(factor, np.diff(self.topology.weight_starts))
+
+    def weights_of(self, parameters: Array, edge: int | None = None) -> Array:
+        """(weight elements,) factor · parameter, or (child units, parent units) of an edge."""
+        values: Array = parameters[self.weights if edge is None else self.weight_places(edge)]
+        factor = self._factor_of(edge)
+        return values if factor is None else values * factor.astype(values.dtype)
+
+    def weight_derivatives(self, derivatives: Array, edge: int | None = None) -> Array:
+        """From derivatives by parameter to derivatives by weight, in the shape of :meth:`weights_of`."""
+        values: Array = derivatives[self.weights if edge is None else self.weight_places(edge)]
+        factor = self._factor_of(edge)
+        return values if factor is None else values / factor.astype(values.dtype)
+
+    def _factor_of(self, edge: int | None) -> Any:
+        if edge is None or self.factor is None:
+            return self.element_factor
+        return self.topology.edge_words["factor"][edge]
+
+    @cached_property
+    def limits(self) -> tuple[Array, Array] | None:
+        """(parameters,) the lowest and the highest that each may be; None where nothing is limited."""
+        found = parameter_limits(self.topology)
+        if found is None:
+            return None
+        low, high = np.full((2, self.plan.n_parameters), [[-np.inf], [np.inf]])
+        sizes = np.diff(self.topology.weight_starts)
+        low[self.weights], high[self.weights] = (np.repeat(limit, sizes) for limit in found)
+        return low, high
+
+    def limits_in(self, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+        """The same in ``dtype``, rounded such that factor · parameter is inside the limits of each weight."""
+        if dtype not in self._limits_in:
+            self._limits_in[dtype] = self._rounded_limits(dtype)
+        return self._limits_in[dtype]
+
+    @cached_property
+    def _limits_in(self) -> dict[np.dtype[Any], tuple[Array, Array]]:
+        return {}
+
+    def _rounded_limits(self, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+        exact, sizes = np.array(self.limits), np.diff(self.topology.weight_starts)
+        lowest, highest = (np.repeat(limit, sizes) for limit in weight_limits(self.topology) or ())
+        rounded = exact.astype(dtype)
+        for limit, inwards in zip(rounded, (np.inf, -np.inf), strict=True):
+            for _ in range(MOST_ULPS):
+                weights = self.weights_of(limit), self.weights_of(limit.astype(np.float64))
+                beyond = (np.minimum(*weights) < lowest) | (np.maximum(*weights) > highest)
+                outside = np.isfinite(weights[0]) & beyond
+                places = self.weights[outside]
+                limit[places] = np.nextafter(limit[places], dtype.type(inwards))
+        low, high = np.where(rounded[0] <= rounded[1], rounded, exact[0].astype(dtype))
+        return low, high
+
     @property
     def is_direct(self) -> bool:
         """Whether slots are the parameters themselves: none is shared, or multiplied by a factor."""
@@ -265,18 +337,13 @@ class Layout:
 
 
 def _learned(compiled: Compiled) -> dict[str, Array]:
-    """Of a node that is normalised, its halves are asked: the activation is one's, by order of the owners."""
-    graph, owner, found = compiled.expansion.graph, compiled.expansion.owner, dict[str, Array]()
-    for name, nodes in graph.learners.items():
-        halves = nodes[np.argsort(owner[nodes])]
-        first = compiled.first_unit[halves]
-        slots = compiled.plan.learned_slot[ranges(first, first + graph.units[halves])]  # type: ignore[index]
-        kinds = np.repeat(graph.activation_of[halves], graph.units[halves])
-        place = np.array(
-            [list(a.trainable).index(name) if name in a.trainable else 0 for a in graph.activations]
-        )
-        found[name] = slots + place[kinds]
-    return found
+    """In the order of the owners: of the halves of a node that is normalised one has the activation."""
+    graph, owner = compiled.expansion.graph, compiled.expansion.owner
+    given = graph, compiled.first_unit, compiled.plan.learned_slot
+    return {
+        name: slots_learned(*given, name, nodes[np.argsort(owner[nodes])])
+        for name, nodes in graph.learners.items()
+    }
 
 
 def _factor(topology: Topology, compiled: Compiled) -> Array | None:

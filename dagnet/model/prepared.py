@@ -17,10 +17,11 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.compiler import compile_topology
 from dagnet.contracts import Activation, Loss, Runner
-from dagnet.errors import DagnetWarning, DataError, GraphError, PluginError, shorten
-from dagnet.model.data import Columns, standardisation_of
+from dagnet.errors import DagnetWarning, DataError, GraphError, PluginError, expected, shorten
+from dagnet.model.data import standardisation_of
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
+from dagnet.model.tables import Columns, numeric
 from dagnet.plan import Plan, training_plan
 from dagnet.registry import named
 from dagnet.topology import Topology
@@ -65,6 +66,10 @@ class Prepared:
                 f"loss {loss.name!r} needs at least {loss.minimum_outputs} output units, "
                 f"got {width}; add outputs or choose another loss"
             )
+        for node in topology.outputs[topology.units[topology.outputs] * loss.columns % 1 != 0]:
+            must, units = f"a multiple of {1 / loss.columns:g} units", int(topology.units[node])
+            mend = f"as loss {loss.name!r} reads them together; give the node units={1 / loss.columns:g}"
+            raise GraphError(expected(f"output node {shorten(topology.nodes[node])}", must, units, mend))
         probe_loss(loss, width, dtype)
         for activation in topology.activations:
             probe_activation(activation, dtype)
@@ -99,15 +104,25 @@ class Prepared:
         """The columns of X."""
         return self._columns("X", self.layout.topology.inputs, self.columns_out.names)
 
+    def table_of(self, y: Any) -> Any:
+        """A table of one output's columns, in their order, as one that has them under the output's name."""
+        own, names = self.columns_out, list(y.columns if hasattr(y, "columns") else y)
+        if len(own.names) > 1 or own.names[0] in names or len(names) != own.width or self.loss.columns <= 1:
+            return y
+        columns = [numeric(f"y: column {shorten(name)}", y[name]) for name in names]
+        return {own.names[0]: np.column_stack(columns)}
+
     @cached_property
     def columns_out(self) -> Columns:
         """The columns of y."""
-        return self._columns("y", self.layout.topology.outputs)
+        return self._columns("y", self.layout.topology.outputs, each=self.loss.columns)
 
-    def _columns(self, what: str, nodes: Array, others: Sequence[Hashable] = ()) -> Columns:
+    def _columns(self, what: str, nodes: Array, others: Sequence[Hashable] = (), each: float = 1) -> Columns:
         topology = self.layout.topology
         names = [topology.nodes[node] for node in nodes.tolist()]
-        return Columns(what, names, topology.units[nodes].tolist(), others)
+        categories = {topology.nodes[node]: words for node, words in topology.categories.items()}
+        units = (topology.units[nodes] * each).astype(int).tolist()
+        return Columns(what, names, units, others, categories)
 
     @cached_property
     def standardisation(self) -> tuple[Array, Array] | None:
@@ -129,16 +144,16 @@ class Prepared:
     def standardised(self, X: Any) -> Prepared:
         """With the inputs' centre and scale from the columns of X; the runner, which sees neither, stays."""
         center, scale = standardisation_of(X, self.columns_in)
-        topology = replace(self.layout.topology, center=center, scale=scale)
+        topology, coded = self.layout.topology, self.layout.topology.is_coded
+        center, scale = np.where(coded, 0, center), np.where(coded, 1, scale)
+        topology = replace(topology, center=center, scale=scale)
         return replace(self, layout=replace(self.layout, topology=topology))
 
     def runner_for(self, plan: Plan) -> Runner:
         """A runner for this plan, or one that was cut out of it."""
-        return (
-            self.runner
-            if plan is self.layout.plan
-            else prepare(self.asked, plan, self.dtype, self.threads)[1]
-        )
+        if plan is self.layout.plan:
+            return self.runner
+        return prepare(self.asked, plan, self.dtype, self.threads)[1]
 
     @cached_property
     def training_runner(self) -> Runner:
@@ -189,7 +204,7 @@ def probe_loss(loss: Loss, width: int, dtype: Any) -> None:
 
     where = named(loss)
     outputs = np.full((ROWS, width), 0.5, dtype)
-    targets = np.ones_like(outputs)
+    targets = np.ones((ROWS, round(width * loss.columns)), dtype)
     if loss.targets == "class":
         targets[:, 1:] = 0
     trials = (

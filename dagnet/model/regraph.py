@@ -55,6 +55,8 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
     nodes = []
     for node, kind in enumerate(topology.activation_of.tolist()):
         attributes: dict[str, Any] = {} if units[node] == 1 else {"units": units[node]}
+        if node in topology.categories:
+            attributes["categories"] = list(topology.categories[node])
         if node in columns:
             center, scale = centers[columns[node]], scales[columns[node]]
             if np.any(center) or np.any(np.not_equal(scale, 1)):
@@ -65,6 +67,15 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
             if not trainable[node] and (has_bias[node] or topology.learns(node)):
                 attributes["trainable"] = False
         nodes.append(attributes)
+    _add_words(nodes, layout, parameters)
+    for node, kept in topology.users.nodes.items():
+        nodes[node] = {**kept, **nodes[node]}
+    return nodes
+
+
+def _add_words(nodes: list[dict[str, Any]], layout: Layout, parameters: Array) -> None:
+    """What nodes learn and keep beside biases, and the rest of what they say."""
+    topology = layout.topology
     for name in topology.node_starts:
         owners = topology.nodes_with(name)
         pieces = _split(parameters[layout.node_places(name)], offsets(topology.units[owners]))
@@ -73,9 +84,6 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
     for word, said in topology.node_words.items():
         for node, value in said.items():
             nodes[node][word] = value
-    for node, kept in topology.users.nodes.items():
-        nodes[node] = {**kept, **nodes[node]}
-    return nodes
 
 
 def _split(values: Array, starts: Array) -> list[Any]:
@@ -90,7 +98,7 @@ def _add_edges(graph: Any, layout: Layout, parameters: Array) -> None:
     """What ``add_edges_from`` does, without looking names up and a second dictionary an edge."""
     topology, names = layout.topology, layout.topology.nodes
     sources, targets = topology.sources.tolist(), topology.targets.tolist()
-    weights = _split(parameters[layout.weights], topology.weight_starts)
+    weights = _split(layout.weights_of(parameters.astype(np.float64)), topology.weight_starts)
     if not topology.is_plain:
         units = topology.units.tolist()
         shapes = [(units[target], units[source]) for source, target in zip(sources, targets, strict=True)]

@@ -16,7 +16,7 @@ from dagnet.markup import number, table_html
 from dagnet.model.layout import Layout
 from dagnet.model.naming import ParameterNames
 from dagnet.model.prepared import Prepared
-from dagnet.model.views import BiasView, MissingNameError, NodeParameterView, WeightView
+from dagnet.model.views import BiasView, MissingNameError, NodeParameterView, WeightDerivatives
 from dagnet.plan import Plan
 
 LISTED = 10
@@ -170,9 +170,9 @@ class Gradient:
         return self._walk.prepared.layout
 
     @property
-    def weights(self) -> WeightView:
+    def weights(self) -> WeightDerivatives:
         """∂loss/∂weight by edge, of those asked for."""
-        return WeightView(self._layout, self.flat, self.asked)
+        return WeightDerivatives(self._layout, self.flat, self.asked)
 
     @property
     def node_parameters(self) -> NodeParameterView:

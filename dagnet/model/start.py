@@ -10,6 +10,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Initializer
 from dagnet.errors import GraphError, expected
 from dagnet.model.layout import Layout
+from dagnet.topology import are_near
 
 
 def start_vector(
@@ -30,6 +31,20 @@ def start_vector(
         parameters[layout.node_places(name)] = start
     with np.errstate(over="ignore"):
         result: Array = parameters.astype(dtype)
+        factor = np.ones(0) if layout.factor is None else layout.factor.astype(dtype)
+    odd = ~np.isfinite(factor) | (factor == 0)
+    if layout.factor is not None and odd.any():
+        must = f"finite and other than 0 in {np.dtype(dtype)}"
+        raise GraphError(expected("factor of an edge", must, float(layout.factor[odd][0]), "use float64"))
+    if layout.limits is not None:
+        n = layout.plan.n_parameters
+        missing = np.zeros(n, bool)
+        missing[layout.weights] = np.isnan(topology.weight_start)
+        inside = missing | are_near(
+            parameters[:n], *layout.limits
+        )  # what was written elsewhere stays in files
+        within = np.clip(result[:n], *layout.limits_in(np.dtype(dtype)))
+        result[:n] = np.where(inside, within, result[:n])
     if not np.isfinite(result).all():
         must, largest = f"finite in {np.dtype(dtype)}", float(np.abs(parameters).max())
         raise GraphError(expected("weights and biases", must, largest, "use float64"))

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import offsets
 from dagnet.arrays import Array
 from dagnet.contracts import MOMENTS
 from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.model.layout import Layout
-from dagnet.topology import Topology
+from dagnet.topology import Topology, interval_text
 from dagnet.values import as_real
 
 Edge = tuple[Hashable, Hashable]
@@ -34,6 +33,9 @@ class MissingNameError(DataError, KeyError):
 
 class _View(Mapping[Any, Any]):
     """A mapping from names to slices of a flat vector."""
+
+    _factor: Array | None = None
+    """(edges,) weight = factor · parameter; None where that is 1."""
 
     def __init__(self, layout: Layout, flat: Array, asked: Array | None = None) -> None:
         self._layout, self._flat, self._asked = layout, flat, asked
@@ -61,8 +63,11 @@ class _View(Mapping[Any, Any]):
             raise MissingNameError(f"{what} was not asked for; name it in wrt=[…]")
         if type(places) is int:
             return self._flat.item(places)
-        values = self._flat[places]
+        values = self._flat[places] if self._factor is None else self._by_weight(name)
         return values.item() if values.size == 1 else values
+
+    def _by_weight(self, name: Any) -> Array:
+        raise NotImplementedError
 
     def __contains__(self, name: object) -> bool:
         try:
@@ -85,11 +90,19 @@ class WeightView(_View):
     _last: tuple[Edge | None, int] = None, 0
     """The name that an iteration gave last: ``dict(view)`` asks for its value next."""
 
+    def __init__(self, layout: Layout, flat: Array, asked: Array | None = None) -> None:
+        super().__init__(layout, flat, asked)
+        self._factor = layout.topology.edge_words.get("factor")
+        self._are_numbers = layout.topology.is_plain and self._factor is None
+
     def _named(self, topology: Topology, name: Any) -> Any:
         last, edge = self._last
         if name is not last or name is None:
             edge = topology.edge_number(name)
-        return self._layout.weights.item(edge) if topology.is_plain else self._layout.weight_places(edge)
+        return self._layout.weights.item(edge) if self._are_numbers else self._layout.weight_places(edge)
+
+    def _by_weight(self, name: Any) -> Array:
+        return self._layout.weights_of(self._flat, self._layout.topology.edge_number(name))
 
     def __iter__(self) -> Iterator[Edge]:
         topology, nodes = self._layout.topology, self._layout.topology.nodes
@@ -105,6 +118,13 @@ class WeightView(_View):
 
     def __len__(self) -> int:
         return self._layout.topology.n_edges if self._asked is None else super().__len__()
+
+
+class WeightDerivatives(WeightView):
+    """∂loss/∂weight by edge."""
+
+    def _by_weight(self, name: Any) -> Array:
+        return self._layout.weight_derivatives(self._flat, self._layout.topology.edge_number(name))
 
 
 class BiasView(_View):
@@ -131,15 +151,12 @@ class NodeParameterView(_View):
         if not pair or name[1] not in self._names():
             listed = ", ".join(map(repr, self._names())) or "none in this network"
             raise DataError(expected("a node parameter", f"(node, name) with a name among {listed}", name))
-        node, nodes = topology.node_number(name[0]), topology.nodes_with(name[1])
-        place = int(np.searchsorted(nodes, node))
-        if place == len(nodes) or nodes[place] != node:
-            lacks = (
-                "its activation does not learn it" if name[1] in topology.learners else "it is not normalised"
-            )
-            raise DataError(f"node {shorten(name[0])} has no {name[1]}: {lacks}")
-        starts = offsets(topology.units[nodes])
-        return self._layout.node_places(name[1])[starts[place] : starts[place + 1]]
+        places = self._layout.places_of(topology.node_number(name[0]), name[1])
+        if not len(places):
+            learned = name[1] in topology.learners
+            why = "its activation does not learn it" if learned else "it is not normalised"
+            raise DataError(f"node {shorten(name[0])} has no {name[1]}: {why}")
+        return places
 
     def _names(self) -> tuple[str, ...]:
         names, whole = self._layout.topology.node_starts, len(self._flat) == self._layout.n_numbers
@@ -156,6 +173,8 @@ class NodeParameterView(_View):
 
 class _Writable(_View):
     what = "value"
+    _direct = True
+    """Whether the numbers are the parameters themselves, and may be any."""
 
     def __setitem__(self, name: Any, value: Any) -> None:
         places = self._places(name)
@@ -179,7 +198,7 @@ class _Writable(_View):
     def _checked(self, name: Any, value: Any, places: Any) -> Any:
         """The value in the vector's dtype, of the places' shape or one number for all."""
         largest = LARGEST[self._flat.itemsize]
-        if type(value) is float and -largest <= value <= largest:
+        if type(value) is float and -largest <= value <= largest and self._direct:
             return value
         shape = (1, 1) if type(places) is int else places.shape
         where = f"{self.what} of {shorten(name)}"
@@ -192,7 +211,12 @@ class _Writable(_View):
             array = given.astype(self._flat.dtype)
         if not np.isfinite(array).all():
             raise DataError(expected(where, f"finite in {self._flat.dtype}", value))
+        if not self._direct:
+            array = self._parameters(where, name, given)
         return array.reshape(()) if array.size == 1 else array
+
+    def _parameters(self, where: str, name: Any, weight: Array) -> Array:
+        raise NotImplementedError
 
 
 class TrainableMask(np.ndarray[Any, Any]):
@@ -208,6 +232,33 @@ class WritableWeights(_Writable, WeightView):
     """The weights of a network by edge; assignment writes through to ``net.parameters``."""
 
     what = "weight"
+
+    def __init__(self, layout: Layout, flat: Array) -> None:
+        super().__init__(layout, flat)
+        self._direct = self._factor is None and layout.limits is None
+
+    @np.errstate(all="ignore")
+    def _parameters(self, where: str, name: Any, weight: Array) -> Array:
+        """Weight / factor inside the parameter's limits, in the vector's dtype."""
+        edge, dtype = self._layout.topology.edge_number(name), self._flat.dtype
+        factor, places = (
+            1.0 if self._factor is None else float(self._factor[edge]),
+            self._layout.weight_places(edge),
+        )
+        exact = np.broadcast_to(weight / factor, places.shape)
+        result: Array = exact.astype(dtype)
+        if not np.isfinite(result).all():
+            must = f"such that it is finite in {dtype} when divided by its factor {factor:g}"
+            raise DataError(expected(where, must, weight.ravel()[0]))
+        if self._layout.limits is not None:
+            low, high = (limit[places] for limit in self._layout.limits)
+            outside = (exact < low) | (exact > high)
+            if outside.any():
+                ends = sorted((low[outside][0] * factor, high[outside][0] * factor))
+                got = np.broadcast_to(weight, places.shape)[outside][0]
+                raise DataError(expected(where, interval_text(*ends), float(got)))
+            result = np.clip(result, *(limit[places] for limit in self._layout.limits_in(dtype)))
+        return result
 
 
 class WritableNodeParameters(_Writable, NodeParameterView):

@@ -192,6 +192,11 @@ def _checked(kind: str, item: Any, where: str) -> Offer:
     entry = KINDS[kind]
     if not entry.fits(item):
         raise PluginError(expected(f"{where}: each item", entry.must, item))
+    if kind == "optimizers":
+        try:
+            item()  # which tries its rule
+        except TypeError as error:
+            raise PluginError(f"{where}: {item.__name__}() must do without arguments: {error}") from error
     name = getattr(item, "name", None)
     if not isinstance(name, str) or not name.isidentifier():
         raise PluginError(expected(f"{where}: name", "an identifier such as 'my_name'", name))
@@ -230,6 +235,8 @@ class Registry:
         if name not in table:
             usual = USUAL.get(name.lower(), "")
             mend = f"; here it is {usual!r}" if usual in table else did_you_mean(name, table, listed=12)
+            if name.startswith("neat_"):
+                mend = "; it comes with the plugin dagnet-neat: install that"
             mend += _misplaced()
             raise PluginError(f"unknown {KINDS[kind].singular} {name!r}{mend}")
         return table[name]

@@ -79,6 +79,10 @@ class ModelDocument(Document, forbid_unknown_fields=True, frozen=True, omit_defa
     """The users' own attributes (:mod:`dagnet.storage.users`)."""
     node_words: Packed = None
     """What nodes say beside the usual, in the same way; None for nothing."""
+    categories: list[tuple[Count, list[Packed]]] = []
+    """Numbers of inputs, and what the entries of their columns may be."""
+    named: bool = False
+    """Whether rows need names, as training was told those of an array's columns."""
 
 
 class CheckpointDocument(Document, forbid_unknown_fields=True, frozen=True):

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import Rows, levels, offsets, ranges, rows_by
+from dagnet.adjacency import Rows, levels, offsets, rows_by
 from dagnet.arrays import Array
 from dagnet.contracts import LEARNED, MOMENTS, Loss
 from dagnet.errors import DataError, NumericalError, expected, shorten
@@ -49,9 +49,10 @@ from dagnet.storage.documents import (
     plugin_of,
 )
 from dagnet.storage.users import pack_users, pack_words, unpack_users, unpack_words
-from dagnet.topology import Topology, edge_values, fingerprint
+from dagnet.topology import Topology, edge_values, fingerprint, parameter_limits
 from dagnet.topology.attributes import Problems
 from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, edge_column, read_node_extras
+from dagnet.topology.sharing import edge_facts, node_facts, refuse_unlike
 
 EDGES, NODES = "edges_", "nodes_"
 MASKS = ("has_bias", "bias_trainable", "edge_trainable")
@@ -65,6 +66,7 @@ class StoredModel:
     topology: Topology
     loss: Loss
     dtype: str
+    named: bool
 
 
 # -- saving ------------------------------------------------------------------------------
@@ -88,6 +90,11 @@ def save_model(model: Model, path: object) -> None:
         weight_name=pack_name(topology.weight_name, "weight"),
         users=pack_users(topology.users, codec),
         node_words=pack_words(topology.node_words, codec) if topology.node_words else None,
+        categories=[
+            (node, [pack_name(word, "a category") for word in words])
+            for node, words in sorted(topology.categories.items())
+        ],
+        named=model.named,
     )
     whole = np.int32 if max(topology.n_nodes, int(topology.units.max())) < 2**31 else np.int64
     tensors = {name: getattr(topology, name).astype(whole) for name in NUMBERS}
@@ -96,7 +103,10 @@ def save_model(model: Model, path: object) -> None:
     if topology.share is not None:
         tensors["share"] = topology.share.astype(np.int64)
     for name in topology.node_starts:
-        tensors[NODES + name] = model.vector[model.layout.node_places(name)]
+        tensors[NODES + name] = values = model.vector[model.layout.node_places(name)]
+        nodes = topology.nodes_with(name)
+        owners = [model.nodes[node] for node in nodes.tolist()]
+        _check_finite(name, values, offsets(topology.units[nodes]), owners.__getitem__)
     tensors |= {EDGES + word: column.ravel() for word, column in topology.edge_words.items()}
     write(path, document, tensors | codec.tensors)
 
@@ -141,7 +151,7 @@ def load_model(path: object) -> StoredModel:
         units = int(topology.units[topology.outputs].sum())
         if units < loss.minimum_outputs:
             raise ValueError(f"loss {loss.name!r} needs {loss.minimum_outputs} output units, got {units}")
-    return StoredModel(topology, loss, document.dtype)
+    return StoredModel(topology, loss, document.dtype, document.named)
 
 
 def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology:
@@ -176,6 +186,7 @@ def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology
             edge_words=edge_words,
             node_words=node_words,
             users=users,
+            categories={node: tuple(map(EXACT.unpack, words)) for node, words in document.categories},
             **arrays,
         )
     )
@@ -227,10 +238,16 @@ def checked_topology(parts: Topology) -> Topology:
     _check_ports(parts)
     _check_activations(parts)
     _check_numbers(parts)
+    for node, words in parts.categories.items():
+        _check(node in parts.inputs and len(set(words)) == parts.units[node] > 1, "categories do not fit")
+        _check(all(isinstance(word, (str, int, float)) for word in words), "a category is no word")
     if parts.share is not None:
         _check_shared(parts, parts.share)
     elif parts.share_keys:
         raise ValueError("there are share keys without shared weights")
+    _check_shared_nodes(parts)
+    low, high = parameter_limits(parts) or np.zeros((2, 0))
+    _check((low <= high).all(), "limits leave nothing to a weight")
     activation_of = parts.activation_of.astype(np.int32)
     topology = replace(parts, activation_of=activation_of, index=index, level=level)
     topology.__dict__["children"] = children
@@ -325,17 +342,20 @@ def _check_shared(parts: Topology, share: Array) -> None:
     _check(share.max(initial=-1) < groups and share.min(initial=-1) >= -1, "a group's number is out of range")
     _check(len(set(parts.share_keys)) == groups, "a share key is there twice")
     shared = np.flatnonzero(share >= 0)
-    _, first, place = np.unique(share[shared], return_index=True, return_inverse=True)
+    first = np.unique(share[shared], return_index=True)[1]
     _check(len(first) == groups and (np.diff(first) > 0).all(), "a share key is not used, or out of order")
-    one, other = shared, shared[first][place]
-    rows, columns = parts.units[parts.targets], parts.units[parts.sources]
-    alike = (rows[one] == rows[other]) & (columns[one] == columns[other])
-    _check(alike.all(), "edges that share a weight differ in shape")
-    free = parts.edge_trainable
-    _check((free[one] == free[other]).all(), "shared edges differ in trainable")
-    starts, bits = offsets(rows * columns), parts.weight_start.view(np.int64)
-    here, there = (bits[ranges(starts[edges], starts[edges + 1])] for edges in (one, other))
-    _check((here == there).all(), "edges that share a weight differ in it")
+    shapes = parts.units[parts.targets], parts.units[parts.sources]
+    facts = edge_facts(*shapes, parts.edge_trainable, parts.weight_start, divided=False)
+    problems: list[str] = []
+    refuse_unlike(share, parts.share_keys, facts, lambda edge: f"edge {edge}", problems)
+    _check(not problems, "; ".join(problems[:1]))
+
+
+def _check_shared_nodes(parts: Topology) -> None:
+    facts = node_facts(parts.units, parts.has_bias, parts.bias_trainable, parts.bias_start)
+    problems: list[str] = []
+    refuse_unlike(*parts.node_groups(), facts, lambda node: f"node {node}", problems)
+    _check(not problems, "; ".join(problems[:1]))
 
 
 def save_checkpoint(path: object, snapshot: dict[str, Any]) -> None:

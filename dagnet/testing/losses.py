@@ -9,7 +9,6 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
-from dagnet.contracts.probing import OUTPUTS, TARGETS
 from dagnet.contracts.quotients import quotients, wrong
 from dagnet.testing.outcomes import DTYPES, copy_checks, must
 
@@ -20,9 +19,7 @@ ROWS, FAR, NEAR = 12, 1e4, 1e-6
 def _batch(loss: Loss, rows: int = ROWS, more: int = 0, dtype: Any = np.float64) -> Batch:
     """Outputs and targets that the loss takes: it raises nothing and is finite."""
     shape, refusal = (rows, loss.minimum_outputs + more), ""
-    for draw_targets in TARGETS[loss.targets]:
-        rng = np.random.default_rng(7)
-        outputs, targets = OUTPUTS[loss.outputs](rng, shape), draw_targets(rng, shape)
+    for outputs, targets in loss.drawn(7, shape):
         try:
             values = loss.row_values(outputs.copy(), targets.copy())
         except Exception as error:  # noqa: BLE001 - a stranger's code may refuse numbers with any error
@@ -102,7 +99,7 @@ def check_the_gradient_is_the_values(loss: Loss) -> None:
             numeric, near = _quotients(loss, outputs, targets, row)
             for unit in np.flatnonzero(wrong(gradient[row : row + 1], numeric, near, NEAR)):
                 raise AssertionError(
-                    f"for output {outputs[row, unit]:.6g} and target {targets[row, unit]:.6g} its gradient "
+                    f"for output {outputs[row, unit]:.6g} and targets {targets[row].tolist()} its gradient "
                     f"says {gradient[row, unit]:.9g}, central differences say {numeric[0, unit]:.9g}"
                 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import FrozenInstanceError, fields, is_dataclass
+from functools import partial
 from typing import Any
 
 import networkx as nx
@@ -30,7 +31,16 @@ def _gradients(dtype: Any = np.float64) -> Array:
 
 def _walk(optimizer: Optimizer, parameters: Array, state: Any, gradients: Any, first: int = 1) -> None:
     for number, gradient in enumerate(gradients, first):
-        optimizer.step(parameters, gradient, state, step=number, learning_rate=optimizer.learning_rate)
+        now: dict[str, Any] = {"step": number, "learning_rate": optimizer.learning_rate}
+        if optimizer.searches:
+            now["evaluate"] = partial(_bowl, parameters.copy(), gradient)
+        optimizer.step(parameters, gradient, state, **now)
+
+
+def _bowl(start: Array, gradient: Array, parameters: Array) -> tuple[float, Array]:
+    """A loss as curved as Σθ² whose gradient at the start is that."""
+    away = parameters - start
+    return float(away @ (gradient + away)), gradient + 2 * away
 
 
 def _run(optimizer: Optimizer, gradients: Array, parameters: Array) -> list[Array]:

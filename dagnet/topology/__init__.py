@@ -4,6 +4,7 @@ from dagnet.topology.cycles import refuse_cycles
 from dagnet.topology.extras import edge_values
 from dagnet.topology.fingerprint import data_fingerprint, fingerprint, fingerprint_by_part, name_keys
 from dagnet.topology.frozen import Topology, UserAttributes
+from dagnet.topology.limits import are_near, interval_text, parameter_limits, weight_limits
 from dagnet.topology.reading import (
     checked_dtype,
     checked_graph,
@@ -15,15 +16,19 @@ from dagnet.topology.reading import (
 __all__ = [
     "Topology",
     "UserAttributes",
+    "are_near",
     "checked_dtype",
     "checked_graph",
     "data_fingerprint",
     "edge_values",
     "fingerprint",
     "fingerprint_by_part",
+    "interval_text",
     "name_keys",
+    "parameter_limits",
     "read_settings",
     "refuse_cycles",
     "topology_from_arrays",
     "topology_from_graph",
+    "weight_limits",
 ]

@@ -14,32 +14,25 @@ from typing import Any, TypeVar
 import networkx as nx
 import numpy as np
 
-from dagnet.adjacency import offsets
+from dagnet.adjacency import offsets, ranges
 from dagnet.arrays import Array, memory_bytes
 from dagnet.contracts import Activation
 from dagnet.errors import DagnetError, GraphError, Verbatim, expected, shorten
 from dagnet.registry import find_activation
-from dagnet.topology.extras import (
-    EDGE_EXTRAS,
-    NODE_EXTRAS,
-    kept,
-    learned,
-    read_edge_extras,
-    read_node_extras,
-    read_node_starts,
-)
-from dagnet.topology.frozen import edge_sizes
-from dagnet.values import FLAG, as_real, whole
+from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, read_edge_extras, read_node_extras
+from dagnet.topology.frozen import Categories, edge_sizes
+from dagnet.topology.sharing import Alike, edge_facts, first_of_group, groups, node_facts, refuse_unlike
+from dagnet.topology.starts import learned_by, node_starts
+from dagnet.values import FLAG, as_real, plain, whole
 
 T = TypeVar("T")
 UNITS = whole(1, 2**31 - 1)
 CLOSE, SHORT = 2, 5
 """Edits from a known attribute at which an unknown one is probably a misspelling; of short ones, one."""
-NODE_WORDS = ("activation", "bias", "units", "trainable", "center", "scale", *NODE_EXTRAS)
+NODE_WORDS = ("activation", "bias", "units", "trainable", "center", "scale", "categories", *NODE_EXTRAS)
 EDGE_WORDS = ("weight", "trainable", "share", *EDGE_EXTRAS)
 BYTES_A_WEIGHT = 64
 """What building a network takes at least: start value, place, both ends and what compiling compares."""
-FACTS = ("shape", "start weight", "trainable")
 PLAIN = {float, int, np.float64, np.float32, np.int64, type(None)}
 
 
@@ -66,6 +59,16 @@ class Problems(list[str]):
         """A positive whole number."""
         mend = "write units=1 or more, or leave it out"
         return self.tried(partial(UNITS.check, f"{where}: units", mend=mend), value, 1)
+
+    def categories(self, where: str, value: Any) -> Categories:
+        """Words or numbers, all different."""
+        found = tuple(map(plain, value)) if isinstance(value, (list, tuple, np.ndarray)) else ()
+        kinds = all(isinstance(item, (str, int, float)) and item == item for item in found)  # noqa: PLR0124
+        if not kinds or len(set(found)) != len(found) or len(found) < 2:
+            must = "a list of at least two words or numbers, all different"
+            self.refuse(f"{where}: categories", must, value, 'such as ["low", "mid", "high"]')
+            return ("", "other")
+        return found
 
     def flag(self, where: str, value: object) -> bool:
         """True or False."""
@@ -111,13 +114,22 @@ def edit_distance(a: str, b: str) -> int:
     return row[-1]
 
 
-def read_units(data: Sequence[Mapping[str, Any]], names: Sequence[Hashable], problems: Problems) -> Array:
-    """(nodes,) units."""
-    units = np.ones(len(names), np.int64)
+def read_units(
+    data: Sequence[Mapping[str, Any]], names: Sequence[Hashable], problems: Problems
+) -> tuple[Array, dict[int, Categories]]:
+    """(nodes,) units, and the categories of each node that has some: it has a unit for each."""
+    units, categories = np.ones(len(names), np.int64), dict[int, Categories]()
     for number, attributes in enumerate(data):
+        where = f"node {shorten(names[number])}"
+        if attributes.get("categories") is not None:
+            found = categories[number] = problems.categories(where, attributes["categories"])
+            units[number] = len(found)
         if "units" in attributes:
-            units[number] = problems.units(f"node {shorten(names[number])}", attributes["units"])
-    return units
+            units[number] = problems.units(where, attributes["units"])
+            if number in categories and units[number] != len(categories[number]):
+                must = f"{len(categories[number])}, one for each of its categories"
+                problems.refuse(f"{where}: units", must, attributes["units"], "leave it out")
+    return units, categories
 
 
 def check_sizes(ends: Ends, names: Sequence[Hashable], units: Array) -> None:
@@ -161,14 +173,17 @@ def read_nodes(
     for number, attributes in enumerate(data):
         if not attributes:
             continue
-        where = f"node {shorten(names[number])}"
         if is_input[number]:
-            _check_input(where, attributes, identity, problems)
+            _check_input(f"node {shorten(names[number])}", attributes, identity, problems)
             continue
+        if attributes.get("categories") is not None:
+            where = f"node {shorten(names[number])}"
+            problems.append(f"{where} has categories and must be an input; remove them, or its parents")
         if attributes.get("activation") is not None:
             spec = attributes["activation"]
             key = (type(spec), spec) if isinstance(spec, (str, Activation)) else None
             if key is None or key not in specs:
+                where = f"node {shorten(names[number])}"
                 specs[key] = places.setdefault(problems.activation(where, spec, identity), len(places))
             activation_of[number] = specs[key]
         if "bias" in attributes:
@@ -176,9 +191,10 @@ def read_nodes(
             has_bias[number] = not _is_false(bias)
             if not isinstance(bias, (bool, np.bool_)) and bias is not None:
                 shape = (int(units[number]),)
-                biases = problems.numbers(f"{where}: bias", bias, shape)
+                biases = problems.numbers(f"node {shorten(names[number])}: bias", bias, shape)
                 start[unit_starts[number] : unit_starts[number + 1]] = biases
         if "trainable" in attributes:
+            where = f"node {shorten(names[number])}"
             trainable[number] = problems.flag(f"{where}: trainable", attributes["trainable"])
     used = _by_first_use(tuple(places), activation_of)
     return {
@@ -188,12 +204,28 @@ def read_nodes(
         "bias_trainable": trainable,
         "bias_start": start,
         "node_words": (
-            said := read_node_extras(data, lambda node: f"node {shorten(names[node])}", problems.tried)
+            said := _read_words(data, names, node_facts(units, has_bias, trainable, start), problems)
         ),
-        "node_starts": read_node_starts(
-            data, names, units, {**learned(used, is_input), **kept(said)}, problems
-        ),
+        "node_starts": node_starts(data, names, units, said, learned_by(used, is_input), problems),
     }
+
+
+def _read_words(
+    data: Sequence[Mapping[str, Any]],
+    names: Sequence[Hashable],
+    facts: Mapping[str, Alike],
+    problems: Problems,
+) -> dict[str, dict[int, Any]]:
+    """The rest of the nodes' words; ``facts`` is what those that share a bias have in common."""
+
+    def named(node: int) -> str:
+        return f"node {shorten(names[node])}"
+
+    said = read_node_extras(data, named, problems.tried)
+    if "share" in said:
+        keys = [said["share"].get(node) for node in range(len(names))]
+        refuse_unlike(*groups(keys, named, problems), facts, named, problems)
+    return said
 
 
 def _by_first_use(activations: Sequence[Activation], activation_of: Array) -> dict[str, Any]:
@@ -226,6 +258,8 @@ def _check_input(where: str, attributes: Mapping[str, Any], identity: Activation
     if attributes.get("bias") is not None and not _is_false(attributes["bias"]):
         got = shorten(attributes["bias"])
         problems.append(f"{where} is an input and must have no bias, got {got}; remove it")
+    if attributes.get("categories") is not None and ("center" in attributes or "scale" in attributes):
+        problems.append(f"{where} has categories, which are 0 or 1: remove its center and scale")
     spec = attributes.get("activation")
     if spec is not None and problems.activation(where, spec, identity) != identity:
         problems.append(
@@ -284,6 +318,10 @@ def read_edges(
     ends: Ends, names: Sequence[Hashable], units: Array, weight: str | None, problems: Problems
 ) -> dict[str, Any]:
     """All that edge attributes say."""
+
+    def named(edge: int) -> str:
+        return f"edge {edge_name(ends, names, edge)}"
+
     n = len(ends.sources)
     start = _plain_weights(ends, units, weight)
     if start is None:
@@ -292,16 +330,23 @@ def read_edges(
     if "trainable" in ends.attributes:
         for edge, attributes in enumerate(ends.data):
             if "trainable" in attributes:
-                where = f"edge {edge_name(ends, names, edge)}: trainable"
-                trainable[edge] = problems.flag(where, attributes["trainable"])
-    fields: dict[str, Any] = {"weight_start": start, "edge_trainable": trainable}
+                trainable[edge] = problems.flag(f"{named(edge)}: trainable", attributes["trainable"])
+    said = read_edge_extras(ends.data, ends.attributes, named, problems.tried)
+    fields: dict[str, Any] = {"edge_trainable": trainable, "edge_words": said}
+    places = offsets(edge_sizes(units, ends.sources, ends.targets))
+    if (factor := said.get("factor")) is not None:
+        with np.errstate(over="ignore"):
+            start = start / np.repeat(factor, np.diff(places))
     if "share" in ends.attributes:
-        share = _shared(ends, names, units, start, trainable, problems)
-        fields["share"], fields["share_keys"] = share
-    said = read_edge_extras(
-        ends.data, ends.attributes, lambda edge: f"edge {edge_name(ends, names, edge)}", problems.tried
-    )
-    return fields | {"edge_words": said}
+        keys = [attributes.get("share") for attributes in ends.data]
+        share, fields["share_keys"] = groups(keys, named, problems)
+        shapes = units[ends.targets], units[ends.sources]
+        facts = edge_facts(*shapes, trainable, start, divided=factor is not None)
+        refuse_unlike(share, fields["share_keys"], facts, named, problems)
+        fields["share"], first = share, first_of_group(share)
+        if factor is not None and not problems:
+            start = start[ranges(places[first], places[first + 1])]
+    return fields | {"weight_start": start}
 
 
 def edge_name(ends: Ends, names: Sequence[Hashable], edge: int) -> str:
@@ -344,35 +389,3 @@ def _checked_weights(
             where = f"edge {edge_name(ends, names, edge)}: {weight}"
             start[places[edge] : places[edge + 1]] = problems.numbers(where, value, shape).ravel()
     return start
-
-
-def _shared(
-    ends: Ends, names: Sequence[Hashable], units: Array, start: Array, trainable: Array, problems: Problems
-) -> tuple[Array, tuple[Hashable, ...]]:
-    share = np.full(len(ends.data), -1, np.int64)
-    first: dict[Hashable, int] = {}
-    keys: dict[Hashable, int] = {}
-    places = offsets(edge_sizes(units, ends.sources, ends.targets))
-
-    def facts(edge: int) -> tuple[Any, ...]:
-        values = start[places[edge] : places[edge + 1]]
-        shape = (int(units[ends.targets[edge]]), int(units[ends.sources[edge]]))
-        return shape, values.tobytes(), bool(trainable[edge])
-
-    for edge, attributes in enumerate(ends.data):
-        key = attributes.get("share")
-        if key is None:
-            continue
-        try:
-            one = first.setdefault(key, edge)
-        except TypeError:
-            problems.refuse(f"edge {edge_name(ends, names, edge)}: share", "a hashable key", key)
-            continue
-        share[edge] = keys.setdefault(key, len(keys))
-        for what, here, there in zip(FACTS, facts(edge), facts(one), strict=True):
-            if here != there:
-                problems.append(
-                    f"edge {edge_name(ends, names, edge)} shares key {shorten(key)} with "
-                    f"{edge_name(ends, names, one)} and must have the same {what}; make them equal"
-                )
-    return share, tuple(keys)

@@ -17,7 +17,8 @@ LISTED = 12
 SHOWN = 4
 MEND = (
     "a network needs an acyclic graph: remove one of these edges, or have "
-    'dagnet.prepare_graph(graph, cycles="break") remove one of each cycle'
+    'dagnet.prepare_graph(graph, cycles="break") remove one of each cycle; '
+    "a recurrent network is one that dagnet.unroll(graph, ticks, …) unrolls through time"
 )
 
 

@@ -6,7 +6,8 @@ said; from there graphs, files, digests and formats have it, so that a new word 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
@@ -15,18 +16,45 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import LEARNED, MOMENTS, Normalization
-from dagnet.errors import DagnetError, DataError, PluginError, expected, shorten
+from dagnet.contracts import Normalization
+from dagnet.errors import DagnetError, DataError, PluginError, expected
 from dagnet.registry import parse_call
-from dagnet.values import ALONE, FRACTION, LARGEST, Rule, is_number
+from dagnet.values import ALONE, FRACTION, LARGEST, NOT_NEGATIVE, Rule, is_number
+
+WIDEST = (-math.inf, math.inf)
 
 
 def _is_factor(value: Any, _settings: object) -> bool:
     return is_number(value) and 0 < abs(float(value)) <= LARGEST
 
 
+def _are_bounds(value: Any, _settings: object) -> bool:
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        return False
+    numbers = all(bound is None or is_number(bound) for bound in value)
+    return numbers and bool(_hold_bounds(np.array([_open(value)])).all())
+
+
+def _open(bounds: Sequence[Any]) -> tuple[float, float]:
+    low, high = (end if bound is None else float(bound) for bound, end in zip(bounds, WIDEST, strict=True))
+    return low, high
+
+
+def _hold_bounds(pairs: Array) -> Array:
+    result: Array = (np.isfinite(pairs) | (pairs == WIDEST)).all(axis=1) & (pairs[:, 0] <= pairs[:, 1])
+    return result
+
+
+def _is_hashable(value: object, _settings: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
 class _CallForm(Rule):
-    """A text that is read; what is wrong with it is said with the place where it stands."""
+    """A text that is read by ``convert`` alone; what is wrong is said with the place where it stands."""
 
     def check(self, where: str, value: Any, settings: Mapping[str, Any] = ALONE, *, mend: str = "") -> Any:
         """See :meth:`dagnet.values.Rule.check`."""
@@ -53,19 +81,32 @@ def _spelled(text: str) -> str:
 
 @dataclass(frozen=True)
 class Word:
-    """What a word's value must be, and, of edges, what stands where it is not said."""
+    """What a word's value must be, and, of edges, what stands where it is not said.
+
+    ``all_hold`` says of a column of floats, or of pairs of floats, which of them are accepted as they
+    are: such edges are read at once.
+    """
 
     rule: Rule
     default: Any = None
+    all_hold: Callable[[Array], Array] | None = None
 
 
+BOUNDS = "a pair (low, high) of finite numbers, low ≤ high, or None where it is open"
 EDGE_EXTRAS: dict[str, Word] = {
-    "factor": Word(Rule("a finite number other than 0", _is_factor), 1.0),
+    "factor": Word(
+        Rule("a finite number other than 0", _is_factor), 1.0, lambda said: np.isfinite(said) & (said != 0)
+    ),
+    "bounds": Word(Rule(BOUNDS, _are_bounds, _open), WIDEST, _hold_bounds),
+    "l1": Word(NOT_NEGATIVE, math.nan, lambda said: (said >= 0) & (said <= LARGEST)),
+    "l2": Word(NOT_NEGATIVE, math.nan, lambda said: (said >= 0) & (said <= LARGEST)),
 }
-"""By word, of edges: each is one number, or as many as the default has."""
+"""By word, of edges: each is one number, or as many as the default has; None stands for an infinite one."""
 NODE_EXTRAS: dict[str, Word] = {
+    "sign": Word(Rule("+1 or −1", lambda value, _: is_number(value) and abs(float(value)) == 1, int)),
+    "share": Word(Rule("a hashable key", _is_hashable, lambda key: key)),
     "dropout": Word(FRACTION),
-    "normalization": Word(_CallForm("'batch', 'layer' or a call form of these", lambda *_: True, _spelled)),
+    "normalization": Word(_CallForm("'batch', 'layer' or a call form of these", lambda *_: False, _spelled)),
 }
 """By word, of nodes."""
 
@@ -91,12 +132,32 @@ def edge_column(word: str, n: int, said: Mapping[int, Any], where: Where, tried:
     """(edges, …) the word's numbers, of those edges that say it and its default of the others."""
     rule, default = EDGE_EXTRAS[word].rule, EDGE_EXTRAS[word].default
     column = np.full((n, *np.shape(default)), default, np.float64)
-    for edge, value in said.items():
-        if type(value) is float and rule.holds(value, {}):  # without words for what could be wrong
-            column[edge] = rule.convert(value)
-        else:
-            column[edge] = tried(partial(rule.check, f"{where(edge)}: {word}"), value, default)
+    places, slow = np.fromiter(said, np.int64, len(said)), said
+    if (values := _plain_column(word, list(said.values()))) is not None:
+        column[places] = values
+        slow = {}
+    for edge, value in slow.items():
+        column[edge] = tried(partial(rule.check, f"{where(edge)}: {word}"), value, default)
     return column
+
+
+def _plain_column(word: str, values: list[Any]) -> Array | None:
+    """The values where all are plain and accepted, without words for what could be wrong."""
+    default, all_hold = EDGE_EXTRAS[word].default, EDGE_EXTRAS[word].all_hold
+    flat = values
+    if shape := np.shape(default):
+        if set(map(type, values)) != {tuple} or set(map(len, values)) != {*shape}:
+            return None
+        flat = [
+            end if item is None else item for said in values for item, end in zip(said, default, strict=True)
+        ]
+    if all_hold is None or not set(map(type, flat)) <= {float, int}:
+        return None
+    try:
+        column = np.array(flat, np.float64).reshape(-1, *shape)
+    except OverflowError:
+        return None
+    return column if all_hold(column).all() else None
 
 
 def read_node_extras(data: Data, where: Where, tried: Tried) -> dict[str, dict[int, Any]]:
@@ -104,9 +165,13 @@ def read_node_extras(data: Data, where: Where, tried: Tried) -> dict[str, dict[i
     found: dict[str, dict[int, Any]] = {}
     for number, attributes in enumerate(data):
         for word in attributes.keys() & NODE_EXTRAS.keys() if attributes else ():
-            if attributes[word] is not None:
-                check = partial(NODE_EXTRAS[word].rule.check, f"{where(number)}: {word}")
-                found.setdefault(word, {})[number] = tried(check, attributes[word], None)
+            value, rule = attributes[word], NODE_EXTRAS[word].rule
+            if value is not None and rule.holds(value, {}):  # without words for what could be wrong
+                found.setdefault(word, {})[number] = rule.convert(value)
+            elif value is not None:
+                found.setdefault(word, {})[number] = tried(
+                    partial(rule.check, f"{where(number)}: {word}"), value, None
+                )
     return found
 
 
@@ -116,41 +181,7 @@ def edge_values(word: str, column: Array) -> Iterator[tuple[int, Any]]:
     same = (column == default) | (np.isnan(column) & np.isnan(default))
     for edge in np.flatnonzero(~same.reshape(len(column), -1).all(axis=1)).tolist():
         value = column[edge].tolist()
-        yield edge, value if isinstance(value, float) else tuple(value)
-
-
-def kept(said: Mapping[str, Mapping[int, Any]]) -> dict[str, dict[int, float]]:
-    """What normalisations learn and keep: by name and node, where it begins."""
-    nodes = sorted(said.get("normalization", ()))
-    return {name: dict.fromkeys(nodes, start) for name, start in {**LEARNED, **MOMENTS}.items() if nodes}
-
-
-def learned(used: Mapping[str, Any], is_input: Array) -> dict[str, dict[int, float]]:
-    """The same of what activations learn."""
-    found: dict[str, dict[int, float]] = {}
-    for kind, activation in enumerate(used["activations"]):
-        for name, start in activation.trainable.items():
-            nodes = np.flatnonzero((used["activation_of"] == kind) & ~is_input).tolist()
-            found.setdefault(name, {}).update(dict.fromkeys(nodes, start))
-    return {name: dict(sorted(nodes.items())) for name, nodes in found.items() if nodes}
-
-
-def read_node_starts(
-    data: Sequence[Mapping[str, Any]],
-    names: Sequence[Hashable],
-    units: Array,
-    defaults: Mapping[str, Mapping[int, float]],
-    problems: Any,
-) -> dict[str, Array]:
-    """Where what nodes learn and keep begins, node after node."""
-    starts: dict[str, Array] = {}
-    for name, nodes in defaults.items():
-        pieces = []
-        for node, default in nodes.items():
-            value, where = data[node].get(name) if data else None, f"node {shorten(names[node])}: {name}"
-            given = default if value is None else value
-            pieces.append(problems.numbers(where, given, (int(units[node]),)) + np.zeros(units[node]))
-            if name == "variance" and (pieces[-1] < 0).any():
-                problems.refuse(where, "at least 0", value)
-        starts[name] = np.concatenate(pieces)
-    return starts
+        if isinstance(value, float):
+            yield edge, value
+        else:
+            yield edge, tuple(None if math.isinf(item) else item for item in value)

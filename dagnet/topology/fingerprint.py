@@ -76,12 +76,13 @@ def _as_whole(name: Any) -> Any:
     return int(name) if type(name) is bool or (type(name) is float and name.is_integer()) else name
 
 
-def data_fingerprint(*arrays: Array | None) -> str:
+def data_fingerprint(*arrays: Any) -> str:
     """Of every number, with shapes and dtypes."""
     result = hashlib.blake2b(digest_size=16)
     for array in arrays:
         result.update(b"none" if array is None else f"{array.shape}{array.dtype.str}".encode())
-        result.update(b"" if array is None or not array.size else np.ascontiguousarray(array).data.cast("B"))
+        for start in range(0, len(array), 2048) if array is not None and array.size else ():
+            result.update(np.ascontiguousarray(array[start : start + 2048]).data.cast("B"))
     return result.hexdigest()
 
 
@@ -110,8 +111,14 @@ def _pieces(topology: Topology) -> Iterator[tuple[str, Any]]:
     ):
         yield from _array(part, array.astype(dtype))
     for word, said in sorted(topology.node_words.items()):
+        if word == "share":  # the groups, not their keys
+            yield from _array("shared biases", _by_first_use(topology.node_groups()[0])[1].astype("<i8"))
+            continue
         yield from _array(f"{word} of nodes", np.array(sorted(said), "<i8"))
         yield from _texts(f"{word} of nodes", (_named(said[node]) for node in sorted(said)))
+    if topology.categories:
+        numbered = sorted(topology.categories.items())
+        yield from _texts("categories", (_named((number, words)) for number, words in numbered))
 
 
 def _by_first_use(codes: Array) -> tuple[Array, Array]:

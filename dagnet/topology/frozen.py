@@ -15,8 +15,10 @@ from dagnet.adjacency import Rows, offsets, ranges, rows_by
 from dagnet.arrays import Array
 from dagnet.contracts import Activation
 from dagnet.errors import DataError, did_you_mean, shorten
+from dagnet.topology.sharing import first_of_group, groups
 
 LISTED = 6
+Categories = tuple[str | float, ...]
 
 
 def edge_sizes(units: Array, sources: Array, targets: Array) -> Array:
@@ -69,7 +71,7 @@ class Topology:
         (all input units) of the inputs in their declared order.
     weight_start
         (all weight elements, edge after edge, each in row-major (child units, parent units)
-        order); NaN where the initializer draws.
+        order), divided by the edge's factor; NaN where the initializer draws.
     edge_trainable
         (edges,) mask.
     weight_name
@@ -90,6 +92,8 @@ class Topology:
     diagonal
         (edges,) mask of those that join unit to unit, one weight each (:mod:`dagnet.expansion`); None
         where all join each unit with each.
+    categories
+        By the number of the input: what its column's entries may be, in the order of its units.
     """
 
     nodes: Sequence[Hashable]
@@ -117,6 +121,7 @@ class Topology:
     node_starts: Mapping[str, Array] = field(default_factory=dict)
     users: UserAttributes = NONE
     diagonal: Array | None = None
+    categories: Mapping[int, Categories] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for value in (*vars(self).values(), *self.edge_words.values(), *self.node_starts.values()):
@@ -193,12 +198,17 @@ class Topology:
 
     def weight_owners(self) -> Array:
         """(edges,) the edge that each has its weight from: the first of its group, or itself."""
-        owners = np.arange(self.n_edges)
-        if self.share is not None:
-            shared = np.flatnonzero(self.share >= 0)
-            _, first, group = np.unique(self.share[shared], return_index=True, return_inverse=True)
-            owners[shared] = shared[first][group]
-        return owners
+        return np.arange(self.n_edges) if self.share is None else first_of_group(self.share)
+
+    def node_groups(self) -> tuple[Array, tuple[Hashable, ...]]:
+        """(nodes,) the group of nodes that share their biases, −1 where a node stands alone; the keys."""
+        said = self.node_words.get("share", {})
+        return groups([said.get(node) for node in range(self.n_nodes)], str, [])
+
+    def bias_owners(self) -> Array:
+        """(all units,) the unit of which each has its bias: its like in the first node of its group."""
+        owners = first_of_group(self.node_groups()[0])
+        return ranges(self.unit_starts[owners], self.unit_starts[owners + 1])
 
     def element_owners(self) -> Array:
         """(weight elements,) the same element of the edge that owns the weight."""
@@ -215,10 +225,19 @@ class Topology:
         """(nodes,) mask of the outputs."""
         return self._marked(self.outputs)
 
+    @cached_property
+    def is_coded(self) -> Array:
+        """(input units,) mask of those that stand for categories."""
+        return _frozen(np.repeat(np.isin(self.inputs, list(self.categories)), self.units[self.inputs]))
+
     def _marked(self, nodes: Array) -> Array:
         mask = np.zeros(self.n_nodes, bool)
         mask[nodes] = True
         return _frozen(mask)
+
+    def edge_text(self, edge: int) -> str:
+        """An edge, for messages."""
+        return f"{shorten(self.nodes[self.sources[edge]])} → {shorten(self.nodes[self.targets[edge]])}"
 
     def role(self, node: int) -> str:
         """``"input"``, ``"output"``, ``"constant"`` or ``"hidden"``."""

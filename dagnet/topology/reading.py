@@ -37,6 +37,7 @@ from dagnet.topology.attributes import (
 )
 from dagnet.topology.cycles import find_cycles
 from dagnet.topology.frozen import Topology
+from dagnet.topology.limits import limit_problems, warn_of_signs
 from dagnet.topology.words import (
     ON_EDGES,
     ON_NODES,
@@ -53,7 +54,7 @@ Names = Iterable[Hashable] | None
 LISTED = 12
 MOST_NODES = 2**31
 BYTES_A_NODE = 64
-KEYS = ("inputs", "outputs", "loss", "dtype", "unread")
+KEYS = ("inputs", "outputs", "loss", "dtype", "unread", "hidden")
 DTYPES = ("float64", "float32")
 PLACE = 'graph.graph["dagnet"]'
 
@@ -62,7 +63,8 @@ PLACE = 'graph.graph["dagnet"]'
 class GraphSettings:
     """Inputs and outputs (None: by their degrees), the loss, the dtype; what is wrong with them.
 
-    ``unread`` are words of dagnet's that mean something else in the graph.
+    ``unread`` are words of dagnet's that mean something else in the graph, ``hidden`` nodes that
+    nothing leads into and that are no constants of the graph's, but what is left of hidden ones.
     """
 
     inputs: Names
@@ -71,6 +73,7 @@ class GraphSettings:
     dtype: np.dtype[Any]
     problems: Problems
     unread: tuple[str, ...] = ()
+    hidden: Iterable[Hashable] = ()
 
 
 def read_settings(
@@ -99,7 +102,8 @@ def read_settings(
         numbers = problems.tried(checked_dtype, said.get("dtype"), numbers, f"{PLACE}: ")
     inputs = said.get("inputs") if inputs is None else inputs
     outputs = said.get("outputs") if outputs is None else outputs
-    return GraphSettings(inputs, outputs, chosen, numbers, problems, _unread(said, problems))
+    unread, hidden = _unread(said, problems), said.get("hidden", ())
+    return GraphSettings(inputs, outputs, chosen, numbers, problems, unread, hidden)
 
 
 def _said(graph: object, problems: Problems) -> Mapping[str, Any]:
@@ -158,9 +162,10 @@ def topology_from_graph(
         data, read = reworded(data, words, ON_NODES), reworded(ends.data, words, ON_EDGES, weight)
         ends = replace(ends, data=read, attributes=frozenset(chain.from_iterable(read)))
     check_words(data, ends, names, weight, settings.problems)
-    units = read_units(data, names, settings.problems)
+    units, categories = read_units(data, names, settings.problems)
     check_sizes(ends, names, units)
     edges = {**read_edges(ends, names, units, weight, settings.problems), "users": users}
+    edges["categories"] = categories
     return _assemble(names, index, data, ends, edges, units, settings, hidden, weight)
 
 
@@ -262,6 +267,7 @@ def _assemble(
     outputs = _outputs(settings.outputs, index, in_degrees, children, problems)
     identity = find_activation("identity")
     identity_by_default = in_degrees == 0
+    identity_by_default[_named("hidden", settings.hidden, index, problems)] = False
     identity_by_default[outputs] = True
     nodes = read_nodes(data, names, units, inputs, identity_by_default, hidden, identity, problems)
     if cycle:
@@ -285,6 +291,10 @@ def _assemble(
     if topology.learners and topology.users.nodes:
         topology = replace(topology, users=unlearned(topology))
     topology.__dict__["children"] = children
+    problems.extend(limit_problems(topology))
+    if problems:
+        raise GraphError(problems)
+    warn_of_signs(topology)
     return topology
 
 

@@ -13,12 +13,13 @@ import networkx as nx
 
 from dagnet.errors import DagnetWarning, DataError, did_you_mean, expected, shorten
 from dagnet.topology.attributes import EDGE_WORDS, NODE_WORDS, Ends, Problems, edge_name, near_misses
+from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS
 from dagnet.topology.frozen import NONE, Topology, UserAttributes
 
 _MISSING = "dagnet does not have it, and leaving it out would train another network than the one drawn"
 _EDGES_OUT = "leave edges that do not act out of the graph"
-_INTERVAL = f"{_MISSING}; a weight can be fixed by trainable=False"
-_PENALTY = "write fit(l1=…, l2=…), which holds for all weights"
+_INTERVAL = "write bounds=(low, high) on edges, None for what is open, or sign=… on the node that they leave"
+_PENALTY = "write l1=… or l2=… on edges, or fit(l1=…, l2=…), which holds for all weights"
 _SCALED = "multiply the weights of the node's incoming edges by it"
 
 REFUSED_ON_NODES = {
@@ -34,29 +35,26 @@ REFUSED_ON_NODES = {
     "mask": _EDGES_OUT,
     "regularizer": _PENALTY,
     "response": _SCALED,
-    "share": "only edges share: write share=… on them",
-    "sign": _INTERVAL,
     "target": "write Network(loss=…); y has one column for each output",
 }
 REFUSED_ON_EDGES = {
-    "bounds": _INTERVAL,
     "constraint": _INTERVAL,
     "dropout": _MISSING,
     "enabled": _EDGES_OUT,
     "frozen": "write trainable=False",
     "function": "functions stand on nodes: write activation=… on a node between the two",
     "gain": "multiply weight by it",
-    "l1": _PENALTY,
-    "l2": _PENALTY,
     "lower": _INTERVAL,
     "mask": _EDGES_OUT,
     "regularizer": _PENALTY,
-    "sign": _INTERVAL,
+    "sign": "write bounds=(0, None) or (None, 0) on the edge, or sign=… on the node that it leaves",
     "upper": _INTERVAL,
 }
 ON_NODES = frozenset((*NODE_WORDS, *REFUSED_ON_NODES))
 ON_EDGES = frozenset((*EDGE_WORDS, *REFUSED_ON_EDGES))
 WORDS = ON_NODES | ON_EDGES
+OPTIONAL = REFUSED_ON_NODES.keys() | REFUSED_ON_EDGES.keys() | NODE_EXTRAS.keys() | EDGE_EXTRAS.keys()
+"""Words that a graph may mean otherwise, and that then stay what they were in it."""
 
 Data = Sequence[Mapping[str, Any]]
 
@@ -110,10 +108,10 @@ def users_attributes(
 ) -> UserAttributes:
     """All that is not dagnet's, to be kept."""
     said = {name: value for name, value in graph.graph.items() if name != "dagnet"}
-    nodes = _kept(data, chain.from_iterable(data), NODE_WORDS)
-    edges = _kept(ends.data, ends.attributes, EDGE_WORDS)
-    refused = REFUSED_ON_NODES.keys() | REFUSED_ON_EDGES.keys()
-    unread = sorted(refused & {weight, *(word if name is None else name for word, name in words.items())})
+    others = {weight, *(word if name is None else name for word, name in words.items())}
+    unread = sorted(OPTIONAL & others)
+    nodes = _kept(data, chain.from_iterable(data), frozenset(NODE_WORDS).difference(unread))
+    edges = _kept(ends.data, ends.attributes, frozenset(EDGE_WORDS).difference(unread))
     return UserAttributes(said, nodes, edges, tuple(unread)) if said or nodes or edges or unread else NONE
 
 

@@ -47,7 +47,7 @@ def _numbers(rows: Array | slice) -> Array:
 
 def _bad_loss(model: Model, batch: Batch, rows: Array, loss: float) -> str:
     """The first node, in topological order, and its first row that are not finite."""
-    state = model.runner.forward(model.theta(), batch.inputs)
+    state = model.runner.forward(model.layout.theta(model.vector), batch.inputs)
     found = _first_bad(np.arange(model.plan.n_units), state.pre_activation, state.value)
     if found is not None:
         unit, row, z, a = found
@@ -64,7 +64,7 @@ def _bad_loss(model: Model, batch: Batch, rows: Array, loss: float) -> str:
 
 def _bad_gradient(model: Model, batch: Batch, rows: Array, gradient: Array) -> str:
     """The node where the walk back first met a δ that is not finite, and its first row."""
-    theta = model.theta()
+    theta = model.layout.theta(model.vector)
     state = model.runner.forward(theta, batch.inputs)
     pull = weighted_gradient(model.loss, state.outputs, batch.targets, batch.factor)
     model.runner.backward(theta, state, pull, into=np.empty_like(theta))
@@ -85,7 +85,8 @@ def culprit(model: Model, data: Rows, chosen: Array | slice, error: Exception) -
     ``chosen`` are its row numbers in X.
     """
     batch, rows = data.batch(chosen), _numbers(chosen)
-    plan, loss, theta, asked = model.plan, model.loss, model.theta(), list[_Question]()
+    plan, loss, asked = model.plan, model.loss, list[_Question]()
+    theta = model.layout.theta(model.vector)
     witnesses: Any = tuple(_Witness(activation, asked) for activation in plan.activations)
     watched = replace(plan, activations=witnesses)
     runner = engines()["reference"].prepare(watched, dtype=model.dtype, threads=1)

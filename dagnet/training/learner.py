@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -15,8 +16,9 @@ from dagnet.arrays import Array
 from dagnet.contracts import Draw, Learner, NotFinite
 from dagnet.hashing import step_key
 from dagnet.model import Model
+from dagnet.model.layout import Layout
 from dagnet.registry import engines
-from dagnet.training.rows import Rows
+from dagnet.training.rows import Batch, Rows
 from dagnet.training.settings import Settings
 
 CALM_RATE = 10.0
@@ -44,34 +46,42 @@ class ArrayLearner(Learner):
         self._live = parameters if self._free is None else parameters[self._free]
         self._pulled = self._gradient if self._free is None else np.empty_like(self._live)
         l1, l2 = settings.l1, settings.l2
-        self._penalty = Penalty(model, self._free, l1, l2) if l1 or l2 else None
+        own = model.topology.edge_words.keys() & {"l1", "l2"}
+        self._penalty = Penalty(model, self._free, l1, l2) if l1 or l2 or own else None
         # the engine's bound is one on what it wrote: not on sums of it, and no norm to clip by
         self._bounded = not shared and self._penalty is None and settings.clip_norm is None
         self._clips = settings.clip_value is not None or settings.clip_norm is not None
-        self._move: Callable[..., None] = settings.optimizer.step
+        step, self._searches = settings.optimizer.step, settings.optimizer.searches
+        self._move: Callable[..., None] = partial(step, evaluate=self._evaluate) if self._searches else step
         if (engine := engines().get(model.engine)) is not None:
             form = engine.fused_step(settings.optimizer, dtype=model.dtype, threads=model.threads)
             self._move = form or self._move
+        self._limits = None
+        if model.layout.limits is not None:
+            self._limits = [limit[free] for limit in model.layout.limits_in(model.dtype)]
         self._state = settings.optimizer.start(self._live)
+        self._known: tuple[Array, float, Array] | None = None
 
     def step(
         self, rows: Array | slice, learning_rate: float, on_gradient: Callable[[Array], None] | None = None
     ) -> float:
         """See :class:`dagnet.contracts.Learner`."""
         with np.errstate(all="ignore"):
-            batch = self._data.batch(rows, self._room)
-            if self._draws:
-                self._loss_gradient.draw = Draw(step_key(self.masks, self.steps), batch.factor)
-            loss, bound = self._loss_gradient(
-                self._gathered_theta(), batch.inputs, batch.targets, batch.factor, into=self._slots
-            )
-            if not math.isfinite(loss):
-                raise NotFinite("loss", loss)
-            gradient = self._gathered_gradient(on_gradient)
-            if self._penalty is not None:
-                loss += self._penalty.add_to(gradient, self._live)
+            if self._free is not None:  # again in each step: a callback may have written to the network
+                np.take(self._parameters, self._free, out=self._live, mode="clip")
+            if self._searches:
+                (loss, gradient), bound = self._evaluate(self._live), None
+            else:
+                theta = self._layout.by_slot(self._parameters, out=self._theta)
+                batch = self._data.batch(rows, self._room)
+                loss, bound = self._run(theta, batch)
                 if not math.isfinite(loss):
                     raise NotFinite("loss", loss)
+                gradient = self._gathered_gradient(on_gradient)
+                if self._penalty is not None:
+                    loss += self._penalty.add_to(gradient, self._live)
+            if not math.isfinite(loss):
+                raise NotFinite("loss", loss)
             square = bound if self._bounded and on_gradient is None else None
             if square is None or not square <= CALM_SQUARE:  # a small one needs no reading, NaN does
                 square = float(np.dot(gradient, gradient))
@@ -83,6 +93,24 @@ class ArrayLearner(Learner):
             if self._layout.normalized is not None and self._loss_gradient.draw is not None:
                 self._layout.normalized.keep(self._vector, self._loss_gradient.draw)
         return loss
+
+    def _run(self, theta: Array, batch: Batch) -> tuple[float, float | None]:
+        """Loss and gradient of a batch by slot, as training takes them."""
+        if self._draws:
+            self._loss_gradient.draw = Draw(step_key(self.masks, self.steps), batch.factor)
+        return self._loss_gradient(theta, *batch, into=self._slots)
+
+    def _evaluate(self, live: Array) -> tuple[float, Array]:
+        """Loss and gradient over all rows in their own order, with penalties; the last are remembered."""
+        parameters = self._everywhere(live, self._parameters.copy())
+        if self._known is None or not np.array_equal(self._known[0], parameters):
+            theta, batch = self._layout.by_slot(parameters), self._data.batch(slice(0, len(self._data)))
+            loss, _ = self._run(theta, batch)
+            gradient = self._gathered_gradient(None).copy()
+            if self._penalty is not None:
+                loss += self._penalty.add_to(gradient, live)
+            self._known = (parameters, loss, gradient)
+        return self._known[1:]
 
     def parameters(self) -> Array:
         """The network's own vector."""
@@ -98,11 +126,6 @@ class ArrayLearner(Learner):
         for name, vector in state.items():
             self._state[name][...] = vector
         self.steps = steps
-
-    def _gathered_theta(self) -> Array:
-        if self._free is not None:  # again in each step: a callback may have written to the network
-            np.take(self._parameters, self._free, out=self._live, mode="clip")
-        return self._layout.by_slot(self._parameters, out=self._theta)
 
     def _gathered_gradient(self, on_gradient: Callable[[Array], None] | None) -> Array:
         flat = self._layout.by_parameter(self._slots, out=self._gradient)
@@ -132,6 +155,8 @@ class ArrayLearner(Learner):
                 parameters[:] = before
             raise NotFinite("parameters", after)
         self.steps += 1
+        if self._limits is not None:
+            np.clip(live, *self._limits, out=live)
         if self._free is not None:
             parameters[self._free] = live
 
@@ -142,29 +167,58 @@ class ArrayLearner(Learner):
 
 
 class Penalty:
-    """l1·Σ|w| + l2·Σw² over the weights among the parameters ``free`` (None: all), a shared one once."""
+    """l1·Σ|w| + l2·Σw² over the weights among the parameters ``free`` (None: all), a shared one once.
+
+    Of a shared one whose edges have different factors the mean over its edges counts; where edges say
+    ``l1`` or ``l2`` themselves, theirs add up over the edges of a weight, in place of the run's.
+    """
 
     def __init__(self, model: Model, free: Array | None, l1: float, l2: float) -> None:
-        weights = np.zeros(len(model.parameters), model.dtype)
-        weights[model.layout.weights] = 1
-        self._mask, self._l1, self._l2 = weights if free is None else weights[free], l1, l2
-        self._weights, self._work = np.empty_like(self._mask), np.empty_like(self._mask)
+        def chosen(rate: float, word: str, power: int) -> tuple[float, Array]:
+            rate, by_parameter = _penalties(model.layout, rate, word, power)
+            by_parameter = by_parameter.astype(model.dtype)
+            return rate, by_parameter if free is None else by_parameter[free]
+
+        (self._l1, self._of_l1), (self._l2, self._of_l2) = chosen(l1, "l1", 1), chosen(l2, "l2", 2)
+        self._weights, self._work = np.empty_like(self._of_l1), np.empty_like(self._of_l1)
 
     def add_to(self, gradient: Array, live: Array) -> float:
         """Add the penalty's derivative to ``gradient``; the penalty."""
         weights, work, value = self._weights, self._work, 0.0
-        np.multiply(live, self._mask, out=weights)
         if self._l2:
+            np.multiply(live, self._of_l2, out=weights)
             np.multiply(weights, 2 * self._l2, out=work)
             gradient += work
-            value += float(np.dot(work, weights)) / 2
+            value += float(np.dot(work, live)) / 2
         if self._l1:
-            np.abs(weights, out=work)
+            np.abs(live, out=work)
+            work *= self._of_l1
             value += self._l1 * float(work.sum(dtype=np.float64))
-            np.sign(weights, out=work)
+            np.sign(live, out=work)
+            work *= self._of_l1
             work *= self._l1
             gradient += work
         return value
+
+
+def _penalties(layout: Layout, rate: float, word: str, power: int) -> tuple[float, Array]:
+    """A rate, and (parameters,) what to multiply it by: 0 or 1 where no edge says a factor or the word."""
+    topology, n = layout.topology, layout.plan.n_parameters
+    factor, own = layout.element_factor, topology.edge_words.get(word)
+    result, size = np.zeros(n), 1.0 if factor is None else np.abs(factor) ** power
+    result[layout.weights] = 1
+    if factor is not None:
+        counts = np.bincount(layout.weights, minlength=n)
+        result = np.bincount(layout.weights, size, n) / np.maximum(counts, 1)
+    if own is None:
+        return rate, result
+    result *= rate
+    each = np.repeat(own, np.diff(topology.weight_starts))
+    said = ~np.isnan(each)
+    sums = np.bincount(layout.weights[said], (each * size)[said], n)
+    places = layout.weights[said]
+    result[places] = sums[places]
+    return 1.0, result
 
 
 def clip_to_norm(gradient: Array, square: float, limit: float) -> float:

@@ -41,9 +41,12 @@ class Room:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Encoded inputs (rows, input units), targets (rows, output units), weights (rows,) or None."""
+    """Encoded inputs (rows, input units), targets (rows, output units), weights (rows,) or None.
 
-    inputs: Array
+    Sparse inputs are arrays where rows are taken of them: ``inputs[:]`` is all.
+    """
+
+    inputs: Any
     targets: Array
     weights: Array | None
 
@@ -71,8 +74,8 @@ class Rows:
         else:
             into = (None, None) if room is None else room.of(len(rows))
             # mode="clip" writes straight into ``out``; the default mode goes through a copy.
-            inputs = np.take(self.inputs, rows, axis=0, out=into[0], mode="clip")
-            targets = np.take(self.targets, rows, axis=0, out=into[1], mode="clip")
+            inputs = self.inputs.take(rows, axis=0, out=into[0], mode="clip")
+            targets = self.targets.take(rows, axis=0, out=into[1], mode="clip")
         if self.weights is None:
             return Batch(inputs, targets, _mean_factor(len(inputs), inputs.dtype))
         weights = self.weights[rows]
@@ -86,7 +89,7 @@ def _mean_factor(n: int, dtype: np.dtype[Any]) -> Array:
 
 def encode_rows(model: Model, X: Any, y: Any, sample_weight: Any) -> Rows:
     """Check and encode once; NaN and ±inf are refused."""
-    inputs, targets, weights = model.encode(X, y, sample_weight, finite=True)
+    inputs, targets, weights = model.encode(X, y, sample_weight, finite=True, lazy=True)
     if weights is not None:
         # The loss does not depend on their scale; between 0 and 1 no sum of them overflows.
         weights = weights / weights.max()
@@ -111,7 +114,7 @@ def encode_validation(model: Model, data: object, columns: Any = None, *, named:
 
 def mean_loss_of(model: Model, rows: Rows, batch_size: int) -> float:
     """Σwℓ/Σw over all rows, in chunks so that memory stays small, unless the loss couples rows."""
-    theta, loss = model.theta(), model.loss
+    theta, loss = model.layout.theta(model.vector), model.loss
     chunk = max(batch_size, CHUNK_VALUES // max(1, model.plan.n_units)) if loss.rowwise else len(rows)
     state, total, weight = None, 0.0, 0.0
     for start in range(0, len(rows), chunk):

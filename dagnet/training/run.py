@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import cached_property
@@ -12,7 +13,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Callback, History, NotFinite
-from dagnet.errors import DataError, NumericalError, shorten
+from dagnet.errors import DagnetWarning, DataError, NumericalError, shorten
 from dagnet.model import Model, is_table, with_columns
 from dagnet.model.selection import make_generator
 from dagnet.topology import fingerprint_by_part
@@ -67,13 +68,16 @@ class TrainingRun:
         self.rows, self.epochs = len(self.data), settings.epochs
         self.size = min(settings.batch_size, self.rows)
         self.batches = _batches(model, self.rows, self.size)
+        if self.batches > 1 and not model.loss.rowwise:
+            text = f"fit: the loss {model.loss.name!r} couples rows, and here those of a batch alone"
+            warnings.warn(f"{text}; batch_size={self.rows} takes all", DagnetWarning, stacklevel=3)
+        self._lacking = False
         self.epoch, self.batch, self.loss = 0, 0, float("nan")
         self.history = History()
         self.stop = self.failed = False
         self.generator = make_generator(settings.seed)
-        self.learner = model.runner.learner(model, self.data, settings) or ArrayLearner(
-            model, self.data, settings
-        )
+        own = None if settings.optimizer.searches else model.runner.learner(model, self.data, settings)
+        self.learner = own or ArrayLearner(model, self.data, settings)
         if model.plan.trains_otherwise:
             self.learner.masks = int(self.generator.integers(2**63))
         self.loss_sum = self.weight_sum = 0.0
@@ -86,6 +90,7 @@ class TrainingRun:
         self._at_batch_begin = _listening(self.callbacks, Callback.on_batch_begin)
         self._at_gradient = _listening(self.callbacks, Callback.on_gradient)
         self._at_batch_end = _listening(self.callbacks, Callback.on_batch_end)
+        self._refuse_noise()
 
     @property
     def learning_rate(self) -> float:
@@ -180,13 +185,35 @@ class TrainingRun:
             self._tell(self._at_batch_begin)
         rows = self._rows_of(number)
         weight = self.data.weight_of(rows)
-        if weight:  # rows that count nothing teach nothing
+        if weight and not self._lacks(rows):  # rows that count nothing teach nothing
             self.loss = self._learn(rows)
             self.loss_sum += self.loss * weight
             self.weight_sum += weight
         self.done = number + 1
         if self._at_batch_end:
             self._tell(self._at_batch_end)
+
+    def _refuse_noise(self) -> None:
+        """Refuse what gives an optimizer that searches another gradient than that of one smooth loss."""
+        given, size = vars(self.settings), self.settings.batch_size
+        wrong = [f"{name}={given[name]!r}" for name in ("l1", "clip_norm", "clip_value") if given[name]]
+        wrong += ["callbacks with on_gradient"] if self._at_gradient else []
+        wrong += ["dropout"] if self.model.topology.node_words.get("dropout") else []
+        mend = [f"write batch_size={self.rows} or more, not {size}"] if size < self.rows else []
+        mend += [f"leave out {', '.join(wrong)}"] if wrong else []
+        if mend and self.settings.optimizer.searches:
+            what = f"optimizer {self.settings.optimizer.name!r} searches along the loss of all rows as it is"
+            raise DataError(f"{what}: {', '.join(mend)}; or use 'adam'")
+
+    def _lacks(self, rows: Array | slice) -> bool:
+        """Whether a batch has nothing that the loss learns from; the first one is said."""
+        loss = self.model.loss
+        what = "" if loss.lacks is None else loss.lacks(self.data.targets[rows], *loss.arguments)
+        if what and not self._lacking:
+            text = f"fit: {self._where()} lacks {what} for the loss {loss.name!r}: such batches make no step"
+            warnings.warn(f"{text}; a larger batch_size helps", DagnetWarning, stacklevel=6)
+            self._lacking = True
+        return bool(what)
 
     def _tell(self, listeners: Iterable[Callable[[TrainingRun], None]]) -> None:
         """Call what listens at a joint; what it writes to the network's parameters reaches the learner."""

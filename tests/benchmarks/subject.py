@@ -76,7 +76,11 @@ class Step:
     """Loss and gradient as ``fit`` asks the engine for them: what a bare PyTorch step does, no more."""
 
     def __init__(self, net: Any, X: np.ndarray, y: np.ndarray) -> None:
-        self.net, self.theta, self.loss_gradient = net, net.theta(), net.runner.fused_gradient(net.loss)
+        self.net, self.theta, self.loss_gradient = (
+            net,
+            net.layout.by_slot(net.parameters),
+            net.runner.fused_gradient(net.loss),
+        )
         self.X, self.y = np.ascontiguousarray(X), np.ascontiguousarray(y)
         self.gradient = np.zeros(len(self.theta), np.float32)
         self.factor = np.full(len(X), 1 / len(X), np.float32)
@@ -227,7 +231,7 @@ class Loading:
     """The forward pass of a step alone: in a network of :func:`outputs_alone`, taking the rows in."""
 
     def __init__(self, net: Any, X: np.ndarray) -> None:
-        self.net, self.theta, self.X = net, net.theta(), np.ascontiguousarray(X)
+        self.net, self.theta, self.X = net, net.layout.by_slot(net.parameters), np.ascontiguousarray(X)
         self.state = None
 
     def __call__(self) -> None:

@@ -74,13 +74,15 @@ def assert_conforms(net, reference, X, y, *, wrt=None, sample_weight=None):
 def assert_fused_conforms(net, wanted, X, y, sample_weight=None):
     """Forward, loss and backward as one call."""
     fused = net.runner.fused_gradient(net.loss)
-    inputs, dtype = net.encode_inputs(X), net.dtype.name
-    factor = row_weights(net.encode_sample_weight(sample_weight, len(inputs)), len(inputs), net.dtype)
+    (inputs, targets, weights), dtype = net.encode(X, y, sample_weight), net.dtype.name
+    factor = row_weights(weights, len(inputs), net.dtype)
     slots = np.full(net.plan.n_slots, np.nan, net.dtype)
     with np.errstate(all="ignore"):
-        loss, bound = fused(net.theta(), inputs, net.encode_targets(y, len(inputs)), factor, into=slots)
+        loss, bound = fused(net.layout.by_slot(net.parameters), inputs, targets, factor, into=slots)
     assert loss == pytest.approx(wanted.loss, rel=TOLERANCE[dtype], nan_ok=True)
-    assert_alike(net.collect(slots), wanted.flat, dtype, "gradient found with the loss in one call")
+    assert_alike(
+        net.layout.by_parameter(slots), wanted.flat, dtype, "gradient found with the loss in one call"
+    )
     slots = slots.astype(np.float64)
     assert bound is None or not bound < float(slots @ slots) * (1 - 1e-5)
     return not isinstance(fused, ThreeCalls)

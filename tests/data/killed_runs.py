@@ -45,7 +45,8 @@ def train(path, optimizer, threads=1, net=None, data=None, epochs=EPOCHS, **chan
     """One run, from the start or from the file; the network and its history."""
     net = network(threads=threads) if net is None else net
     X, y, weight = rows() if data is None else data
-    settings = {"batch_size": 20, "seed": 5, "optimizer": optimizer} | changes
+    batch_size = 96 if optimizer == "lbfgs" else 20
+    settings = {"batch_size": batch_size, "seed": 5, "optimizer": optimizer} | changes
     callbacks = [
         dagnet.LearningRateSchedule("on_plateau(factor=0.5, patience=2)", warm_up=2),
         dagnet.EarlyStopping(patience=EPOCHS),

@@ -27,6 +27,8 @@ ODD_NAMES = (
     *(0, 1, -3, 10**20, 2.5, float("inf"), "", " ", "a", "it's", 'say "x"', "δ", "x\n1", "None", "1"),
     *((0, 1), ("a", 2), ("a", ("b", 1.5)), (), (1,), (1, 2, 3)),
 )
+FACTORS = (2.0, -0.5, 4.0)
+"""Powers of two, so that weights come back from files to the bit."""
 
 
 @st.composite
@@ -44,8 +46,9 @@ def dags(
 
     Skip edges, several outputs, isolated and constant nodes, outputs that feed others, inputs
     that are outputs, odd node names (among them pairs that are also edges), graphs of one node,
-    ``units=k``, shared and frozen weights, no biases and frozen ones, centers and scales, mixed
-    activations in name and call form.  ``drawn_weights=False``: all weights are given.
+    ``units=k``, shared and frozen weights, factors, bounds and penalties of edges, no biases and
+    frozen ones, centers and scales, mixed activations in name and call form.
+    ``drawn_weights=False``: all weights are given.
     """
     n = draw(st.integers(1, max_nodes))
     parents = [draw(st.sets(st.integers(0, k - 1), max_size=4)) if k else set() for k in range(n)]
@@ -138,7 +141,8 @@ def _edge(draw, numbers, shape, drawn_weights):
         attributes["weight"] = _number(numbers)
     elif kind == "array":
         attributes["weight"] = _number(numbers, shape)
-    return attributes
+    extras = {"factor": draw(st.sampled_from(FACTORS)), "bounds": (-20.0, None), "l2": 0.01}
+    return attributes | {word: value for word, value in extras.items() if draw(st.integers(0, 7)) == 0}
 
 
 def _share(draw, graph):

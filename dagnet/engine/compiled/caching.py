@@ -18,17 +18,19 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numba
 from numba.core.caching import FunctionCache
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 from numba.core.serialize import dumps
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # keeps NaN and infinities
 IMPORTS = re.compile(rb"^from (dagnet\.engine\.compiled\.\w+) import", re.MULTILINE)
 KERNEL = {"nogil": True, "fastmath": FAST, "error_model": "numpy", "boundscheck": False}
 KERNEL |= {"no_cfunc_wrapper": True, "_nrt": False}  # nobody counts who holds an array, so none is allocated
-INNER = {**KERNEL, "no_cpython_wrapper": True, "forceinline": True}  # else tuples go over the stack
 DIGEST_SIZE = hashlib.sha256().digest_size
 MOST_OBJECTS = 1000
 """Files of formulas that are kept, the newest: one whose constants change is another each time."""
@@ -51,6 +53,31 @@ def _write(cache: FunctionCache, path: Path, content: bytes) -> None:
         # Under another name first, and then renamed: nobody reads half a file.
         with cache._cache_file._open_for_write(path) as stream:  # noqa: SLF001
             stream.write(hashlib.sha256(content).digest() + content)
+
+
+class _Inlined(JITCodeLibrary):
+    """Code that is only ever part of a kernel: there it becomes machine code, and not by itself as well."""
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:  # noqa: ARG002
+        return 0
+
+    @property
+    def codegen(self) -> Any:
+        return SimpleNamespace(set_env=lambda *_: None)
+
+
+class _Inner(Compiler):
+    def define_pipelines(self) -> Any:
+        state = self.state
+        state.library = _Inlined(state.targetctx.codegen(), state.func_id.func_qualname)
+        return super().define_pipelines()
+
+
+INNER = {**KERNEL, "no_cpython_wrapper": True, "forceinline": True, "pipeline_class": _Inner}
+"""Options of what kernels call: always inlined, else tuples of arrays go over the stack."""
 
 
 class ContentCache(FunctionCache):

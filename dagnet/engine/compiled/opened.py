@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, register_jitable
 
 from dagnet.arrays import Array
+from dagnet.engine.compiled.caching import INNER
 
 I64 = ir.IntType(64)
 _UNIT, _SLOT = "unit", "slot"
@@ -92,6 +94,7 @@ class Call(NamedTuple):
     targets: int
     factor: int
     memory: int
+    room: int
     into: int
 
 
@@ -173,18 +176,18 @@ def padded(n):
     return (n + 15) // 16 * 16
 
 
-@register_jitable
-def memory_of(program):
+def memory_of(program: Any) -> int:
     """How many numbers a thread's memory of a training step holds."""
     n_units, n_walked = len(program.bias_slot), len(program.slots_out)
     by_rows = 2 * n_units + program.n_pre + len(program.outputs)
-    return by_rows * program.lanes + 2 * padded(n_walked) + padded(n_units)
+    size: int = by_rows * program.lanes + 2 * padded(n_walked) + padded(n_units)
+    return size
 
 
 _CALL = 2 * len(ARRAYS) + len(NUMBERS)
 
 
-@register_jitable
+@numba.njit(**INNER)
 def opened_call(table, theta):
     """The loss, part, parts, and (inputs, targets, factor, memory, into) of a call's table."""
     at, program = _CALL, opened(table)
@@ -193,8 +196,8 @@ def opened_call(table, theta):
         _numbers(theta, table[at + 5], (n_rows, program.n_inputs)),
         _numbers(theta, table[at + 6], (n_rows, n_outputs)),
         _numbers(theta, table[at + 7], (n_rows,)),
-        _numbers(theta, table[at + 8], (memory_of(program),)),
-        _numbers(theta, table[at + 9], (len(theta),)),
+        _numbers(theta, table[at + 8], (np.int64(table[at + 9]),)),
+        _numbers(theta, table[at + 10], (len(theta),)),
     )
     loss = np.int64(table[at]), np.int64(table[at + 1])
     return loss, np.int64(table[at + 2]), np.int64(table[at + 3]), arrays

@@ -48,9 +48,11 @@ from numpy.typing import ArrayLike
 from dagnet.adjacency import ranges
 from dagnet.contracts import Observations
 from dagnet.drawing import ROLES, Sketch, edge_strengths, group, layered_layout, sketch
+from dagnet.explain.arguments import activation_text
 from dagnet.formats.annotated import RowStatistics, full_runner, row_statistics
 from dagnet.markup import label, node_labels
 from dagnet.model import Model
+from dagnet.model.data import ABSENT
 
 __all__ = ["page", "write_html"]
 
@@ -59,6 +61,7 @@ KINDS = {"f8": "<f8", "f4": "<f4", "i4": "<i4", "u1": "|u1"}
 MAX_NODES, MAX_EDGES, MAX_ELEMENTS = 6_000, 60_000, 400_000
 ASPECT = 1.3
 CURVE = np.linspace(-6.0, 6.0, 121)
+MOST_CURVES = 500
 MOST_ROWS, MOST_NUMBERS, EXACT = 64, 150_000, 60_000
 
 
@@ -128,7 +131,7 @@ def payload(model: Model, observations: Observations | None) -> dict[str, Any]:
             observed = row_statistics(model, observations.X, observations.y)
             page["rows"] = kept_rows(model, observations, observed)
             if observed.gradient is not None:
-                page["edges"]["gradient"] = packed(edge_strengths(model, observed.gradient), "f8")
+                page["edges"]["gradient"] = _strengths(model, observed.gradient)
     history = getattr(model, "history", None)
     page["history"] = {name: packed(column, "f8") for name, column in history.items()} if history else None
     return page
@@ -183,6 +186,10 @@ def _placed(drawn: Sketch) -> dict[str, Any]:
     }
 
 
+def _strengths(model: Model, gradient: ArrayLike) -> Any:
+    return packed(edge_strengths(model, model.layout.weight_derivatives(np.asarray(gradient))), "f8")
+
+
 def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
     topology, layout = model.topology, model.layout
     bias = layout.node_biases(model.parameters, otherwise=np.nan)
@@ -193,8 +200,7 @@ def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
     return {
         **_placed(drawn),
         "units": packed(topology.units, "i4"),
-        "activation": packed(topology.activation_of, "i4"),
-        "activations": [_curve(activation) for activation in topology.activations],
+        **_curves(model),
         "bias": packed(bias, "f8"),
         "center": None if plain else packed(center, "f8"),
         "scale": None if plain else packed(scale, "f8"),
@@ -202,15 +208,24 @@ def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
 
 
 @np.errstate(all="ignore")
-def _curve(activation: Any) -> dict[str, Any]:
-    a = packed(activation.value(CURVE.copy()), "f4")
-    return {"label": str(activation), "z": packed(CURVE, "f4"), "a": a}
+def _curves(model: Model) -> dict[str, Any]:
+    """Each node's curve among all: nodes of one unit whose activation learns have their own, up to some."""
+    topology, of = model.topology, model.topology.activation_of.copy()
+    found = [(str(activation), activation.value(CURVE.copy())) for activation in topology.activations]
+    learners = np.unique(np.concatenate([np.zeros(0, np.int64), *topology.learners.values()]))
+    for node in learners[topology.units[learners] == 1][:MOST_CURVES].tolist():
+        learned = model.layout.activation_numbers(node, model.parameters)
+        a = topology.activations[of[node]].value(CURVE.copy(), **learned)
+        of[node] = len(found)
+        found.append((activation_text(model, node), a))
+    curves = [{"label": label, "z": packed(CURVE, "f4"), "a": packed(a, "f4")} for label, a in found]
+    return {"activation": packed(of, "i4"), "activations": curves}
 
 
 def _edge_numbers(model: Model) -> dict[str, Any]:
     topology, layout = model.topology, model.layout
     several = topology.n_edges < len(layout.weights) <= MAX_ELEMENTS
-    elements = model.parameters[layout.weights]
+    elements = layout.weights_of(model.parameters)
     return {
         "elements": packed(elements, "f8") if several else None,
         "frozen": packed(~topology.edge_trainable, "u1"),
@@ -239,31 +254,32 @@ def _summary(drawn: Sketch) -> dict[str, Any]:
 @np.errstate(all="ignore")
 def kept_rows(model: Model, observations: Observations, observed: RowStatistics) -> dict[str, Any]:
     """The ``rows`` of the payload: the first rows, as many as fit."""
-    inputs = model.encode_inputs(observations.X)
+    inputs, targets, _ = model.encode(observations.X, ABSENT if observations.y is None else observations.y)
     everything = np.arange(model.plan.n_units)
     order = np.concatenate([everything[model.layout.units_of(v)] for v in range(model.topology.n_nodes)])
     kept = min(len(inputs), MOST_ROWS, max(1, MOST_NUMBERS // max(len(order), 1)))
     kind = "f8" if kept * len(order) <= EXACT else "f4"
     runner = model.runner if observations.y is None else full_runner(model)
-    state = runner.forward(model.theta(), inputs[:kept])
+    state = runner.forward(model.layout.theta(model.vector), inputs[:kept])
     z, a = state.pre_activation(everything), state.value(everything)
     rows: dict[str, Any] = {
         "total": observed.rows,
         "kept": kept,
         "z": packed(z[order].T, kind),
         "a": packed(a[order].T, kind),
-        "slope": packed(model.plan.slopes(z, a, model.theta())[order].T, kind),
+        "slope": packed(model.plan.slopes(z, a, model.layout.theta(model.vector))[order].T, kind),
         "outputs": packed(np.argsort(order)[model.plan.outputs], "i4"),
         "delta": None,
     }
     if observations.y is not None:
-        targets = model.encode_targets(observations.y, len(inputs))[:kept]
+        targets = targets[:kept]
         pull = np.asarray(model.loss.row_gradients(state.outputs, targets))
         rows["loss"] = packed(model.loss.row_values(state.outputs, targets), "f8")
         rows["mean_loss"] = observed.loss if np.isfinite(observed.loss or 0.0) else None
         rows["pull"] = packed(pull, "f8")
-        rows["target"] = packed(targets, "f8")
+        if model.loss.columns == 1:
+            rows["target"] = packed(targets, "f8")
         pull, into = np.ascontiguousarray(pull, model.dtype), np.zeros(model.plan.n_slots, model.dtype)
-        runner.backward(model.theta(), state, pull, into=into)
+        runner.backward(model.layout.theta(model.vector), state, pull, into=into)
         rows["delta"] = packed(state.delta(order).T, kind)
     return rows

@@ -8,6 +8,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from dagnet_sklearn import DAGClassifier, DAGRegressor
+from scipy.sparse import csc_array, csr_matrix, lil_matrix
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -233,3 +234,44 @@ def test_a_network_is_a_step_of_a_pipeline(frame, label):
     pipeline = make_pipeline(DAGRegressor(crossed(), **SMALL), LogisticRegression())
     assert pipeline.fit(frame, label.astype(float)).score(frame, label) > 0.9
     assert pipeline[:-1].get_feature_names_out().tolist() == ["P1", "P2"]
+
+
+# -- sparse matrices -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("graph", [None, dagnet.layered([70, 6, 1])])
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_sparse_matrices_give_the_network_of_dense_ones(graph, early_stopping):
+    dense = np.random.default_rng(0).normal(1, 2, size=(900, 70))
+    dense[np.random.default_rng(1).random(dense.shape) < 0.9] = 0
+    y = dense[:, 0] + dense[:, 69]
+    for kind in (csr_matrix, csc_array, lil_matrix):
+        found = []
+        for X in (dense, kind(dense)):
+            model = DAGRegressor(graph, epochs=3, early_stopping=early_stopping, random_state=0).fit(X, y)
+            model.partial_fit(X, y)
+            found.append([model.network_.parameters, model.predict(X), model.transform(X), model.score(X, y)])
+        for one, other in zip(*found, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_columns_of_sparse_matrices_are_standardised_in_groups(monkeypatch):
+    dense = np.random.default_rng(0).normal(1, 2, size=(50, 200))
+    found = [DAGClassifier(epochs=1, random_state=0).fit(dense, dense[:, 0] > 0).network_]
+    monkeypatch.setattr("dagnet_sklearn.graphs.VALUES", 1)
+    found += [DAGClassifier(epochs=1, random_state=0).fit(csr_matrix(dense), dense[:, 0] > 0).network_]
+    np.testing.assert_array_equal(found[0].topology.center, found[1].topology.center)
+    np.testing.assert_array_equal(found[0].topology.scale, found[1].topology.scale)
+
+
+def test_columns_of_sparse_matrices_are_told_and_gaps_named(frame, label):
+    told = DAGClassifier(crossed(), columns=list("abcd"), **SMALL)
+    dense, sparse = (clone(told).fit(X, label) for X in (frame.to_numpy(), csr_matrix(frame.to_numpy())))
+    np.testing.assert_array_equal(
+        dense.predict_proba(frame.to_numpy()), sparse.predict_proba(csc_array(frame.to_numpy()))
+    )
+    with pytest.raises(ValueError, match=r"got an array without names"):
+        DAGClassifier(crossed()).fit(csr_matrix(frame.to_numpy()), label)
+    frame.iloc[7, 2] = np.nan
+    with pytest.raises(ValueError, match=r"X: row 7, column 'c' must be a number, neither NaN nor inf"):
+        clone(told).fit(csr_matrix(frame.to_numpy()), label)

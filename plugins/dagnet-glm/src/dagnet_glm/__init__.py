@@ -1,12 +1,13 @@
-"""Generalised linear models inside a drawn network: likelihoods as losses, links as activations."""
+"""Generalised linear models and survival in a drawn network: likelihoods as losses, links as activations."""
 
 import math
 
 import dagnet
-from dagnet.values import FACTOR, NOT_NEGATIVE, POSITIVE, between
-from dagnet_glm import likelihoods, links
+from dagnet.values import FACTOR, NOT_NEGATIVE, POSITIVE, between, one_of
+from dagnet_glm import likelihoods, links, spread, survival
+from dagnet_glm.survival import concordance
 
-__all__ = ["dagnet_activations", "dagnet_losses"]
+__all__ = ["concordance", "dagnet_activations", "dagnet_losses"]
 
 POWER = between("a number from 1 to 2", 1.0, 2.0)
 BETWEEN = between("a number between 0 and 1", math.nextafter(0.0, 1.0), math.nextafter(1.0, 0.0))
@@ -23,7 +24,7 @@ def dagnet_activations() -> list[dagnet.Activation]:
 
 @dagnet.hookimpl
 def dagnet_losses() -> list[dagnet.Loss]:
-    """Six losses, all of them row by row."""
+    """Nine losses; ``cox`` and ``ccc`` couple rows."""
     return [
         dagnet.Loss("gamma", likelihoods.gamma, predict=likelihoods.exp, targets="positive"),
         dagnet.Loss(
@@ -52,4 +53,19 @@ def dagnet_losses() -> list[dagnet.Loss]:
             parameters={"alpha": 0.25, "gamma": 2.0},
             rules={"alpha": FACTOR, "gamma": NOT_NEGATIVE},
         ),
+        dagnet.Loss(
+            "cox",
+            survival.cox,
+            survival.cox_gradient,
+            columns=2,
+            targets=("duration", "binary"),
+            rowwise=False,
+            lacks=survival.lacks_event,
+            parameters={"ties": "efron"},
+            rules={"ties": one_of("efron", "breslow")},
+        ),
+        dagnet.Loss(
+            "gaussian_nll", spread.gaussian_nll, spread.gaussian_nll_gradient, columns=0.5, minimum_outputs=2
+        ),
+        dagnet.Loss("ccc", spread.ccc, spread.ccc_gradient, rowwise=False),
     ]

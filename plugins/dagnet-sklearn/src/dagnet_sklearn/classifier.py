@@ -153,7 +153,7 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X
-            (rows, features): an array or a data frame of pandas or polars.
+            (rows, features): an array, a sparse matrix, or a data frame of pandas or polars.
         y
             (rows,) labels.
         sample_weight

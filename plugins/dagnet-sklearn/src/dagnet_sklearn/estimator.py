@@ -26,7 +26,8 @@ from dagnet_sklearn.graphs import Inputs, default_graph, standardised, unit_name
 __all__ = ["DAGEstimator"]
 
 Array = NDArray[Any]
-CHECKS: dict[str, Any] = {"dtype": [np.float64, np.float32], "ensure_all_finite": False}
+ANY: dict[str, Any] = {"accept_sparse": "csr", "ensure_all_finite": False}
+CHECKS: dict[str, Any] = {"dtype": [np.float64, np.float32], **ANY}
 """How scikit-learn checks X; what is missing is refused here, by row and column."""
 
 
@@ -204,7 +205,7 @@ class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
         options: dict[str, Any] = {"epochs": self.epochs, "optimizer": self.optimizer}
         if self.early_stopping:
             train, test = train_test_split(
-                np.arange(len(X)),
+                np.arange(X.shape[0]),
                 test_size=self.validation_fraction,
                 random_state=self._seed(),
                 stratify=self._strata(targets),
@@ -240,6 +241,11 @@ class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
         self.n_iter_ += history.epochs
         self.loss_ = self.loss_curve_[-1]
         return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
     def _is_built(self) -> bool:
         return hasattr(self, "network_")
@@ -310,10 +316,10 @@ class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
             if fresh or not self._is_framed or inputs is None or inputs.are_in_order:
                 return None
             # As scikit-learn has it: a warning, and the columns are those of fit.
-            rows = validate_data(self, X, reset=False, dtype=None, ensure_all_finite=False)
+            rows = validate_data(self, X, reset=False, dtype=None, **ANY)
             names = self._seen or []
         else:
-            rows = check_array(X, dtype=None, ensure_all_finite=False, estimator=self)
+            rows = check_array(X, dtype=None, estimator=self, **ANY)
             if rows.shape[1] != len(names):
                 raise ValueError(
                     f"X must have a column for each of columns=…, {len(names)}, got {rows.shape[1]}"
@@ -343,8 +349,8 @@ class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
         """The values of hidden nodes, or of those that ``features`` lists: (rows, units)."""
         rows = self._rows(X)
         forward = self.network_.forward(rows)
-        blocks = [forward[node].reshape(len(rows), -1) for node in self._feature_nodes(self.network_)]
-        return np.hstack(blocks) if blocks else np.zeros((len(rows), 0), self.network_.dtype)
+        blocks = [forward[node].reshape(rows.shape[0], -1) for node in self._feature_nodes(self.network_)]
+        return np.hstack(blocks) if blocks else np.zeros((rows.shape[0], 0), self.network_.dtype)
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
         """(units,) names of what :meth:`transform` gives: ``node``, or ``node[0]``, ``node[1]`` and so on.

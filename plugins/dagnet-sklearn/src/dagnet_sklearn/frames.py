@@ -11,6 +11,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _get_feature_names
 
 from dagnet.errors import Verbatim, expected, shorten
+from dagnet.model import is_sparse
 
 __all__ = ["column_names", "numbers", "refuse_missing", "single_column"]
 
@@ -49,11 +50,15 @@ def _column(column: Any, name: Hashable) -> Array:
 
 
 def refuse_missing(X: Array, labels: Sequence[Hashable]) -> None:
-    """Refuse NaN and infinities in (rows, columns) by row and column."""
-    bad = ~np.isfinite(X)
+    """Refuse NaN and infinities in (rows, columns), sparse perhaps, by row and column."""
+    bad, first = ~np.isfinite(X.data if is_sparse(X) else X), 0
     if bad.any():
+        if is_sparse(X):
+            first = int(np.searchsorted(X.indptr, bad.argmax(), side="right")) - 1
+            X = X[[first]].toarray()
+            bad = ~np.isfinite(X)
         row, place = map(int, np.argwhere(bad)[0])
-        where = f"X: row {row}, column {shorten(labels[place])}"
+        where = f"X: row {first + row}, column {shorten(labels[place])}"
         got, mend = float(X[row, place]), "drop the row or fill the value in before"
         raise ValueError(expected(where, "a number, neither NaN nor inf", got, mend))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from dagnet import Network
 from dagnet.errors import did_you_mean, shorten
+from dagnet.model import is_sparse
 
 __all__ = ["Inputs", "default_graph", "standardised", "unit_names"]
 
 Array = NDArray[Any]
 LISTED = 8
+VALUES, TOGETHER = 2**22, 64
+"""Of sparse columns so many values are dense at once, in groups that BLAS adds up as it does all columns."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,16 @@ def unit_names(node: Hashable, units: int) -> list[Hashable]:
     return [node] if units == 1 else [f"{node}[{unit}]" for unit in range(units)]
 
 
+def _moments(X: Array, share: Array) -> Array:
+    """(2, columns) the weighted mean and deviation."""
+    X = np.asfortranarray(X)  # the same bits whatever the order of X in memory
+    center = share @ X
+    scale = np.sqrt(share @ (X - center) ** 2)
+    # A column that is constant but for rounding has no scale to speak of.
+    scale[scale <= 10 * np.finfo(X.dtype).eps * np.abs(X).max(axis=0)] = 1.0
+    return np.stack([center, scale])
+
+
 def default_graph(
     columns: Sequence[Hashable], outputs: Sequence[Hashable], hidden: int, activation: Any
 ) -> nx.DiGraph[Any]:
@@ -146,19 +159,20 @@ def standardised(
 ) -> nx.DiGraph[Any]:
     """A copy whose inputs have the weighted mean and deviation of their columns as center and scale.
 
-    An input that says one of the two itself is left alone.  ``X`` is (rows, input units).
+    An input that says one of the two itself, or has categories, is left alone.  ``X`` is (rows, input
+    units); of a sparse one some columns after the others are dense.
     """
-    X = np.asfortranarray(X)  # the same bits whatever the order of X in memory
-    share = weight / weight.sum()
-    center = share @ X
-    scale = np.sqrt(share @ (X - center) ** 2)
-    # A column that is constant but for rounding has no scale to speak of.
-    scale[scale <= 10 * np.finfo(X.dtype).eps * np.abs(X).max(axis=0)] = 1.0
+    blocks: Iterable[Array] = [X]
+    width, share = X.shape[1], weight / weight.sum()
+    if is_sparse(X):
+        count = max(1, VALUES // (TOGETHER * len(weight))) * TOGETHER
+        blocks = (X[:, start : start + count].toarray() for start in range(0, width, count))
+    center, scale = np.concatenate([_moments(block, share) for block in blocks], axis=1)
     result = graph.copy()
     start = 0
     for node, count in zip(inputs, units, strict=True):
         attributes, stop = result.nodes[node], start + count
-        if attributes.get("center") is None and attributes.get("scale") is None:
+        if all(attributes.get(word) is None for word in ("center", "scale", "categories")):
             single = count == 1
             attributes["center"] = float(center[start]) if single else center[start:stop]
             attributes["scale"] = float(scale[start]) if single else scale[start:stop]

@@ -120,7 +120,7 @@ dtype, engine, threads, random_state
         Parameters
         ----------
         X
-            (rows, features): an array or a data frame of pandas or polars.
+            (rows, features): an array, a sparse matrix, or a data frame of pandas or polars.
         y
             (rows,) or (rows, targets).
         sample_weight

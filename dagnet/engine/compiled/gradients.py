@@ -1,0 +1,114 @@
+"""Forward, loss and backward as one call, whose memory serves again."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from dagnet.arrays import Array
+from dagnet.contracts import Draw
+from dagnet.engine.compiled import kernels, passes
+from dagnet.engine.compiled.functions import Called
+from dagnet.engine.compiled.opened import Call, call_table, keyed, memory_of
+from dagnet.engine.compiled.segments import Program
+from dagnet.engine.compiled.state import aligned, writable
+from dagnet.engine.compiled.threads import run_parts
+
+
+def kernels_of_dropout() -> Any:
+    """The kernels of dropout, compiled where some node says it."""
+    from dagnet.engine.compiled import dropping  # noqa: PLC0415 - see above
+
+    return dropping
+
+
+class FusedGradient:
+    """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
+
+    draw: Draw | None = None
+
+    def __init__(self, program: Program, loss: Called, parts: Callable[[int], int], dtype: Any) -> None:
+        self._program, self._parts, self._loss, self._dtype = program, parts, loss, dtype
+        self._calls: list[tuple[Array, Array, Array]] = []
+        self._others = np.empty((0, program.plan.n_slots), dtype)
+        self._unwanted, self._key = program.unwanted, np.zeros(1, np.uint64)
+        self._table = keyed(program.table, self._key) if program.drops else program.table
+        self._pass = (kernels_of_dropout() if program.drops else passes).loss_and_gradient
+        self._written: tuple[Any, ...] = ()
+        self._kept: list[Array] = []
+
+    def __call__(
+        self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
+    ) -> tuple[float, float]:
+        """Σ factor·ℓ and the sum of the squares of ∂/∂theta, which is written to ``into`` (slots,).
+
+        ``inputs`` (rows, input units), ``targets`` (rows, output units), ``factor`` (rows,).
+        """
+        parts = self._parts(-(-len(inputs) // self._program.lanes))
+        if self.draw is not None:
+            self._key[0] = self.draw.key
+        given = (parts, inputs, targets, factor, into)
+        if not self._written or any(map(operator.is_not, given, self._written)):
+            self._write(*given)
+        loss = self._pass(self._calls[0][0], theta) if parts == 1 else self._shared(parts, theta, into)
+        if len(self._unwanted):
+            into[self._unwanted] = 0
+        return loss, kernels.sum_of_squares(into)
+
+    def _shared(self, parts: int, theta: Array, into: Array) -> float:
+        losses = [0.0] * parts
+
+        def share(part: int) -> None:
+            losses[part] = self._pass(self._calls[part][0], theta)
+
+        run_parts(share, parts)
+        for other in self._others[: parts - 1]:  # always in the same order
+            into += other
+        return sum(losses)
+
+    def _write(self, parts: int, inputs: Array, targets: Array, factor: Array, into: Array) -> None:
+        """Each part's table for these arrays; it serves again while they are the same objects."""
+        given = inputs, targets, factor
+        self._kept = [np.ascontiguousarray(array, self._dtype) for array in given]
+        if len(self._others) < parts - 1:
+            self._others = np.empty((parts - 1, self._program.plan.n_slots), self._dtype)
+        while len(self._calls) < parts:
+            memory = aligned(memory_of(self._program), self._dtype)
+            self._calls.append((*call_table(self._table), memory))
+        loss, starts = self._loss, [array.ctypes.data for array in self._kept]
+        for part, (_, room, memory) in enumerate(self._calls[:parts]):
+            own = into if part == 0 else self._others[part - 1]
+            places = (*starts, memory.ctypes.data, len(memory), own.ctypes.data)
+            room[:] = Call(loss.address, loss.numbers, part, parts, len(inputs), *places)
+        copied = any(map(operator.is_not, given, self._kept))
+        self._written = () if copied else (parts, *given, into)
+
+
+class StagedGradient:
+    """The same, where matrix products or NumPy's activations stand between sweeps."""
+
+    draw: Draw | None = None
+
+    def __init__(self, runner: Any, loss: Called) -> None:
+        self._runner, self._compiled = runner, loss  # which keeps what the addresses are of
+        self._loss = (loss.address, loss.numbers)
+        self._state: Any = None
+        self._wanted = np.empty((runner.threads, len(runner.program.outputs) * runner.lanes), runner.dtype)
+
+    def __call__(
+        self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
+    ) -> tuple[float, float]:
+        """As :meth:`FusedGradient.__call__`."""
+        state = self._state = self._runner.forward(theta, writable(inputs), reuse=self._state, draw=self.draw)
+        rows = writable(targets), writable(factor)
+        places, losses = self._runner.program.outputs * state.stride, dict[int, float]()
+
+        def begin(part: int, parts: int) -> None:
+            arrays, layout = (state.values, state.deltas), state.layout(part, parts)
+            losses[part] = passes.lose(self._loss, arrays, places, rows, self._wanted[part], layout)
+
+        square = self._runner.walk(theta, state, begin, into)
+        return sum(losses[part] for part in sorted(losses)), square
