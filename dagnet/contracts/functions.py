@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts.named import Parametric
+from dagnet.contracts.named import Learned, Parametric, check_trainable
 from dagnet.errors import DataError, PluginError, Verbatim, expected
 from dagnet.values import FINITE, Rule, is_number
 
@@ -48,29 +48,6 @@ DRAWN_TARGETS: dict[str, tuple[Callable[[np.random.Generator, tuple[int, int]], 
     "class": (lambda rng, shape: np.eye(shape[1])[rng.integers(0, shape[1], shape[0])],),
 }
 """How outputs and targets that are tried are drawn; targets perhaps in several ways."""
-
-
-# fmt: off
-TAKEN = frozenset((
-    "activation", "activation_function", "act", "aggregation", "batch_norm", "bias", "center", "constraint",
-    "dropout", "gain", "init", "level", "loss", "loss_weight", "mask", "mean", "normalization", "regularizer",
-    "response", "role", "scale", "share", "shift", "sign", "target", "trainable", "units", "variance",
-    "weight", "z", "a",
-))
-# fmt: on
-"""What no parameter that learns can be called: it means something else on nodes, or is an argument."""
-
-
-class _Learned(dict[str, Any]):
-    """``trainable`` once its names are among ``parameters``, whose values then are the start values."""
-
-    def _refuse(self, *_: Any) -> None:
-        raise TypeError("an activation never changes; make another one")
-
-    __setitem__ = __delitem__ = _refuse
-
-    def __reduce__(self) -> Any:
-        return _Learned, (dict(self),)
 
 
 def _probing() -> Any:
@@ -217,24 +194,14 @@ class Activation(_Differentiable):
     def __post_init__(self) -> None:
         if not callable(self.kinks):
             object.__setattr__(self, "kinks", tuple(self.kinks))
-        if self.trainable != {} and not isinstance(self.trainable, _Learned):
-            self._check_trainable()
+        if self.trainable != {} and not isinstance(self.trainable, Learned):
+            check_trainable(f"activation {self.name!r}: trainable", self.trainable, self.parameters)
             object.__setattr__(self, "parameters", {**self.parameters, **self.trainable})
         if self.trainable:
             object.__setattr__(self, "rules", {**dict.fromkeys(self.trainable, FINITE), **self.rules})
         super().__post_init__()
         starts = {name: self.parameters[name] for name in self.trainable}
-        object.__setattr__(self, "trainable", _Learned(starts))
-
-    def _check_trainable(self) -> None:
-        where, given = f"activation {self.name!r}: trainable", self.trainable
-        named = isinstance(given, Mapping) and all(isinstance(name, str) for name in given)
-        if not named or not all(map(str.isidentifier, given)):
-            raise PluginError(expected(where, "a mapping from name to start value", given))
-        taken = [name for name in given if name in TAKEN or name in self.parameters]
-        if taken:
-            what = "a parameter" if taken[0] in self.parameters else "a word on nodes or in files"
-            raise PluginError(f"{where}: {taken[0]!r} is {what} already; choose another name")
+        object.__setattr__(self, "trainable", Learned(starts))
 
     def _no_formula(self) -> str:
         own = type(self).value is Activation.value and type(self).slope is Activation.slope

@@ -5,7 +5,7 @@ A z is known to its rounding only; so three are looked at, (3, rows, units).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,32 +30,41 @@ def activated(plan: Plan, places: Array, theta: Array, dtype: Any) -> tuple[Arra
     for step in plan.program():
         if step.kind == ACTIVATE:
             activation, units = plan.activations[step.what], (..., step.targets)
-            learned = {name: numbers[:, 0] for name, numbers in plan.learned(step, theta).items()}
+            learned = _along(plan.learned(step, theta))
             values[units] = activation.value(places[units], **learned)
             slopes[units] = activation.slope(places[units], values[units], **learned)
     return values.astype(dtype).astype(np.float64), slopes.astype(dtype).astype(np.float64)
 
 
-def by_learned(
-    plan: Plan, places: Array, theta: Array, pulled: Array, off_pulled: Array
-) -> tuple[Array, Array, Array, Array]:
-    """∂L/∂p = Σ over rows of ∂L/∂a · ∂g/∂p of what activations learn, (slots,) each.
+class Sums(NamedTuple):
+    """Of the sums that are derivatives for what activations learn, (slots,) each, 0 of others.
 
-    The lowest and highest of the sums, how large their terms are, and how much of their error comes
-    from that of ∂L/∂a, ``off_pulled`` (units,).
+    The lowest and highest that are right, how large the terms are, and how much is inherited.
     """
-    low, high, size, inherited = np.zeros((4, plan.n_slots))
-    rows = len(pulled)
+
+    low: Array
+    high: Array
+    size: Array
+    inherited: Array
+
+
+def by_learned(plan: Plan, places: Array, theta: Array, pulled: Array, off: Array) -> Sums:
+    """∂L/∂p = Σ over rows of ∂L/∂a · ∂g/∂p, of ``pulled`` ∂L/∂a, each (rows, units) ``off`` by so much."""
+    found = Sums(*np.zeros((4, plan.n_slots)))
     for step in plan.program():
         for name, slots in plan.learned_slots(step).items() if step.kind == ACTIVATE else ():
-            units, learned = step.targets, plan.learned(step, theta)
-            flat = {name: numbers[:, 0] for name, numbers in learned.items()}
-            by = plan.activations[step.what].slope_by(name, places[..., units], **flat)
+            units, learned = step.targets, _along(plan.learned(step, theta))
+            by = plan.activations[step.what].slope_by(name, places[..., units], **learned)
             terms = pulled[:, units] * by
-            low[slots], high[slots] = terms.min(axis=0).sum(axis=0), terms.max(axis=0).sum(axis=0)
-            size[slots] = np.linalg.norm(pulled[:, units], axis=0) * np.linalg.norm(by[0], axis=0)
-            inherited[slots] = rows * off_pulled[units] * largest(by[0])
-    return low, high, size, inherited
+            found.low[slots], found.high[slots] = terms.min(axis=0).sum(axis=0), terms.max(axis=0).sum(axis=0)
+            found.size[slots] = np.linalg.norm(pulled[:, units], axis=0) * np.linalg.norm(by[0], axis=0)
+            found.inherited[slots] = len(pulled) * off[units] * largest(by[0])
+    return found
+
+
+def _along(learned: dict[str, Array]) -> dict[str, Array]:
+    """From (units, 1) to (units,): here units are the last axis."""
+    return {name: numbers[:, 0] for name, numbers in learned.items()}
 
 
 def nearest(ours: Array, right: Array) -> Array:

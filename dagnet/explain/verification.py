@@ -27,6 +27,7 @@ from dagnet.arrays import Array
 from dagnet.explain.arguments import checked_network
 from dagnet.explain.magnitudes import (
     TOLERANCES,
+    Sums,
     activated,
     apart,
     around,
@@ -219,15 +220,13 @@ def residuals(layout: Layout, vector: Array, walk: Numbers, trained: list[Array]
     wrong_a = relative(apart(walk.a, nearest(walk.a, a)), size_a, 0, dtype)
     off_nearest, inherited = apart(walk.delta, nearest(walk.delta, delta)), steep * terms.out_of(off_delta)
     wrong_delta = relative(off_nearest, steep * size_pulled, inherited, dtype)
-    found, inherited = _derivatives(terms, walk, slots, off_a, off_delta)
+    sums = by_learned(plan, places, terms.theta, pulled, terms.out_of(off_delta))
+    slots[terms.learned] = np.clip(walk.slots, sums.low, sums.high)[terms.learned]
+    found, inherited = _derivatives(terms, walk, slots, sums, off_a, off_delta)
     reach = terms.reach(steep, largest(walk.pull))
-    wrong = np.maximum(found, _trained(terms, walk, slots, reach, inherited, trained) / condition)
+    wrong = np.maximum(found, _trained(terms, walk, slots, sums, reach, inherited, trained) / condition)
     by_unit = np.zeros(plan.n_units)
     np.maximum.at(by_unit, terms.child, wrong)
-    if len(terms.learned):
-        sums = by_learned(plan, places, terms.theta, pulled, terms.out_of(off_delta))
-        wrong = _learned(terms, walk, [each[terms.learned] for each in sums], reach, trained, condition)
-        np.maximum.at(by_unit, slot_units(plan)[terms.learned], wrong)
     return np.stack([np.maximum(wrong_z, wrong_a), wrong_delta, by_unit])
 
 
@@ -238,7 +237,7 @@ def loss_residual(losses: list[float], right: float, dtype: Any) -> float:
 
 
 def _derivatives(
-    terms: _Terms, walk: Numbers, right: Array, off_a: Array, off_delta: Array
+    terms: _Terms, walk: Numbers, right: Array, sums: Sums, off_a: Array, off_delta: Array
 ) -> tuple[Array, Array]:
     """(slots,) the residuals of the walk's derivatives, and how much of them is inherited from a and δ."""
     norm_delta, norm_a = (np.linalg.norm(finite(values), axis=0) for values in (walk.delta, walk.a))
@@ -246,30 +245,19 @@ def _derivatives(
     inherited = len(walk.a) * (
         terms.products(off_delta, largest(walk.a), 1) + terms.products(largest(walk.delta), off_a, 0)
     )
-    ours = walk.slots[: len(right)]
-    return relative(apart(ours[None], right[None]), size, inherited, walk.a.dtype), inherited
-
-
-def _learned(
-    terms: _Terms, walk: Numbers, sums: list[Array], reach: Array, trained: list[Array], condition: float
-) -> Array:
-    """The residuals of the derivatives by what activations learn, the walk's and those of other calls."""
-    (low, high, size, inherited), ours = sums, walk.slots[terms.learned].astype(np.float64)
-    dtype, owner, rows = walk.a.dtype, terms.layout.owners[terms.learned], len(walk.a)
-    wrong = relative(apart(ours[None], np.clip(ours, low, high)[None]), size, inherited, dtype)
-    units = slot_units(terms.plan)[terms.learned]
-    loose = rows**0.5 * size + rows * reach[units]
-    right, loose, inherited = (np.bincount(owner, each) for each in (ours, loose, inherited))
-    for gradient in trained:
-        asked = np.where(np.isnan(gradient[: len(right)]), right, gradient[: len(right)])
-        asked = np.where(np.isin(np.arange(len(right)), owner), asked, right)
-        off = relative(apart(asked[None], right[None]), loose, inherited, dtype)
-        wrong = np.maximum(wrong, off[owner] / condition)
-    return wrong
+    for values, given in ((size, sums.size), (inherited, sums.inherited)):
+        values[terms.learned] = given[terms.learned]
+    return relative(apart(walk.slots[None], right[None]), size, inherited, walk.a.dtype), inherited
 
 
 def _trained(
-    terms: _Terms, walk: Numbers, right: Array, reach: Array, inherited: Array, trained: list[Array]
+    terms: _Terms,
+    walk: Numbers,
+    right: Array,
+    sums: Sums,
+    reach: Array,
+    inherited: Array,
+    trained: list[Array],
 ) -> Array:
     """(slots,) the residuals of other calls' gradients.
 
@@ -277,7 +265,7 @@ def _trained(
     for softmax's outputs of one parent, that may be all there is of δ.
     """
     norm_a, rows, owner = np.linalg.norm(finite(walk.a), axis=0), len(walk.a) ** 0.5, terms.owner
-    size = terms.products(rows * reach, norm_a, rows)
+    size = terms.products(rows * reach, norm_a, rows) + rows * sums.size
     right = terms.by_parameter(right)
     size, inherited = (terms.by_parameter(each, bound=True) for each in (size, inherited))
     wrong = np.zeros(len(owner))
@@ -295,9 +283,11 @@ class _Terms:
         self.plan = plan = layout.plan
         self.layout, self.vector = layout, vector
         n = plan.n_weights + int((plan.bias_slot >= 0).sum())
-        self.theta, self.learned = layout.theta(vector).astype(np.float64), np.arange(n, plan.n_slots)
-        self.owner, self.weight, self.child = layout.owners[:n], self.theta[:n], slot_units(plan)[:n]
-        self.parent = np.full(n, plan.n_units)
+        self.learned = slice(n, plan.n_slots)  # no terms of sums
+        self.owner, self.theta = layout.owners, layout.theta(vector).astype(np.float64)
+        self.weight = np.where(np.arange(plan.n_slots) < n, self.theta, 0)
+        self.child = slot_units(plan)
+        self.parent = np.full(plan.n_slots, plan.n_units)
         self.parent[: plan.n_weights] = plan.sources
 
     def by_parameter(self, slots: Array, *, bound: bool = False) -> Array:
@@ -306,7 +296,7 @@ class _Terms:
         if normalized is not None:
             slots = normalized.unfolded(slots, self.vector, bound=bound)
         if factor is not None:
-            slots = slots * (np.abs(factor) if bound else factor)[: len(slots)]
+            slots = slots * (np.abs(factor) if bound else factor)
         return np.bincount(self.owner, slots, self.plan.n_parameters)
 
     def reach(self, steep: Array, pull: Array) -> Array:
@@ -324,7 +314,7 @@ class _Terms:
     def right_sides(self, walk: Numbers) -> tuple[Array, Array, Array]:
         """W a + b and Σ wᵀ δ + ∂L/∂output, (rows, units), and the derivatives by slot; row by row."""
         z, pulled = np.zeros((2, *walk.a.shape))
-        slots = np.zeros(len(self.owner))
+        slots = np.zeros(self.plan.n_slots)
         for row, (a, delta) in enumerate(zip(walk.a, walk.delta.astype(np.float64), strict=True)):
             of_parent, of_child = np.append(a, 1)[self.parent], delta[self.child]
             z[row] = np.bincount(self.child, self.weight * of_parent, self.plan.n_units)
