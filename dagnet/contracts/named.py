@@ -36,10 +36,10 @@ def _takes(function: Callable[..., Any], argument: str) -> bool:
 
 # fmt: off
 TAKEN = frozenset((
-    "activation", "activation_function", "act", "aggregation", "batch_norm", "bias", "center", "constraint",
-    "dropout", "gain", "init", "level", "loss", "loss_weight", "mask", "mean", "normalization", "regularizer",
-    "response", "role", "scale", "share", "shift", "sign", "target", "trainable", "units", "variance",
-    "weight", "z", "a",
+    "a", "act", "activation", "activation_function", "aggregation", "batch_norm", "bias", "categories",
+    "center", "constraint", "dropout", "gain", "init", "level", "loss", "loss_weight", "mask", "mean",
+    "normalization", "regularizer", "response", "role", "scale", "share", "shift", "sign", "target",
+    "trainable", "units", "variance", "weight", "z",
 ))
 # fmt: on
 """What no parameter that learns can be called: it means something else on nodes, or is an argument."""
