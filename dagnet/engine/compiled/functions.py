@@ -18,9 +18,9 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Activation, Loss, Optimizer
 from dagnet.contracts.probing import loss_probe
-from dagnet.engine.compiled.generation import Machine, elementwise, over_rows
+from dagnet.engine.compiled.generation import Machine, elementwise, of_numbers, over_rows, summed
 from dagnet.engine.compiled.threads import run_parts
-from dagnet.engine.compiled.vectors import TILE_ROWS
+from dagnet.engine.compiled.vectors import MOST_LEARNED, MOST_NUMBERS, TILE_ROWS
 from dagnet.errors import DagnetWarning
 from dagnet.formula import Untraceable
 from dagnet.formula.formula import first_difference, probe_numbers
@@ -42,7 +42,8 @@ class Called:
     @classmethod
     def of(cls, machine: Machine, parameters: Mapping[str, Any]) -> Called:
         """For some values of the parameters."""
-        numbers = np.array([parameters[name] for name in machine.numbers], np.float64)
+        numbers = np.zeros(max(MOST_NUMBERS, len(machine.numbers)))
+        numbers[: len(machine.numbers)] = [parameters[name] for name in machine.numbers]
         return cls(machine.address, numbers.ctypes.data, (machine, numbers))
 
 
@@ -57,6 +58,8 @@ class CompiledActivation:
     slope: Called
     needs_z: bool
     reason: str = ""
+    by: tuple[Called, ...] = ()
+    """The derivatives by what is learned; numbers that are learned come first among all numbers."""
 
 
 _proofs: dict[tuple[Any, ...], str] = {}
@@ -79,22 +82,25 @@ def _proved(key: tuple[Any, ...], where: str, proof: Callable[[], str]) -> str:
 def compile_activation(activation: Activation, dtype: Any) -> CompiledActivation:
     """The machine code of an activation for a dtype."""
     formulas, name = activation.formulas, np.dtype(dtype).char
-    if activation.trainable and formulas.value is not None:
-        return CompiledActivation(NOBODY, NOBODY, True, "each unit has numbers of its own")
     if formulas.value is None or formulas.slope is None:
         given = activation.derivative is not None
         return CompiledActivation(NOBODY, NOBODY, True, activation.reason + ("" if given else " (derived)"))
+    learned = tuple(activation.trainable)
     try:
-        function = elementwise(formulas.value, dtype, (0,))
-        slope = elementwise(formulas.slope, dtype, (2,), multiply=True)
+        function = elementwise(of_numbers(formulas.value, learned), dtype, (0,))
+        slope = elementwise(of_numbers(formulas.slope, learned), dtype, (2,), multiply=True)
+        by = [summed(of_numbers(formula, learned), dtype) for formula in formulas.by]
     except Untraceable as error:
         return CompiledActivation(NOBODY, NOBODY, True, error.what)
-    called = [Called.of(machine, activation.parameters) for machine in (function, slope)]
-    key = (formulas.value.content, formulas.slope.content, name)
+    numbers = {machine.numbers for machine in (function, slope, *by)} if learned else {()}
+    if len(learned) > MOST_LEARNED or len(numbers) > 1 or any(len(names) > MOST_NUMBERS for names in numbers):
+        return CompiledActivation(NOBODY, NOBODY, True, "reads too many numbers, or now these, now those")
+    called = [Called.of(machine, activation.parameters) for machine in (function, slope, *by)]
+    key = (formulas.value.content, formulas.slope.content, learned, name)
     reason = _proved(key, str(activation), lambda: _activation_is_off(activation, called, np.dtype(dtype)))
     if reason:
         return CompiledActivation(NOBODY, NOBODY, True, reason)
-    return CompiledActivation(called[0], called[1], formulas.slope.uses("z"))
+    return CompiledActivation(*called[:2], bool(learned) or formulas.slope.uses("z"), "", tuple(called[2:]))
 
 
 def _elementwise(address: int, n_arrays: int) -> Callable[..., None]:
@@ -119,13 +125,27 @@ def _activation_is_off(activation: Activation, called: list[Called], dtype: np.d
     ours, delta = z.copy(), np.ones_like(z)
     _run(called[0], ours)
     _run(called[1], z.copy(), a.copy(), delta)
-    for what, found, (right, beside) in zip(("value", "derivative"), (ours, delta), pairs, strict=True):
+    results = [ours, delta]
+    for learns, summing in zip(activation.trainable, called[2:], strict=True):
+        pairs.append((activation.slope_by(learns, z), activation.slope_by(learns, moved)))
+        results.append(_summed_alone(summing, z))
+    whats = ("value", "derivative", *activation.trainable)
+    for what, found, (right, beside) in zip(whats, results, pairs, strict=True):
         with np.errstate(all="ignore"):
             slack = 8 * np.nan_to_num(np.abs(beside - right), nan=0.0) + NEAR * eps
         place = first_difference(found, right, NEAR * eps, slack)
         if place >= 0:
             return f"machine code gives a {what} of {found[place]!s} for {right[place]!s} at {z[place]!s}"
     return ""
+
+
+def _summed_alone(called: Called, z: Array) -> Array:
+    """What a sum gives for each number alone, with δ 1."""
+    pointers = [ctypes.c_void_p] * 3
+    function = ctypes.CFUNCTYPE(ctypes.c_double, *pointers, ctypes.c_int64)(called.address)
+    one = np.ones_like(z)
+    places = range(z.ctypes.data, z.ctypes.data + z.nbytes, z.itemsize)
+    return np.array([function(called.numbers, place, one.ctypes.data, 1) for place in places], z.dtype)
 
 
 def compile_loss(loss: Loss, dtype: Any) -> Called | None:

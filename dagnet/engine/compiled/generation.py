@@ -91,6 +91,21 @@ def elementwise(formula: Formula, dtype: Any, into: tuple[int, ...], *, multiply
     return _once(key, lambda: _elementwise(lowered(formula), dtype, into, multiply))
 
 
+def summed(formula: Formula, dtype: Any) -> Machine:
+    """``run(numbers, z, δ, n)``: Σ δ · the result, of n numbers, as float64."""
+    key = ("summed", formula.content, np.dtype(dtype).char)
+    return _once(key, lambda: _summed(lowered(formula), dtype))
+
+
+def of_numbers(formula: Formula, names: Iterable[str]) -> Formula:
+    """The formula where some arguments are one number in all."""
+    known = set(names)
+    ops = [
+        op._replace(form=NUMBER) if op.name == ARGUMENT and op.value in known else op for op in formula.ops
+    ]
+    return Formula(formula.arguments, tuple(ops), formula.results)
+
+
 def over_rows(value: Formula, slope: Formula, dtype: Any) -> Machine:
     """``loss(numbers, state, places, targets, factor, deltas, n_units, n)`` for up to a tile of rows.
 
@@ -272,6 +287,37 @@ def _elementwise(formula: Formula, dtype: Any, into: tuple[int, ...], multiply: 
     return Machine(code.address("run"), numbers_of(formula), code)
 
 
+def _summed(formula: Formula, dtype: Any) -> Machine:
+    many = ELEMENTS[np.dtype(dtype).name].as_pointer()
+    module, builder, function = _function("run", DOUBLE, [DOUBLE.as_pointer(), many, many, I64])
+    emit = Emitter(builder, dtype, VECTOR_BYTES // np.dtype(dtype).itemsize)
+    numbers, z, delta, n = function.args
+    known, needed = _numbers(formula, numbers, None, emit), formula.needed()
+
+    def terms(start: ir.Value, mask: Vector | None) -> Vector:
+        values = {**known, 0: emit.load(builder.gep(z, [start]), mask)}
+        _calculate(formula, needed, values, emit)
+        found = values[formula.results[0]].to_number()
+        return emit.load(builder.gep(delta, [start]), mask) * found
+
+    def whole(start: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+        return [(Vector(emit, carried[0]) + terms(start, None)).value]
+
+    done, total = emit.loop(n, emit.lanes, [emit.splat(0.0).value], whole)
+    mask = emit.first(builder.sub(n, done))
+    builder.ret(_total(builder, Vector(emit, total) + emit.select(mask, terms(done, mask), 0.0)))
+    code = compiled(module)
+    return Machine(code.address("run"), numbers_of(formula), code)
+
+
+def _total(builder: ir.IRBuilder, terms: Vector) -> ir.Value:
+    """The sum of all lanes, in double precision."""
+    wide = Emitter(builder, np.float64, terms.emit.lanes).cast(terms)
+    kind = ir.FunctionType(DOUBLE, [DOUBLE, wide.value.type])
+    reduce = ir.Function(builder.module, kind, f"llvm.vector.reduce.fadd.v{wide.emit.lanes}f64")
+    return builder.call(reduce, [ir.Constant(DOUBLE, 0.0), wide.value], fastmath=("reassoc",))
+
+
 class _Rows:
     """A loss over the rows of a tile: a loop over units for each depth of reductions.
 
@@ -332,9 +378,7 @@ class _Rows:
         value = self.emit.cast(self.known[self.value].to_number())
         weighed = self.wide.cast(value) * self.wide.cast(self.factor)
         total = self.wide.select(self.mask, weighed, 0.0)
-        kind = ir.FunctionType(DOUBLE, [DOUBLE, total.value.type])
-        reduce = ir.Function(module, kind, f"llvm.vector.reduce.fadd.v{self.wide.lanes}f64")
-        builder.ret(builder.call(reduce, [ir.Constant(DOUBLE, 0.0), total.value], fastmath=("reassoc",)))
+        builder.ret(_total(builder, total))
         code = compiled(module)
         return Machine(code.address("run"), numbers_of(self.formula), code)
 

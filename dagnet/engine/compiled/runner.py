@@ -190,7 +190,7 @@ class CompiledRunner(Runner):
         if state.scratch is None or state.scratch.parts != parts:
             state.scratch = Scratch(program, self.dtype, parts)
         scratch = state.scratch
-        scratch.bound = 0.0
+        scratch.bound, scratch.theta = 0.0, writable(theta)
         kernels.gather(theta, program.slots_out, scratch.weights)
         if program.has_dense:
             state.table(state.deltas)[:, program.zeroed] = 0
@@ -226,7 +226,7 @@ class CompiledRunner(Runner):
         units = (segment.first, segment.last)
         return [
             (True, lambda part: self._pull(state, units, part)),
-            (False, lambda: through_numpy.slope(self.program, state, theta, segment, into)),
+            (False, lambda: through_numpy.slope(self.program, state, theta, segment)),
         ]
 
     def _walk(self, state: CompiledState, segment: Segment, part: int) -> None:
@@ -268,5 +268,7 @@ class CompiledRunner(Runner):
             scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in written)
         kernels.collect(into, program.slots, program.places, scratch.gradients)
         found = scratch.bias_gradients
-        into[program.biased[1]] = (found[0] if len(found) == 1 else found.sum(axis=0))[program.biased[0]]
+        sums = found[0] if len(found) == 1 else found.sum(axis=0)
+        into[program.biased[1]] = sums[program.biased[0]]
+        into[len(into) - program.n_learned :] = sums[len(sums) - program.n_learned :]
         into[program.unwanted] = 0

@@ -11,7 +11,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.engine.compiled.functions import CompiledActivation, compile_activation
 from dagnet.engine.compiled.opened import table_of
-from dagnet.engine.compiled.vectors import TILE_ROWS
+from dagnet.engine.compiled.vectors import MOST_LEARNED, TILE_ROWS
 from dagnet.hashing import ODD, mixed
 from dagnet.plan import ACTIVATE, DENSE, DROP, NORMALISE, SPARSE, Plan
 
@@ -75,6 +75,15 @@ class Program:
             np.array([(c.address, c.numbers) for c in called], np.int64).reshape(-1, 2)
             for called in ([a.function for a in self.activations], [a.slope for a in self.activations])
         )
+        self.by = np.zeros((len(self.activations) * MOST_LEARNED, 2), np.int64)
+        self.learned_counts = np.zeros(len(self.activations), np.int64)
+        for number, activation in enumerate(self.activations):
+            self.learned_counts[number] = len(activation.by)
+            for k, called in enumerate(activation.by):
+                self.by[number * MOST_LEARNED + k] = called.address, called.numbers
+        nothing, learned = np.full(plan.n_units, -1), plan.learned_slot
+        self.learned_slot = np.ascontiguousarray(nothing if learned is None else learned, np.int64)
+        self.n_learned = plan.n_slots - plan.n_weights - int((plan.bias_slot >= 0).sum())
         self.pre_place, self.n_pre = self._pre_places()
         self.outputs = plan.outputs.astype(np.int64)
         self.output_places = self.outputs * self.lanes  # where they begin in a tile that stands alone
@@ -148,7 +157,7 @@ class Program:
         written = np.zeros(plan.n_slots, bool)
         written[plan.slots_out] = True
         written[plan.bias_slot[plan.bias_slot >= 0]] = True
-        written[plan.n_weights + int((plan.bias_slot >= 0).sum()) :] = True
+        written[plan.n_slots - self.n_learned :] = True
         for segment in self.segments:
             if segment.walked:
                 written[segment.slots] = True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.engine.compiled import kernels
 from dagnet.engine.compiled.segments import Program, Segment
 from dagnet.engine.compiled.state import CompiledState
 from dagnet.plan import ACTIVATE, DROP, Step
@@ -26,8 +25,8 @@ def activate(program: Program, state: CompiledState, segment: Segment) -> None:
     state.put(state.values, step.targets, plan.activations[segment.what].value(z, **learned))
 
 
-def slope(program: Program, state: CompiledState, theta: Array, segment: Segment, into: Array) -> None:
-    """δ, and the derivatives for what is learned, which go to ``into`` (slots,)."""
+def slope(program: Program, state: CompiledState, theta: Array, segment: Segment) -> None:
+    """δ, and the derivatives for what is learned."""
     plan, step, number = program.plan, _step(segment), state.dtype.type
     units, activation = step.targets, plan.activations[segment.what]
     values = state.rows(state.values, units)
@@ -43,13 +42,13 @@ def slope(program: Program, state: CompiledState, theta: Array, segment: Segment
         found = asked * slope
         return np.where(keeps, found * number(1 / (1 - dropped)), 0) if dropped else found
 
+    sums = state.scratch.bias_gradients[0]
     for name, slots in plan.learned_slots(step).items():
-        into[slots] = pulled(activation.slope_by(name, z, **learned)).sum(axis=1)
-        state.scratch.bound += float(kernels.sum_of_squares(into[slots]))
+        sums[len(sums) - plan.n_slots + slots] += pulled(activation.slope_by(name, z, **learned)).sum(axis=1)
     slopes = activation.slope(z, values, **learned)
     delta = np.where(plan.needs_delta[units, None], pulled(slopes), number(0))
     state.put(state.deltas, units, delta)
-    state.scratch.bias_gradients[0, units] += delta.sum(axis=1)
+    sums[units] += delta.sum(axis=1)
 
 
 def _rate_behind(program: Program, segment: Segment) -> float:
