@@ -18,7 +18,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Activation, Loss, Optimizer
 from dagnet.contracts.probing import loss_probe
-from dagnet.engine.compiled.generation import Machine, elementwise, of_numbers, over_rows, summed
+from dagnet.engine.compiled.generation import Machine, elementwise, learning, of_numbers, over_rows
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.engine.compiled.vectors import MOST_LEARNED, MOST_NUMBERS, TILE_ROWS
 from dagnet.errors import DagnetWarning
@@ -58,8 +58,8 @@ class CompiledActivation:
     slope: Called
     needs_z: bool
     reason: str = ""
-    by: tuple[Called, ...] = ()
-    """The derivatives by what is learned; numbers that are learned come first among all numbers."""
+    n_learned: int = 0
+    """Where it learns, ``slope`` is one of :func:`generation.learning`; numbers learned come first."""
 
 
 _proofs: dict[tuple[Any, ...], str] = {}
@@ -88,19 +88,22 @@ def compile_activation(activation: Activation, dtype: Any) -> CompiledActivation
     learned = tuple(activation.trainable)
     try:
         function = elementwise(of_numbers(formulas.value, learned), dtype, (0,))
-        slope = elementwise(of_numbers(formulas.slope, learned), dtype, (2,), multiply=True)
-        by = [summed(of_numbers(formula, learned), dtype) for formula in formulas.by]
+        if learned:
+            by = [of_numbers(formula, learned) for formula in formulas.by]
+            slope = learning(of_numbers(formulas.slope, learned), by, dtype)
+        else:
+            slope = elementwise(formulas.slope, dtype, (2,), multiply=True)
     except Untraceable as error:
         return CompiledActivation(NOBODY, NOBODY, True, error.what)
-    numbers = {machine.numbers for machine in (function, slope, *by)} if learned else {()}
-    if len(learned) > MOST_LEARNED or len(numbers) > 1 or any(len(names) > MOST_NUMBERS for names in numbers):
+    fits = len(function.numbers) <= MOST_NUMBERS and function.numbers == slope.numbers
+    if learned and not (fits and len(learned) <= MOST_LEARNED):
         return CompiledActivation(NOBODY, NOBODY, True, "reads too many numbers, or now these, now those")
-    called = [Called.of(machine, activation.parameters) for machine in (function, slope, *by)]
+    called = [Called.of(machine, activation.parameters) for machine in (function, slope)]
     key = (formulas.value.content, formulas.slope.content, learned, name)
     reason = _proved(key, str(activation), lambda: _activation_is_off(activation, called, np.dtype(dtype)))
     if reason:
         return CompiledActivation(NOBODY, NOBODY, True, reason)
-    return CompiledActivation(*called[:2], bool(learned) or formulas.slope.uses("z"), "", tuple(called[2:]))
+    return CompiledActivation(*called, bool(learned) or formulas.slope.uses("z"), "", len(learned))
 
 
 def _elementwise(address: int, n_arrays: int) -> Callable[..., None]:
@@ -124,11 +127,12 @@ def _activation_is_off(activation: Activation, called: list[Called], dtype: np.d
         pairs = [(a, a_moved), (activation.slope(z, a), activation.slope(moved, a_moved))]
     ours, delta = z.copy(), np.ones_like(z)
     _run(called[0], ours)
-    _run(called[1], z.copy(), a.copy(), delta)
     results = [ours, delta]
-    for learns, summing in zip(activation.trainable, called[2:], strict=True):
-        pairs.append((activation.slope_by(learns, z), activation.slope_by(learns, moved)))
-        results.append(_summed_alone(summing, z))
+    if activation.trainable:
+        results[1:] = _learning_alone(called[1], z.copy(), a.copy(), len(activation.trainable))
+        pairs += [(activation.slope_by(by, z), activation.slope_by(by, moved)) for by in activation.trainable]
+    else:
+        _run(called[1], z.copy(), a.copy(), delta)
     whats = ("value", "derivative", *activation.trainable)
     for what, found, (right, beside) in zip(whats, results, pairs, strict=True):
         with np.errstate(all="ignore"):
@@ -139,13 +143,13 @@ def _activation_is_off(activation: Activation, called: list[Called], dtype: np.d
     return ""
 
 
-def _summed_alone(called: Called, z: Array) -> Array:
-    """What a sum gives for each number alone, with δ 1."""
-    pointers = [ctypes.c_void_p] * 3
-    function = ctypes.CFUNCTYPE(ctypes.c_double, *pointers, ctypes.c_int64)(called.address)
-    one = np.ones_like(z)
-    places = range(z.ctypes.data, z.ctypes.data + z.nbytes, z.itemsize)
-    return np.array([function(called.numbers, place, one.ctypes.data, 1) for place in places], z.dtype)
+def _learning_alone(called: Called, z: Array, a: Array, n: int) -> list[Array]:
+    """What a slope that finds sums, too, gives for all numbers at once; and its n sums, number by number."""
+    delta, sums = np.ones_like(z), np.zeros((len(z), n), z.dtype)
+    _run(called, z, a, delta, np.zeros(n, z.dtype))
+    for k in range(len(z)):
+        _run(called, z[k : k + 1], a[k : k + 1], np.ones(1, z.dtype), sums[k])
+    return [delta, *sums.T]
 
 
 def compile_loss(loss: Loss, dtype: Any) -> Called | None:

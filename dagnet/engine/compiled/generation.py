@@ -91,10 +91,11 @@ def elementwise(formula: Formula, dtype: Any, into: tuple[int, ...], *, multiply
     return _once(key, lambda: _elementwise(lowered(formula), dtype, into, multiply))
 
 
-def summed(formula: Formula, dtype: Any) -> Machine:
-    """``run(numbers, z, δ, n)``: Σ δ · the result, of n numbers, as float64."""
-    key = ("summed", formula.content, np.dtype(dtype).char)
-    return _once(key, lambda: _summed(lowered(formula), dtype))
+def learning(slope: Formula, by: Iterable[Formula], dtype: Any) -> Machine:
+    """``run(numbers, z, a, δ, sums, n)``: sums[k] += Σ δ · by[k], then δ *= slope."""
+    formulas = (slope, *by)
+    key = ("learning", *(formula.content for formula in formulas), np.dtype(dtype).char)
+    return _once(key, lambda: _learning(lowered(*formulas), dtype))
 
 
 def of_numbers(formula: Formula, names: Iterable[str]) -> Formula:
@@ -287,25 +288,36 @@ def _elementwise(formula: Formula, dtype: Any, into: tuple[int, ...], multiply: 
     return Machine(code.address("run"), numbers_of(formula), code)
 
 
-def _summed(formula: Formula, dtype: Any) -> Machine:
-    many = ELEMENTS[np.dtype(dtype).name].as_pointer()
-    module, builder, function = _function("run", DOUBLE, [DOUBLE.as_pointer(), many, many, I64])
+def _learning(formula: Formula, dtype: Any) -> Machine:
+    element = ELEMENTS[np.dtype(dtype).name]
+    kinds = [DOUBLE.as_pointer(), *[element.as_pointer()] * 4, I64]
+    module, builder, function = _function("run", ir.VoidType(), kinds)
     emit = Emitter(builder, dtype, VECTOR_BYTES // np.dtype(dtype).itemsize)
-    numbers, z, delta, n = function.args
+    numbers, z, a, delta, sums, n = function.args
     known, needed = _numbers(formula, numbers, None, emit), formula.needed()
+    slope, *by = formula.results
 
-    def terms(start: ir.Value, mask: Vector | None) -> Vector:
-        values = {**known, 0: emit.load(builder.gep(z, [start]), mask)}
+    def body(start: ir.Value, mask: Vector | None, totals: list[ir.Value]) -> list[ir.Value]:
+        values, here = dict(known), builder.gep(delta, [start])
+        for place, array in enumerate((z, a)):
+            if place in needed:
+                values[place] = emit.load(builder.gep(array, [start]), mask)
         _calculate(formula, needed, values, emit)
-        found = values[formula.results[0]].to_number()
-        return emit.load(builder.gep(delta, [start]), mask) * found
+        pulled = emit.load(here, mask)
+        emit.store(pulled * values[slope].to_number(), here, mask)
+        terms = [pulled * values[place].to_number() for place in by]
+        terms = terms if mask is None else [emit.select(mask, term, 0.0) for term in terms]
+        return [(Vector(emit, total) + term).value for total, term in zip(totals, terms, strict=True)]
 
-    def whole(start: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-        return [(Vector(emit, carried[0]) + terms(start, None)).value]
-
-    done, total = emit.loop(n, emit.lanes, [emit.splat(0.0).value], whole)
-    mask = emit.first(builder.sub(n, done))
-    builder.ret(_total(builder, Vector(emit, total) + emit.select(mask, terms(done, mask), 0.0)))
+    none = [emit.splat(0.0).value for _ in by]
+    done, *totals = emit.loop(n, emit.lanes, none, lambda start, totals: body(start, None, totals))
+    rest = builder.sub(n, done)
+    for k, total in enumerate(body(done, emit.first(rest), totals)):
+        place = builder.gep(sums, [ir.Constant(I64, k)])
+        found = _total(builder, Vector(emit, total))
+        found = found if element == DOUBLE else builder.fptrunc(found, element)
+        builder.store(builder.fadd(builder.load(place), found), place)
+    builder.ret_void()
     code = compiled(module)
     return Machine(code.address("run"), numbers_of(formula), code)
 
@@ -314,7 +326,8 @@ def _total(builder: ir.IRBuilder, terms: Vector) -> ir.Value:
     """The sum of all lanes, in double precision."""
     wide = Emitter(builder, np.float64, terms.emit.lanes).cast(terms)
     kind = ir.FunctionType(DOUBLE, [DOUBLE, wide.value.type])
-    reduce = ir.Function(builder.module, kind, f"llvm.vector.reduce.fadd.v{wide.emit.lanes}f64")
+    name = f"llvm.vector.reduce.fadd.v{wide.emit.lanes}f64"
+    reduce = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
     return builder.call(reduce, [ir.Constant(DOUBLE, 0.0), wide.value], fastmath=("reassoc",))
 
 

@@ -17,19 +17,19 @@ from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.microkernels import (
     add_row_sums,
     call_elementwise,
+    call_learning,
     call_slope,
-    call_sum,
     own_numbers,
     pull_back,
     weighted_sum,
 )
 from dagnet.engine.compiled.opened import Reverse, State, Tile, opened
-from dagnet.engine.compiled.vectors import MOST_LEARNED, TILE_BYTES
+from dagnet.engine.compiled.vectors import TILE_BYTES
 from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
 CACHED = 4096
 """Numbers that stay in the nearest cache: units are done in runs of so many."""
-_ACTIVATE, _DENSE, _SPARSE, _MOST = ACTIVATE, DENSE, SPARSE, MOST_LEARNED
+_ACTIVATE, _DENSE, _SPARSE = ACTIVATE, DENSE, SPARSE
 
 
 @numba.njit(**INNER)
@@ -146,17 +146,15 @@ def add_bias_gradients(walk, state, tile, first, last):
 @numba.njit(**INNER)
 def _learn(program, walk, what, state, tile, first, last):
     """∂L/∂ what activations learn, then δ, for some units."""
-    base, pre_base, stride, lanes, there, _ = tile
+    base, pre_base, stride, _, there, _ = tile
     slope, m = (program.slopes[what, 0], program.slopes[what, 1]), program.learned_counts[what]
     behind = len(program.bias_slot) + program.n_learned - len(walk.theta)
     for unit in range(first, last):
-        here, slot = base + unit * stride, program.learned_slot[unit]
-        kept = pre_base + program.pre_place[unit] * stride
-        for k in range(m if program.needs_delta[unit] else 0):
-            by = program.by[what * _MOST + k, 0], program.by[what * _MOST + k, 1]
-            found = call_sum(own_numbers(by, walk.theta, slot, m), state, kept, here, there)
-            walk.bias_gradient[behind + slot + k] += found
-        call_slope(own_numbers(slope, walk.theta, slot, m), state, kept, here, lanes)
+        if program.needs_delta[unit]:
+            here, slot = base + unit * stride, program.learned_slot[unit]
+            kept = pre_base + program.pre_place[unit] * stride
+            own = own_numbers(slope, walk.theta, slot, m)
+            call_learning(own, state, walk.bias_gradient, behind + slot, kept, here, there)
 
 
 @numba.njit(**INNER)

@@ -301,15 +301,17 @@ def own_numbers(typingctx, called, theta, slot, m):
 
 
 @intrinsic
-def call_sum(typingctx, called, state, kept, start, n):
-    """A sum over n numbers: z from ``state.pre[kept]`` on, δ from ``start`` on."""
+def call_learning(typingctx, called, state, sums, place, kept, start, n):
+    """A slope as :func:`call_slope`'s, that adds what it finds for numbers to ``sums[place]`` and on."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         state = _named(context, builder, sig.args[1], args[1])
-        arrays = [builder.gep(state.pre, [args[2]]), builder.gep(state.deltas, [args[3]])]
-        return _call(builder, args[0], [*arrays, args[4]], ir.DoubleType())
+        found = _pointer(context, builder, sig.args[2], args[2])
+        places = ((state.pre, args[4]), (state.values, args[5]), (state.deltas, args[5]), (found, args[3]))
+        _call(builder, args[0], [*(builder.gep(array, [place]) for array, place in places), args[6]])
+        return context.get_dummy_value()
 
-    return types.float64(called, state, kept, start, n), codegen
+    return types.void(called, state, sums, place, kept, start, n), codegen
 
 
 @intrinsic

@@ -31,7 +31,6 @@ ARRAYS = {
     "pre_place": types.int64,
     "functions": (types.int64, 2),
     "slopes": (types.int64, 2),
-    "by": (types.int64, 2),
     "learned_counts": types.int64,
     "learned_slot": types.int64,
     "outputs": types.int64,

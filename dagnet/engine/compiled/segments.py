@@ -11,7 +11,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.engine.compiled.functions import CompiledActivation, compile_activation
 from dagnet.engine.compiled.opened import table_of
-from dagnet.engine.compiled.vectors import MOST_LEARNED, TILE_ROWS
+from dagnet.engine.compiled.vectors import TILE_ROWS
 from dagnet.hashing import ODD, mixed
 from dagnet.plan import ACTIVATE, DENSE, DROP, NORMALISE, SPARSE, Plan
 
@@ -75,12 +75,7 @@ class Program:
             np.array([(c.address, c.numbers) for c in called], np.int64).reshape(-1, 2)
             for called in ([a.function for a in self.activations], [a.slope for a in self.activations])
         )
-        self.by = np.zeros((len(self.activations) * MOST_LEARNED, 2), np.int64)
-        self.learned_counts = np.zeros(len(self.activations), np.int64)
-        for number, activation in enumerate(self.activations):
-            self.learned_counts[number] = len(activation.by)
-            for k, called in enumerate(activation.by):
-                self.by[number * MOST_LEARNED + k] = called.address, called.numbers
+        self.learned_counts = np.array([activation.n_learned for activation in self.activations], np.int64)
         nothing, learned = np.full(plan.n_units, -1), plan.learned_slot
         self.learned_slot = np.ascontiguousarray(nothing if learned is None else learned, np.int64)
         self.n_learned = plan.n_slots - plan.n_weights - int((plan.bias_slot >= 0).sum())
