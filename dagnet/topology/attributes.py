@@ -19,10 +19,16 @@ from dagnet.arrays import Array, memory_bytes
 from dagnet.contracts import Activation
 from dagnet.errors import DagnetError, GraphError, Verbatim, expected, shorten
 from dagnet.registry import find_activation
-from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, read_edge_extras, read_node_extras
+from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, read_edge_extras
 from dagnet.topology.frozen import Categories, edge_sizes
-from dagnet.topology.sharing import Alike, edge_facts, first_of_group, groups, node_facts, refuse_unlike
-from dagnet.topology.starts import learned_by, node_starts
+from dagnet.topology.sharing import (
+    edge_facts,
+    first_of_group,
+    groups,
+    node_facts,
+    refuse_unlike,
+)
+from dagnet.topology.starts import learned_by, read_words
 from dagnet.values import FLAG, as_real, plain, whole
 
 T = TypeVar("T")
@@ -203,29 +209,15 @@ def read_nodes(
         "has_bias": has_bias,
         "bias_trainable": trainable,
         "bias_start": start,
-        "node_words": (
-            said := _read_words(data, names, node_facts(units, has_bias, trainable, start), problems)
+        **read_words(
+            data,
+            names,
+            units,
+            node_facts(units, has_bias, trainable, start),
+            learned_by(used, is_input),
+            problems,
         ),
-        "node_starts": node_starts(data, names, units, said, learned_by(used, is_input), problems),
     }
-
-
-def _read_words(
-    data: Sequence[Mapping[str, Any]],
-    names: Sequence[Hashable],
-    facts: Mapping[str, Alike],
-    problems: Problems,
-) -> dict[str, dict[int, Any]]:
-    """The rest of the nodes' words; ``facts`` is what those that share a bias have in common."""
-
-    def named(node: int) -> str:
-        return f"node {shorten(names[node])}"
-
-    said = read_node_extras(data, named, problems.tried)
-    if "share" in said:
-        keys = [said["share"].get(node) for node in range(len(names))]
-        refuse_unlike(*groups(keys, named, problems), facts, named, problems)
-    return said
 
 
 def _by_first_use(activations: Sequence[Activation], activation_of: Array) -> dict[str, Any]:

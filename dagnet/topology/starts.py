@@ -1,4 +1,4 @@
-"""Where what nodes learn and keep beside weights and biases begins."""
+"""The rest of what nodes say, and where what they learn and keep beside weights and biases begins."""
 
 from __future__ import annotations
 
@@ -10,12 +10,36 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import LEARNED, MOMENTS
 from dagnet.errors import shorten
+from dagnet.topology.extras import read_node_extras
+from dagnet.topology.sharing import Alike, groups, learned_facts, refuse_unlike
 
 Nodes = dict[int, float]
 """By the number of a node, where what it learns begins if the graph does not say it."""
 
 
-def node_starts(
+def read_words(
+    data: Sequence[Mapping[str, Any]],
+    names: Sequence[Hashable],
+    units: Array,
+    facts: Mapping[str, Alike],
+    learned: Mapping[str, Nodes],
+    problems: Any,
+) -> dict[str, Any]:
+    """The rest of what nodes say; ``facts`` is what those that share a bias have in common."""
+
+    def named(node: int) -> str:
+        return f"node {shorten(names[node])}"
+
+    said = read_node_extras(data, named, problems.tried)
+    starts = _node_starts(data, names, units, said, learned, problems)
+    if "share" in said:
+        keys = [said["share"].get(node) for node in range(len(names))]
+        facts = {**facts, **learned_facts(units, said, starts, learned)}
+        refuse_unlike(*groups(keys, named, problems), facts, named, problems)
+    return {"node_words": said, "node_starts": starts}
+
+
+def _node_starts(
     data: Sequence[Mapping[str, Any]],
     names: Sequence[Hashable],
     units: Array,
@@ -28,16 +52,14 @@ def node_starts(
     defaults = {**LEARNED, **MOMENTS} if normalized else {}
     starts: dict[str, Array] = {}
     for name, nodes in {**learned, **{n: dict.fromkeys(normalized, v) for n, v in defaults.items()}}.items():
-        pieces = {}
+        pieces = []
         for node, default in nodes.items():
             value, where = data[node].get(name) if data else None, f"node {shorten(names[node])}: {name}"
             given = default if value is None else value
-            pieces[node] = problems.numbers(where, given, (int(units[node]),)) + np.zeros(units[node])
-            if name == "variance" and (pieces[node] < 0).any():
+            pieces.append(problems.numbers(where, given, (int(units[node]),)) + np.zeros(units[node]))
+            if name == "variance" and (pieces[-1] < 0).any():
                 problems.refuse(where, "at least 0", value)
-        if name in learned and "share" in said:
-            _refuse_unlike(name, pieces, said["share"], names, problems)
-        starts[name] = np.concatenate(list(pieces.values()))
+        starts[name] = np.concatenate(pieces)
     return starts
 
 
@@ -49,17 +71,3 @@ def learned_by(used: Mapping[str, Any], is_input: Array) -> dict[str, Nodes]:
             nodes = np.flatnonzero((used["activation_of"] == kind) & ~is_input).tolist()
             found.setdefault(name, {}).update(dict.fromkeys(nodes, start))
     return {name: dict(sorted(nodes.items())) for name, nodes in found.items() if nodes}
-
-
-def _refuse_unlike(
-    name: str, pieces: Mapping[int, Array], share: Mapping[int, Any], names: Sequence[Hashable], problems: Any
-) -> None:
-    """Note the nodes that share a key and learn the same, but do not start alike."""
-    first: dict[Any, int] = {}
-    for node in (node for node in pieces if share.get(node) is not None):
-        one = first.setdefault(share[node], node)
-        if not np.array_equal(pieces[node], pieces[one]):
-            problems.append(
-                f"node {shorten(names[node])} shares key {shorten(share[node])} with {shorten(names[one])} "
-                f"and must have the same start {name}; make them equal"
-            )

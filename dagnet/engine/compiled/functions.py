@@ -103,7 +103,8 @@ def compile_activation(activation: Activation, dtype: Any) -> CompiledActivation
     reason = _proved(key, str(activation), lambda: _activation_is_off(activation, called, np.dtype(dtype)))
     if reason:
         return CompiledActivation(NOBODY, NOBODY, True, reason)
-    return CompiledActivation(*called, bool(learned) or formulas.slope.uses("z"), "", len(learned))
+    needs_z = bool(learned) or formulas.slope.uses("z")
+    return CompiledActivation(called[0], called[1], needs_z, n_learned=len(learned))
 
 
 def _elementwise(address: int, n_arrays: int) -> Callable[..., None]:
