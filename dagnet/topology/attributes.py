@@ -202,21 +202,14 @@ def read_nodes(
         if "trainable" in attributes:
             where = f"node {shorten(names[number])}"
             trainable[number] = problems.flag(f"{where}: trainable", attributes["trainable"])
-    used = _by_first_use(tuple(places), activation_of)
+    used, facts = _by_first_use(tuple(places), activation_of), node_facts(units, has_bias, trainable, start)
     return {
         **used,
         **_standardisation(data, names, units, inputs, problems),
         "has_bias": has_bias,
         "bias_trainable": trainable,
         "bias_start": start,
-        **read_words(
-            data,
-            names,
-            units,
-            node_facts(units, has_bias, trainable, start),
-            learned_by(used, is_input),
-            problems,
-        ),
+        **read_words(data, names, units, facts, learned_by(used, is_input), problems),
     }
 
 

@@ -18,7 +18,8 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Activation, Loss, Optimizer
 from dagnet.contracts.probing import loss_probe
-from dagnet.engine.compiled.generation import Machine, elementwise, learning, of_numbers, over_rows
+from dagnet.engine.compiled.generation import Machine, elementwise, over_rows
+from dagnet.engine.compiled.learning import learning, of_numbers
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.engine.compiled.vectors import MOST_LEARNED, MOST_NUMBERS, TILE_ROWS
 from dagnet.errors import DagnetWarning
