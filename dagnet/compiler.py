@@ -1,7 +1,7 @@
 """From a topology to a plan, in four named passes, each from arrays to arrays.
 
 ``blocks``   nodes of one level with one set of parents become a dense block where that pays
-``order``    nodes are ordered by level, block and activation; units are numbered in that order
+``order``    nodes are ordered by level, block, aggregation and activation; units are numbered in that order
 ``packing``  weights are laid out target-major; a dense block's are one row-major matrix
 ``program``  ranges of units become steps
 """
@@ -17,7 +17,7 @@ import numpy as np
 from dagnet.adjacency import offsets, ranges, stable_order
 from dagnet.arrays import Array
 from dagnet.expansion import Expansion, expanded
-from dagnet.plan import ACTIVATE, DENSE, SPARSE, STEP, Plan
+from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, SPARSE, STEP, Plan
 from dagnet.plan.transposition import first_learned
 from dagnet.topology import Topology
 
@@ -84,11 +84,12 @@ def _blocks(topology: Topology) -> Array:
     fingerprints = np.add.reduceat(marks[parents.neighbours], starts)
     row_length = np.add.reduceat(units[parents.neighbours], starts)
     _, group, counts = np.unique(fingerprints, return_inverse=True, return_counts=True)
-    rows = np.bincount(group, weights=units[has_parents]).astype(np.int64)
+    summed = topology.aggregation_of[has_parents] < 0  # others are no matrix products
+    rows = np.bincount(group, weights=units[has_parents] * summed).astype(np.int64)
     columns = np.zeros(len(counts), np.int64)
     columns[group] = row_length
     dense = (rows >= NARROWEST) & (columns >= NARROWEST) & (rows * columns >= DENSE_MINIMUM)
-    members = np.flatnonzero(dense[group])
+    members = np.flatnonzero(dense[group] & summed)
     by_group = members[np.argsort(group[members], kind="stable")]
     for nodes in np.split(has_parents[by_group], np.flatnonzero(np.diff(group[by_group])) + 1):
         if len(nodes) and _same_parents(topology, nodes):
@@ -116,9 +117,11 @@ def _order(expansion: Expansion, block: Array) -> tuple[Array, Array]:
     topology, by = expansion.graph, expansion.normalized_by
     n = topology.n_nodes
     late = np.where(block < 0, n, block)
-    fan_out = topology.children.degrees()  # equal ones in a row: the reverse walk's branches are foreseen
+    # equal ones in a row: branches of the reverse walk, to a sum's children or else to parents, are foreseen
+    fan_out, fan_in = topology.children.degrees(), topology.parents.degrees()
+    walked = np.where(topology.aggregation_of < 0, fan_out, fan_in)
     by = np.zeros(n, np.int64) if by is None else by
-    key = np.lexsort((fan_out, topology.activation_of, by, late, topology.level))
+    key = np.lexsort((walked, topology.activation_of, topology.aggregation_of, by, late, topology.level))
     order = np.concatenate([topology.inputs, key[~topology.is_input[key]]])
     first_unit = np.zeros(n, np.int64)
     first_unit[order] = offsets(topology.units[order])[:-1]
@@ -215,6 +218,7 @@ def _program(
         bias_slot=packing.bias_slot,
         n_slots=n_slots,
         activations=topology.activations,
+        aggregations=topology.aggregations,
         needs_delta=np.zeros(n_units, bool),
         needs_gradient=trainable,
         tie=_tie(topology, first_unit, packing, n_slots),
@@ -230,7 +234,8 @@ def _steps(
     bounds = n_inputs + offsets(units)
     start, stop = bounds[:-1], bounds[1:]
     level, group, act = topology.level[computed], block[computed], topology.activation_of[computed]
-    summed, activated = _runs(level, group), _runs(level, act)
+    agg = topology.aggregation_of[computed]
+    summed, activated = _runs(level, group, agg), _runs(level, act)
     table = np.zeros(len(summed) + len(activated), STEP)
     nodes = np.concatenate([summed, activated])
     last = np.concatenate([_run_ends(summed, len(computed)), _run_ends(activated, len(computed))])
@@ -239,7 +244,8 @@ def _steps(
     table["kind"] = ACTIVATE
     table["what"][len(summed) :] = act[activated]
     sums = table[: len(summed)]
-    sums["kind"] = np.where(group[summed] >= 0, DENSE, SPARSE)
+    sums["kind"] = np.select([group[summed] >= 0, agg[summed] >= 0], [DENSE, AGGREGATE], SPARSE)
+    sums["what"] = np.maximum(agg[summed], 0)
     sums["slot"] = packing.indptr[sums["target"]]
     sums["n_source"] = packing.indptr[sums["target"] + sums["n_target"]] - sums["slot"]
     gather = _dense_sources(sums, packing)

@@ -82,7 +82,7 @@ GUARDS = {
     "markup": "notebook_reprs explain",
     "model": "network layout heads properties classical_models",
     "network": "network properties notebook notebook_reprs small_things newcomers",
-    "plan": "plan scale",
+    "plan": "plan scale aggregations",
     "preparing": "prepare_graph",
     "registry": "registry plugin_copy plugin_docs plugin_isolation",
     "scores": "scores cli",

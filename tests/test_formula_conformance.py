@@ -14,8 +14,7 @@ from data.activation_forms import NAMES
 from data.own import own
 
 import dagnet
-from dagnet.contracts.probing import loss_probe
-from dagnet.contracts.quotients import off_kinks
+from dagnet.contracts.probing import loss_probe, off_kinks
 from dagnet.formula.formula import probe_numbers
 
 sys.path[:0] = [str(path) for path in sorted((Path(__file__).parents[1] / "plugins").glob("*/src"))]
@@ -24,6 +23,8 @@ BROUGHT = [*own("activations").values(), *own("losses").values()]
 for module in map(importlib.import_module, PLUGINS):
     for hook in ("dagnet_activations", "dagnet_losses"):
         BROUGHT += getattr(module, hook, list)()
+OTHERS = [item for item in BROUGHT if getattr(item, "columns", 1) != 1 or not getattr(item, "rowwise", True)]
+BROUGHT = [item for item in BROUGHT if item not in OTHERS]
 EACH = pytest.mark.parametrize("item", BROUGHT, ids=lambda item: item.name)
 DTYPES = ("float64", "float32")
 
@@ -32,6 +33,12 @@ def test_all_are_looked_at():
     names = {item.name for item in BROUGHT}
     assert names >= {*NAMES, *own("losses")}
     assert len(PLUGINS) < 3 or names >= {"snake", "probit", "neat_inv", "log_cosh", "focal"}
+
+
+@pytest.mark.parametrize("item", OTHERS, ids=lambda item: item.name)
+def test_a_loss_of_several_rows_or_columns_runs_through_numpy_and_says_why(item):
+    assert item.formula is None
+    assert item.reason
 
 
 @EACH

@@ -1,8 +1,8 @@
 """The reference engine: the textbook's equations in NumPy.  It is the specification.
 
-Forward, in topological order:   z = W a + b,   a = g(z).
+Forward, in topological order:   z = W a + b,   a = g(z);   of other aggregations z = A(w₁ a₁, w₂ a₂, …) + b.
 Backward, in the reverse order:  ∂L/∂a = Σ over children of wᵀ δ (+ ∂L/∂output),
-δ = ∂L/∂a · g'(z),   ∂L/∂W = δ aᵀ,   ∂L/∂b = Σ over rows of δ,
+δ = ∂L/∂a · g'(z),   ∂L/∂W = δ aᵀ,   ∂L/∂b = Σ over rows of δ;   with δ · ∂A/∂(w a) for δ in a term's own;
 ∂L/∂p = Σ over rows of ∂L/∂a · ∂g/∂p, of what activations learn.
 
 Where another engine differs from this one, this one is right.
@@ -20,7 +20,8 @@ from dagnet.arrays import Array
 from dagnet.contracts import Draw, Engine, Optimizer, Runner, State
 from dagnet.engine.training_steps import drop, standardized, through_moments
 from dagnet.hookspecs import hookimpl
-from dagnet.plan import ACTIVATE, DENSE, DROP, NORMALISE, Plan, Step
+from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, NORMALISE, Plan, Step
+from dagnet.plan.aggregating import aggregated, slopes
 
 
 @dataclass(eq=False)
@@ -86,6 +87,8 @@ class _Runner(Runner):
     def _weighted_sum(self, step: Step, theta: Array, a: Array) -> Array:
         if step.kind == DENSE:
             return self._matrix(step, theta) @ a[self.plan.step_sources(step)]
+        if step.kind == AGGREGATE:
+            return aggregated(self.plan, step, theta, a.__getitem__, a.shape[1])
         if step.n_source == 0:
             return np.zeros((step.n_target, a.shape[1]), self.dtype)
         terms = theta[step.slots, None] * a[self.plan.sources[step.slots]]
@@ -139,6 +142,12 @@ class _Runner(Runner):
             sources = plan.step_sources(step)
             into[step.slots] = (delta @ a[sources].T).ravel()
             da[sources] += self._matrix(step, theta).T @ delta
+            return
+        if step.kind == AGGREGATE:
+            for units, slots, values, slope in slopes(plan, step, theta, a.__getitem__):
+                of_terms = slope * state.d[units]
+                into[slots] = (of_terms * values).sum(axis=-1)
+                np.add.at(da, plan.sources[slots], theta[slots, None] * of_terms)
             return
         sources = plan.sources[step.slots]
         degrees = np.diff(plan.indptr[step.target : step.target + step.n_target + 1])

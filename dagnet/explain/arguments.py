@@ -73,7 +73,7 @@ class OneRow:
         self.z = self._by_node(forward.pre_activation)
         self.a = self._by_node(forward.__getitem__)
         self.delta = self._by_node(self.gradient.delta)
-        self.slope = cache(self._slope)
+        self.slope, self.shares = cache(self._slope), cache(self._shares)
         encoded = net.encode(inputs, targets).targets
         ends = np.cumsum(self.topology.units[self.topology.outputs])[:-1]
         _, pulls = net.objective.by_row(outputs, encoded)
@@ -112,12 +112,31 @@ class OneRow:
 
     def gradient_of(self, node: int) -> Array:
         """∂L/∂a, (units,): what the loss and the children ask of the node."""
-        pulls = [self.delta(child) @ self.weight(edge) for child, edge in self.children(node)]
+        pulls = [
+            self.delta(child) @ (self.share(edge) * self.weight(edge)) for child, edge in self.children(node)
+        ]
         return sum(pulls, self.pull(node))
 
     def weight(self, edge: int) -> Array:
         """(child units, parent units)."""
         return self.net.layout.weights_of(self.net.parameters, edge)
+
+    def share(self, edge: int) -> Array | float:
+        """∂(the child's aggregation)/∂(the edge's terms), (child units, parent units); 1 of a sum."""
+        child = int(self.topology.targets[edge])
+        return 1.0 if self.topology.aggregation_of[child] < 0 else self.shares(child)[edge]
+
+    def _shares(self, node: int) -> dict[int, Array]:
+        """The same of all edges into a node."""
+        topology, first_unit = self.topology, self.net.layout.first_unit
+        edges = topology.parents.edges[topology.parents.expand(np.array([node]))]
+        edges = edges[np.argsort(first_unit[topology.sources[edges]])].tolist()  # as engines have the terms
+        terms = [self.weight(edge) * self.a(int(topology.sources[edge])) for edge in edges]
+        together = np.concatenate(terms, axis=1).T
+        aggregation = topology.aggregations[topology.aggregation_of[node]]
+        slopes = aggregation.slope(together, aggregation.value(together)).T
+        ends = np.cumsum([part.shape[1] for part in terms])[:-1]
+        return dict(zip(edges, np.split(slopes, ends, axis=1), strict=True))
 
     def children(self, node: int) -> list[tuple[int, int]]:
         """(child, edge) of all children."""
@@ -131,5 +150,11 @@ class OneRow:
         target = None if y is None else plain(y)
         head = self._heads.get(self.node(node))
         loss = ("", 1.0) if head is None else (str(head.loss), head.weight)
-        text = activation_text(self.net, node)
-        return Fact(text, plain(self.z(node)), plain(self.a(node)), target, *loss)
+        return Fact(
+            activation_text(self.net, node),
+            plain(self.z(node)),
+            plain(self.a(node)),
+            target,
+            *loss,
+            self.topology.aggregation(node),
+        )

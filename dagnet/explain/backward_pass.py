@@ -26,6 +26,8 @@ HEAD, TAIL = 200, 40
 class EdgeStep(NamedTuple):
     """One edge: its weight w, the parent's value a, and ∂L/∂w = δ · a.
 
+    Where the node aggregates otherwise than by a sum, ``share`` is the derivative by the term w·a, and
+    ∂L/∂w = δ · share · a.
     Where edges share a weight, ``derivative`` is this edge's part of the sum.
     """
 
@@ -35,6 +37,7 @@ class EdgeStep(NamedTuple):
     derivative: Number
     trainable: bool
     shared: bool
+    share: Number | None = None
 
 
 class NodeStep(NamedTuple):
@@ -108,15 +111,16 @@ def _node_step(row: OneRow, node: int) -> NodeStep:
 
 
 def _edge_step(row: OneRow, edge: int, delta: Array) -> EdgeStep:
-    topology = row.topology
+    topology, share = row.topology, row.share(edge)
     a = row.a(int(topology.sources[edge]))
     return EdgeStep(
         edge=row.edge(edge),
         weight=plain(row.weight(edge)),
         a=plain(a),
-        derivative=plain(delta[:, None] * a),
+        derivative=plain(delta[:, None] * share * a),
         trainable=bool(topology.edge_trainable[edge]),
         shared=topology.share is not None and bool(topology.share[edge] >= 0),
+        share=None if isinstance(share, float) else plain(share),
     )
 
 
@@ -130,6 +134,8 @@ def _header(write: Notation) -> tuple[str, ...]:
 def _rows(step: NodeStep, write: Notation) -> Iterator[list[str]]:
     """The node's numbers in the first row, one row for each edge into it, one for the bias."""
     name = f"{write.name(step.node)} = {write.words(step.fact.activation)}(z)"
+    if step.fact.aggregation != "sum":
+        name += write.words(f", z of {step.fact.aggregation}")
     numbers = (step.fact.z, step.fact.a, step.gradient, step.slope, step.delta)
     node = [name, *map(write.quantity, numbers)]
     for line in list(_lines(step, write)) or [("", "", "")]:
@@ -139,7 +145,8 @@ def _rows(step: NodeStep, write: Notation) -> Iterator[list[str]]:
 
 def _lines(step: NodeStep, write: Notation) -> Iterator[tuple[str, str, str]]:
     for edge in step.edges:
-        product = f"{write.numbers([step.delta, edge.a])} = {write.quantity(edge.derivative)}"
+        factors = [step.delta, edge.a] if edge.share is None else [step.delta, edge.share, edge.a]
+        product = f"{write.numbers(factors)} = {write.quantity(edge.derivative)}"
         remarks = ["frozen"] * (not edge.trainable) + ["shared"] * edge.shared
         yield write.name(edge.edge[0]), product, write.words(", ".join(remarks))
     if step.bias is not None:

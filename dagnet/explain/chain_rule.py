@@ -5,10 +5,11 @@ For w on the edge u → v, with one factor ∂c/∂p = g′(z_c) · w_cp for eve
     ∂L/∂w = Σ over paths v → … → output η of   ∂L/∂η · ∂η/∂p · … · ∂c/∂v · ∂v/∂w,
     ∂v/∂w = g′(z_v) · a_u.
 
-An output that feeds other nodes ends some paths and is passed by others.  Nodes with several
-units have vectors ∂L/∂h, matrices ∂c/∂p = diag(g′(z_c)) W_cp, and ∂h/∂W is written as the
-matrix with elements ∂h_i/∂W_ij = g′(z_i) a_j, whose rows ∂L/∂h_i multiplies.  A weight that
-edges share is the sum over its edges.
+Where z is another aggregation of the terms w·a than their sum, its derivative by the term stands between
+g′ and the weight, or the value.  An output that feeds other nodes ends some paths and is passed by
+others.  Nodes with several units have vectors ∂L/∂h, matrices ∂c/∂p = diag(g′(z_c)) W_cp, and ∂h/∂W is
+written as the matrix with elements ∂h_i/∂W_ij = g′(z_i) a_j, whose rows ∂L/∂h_i multiplies.  A weight
+that edges share is the sum over its edges.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Factor(NamedTuple):
     g′(z) of the node on top, times ``times``, the weight or the parent's value; None for the loss.
     ``per_weight`` is the edge's weight by that asked for, where the two share a parameter under
     different factors; it is in ``times``.
+    Between them stands ``share``, the derivative of an aggregation by the term; None where it is a sum.
     """
 
     kind: Literal["loss", "node", "weight"]
@@ -43,6 +45,7 @@ class Factor(NamedTuple):
     slope: Number | None = None
     times: Number | None = None
     per_weight: float = 1.0
+    share: Number | None = None
 
 
 class Path(NamedTuple):
@@ -75,6 +78,7 @@ class Fact(NamedTuple):
     target: Number | None
     loss: str = ""
     loss_weight: float = 1.0
+    aggregation: str = "sum"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -189,10 +193,16 @@ class _Writer:
         by = write.name(factor.by[0]) if factor.kind == "weight" else "w"  # type: ignore[index]
         if factor.per_weight != 1:
             by = f"{write.quantity(factor.per_weight)}{write.dot}{by}"
-        if fact.activation == "identity":
+        parts, numbers = [by], [factor.times]
+        if factor.share is not None:
+            term = f"w{write.dot}{by}" if factor.kind == "weight" else f"{by}{write.dot}a"
+            parts, numbers = [write.slope(fact.aggregation, term), by], [factor.share, factor.times]
+        if fact.activation != "identity":
+            parts.insert(0, write.slope(fact.activation, write.quantity(fact.z)))
+            numbers.insert(0, factor.slope)
+        if len(parts) == 1:
             return by
-        slope = write.slope(fact.activation, write.quantity(fact.z))
-        return f"{slope}{write.dot}{by} = {write.numbers([factor.slope, factor.times])}"
+        return f"{write.dot.join(parts)} = {write.numbers(numbers)}"
 
     def by_node(self) -> tuple[list[Equations], str, list[str]]:
         rule, write = self.rule, self.write

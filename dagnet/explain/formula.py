@@ -56,7 +56,10 @@ def _right(net: Model, place: int) -> str:
     if topology.is_input[place]:
         return _datum(net, place)
     activation = activation_text(net, place)
-    summed = TEXT.total(_terms(net, place)) or "0"
+    terms, bias = _terms(net, place)
+    if topology.aggregation_of[place] >= 0:
+        terms = [f"{topology.aggregation(place)}({', '.join(terms)})"]
+    summed = TEXT.total(terms + bias) or "0"
     return summed if activation == "identity" else f"{activation}({summed})"
 
 
@@ -75,7 +78,8 @@ def _datum(net: Model, place: int) -> str:
     return f"({shifted}) / {number(float(scale[0]))}"
 
 
-def _terms(net: Model, place: int) -> list[str]:
+def _terms(net: Model, place: int) -> tuple[list[str], list[str]]:
+    """The terms of a node, and its bias."""
     topology, layout = net.topology, net.layout
     edges = topology.parents.edges[topology.parents.expand(np.array([place]))].tolist()
     terms = []
@@ -88,7 +92,5 @@ def _terms(net: Model, place: int) -> list[str]:
         terms.append(f"… {len(edges) - MOST_TERMS:,} more …")
     bias = net.parameters[layout.bias_places(place)]
     if len(bias) > 1:
-        terms.append(f"b[{len(bias)}]")
-    elif len(bias) and (bias[0] or not terms):
-        terms.append(number(float(bias[0])))
-    return terms
+        return terms, [f"b[{len(bias)}]"]
+    return terms, [number(float(bias[0]))] if len(bias) and (bias[0] or not terms) else []

@@ -42,8 +42,9 @@ def check_gradient(
     A derivative passes where |analytic − numeric| ≤ 1e-6 · max(|analytic|, |numeric|)
     + 8 ε · max(1, |loss|) / h; the second term is what differences cannot resolve.  Where some unit
     that the weight acts on has its z on different sides of a declared kink of its activation at
-    w + h and w − h, in some row, or on the kink, differences say nothing: the derivative is not
-    judged.  All is evaluated in float64; a float32 network is checked as one of float64.
+    w + h and w − h, in some row, or on the kink, or terms of a maximum change places or tie,
+    differences say nothing: the derivative is not judged.  All is evaluated in float64; a float32
+    network is checked as one of float64.
 
     Parameters
     ----------

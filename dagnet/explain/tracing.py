@@ -91,13 +91,15 @@ class _Tracer:
         """∂child/∂parent, or ∂child/∂w."""
         parent, child = self.row.edge(edge)
         slope, a = self.row.slope(self._child(edge)), self.row.a(int(self.topology.sources[edge]))
-        if kind == "node":
-            weight = self.row.weight(edge)
-            return Factor(kind, child, parent, plain(slope[:, None] * weight), plain(slope), plain(weight))
-        per_weight = 1.0 if self.per_weight is None else float(self.per_weight[edge])
-        times = a * per_weight
-        value = plain(slope[:, None] * times)
-        return Factor(kind, child, (parent, child), value, plain(slope), plain(times), per_weight)
+        share = self.row.share(edge)
+        between, per_weight, by, times = None, 1.0, parent, self.row.weight(edge)
+        if not isinstance(share, float):
+            between = plain(share)
+        if kind == "weight":
+            per_weight = 1.0 if self.per_weight is None else float(self.per_weight[edge])
+            by, times = (parent, child), a * per_weight
+        value = plain(slope[:, None] * share * times)
+        return Factor(kind, child, by, value, plain(slope), plain(times), per_weight, between)
 
     def _loss(self, output: int) -> Factor:
         """∂L/∂output."""

@@ -137,13 +137,18 @@ class Prepared:
         return (center, scale) if center.any() or (scale != 1).any() else None
 
     def refreshed(self) -> Prepared:
-        """With those activations, and the loss, traced anew that read something which has changed since."""
-        old, objective = self.layout.topology.activations, self.objective.refreshed()
-        fresh = tuple(activation.refreshed() for activation in old)
-        if all(new is one for new, one in zip(fresh, old, strict=True)):
+        """With those functions traced anew that read something which has changed since."""
+        topology, objective = self.layout.topology, self.objective.refreshed()
+        fresh: dict[Any, Any] = {
+            one: one.refreshed() for one in (*topology.activations, *topology.aggregations)
+        }
+        if all(new is one for one, new in fresh.items()):
             return self if objective is self.objective else replace(self, objective=objective)
-        topology = replace(self.layout.topology, activations=fresh)
-        plan = replace(self.layout.plan, activations=fresh)
+        activations = tuple(fresh[one] for one in topology.activations)
+        said = {node: fresh[one] for node, one in topology.node_words.get("aggregation", {}).items()}
+        words = {**topology.node_words, **({"aggregation": said} if said else {})}
+        topology = replace(topology, activations=activations, node_words=words)
+        plan = replace(self.layout.plan, activations=activations, aggregations=topology.aggregations)
         layout = replace(self.layout, topology=topology, plan=plan)
         return Prepared.served(layout, objective, self.dtype, self.asked, self.threads)
 
@@ -217,7 +222,7 @@ def probe_loss(loss: Loss, width: int, dtype: Any) -> None:
     PluginError
         See above.
     """
-    from dagnet.contracts.probing import checked_result  # noqa: PLC0415 - `import dagnet` need not pay
+    from dagnet.contracts.trials import checked_result  # noqa: PLC0415 - `import dagnet` need not pay
 
     where = named(loss)
     outputs = np.full((ROWS, width), 0.5, dtype)

@@ -9,9 +9,9 @@ import numpy as np
 
 from dagnet.adjacency import offsets
 from dagnet.arrays import Array
-from dagnet.contracts import Loss
+from dagnet.contracts import Aggregation, Loss
 from dagnet.model.layout import Layout
-from dagnet.registry import find_activation, find_loss, spelled
+from dagnet.registry import find_activation, find_aggregation, find_loss, spelled
 from dagnet.topology import edge_values
 
 
@@ -73,7 +73,8 @@ def _add_words(nodes: list[dict[str, Any]], layout: Layout, parameters: Array) -
             nodes[node][name] = value
     for word, said in topology.node_words.items():
         for node, value in said.items():
-            nodes[node][word] = value
+            plugin = isinstance(value, Aggregation)
+            nodes[node][word] = spelled(value, find_aggregation) if plugin else value
 
 
 def _split(values: Array, starts: Array) -> list[Any]:

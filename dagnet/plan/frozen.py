@@ -10,20 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Activation, Normalization
+from dagnet.contracts import Activation, Aggregation, Normalization
 
 STEP = np.dtype(
     [(name, "i4") for name in ("kind", "what")]
     + [(name, "i8") for name in ("target", "n_target", "source", "n_source", "slot")]
 )
-DENSE, SPARSE, ACTIVATE, NORMALISE, DROP = 0, 1, 2, 8, 9
-KINDS = {DENSE: "dense", SPARSE: "sparse", ACTIVATE: "activate", NORMALISE: "normalise", DROP: "drop"}
+DENSE, SPARSE, ACTIVATE, AGGREGATE, NORMALISE, DROP = 0, 1, 2, 3, 8, 9
+KINDS = {
+    DENSE: "dense",
+    SPARSE: "sparse",
+    ACTIVATE: "activate",
+    AGGREGATE: "aggregate",
+    NORMALISE: "normalise",
+    DROP: "drop",
+}
 """Kinds of steps by their codes; the last two are of plans for training alone."""
 
 
@@ -45,7 +53,7 @@ class Step(NamedTuple):
 
     @property
     def slots(self) -> slice:
-        """The weights that a dense or sparse step reads."""
+        """The weights that a step reads which does not activate."""
         n = self.n_source * self.n_target if self.kind == DENSE else self.n_source
         return slice(self.slot, self.slot + n)
 
@@ -64,7 +72,8 @@ class PlanData:
         The program, a table of :data:`STEP`.  DENSE: z[target range] = W @ a[sources] + bias,
         the sources contiguous from ``source`` (``what`` 0) or ``gather[source:][:n_source]``
         (``what`` 1), W the ``n_target × n_source`` matrix at ``slot``.  SPARSE: the same, each
-        unit with its own parents; ``n_source`` counts the nonzeros.  ACTIVATE:
+        unit with its own parents; ``n_source`` counts the nonzeros.  AGGREGATE: the same with
+        aggregations[what] of the terms w·a in place of their sum.  ACTIVATE:
         a = activations[what](z).
     indptr, sources
         Parents of each unit, target-major; the position is the weight's slot.
@@ -79,6 +88,8 @@ class PlanData:
         Weights and biases in all.
     activations
         The distinct activations.
+    aggregations
+        The distinct aggregations other than the sum.
     needs_delta
         (units,) whether the reverse walk enters the unit.
     needs_gradient
@@ -98,7 +109,7 @@ class PlanData:
         (units,) the first of the consecutive slots, behind all biases, of what the unit's activation
         learns, −1 where it learns nothing; None where none does.
     notes
-        What an engine has to say of an activation, by its call form; shown in the listing.
+        What an engine has to say of an activation or aggregation, by its call form; shown in the listing.
     """
 
     n_units: int
@@ -119,6 +130,7 @@ class PlanData:
     tie: Array | None = None
     unit_ids: Array | None = None
     slot_ids: Array | None = None
+    aggregations: tuple[Aggregation, ...] = ()
     normalizations: tuple[Normalization, ...] = ()
     normalized_by: Array | None = None
     dropout: Array | None = None
@@ -140,6 +152,15 @@ class PlanData:
     def n_parameters(self) -> int:
         """How many parameters: slots, tied ones counted once."""
         return self.n_slots if self.tie is None or not len(self.tie) else int(self.tie.max()) + 1
+
+    @cached_property
+    def aggregation_of(self) -> Array:
+        """(units,) each unit's place among the aggregations, −1 for the sum."""
+        numbers = np.full(self.n_units, -1)
+        for step in self.program():
+            if step.kind == AGGREGATE:
+                numbers[step.targets] = step.what
+        return numbers
 
     @property
     def rates(self) -> Array:

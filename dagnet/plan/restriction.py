@@ -9,7 +9,7 @@ import numpy as np
 
 from dagnet.adjacency import Rows, offsets, ranges, reachable, rows_by
 from dagnet.arrays import Array
-from dagnet.plan.frozen import ACTIVATE, DENSE, SPARSE, PlanData
+from dagnet.plan.frozen import ACTIVATE, DENSE, PlanData
 from dagnet.plan.transposition import first_learned, slot_targets, slot_units
 
 P = TypeVar("P", bound=PlanData)
@@ -115,7 +115,7 @@ def _cut_steps(plan: PlanData, kept: Array, place: Array, indptr: Array) -> tupl
     weighted = steps["kind"] != ACTIVATE
     ends = steps["target"] + steps["n_target"]
     steps["slot"][weighted] = indptr[steps["target"][weighted]]
-    sparse = steps["kind"] == SPARSE
+    sparse = weighted & (steps["kind"] != DENSE)
     steps["n_source"][sparse] = (indptr[ends] - indptr[steps["target"]])[sparse]
     gather, filled = [np.zeros(0, np.int64)], 0
     for number in np.flatnonzero(steps["kind"] == DENSE):

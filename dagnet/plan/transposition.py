@@ -6,7 +6,7 @@ import numpy as np
 
 from dagnet.adjacency import offsets, ranges, rows_by
 from dagnet.arrays import Array
-from dagnet.plan.frozen import DENSE, PlanData
+from dagnet.plan.frozen import ACTIVATE, SPARSE, PlanData
 
 
 def slot_targets(indptr: Array) -> Array:
@@ -45,7 +45,7 @@ def pull_rows(
     n_units = len(indptr) - 1
     child = slot_targets(indptr)
     walked = needs_delta[child] & (needs_delta[sources] | needs_gradient[: len(sources)])
-    for step in steps[steps["kind"] == DENSE]:
+    for step in steps[~np.isin(steps["kind"], (SPARSE, ACTIVATE))]:
         walked[indptr[step["target"]] : indptr[step["target"] + step["n_target"]]] = False
     slots = np.flatnonzero(walked)
     rows = rows_by(sources[slots], child[slots].astype(sources.dtype), n_units)

@@ -89,7 +89,8 @@ def save_model(model: Model, path: object) -> None:
         share_keys=[pack_name(key, f"share key {shorten(key)}") for key in topology.share_keys],
         weight_name=pack_name(topology.weight_name, "weight"),
         users=pack_users(topology.users, codec),
-        node_words=pack_words(topology.node_words, codec) if topology.node_words else None,
+        node_words=pack_words(_numbered(topology), codec) if topology.node_words else None,
+        aggregations=[plugin_of(aggregation) for aggregation in topology.aggregations],
         categories=[
             (node, [pack_name(word, "a category") for word in words])
             for node, words in sorted(topology.categories.items())
@@ -116,6 +117,14 @@ def _names(topology: Topology) -> int | list[Packed]:
         return len(topology.nodes)
     mend = "rename it, for instance with networkx.relabel_nodes"
     return [pack_name(name, f"node {shorten(name)}: its name", mend) for name in topology.nodes]
+
+
+def _numbered(topology: Topology) -> dict[str, dict[int, Any]]:
+    """What nodes say, aggregations by their numbers among the document's."""
+    words = {word: dict(said) for word, said in topology.node_words.items()}
+    for node, aggregation in words.get("aggregation", {}).items():
+        words["aggregation"][node] = topology.aggregations.index(aggregation)
+    return words
 
 
 def _parameters(model: Model) -> tuple[Array, Array]:
@@ -169,7 +178,7 @@ def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology
     codec = Snapshot(rest)
     sizes = (len(arrays["units"]), len(arrays["sources"]))
     users = unpack_users(document.users, codec, sizes)
-    node_words = _node_words(document.node_words, codec, sizes[0])
+    node_words = _node_words(document, codec, sizes[0])
     if codec.tensors:
         raise ValueError(f"there is an unknown tensor {next(iter(codec.tensors))[:40]!r}")
     return checked_topology(
@@ -204,11 +213,19 @@ def _edge_words(rest: dict[str, Array]) -> dict[str, Array]:
     return found
 
 
-def _node_words(packed: Packed, codec: Snapshot, n: int) -> dict[str, dict[int, Any]]:
+def _node_words(document: ModelDocument, codec: Snapshot, n: int) -> dict[str, dict[int, Any]]:
     """The same of nodes."""
-    if packed is None:
+    known = [plugin_for("aggregations", plugin) for plugin in document.aggregations]
+    _check(len(set(known)) == len(known), "an aggregation is there twice")
+    if document.node_words is None:
+        _check(not known, "nobody has the aggregations")
         return {}
-    problems, data = Problems(), unpack_words(packed, codec, n)
+    problems, data = Problems(), unpack_words(document.node_words, codec, n)
+    for said in data:
+        if "aggregation" in said:
+            number = said["aggregation"]
+            _check(type(number) is int and 0 <= number < len(known), "an aggregation is out of range")
+            said["aggregation"] = known[number]
     unknown = {word for said in data for word in said} - NODE_EXTRAS.keys()
     _check(not unknown, "nodes say unknown words")
     found = read_node_extras(data, lambda node: f"node {node}", problems.tried)
@@ -311,6 +328,8 @@ def _check_activations(parts: Topology) -> None:
     _check(_within(parts.activation_of, len(parts.activations)), "an activation's number is out of range")
     _check(len(set(parts.activations)) == len(parts.activations), "an activation is there twice")
     _check(not parts.activation_of[parts.inputs].any(), "an input has an activation")
+    aggregating = parts.node_words.get("aggregation", {}).keys()
+    _check(aggregating.isdisjoint(parts.inputs.tolist()), "an input has an aggregation")
 
 
 def _check_numbers(parts: Topology) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from dagnet.adjacency import Rows, offsets, ranges, rows_by
 from dagnet.arrays import Array
-from dagnet.contracts import Activation
+from dagnet.contracts import Activation, Aggregation
 from dagnet.errors import DataError, did_you_mean, shorten
 from dagnet.topology.sharing import first_of_group, groups
 
@@ -154,6 +154,26 @@ class Topology:
         edges = np.argsort(self.sources * self.n_nodes + self.targets)
         starts = offsets(np.bincount(self.sources, minlength=self.n_nodes))
         return self.targets[edges].data, edges.data, starts.data
+
+    @cached_property
+    def aggregations(self) -> tuple[Aggregation, ...]:
+        """The distinct aggregations other than the sum, as nodes say them first."""
+        said = self.node_words.get("aggregation", {})
+        return tuple(dict.fromkeys(said[node] for node in sorted(said)))
+
+    @cached_property
+    def aggregation_of(self) -> Array:
+        """(nodes,) each node's place among them; −1 for the sum, and where there is nothing to aggregate."""
+        numbers = np.full(self.n_nodes, -1, np.int32)
+        for node, aggregation in self.node_words.get("aggregation", {}).items():
+            numbers[node] = self.aggregations.index(aggregation)
+        numbers[self.parents.degrees() == 0] = -1
+        return _frozen(numbers)
+
+    def aggregation(self, node: int) -> str:
+        """What a node's aggregation is called."""
+        number = int(self.aggregation_of[node])
+        return "sum" if number < 0 else str(self.aggregations[number])
 
     @cached_property
     def is_plain(self) -> bool:

@@ -25,7 +25,6 @@ _SCALED = "multiply the weights of the node's incoming edges by it"
 REFUSED_ON_NODES = {
     "act": "write activation=…",
     "activation_function": "write activation=…",
-    "aggregation": f"{_MISSING}: values are activations of weighted sums",
     "batch_norm": _MISSING,
     "constraint": _INTERVAL,
     "gain": _SCALED,

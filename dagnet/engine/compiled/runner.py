@@ -10,11 +10,18 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Draw, Loss, LossGradient, Runner
-from dagnet.engine.compiled import kernels, passes, through_numpy
+from dagnet.engine.compiled import kernels, numpy_activations, passes, through_numpy
 from dagnet.engine.compiled.functions import compile_loss
-from dagnet.engine.compiled.gradients import FusedGradient, StagedGradient, kernels_of_dropout
+from dagnet.engine.compiled.gradients import FusedGradient, StagedGradient, kernels_of
 from dagnet.engine.compiled.moments import Moments
-from dagnet.engine.compiled.segments import DENSE_SEGMENT, MOMENTS_SEGMENT, SWEEP, Program, Segment
+from dagnet.engine.compiled.segments import (
+    AGGREGATE_SEGMENT,
+    DENSE_SEGMENT,
+    MOMENTS_SEGMENT,
+    SWEEP,
+    Program,
+    Segment,
+)
 from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.plan import Plan
@@ -38,12 +45,12 @@ class CompiledRunner(Runner):
         self._table = self.program.table if self.program.is_one_sweep else None
         self._n_outputs = len(plan.outputs)
         self.lanes = self.program.lanes
-        self._sweeps: Any = kernels_of_dropout() if self.program.drops else kernels
+        self._sweeps: Any = kernels_of(self.program) or kernels
         segments = [segment for segment in self.program.segments if segment.kind == MOMENTS_SEGMENT]
         self._moments = {segment.first: Moments(plan, segment.first, segment.last) for segment in segments}
 
     def notes(self) -> dict[str, str]:
-        """For the plan's listing: which activations NumPy runs, and why."""
+        """For the plan's listing: which functions NumPy runs, and why."""
         return self.program.notes()
 
     def _parts(self, n_tiles: int) -> int:
@@ -106,9 +113,11 @@ class CompiledRunner(Runner):
             return True, lambda part: self._sweep(state, theta, segment, part, parts)
         if segment.kind == DENSE_SEGMENT:
             return False, lambda: self._product(state, theta, segment)
+        if segment.kind == AGGREGATE_SEGMENT:
+            return False, lambda: through_numpy.aggregate(state, theta, segment)
         if segment.kind == MOMENTS_SEGMENT:
             return False, lambda: self._moments[segment.first].forward(state, theta, parts)
-        return False, lambda: through_numpy.activate(self.program, state, segment)
+        return False, lambda: numpy_activations.activate(self.program, state, segment)
 
     def _sweep(self, state: CompiledState, theta: Array, segment: Segment, part: int, parts: int) -> None:
         layout = state.wide_layout if segment.wide else state.layout(part, parts)
@@ -138,7 +147,9 @@ class CompiledRunner(Runner):
             return None
         inputs = writable(inputs)
         outputs = np.empty((len(inputs), self._n_outputs), self.dtype)
-        if len(inputs) <= passes.FEW:
+        aggregates = self.program.aggregates
+        calculate = self._sweeps.evaluate if aggregates else passes.evaluate
+        if len(inputs) <= passes.FEW and not aggregates:
             memory = np.empty(self.plan.n_units, self.dtype)
             return None if passes.evaluate_few(table, inputs, theta, outputs, memory) else outputs
         parts = self._parts(-(-len(inputs) // self.lanes))
@@ -146,7 +157,7 @@ class CompiledRunner(Runner):
 
         def share(part: int) -> None:
             memory = aligned(self.plan.n_units * self.lanes, self.dtype)
-            some_nan[part] = passes.evaluate(table, inputs, theta, outputs, memory, part, parts)
+            some_nan[part] = calculate(table, inputs, theta, outputs, memory, part, parts)
 
         run_parts(share, parts)
         return None if any(some_nan) else outputs
@@ -192,7 +203,7 @@ class CompiledRunner(Runner):
         scratch = state.scratch
         scratch.bound, scratch.theta = 0.0, writable(theta)
         kernels.gather(theta, program.slots_out, scratch.weights)
-        if program.has_dense:
+        if program.has_dense or self.plan.aggregations:
             state.table(state.deltas)[:, program.zeroed] = 0
 
         def start(part: int) -> None:
@@ -221,12 +232,14 @@ class CompiledRunner(Runner):
             return [(True, lambda part: self._walk(state, segment, part))]
         if segment.kind == DENSE_SEGMENT:
             return [(False, lambda: self._product_back(state, theta, segment, into))]
+        if segment.kind == AGGREGATE_SEGMENT:
+            return [(False, lambda: through_numpy.push_back(state, theta, segment, into))]
         if segment.kind == MOMENTS_SEGMENT:
             return [(False, lambda: self._moments[segment.first].backward(state, state.scratch.parts))]
         units = (segment.first, segment.last)
         return [
             (True, lambda part: self._pull(state, units, part)),
-            (False, lambda: through_numpy.slope(self.program, state, theta, segment)),
+            (False, lambda: numpy_activations.slope(self.program, state, theta, segment)),
         ]
 
     def _walk(self, state: CompiledState, segment: Segment, part: int) -> None:
@@ -267,6 +280,8 @@ class CompiledRunner(Runner):
             written = (scratch.gradients, scratch.bias_gradients)
             scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in written)
         kernels.collect(into, program.slots, program.places, scratch.gradients)
+        if program.has_dense and len(program.aggregated):
+            scratch.bound += float(np.square(into[program.aggregated]).sum())
         found = scratch.bias_gradients
         sums = found[0] if len(found) == 1 else found.sum(axis=0)
         into[program.biased[1]] = sums[program.biased[0]]

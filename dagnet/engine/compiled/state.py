@@ -150,9 +150,12 @@ class CompiledState(State):
             if unit < plan.n_inputs:
                 continue
             slots = slice(int(plan.indptr[unit]), int(plan.indptr[unit + 1]))
-            bias = plan.bias_slot[unit]
+            bias, kind = plan.bias_slot[unit], plan.aggregation_of[unit]
             result[row] = self.theta[bias] if bias >= 0 else 0
-            if slots.stop > slots.start:
+            if kind >= 0:
+                terms = self.theta[slots, None] * self.value(plan.sources[slots])
+                result[row] += plan.aggregations[kind].value(terms[:, None])[0]
+            elif slots.stop > slots.start:
                 result[row] += self.theta[slots] @ self.value(plan.sources[slots])
         return result
 

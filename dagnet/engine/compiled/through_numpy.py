@@ -1,59 +1,41 @@
-"""Activations that NumPy runs, between sweeps: of all rows at once."""
+"""Aggregations that no kernel has, through NumPy between sweeps."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.engine.compiled.segments import Program, Segment
+from dagnet.engine.compiled.segments import Segment
 from dagnet.engine.compiled.state import CompiledState
-from dagnet.plan import ACTIVATE, DROP, Step
+from dagnet.plan.aggregating import aggregated, slopes
 
 
-def _step(segment: Segment) -> Step:
-    return Step(ACTIVATE, segment.what, segment.first, segment.last - segment.first, 0, 0, 0)
+def _values(state: CompiledState, units: Array) -> Array:
+    """(…, rows) of units in an array of any shape."""
+    return state.rows(state.values, units.reshape(-1)).reshape(*units.shape, -1)
 
 
-def activate(program: Program, state: CompiledState, segment: Segment) -> None:
-    """A = g(z), z kept where a derivative needs it."""
-    plan, step = program.plan, _step(segment)
-    z = state.rows(state.values, step.targets)
-    places = program.pre_place[step.targets]
-    if places[0] >= 0:
-        state.put(state.pre, places, z)
-    learned = plan.learned(step, state.theta)
-    state.put(state.values, step.targets, plan.activations[segment.what].value(z, **learned))
+def aggregate(state: CompiledState, theta: Array, segment: Segment) -> None:
+    """Z of a segment's units."""
+    plan, units = state.program.plan, slice(segment.first, segment.last)
+    z = aggregated(plan, plan.program()[segment.begin], theta, partial(_values, state), state.n_rows)
+    slots = plan.bias_slot[units]
+    state.put(state.values, units, z + np.where(slots >= 0, theta[slots], 0)[:, None])
 
 
-def slope(program: Program, state: CompiledState, theta: Array, segment: Segment) -> None:
-    """δ, and the derivatives for what is learned."""
-    plan, step, number = program.plan, _step(segment), state.dtype.type
-    units, activation = step.targets, plan.activations[segment.what]
-    values = state.rows(state.values, units)
-    places = program.pre_place[units]
-    z = state.rows(state.pre, places) if places[0] >= 0 else values
-    dropped = _rate_behind(program, segment)
-    keeps = ~((values == 0) & np.signbit(values)) if dropped else True
-    if dropped:
-        values = values * number(1 - dropped)
-    learned, asked = plan.learned(step, theta), state.rows(state.deltas, units)
-
-    def pulled(slope: Array) -> Array:
-        found = asked * slope
-        return np.where(keeps, found * number(1 / (1 - dropped)), 0) if dropped else found
-
-    sums = state.scratch.bias_gradients[0]
-    for name, slots in plan.learned_slots(step).items():
-        sums[len(sums) - plan.n_slots + slots] += pulled(activation.slope_by(name, z, **learned)).sum(axis=1)
-    slopes = activation.slope(z, values, **learned)
-    delta = np.where(plan.needs_delta[units, None], pulled(slopes), number(0))
-    state.put(state.deltas, units, delta)
-    sums[units] += delta.sum(axis=1)
-
-
-def _rate_behind(program: Program, segment: Segment) -> float:
-    """The rate at which the next step drops the values of an activation that NumPy runs; 0 for none."""
-    steps = program.steps
-    if segment.end == len(steps) or steps[segment.end, 0] != DROP:
-        return 0.0
-    return float(program.rates[steps[segment.end, 1]])
+def push_back(state: CompiledState, theta: Array, segment: Segment, into: Array) -> None:
+    """Derivatives of the weights, and ∂L/∂a of the sources."""
+    plan = state.program.plan
+    step = plan.program()[segment.begin]
+    into[step.slots] = 0
+    if not plan.needs_delta[step.targets].any():
+        return
+    for units, slots, values, slope in slopes(plan, step, theta, partial(_values, state)):
+        of_terms = slope * state.rows(state.deltas, units)
+        into[slots] = (of_terms * values).sum(axis=-1)
+        sources, places = np.unique(plan.sources[slots], return_inverse=True)
+        pulled = state.rows(state.deltas, sources)
+        np.add.at(pulled, places.reshape(slots.shape), theta[slots, None] * of_terms)
+        state.put(state.deltas, sources, pulled)

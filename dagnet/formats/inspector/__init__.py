@@ -12,6 +12,8 @@ What the page shows is the payload: a dict of JSON values; *array* means what :f
     (nodes,) arrays: 0 input, 1 hidden, 2 output, 3 constant, 4 group; longest distance from a
     parentless node; how many units; coordinates, in which ``radius`` is a node's size; place
     in ``activations``, a list of {label, z, a}: the function's curve as two arrays.
+``aggregation``
+    of each node the place in ``aggregations``, a list of names; −1 for the sum.
 ``bias``, ``center``, ``scale``
     (all units, node after node) arrays, NaN where there is none; the last two may be null.
 ``edges``
@@ -26,8 +28,9 @@ What the page shows is the payload: a dict of JSON values; *array* means what :f
     Null without data, else ``total`` rows of which the first ``kept`` are here: ``z``, ``a``
     and, with targets, ``delta`` = ∂(the row's loss)/∂z, arrays (kept, all units); ``slope`` =
     g′(z), the same shape; ``loss`` (kept,), ``mean_loss``; ``pull`` = ∂(the row's loss)/∂a and
-    ``target``, (kept, output units); ``outputs``: the units of the outputs.  As many rows are
-    kept as give at most 150,000 numbers for each quantity, at most 64 and at least one.
+    ``target``, (kept, output units); ``share`` = ∂(aggregation)/∂(w a), (kept, edges), or null;
+    ``outputs``: the units of the outputs.  As many rows are kept as give
+    at most 150,000 numbers for each quantity, at most 64 and at least one.
 ``history``
     Names of quantities and arrays, one number an epoch, or null.
 """
@@ -46,6 +49,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dagnet.adjacency import ranges
+from dagnet.arrays import Array
 from dagnet.contracts import Observations
 from dagnet.drawing import ROLES, Sketch, edge_strengths, group, layered_layout, sketch
 from dagnet.explain.arguments import activation_text
@@ -53,6 +57,7 @@ from dagnet.formats.annotated import RowStatistics, full_runner, row_statistics
 from dagnet.markup import label, node_labels
 from dagnet.model import Model
 from dagnet.model.data import ABSENT
+from dagnet.plan.aggregating import aggregate_steps, slopes
 
 __all__ = ["page", "write_html"]
 
@@ -198,6 +203,8 @@ def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
         **_placed(drawn),
         "units": packed(topology.units, "i4"),
         **_curves(model),
+        "aggregation": packed(topology.aggregation_of, "i4"),
+        "aggregations": list(map(str, topology.aggregations)),
         "bias": packed(bias, "f8"),
         "center": None if plain else packed(center, "f8"),
         "scale": None if plain else packed(scale, "f8"),
@@ -242,10 +249,31 @@ def _summary(drawn: Sketch) -> dict[str, Any]:
         "units": packed(np.ones(n), "i4"),
         "activation": packed(np.zeros(n), "i4"),
         "activations": [],
+        "aggregation": packed(np.full(n, -1), "i4"),
+        "aggregations": [],
         "bias": packed(np.full(n, np.nan), "f8"),
         "center": None,
         "scale": None,
     }
+
+
+def _shares(model: Model, a: Array) -> dict[str, str] | None:
+    """∂(aggregation)/∂term of each edge and row, (rows, edges): 1 of sums, NaN between several units."""
+    topology, plan, first = model.topology, model.plan, model.layout.first_unit
+    if not topology.aggregations or a.shape[1] * topology.n_edges > MOST_NUMBERS:
+        return None
+    by_slot = np.ones((plan.n_weights, a.shape[1]))
+    for step in aggregate_steps(plan):
+        for _, slots, _, slope in slopes(plan, step, model.layout.theta(model.vector), a.__getitem__):
+            by_slot[slots] = slope
+    result = np.ones((topology.n_edges, a.shape[1]))
+    for edge in np.flatnonzero(topology.aggregation_of[topology.targets] >= 0).tolist():
+        source, target = topology.sources[edge], topology.targets[edge]
+        row = slice(*plan.indptr[first[target] : first[target] + 2])
+        alone = topology.units[source] == topology.units[target] == 1
+        place = row.start + np.searchsorted(plan.sources[row], first[source])
+        result[edge] = by_slot[place] if alone else np.nan
+    return packed(result.T, "f4")
 
 
 @np.errstate(all="ignore")
@@ -266,6 +294,7 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
         "a": packed(a[order].T, kind),
         "slope": packed(model.plan.slopes(z, a, model.layout.theta(model.vector))[order].T, kind),
         "outputs": packed(np.argsort(order)[model.plan.outputs], "i4"),
+        "share": _shares(model, a),
         "delta": None,
     }
     if observations.y is not None:
