@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from dagnet.adjacency import offsets, ranges, stable_order
 from dagnet.arrays import Array
 from dagnet.expansion import Expansion, expanded
 from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, LAYER, SPARSE, STEP, Plan
+from dagnet.plan.transposition import first_learned
 from dagnet.topology import Topology
 
 DENSE_MINIMUM = 4096
@@ -146,6 +148,8 @@ class _Packing:
     indptr: Array
     sources: Array
     bias_slot: Array
+    learned_slot: Array | None
+    n_slots: int
 
 
 def _packing(topology: Topology, order: Array, first_unit: Array) -> _Packing:
@@ -173,8 +177,14 @@ def _packing(topology: Topology, order: Array, first_unit: Array) -> _Packing:
     sources[element_slot] = element_source
     biased = np.repeat(topology.has_bias[order], units[order])
     bias_slot = np.full(total, -1, np.int64)
-    bias_slot[biased] = len(sources) + np.arange(int(biased.sum()))
-    return _Packing(element_slot, indptr, sources, bias_slot)
+    n_slots = len(sources) + int(biased.sum())
+    bias_slot[biased] = np.arange(len(sources), n_slots)
+    counts = np.array([len(activation.trainable) for activation in topology.activations])
+    if not counts.any():
+        return _Packing(element_slot, indptr, sources, bias_slot, None, n_slots)
+    learned = np.repeat(np.where(topology.is_input, 0, counts[topology.activation_of])[order], units[order])
+    first = first_learned(learned, n_slots)
+    return _Packing(element_slot, indptr, sources, bias_slot, first, n_slots + int(learned.sum()))
 
 
 def _elements(
@@ -204,7 +214,7 @@ def _program(
     computed = order[len(topology.inputs) :]
     n_inputs = int(topology.units[topology.inputs].sum())
     steps, gather = _steps(expansion, block, computed, n_inputs, packing)
-    n_units, n_slots, first = len(packing.indptr) - 1, len(trainable), first_unit[topology.outputs]
+    n_units, n_slots, first = len(packing.indptr) - 1, packing.n_slots, first_unit[topology.outputs]
     nothing = np.zeros(0, np.int64)
     plan = Plan(
         n_units=n_units,
@@ -225,6 +235,7 @@ def _program(
         needs_delta=np.zeros(n_units, bool),
         needs_gradient=trainable,
         tie=_tie(topology, first_unit, packing, n_slots),
+        learned_slot=packing.learned_slot,
     )
     return plan.restrict()  # fills in what the reverse walk needs
 
@@ -294,11 +305,15 @@ def _dense_sources(sums: Array, packing: _Packing) -> Array:
 
 def _trainable(topology: Topology, order: Array, packing: _Packing) -> Array:
     """(slots,) what the graph lets train."""
-    mask = np.ones(len(packing.sources) + int((packing.bias_slot >= 0).sum()), bool)
+    mask = np.ones(packing.n_slots, bool)
     mask[packing.element_slot] = np.repeat(topology.edge_trainable, np.diff(topology.weight_starts))
     free = np.repeat(topology.bias_trainable[order], topology.units[order])
     has = packing.bias_slot >= 0
     mask[packing.bias_slot[has]] = free[has]
+    if packing.learned_slot is not None:
+        units = np.flatnonzero(packing.learned_slot >= 0)
+        counts = np.diff(packing.learned_slot[units], append=packing.n_slots)
+        mask[packing.n_slots - int(counts.sum()) :] = np.repeat(free[units], counts)
     return mask
 
 
@@ -313,9 +328,34 @@ def _tie(topology: Topology, first_unit: Array, packing: _Packing, n_slots: int)
         biased = slots >= 0
         place = np.cumsum(biased) - 1
         _tie_to_lowest(owner, slots[biased], place[topology.bias_owners()[biased]])
+        _tie_learned(owner, topology, first_unit, packing)
     elif topology.share is None:
         return None
     return np.unique(owner, return_inverse=True)[1]
+
+
+def _tie_learned(owner: Array, topology: Topology, first_unit: Array, packing: _Packing) -> None:
+    """Nodes that share a key and learn the same have one number."""
+    said = topology.node_words["share"]
+    for name, nodes in topology.learners.items():
+        sharing = nodes[[node in said for node in nodes.tolist()]]
+        slots = slots_learned(topology, first_unit, packing.learned_slot, name, sharing)
+        first: dict[Hashable, int] = {}
+        starts = offsets(topology.units[sharing])[:-1].tolist()
+        begin = [first.setdefault(said[node], at) for node, at in zip(sharing.tolist(), starts, strict=True)]
+        begins = np.array(begin, np.int64)
+        _tie_to_lowest(owner, slots, ranges(begins, begins + topology.units[sharing]))
+
+
+def slots_learned(topology: Topology, first_unit: Array, learned_slot: Any, name: str, nodes: Array) -> Array:
+    """The slots of one name of what some nodes' activations learn, node after node."""
+    units, kinds = topology.units[nodes], topology.activation_of[nodes]
+    place = [
+        list(item.trainable).index(name) if name in item.trainable else 0 for item in topology.activations
+    ]
+    first = first_unit[nodes]
+    slots: Array = learned_slot[ranges(first, first + units)] + np.repeat(np.array(place)[kinds], units)
+    return slots
 
 
 def _tie_to_lowest(owner: Array, slots: Array, owners: Array) -> None:

@@ -231,6 +231,7 @@ def test_every_builtin_compiles(name, dtype):
     assert compiled.function.address
     assert compiled.slope.address
     needing = {"gelu", "silu", "mish", "softplus", "hard_swish", "tanhshrink", "threshold", "atan"}
+    needing |= {"prelu", "swish"}
     assert compiled.needs_z == (name in needing | {"sin", "cos", "square", "gaussian"})
 
 

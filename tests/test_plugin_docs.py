@@ -163,7 +163,8 @@ def test_each_pytorch_name_exists_and_means_the_same():
     for name, row in ACTIVATIONS.items():
         if row[4] == "—":
             continue
-        extra = (0.0, 0.0) if name == "threshold" else ()
+        slope = torch.tensor([0.25], dtype=torch.float64)
+        extra = {"threshold": (0.0, 0.0), "prelu": (slope,)}.get(name, ())
         theirs = eval(row[4], names)(z, *extra).numpy()
         ours = dagnet.activations()[name].value(z.numpy())
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)

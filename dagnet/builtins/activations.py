@@ -104,7 +104,7 @@ def gelu(z: Elementwise, approximate: str) -> Elementwise:
 
 
 def silu(z: Elementwise) -> Elementwise:
-    """g(z) = z/(1 + exp(−z)), also called swish.
+    """g(z) = z/(1 + exp(−z)): swish with β = 1, which does not learn.
 
     Source: Elfwing, Uchibe & Doya, "Sigmoid-weighted linear units for neural network function
     approximation in reinforcement learning", 2017.

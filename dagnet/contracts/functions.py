@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts.named import Parametric
+from dagnet.contracts.named import Learned, Parametric, check_trainable
 from dagnet.errors import DataError, PluginError, Verbatim, expected
-from dagnet.values import Rule, is_number
+from dagnet.values import FINITE, Rule, is_number
 
 if TYPE_CHECKING:
     from dagnet.contracts.probing import Formulas
@@ -104,21 +104,23 @@ class _Differentiable(Parametric):
         before, anew = self.formulas, replace(self)
         return self if anew.formulas == before and before.value is not None else anew
 
-    def _value(self, *arrays: Array) -> Any:
+    def _value(self, *arrays: Array, **learned: Array) -> Any:
         """By the formula, else by the function as it is."""
         formula, function = self.formulas.value, getattr(self, self.functions[0])
+        parameters = {**self.parameters, **learned}
         if formula is None:
-            return function(*arrays, *self.arguments)
-        return formula(*arrays, *self.formulas.numbers(formula, self.parameters))
+            return function(*arrays, *parameters.values())
+        return formula(*arrays, *self.formulas.numbers(formula, parameters))
 
-    def _slope(self, *arrays: Array, of: int) -> Any:
+    def _slope(self, *arrays: Array, of: int, **learned: Array) -> Any:
         """By the formula, by the derivative as it is, or by a tape over the first ``of`` arrays."""
         (what, by), formula = self.functions[:2], self.formulas.slope
+        parameters = {**self.parameters, **learned}
         if formula is not None:
-            return formula(*arrays, *self.formulas.numbers(formula, self.parameters))
+            return formula(*arrays, *self.formulas.numbers(formula, parameters))
         if getattr(self, by) is not None:
-            return getattr(self, by)(*arrays, *self.arguments)
-        where, given = f"{self.kind} {self.name!r}: {what}", (*arrays[:of], *self.arguments)
+            return getattr(self, by)(*arrays, *parameters.values())
+        where, given = f"{self.kind} {self.name!r}: {what}", (*arrays[:of], *parameters.values())
         return _probing().array_gradient(where, getattr(self, what), *given, give=f"{by}=…")[1]
 
     def _of_shape(self, what: str, result: Any, shape: tuple[int, ...]) -> Array:
@@ -150,6 +152,10 @@ class Activation(_Differentiable):
         the compiled engine the memory for it.  ``None``: derived from ``function``.
     parameters
         Names and default values, in the order in which the functions take them.
+    trainable
+        Names and start values of parameters that each unit learns, one number each; the functions take
+        them after the others, as numbers or as arrays that broadcast with z: one a unit, (units, 1).
+        A node's attribute of that name is its start.
     kinks
         The points where g is not differentiable: numbers, or ``kinks(*parameters)`` that
         returns them.  Gradient checks stay away from them.
@@ -178,6 +184,9 @@ class Activation(_Differentiable):
     array([8.])
     >>> print(cube.formula.derivative("z").latex)
     3 \, {z}^{2}
+    >>> leak = Activation("leak", lambda z, by: np.where(z > 0, z, by * z), trainable={"by": 0.1}, kinks=(0,))
+    >>> leak.value(np.array([[-2.0], [-2.0]]), by=np.array([[0.1], [0.5]])).ravel().tolist()
+    [-0.2, -1.0]
     """
 
     kind: ClassVar[str] = "activation"
@@ -188,23 +197,46 @@ class Activation(_Differentiable):
     kinks: Sequence[float] | Callable[..., Sequence[float]] = field(default=(), kw_only=True)
     rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
     surrogate: bool = field(default=False, kw_only=True)
+    trainable: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         if not callable(self.kinks):
             object.__setattr__(self, "kinks", tuple(self.kinks))
+        if self.trainable != {} and not isinstance(self.trainable, Learned):
+            check_trainable(f"activation {self.name!r}: trainable", self.trainable, self.parameters)
+            object.__setattr__(self, "parameters", {**self.parameters, **self.trainable})
+        if self.trainable:
+            object.__setattr__(self, "rules", {**dict.fromkeys(self.trainable, FINITE), **self.rules})
         super().__post_init__()
+        starts = {name: self.parameters[name] for name in self.trainable}
+        object.__setattr__(self, "trainable", Learned(starts))
 
     def _no_formula(self) -> str:
         own = type(self).value is Activation.value and type(self).slope is Activation.slope
         return "" if own else "its class calculates by itself"
 
-    def value(self, z: Array) -> Array:
-        """g(z), of z's shape."""
-        return self._value(z)
+    def value(self, z: Array, **learned: Array) -> Array:
+        """g(z), of z's shape; of parameters that learn the start values, or arrays that go with z."""
+        return self._value(z, **learned)
 
-    def slope(self, z: Array, a: Array) -> Array:
+    def slope(self, z: Array, a: Array, **learned: Array) -> Array:
         """g'(z), of z's shape, where a = g(z) is given along."""
-        return self._slope(z, a, of=1)
+        return self._slope(z, a, of=1, **learned)
+
+    def slope_by(self, name: str, z: Array, **learned: Array) -> Array:
+        """∂g/∂(a parameter that learns), of z's shape."""
+        parameters, formulas = {**self.parameters, **learned}, self.formulas
+        if formulas.value is not None:
+            formula = formulas.by[list(self.trainable).index(name)]
+            return formula(z, *formulas.numbers(formula, parameters))
+        numbers = np.broadcast_to(np.asarray(parameters[name], z.dtype), z.shape)
+
+        def of_number(number: Any) -> Any:
+            return self.function(z, *{**parameters, name: number}.values())
+
+        where, give = f"activation {self.name!r}: function, by {name}", f"{name} among parameters=…"
+        found: Array = _probing().array_gradient(where, of_number, numbers.copy(), give=give)[1]
+        return found
 
     def kink_points(self) -> tuple[float, ...]:
         """The kinks for the parameters as they are."""

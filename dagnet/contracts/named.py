@@ -34,6 +34,42 @@ def _takes(function: Callable[..., Any], argument: str) -> bool:
         return False
 
 
+# fmt: off
+TAKEN = frozenset((
+    "a", "act", "activation", "activation_function", "aggregation", "batch_norm", "bias", "categories",
+    "center", "constraint", "dropout", "gain", "init", "level", "loss", "loss_weight", "mask", "mean",
+    "normalization", "regularizer", "response", "role", "scale", "share", "shift", "sign", "target",
+    "trainable", "units", "variance", "weight", "z",
+))
+# fmt: on
+"""What no parameter that learns can be called: it means something else on nodes, or is an argument."""
+
+
+class Learned(dict[str, Any]):
+    """``trainable`` once its names are among ``parameters``, whose values then are the start values."""
+
+    def _refuse(self, *_: Any) -> None:
+        raise TypeError("an activation never changes; make another one")
+
+    __setitem__ = __delitem__ = _refuse
+
+    def __reduce__(self) -> Any:
+        return Learned, (dict(self),)
+
+
+def check_trainable(where: str, given: object, parameters: Mapping[str, Any]) -> None:
+    """Refuse what cannot be the names and start values of parameters that learn."""
+    named = isinstance(given, Mapping) and all(
+        isinstance(name, str) and name.isidentifier() for name in given
+    )
+    if not isinstance(given, Mapping) or not named:
+        raise PluginError(expected(where, "a mapping from name to start value", given))
+    for name in given:
+        if name in TAKEN or name in parameters:
+            what = "a parameter" if name in parameters else "a word on nodes, or an argument,"
+            raise PluginError(f"{where}: {name!r} is {what} already; choose another name")
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Parametric:
     """A named thing with parameters that a call form such as ``"elu(alpha=0.5)"`` can set."""

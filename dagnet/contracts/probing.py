@@ -32,11 +32,14 @@ class Formulas:
     slope: Formula | None
     reason: str = ""
     reads: tuple[Any, ...] | None = field(default=None, compare=False)
+    by: tuple[Formula, ...] = ()
+    """The derivatives by the parameters that learn, which are arrays to all these formulas."""
 
     @staticmethod
-    def numbers(formula: Formula, parameters: Mapping[str, Any]) -> tuple[float, ...]:
-        """The values of a formula's own arguments that are parameters."""
-        return tuple(float(parameters[name]) for name in formula.arguments if name in parameters)
+    def numbers(formula: Formula, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The values of a formula's own arguments that are parameters: floats, or arrays as they are."""
+        values = (parameters[name] for name in formula.arguments if name in parameters)
+        return tuple(value if isinstance(value, np.ndarray) else float(value) for value in values)
 
 
 def _pair(item: Any) -> Iterator[Function]:
@@ -66,16 +69,18 @@ def formulas_of(item: Any, reason: str) -> Formulas:
             value, slope = FORMULAS[item.kind](item)
         except Untraceable as error:
             reason = f"{error.what}; {error.mend or OTHERWISE}"
-    return Formulas(value, slope, reason, reads)
+    by = () if value is None else tuple(map(value.derivative, getattr(item, "trainable", ())))
+    return Formulas(value, slope, reason, reads, by)
 
 
 def _formulas_of_activation(item: Any) -> Pair:
     """g(z) and g'(z, a)."""
-    value = traced(item.function, ["z"], item.parameters)
+    value = traced(item.function, ["z", *item.trainable], item.parameters)
     given = item.derivative is not None
-    slope = (
-        traced(item.derivative, ["z", "a"], item.parameters) if given else value.derivative("z", result="a")
-    )
+    if given:
+        slope = traced(item.derivative, ["z", "a", *item.trainable], item.parameters)
+    else:
+        slope = value.derivative("z", result="a")
     for dtype in ALIKE:
         z = probe_numbers([value, slope], item.kink_points(), dtype)
         if dtype == "float32":  # NumPy's own numbers may make it double precision, which is no less right
@@ -189,6 +194,8 @@ def check_activation(item: Any) -> None:
         mend = "reduce nothing, and write np.where for if"
         at = place_of(item.function)
         raise PluginError(f"{where} must treat each number by itself, whatever stands beside it{at}; {mend}")
+    if item.trainable:
+        _check_learned(where, item, z, a)
     if derivative is None:
         if item.formula is None:
             array_gradient(where, item.function, z, *arguments, give="derivative=…")
@@ -204,6 +211,18 @@ def check_activation(item: Any) -> None:
         mend = f"mend it, leave it out, or say surrogate=True if {item.name} is meant to learn by another's"
         where += place_of(derivative)
         refuse_wrong(where, given, z, lambda x: item.function(x, *arguments), "the function's", mend)
+
+
+def _check_learned(where: str, item: Any, z: Array, a: Array) -> None:
+    """Whether a function takes one number a unit of what learns, and has derivatives by it."""
+    columns = {name: np.full((len(z), 1), start) for name, start in item.trainable.items()}
+    arguments = tuple({**item.parameters, **columns}.values())
+    found = checked_result(where, lambda x: item.function(x, *arguments), (z,), z.shape, item.function)
+    if not np.allclose(found, a, rtol=1e-6, equal_nan=True):
+        names = ", ".join(item.trainable)
+        raise PluginError(f"{where} must give the same for {names} as numbers and as arrays (units, 1)")
+    for name in item.trainable:
+        item.slope_by(name, z)
 
 
 def check_aggregation(item: Any) -> None:

@@ -2,7 +2,8 @@
 
 Forward, in topological order:   z = W a + b,   a = g(z);   of other aggregations z = A(w₁ a₁, w₂ a₂, …) + b.
 Backward, in the reverse order:  ∂L/∂a = Σ over children of wᵀ δ (+ ∂L/∂output),
-δ = ∂L/∂a · g'(z),   ∂L/∂W = δ aᵀ,   ∂L/∂b = Σ over rows of δ;   with δ · ∂A/∂(w a) for δ in a term's own.
+δ = ∂L/∂a · g'(z),   ∂L/∂W = δ aᵀ,   ∂L/∂b = Σ over rows of δ;   with δ · ∂A/∂(w a) for δ in a term's own;
+∂L/∂p = Σ over rows of ∂L/∂a · ∂g/∂p, of what activations learn.
 
 Where another engine differs from this one, this one is right.
 """
@@ -78,7 +79,8 @@ class _Runner(Runner):
         state.draw.mean, state.draw.variance = np.zeros((2, plan.n_units))
         for step in plan.program():
             if step.kind == ACTIVATE:
-                a[step.targets] = plan.activations[step.what].value(z[step.targets])
+                learned = plan.learned(step, theta)
+                a[step.targets] = plan.activations[step.what].value(z[step.targets], **learned)
             elif step.kind == DROP:
                 state.dropped[step.target] = drop(plan, step, state.draw, a)
             elif step.kind in (NORMALISE, LAYER):
@@ -126,8 +128,11 @@ class _Runner(Runner):
                 factor = state.dropped[step.target][1]
                 da[targets] = np.where(factor == 0, 0, da[targets] * factor)
             elif step.kind == ACTIVATE:
-                slope = plan.activations[step.what].slope(z[targets], values[targets])
+                activation, learned = plan.activations[step.what], plan.learned(step, theta)
+                slope = activation.slope(z[targets], values[targets], **learned)
                 d[targets] = np.where(plan.needs_delta[targets, None], da[targets] * slope, 0)
+                for name, slots in plan.learned_slots(step).items():
+                    into[slots] = (da[targets] * activation.slope_by(name, z[targets], **learned)).sum(axis=1)
             elif plan.needs_delta[targets].any():
                 if step.kind in (NORMALISE, LAYER):
                     back = through_moments(plan, step, state.draw, theta, a, d, into)

@@ -13,6 +13,7 @@ from dagnet.contracts import Activation
 from dagnet.errors import DataError, expected
 from dagnet.explain.chain_rule import Edge, Fact
 from dagnet.explain.report import plain
+from dagnet.markup import number
 from dagnet.model import Model, is_sparse, is_table
 from dagnet.topology import normalizations
 
@@ -22,6 +23,18 @@ def checked_network(net: object) -> Model:
     if not isinstance(net, Model):
         raise DataError(expected("net", "a dagnet.Network", net, "build one with dagnet.Network(graph)"))
     return net
+
+
+def activation_text(net: Model, node: int) -> str:
+    """The call form of a node's activation, with what it has learned; of several units how many."""
+    activation = net.topology.activations[net.topology.activation_of[node]]
+    learned = net.layout.activation_numbers(node, net.parameters)
+    if not learned:
+        return str(activation)
+    shown = {name: repr(value) for name, value in activation.parameters.items()}
+    for name, numbers in learned.items():
+        shown[name] = number(float(numbers[0])) if len(numbers) == 1 else f"[{len(numbers)}]"
+    return f"{activation.name}({', '.join(f'{name}={text}' for name, text in shown.items())})"
 
 
 def as_table(what: str, values: Any, names: Sequence[Hashable] = ()) -> Any:
@@ -86,7 +99,8 @@ class OneRow:
             layout, slopes = self.net.layout, self._forward.by_unit[2][:, 0]
             result: Array = slopes[layout.units_of(node)] * slopes[layout.summed_units_of(node)]
             return result
-        return np.asarray(self._activation(node).slope(self.z(node), self.a(node)))
+        learned = self.net.layout.activation_numbers(node, self.net.parameters)
+        return np.asarray(self._activation(node).slope(self.z(node), self.a(node), **learned))
 
     def _normalized(self, node: int) -> Array | None:
         """What normalisation makes of changes: scale/√(variance + eps), (units,), or a matrix; None without.
@@ -173,4 +187,4 @@ class OneRow:
         kind, aggregation = self._kinds.get(node), self.topology.aggregation(node)
         numbers = plain(self.z(node)), plain(self.a(node)), target
         argument = plain(self.argument(node))
-        return Fact(str(self._activation(node)), *numbers, *loss, aggregation, kind, argument)
+        return Fact(activation_text(self.net, node), *numbers, *loss, aggregation, kind, argument)

@@ -27,7 +27,7 @@ import numpy as np
 
 from dagnet.adjacency import offsets, reachable, rows_by
 from dagnet.arrays import Array
-from dagnet.explain.arguments import checked_network
+from dagnet.explain.arguments import activation_text, checked_network
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import label, number
 from dagnet.model import Model
@@ -245,17 +245,23 @@ def unscaled(net: Model, inputs: Array) -> list[Finding]:
 
 
 def reaches(net: Model) -> Iterator[tuple[Array, str, float, float]]:
-    """Each activation of outputs: their numbers, its name, and the least and largest value seen of it."""
-    topology = net.topology
+    """Each activation of outputs: their numbers, its name, and the least and largest value seen of it.
+
+    One that learns is looked at node by node.
+    """
+    topology, layout = net.topology, net.layout
     outputs = topology.outputs[~topology.is_input[topology.outputs]]
     z = np.array([[-HUGE, *np.linspace(-8, 8, 65), HUGE]])
     for kind in np.unique(topology.activation_of[outputs]).tolist():
-        activation = topology.activations[kind]
-        with np.errstate(all="ignore"):
-            a = np.array(activation.value(z), np.float64)
-        a[np.abs(a) >= HUGE] *= np.inf
-        low, high = float(np.nanmin(a)), float(np.nanmax(a))
-        yield outputs[topology.activation_of[outputs] == kind], str(activation), low, high
+        activation, nodes = topology.activations[kind], outputs[topology.activation_of[outputs] == kind]
+        for those in np.split(nodes, np.arange(1, len(nodes))) if activation.trainable else [nodes]:
+            learned = layout.activation_numbers(int(those[0]), net.parameters)
+            with np.errstate(all="ignore"):
+                values = activation.value(z, **{name: found[:, None] for name, found in learned.items()})
+            a = np.array(values, np.float64)
+            a[np.abs(a) >= HUGE] *= np.inf
+            low, high = float(np.nanmin(a)), float(np.nanmax(a))
+            yield those, activation_text(net, int(those[0])), low, high
 
 
 def bounded(net: Model) -> Iterator[Finding]:
@@ -271,7 +277,7 @@ def bounded(net: Model) -> Iterator[Finding]:
 
 def _detail(net: Model, kind: str, node: int, unit: int, m: _Measured) -> str:
     topology = net.topology
-    activation = str(topology.activations[topology.activation_of[node]])
+    activation = activation_text(net, node)
     who = "input" if topology.is_input[node] else activation
     if kind == "constant":
         return f"{who}, {number(float(m.low[0, unit]))}"

@@ -7,6 +7,7 @@ from collections.abc import Hashable
 import numpy as np
 
 from dagnet.contracts import LEARNED, MOMENTS, Normalization
+from dagnet.explain.arguments import activation_text
 from dagnet.explain.report import TEXT
 from dagnet.markup import number
 from dagnet.model import Model
@@ -56,7 +57,7 @@ def _right(net: Model, place: int) -> str:
     topology = net.topology
     if topology.is_input[place]:
         return _datum(net, place)
-    activation = str(topology.activations[topology.activation_of[place]])
+    activation = activation_text(net, place)
     terms, bias = _terms(net, place)
     if topology.aggregation_of[place] >= 0:
         terms = [f"{topology.aggregation(place)}({', '.join(terms)})"]

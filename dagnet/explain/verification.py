@@ -26,19 +26,30 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.explain.arguments import checked_network
+from dagnet.explain.magnitudes import (
+    TOLERANCES,
+    Sums,
+    activated,
+    apart,
+    around,
+    by_learned,
+    finite,
+    largest,
+    nearest,
+    relative,
+)
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import label
 from dagnet.model import Model
 from dagnet.model.averaging import row_weights
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
-from dagnet.plan import ACTIVATE, LAYER, Plan, Step
+from dagnet.plan import ACTIVATE, LAYER, Step
 from dagnet.plan.aggregating import aggregate_steps, aggregated, slopes
 from dagnet.plan.transposition import slot_units
 
 SHOWN, STEP = 10, 1e-6
 HEADER = ("node", "forward", "δ", "gradient")
-TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 
 
 @np.errstate(all="ignore")
@@ -192,27 +203,30 @@ def residuals(layout: Layout, vector: Array, walk: Numbers, trained: list[Array]
     """
     terms, dtype, plan = _Terms(layout, vector, walk.a), walk.a.dtype, layout.plan
     z, pulled, slots = terms.right_sides(walk)
-    size_z = terms.into(_largest(walk.a), 1)
-    size_z[: plan.n_inputs] = _largest(walk.inputs)
-    off_z = _apart(walk.z, z)
+    size_z = terms.into(largest(walk.a), 1)
+    size_z[: plan.n_inputs] = largest(walk.inputs)
+    off_z = apart(walk.z, z)
 
-    a, slope = _activated(plan, walk.z, TOLERANCES[dtype.name] * size_z + off_z, dtype)
-    steep = np.maximum(1, _largest(slope[0]))
-    size_a = np.maximum(_largest(walk.a), steep * np.minimum(1, size_z))
-    off_a = _apart(walk.a, a[0])
+    places = around(walk.z, TOLERANCES[dtype.name] * size_z + off_z)
+    a, slope = activated(plan, places, terms.theta, dtype)
+    steep = np.maximum(1, largest(slope[0]))
+    size_a = np.maximum(largest(walk.a), steep * np.minimum(1, size_z))
+    off_a = apart(walk.a, a[0])
 
     delta = pulled.astype(dtype) * slope
-    size_pulled = terms.out_of(_largest(walk.delta))
-    size_pulled[plan.outputs] += _largest(walk.pull)
-    off_delta = _apart(walk.delta, delta[0])
+    size_pulled = terms.out_of(largest(walk.delta))
+    size_pulled[plan.outputs] += largest(walk.pull)
+    off_delta = apart(walk.delta, delta[0])
 
-    wrong_z = _relative(off_z, size_z, terms.into(off_a, 0), dtype)
-    wrong_a = _relative(_apart(walk.a, _nearest(walk.a, a)), size_a, 0, dtype)
-    off_nearest, inherited = _apart(walk.delta, _nearest(walk.delta, delta)), steep * terms.out_of(off_delta)
-    wrong_delta = _relative(off_nearest, steep * size_pulled, inherited, dtype)
-    found, inherited = _derivatives(terms, walk, slots, off_a, off_delta)
-    reach = terms.reach(steep, _largest(walk.pull))
-    wrong = np.maximum(found, _trained(terms, walk, slots, reach, inherited, trained) / condition)
+    wrong_z = relative(off_z, size_z, terms.into(off_a, 0), dtype)
+    wrong_a = relative(apart(walk.a, nearest(walk.a, a)), size_a, 0, dtype)
+    off_nearest, inherited = apart(walk.delta, nearest(walk.delta, delta)), steep * terms.out_of(off_delta)
+    wrong_delta = relative(off_nearest, steep * size_pulled, inherited, dtype)
+    sums = by_learned(plan, places, terms.theta, pulled, terms.out_of(off_delta))
+    slots[terms.learned] = np.clip(walk.slots, sums.low, sums.high)[terms.learned]
+    found, inherited = _derivatives(terms, walk, slots, sums, off_a, off_delta)
+    reach = terms.reach(steep, largest(walk.pull))
+    wrong = np.maximum(found, _trained(terms, walk, slots, sums, reach, inherited, trained) / condition)
     by_unit = np.zeros(plan.n_units)
     np.maximum.at(by_unit, terms.child, wrong)
     return np.stack([np.maximum(wrong_z, wrong_a), wrong_delta, by_unit])
@@ -220,38 +234,46 @@ def residuals(layout: Layout, vector: Array, walk: Numbers, trained: list[Array]
 
 def loss_residual(losses: list[float], right: float, dtype: Any) -> float:
     """How far losses are from the right one, relative to it or to 1."""
-    off = _apart(np.array(losses)[:, None], np.full((len(losses), 1), right))
-    return float(_relative(off, np.array([max(1.0, abs(right))]), 0, dtype)[0])
+    off = apart(np.array(losses)[:, None], np.full((len(losses), 1), right))
+    return float(relative(off, np.array([max(1.0, abs(right))]), 0, dtype)[0])
 
 
 def _derivatives(
-    terms: _Terms, walk: Numbers, right: Array, off_a: Array, off_delta: Array
+    terms: _Terms, walk: Numbers, right: Array, sums: Sums, off_a: Array, off_delta: Array
 ) -> tuple[Array, Array]:
     """(slots,) the residuals of the walk's derivatives, and how much of them is inherited from a and δ."""
-    norm_delta, norm_a = (np.linalg.norm(_finite(values), axis=0) for values in (walk.delta, walk.a))
+    norm_delta, norm_a = (np.linalg.norm(finite(values), axis=0) for values in (walk.delta, walk.a))
     size = terms.products(norm_delta, norm_a, len(walk.a) ** 0.5)
     inherited = len(walk.a) * (
-        terms.products(off_delta, _largest(walk.a), 1) + terms.products(_largest(walk.delta), off_a, 0)
+        terms.products(off_delta, largest(walk.a), 1) + terms.products(largest(walk.delta), off_a, 0)
     )
-    return _relative(_apart(walk.slots[None], right[None]), size, inherited, walk.a.dtype), inherited
+    for values, given in ((size, sums.size), (inherited, sums.inherited)):
+        values[terms.learned] = given[terms.learned]
+    return relative(apart(walk.slots[None], right[None]), size, inherited, walk.a.dtype), inherited
 
 
 def _trained(
-    terms: _Terms, walk: Numbers, right: Array, reach: Array, inherited: Array, trained: list[Array]
+    terms: _Terms,
+    walk: Numbers,
+    right: Array,
+    sums: Sums,
+    reach: Array,
+    inherited: Array,
+    trained: list[Array],
 ) -> Array:
     """(slots,) the residuals of other calls' gradients.
 
     Their δ is another one by rounding, which is relative to ``reach``: where terms cancel, as they do
     for softmax's outputs of one parent, that may be all there is of δ.
     """
-    norm_a, rows, owner = np.linalg.norm(_finite(walk.a), axis=0), len(walk.a) ** 0.5, terms.owner
-    size = terms.products(rows * reach, norm_a, rows)
+    norm_a, rows, owner = np.linalg.norm(finite(walk.a), axis=0), len(walk.a) ** 0.5, terms.owner
+    size = terms.products(rows * reach, norm_a, rows) + rows * sums.size
     right = terms.by_parameter(right)
     size, inherited = (terms.by_parameter(each, bound=True) for each in (size, inherited))
     wrong = np.zeros(len(owner))
     for gradient in trained:
         asked = np.where(np.isnan(gradient) & ~np.isnan(right), right, gradient)
-        off = _relative(_apart(asked[None], right[None]), size, inherited, walk.a.dtype)
+        off = relative(apart(asked[None], right[None]), size, inherited, walk.a.dtype)
         wrong = np.maximum(wrong, off[owner])
     return wrong
 
@@ -262,7 +284,10 @@ class _Terms:
     def __init__(self, layout: Layout, vector: Array, a: Array) -> None:
         self.plan = plan = layout.plan
         self.layout, self.vector = layout, vector
-        self.owner, self.weight = layout.owners, layout.theta(vector).astype(np.float64)
+        n = plan.n_weights + int((plan.bias_slot >= 0).sum())
+        self.learned = slice(n, plan.n_slots)  # no terms of sums
+        self.owner, self.theta = layout.owners, layout.theta(vector).astype(np.float64)
+        self.weight = np.where(np.arange(plan.n_slots) < n, self.theta, 0)
         self.child = slot_units(plan)
         self.parent = np.full(plan.n_slots, plan.n_units)
         self.parent[: plan.n_weights] = plan.sources
@@ -271,7 +296,7 @@ class _Terms:
         for step in aggregate_steps(plan):
             for _, slots, _, slope in slopes(plan, step, layout.theta(vector), a.T.__getitem__):
                 self.shares.append((slots.ravel(), slope.reshape(-1, len(a)).astype(np.float64)))
-                self.largest[slots.ravel()] *= _largest(self.shares[-1][1].T)
+                self.largest[slots.ravel()] *= largest(self.shares[-1][1].T)
         self.layers = [step for step in plan.program() if step.kind == LAYER]
         self.steep = np.ones(plan.n_slots)  # bounds on 1/√(variance + eps) where units are normalised
         for step in self.layers:
@@ -355,50 +380,5 @@ class _Terms:
         """(slots,) a number of the child times one of the parent, which of a bias is ``one``."""
         result: Array = of_child[self.child] * self.steep * np.append(of_parent, one)[self.parent]
         for places, share in self.shares:
-            result[places] *= _largest(share.T)
+            result[places] *= largest(share.T)
         return result
-
-
-def _activated(plan: Plan, z: Array, reach: Array, dtype: Any) -> tuple[Array, Array]:
-    """For each of z, z − reach and z + reach its g and g′, (3, rows, units), rounded to the dtype.
-
-    Of inputs z and 1.
-    """
-    places = z + np.multiply.outer((0.0, -1.0, 1.0), reach)[:, None]
-    values, slopes = places.copy(), np.ones_like(places)
-    for step in plan.program():
-        if step.kind == ACTIVATE:
-            activation, units = plan.activations[step.what], (..., step.targets)
-            values[units] = activation.value(places[units])
-            slopes[units] = activation.slope(places[units], values[units])
-    return values.astype(dtype).astype(np.float64), slopes.astype(dtype).astype(np.float64)
-
-
-def _nearest(ours: Array, right: Array) -> Array:
-    """What is nearest to ours between the lowest and the highest of three right numbers."""
-    between = np.clip(ours, np.fmin.reduce(right), np.fmax.reduce(right))
-    return np.where(np.isnan(ours), right[0], between)
-
-
-def _apart(ours: Array, right: Array) -> Array:
-    """(units,) the largest |ours − right| over rows; 0 where both are NaN, inf where one is."""
-    right = right.astype(ours.dtype)
-    apart = np.abs(ours.astype(np.float64) - right)
-    apart[(ours == right) | (np.isnan(ours) & np.isnan(right))] = 0
-    return np.where(np.isnan(apart), np.inf, apart).max(axis=0)
-
-
-def _relative(error: Array, size: Array, inherited: Array | float, dtype: Any) -> Array:
-    """``(error − 2 · inherited) / size``, at least 0; the 2 leaves room for second-order effects."""
-    floor = np.finfo(dtype).tiny / TOLERANCES[np.dtype(dtype).name]  # less is denormal numbers' doing
-    own = np.nan_to_num(error - 2 * np.nan_to_num(inherited, posinf=np.inf), posinf=np.inf)
-    return np.maximum(own, 0) / np.maximum(np.nan_to_num(size, posinf=0), floor)
-
-
-def _finite(values: Array) -> Array:
-    return np.where(np.isfinite(values), values, 0).astype(np.float64)
-
-
-def _largest(values: Array) -> Array:
-    """(units,) the largest finite magnitude over rows."""
-    return np.abs(_finite(values)).max(axis=0)

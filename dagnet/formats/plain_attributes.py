@@ -25,8 +25,9 @@ import networkx as nx
 import numpy as np
 
 from dagnet.contracts import Activation, Aggregation, Loss
-from dagnet.errors import DataError, FormatError, NumericalError, expected, shorten
+from dagnet.errors import DagnetError, DataError, FormatError, NumericalError, expected, shorten
 from dagnet.markup import is_label, node_labels, visible
+from dagnet.registry import find_activation
 from dagnet.topology.attributes import EDGE_WORDS, NODE_WORDS
 from dagnet.values import DEEPEST, NAMES, Codec, plain, strict_json
 
@@ -272,6 +273,7 @@ def restored(flat: nx.DiGraph[Any]) -> nx.DiGraph[Any]:
         said |= {key: settings.pop(key) for key in list(settings) if key.startswith(OWN)}
     graph.graph.update(_restored_attributes(said, "the graph", (), shown))
     name_of: dict[Any, Any] = {}
+    learned: dict[Any, tuple[str, ...]] = {}
     for text, attributes in flat.nodes(data=True):
         where = f"node {shorten(text)}"
         named = {NAME: attributes.pop(NAME)} if NAME in attributes else {}
@@ -279,12 +281,23 @@ def restored(flat: nx.DiGraph[Any]) -> nx.DiGraph[Any]:
         if not _hashable(name) or name in graph:
             raise FormatError(expected(where, "a name of its own, and no list", name))
         name_of[text] = name
-        graph.add_nodes_from([(name, _restored_attributes(attributes, where, NODE_WORDS, shown))])
+        spec = attributes.get("activation")
+        if spec not in learned:
+            learned[spec] = _learned(spec)
+        words = (*NODE_WORDS, *learned[spec])
+        graph.add_nodes_from([(name, _restored_attributes(attributes, where, words, shown))])
     for source, target, attributes in flat.edges(data=True):
         where = f"edge {shorten(source)} → {shorten(target)}"
         found = _restored_attributes(attributes, where, EDGE_WORDS, shown)
         graph.add_edges_from([(name_of[source], name_of[target], found)])
     return graph
+
+
+def _learned(spec: object) -> tuple[str, ...]:
+    """What an activation learns, by name; what is wrong with it, the network says."""
+    with contextlib.suppress(DagnetError):
+        return tuple(find_activation(spec).trainable) if type(spec) is str else ()
+    return ()
 
 
 def add_edge(flat: nx.DiGraph[Any], ends: Sequence[Any], attributes: dict[str, Any], where: str) -> None:
@@ -329,7 +342,7 @@ def _restored_attributes(
 
 def _numbered(key: str, value: Any) -> Any:
     """The number or flag that stands as text where dagnet wants one; all else as it is."""
-    kind = COLUMNS[key]
+    kind = COLUMNS.get(key, float)
     if key == "categories" and isinstance(value, str) and value.lstrip().startswith("["):
         return loads(value, key)
     if kind is str or not isinstance(value, str) or "_" in value:

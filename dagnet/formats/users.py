@@ -13,8 +13,9 @@ from types import NoneType
 from typing import Any
 
 import networkx as nx
+import numpy as np
 
-from dagnet.errors import DagnetWarning, DataError, shorten
+from dagnet.errors import DagnetWarning, DataError, NumericalError, expected, shorten
 from dagnet.formats.plain_attributes import COLUMNS, OWN, PREFIX, READABLE, dumps, is_seen, own_key
 from dagnet.markup import visible
 from dagnet.topology import Topology
@@ -70,6 +71,22 @@ CSV = Form(frozenset({str}), frozenset({"kind", "name"}))
 NOTHING = Form()
 
 
+def _keep_learned(graph: nx.DiGraph[Any], topology: Topology, form: Form) -> None:
+    """Numbers that activations learn: under their names, or of several units as typed JSON beside."""
+    for name, nodes in topology.learners.items():
+        for node in nodes.tolist():
+            attributes, where = graph.nodes[topology.nodes[node]], f"node {shorten(topology.nodes[node])}"
+            value = attributes.pop(name)
+            if not np.isfinite(value).all():
+                mend = "set it to a number, or train again with a smaller learning rate"
+                raise NumericalError(expected(f"{where}: {name}", "finite to be written", value, mend))
+            held = value.tolist() if list in form.kinds and type(value) is np.ndarray else value
+            if type(held) is not np.ndarray and form.keeps(name, "text"):
+                attributes[name] = held
+            else:
+                attributes[PREFIX + name] = dumps(value, f"{where}: {name}")
+
+
 def keep_users(graph: nx.DiGraph[Any], topology: Topology, form: Form) -> None:
     """Write the user's attributes in what :meth:`Model.to_networkx` returned as a format holds them.
 
@@ -82,7 +99,8 @@ def keep_users(graph: nx.DiGraph[Any], topology: Topology, form: Form) -> None:
         *(("node", graph.nodes[names[node]], kept) for node, kept in users.nodes.items()),
         *(("edge", graph.edges[pair], kept) for pair, kept in zip(ends, users.edges.values(), strict=True)),
     ]
-    kinds: dict[tuple[str, str], type] = {}
+    kinds: dict[tuple[str, str], type] = {("node", name): float for name in topology.learners}
+    _keep_learned(graph, topology, form)
     lost = []
     for what, attributes, kept in owners:
         own = [(plain(name), plain(attributes.pop(name))) for name in kept if name not in WORDS[what]]

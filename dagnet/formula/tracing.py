@@ -51,7 +51,8 @@ def traced(
         Names of arrays, all of one shape; those in ``numbers`` are one number each.
     parameters
         Names and values.  Numbers become arguments of the formula, unless the function asks for their
-        values; it may branch on them, and the formula is that of the branch taken.
+        values; it may branch on them, and the formula is that of the branch taken.  Those that are
+        among ``arguments``, too, are arrays.
     axis
         Over which axis the function may reduce: 1 those of losses, 0 those of aggregations.
 
@@ -61,7 +62,7 @@ def traced(
         With the reason, and the line of the function's own source.
     """
     parameters = dict(parameters or {})
-    fixed = {name for name, value in parameters.items() if not is_number(value)}
+    fixed = {name for name, value in parameters.items() if not is_number(value)} | {*arguments}
 
     def once() -> Formula:
         recorder = Recorder({name: value for name, value in parameters.items() if name not in fixed})
@@ -71,7 +72,7 @@ def traced(
             at = recorder.add(Op(ARGUMENT, (), NUMBER if number else form, False, name))
             symbols[name] = Symbol(recorder, at, FREE if number else WHOLE, axis=axis)
         with np.errstate(all="ignore"):
-            given = (symbols[name].copy() for name in arguments)
+            given = (symbols[name].copy() for name in arguments if name not in parameters)
             found = function(*given, *(symbols.get(name, value) for name, value in parameters.items()))
         places = []
         for item in _results(found):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.compiler import Compiled
-from dagnet.contracts import LEARNED, Draw
+from dagnet.compiler import Compiled, slots_learned
+from dagnet.contracts import LEARNED, MOMENTS, Draw
 from dagnet.plan import Plan
 from dagnet.plan.transposition import slot_targets
 from dagnet.topology import Topology, parameter_limits, weight_limits
@@ -120,6 +121,8 @@ class Layout:
         (nodes and second halves of those that are normalised,) the first unit, and the node.
     normalized
         Where normalisations over rows have their numbers; None where there are none.
+    learned
+        By name, the slots of what activations learn, in the order of ``topology.node_starts``.
     """
 
     topology: Topology
@@ -132,6 +135,7 @@ class Layout:
     first_of_half: Array
     owner: Array
     normalized: Normalized | None
+    learned: Mapping[str, Array]
 
     def __post_init__(self) -> None:
         for array in (self.first_unit, self.weights, self.biases, self.trainable):
@@ -161,6 +165,7 @@ class Layout:
             first,
             compiled.expansion.owner,
             Normalized.of(plan, slots) if slots else None,
+            _learned(compiled),
         )
 
     # -- where names have their places ---------------------------------------------------
@@ -177,6 +182,24 @@ class Layout:
         """Parameters of a node's biases, (units,); empty where it has none."""
         start, stop = self.topology.unit_starts[node : node + 2].tolist()
         return self.biases[start : stop if self.topology.has_bias[node] else start]
+
+    def places_of(self, node: int, name: str) -> Array:
+        """Places in the network's vector of what a node learns or keeps by a name, (units,) or none."""
+        nodes = self.topology.nodes_with(name)
+        place = int(np.searchsorted(nodes, node))
+        if place == len(nodes) or nodes[place] != node:
+            return NOTHING
+        start = int(self.topology.units[nodes[:place]].sum())
+        return self.node_places(name)[start : start + int(self.topology.units[node])]
+
+    def learned_places(self, node: int) -> Array:
+        """Parameters of all that a node learns: its biases, and what else it has."""
+        names = self.topology.node_starts.keys() - MOMENTS.keys()
+        return np.concatenate([self.bias_places(node), *(self.places_of(node, name) for name in names)])
+
+    def activation_numbers(self, node: int, parameters: Array) -> dict[str, Array]:
+        """By name, what a node's activation has learned, (units,) each."""
+        return {name: parameters[self.places_of(node, name)] for name in self.topology.learns(node)}
 
     def units_of(self, node: int) -> slice:
         """The units of a node."""
@@ -212,6 +235,8 @@ class Layout:
     def node_places(self, name: str) -> Array:
         """Places in the network's vector, in the order of ``topology.node_starts[name]``."""
         found = self.normalized
+        if name in self.learned:
+            return self.owners[self.learned[name]]
         if found is None:
             return NOTHING
         places: Array = getattr(found, name)
@@ -316,6 +341,16 @@ class Layout:
         out[:] = 0
         np.add.at(out, self.owners, weighted)
         return out
+
+
+def _learned(compiled: Compiled) -> dict[str, Array]:
+    """In the order of the owners: of the halves of a node that is normalised one has the activation."""
+    graph, owner = compiled.expansion.graph, compiled.expansion.owner
+    given = graph, compiled.first_unit, compiled.plan.learned_slot
+    return {
+        name: slots_learned(*given, name, nodes[np.argsort(owner[nodes])])
+        for name, nodes in graph.learners.items()
+    }
 
 
 def _factor(topology: Topology, compiled: Compiled) -> Array | None:

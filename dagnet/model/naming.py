@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import LEARNED
+from dagnet.contracts import MOMENTS
 from dagnet.markup import label
 from dagnet.model.layout import Layout
 from dagnet.plan.transposition import slot_units
@@ -18,7 +18,7 @@ class ParameterName(NamedTuple):
     """An edge (parent, child) or a node, and the element of its weight, or of what the node has.
 
     ``element`` is () between one-unit nodes, (i, j) of a weight matrix, (i,) of a node of several units;
-    ``what`` is ``"weight"``, ``"bias"``, or what else a node learns: ``"scale"``, ``"shift"``.
+    ``what`` is ``"weight"``, ``"bias"``, or what else a node learns: ``"scale"``, ``"shift"``, ``"slope"`` ….
     """
 
     name: Hashable
@@ -49,11 +49,11 @@ class ParameterNames:
         topology = layout.topology
         self._weight = _first_places(layout.weights, n)
         ends = np.cumsum(topology.units)
-        normalized = topology.normalized
         self._of_nodes = {"bias": (_first_places(layout.biases, n), np.arange(topology.n_nodes), ends)}
-        for name in LEARNED.keys() & topology.node_starts.keys():
-            ends = np.cumsum(topology.units[normalized])
-            self._of_nodes[name] = (_first_places(layout.node_places(name), n), normalized, ends)
+        for name in topology.node_starts.keys() - MOMENTS.keys():
+            nodes = topology.nodes_with(name)
+            ends = np.cumsum(topology.units[nodes])
+            self._of_nodes[name] = (_first_places(layout.node_places(name), n), nodes, ends)
         owners = layout.owners
         order = np.argsort(owners, kind="stable")
         self._units = slot_units(layout.plan)[order]

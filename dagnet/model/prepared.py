@@ -206,7 +206,7 @@ class Prepared:
         pair = isinstance(name, tuple) and len(name) == 2
         if topology.has_edge(name) or (pair and not topology.has_node(name)):
             return layout.weight_places(topology.edge_number(name))
-        places = layout.bias_places(topology.node_number(name))
+        places = layout.learned_places(topology.node_number(name))
         if not len(places):
             mend = "name edges (parent, child), or nodes that have a bias"
             raise DataError(f"wrt: node {shorten(name)} has no bias; {mend}")

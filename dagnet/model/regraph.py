@@ -54,7 +54,7 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
         else:
             attributes["activation"] = activations[kind]
             attributes["bias"] = biases[node] if has_bias[node] else False
-            if has_bias[node] and not trainable[node]:
+            if not trainable[node] and (has_bias[node] or topology.learns(node)):
                 attributes["trainable"] = False
         nodes.append(attributes)
     _add_words(nodes, layout, parameters)

@@ -135,7 +135,7 @@ class Forward(Mapping[Hashable, Array]):
         state, plan = self._walk.state, self._walk.plan
         everything = np.arange(plan.n_units)
         z, a = state.pre_activation(everything), state.value(everything)
-        return z, a, plan.slopes(z, a)
+        return z, a, plan.slopes(z, a, self._walk.theta)
 
     __eq__, __hash__ = object.__eq__, object.__hash__  # a mapping's would compare arrays
 

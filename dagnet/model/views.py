@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import offsets
 from dagnet.arrays import Array
-from dagnet.contracts import LEARNED, MOMENTS
+from dagnet.contracts import MOMENTS
 from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.model.layout import Layout
 from dagnet.topology import Topology, interval_text
@@ -149,27 +148,25 @@ class NodeParameterView(_View):
         if not pair or name[1] not in self._names():
             listed = ", ".join(map(repr, self._names())) or "none in this network"
             raise DataError(expected("a node parameter", f"(node, name) with a name among {listed}", name))
-        node = topology.node_number(name[0])
-        holders = topology.nodes_with(name[1])
-        place = int(np.searchsorted(holders, node))
-        if place == len(holders) or holders[place] != node:
+        places = self._layout.places_of(topology.node_number(name[0]), name[1])
+        if not len(places):
             over = " over rows" if name[1] in MOMENTS else ""
-            raise DataError(f"node {shorten(name[0])} has no {name[1]}: it is not normalised{over}")
-        starts = offsets(topology.units[holders])
-        return self._layout.node_places(name[1])[starts[place] : starts[place + 1]]
+            why = f"it is not normalised{over}"
+            why = "its activation does not learn it" if name[1] in topology.learners else why
+            raise DataError(f"node {shorten(name[0])} has no {name[1]}: {why}")
+        return places
 
     def _names(self) -> tuple[str, ...]:
-        names = self._layout.topology.node_starts
-        return tuple(name for name in names if name in LEARNED or len(self._flat) == self._layout.n_numbers)
+        names, whole = self._layout.topology.node_starts, len(self._flat) == self._layout.n_numbers
+        return tuple(name for name in names if whole or name not in MOMENTS)
 
     def __iter__(self) -> Iterator[tuple[Hashable, str]]:
-        topology = self._layout.topology
-        having = {name: set(topology.nodes_with(name).tolist()) for name in self._names()}
-        for node in topology.normalized.tolist():
-            for name, holders in having.items():
-                pair = topology.nodes[node], name
-                if node in holders and self._were_asked(self._places(pair)):
-                    yield pair
+        topology, names = self._layout.topology, self._names()
+        pairs = sorted(
+            (node, k) for k, name in enumerate(names) for node in topology.nodes_with(name).tolist()
+        )
+        found = ((topology.nodes[node], names[k]) for node, k in pairs)
+        return (name for name in found if self._were_asked(self._places(name)))
 
 
 class _Writable(_View):

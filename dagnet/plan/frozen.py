@@ -110,6 +110,9 @@ class PlanData:
         drawn; None where nothing is dropped.
     term_dropout, term_numbers
         (weights,) the same of terms.
+    learned_slot
+        (units,) the first of the consecutive slots, behind all biases, of what the unit's activation
+        learns, −1 where it learns nothing; None where none does.
     notes
         What an engine has to say of an activation or aggregation, by its call form; shown in the listing.
     """
@@ -139,6 +142,7 @@ class PlanData:
     unit_numbers: Array | None = None
     term_dropout: Array | None = None
     term_numbers: Array | None = None
+    learned_slot: Array | None = None
     notes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
@@ -190,12 +194,31 @@ class PlanData:
         sources = self.step_sources(step)
         return np.arange(sources.start, sources.stop) if isinstance(sources, slice) else sources
 
-    def slopes(self, z: Array, a: Array) -> Array:
-        """g′(z) of every unit, (units, rows), from its z and a; 1 for inputs."""
+    def learned_slots(self, step: Step) -> dict[str, Array]:
+        """By name, the slots of what the activation of a step learns, one a unit."""
+        first = None if self.learned_slot is None else self.learned_slot[step.targets]
+        names = self.activations[step.what].trainable
+        return {} if first is None else {name: first + k for k, name in enumerate(names)}
+
+    def learned(self, step: Step, theta: Array) -> dict[str, Array]:
+        """By name, what the activation of a step has learned: (units, 1) each."""
+        return {name: theta[slots, None] for name, slots in self.learned_slots(step).items()}
+
+    def learned_counts(self) -> Array:
+        """(units,) how many numbers each unit's activation learns."""
+        counts = np.zeros(self.n_units, np.int64)
+        for step in self.program():
+            if step.kind == ACTIVATE:
+                counts[step.targets] = len(self.activations[step.what].trainable)
+        return counts
+
+    def slopes(self, z: Array, a: Array, theta: Array) -> Array:
+        """g′(z) of every unit, (units, rows), from its z and a, and all slots; 1 for inputs."""
         slopes = np.ones_like(z)
-        for step in self.steps[self.steps["kind"] == ACTIVATE]:
-            units = slice(int(step["target"]), int(step["target"] + step["n_target"]))
-            slopes[units] = self.activations[step["what"]].slope(z[units], a[units])
+        for step in self.program():
+            if step.kind == ACTIVATE:
+                activation, units = self.activations[step.what], step.targets
+                slopes[units] = activation.slope(z[units], a[units], **self.learned(step, theta))
         return slopes
 
     def __repr__(self) -> str:

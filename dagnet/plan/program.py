@@ -13,7 +13,7 @@ from dagnet.errors import DagnetError
 from dagnet.markup import listing_html
 from dagnet.plan.frozen import ACTIVATE, AGGREGATE, DENSE, DROP, KINDS, LAYER, SPARSE, PlanData
 from dagnet.plan.restriction import cut, walked_units
-from dagnet.plan.transposition import pull_rows, slot_targets, slot_units
+from dagnet.plan.transposition import first_learned, pull_rows, slot_targets, slot_units
 
 HEAD, TAIL = 40, 10
 """Steps that the listing of a long program shows at its beginning and its end."""
@@ -113,7 +113,12 @@ def _invariants(plan: PlanData) -> Iterator[tuple[bool, str]]:
     yield len(plan.bias_slot) == n and len(plan.needs_delta) == n, "one entry a unit"
     yield len(plan.needs_gradient) == plan.n_slots, "one entry a slot"
     biases = np.sort(plan.bias_slot[plan.bias_slot >= 0])
-    yield bool((biases == np.arange(weights, plan.n_slots)).all()), "biases follow the weights"
+    yield np.array_equal(biases, weights + np.arange(len(biases))), "biases follow the weights"
+    counts = np.zeros(n, np.int64) if plan.learned_slot is None else plan.learned_counts()
+    first = first_learned(counts, weights + len(biases))
+    follows = plan.learned_slot is None or np.array_equal(plan.learned_slot, first)
+    whole = weights + len(biases) + counts.sum() == plan.n_slots
+    yield follows and whole, "what activations learn follows the biases, unit after unit"
     yield plan.tie is None or len(plan.tie) == plan.n_slots, "one parameter a slot"
     walked = plan.needs_delta[slot_units(plan)]
     yield bool(walked[plan.needs_gradient].all()), "wanted derivatives are walked to"
@@ -164,9 +169,12 @@ def _step_invariants(plan: PlanData) -> Iterator[tuple[bool, str]]:
 
 def _title(plan: PlanData) -> str:
     weights, tied = plan.n_weights, "" if plan.tie is None else f", {plan.n_parameters:,} parameters"
+    biases = int((plan.bias_slot >= 0).sum())
+    learned = plan.n_slots - weights - biases
+    tied = f", {learned:,} learned by activations{tied}" if learned else tied
     walked, found = int(plan.needs_delta.sum()), int(plan.needs_gradient.sum())
     return (
-        f"plan: {plan.n_units:,} units, {weights:,} weights, {plan.n_slots - weights:,} biases, "
+        f"plan: {plan.n_units:,} units, {weights:,} weights, {biases:,} biases, "
         f"{len(plan.steps):,} steps{tied}, the reverse walk enters {walked:,} units for {found:,} derivatives"
     )
 

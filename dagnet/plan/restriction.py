@@ -10,7 +10,7 @@ import numpy as np
 from dagnet.adjacency import offsets, ranges, reachable
 from dagnet.arrays import Array
 from dagnet.plan.frozen import ACTIVATE, DENSE, LAYER, PlanData
-from dagnet.plan.transposition import read_by, readers, slot_units
+from dagnet.plan.transposition import first_learned, read_by, readers, slot_units
 
 P = TypeVar("P", bound=PlanData)
 
@@ -63,7 +63,8 @@ def cut(plan: P, units: Array) -> tuple[P, Array, Array]:
     biases = plan.bias_slot[unit_ids].copy()
     biases[: len(boundary)] = -1
     has_bias = biases >= 0
-    slot_ids = np.concatenate([slots, biases[has_bias]])
+    learned_slot, learned_ids = _cut_learned(plan, unit_ids, len(boundary), len(slots) + int(has_bias.sum()))
+    slot_ids = np.concatenate([slots, biases[has_bias], learned_ids])
     bias_slot = np.full(len(unit_ids), -1, np.int64)
     bias_slot[has_bias] = len(slots) + np.arange(has_bias.sum())
     steps, gather = _cut_steps(plan, kept, place, indptr)
@@ -84,6 +85,7 @@ def cut(plan: P, units: Array) -> tuple[P, Array, Array]:
         unit_numbers=None,
         term_dropout=None,
         term_numbers=None,
+        learned_slot=learned_slot,
         needs_delta=plan.needs_delta[unit_ids],
         needs_gradient=plan.needs_gradient[slot_ids],
         unit_ids=unit_ids if plan.unit_ids is None else plan.unit_ids[unit_ids],
@@ -99,6 +101,15 @@ def with_mates(plan: PlanData, units: Array) -> Array:
         nodes = kept[step["target"] : step["target"] + step["n_target"]].reshape(-1, step["source"])
         nodes[:] = nodes.any(axis=1, keepdims=True)
     return kept
+
+
+def _cut_learned(plan: PlanData, unit_ids: Array, n_inputs: int, begin: int) -> tuple[Array | None, Array]:
+    """``learned_slot`` where what is learned begins at a slot, and the old slots of it."""
+    if plan.learned_slot is None:
+        return None, np.zeros(0, np.int64)
+    counts, first = plan.learned_counts()[unit_ids], plan.learned_slot[unit_ids]
+    counts[:n_inputs] = 0
+    return first_learned(counts, begin), ranges(first, first + counts)
 
 
 def _cut_steps(plan: PlanData, kept: Array, place: Array, indptr: Array) -> tuple[Array, Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dagnet.adjacency import Rows, rows_by
+from dagnet.adjacency import Rows, offsets, ranges, rows_by
 from dagnet.arrays import Array
 from dagnet.plan.frozen import AGGREGATE, DENSE, LAYER, THIN, PlanData, Step
 
@@ -14,12 +14,23 @@ def slot_targets(indptr: Array) -> Array:
     return np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
 
 
+def first_learned(counts: Array, begin: int) -> Array:
+    """(units,) the first slot of what each unit learns, unit after unit from ``begin`` on; −1 for none."""
+    result: Array = np.where(counts > 0, begin + offsets(counts)[:-1], -1)
+    return result
+
+
 def slot_units(plan: PlanData) -> Array:
-    """(slots,) the unit that each weight leads into, or that each bias belongs to."""
+    """(slots,) the unit that each weight leads into, or that a bias or what is learned belongs to."""
     units = np.zeros(plan.n_slots, np.int64)
     units[: plan.n_weights] = slot_targets(plan.indptr)
     biased = np.flatnonzero(plan.bias_slot >= 0)
     units[plan.bias_slot[biased]] = biased
+    if plan.learned_slot is not None:
+        learning = np.flatnonzero(plan.learned_slot >= 0)
+        counts = plan.learned_counts()[learning]
+        first = plan.learned_slot[learning]
+        units[ranges(first, first + counts)] = np.repeat(learning, counts)
     return units
 
 

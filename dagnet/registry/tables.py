@@ -54,13 +54,13 @@ USUAL = {
     "mul": "product",
     "none": "identity",
     "prod": "product",
-    "swish": "silu",
 }
 """How other libraries say it."""
 TRACE = "DAGNET_TRACE_PLUGINS"
 SLOW_SECONDS = 2.0
 BUILTINS = (
     "dagnet.builtins.activations",
+    "dagnet.builtins.learning_activations",
     "dagnet.builtins.aggregations",
     "dagnet.builtins.losses",
     "dagnet.builtins.initializers",

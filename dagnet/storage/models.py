@@ -15,7 +15,8 @@ share                (e,) integers      group of edges that are one weight, −1
 center, scale        float64            of the input units
 weights              float              edge after edge, each (child units, parent units)
 biases               (u,) float         node after node, 0 where there is none
-nodes_…              float              scale, shift, mean, variance of normalised units, node after node
+nodes_…              float              scale, shift, mean, variance of normalised units, and what
+                                        activations learn, node after node
 edges_…              float64            further words of the edges, each there where some edge
                                         says it
 ===================  =================  =====================================================
@@ -29,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import Rows, levels, rows_by
+from dagnet.adjacency import Rows, levels, offsets, rows_by
 from dagnet.arrays import Array
 from dagnet.contracts import LEARNED, MOMENTS, Loss
 from dagnet.errors import DataError, NumericalError, expected, shorten
@@ -103,7 +104,10 @@ def save_model(model: Model, path: object) -> None:
     if topology.share is not None:
         tensors["share"] = topology.share.astype(np.int64)
     for name in topology.node_starts:
-        tensors[NODES + name] = model.vector[model.layout.node_places(name)]
+        tensors[NODES + name] = values = model.vector[model.layout.node_places(name)]
+        nodes = topology.nodes_with(name)
+        owners = [model.nodes[node] for node in nodes.tolist()]
+        _check_finite(name, values, offsets(topology.units[nodes]), owners.__getitem__)
     tensors |= {EDGES + word: column.ravel() for word, column in topology.edge_words.items()}
     write(path, document, tensors | codec.tensors)
 
@@ -167,8 +171,7 @@ def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology
         arrays[name] = _taken(rest, tensor, "f", floating).astype(np.float64)
     arrays["node_starts"] = {
         name.removeprefix(NODES): _taken(rest, name, "f", floating).astype(np.float64)
-        for name in [NODES + name for name in (*LEARNED, *MOMENTS)]
-        if name in rest
+        for name in [name for name in rest if name.startswith(NODES)]
     }
     share = _taken(rest, "share", "i").copy() if "share" in rest else None
     names, edge_words = document.nodes, _edge_words(rest)
@@ -342,10 +345,11 @@ def _check_numbers(parts: Topology) -> None:
 
 
 def _check_normalized(parts: Topology) -> None:
-    sizes = {name: int(parts.units[parts.nodes_with(name)].sum()) for name in (*LEARNED, *MOMENTS)}
+    names = (*parts.learners, *LEARNED, *MOMENTS)
+    sizes = {name: int(parts.units[parts.nodes_with(name)].sum()) for name in names}
     found = {name: len(array) for name, array in parts.node_starts.items()}
     fits = found == {name: n for name, n in sizes.items() if n}
-    _check(fits, "the numbers of normalisations do not fit the nodes")
+    _check(fits, "the numbers of normalisations and activations do not fit the nodes")
     over_units = np.setdiff1d(parts.normalized, parts.nodes_with("mean"))
     _check((parts.units[over_units] > 1).all(), "a node of one unit is normalised over its units")
     _check((parts.node_starts.get("variance", np.zeros(0)) >= 0).all(), "a variance is below 0")
@@ -369,7 +373,7 @@ def _check_shared(parts: Topology, share: Array) -> None:
 
 def _check_shared_nodes(parts: Topology) -> None:
     facts = node_facts(parts.units, parts.has_bias, parts.bias_trainable, parts.bias_start)
-    facts |= learned_facts(parts.units, parts.node_words, parts.node_starts)
+    facts |= learned_facts(parts.units, parts.node_words, parts.node_starts, parts.learners)
     problems: list[str] = []
     refuse_unlike(*parts.node_groups(), facts, lambda node: f"node {node}", problems)
     _check(not problems, "; ".join(problems[:1]))

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,7 @@ class Topology:
         (:mod:`dagnet.topology.extras`).
     node_starts
         Where what normalisations learn and keep begins, by name (``scale``, ``shift``, ``mean``,
-        ``variance``): of the units of all nodes that have it, node after node.
+        ``variance``), and what activations learn: of the units of all nodes that have it, node after node.
     users
         What the graph says beside dagnet's words.
     diagonal
@@ -198,10 +199,24 @@ class Topology:
         """The nodes that are normalised, in the order of ``node_starts``."""
         return _frozen(np.array(sorted(self.node_words.get("normalization", ())), np.int64))
 
-    def nodes_with(self, parameter: str) -> Array:
-        """The nodes that have a parameter, in the order of its ``node_starts``."""
-        if parameter not in MOMENTS:
-            return self.normalized
+    def learns(self, node: int) -> Mapping[str, Any]:
+        """What the activation of a node learns: names and start values; of inputs nothing."""
+        return {} if self.is_input[node] else self.activations[self.activation_of[node]].trainable
+
+    @cached_property
+    def learners(self) -> Mapping[str, Array]:
+        """By name, the nodes whose activation learns a parameter of that name."""
+        names = dict.fromkeys(chain.from_iterable(item.trainable for item in self.activations))
+        found = {}
+        for name in names:
+            learns = np.array([name in activation.trainable for activation in self.activations])
+            found[name] = np.flatnonzero(learns[self.activation_of] & ~self.is_input)
+        return {name: _frozen(nodes) for name, nodes in found.items() if len(nodes)}
+
+    def nodes_with(self, name: str) -> Array:
+        """The nodes that ``node_starts[name]`` is of, in its order."""
+        if name not in MOMENTS:
+            return self.learners.get(name, self.normalized)
         kinds = normalizations(self.node_words)
         return np.array([node for node, kind in kinds.items() if kind.over_rows], np.int64)
 

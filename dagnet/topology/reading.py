@@ -48,6 +48,7 @@ from dagnet.topology.words import (
     check_words,
     checked_words,
     reworded,
+    unlearned,
     users_attributes,
 )
 
@@ -314,6 +315,8 @@ def _assemble(
         **edges,
         **nodes,
     )
+    if topology.learners and topology.users.nodes:
+        topology = replace(topology, users=unlearned(topology))
     topology.__dict__["children"] = children
     problems.extend(limit_problems(topology))
     if problems:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,9 +93,12 @@ def node_facts(units: Array, has_bias: Array, trainable: Array, start: Array) ->
 
 
 def learned_facts(
-    units: Array, said: Mapping[str, Mapping[int, Any]], starts: Mapping[str, Array]
+    units: Array,
+    said: Mapping[str, Mapping[int, Any]],
+    starts: Mapping[str, Array],
+    learners: Mapping[str, Iterable[int]],
 ) -> dict[str, Alike]:
-    """What such nodes have in common of what normalisations learn."""
+    """What such nodes have in common of what normalisations, and by name activations, learn."""
     texts = said.get("normalization", {})
     kinds = list(dict.fromkeys(texts.values()))
     by = np.full(len(units), -1)
@@ -103,6 +106,10 @@ def learned_facts(
     places = offsets(np.where(by < 0, 0, units))
     learned = {f"start {name}": starts[name] for name in LEARNED if name in starts}
     values = {what: alike_in_values(places, array, close=False) for what, array in learned.items()}
+    for name, nodes in learners.items():
+        own = np.zeros_like(units)
+        own[list(nodes)] = units[list(nodes)]
+        values[f"start {name}"] = alike_in_values(offsets(own), starts[name], close=False)
     return {"normalization": alike_in(by), **values}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -13,7 +14,7 @@ import networkx as nx
 from dagnet.errors import DagnetWarning, DataError, did_you_mean, expected, shorten
 from dagnet.topology.attributes import EDGE_WORDS, NODE_WORDS, Ends, Problems, edge_name, near_misses
 from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS
-from dagnet.topology.frozen import NONE, UserAttributes
+from dagnet.topology.frozen import NONE, Topology, UserAttributes
 
 _MISSING = "dagnet does not have it, and leaving it out would train another network than the one drawn"
 _EDGES_OUT = "leave edges that do not act out of the graph"
@@ -107,6 +108,15 @@ def users_attributes(
     nodes = _kept(data, chain.from_iterable(data), frozenset(NODE_WORDS).difference(unread))
     edges = _kept(ends.data, ends.attributes, frozenset(EDGE_WORDS).difference(unread))
     return UserAttributes(said, nodes, edges, tuple(unread)) if said or nodes or edges or unread else NONE
+
+
+def unlearned(topology: Topology) -> UserAttributes:
+    """The user's attributes without those that are start values of what a node's activation learns."""
+    kept = {
+        node: {name: value for name, value in said.items() if name not in topology.learns(node)}
+        for node, said in topology.users.nodes.items()
+    }
+    return replace(topology.users, nodes={node: said for node, said in kept.items() if said})
 
 
 def _kept(data: Data, seen: Iterable[Hashable], own: Iterable[str]) -> dict[int, Mapping[Any, Any]]:

@@ -288,7 +288,7 @@ def forward_sweep(table, theta, arrays, layout, span):
 def backward_sweep(table, found, arrays, layout, steps, units):
     """As that of :mod:`dagnet.engine.compiled.kernels`."""
     program = opened(table)
-    walk, state = Reverse(found[0], found[1], found[2]), State(arrays[0], arrays[1], arrays[2])
+    walk, state = Reverse(found[0], found[1], found[2], found[3]), State(arrays[0], arrays[1], arrays[2])
     _, _, _, lanes, n_rows, part, parts = layout
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         tile = tile_of(layout, number)

@@ -167,8 +167,11 @@ def backward_dropping(program, walk, state, tile, begin, end):
         stop = first
         while stop < last:
             start, stop = stop, min(stop + near, last)
-            times_slope(program, what, state, tile, start, stop)
-            if drops:
+            learns = program.learned_counts[what] > 0
+            if drops and learns:  # what is learned reads ∂L/∂a
+                _masked(program, state, tile, number + 1, start, stop)
+            times_slope(program, walk, what, state, tile, start, stop)
+            if drops and not learns:
                 _masked(program, state, tile, number + 1, start, stop)
             add_bias_gradients(walk, state, tile, start, stop)
 
@@ -186,7 +189,7 @@ def forward_sweep(table, theta, arrays, layout, span):
 def backward_sweep(table, found, arrays, layout, steps, units):
     """As that of :mod:`dagnet.engine.compiled.kernels`."""
     program = opened(table)
-    walk, state = Reverse(found[0], found[1], found[2]), State(arrays[0], arrays[1], arrays[2])
+    walk, state = Reverse(found[0], found[1], found[2], found[3]), State(arrays[0], arrays[1], arrays[2])
     _, _, _, lanes, n_rows, part, parts = layout
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         tile = tile_of(layout, number)

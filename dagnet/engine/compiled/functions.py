@@ -19,8 +19,9 @@ from dagnet.arrays import Array
 from dagnet.contracts import Activation, Loss, Optimizer
 from dagnet.contracts.probing import loss_probe
 from dagnet.engine.compiled.generation import Machine, elementwise, over_rows
+from dagnet.engine.compiled.learning import learning, of_numbers
 from dagnet.engine.compiled.threads import run_parts
-from dagnet.engine.compiled.vectors import TILE_ROWS
+from dagnet.engine.compiled.vectors import MOST_LEARNED, MOST_NUMBERS, TILE_ROWS
 from dagnet.errors import DagnetWarning
 from dagnet.formula import Untraceable
 from dagnet.formula.formula import first_difference, probe_numbers
@@ -42,7 +43,8 @@ class Called:
     @classmethod
     def of(cls, machine: Machine, parameters: Mapping[str, Any]) -> Called:
         """For some values of the parameters."""
-        numbers = np.array([parameters[name] for name in machine.numbers], np.float64)
+        numbers = np.zeros(max(MOST_NUMBERS, len(machine.numbers)))
+        numbers[: len(machine.numbers)] = [parameters[name] for name in machine.numbers]
         return cls(machine.address, numbers.ctypes.data, (machine, numbers))
 
 
@@ -57,6 +59,8 @@ class CompiledActivation:
     slope: Called
     needs_z: bool
     reason: str = ""
+    n_learned: int = 0
+    """Where it learns, ``slope`` is one of :func:`generation.learning`; numbers learned come first."""
 
 
 _proofs: dict[tuple[Any, ...], str] = {}
@@ -82,17 +86,26 @@ def compile_activation(activation: Activation, dtype: Any) -> CompiledActivation
     if formulas.value is None or formulas.slope is None:
         given = activation.derivative is not None
         return CompiledActivation(NOBODY, NOBODY, True, activation.reason + ("" if given else " (derived)"))
+    learned = tuple(activation.trainable)
     try:
-        function = elementwise(formulas.value, dtype, (0,))
-        slope = elementwise(formulas.slope, dtype, (2,), multiply=True)
+        function = elementwise(of_numbers(formulas.value, learned), dtype, (0,))
+        if learned:
+            by = [of_numbers(formula, learned) for formula in formulas.by]
+            slope = learning(of_numbers(formulas.slope, learned), by, dtype)
+        else:
+            slope = elementwise(formulas.slope, dtype, (2,), multiply=True)
     except Untraceable as error:
         return CompiledActivation(NOBODY, NOBODY, True, error.what)
+    fits = len(function.numbers) <= MOST_NUMBERS and function.numbers == slope.numbers
+    if learned and not (fits and len(learned) <= MOST_LEARNED):
+        return CompiledActivation(NOBODY, NOBODY, True, "reads too many numbers, or now these, now those")
     called = [Called.of(machine, activation.parameters) for machine in (function, slope)]
-    key = (formulas.value.content, formulas.slope.content, name)
+    key = (formulas.value.content, formulas.slope.content, learned, name)
     reason = _proved(key, str(activation), lambda: _activation_is_off(activation, called, np.dtype(dtype)))
     if reason:
         return CompiledActivation(NOBODY, NOBODY, True, reason)
-    return CompiledActivation(called[0], called[1], formulas.slope.uses("z"))
+    needs_z = bool(learned) or formulas.slope.uses("z")
+    return CompiledActivation(called[0], called[1], needs_z, n_learned=len(learned))
 
 
 def _elementwise(address: int, n_arrays: int) -> Callable[..., None]:
@@ -116,14 +129,29 @@ def _activation_is_off(activation: Activation, called: list[Called], dtype: np.d
         pairs = [(a, a_moved), (activation.slope(z, a), activation.slope(moved, a_moved))]
     ours, delta = z.copy(), np.ones_like(z)
     _run(called[0], ours)
-    _run(called[1], z.copy(), a.copy(), delta)
-    for what, found, (right, beside) in zip(("value", "derivative"), (ours, delta), pairs, strict=True):
+    results = [ours, delta]
+    if activation.trainable:
+        results[1:] = _learning_alone(called[1], z.copy(), a.copy(), len(activation.trainable))
+        pairs += [(activation.slope_by(by, z), activation.slope_by(by, moved)) for by in activation.trainable]
+    else:
+        _run(called[1], z.copy(), a.copy(), delta)
+    whats = ("value", "derivative", *activation.trainable)
+    for what, found, (right, beside) in zip(whats, results, pairs, strict=True):
         with np.errstate(all="ignore"):
             slack = 8 * np.nan_to_num(np.abs(beside - right), nan=0.0) + NEAR * eps
         place = first_difference(found, right, NEAR * eps, slack)
         if place >= 0:
             return f"machine code gives a {what} of {found[place]!s} for {right[place]!s} at {z[place]!s}"
     return ""
+
+
+def _learning_alone(called: Called, z: Array, a: Array, n: int) -> list[Array]:
+    """What a slope that finds sums, too, gives for all numbers at once; and its n sums, number by number."""
+    delta, sums = np.ones_like(z), np.zeros((len(z), n), z.dtype)
+    _run(called, z, a, delta, np.zeros(n, z.dtype))
+    for k in range(len(z)):
+        _run(called, z[k : k + 1], a[k : k + 1], np.ones(1, z.dtype), sums[k])
+    return [delta, *sums.T]
 
 
 def compile_loss(loss: Loss, dtype: Any) -> Called | None:

@@ -68,7 +68,8 @@ _lock = threading.Lock()
 _compiling = threading.Lock()
 
 
-def _once(key: tuple[Any, ...], make: Callable[[], Machine]) -> Machine:
+def once(key: tuple[Any, ...], make: Callable[[], Machine]) -> Machine:
+    """What is kept for what code calculates, or is made now."""
     with _lock:
         _kept[key] = machine = _kept.pop(key, None) or make()
         while len(_kept) > REMEMBERED:
@@ -88,7 +89,7 @@ def elementwise(formula: Formula, dtype: Any, into: tuple[int, ...], *, multiply
     Arrays are those of the arguments, in order, and those that ``into`` names behind them.
     """
     key = ("elementwise", formula.content, np.dtype(dtype).char, into, multiply)
-    return _once(key, lambda: _elementwise(lowered(formula), dtype, into, multiply))
+    return once(key, lambda: _elementwise(lowered(formula), dtype, into, multiply))
 
 
 def over_rows(value: Formula, slope: Formula, dtype: Any) -> Machine:
@@ -97,7 +98,7 @@ def over_rows(value: Formula, slope: Formula, dtype: Any) -> Machine:
     Returns Σ factor·value as float64 and writes factor·slope to the rows' places in ``deltas``.
     """
     key = ("rows", value.content, slope.content, np.dtype(dtype).char)
-    return _once(key, lambda: _Rows(lowered(value, slope), dtype).machine())
+    return once(key, lambda: _Rows(lowered(value, slope), dtype).machine())
 
 
 def lowered(*formulas: Formula) -> Formula:
@@ -185,7 +186,8 @@ def compiled(module: ir.Module) -> Code:
         return Code(engine)
 
 
-def _function(name: str, result: ir.Type, kinds: Iterable[ir.Type]) -> tuple[ir.Module, ir.IRBuilder, Any]:
+def function_in(name: str, result: ir.Type, kinds: Iterable[ir.Type]) -> tuple[ir.Module, ir.IRBuilder, Any]:
+    """A module with one function, whose body begins."""
     module = ir.Module()
     function = ir.Function(module, ir.FunctionType(result, list(kinds)), name)
     for argument in function.args:
@@ -194,7 +196,7 @@ def _function(name: str, result: ir.Type, kinds: Iterable[ir.Type]) -> tuple[ir.
     return module, ir.IRBuilder(function.append_basic_block("entry")), function
 
 
-def _numbers(formula: Formula, pointer: ir.Value, n_units: ir.Value | None, emit: Emitter) -> Values:
+def known_numbers(formula: Formula, pointer: ir.Value, n_units: ir.Value | None, emit: Emitter) -> Values:
     """What a formula calculates of numbers alone, in double precision, before any loop.
 
     By place, in all lanes and in the arrays' precision.
@@ -208,7 +210,7 @@ def _numbers(formula: Formula, pointer: ir.Value, n_units: ir.Value | None, emit
             found[place] = single.load(emit.builder.gep(pointer, [offset]))
         elif op.name == SIZE:
             found[place] = single.splat(emit.builder.sitofp(n_units, DOUBLE))
-    _calculate(formula, places, found, single)
+    calculate(formula, places, found, single)
 
     def spread(value: Vector) -> Vector:
         scalar = emit.builder.extract_element(value.value, ir.Constant(ir.IntType(32), 0))
@@ -219,7 +221,7 @@ def _numbers(formula: Formula, pointer: ir.Value, n_units: ir.Value | None, emit
     return {place: spread(found[place]) for place in places if formula.ops[place].name != CONSTANT}
 
 
-def _calculate(formula: Formula, places: Iterable[int], values: Values, emit: Emitter) -> None:
+def calculate(formula: Formula, places: Iterable[int], values: Values, emit: Emitter) -> None:
     """Add what stands at some places to ``values``; what they read must be there, or be constants."""
     for place in places:
         op = formula.ops[place]
@@ -242,9 +244,9 @@ def _elementwise(formula: Formula, dtype: Any, into: tuple[int, ...], multiply: 
     arrays = [place for place in range(len(formula.arguments)) if formula.ops[place].form == UNIT]
     n_arrays = max(len(arrays), *(place + 1 for place in into))
     kinds = [DOUBLE.as_pointer(), *[element.as_pointer()] * n_arrays, I64]
-    module, builder, function = _function("run", ir.VoidType(), kinds)
+    module, builder, function = function_in("run", ir.VoidType(), kinds)
     emit = Emitter(builder, dtype, VECTOR_BYTES // np.dtype(dtype).itemsize)
-    numbers = _numbers(formula, function.args[0], None, emit)
+    numbers = known_numbers(formula, function.args[0], None, emit)
     pointers, n = function.args[1:-1], function.args[-1]
     needed = formula.needed()
 
@@ -253,7 +255,7 @@ def _elementwise(formula: Formula, dtype: Any, into: tuple[int, ...], multiply: 
         for number, place in enumerate(arrays):
             if place in needed:
                 values[place] = emit.load(here[number], mask)
-        _calculate(formula, needed, values, emit)
+        calculate(formula, needed, values, emit)
         for result, array in zip(formula.results, into, strict=True):
             found = values[result]
             found = emit.load(here[array], mask) * found if multiply else found
@@ -270,6 +272,14 @@ def _elementwise(formula: Formula, dtype: Any, into: tuple[int, ...], multiply: 
     builder.ret_void()
     code = compiled(module)
     return Machine(code.address("run"), numbers_of(formula), code)
+
+
+def total_of(builder: ir.IRBuilder, terms: Vector) -> ir.Value:
+    """The sum of all lanes, in double precision."""
+    wide, module = Emitter(builder, np.float64, terms.emit.lanes), builder.module
+    kind, name = ir.FunctionType(DOUBLE, [DOUBLE, wide.type]), f"llvm.vector.reduce.fadd.v{wide.lanes}f64"
+    reduce = module.globals.get(name) or ir.Function(module, kind, name)
+    return builder.call(reduce, [ir.Constant(DOUBLE, 0.0), wide.cast(terms).value], fastmath=("reassoc",))
 
 
 class _Rows:
@@ -319,22 +329,19 @@ class _Rows:
         element = ELEMENTS[self.dtype.name]
         many = element.as_pointer()
         kinds = [DOUBLE.as_pointer(), many, I64.as_pointer(), many, many, many, I64, I64]
-        module, builder, function = _function("run", DOUBLE, kinds)
+        module, builder, function = function_in("run", DOUBLE, kinds)
         self.emit = Emitter(builder, self.dtype, TILE_ROWS[self.dtype.name])
         self.wide = Emitter(builder, np.float64, self.emit.lanes)
         numbers, self.state, self.places, self.targets, factor, self.deltas, self.n_units, n = function.args
         self.mask = self.emit.first(n)
         self.factor = self.emit.load(factor, self.mask)
-        self.known = _numbers(self.formula, numbers, self.n_units, self.emit)
+        self.known = known_numbers(self.formula, numbers, self.n_units, self.emit)
         for number in range(self.passes):
             self._pass(builder, number)
-        _calculate(self.formula, self._rows(self.passes), self.known, self.emit)
+        calculate(self.formula, self._rows(self.passes), self.known, self.emit)
         value = self.emit.cast(self.known[self.value].to_number())
         weighed = self.wide.cast(value) * self.wide.cast(self.factor)
-        total = self.wide.select(self.mask, weighed, 0.0)
-        kind = ir.FunctionType(DOUBLE, [DOUBLE, total.value.type])
-        reduce = ir.Function(module, kind, f"llvm.vector.reduce.fadd.v{self.wide.lanes}f64")
-        builder.ret(builder.call(reduce, [ir.Constant(DOUBLE, 0.0), total.value], fastmath=("reassoc",)))
+        builder.ret(total_of(builder, self.wide.select(self.mask, weighed, 0.0)))
         code = compiled(module)
         return Machine(code.address("run"), numbers_of(self.formula), code)
 
@@ -346,7 +353,7 @@ class _Rows:
     def _pass(self, builder: ir.IRBuilder, number: int) -> None:
         """One loop over the units."""
         reductions, units = self._units(number)
-        _calculate(self.formula, self._rows(number), self.known, self.emit)
+        calculate(self.formula, self._rows(number), self.known, self.emit)
         starts = [self._start(place) for place in reductions]
 
         def body(unit: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
@@ -360,7 +367,7 @@ class _Rows:
                 values[at] = self.emit.splat(builder.sitofp(unit, self.emit.element))
             if self.kept_in < number <= self.last and self.kept in units:
                 values[self.kept] = self.emit.load(here)
-            _calculate(self.formula, self._without_kept(units, values), values, self.emit)
+            calculate(self.formula, self._without_kept(units, values), values, self.emit)
             if number == self.kept_in:
                 self.emit.store(values[self.kept], here, self.mask)
             if number == self.last:

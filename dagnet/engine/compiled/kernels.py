@@ -17,7 +17,9 @@ from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.microkernels import (
     add_row_sums,
     call_elementwise,
+    call_learning,
     call_slope,
+    own_numbers,
     pull_back,
     weighted_sum,
 )
@@ -49,7 +51,7 @@ def _add_biases(program, theta, values, tile, first, last):
 
 
 @numba.njit(**INNER)
-def _activate(program, what, state, tile, first, last):
+def _activate(program, theta, what, state, tile, first, last):
     """A = g(z) for some units, z kept where a derivative needs it."""
     base, pre_base, stride, lanes, there, _ = tile
     values, function = state.values, (program.functions[what, 0], program.functions[what, 1])
@@ -59,7 +61,12 @@ def _activate(program, what, state, tile, first, last):
             run, z = state.pre[kept : kept + lanes], values[here : here + lanes]
             for row in range(lanes):  # of slices assigned, Numba compiles the words of a refusal, for 2 s
                 run[row] = z[row]
-    if stride == lanes:
+    m = program.learned_counts[what]
+    if m > 0:
+        for unit in range(first, last):
+            own = own_numbers(function, theta, program.learned_slot[unit], m)
+            call_elementwise(own, values, base + unit * stride, lanes)
+    elif stride == lanes:
         call_elementwise(function, values, base + first * stride, (last - first) * stride)
     else:
         for unit in range(first, last):
@@ -90,7 +97,7 @@ def forward_tile(program, theta, state, tile, begin, end):
             start, stop = stop, min(stop + near, last)
             if biased:
                 _add_biases(program, theta, state.values, tile, start, stop)
-            _activate(program, what, state, tile, start, stop)
+            _activate(program, theta, what, state, tile, start, stop)
 
 
 @numba.njit(**INNER)
@@ -137,13 +144,29 @@ def add_bias_gradients(walk, state, tile, first, last):
 
 
 @numba.njit(**INNER)
-def times_slope(program, what, state, tile, first, last):
-    """δ = ∂L/∂a · g'(z) for some units."""
+def _learn(program, walk, what, state, tile, first, last):
+    """∂L/∂ what activations learn, then δ, for some units."""
+    base, pre_base, stride, _, there, _ = tile
+    slope, m = (program.slopes[what, 0], program.slopes[what, 1]), program.learned_counts[what]
+    behind = len(program.bias_slot) + program.n_learned - len(walk.theta)
+    for unit in range(first, last):
+        if program.needs_delta[unit]:
+            here, slot = base + unit * stride, program.learned_slot[unit]
+            kept = pre_base + program.pre_place[unit] * stride
+            own = own_numbers(slope, walk.theta, slot, m)
+            call_learning(own, state, walk.bias_gradient, behind + slot, kept, here, there)
+
+
+@numba.njit(**INNER)
+def times_slope(program, walk, what, state, tile, first, last):
+    """δ = ∂L/∂a · g'(z) for some units; what is learned there has its derivatives found."""
     base, pre_base, stride, lanes, there, _ = tile
     slope = program.slopes[what, 0], program.slopes[what, 1]
     deltas, pre_place = state.deltas, program.pre_place
     without_z = State(state.values, deltas, state.values)
-    if stride == lanes and pre_place[first] < 0:
+    if program.learned_counts[what] > 0:
+        _learn(program, walk, what, state, tile, first, last)
+    elif stride == lanes and pre_place[first] < 0:
         place = base + first * stride
         call_slope(slope, without_z, place, place, (last - first) * stride)
     else:
@@ -174,7 +197,7 @@ def backward_tile(program, walk, state, tile, begin, end):
         stop = first
         while stop < last:  # a range with a step would cost a division
             start, stop = stop, min(stop + near, last)
-            times_slope(program, what, state, tile, start, stop)
+            times_slope(program, walk, what, state, tile, start, stop)
             add_bias_gradients(walk, state, tile, start, stop)
 
 
@@ -185,7 +208,7 @@ def backward_sweep(table, found, arrays, layout, steps, units):
     ``found``: weights, derivatives; ``arrays``: a, δ, z; ``steps`` and ``units``: first, last + 1.
     """
     program = opened(table)
-    walk, state = Reverse(found[0], found[1], found[2]), State(arrays[0], arrays[1], arrays[2])
+    walk, state = Reverse(found[0], found[1], found[2], found[3]), State(arrays[0], arrays[1], arrays[2])
     _, _, _, lanes, n_rows, part, parts = layout
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         tile = tile_of(layout, number)

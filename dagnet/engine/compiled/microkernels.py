@@ -15,9 +15,10 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
-from dagnet.engine.compiled.vectors import I32, I64, TILE_ROWS, Emitter, Vector
+from dagnet.engine.compiled.vectors import I32, I64, MOST_LEARNED, MOST_NUMBERS, TILE_ROWS, Emitter, Vector
 
 AHEAD = 32
 """How many edges ahead the rows of a unit are asked for from memory."""
@@ -274,6 +275,43 @@ def call_slope(typingctx, called, state, kept, start, n):
         return context.get_dummy_value()
 
     return types.void(called, state, kept, start, n), codegen
+
+
+@intrinsic
+def own_numbers(typingctx, called, theta, slot, m):
+    """A function with numbers of which the first m stand from ``theta[slot]`` on."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        double = ir.DoubleType()
+        room = cgutils.alloca_once(builder, double, size=I64(MOST_NUMBERS))
+        given = builder.inttoptr(builder.extract_value(args[0], 1), double.as_pointer())
+        learned = _pointer(context, builder, sig.args[1], args[1])
+        for k in range(MOST_NUMBERS):
+            number = builder.load(builder.gep(given, [I64(k)]))
+            if k < MOST_LEARNED:
+                is_own = builder.icmp_signed("<", I64(k), args[3])
+                place = builder.select(is_own, builder.add(args[2], I64(k)), args[2])
+                own = builder.load(builder.gep(learned, [place]))
+                own = own if own.type == double else builder.fpext(own, double)
+                number = builder.select(is_own, own, number)
+            builder.store(number, builder.gep(room, [I64(k)]))
+        return builder.insert_value(args[0], builder.ptrtoint(room, I64), 1)
+
+    return called(called, theta, slot, m), codegen
+
+
+@intrinsic
+def call_learning(typingctx, called, state, sums, place, kept, start, n):
+    """A slope as :func:`call_slope`'s, that adds what it finds for numbers to ``sums[place]`` and on."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        state = _named(context, builder, sig.args[1], args[1])
+        found = _pointer(context, builder, sig.args[2], args[2])
+        places = ((state.pre, args[4]), (state.values, args[5]), (state.deltas, args[5]), (found, args[3]))
+        _call(builder, args[0], [*(builder.gep(array, [place]) for array, place in places), args[6]])
+        return context.get_dummy_value()
+
+    return types.void(called, state, sums, place, kept, start, n), codegen
 
 
 @intrinsic

@@ -31,6 +31,8 @@ ARRAYS = {
     "pre_place": types.int64,
     "functions": (types.int64, 2),
     "slopes": (types.int64, 2),
+    "learned_counts": types.int64,
+    "learned_slot": types.int64,
     "outputs": types.int64,
     "output_places": types.int64,
     "indptr_out": types.int64,
@@ -45,7 +47,7 @@ ARRAYS = {
     "key": types.uint64,
 }
 """Arrays of a :class:`dagnet.engine.compiled.segments.Program`: of what, and how wide their rows are."""
-NUMBERS = ("n_pre", "all_needed", "walks_to_inputs", "n_inputs", "lanes")
+NUMBERS = ("n_pre", "all_needed", "walks_to_inputs", "n_inputs", "lanes", "n_learned")
 NARROW = {_UNIT: types.int32, _SLOT: types.uint32}
 WIDE = {_UNIT: types.int64, _SLOT: types.uint64}
 Opened: Any = namedtuple("Opened", [*ARRAYS, *NUMBERS])  # noqa: PYI024 - its fields are the table's
@@ -61,11 +63,15 @@ class State(NamedTuple):
 
 
 class Reverse(NamedTuple):
-    """What the reverse walk reads and finds: weights in its own order, derivatives of them and of biases."""
+    """What the reverse walk reads and finds: weights in its own order, derivatives of them and of biases.
+
+    Those of what activations learn stand behind the biases'; ``theta`` has their numbers, last.
+    """
 
     weights: Any
     gradient: Any
     bias_gradient: Any
+    theta: Any
 
 
 class Tile(NamedTuple):
@@ -180,7 +186,7 @@ def memory_of(program: Any) -> int:
     """How many numbers a thread's memory of a training step holds."""
     n_units, n_walked = len(program.bias_slot), len(program.slots_out)
     by_rows = 2 * n_units + program.n_pre + len(program.outputs)
-    size: int = by_rows * program.lanes + 2 * padded(n_walked) + padded(n_units)
+    size: int = by_rows * program.lanes + 2 * padded(n_walked) + padded(n_units + program.n_learned)
     return size
 
 

@@ -20,7 +20,7 @@ from dagnet.engine.compiled.kernels import (
     store_tile,
     tile_of,
 )
-from dagnet.engine.compiled.microkernels import call_elementwise, call_loss
+from dagnet.engine.compiled.microkernels import call_elementwise, call_loss, own_numbers
 from dagnet.engine.compiled.opened import Reverse, State, Tile, opened, opened_call, padded
 from dagnet.plan import ACTIVATE
 
@@ -40,8 +40,13 @@ def _forward_row(program, theta, state):
         first, last = np.uint64(steps[number, 2]), np.uint64(steps[number, 3])
         if steps[number, 0] == _ACTIVATE:
             what = np.uint64(steps[number, 1])
-            function = functions[what, 0], functions[what, 1]
-            call_elementwise(function, state, np.int64(first), np.int64(last - first))
+            function, m = (functions[what, 0], functions[what, 1]), program.learned_counts[what]
+            if m > 0:
+                for unit in range(first, last):
+                    own = own_numbers(function, theta, program.learned_slot[unit], m)
+                    call_elementwise(own, state, np.int64(unit), 1)
+            else:
+                call_elementwise(function, state, np.int64(first), np.int64(last - first))
             continue
         for unit in range(first, last):
             slot = program.bias_slot[unit]
@@ -127,7 +132,8 @@ def whole_pass(table, theta, forward, backward):
     wanted, at = memory[at : at + len(program.outputs) * lanes], at + len(program.outputs) * lanes
     weights, at = memory[at : at + n_walked], at + padded(n_walked)
     gradient, at = memory[at : at + n_walked], at + padded(n_walked)
-    state, walk = State(values, deltas, pre), Reverse(weights, gradient, memory[at : at + n_units])
+    biases = memory[at : at + n_units + program.n_learned]
+    state, walk = State(values, deltas, pre), Reverse(weights, gradient, biases, theta)
     for k in range(n_walked):
         weights[k] = theta[program.slots_out[k]]
     gradient[:] = 0
@@ -149,6 +155,8 @@ def whole_pass(table, theta, forward, backward):
     for unit in range(n_units):
         if program.bias_slot[unit] >= 0:
             into[program.bias_slot[unit]] = walk.bias_gradient[unit]
+    for k in range(program.n_learned):
+        into[len(theta) - program.n_learned + k] = walk.bias_gradient[n_units + k]
     return total
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Draw, Loss, LossGradient, Runner
-from dagnet.engine.compiled import kernels, passes, through_numpy
+from dagnet.engine.compiled import kernels, numpy_activations, passes, through_numpy
 from dagnet.engine.compiled.functions import compile_loss
 from dagnet.engine.compiled.gradients import FusedGradient, StagedGradient, kernels_of
 from dagnet.engine.compiled.moments import between_sweeps
@@ -24,7 +24,7 @@ from dagnet.engine.compiled.segments import (
 )
 from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
-from dagnet.plan import DROP, Plan
+from dagnet.plan import Plan
 
 Stage = tuple[bool, Callable[..., None]]
 """Whether threads share it by tiles, and what it is: called with the thread's part, or with nothing."""
@@ -116,7 +116,7 @@ class CompiledRunner(Runner):
             return False, lambda: through_numpy.aggregate(state, theta, segment)
         if segment.kind in BETWEEN:
             return False, lambda: self._moments[segment.first].forward(state, theta, parts)
-        return False, lambda: self._activate(state, segment)
+        return False, lambda: numpy_activations.activate(self.program, state, segment)
 
     def _sweep(self, state: CompiledState, theta: Array, segment: Segment, part: int, parts: int) -> None:
         layout = state.wide_layout if segment.wide else state.layout(part, parts)
@@ -135,15 +135,6 @@ class CompiledRunner(Runner):
         if segment.from_inputs:
             return state.inputs[:, segment.sources].T
         return state.matrix(state.values, segment.sources)
-
-    def _activate(self, state: CompiledState, segment: Segment) -> None:
-        """An activation that NumPy runs."""
-        units = slice(segment.first, segment.last)
-        z = state.rows(state.values, units)
-        places = self.program.pre_place[units]
-        if places[0] >= 0:
-            state.put(state.pre, places, z)
-        state.put(state.values, units, self.plan.activations[segment.what].value(z))
 
     def evaluate(self, theta: Array, inputs: Array) -> Array | None:
         """The outputs of (rows, input units), or None where an input is NaN or a dense step needs more.
@@ -209,7 +200,7 @@ class CompiledRunner(Runner):
         if state.scratch is None or state.scratch.parts != parts:
             state.scratch = Scratch(program, self.dtype, parts)
         scratch = state.scratch
-        scratch.bound = 0.0
+        scratch.bound, scratch.theta = 0.0, writable(theta)
         kernels.gather(theta, program.slots_out, scratch.weights)
         if program.adds:
             state.table(state.deltas)[:, program.zeroed] = 0
@@ -248,7 +239,7 @@ class CompiledRunner(Runner):
         units = (segment.first, segment.last)
         return [
             (True, lambda part: self._pull(state, units, part)),
-            (False, lambda: self._slope(state, segment)),
+            (False, lambda: numpy_activations.slope(self.program, state, theta, segment)),
         ]
 
     def _walk(self, state: CompiledState, segment: Segment, part: int) -> None:
@@ -282,32 +273,6 @@ class CompiledRunner(Runner):
         else:
             state.table(state.deltas)[0][segment.sources, : state.n_rows] += matrix.T @ here
 
-    def _slope(self, state: CompiledState, segment: Segment) -> None:
-        """δ where NumPy runs the activation."""
-        needs_delta = self.plan.needs_delta
-        units = slice(segment.first, segment.last)
-        values = state.rows(state.values, units)
-        places = self.program.pre_place[units]
-        z = state.rows(state.pre, places) if places[0] >= 0 else values
-        dropped = self._rate_behind(segment)
-        keeps = ~((values == 0) & np.signbit(values)) if dropped else True
-        if dropped:
-            values = values * self.dtype.type(1 - dropped)
-        slope = self.plan.activations[segment.what].slope(z, values)
-        pulled = state.rows(state.deltas, units) * slope
-        if dropped:
-            pulled = np.where(keeps, pulled * self.dtype.type(1 / (1 - dropped)), 0)
-        delta = np.where(needs_delta[units, None], pulled, self.dtype.type(0))
-        state.put(state.deltas, units, delta)
-        state.scratch.bias_gradients[0, units] += delta.sum(axis=1)
-
-    def _rate_behind(self, segment: Segment) -> float:
-        """The rate at which the next step drops the values of an activation that NumPy runs; 0 for none."""
-        steps = self.program.steps
-        if segment.end == len(steps) or steps[segment.end, 0] != DROP:
-            return 0.0
-        return float(self.program.rates[steps[segment.end, 1]])
-
     def _collect(self, scratch: Scratch, into: Array) -> None:
         """The threads' derivatives into one vector, always in the same order."""
         program = self.program
@@ -318,5 +283,7 @@ class CompiledRunner(Runner):
         if program.has_dense and len(program.aggregated):
             scratch.bound += float(np.square(into[program.aggregated]).sum())
         found = scratch.bias_gradients
-        into[program.biased[1]] = (found[0] if len(found) == 1 else found.sum(axis=0))[program.biased[0]]
+        sums = found[0] if len(found) == 1 else found.sum(axis=0)
+        into[program.biased[1]] = sums[program.biased[0]]
+        into[len(into) - program.n_learned :] = sums[len(sums) - program.n_learned :]
         into[program.unwanted] = 0

@@ -92,6 +92,10 @@ class Program:
             np.array([(c.address, c.numbers) for c in called], np.int64).reshape(-1, 2)
             for called in ([a.function for a in self.activations], [a.slope for a in self.activations])
         )
+        self.learned_counts = np.array([activation.n_learned for activation in self.activations], np.int64)
+        nothing, learned = np.full(plan.n_units, -1), plan.learned_slot
+        self.learned_slot = np.ascontiguousarray(nothing if learned is None else learned, np.int64)
+        self.n_learned = plan.n_slots - plan.n_weights - int((plan.bias_slot >= 0).sum())
         self.pre_place, self.n_pre = self._pre_places()
         pushed = self._aggregate_rows()
         self.outputs = plan.outputs.astype(np.int64)
@@ -188,6 +192,7 @@ class Program:
         written = np.zeros(plan.n_slots, bool)
         written[plan.slots_out] = True
         written[plan.bias_slot[plan.bias_slot >= 0]] = True
+        written[plan.n_slots - self.n_learned :] = True
         for segment in self.segments:
             if segment.walked:
                 written[segment.slots] = True

@@ -185,11 +185,13 @@ class Scratch:
         self.bound = 0.0
         self.weights = aligned(n_walked, dtype)
         self.gradients = aligned(parts * n_walked, dtype).reshape(parts, n_walked)
-        self.bias_gradients = aligned(parts * n_units, dtype).reshape(parts, n_units)
+        n_sums = n_units + program.n_learned
+        self.bias_gradients = aligned(parts * n_sums, dtype).reshape(parts, n_sums)
+        self.theta = self.weights  # of the walk that is on
 
-    def of(self, part: int) -> tuple[Array, Array, Array]:
-        """A thread's: weights, and the derivatives that it finds."""
-        return self.weights, self.gradients[part], self.bias_gradients[part]
+    def of(self, part: int) -> tuple[Array, Array, Array, Array]:
+        """A thread's: weights, the derivatives that it finds, and all slots."""
+        return self.weights, self.gradients[part], self.bias_gradients[part], self.theta
 
 
 class OutputsOnly(State):

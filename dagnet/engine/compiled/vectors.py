@@ -22,6 +22,8 @@ I32, I64, TRUTH = ir.IntType(32), ir.IntType(64), ir.IntType(1)
 ELEMENTS = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
 TILE_BYTES = 128
 """Of a unit's rows in a tile: two vectors of the widest processors."""
+MOST_LEARNED, MOST_NUMBERS = 4, 8
+"""How many numbers an activation may learn, and read in all, as machine code."""
 TILE_ROWS = {name: TILE_BYTES // np.dtype(name).itemsize for name in ELEMENTS}
 LIBRARY = "dagnet_"
 """Put before a C function's name, so that nobody else's symbol of that name is replaced."""

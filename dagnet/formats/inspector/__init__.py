@@ -54,6 +54,7 @@ from dagnet.adjacency import ranges
 from dagnet.arrays import Array
 from dagnet.contracts import Observations
 from dagnet.drawing import ROLES, Sketch, edge_strengths, group, layered_layout, sketch
+from dagnet.explain.arguments import activation_text
 from dagnet.formats.annotated import RowStatistics, full_runner, row_statistics
 from dagnet.markup import label, node_labels
 from dagnet.model import Model
@@ -67,6 +68,7 @@ KINDS = {"f8": "<f8", "f4": "<f4", "i4": "<i4", "u1": "|u1"}
 MAX_NODES, MAX_EDGES, MAX_ELEMENTS = 6_000, 60_000, 400_000
 ASPECT = 1.3
 CURVE = np.linspace(-6.0, 6.0, 121)
+MOST_CURVES = 500
 MOST_ROWS, MOST_NUMBERS, EXACT = 64, 150_000, 60_000
 
 
@@ -208,8 +210,7 @@ def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
         **_placed(drawn),
         "words": words,
         "units": packed(topology.units, "i4"),
-        "activation": packed(topology.activation_of, "i4"),
-        "activations": [_curve(activation) for activation in topology.activations],
+        **_curves(model),
         "aggregation": packed(topology.aggregation_of, "i4"),
         "aggregations": list(map(str, topology.aggregations)),
         "bias": packed(bias, "f8"),
@@ -219,9 +220,18 @@ def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
 
 
 @np.errstate(all="ignore")
-def _curve(activation: Any) -> dict[str, Any]:
-    a = packed(activation.value(CURVE.copy()), "f4")
-    return {"label": str(activation), "z": packed(CURVE, "f4"), "a": a}
+def _curves(model: Model) -> dict[str, Any]:
+    """Each node's curve among all: nodes of one unit whose activation learns have their own, up to some."""
+    topology, of = model.topology, model.topology.activation_of.copy()
+    found = [(str(activation), activation.value(CURVE.copy())) for activation in topology.activations]
+    learners = np.unique(np.concatenate([np.zeros(0, np.int64), *topology.learners.values()]))
+    for node in learners[topology.units[learners] == 1][:MOST_CURVES].tolist():
+        learned = model.layout.activation_numbers(node, model.parameters)
+        a = topology.activations[of[node]].value(CURVE.copy(), **learned)
+        of[node] = len(found)
+        found.append((activation_text(model, node), a))
+    curves = [{"label": label, "z": packed(CURVE, "f4"), "a": packed(a, "f4")} for label, a in found]
+    return {"activation": packed(of, "i4"), "activations": curves}
 
 
 def _edge_numbers(model: Model) -> dict[str, Any]:
@@ -315,11 +325,11 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
 
 def _slopes(model: Model, z: Any, a: Any) -> Any:
     """(units, rows) ∂a/∂z, of a normalised value by the sum behind it; NaN where units are normalised."""
-    plan = model.layout.plan
-    slopes = plan.slopes(z, a)
+    plan, theta = model.layout.plan, model.layout.theta(model.vector)
+    slopes = plan.slopes(z, a, theta)
     if plan.normalized_by is not None:
         halves = np.flatnonzero(plan.normalized_by >= 0)
         over_rows = np.array([kind.over_rows for kind in plan.normalizations])[plan.normalized_by[halves]]
-        weights = np.where(over_rows, model.layout.theta(model.vector)[plan.indptr[halves]], np.nan)
+        weights = np.where(over_rows, theta[plan.indptr[halves]], np.nan)
         slopes[halves] *= weights[:, None] * slopes[plan.sources[plan.indptr[halves]]]
     return slopes
