@@ -225,7 +225,7 @@ def test_nine_functions_in_ten_are_short():
 
 
 def test_the_reference_engine_is_short():
-    assert (ROOT / "engine" / "reference.py").read_text().count("\n") <= 190
+    assert (ROOT / "engine" / "reference.py").read_text().count("\n") <= 200
 
 
 def test_each_module_imports_alone():

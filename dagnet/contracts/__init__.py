@@ -18,7 +18,8 @@ from dagnet.contracts.execution import (
     Unsupported,
     weighted_gradient,
 )
-from dagnet.contracts.functions import TARGETS, Activation, Aggregation, Loss
+from dagnet.contracts.functions import Activation, Aggregation
+from dagnet.contracts.losses import TARGETS, Loss
 from dagnet.contracts.named import Exporter, Initializer, Observations
 from dagnet.contracts.normalization import LEARNED, MOMENTS, Normalization
 from dagnet.contracts.optimizer import Optimizer

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts.functions import Loss
+from dagnet.contracts.losses import Loss
 from dagnet.contracts.optimizer import Optimizer
 from dagnet.errors import PluginError
 

@@ -28,7 +28,7 @@ from dagnet.engine.compiled.kernels import (
     store_tile,
     tile_of,
 )
-from dagnet.engine.compiled.microkernels import _named, _pointer, _Pull, _Rows
+from dagnet.engine.compiled.microkernels import Rows, _Pull, named, pointer
 from dagnet.engine.compiled.opened import Reverse, State, Tile, opened
 from dagnet.engine.compiled.passes import whole_pass
 from dagnet.engine.compiled.vectors import I64, Emitter, Vector
@@ -56,13 +56,13 @@ def _combined(code: int, total: Vector, weight: Vector, value: Vector) -> Vector
     return emit.select(term.new(emit.builder.fcmp_unordered("uno", term.value, term.value)), term, best)
 
 
-def _kept(emit: _Rows, row: Any) -> Any:
+def _kept(emit: Rows, row: Any) -> Any:
     """Where a unit's best term is kept: a row of z."""
     start = emit.builder.add(emit.tile.pre_base, emit.builder.mul(row, emit.tile.stride))
     return emit.builder.gep(emit.state.pre, [start])
 
 
-def _shared(emit: _Rows, n: Any) -> Vector:
+def _shared(emit: Rows, n: Any) -> Vector:
     """1 / n in every lane."""
     return emit.splat(1.0) / emit.splat(emit.builder.sitofp(n, emit.element))
 
@@ -73,9 +73,9 @@ def _gathering(code: int) -> Any:
     @intrinsic
     def gather_terms(typingctx, program, theta, state, tile, unit, kept):
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            plan = _named(context, builder, sig.args[0], args[0])
-            weights = _pointer(context, builder, sig.args[1], args[1])
-            emit, (unit, kept) = _Rows(context, builder, sig.args[2:4], args[2:4]), args[4:]
+            plan = named(context, builder, sig.args[0], args[0])
+            weights = pointer(context, builder, sig.args[1], args[1])
+            emit, (unit, kept) = Rows(context, builder, sig.args[2:4], args[2:4]), args[4:]
             first, n = emit.span(plan.indptr, unit)
 
             def add(number: Any, carried: list[Any]) -> list[Any]:
@@ -104,7 +104,7 @@ def _gathering(code: int) -> Any:
 class _Push(_Pull):
     """One unit's walk over its parents; the loops over fours and the rest are those of the walk back."""
 
-    def __init__(self, code: int, emit: _Rows, plan: Any, walk: Any, unit: Any, place: Any, row: Any) -> None:
+    def __init__(self, code: int, emit: Rows, plan: Any, walk: Any, unit: Any, place: Any, row: Any) -> None:
         self.code, self.emit, self.plan, self.walk, self.row = code, emit, plan, walk, row
         self.half = Emitter(emit.builder, emit.dtype, emit.lanes // 2)
         self.slot, self.n = emit.span(plan.indptr, unit)
@@ -176,8 +176,8 @@ def _pushing(code: int) -> Any:
     @intrinsic
     def push_back(typingctx, program, walk, state, tile, unit, place, row):
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            plan, found = (_named(context, builder, sig.args[k], args[k]) for k in (0, 1))
-            emit = _Rows(context, builder, sig.args[2:4], args[2:4])
+            plan, found = (named(context, builder, sig.args[k], args[k]) for k in (0, 1))
+            emit = Rows(context, builder, sig.args[2:4], args[2:4])
             push = _Push(code, emit, plan, found, *args[4:])
 
             def four(number: Any, carried: list[Any]) -> list[Any]:

@@ -25,27 +25,27 @@ AHEAD = 32
 REORDER = ("reassoc", "nsz", "contract")
 
 
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
+def pointer(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
     """The pointer to an array's first element."""
     return context.make_array(array_type)(context, builder, array).data
 
 
-def _named(context: Any, builder: Any, kind: Any, value: Any) -> SimpleNamespace:
+def named(context: Any, builder: Any, kind: Any, value: Any) -> SimpleNamespace:
     """The parts of a named tuple; of an array the pointer to its first element."""
     parts = {}
     for number, (name, part) in enumerate(zip(kind.fields, kind.types, strict=True)):
         found = builder.extract_value(value, number)
-        parts[name] = _pointer(context, builder, part, found) if isinstance(part, types.Array) else found
+        parts[name] = pointer(context, builder, part, found) if isinstance(part, types.Array) else found
     return SimpleNamespace(**parts)
 
 
-class _Rows(Emitter):
+class Rows(Emitter):
     """Vector code for the rows of a tile; ``state`` and ``tile`` as kernels have them."""
 
     def __init__(self, context: Any, builder: Any, kinds: Any, values: Any) -> None:
         dtype = str(kinds[0].types[0].dtype)
         super().__init__(builder, dtype, TILE_ROWS[dtype])
-        self.state, self.tile = map(_named, [context] * 2, [builder] * 2, kinds, values)
+        self.state, self.tile = map(named, [context] * 2, [builder] * 2, kinds, values)
 
     def place(self, array: Any, unit: Any) -> Any:
         """Where a unit's rows begin."""
@@ -123,9 +123,9 @@ def weighted_sum(typingctx, program, theta, state, tile, unit):
     """z[unit] = b + Σ over its parents of w·a, for a tile's rows."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        plan = _named(context, builder, sig.args[0], args[0])
-        weights = _pointer(context, builder, sig.args[1], args[1])
-        emit = _Rows(context, builder, sig.args[2:4], args[2:4])
+        plan = named(context, builder, sig.args[0], args[0])
+        weights = pointer(context, builder, sig.args[1], args[1])
+        emit = Rows(context, builder, sig.args[2:4], args[2:4])
         values, unit = emit.state.values, args[4]
         slot, before = emit.at(plan.bias_slot, unit), builder.block
         with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
@@ -151,7 +151,7 @@ def weighted_sum(typingctx, program, theta, state, tile, unit):
 class _Pull:
     """One unit's walk over its children; shared by the loop over fours and the rest."""
 
-    def __init__(self, emit: _Rows, plan: SimpleNamespace, walk: SimpleNamespace, unit: Any) -> None:
+    def __init__(self, emit: Rows, plan: SimpleNamespace, walk: SimpleNamespace, unit: Any) -> None:
         self.emit, self.plan, self.walk = emit, plan, walk
         self.half = Emitter(emit.builder, emit.dtype, emit.lanes // 2)
         self.own = emit.halves(emit.load(emit.place(emit.state.values, unit)))
@@ -208,8 +208,8 @@ def pull_back(typingctx, program, walk, state, tile, unit):
     """
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        plan, found = (_named(context, builder, sig.args[k], args[k]) for k in (0, 1))
-        emit, unit = _Rows(context, builder, sig.args[2:4], args[2:4]), args[4]
+        plan, found = (named(context, builder, sig.args[k], args[k]) for k in (0, 1))
+        emit, unit = Rows(context, builder, sig.args[2:4], args[2:4]), args[4]
         first, n = emit.span(plan.indptr_out, unit)
         fresh = builder.icmp_signed("==", emit.at(plan.started, unit), ir.Constant(I64, 0))
         some = builder.icmp_signed(">", n, ir.Constant(I64, 0))
@@ -234,8 +234,8 @@ def add_row_sums(typingctx, into, state, tile, unit):
     """``into[unit + k]`` += Σ over a tile's rows of δ[unit + k], for k in 0 … 3."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        sums = builder.gep(_pointer(context, builder, sig.args[0], args[0]), [args[3]])
-        emit = _Rows(context, builder, sig.args[1:3], args[1:3])
+        sums = builder.gep(pointer(context, builder, sig.args[0], args[0]), [args[3]])
+        emit = Rows(context, builder, sig.args[1:3], args[1:3])
         units = [builder.add(args[3], ir.Constant(I64, k)) for k in range(4)]
         rows = (emit.halves(emit.load(emit.place(emit.state.deltas, unit))) for unit in units)
         emit.add_four_sums([emit.added(*halves) for halves in rows], sums)
@@ -257,8 +257,8 @@ def call_elementwise(typingctx, called, array, start, n):
     """A function of n numbers from ``array[start]`` on, in place."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        pointer = builder.gep(_pointer(context, builder, sig.args[1], args[1]), [args[2]])
-        _call(builder, args[0], [pointer, args[3]])
+        place = builder.gep(pointer(context, builder, sig.args[1], args[1]), [args[2]])
+        _call(builder, args[0], [place, args[3]])
         return context.get_dummy_value()
 
     return types.void(called, array, start, n), codegen
@@ -269,7 +269,7 @@ def call_slope(typingctx, called, state, kept, start, n):
     """A slope: n numbers z from ``state.pre[kept]`` on, a and δ from ``start`` on."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        state = _named(context, builder, sig.args[1], args[1])
+        state = named(context, builder, sig.args[1], args[1])
         places = ((state.pre, args[2]), (state.values, args[3]), (state.deltas, args[3]))
         _call(builder, args[0], [*(builder.gep(array, [place]) for array, place in places), args[4]])
         return context.get_dummy_value()
@@ -285,7 +285,7 @@ def own_numbers(typingctx, called, theta, slot, m):
         double = ir.DoubleType()
         room = cgutils.alloca_once(builder, double, size=I64(MOST_NUMBERS))
         given = builder.inttoptr(builder.extract_value(args[0], 1), double.as_pointer())
-        learned = _pointer(context, builder, sig.args[1], args[1])
+        learned = pointer(context, builder, sig.args[1], args[1])
         for k in range(MOST_NUMBERS):
             number = builder.load(builder.gep(given, [I64(k)]))
             if k < MOST_LEARNED:
@@ -305,8 +305,8 @@ def call_learning(typingctx, called, state, sums, place, kept, start, n):
     """A slope as :func:`call_slope`'s, that adds what it finds for numbers to ``sums[place]`` and on."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        state = _named(context, builder, sig.args[1], args[1])
-        found = _pointer(context, builder, sig.args[2], args[2])
+        state = named(context, builder, sig.args[1], args[1])
+        found = pointer(context, builder, sig.args[2], args[2])
         places = ((state.pre, args[4]), (state.values, args[5]), (state.deltas, args[5]), (found, args[3]))
         _call(builder, args[0], [*(builder.gep(array, [place]) for array, place in places), args[6]])
         return context.get_dummy_value()
@@ -319,102 +319,12 @@ def call_loss(typingctx, called, state, tile, places, rows):
     """A loss of a tile's rows (targets, factors) whose outputs begin at ``places``; its result."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        state, tile = (_named(context, builder, sig.args[k], args[k]) for k in (1, 2))
+        state, tile = (named(context, builder, sig.args[k], args[k]) for k in (1, 2))
         units = context.make_array(sig.args[3])(context, builder, args[3])
         given = [builder.extract_value(args[4], k) for k in (0, 1)]
-        wanted, factor = (_pointer(context, builder, sig.args[4].types[k], given[k]) for k in (0, 1))
+        wanted, factor = (pointer(context, builder, sig.args[4].types[k], given[k]) for k in (0, 1))
         values, deltas = (builder.gep(array, [tile.base]) for array in (state.values, state.deltas))
         arguments = [values, units.data, wanted, factor, deltas, units.nitems, tile.there]
         return _call(builder, args[0], arguments, ir.DoubleType())
 
     return types.float64(called, state, tile, places, rows), codegen
-
-
-class _Unit(_Rows):
-    """Vector code for one unit's rows, tile after tile; lanes without a row hold 0, as their weights do."""
-
-    def __init__(self, context: Any, builder: Any, kinds: Any, arrays: Any) -> None:
-        dtype = str(kinds[0].dtype)
-        Emitter.__init__(self, builder, dtype, TILE_ROWS[dtype])
-        self.arrays = [_pointer(context, builder, *pair) for pair in zip(kinds, arrays, strict=True)]
-
-    def run(self, array: int, tile: Any, start: Any, block: Any) -> Any:
-        """Where the rows of a tile begin."""
-        place = self.builder.add(start, self.builder.mul(tile, block))
-        return self.builder.gep(self.arrays[array], [place])
-
-    def share(self, tile: Any) -> Vector:
-        """The weights of a tile's rows, the last of the arrays."""
-        return self.load(self.run(-1, tile, ir.Constant(I64, 0), ir.Constant(I64, self.lanes)))
-
-    def sums(self, n: Any, body: Any) -> list[Any]:
-        """Two sums over all rows of what ``body(tile)`` gives."""
-
-        def add(tile: Any, carried: list[Any]) -> list[Any]:
-            pairs = zip(body(tile), carried, strict=True)
-            return [self.added(new, Vector(self, old)).value for new, old in pairs]
-
-        found = []
-        for total in self.loop(n, 1, [self.splat(0.0).value] * 2, add)[1:]:
-            vector = Vector(self, total)
-            while vector.value.type.count > 1:
-                vector = self.added(*self.halves(vector))
-            found.append(self.builder.extract_element(vector.value, ir.Constant(I32, 0)))
-        return found
-
-
-@intrinsic
-def moment_sums(typingctx, values, weights, start, block, n_tiles, origin):
-    """Σ w(a − origin) and Σ w(a − origin)² of the unit that begins at ``start``."""
-    result = types.UniTuple(values.dtype, 2)
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        emit = _Unit(context, builder, sig.args[:2], args[:2])
-
-        def body(tile: Any) -> tuple[Vector, Vector]:
-            away = emit.load(emit.run(0, tile, args[2], args[3])) - emit.splat(args[5])
-            weighted = emit.share(tile) * away
-            return weighted, weighted * away
-
-        return context.make_tuple(builder, result, emit.sums(args[4], body))
-
-    return result(values, weights, start, block, n_tiles, values.dtype), codegen
-
-
-@intrinsic
-def delta_sums(typingctx, values, deltas, starts, block, n_tiles, mean):
-    """Σδ of the unit that begins at ``starts[1]``, and Σδ(a − mean) with that at ``starts[0]``."""
-    result = types.UniTuple(values.dtype, 2)
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        emit = _Unit(context, builder, sig.args[:2], args[:2])
-        here, there = (builder.extract_value(args[2], k) for k in (0, 1))
-
-        def body(tile: Any) -> tuple[Vector, Vector]:
-            delta = emit.load(emit.run(1, tile, there, args[3]))
-            away = emit.load(emit.run(0, tile, here, args[3])) - emit.splat(args[5])
-            return delta, delta * away
-
-        return context.make_tuple(builder, result, emit.sums(args[4], body))
-
-    return result(values, deltas, starts, block, n_tiles, values.dtype), codegen
-
-
-@intrinsic
-def write_pulls(typingctx, arrays, start, block, n_tiles, numbers):
-    """∂L/∂a = w(level + (a − mean)·slope); ``arrays``: a, ∂L/∂a, w; ``numbers``: mean, level, slope."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        arrays = [builder.extract_value(args[0], k) for k in range(3)]
-        emit = _Unit(context, builder, sig.args[0].types, arrays)
-        mean, level, slope = (emit.splat(builder.extract_value(args[4], k)) for k in range(3))
-
-        def body(tile: Any, _: Any) -> list[Any]:
-            away = emit.load(emit.run(0, tile, args[1], args[2])) - mean
-            emit.store(emit.share(tile) * (level + away * slope), emit.run(1, tile, args[1], args[2]))
-            return []
-
-        emit.loop(args[3], 1, [], body)
-        return context.get_dummy_value()
-
-    return types.void(arrays, start, block, n_tiles, numbers), codegen

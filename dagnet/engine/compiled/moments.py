@@ -17,8 +17,8 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.engine.compiled.caching import kernel
-from dagnet.engine.compiled.microkernels import delta_sums, moment_sums, write_pulls
 from dagnet.engine.compiled.segments import LAYER_SEGMENT, MOMENTS_SEGMENT, THIN_SEGMENT, Segment
+from dagnet.engine.compiled.sums import delta_sums, moment_sums, write_pulls
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.engine.training_steps import (
     layer_sums,
