@@ -81,7 +81,7 @@ GUARDS = {
     "layered": "network docs",
     "markup": "notebook_reprs explain",
     "model": "network layout properties classical_models",
-    "network": "network properties notebook notebook_reprs small_things newcomers",
+    "network": "network properties notebook notebook_reprs small_things newcomers worm",
     "plan": "plan scale",
     "preparing": "prepare_graph",
     "registry": "registry plugin_copy plugin_docs plugin_isolation",
