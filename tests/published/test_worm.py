@@ -1,7 +1,7 @@
 """The worm: the wiring of C. elegans learns to read digits with two gains for all of its synapses.
 
-Cook et al. (2019), https://doi.org/10.1038/s41586-019-1352-7, the hermaphrodite, as the package ``cect`` ships
-it: which cell sends to which through how many chemical synapses and gap junctions.
+Cook et al. (2019), https://doi.org/10.1038/s41586-019-1352-7, the hermaphrodite, as the package ``cect``
+ships it: which cell sends to which through how many chemical synapses and gap junctions.
 """
 
 import json
