@@ -7,6 +7,7 @@ biases are the shifts.  So scale and shift are weights and biases to all that co
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -88,8 +89,29 @@ def _halved(topology: Topology, nodes: Array, before: Array, ends: tuple[Array, 
         bias_trainable=np.append(topology.bias_trainable, free),
         weight_start=np.append(topology.weight_start, np.ones(n_diagonal)),
         edge_trainable=np.append(topology.edge_trainable, free),
-        share=None if topology.share is None else np.append(topology.share, np.full(k, -1)),
+        share=_shared_scales(topology, nodes),
+        node_words=_shared_shifts(topology, nodes),
         diagonal=diagonal,
     )
     in_degrees = np.bincount(graph.targets, minlength=graph.n_nodes)
     return replace(graph, level=levels(graph.children, in_degrees))
+
+
+def _shared_scales(topology: Topology, nodes: Array) -> Array | None:
+    """(edges and diagonal ones,) groups of weights: nodes that share their biases share scales, too."""
+    group = topology.node_groups()[0][nodes]
+    if topology.share is None and (group < 0).all():
+        return None
+    share = np.full(topology.n_edges, -1) if topology.share is None else topology.share
+    return np.append(share, np.where(group < 0, -1, group + share.max(initial=-1) + 1))
+
+
+def _shared_shifts(topology: Topology, nodes: Array) -> dict[str, Any]:
+    """The nodes' words, with second halves that share as the first ones do."""
+    said = topology.node_words.get("share", {})
+    halves = {
+        topology.n_nodes + place: ("second half", said[node])
+        for place, node in enumerate(nodes.tolist())
+        if node in said
+    }
+    return {**topology.node_words, **({"share": {**said, **halves}} if halves else {})}

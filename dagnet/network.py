@@ -26,7 +26,9 @@ class Network(Model):
         A ``networkx.DiGraph``; it is read, never changed.  Node attributes: ``activation``,
         ``bias``, ``units``, ``trainable``; of inputs ``center``, ``scale``, and
         ``categories=["low", "mid", "high"]`` for a column of words (or numbers), which becomes as
-        many units of 0 and 1; an array without names has these as columns already.  ``share``, a
+        many units of 0 and 1; an array without names has these as columns already; of outputs
+        that have a loss of their own ``loss``, ``loss_weight`` (1), and ``target``, the output whose
+        column of y they learn in place of one of theirs.  ``share``, a
         key: the biases of nodes with the same one are one parameter; ``sign``, +1 or −1: of all
         weights that leave the node.  Edge attributes: the one that ``weight`` names, ``trainable``;
         ``share``, a key: edges with the same one have one parameter; ``factor``: weight = factor ·
@@ -37,7 +39,12 @@ class Network(Model):
         Nodes in the order of X's and y's columns; default the parentless nodes, and the
         childless ones that have a parent.
     loss
-        A name, a call form such as ``"huber(delta=2.0)"``, or a :class:`Loss`.
+        A name, a call form such as ``"huber(delta=2.0)"``, or a :class:`Loss`.  Or a mapping:
+        ``{"y1": "huber", ("a", "b", "c"): "cross_entropy"}`` gives outputs, alone or several together,
+        a loss of their own; those that nobody names have the default one together, and an
+        output with a ``target`` has its target's.
+    loss_weights
+        ``{"y1": 0.3}``: what is minimised is the sum of weight · loss; the others' weights are 1.
     activation
         What hidden nodes without an ``activation`` attribute apply.
     initializer
@@ -93,7 +100,8 @@ class Network(Model):
         *,
         inputs: Iterable[Hashable] | None = None,
         outputs: Iterable[Hashable] | None = None,
-        loss: str | Loss | None = None,
+        loss: str | Loss | Mapping[Any, str | Loss] | None = None,
+        loss_weights: Mapping[Any, float] | None = None,
         activation: Any = "relu",
         initializer: Any = "he_uniform",
         dtype: Any = None,
@@ -103,7 +111,9 @@ class Network(Model):
         weight: str | None = "weight",
         attributes: Mapping[str, str | None] | None = None,
     ) -> None:
-        settings = read_settings(graph, inputs=inputs, outputs=outputs, loss=loss, dtype=dtype)
+        settings = read_settings(
+            graph, inputs=inputs, outputs=outputs, loss=loss, loss_weights=loss_weights, dtype=dtype
+        )
         super().__init__(
             topology_from_graph(graph, settings, activation=activation, weight=weight, attributes=attributes),
             loss=settings.loss,
@@ -123,7 +133,8 @@ class Network(Model):
         *,
         inputs: Iterable[int] | None = None,
         outputs: Iterable[int] | None = None,
-        loss: str | Loss | None = None,
+        loss: str | Loss | Mapping[Any, str | Loss] | None = None,
+        loss_weights: Mapping[Any, float] | None = None,
         activation: Any = "relu",
         initializer: Any = "he_uniform",
         dtype: Any = None,
@@ -139,7 +150,7 @@ class Network(Model):
             (edges,) node numbers ≥ 0; nodes are named 0 … largest number.
         weights
             (edges,) start values, or None to draw them.
-        inputs, outputs, loss, activation, initializer, dtype, engine, threads, seed
+        inputs, outputs, loss, loss_weights, activation, initializer, dtype, engine, threads, seed
             As for :class:`Network`.
 
         Examples
@@ -148,7 +159,9 @@ class Network(Model):
         >>> dagnet.Network.from_arrays([0, 1], [2, 2], [0.5, -1.0])([[4.0, 1.0]])
         array([[1.]])
         """
-        settings = read_settings(None, inputs=inputs, outputs=outputs, loss=loss, dtype=dtype)
+        settings = read_settings(
+            None, inputs=inputs, outputs=outputs, loss=loss, loss_weights=loss_weights, dtype=dtype
+        )
         network = cls.__new__(cls)
         Model.__init__(
             network,
@@ -169,7 +182,8 @@ class Network(Model):
         callbacks: Iterable[Callback] = (), progress: bool | None = None, seed: Any = None,
         resume: str | Path | None = None, clip_norm: float | None = None, clip_value: float | None = None,
         l1: float = 0.0, l2: float = 0.0, standardize: bool = False,
-        columns: Iterable[Hashable] | None = None,
+        columns: Iterable[Hashable] | None = None, missing: str = "refuse", metrics: Iterable[Any] = (),
+        class_weight: Any = None,
     ) -> History:  # fmt: skip
         """Train on mini-batches, in place; the same seed, engine and threads give the same bits.
 
@@ -204,11 +218,23 @@ class Network(Model):
             Names of the columns of an X (and validation X) that is an array; by default they are
             ``net.inputs``.  Columns that are no inputs are left alone.  Where they were given, later
             arrays want names as well: ``net.predict({name: X[:, [n]] for n, name in enumerate(columns)})``.
+        missing
+            ``"skip"``: where y, of training or validation, is NaN there is no label and no loss.
+            A head that a table y does not mention at all is not trained.
+        metrics
+            As for :meth:`score`, such as ``["auc"]``: after each epoch ``history["validation_auc"]``, or,
+            without validation rows, ``["auc"]`` of the training rows; of several heads their
+            mean, and ``["validation_auc[y1]"]``.
+        class_weight
+            Rows count so many times by class: ``{0: 1, 1: 5}``, or ``"balanced"``, rows/(classes · rows of
+            the class); of heads whose targets are 0 and 1, or classes.
 
         Returns
         -------
         History
-            ``["loss"]``, and ``["validation_loss"]`` where asked for, one number an epoch.
+            ``["loss"]``, and ``["validation_loss"]`` where asked for, one number an epoch; of several
+            heads also ``["loss[y1]"]``, ``["validation_loss[y1]"]``, ``["loss[a,b,c]"]``: each head's own,
+            unweighted, without penalties, NaN where it had no label.
 
         Raises
         ------
@@ -223,7 +249,10 @@ class Network(Model):
         )  # fmt: skip
         watching = with_progress(callbacks, progress)
         columns = list(columns) if isinstance(columns, Iterator) else columns
-        data = {"sample_weight": sample_weight, "validation_data": validation_data, "columns": columns}
+        data = {
+            "sample_weight": sample_weight, "validation_data": validation_data, "columns": columns,
+            "missing": missing, "metrics": metrics, "class_weight": class_weight,
+        }  # fmt: skip
         before = self._prepared, self.named
         try:
             if FLAG.check("standardize", standardize):
@@ -243,6 +272,34 @@ class Network(Model):
             self.history = run.history
         explain.warn_of_fit(self, run, done)
         return run.history
+
+    def score(self, X: Any, y: Any, metric: Any, *, of: str | None = None, missing: str = "refuse") -> float:
+        """How good predictions are.
+
+        Parameters
+        ----------
+        X, y, missing
+            As for :meth:`evaluate`.
+        metric
+            ``"accuracy"``, ``"balanced_accuracy"``, ``"auc"``, ``"average_precision"``, ``"f1"``, ``"r2"``,
+            ``"pearson"``, ``"spearman"``, ``"concordance"`` (:mod:`dagnet.scores`), or a function
+            ``(y_true, y_predicted) -> number`` of (rows,), of class probabilities (rows, classes).
+        of
+            The head, by its name in ``net.heads``.  Default: the mean, where it is defined, over those that
+            learn a column of their own; of these those with classes, or without, if the metric is for such.
+
+        Examples
+        --------
+        >>> import dagnet
+        >>> net = dagnet.Network(dagnet.layered([1, 1]), seed=0)
+        >>> round(net.score([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0], "spearman"))
+        1
+        """
+        from dagnet.model import scoring  # noqa: PLC0415 - only those who score pay for it
+
+        ((_, function),) = scoring.checked_metrics([metric]).items()
+        _, targets, _ = self.encode(X, y, missing=missing)
+        return scoring.mean_score(scoring.scores_of(self.objective, self(X), targets, function, of))
 
     def draw(self, *, title: str = "", legend: bool = True) -> Any:
         """Draw the network, left to right: notebooks show the picture, ``.save(path)`` keeps it.

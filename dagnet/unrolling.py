@@ -15,7 +15,7 @@ from dagnet.values import whole
 Moment = tuple[Hashable, int]
 TICKS, DELAY = whole(1), whole(0)
 NO_INPUT = ("activation", "bias", "trainable", "share")
-"""What an input does not say, and a node that is one at some ticks says of the others."""
+"""What a node that is an input at some ticks says of the others."""
 
 
 def unroll(
@@ -85,7 +85,11 @@ def unroll(
     unrolled.graph.update(drawn.graph)
     unrolled.add_nodes_from(_nodes(drawn, ticks, are_given, {node for node, _ in read}))
     unrolled.add_edges_from(_edges(drawn, delays, ticks))
-    _refuse_terms(unrolled, given)
+    for node, tick in given:
+        if n := unrolled.in_degree((node, tick)):
+            where = f"node {shorten(node)} is an input at tick {tick} and must have no terms then, got {n}"
+            mend = f"remove the edges, or name its ticks: inputs={{{shorten(node)}: [0]}}"
+            raise GraphError(f"{where}; {mend}")
     parentless = (moment for moment, degree in unrolled.in_degree() if not degree)
     lost = [at for at in parentless if at not in are_given and drawn.in_degree(at[0])]
     said = drawn.graph.get("dagnet")
@@ -184,13 +188,3 @@ def _edges(
         key = (u, v) if own is None else (own,)
         for start, end in zip(moments[u], moments[v][late:], strict=False):
             yield start, end, {**attributes, "share": key}
-
-
-def _refuse_terms(unrolled: nx.DiGraph[Any], given: list[Moment]) -> None:
-    for node, tick in given:
-        if unrolled.in_degree((node, tick)):
-            raise GraphError(
-                f"node {shorten(node)} is an input at tick {tick} and must have no terms then, got "
-                f"{unrolled.in_degree((node, tick))}; remove the edges, or name its ticks, such as "
-                f"inputs={{{shorten(node)}: [0]}}"
-            )

@@ -66,16 +66,16 @@ def test_the_scores_are_those_of_an_independent_count(folder):
 
 def test_auc_with_ties_and_r2_equal_scikit_learns():
     metrics = pytest.importorskip("sklearn.metrics")
-    from dagnet.scores import area_under_curve, determination
+    from dagnet.scores import auc, r2
 
     generator = np.random.default_rng(0)
     for _ in range(50):
         truth = generator.integers(0, 2, 30)
         truth[:2] = 0, 1
         score = generator.integers(0, 6, 30) / 5
-        assert area_under_curve(truth, score) == pytest.approx(metrics.roc_auc_score(truth, score), rel=1e-12)
-        assert determination(score, truth) == pytest.approx(metrics.r2_score(score, truth), rel=1e-12)
-    assert np.isnan(area_under_curve(np.ones(3), np.arange(3.0)))
+        assert auc(truth, score) == pytest.approx(metrics.roc_auc_score(truth, score), rel=1e-12)
+        assert r2(score, truth) == pytest.approx(metrics.r2_score(score, truth), rel=1e-12)
+    assert np.isnan(auc(np.ones(3), np.arange(3.0)))
 
 
 def test_a_real_target_is_regression_and_r2_is_printed(folder):

@@ -397,7 +397,7 @@ def test_a_sign_says_where_it_is_not_dale_s_law_and_what_it_must_be():
     graph.edges["k", "y"]["bounds"] = (-2, -1)
     graph.edges["k", "y"]["weight"] = -1.5
     with pytest.raises(
-        dagnet.GraphError, match=r"bounds \(-2, -1\) leave nothing of sign \+1, that of node 'k'"
+        dagnet.GraphError, match=r"bounds from -2 to -1 and sign \+1 of node 'k' leave nothing"
     ):
         network(graph)
 

@@ -58,6 +58,7 @@ def test_signatures():
         "inputs": None,
         "outputs": None,
         "loss": None,
+        "loss_weights": None,
         "activation": "relu",
         "initializer": "he_uniform",
         "dtype": None,
@@ -78,9 +79,10 @@ def test_signatures():
         "weights",
     ]
     gradient = inspect.signature(dagnet.Network.gradient).parameters
-    assert list(gradient) == ["self", "X", "y", "wrt", "sample_weight"]
+    assert list(gradient) == ["self", "X", "y", "wrt", "sample_weight", "missing"]
     assert gradient["wrt"].kind is inspect.Parameter.KEYWORD_ONLY
-    assert list(inspect.signature(dagnet.Network.evaluate).parameters) == ["self", "X", "y", "sample_weight"]
+    evaluate = list(inspect.signature(dagnet.Network.evaluate).parameters)
+    assert evaluate == ["self", "X", "y", "sample_weight", "missing"]
     activation = inspect.signature(dagnet.Activation).parameters
     made = ["rules", "surrogate"]
     assert list(activation) == ["name", "function", "derivative", "parameters", "kinks", *made]

@@ -196,6 +196,29 @@ def test_numbers_of_normalisations_go_where_parameters_go(tmp_path):
     assert net.to_networkx().nodes["b"]["dropout"] == 0.25
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nodes_that_share_have_one_scale_and_shift_and_moments_of_their_own(engine):
+    graph = nx.DiGraph([("x0", "a"), ("x1", "b"), ("a", "y"), ("b", "y"), ("x2", "y")])
+    for h in "ab":
+        graph.nodes[h].update(activation="tanh", normalization="batch", share="towers")
+    net = dagnet.Network(graph, seed=1, engine=engine)
+    X, y = rows(20)
+    gradient = net.gradient(X, y)
+    assert dagnet.check_gradient(net, X, y).passed
+    assert dagnet.verify(net, X, y).passed
+    assert gradient.node_parameters["a", "scale"] == gradient.node_parameters["b", "scale"]
+    net.fit(X, y, epochs=3, seed=0)
+    for name in ("scale", "shift"):
+        assert net.node_parameters["a", name] == net.node_parameters["b", name]
+    assert net.node_parameters["a", "scale"] != 1
+    assert net.biases["a"] == net.biases["b"]
+    assert net.node_parameters["a", "mean"] != net.node_parameters["b", "mean"]
+    np.testing.assert_array_equal(dagnet.Network(net.to_networkx()).vector, net.vector)
+    graph.nodes["b"]["normalization"] = "batch(eps=0.1)"
+    with pytest.raises(dagnet.GraphError, match="must have the same normalization"):
+        dagnet.Network(graph)
+
+
 def test_node_parameters_are_read_and_written_by_name():
     net = dagnet.Network(drawn(normalization="batch"), seed=1)
     net.node_parameters["b", "scale"] = [1.0, 2.0, 3.0]

@@ -271,7 +271,7 @@ def test_a_loss_that_the_outputs_do_not_fit_is_refused(tmp_path):
     path = tmp_path / "n"
     dagnet.Network(dagnet.layered([2, 1])).save(path)
     _edit_document(path, lambda document: document["loss"].update(name="cross_entropy"))
-    _refused(path, "needs 2 output units, got 1")
+    _refused(path, "needs at least 2 output units, got 1")
 
 
 def _outcome(path, load):

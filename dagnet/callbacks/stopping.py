@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dagnet.contracts import Callback, History, Run
 from dagnet.errors import DataError, did_you_mean
+from dagnet.scores import METRICS
 from dagnet.values import FLAG, NOT_NEGATIVE, optional, text, whole
 
 COUNT = whole(1)
@@ -39,7 +40,10 @@ class BestSoFar:
             )
             raise DataError(f"monitor: the history has no {column!r}{mend}")
         value = history[column][-1]
-        better = not math.isnan(value) and (self.best is None or value < self.best - self.min_delta)
+        sign = -1.0 if column.removeprefix("validation_").split("[")[0] in METRICS else 1.0
+        better = not math.isnan(value) and (
+            self.best is None or sign * value < sign * self.best - self.min_delta
+        )
         if better:
             self.best = value
         self.waited = 0 if better else self.waited + 1
@@ -63,7 +67,8 @@ class EarlyStopping(Callback):
     patience
         How many epochs in a row may pass without a better value.
     min_delta
-        A value is better if it is lower than the best by more than this.
+        A value is better if it is lower than the best by more than this; a metric's of
+        :mod:`dagnet.scores` if it is higher.
     monitor
         The column of the history to watch; None: ``"validation_loss"`` where there is one, else
         ``"loss"``.

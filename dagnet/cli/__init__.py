@@ -116,9 +116,9 @@ def main() -> None:
 )  # fmt: skip
 @click.option("--l2", default=0.0, help="Add so much times the sum of the squared weights to the loss.")
 @with_default(
-    "--missing", type=click.Choice(["refuse", "drop", "median", "mean"]), default="refuse",
-    help="Of empty cells: refuse them, drop the row, or put the middle of the training rows into inputs, "
-    "which stays in the written network.",
+    "--missing", type=click.Choice(["refuse", "drop", "skip", "median", "mean"]), default="refuse",
+    help="Of empty cells: refuse them, drop the row, skip targets' (no label, no loss), or put the middle of "
+    "the training rows into inputs, which stays in the written network.",
 )  # fmt: skip
 @with_default("--activation", default="relu", help="Of hidden nodes that do not say theirs.")
 @click.option("--raw", is_flag=True, help="Do not standardise the inputs on the training rows.")

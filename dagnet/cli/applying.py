@@ -19,10 +19,16 @@ from dagnet.cli.files import Attributes, check_places, check_writable, open_netw
 from dagnet.cli.tables import Columns, classes_of, harmless, inputs_of, read_table
 from dagnet.markup import names_text
 from dagnet.network import Network
-from dagnet.scores import accuracy, area_under_curve, determination
+from dagnet.scores import accuracy
 from dagnet.storage import atomically
 
 LISTED = 8
+SCORES: tuple[tuple[str, str, set[str]], ...] = (
+    ("accuracy", "accuracy", {"class", "binary", "probability"}),
+    ("auc", "AUC", {"binary", "probability"}),
+    ("r2", "R²", {"real", "positive", "count"}),
+)
+"""What is printed, as which head, for what kinds of targets."""
 
 
 def show_file(path: Path, attributes: Attributes) -> None:
@@ -72,9 +78,9 @@ def predicted_columns(network: Network, predicted: Array) -> dict[str, list[Any]
 def evaluate_file(model: Path, data: Path, threads: int | None, *, as_json: bool) -> None:
     """Print how good the predictions are."""
     network, table = open_network(model, threads=threads, trained=True), read_table(data)
-    coded = table.coded(classes_of(network), network.outputs)
+    coded = table.coded(classes_of(network), network.targets)
     X = inputs_of(network, coded)
-    found = scores(network, X, coded.columns(network.outputs))
+    found = scores(network, X, coded.columns(network.targets))
     if as_json:
         say(json_text({"data": str(table.path), "rows": len(table), "scores": found}))
         return
@@ -130,22 +136,15 @@ def scores(network: Network, X: Columns, y: Columns) -> dict[str, float]:
 
     Of several targets the mean; but where each row has one 1, accuracy is how often that one is the largest.
     """
-    result = {"loss": network.evaluate(X, y)}
-    truth = np.column_stack([y[name] for name in network.outputs])
-    predicted = np.asarray(network.predict(X), np.float64)
-    kind = network.loss.targets
-    if network.loss.columns != 1:
-        return result
-    if kind == "class":
-        return result | {"accuracy": accuracy(truth, predicted)}
-    columns = list(zip(truth.T, predicted.T, strict=True))
-    if kind in {"binary", "probability"}:
-        joint = are_exclusive(truth)
-        each = [(truth, predicted)] if joint else columns
-        result["accuracy"] = float(np.mean([accuracy(*pair) for pair in each]))
-        result["AUC"] = float(np.mean([area_under_curve(*pair) for pair in columns]))
-        return result
-    return result | {"R²": float(np.mean([determination(*pair) for pair in columns]))}
+    result = {"loss": network.evaluate(X, y, missing="skip")}
+    kinds = {head.loss.targets for head in network.heads.values() if head.loss.columns == 1}
+    for metric, head, among in SCORES:
+        if kinds & among:
+            result[head] = network.score(X, y, metric, missing="skip")
+    truth = np.column_stack([y[name] for name in network.targets])
+    if "accuracy" in result and network.targets == network.outputs and are_exclusive(truth):
+        result["accuracy"] = accuracy(truth, network.predict(X))
+    return result
 
 
 def are_exclusive(truth: Array) -> bool:

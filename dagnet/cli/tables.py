@@ -123,7 +123,7 @@ class Table:
         text, more = self._texts(name)[row], f"; {others:,} more in this column" if others else ""
         where = f"{self.path}, line {self._rows[row][0]} (row {row + 1}), column {str(name)!r}"
         if _is_missing(text):
-            mend = "fill it in, or train with --missing, a gap in a target only with --missing drop"
+            mend = "fill it in, or train with --missing, a gap in a target only with --missing drop or skip"
             raise DataError(f"{where}: the value is missing; {mend}{more}")
         comma = "," in text and np.isfinite(number(text.replace(",", ".")))
         mend = "a decimal comma must be a point" if comma else ""
@@ -142,8 +142,10 @@ class Table:
         texts = sorted({text for text in self._texts(name) if not _is_missing(text)})
         return texts if all(np.isnan(number(text)) for text in texts) else []
 
-    def coded(self, classes: Mapping[str, Sequence[str]], nodes: Iterable[Hashable]) -> Table:
-        """Words as numbers: 0 and 1 in the column of a node, else a column for each word."""
+    def coded(
+        self, classes: Mapping[str, Sequence[str]], nodes: Iterable[Hashable], *, gaps: bool = False
+    ) -> Table:
+        """Words as numbers: 0 and 1 in the column of a node, else a column for each word; perhaps gaps."""
         header, rows, names = list(self.header), [cells for _, cells in self._rows], set(map(str, nodes))
         for column, words in classes.items():
             if self.place(column) is None:
@@ -152,10 +154,12 @@ class Table:
             known = {harmless(word): index for index, word in enumerate(words)}
             known |= {word: index for index, word in enumerate(words)}
             labels = np.array([known.get(text, -1) for text in self._texts(column)])
-            self._refuse(labels < 0, column, f"one of the classes {', '.join(words[:LISTED])}")
+            empty = np.array(list(map(_is_missing, self._texts(column)))) & gaps
+            self._refuse((labels < 0) & ~empty, column, f"one of the classes {', '.join(words[:LISTED])}")
             one_hot = (labels[:, None] == np.arange(len(words)))[:, int(column in names) :].astype(int)
             header += [column] if column in names else words
-            rows = [[*cells, *map(str, more)] for cells, more in zip(rows, one_hot, strict=True)]
+            cells_of = np.where(empty[:, None], "", one_hot.astype(str)).tolist()
+            rows = [[*cells, *more] for cells, more in zip(rows, cells_of, strict=True)]
         lines = [line for line, _ in self._rows]
         return Table(self.path, header, list(zip(lines, rows, strict=True)))
 

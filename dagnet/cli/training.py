@@ -196,14 +196,17 @@ def _prepared(request: Request, tell: Callable[[object], None]) -> tuple[Table, 
     targets, classes, X, y = list[Hashable](), Classes(), Columns(), Columns()
     with noted(problems):
         targets, classes = _target_nodes(graph, request, table)
+    # nodes that learn another one's column are outputs, too
+    aiming = [node for node, said in graph.nodes(data=True) if said.get("target") is not None]
+    ends = [*dict.fromkeys([*targets, *aiming])] if targets else None
     build = partial(
-        Network, graph, outputs=targets or None, seed=request.seed, threads=request.threads,
+        Network, graph, outputs=ends, seed=request.seed, threads=request.threads,
         activation=request.activation, attributes=request.attributes,
     )  # fmt: skip
     outputs: Sequence[Hashable] = targets
     with noted(problems):
         drafts.append(build(loss=request.loss))
-        outputs = () if problems else drafts[0].outputs
+        outputs = () if problems else drafts[0].targets
     inputs = drafts[0].inputs if drafts else [node for node in graph if not graph.in_degree(node)]
     read = partial(_columns, graph=graph, categories=tables.categories_of(drafts[0]) if drafts else {})
     with noted(problems):
@@ -220,7 +223,11 @@ def _prepared(request: Request, tell: Callable[[object], None]) -> tuple[Table, 
         split["validation"] = read(other, inputs, outputs, classes, request)[1:]
     _write_what_rows_say(graph, split, classes, request)
     network = build(loss=request.loss or _fitting_loss(graph, drafts[0], y, classes))
-    if network.loss.targets != "class" and are_exclusive(np.column_stack(list(y.values()))):
+    if (
+        network.objective.one is not None
+        and network.loss.targets != "class"
+        and are_exclusive(np.column_stack(list(y.values())))
+    ):
         text = "each row has 1 in one target and 0 in the others: --loss cross_entropy is meant for that"
         warnings.warn(text, DagnetWarning, stacklevel=2)
     return table, network, {purpose: split[purpose] for purpose in VERBS if purpose in split}
@@ -234,9 +241,12 @@ def _columns(
     fill = tables.fill_values(inputs, graph.nodes)
     if request.missing == "drop":
         table = table.without_gaps([*(name for name in inputs if name not in fill), *outputs, *classes])
+    elif request.missing == "skip":
+        fill |= dict.fromkeys(outputs, float("nan"))
     elif request.missing in MIDDLES:
         fill = dict.fromkeys(inputs, float("nan")) | fill
-    found = table.coded(classes, outputs).columns([*inputs, *outputs], fill, categories)
+    coded = table.coded(classes, outputs, gaps=request.missing == "skip")
+    found = coded.columns([*inputs, *outputs], fill, categories)
     return table, {name: found[name] for name in inputs}, {name: found[name] for name in outputs}
 
 
@@ -326,6 +336,7 @@ def _fit(network: Network, split: Split, request: Request) -> dict[str, Any]:
         callbacks=[callback for callback in (watch, early, keep) if callback is not None],
         seed=request.seed,
         resume=request.resume,
+        missing="skip" if request.missing == "skip" else "refuse",
         **request.fit,
     )
     compiling = watch.compiling or 0.0

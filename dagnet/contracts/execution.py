@@ -77,6 +77,10 @@ class Learner:
         """
         raise NotImplementedError
 
+    def parts(self) -> Any:
+        """Of the heads, in the last step, Σwℓ and Σw, where there are several; None if it does not say."""
+        return None
+
     def parameters(self) -> Array:
         """The numbers of ``model.vector`` as they are now; that vector itself, or a copy."""
         raise NotImplementedError
@@ -194,11 +198,14 @@ class ThreeCalls:
         """See :class:`LossGradient`."""
         more: dict[str, Any] = {} if self.draw is None else {"draw": self.draw}
         state = self._state = self._runner.forward(theta, inputs, reuse=self._state, **more)
-        outputs = state.outputs
+        loss, pull = self._judged(state.outputs, targets, factor)
+        return loss, self._runner.backward(theta, state, pull, into=into)
+
+    def _judged(self, outputs: Array, targets: Array, factor: Array) -> tuple[float, Array]:
+        """The loss, and its derivative for the outputs."""
         values = self._loss.row_values(outputs, targets)
         loss = float(np.dot(values.astype(np.float64), factor.astype(np.float64)))
-        pull = weighted_gradient(self._loss, outputs, targets, factor)
-        return loss, self._runner.backward(theta, state, pull, into=into)
+        return loss, weighted_gradient(self._loss, outputs, targets, factor)
 
 
 def weighted_gradient(loss: Loss, outputs: Array, targets: Array, factor: Array) -> Array:

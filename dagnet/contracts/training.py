@@ -11,8 +11,11 @@ from dagnet.markup import number, table_html
 from dagnet.values import as_real
 
 OWN = ("epoch", "loss", "validation_loss")
+HEADS = ("loss[", "validation_loss[")
 """The names that ``fit`` and its logs use themselves."""
 NAN = float("nan")
+SHOWN = 12
+"""How many columns a history prints."""
 
 
 class History(Mapping[str, list[float]]):
@@ -75,7 +78,7 @@ class History(Mapping[str, list[float]]):
         >>> history["accuracy"]
         [nan, 0.75]
         """
-        if not isinstance(name, str) or not name or name in OWN:
+        if not isinstance(name, str) or not name or name in OWN or name.startswith(HEADS):
             must = f"text, and none of the columns of fit itself, {', '.join(map(repr, OWN))}"
             raise DataError(expected("record: the name of a column", must, name, "choose another name"))
         given = as_real(value)
@@ -109,14 +112,15 @@ class History(Mapping[str, list[float]]):
         return plugin.training_curves(self, ax)
 
     def __repr__(self) -> str:
-        last = ", ".join(f"{name}={column[-1]:.6g}" for name, column in self._columns.items() if column)
+        said = [f"{name}={column[-1]:.6g}" for name, column in self._columns.items() if column]
+        last = ", ".join([*said[:SHOWN], f"and {len(said) - SHOWN:,} more"] if len(said) > SHOWN else said)
         return f"<History: {self.epochs} epoch{'s' * (self.epochs != 1)}{': ' + last if last else ''}>"
 
     def _repr_html_(self) -> str:
         shown = sorted({*range(3), *range(self.epochs - 7, self.epochs)} & set(range(self.epochs)))
-        columns = self._columns.values()
-        rows = [(str(epoch + 1), *(number(column[epoch]) for column in columns)) for epoch in shown]
-        return table_html(f"History: {self.epochs} epochs", ("epoch", *self._columns), rows)
+        columns = dict(list(self._columns.items())[:SHOWN])
+        rows = [(str(epoch + 1), *(number(column[epoch]) for column in columns.values())) for epoch in shown]
+        return table_html(f"History: {self.epochs} epochs", ("epoch", *columns), rows)
 
 
 class Run(Protocol):

@@ -50,7 +50,7 @@ class OneRow:
 
     def __init__(self, net: Model, x: Any, y: Any, wrt: Sequence[Edge] | None = None) -> None:
         self.net, self.topology = net, net.topology
-        inputs, targets = as_table("x", x, net.inputs), as_table("y", y, net.outputs)
+        inputs, targets = as_table("x", x, net.inputs), as_table("y", y, net.targets)
         forward = net.forward(inputs)
         outputs = forward.outputs
         if len(outputs) != 1:
@@ -63,9 +63,13 @@ class OneRow:
         self.slope = cache(self._slope)
         encoded = net.encode(inputs, targets).targets
         ends = np.cumsum(self.topology.units[self.topology.outputs])[:-1]
-        pulls = np.asarray(net.loss.row_gradients(outputs, encoded))
-        parts = np.split(encoded[0], (ends * net.loss.columns).astype(int))
-        self._targets = dict(zip(net.outputs, parts, strict=True))
+        _, pulls = net.objective.by_row(outputs, encoded)
+        self._heads = {name: head for head in net.objective.heads for name in head.nodes}
+        self._targets: dict[Hashable, Array] = {}
+        for head, _, columns in net.objective.each():
+            sizes = [self.topology.units[self.topology.index[name]] for name in head.nodes]
+            parts = np.split(encoded[0, columns], np.cumsum(sizes)[:-1] * int(len(columns) / sum(sizes)))
+            self._targets.update(zip(head.nodes, parts, strict=True))
         self._pulls = dict(zip(net.outputs, np.split(pulls[0], ends), strict=True))
 
     def _by_node(self, read: Callable[[Hashable], Array]) -> Callable[[int], Array]:
@@ -111,4 +115,6 @@ class OneRow:
         """What the node did in the forward pass."""
         y = self._targets.get(self.node(node))
         target = None if y is None else plain(y)
-        return Fact(str(self._activation(node)), plain(self.z(node)), plain(self.a(node)), target)
+        head = self._heads.get(self.node(node))
+        loss = ("", 1.0) if head is None else (str(head.loss), head.weight)
+        return Fact(str(self._activation(node)), plain(self.z(node)), plain(self.a(node)), target, *loss)

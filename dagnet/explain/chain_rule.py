@@ -67,12 +67,14 @@ class Derivative(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """What a node did in the forward pass; ``target``: y, of an output."""
+    """What a node did in the forward pass; of an output ``target``, y, and its loss with what it counts."""
 
     activation: str
     z: Number
     a: Number
     target: Number | None
+    loss: str = ""
+    loss_weight: float = 1.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -180,7 +182,9 @@ class _Writer:
         if factor.of is None or factor.slope is None or factor.times is None:
             output = rule.facts[factor.by]
             target = "" if output.target is None else f", y = {write.quantity(output.target)}"
-            return write.slope(rule.loss_name, f"{write.quantity(output.a)}{target}")
+            slope = write.slope(output.loss, f"{write.quantity(output.a)}{target}")
+            weight = output.loss_weight
+            return slope if weight == 1 else f"{write.quantity(weight)}{write.dot}{slope}"
         fact = rule.facts[factor.of]
         by = write.name(factor.by[0]) if factor.kind == "weight" else "w"  # type: ignore[index]
         if factor.per_weight != 1:

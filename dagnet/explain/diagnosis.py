@@ -259,13 +259,13 @@ def reaches(net: Model) -> Iterator[tuple[Array, str, float, float]]:
 
 def bounded(net: Model) -> Iterator[Finding]:
     """The outputs that cannot give all the logits that the loss takes."""
-    if net.loss.predict is None:
-        return
+    losses = {name: head.loss for head in net.objective.heads for name in head.nodes}
     for nodes, activation, low, high in reaches(net):
-        one_sided = net.loss.targets in {"binary", "count"} and (low > -ASIDE or high < ASIDE)
-        if one_sided or high - low < ASIDE:
-            detail = f"{activation}, from {number(low)} to {number(high)}"
-            yield from (Finding("bounded", net.topology.nodes[node], None, detail) for node in nodes.tolist())
+        for name in (net.topology.nodes[node] for node in nodes.tolist()):
+            one_sided = losses[name].targets in {"binary", "count"} and (low > -ASIDE or high < ASIDE)
+            if losses[name].predict is not None and (one_sided or high - low < ASIDE):
+                detail = f"{activation}, from {number(low)} to {number(high)}"
+                yield Finding("bounded", name, None, detail)
 
 
 def _detail(net: Model, kind: str, node: int, unit: int, m: _Measured) -> str:

@@ -29,7 +29,13 @@ STEP = float(np.finfo(np.float64).eps ** (1 / 3))
 
 
 def check_gradient(
-    net: Model, X: Any, y: Any, *, sample_weight: Any = None, wrt: Iterable[Hashable] | None = None
+    net: Model,
+    X: Any,
+    y: Any,
+    *,
+    sample_weight: Any = None,
+    wrt: Iterable[Hashable] | None = None,
+    missing: str = "refuse",
 ) -> GradientCheck:
     """Compare a network's gradient with central differences.
 
@@ -43,7 +49,7 @@ def check_gradient(
     ----------
     net
         The network; it is not changed.
-    X, y, sample_weight
+    X, y, sample_weight, missing
         As for :meth:`dagnet.Network.evaluate`.
     wrt
         Edges and nodes to check, frozen ones too, all of them.  Default: all that is trainable; of
@@ -61,16 +67,16 @@ def check_gradient(
     >>> dagnet.check_gradient(net, [[2.0, 3.0]], [100.0]).passed
     True
     """
-    loss, engine, threads = checked_network(net).loss, net.engine, net.threads
+    loss, engine, threads = checked_network(net).objective.default, net.engine, net.threads
     double = Model(
         net.topology, loss=loss, initializer="zeros", dtype="float64", engine=engine, threads=threads
     )
     double.parameters[:] = net.parameters
-    gradient = double.gradient(X, y, wrt=wrt, sample_weight=sample_weight)
+    gradient = double.gradient(X, y, wrt=wrt, sample_weight=sample_weight, missing=missing)
     asked = np.flatnonzero(gradient.asked)
     parameters = _sample(asked) if wrt is None else asked
     steps = STEP * np.maximum(1.0, np.abs(double.parameters[parameters]))
-    found = double.differences(X, y, parameters, steps, sample_weight=sample_weight)
+    found = double.differences(X, y, parameters, steps, sample_weight=sample_weight, missing=missing)
     return GradientCheck(
         names=ParameterNames(double.layout),
         parameters=parameters,

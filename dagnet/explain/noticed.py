@@ -61,7 +61,9 @@ def warn_of_fit(net: Model, run: Any, done: int) -> None:
 def _said(
     net: Model, inputs: Array, targets: Array, weights: Array | None, losses: Sequence[float], settings: Any
 ) -> Iterator[str]:
-    found = ends(net.loss, targets, weights)
+    found = None  # of several heads, or where labels are missing, nothing is said
+    if net.objective.one is not None and not np.isnan(targets).any():
+        found = ends(net.loss, targets, weights)
     if found is None:
         return
     outputs = net.runner.forward(net.layout.theta(net.vector), inputs, keep=False).outputs

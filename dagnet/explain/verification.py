@@ -28,7 +28,7 @@ from dagnet.explain.arguments import checked_network
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import label
 from dagnet.model import Model
-from dagnet.model.averaging import mean_loss, output_gradient, row_weights
+from dagnet.model.averaging import row_weights
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
 from dagnet.plan import ACTIVATE, Plan
@@ -40,7 +40,7 @@ TOLERANCES = {"float64": 1e-12, "float32": 1e-5}
 
 
 @np.errstate(all="ignore")
-def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verification:
+def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None, missing: str = "refuse") -> Verification:
     """Check what a network's engine calculates against each equation of the textbook, node by node.
 
     The equations are those of :mod:`dagnet.engine.reference`; their right sides are calculated in
@@ -51,7 +51,7 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     ----------
     net
         The network; it is not changed.
-    X, y, sample_weight
+    X, y, sample_weight, missing
         As for :meth:`dagnet.Network.evaluate`.
 
     Returns
@@ -67,14 +67,14 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None) -> Verifica
     >>> dagnet.verify(net, [[2.0, 3.0], [1.0, -1.0]], [1.0, 0.0]).passed
     True
     """
-    inputs, targets, weights = checked_network(net).encode(X, y, sample_weight)
+    inputs, targets, weights = checked_network(net).encode(X, y, sample_weight, missing=missing)
     walk = _walk(net, inputs, targets, weights)
-    gradient = net.gradient(X, y, sample_weight=sample_weight)
+    gradient = net.gradient(X, y, sample_weight=sample_weight, missing=missing)
     taken = [(gradient.loss, gradient.flat), *_fused(net, inputs, targets, weights)]
     flats = [np.where(net.trainable, flat, np.nan) for _, flat in taken]
     condition = _condition(net, walk, targets, weights)
     found = residuals(net.layout, net.vector, walk, flats, condition)
-    right = mean_loss(net.loss, walk.a[:, net.layout.plan.outputs], targets, weights)
+    right = net.objective.mean(walk.a[:, net.layout.plan.outputs], targets, weights)
     loss_error = loss_residual([loss for loss, _ in taken], right, net.dtype)
     return Verification(net, found, loss_error, rows=len(inputs))
 
@@ -85,7 +85,7 @@ def _walk(net: Model, inputs: Array, targets: Array, weights: Array | None) -> N
     _, runner = prepare(net.engine, plan, net.dtype, net.threads)
     theta = net.layout.theta(net.vector).copy()
     state = runner.forward(theta, inputs)
-    pull = output_gradient(net.loss, state.outputs, targets, weights)
+    pull = net.objective.pull(state.outputs, targets, weights)
     slots = np.zeros(plan.n_slots, net.dtype)
     runner.backward(theta, state, pull, into=slots)
     parts = (state.pre_activation(everything), state.value(everything), state.delta(everything))
@@ -95,7 +95,7 @@ def _walk(net: Model, inputs: Array, targets: Array, weights: Array | None) -> N
 
 def _fused(net: Model, inputs: Array, targets: Array, weights: Array | None) -> list[tuple[float, Array]]:
     """Loss and gradient as training takes them."""
-    fused = net.runner.fused_gradient(net.loss)
+    fused = net.objective.gradient_of(net.runner, gaps=bool(np.isnan(targets).any()))
     slots = np.zeros(net.layout.plan.n_slots, net.dtype)
     theta, factor = net.layout.theta(net.vector), row_weights(weights, len(inputs), net.dtype)
     loss, _ = fused(theta, inputs, targets, factor, into=slots)
@@ -105,7 +105,7 @@ def _fused(net: Model, inputs: Array, targets: Array, weights: Array | None) -> 
 def _condition(net: Model, walk: Numbers, targets: Array, weights: Array | None) -> float:
     """How many times larger rounding is in some output's ∂L/∂output than in the outputs; at least 1."""
     outputs = walk.a[:, net.layout.plan.outputs].astype(np.float64)
-    exact, moved = (output_gradient(net.loss, outputs * by, targets, weights) for by in (1.0, 1.0 - STEP))
+    exact, moved = (net.objective.pull(outputs * by, targets, weights) for by in (1.0, 1.0 - STEP))
     changes = [(moved - exact) / STEP, (walk.pull - exact) / np.finfo(net.dtype).eps]
     ratios = [np.linalg.norm(change, axis=0) / np.linalg.norm(exact, axis=0) for change in changes]
     return float(np.fmax.reduce(np.append(ratios, 1.0)))

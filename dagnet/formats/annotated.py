@@ -13,7 +13,6 @@ from dagnet.arrays import Array
 from dagnet.contracts import Observations
 from dagnet.formats.users import Form, keep_users
 from dagnet.model import Model
-from dagnet.model.averaging import mean_loss, output_gradient
 from dagnet.model.data import ABSENT
 from dagnet.model.selection import prepare
 
@@ -44,7 +43,7 @@ def annotated(model: Model, observations: Observations | None, form: Form) -> nx
     if gradient is not None:
         names = topology.nodes
         for edge, (source, target) in enumerate(zip(topology.sources, topology.targets, strict=True)):
-            block = layout.weight_derivatives(gradient, edge)
+            block = layout.weights_of(gradient, edge, derivatives=True)
             graph[names[source]][names[target]]["gradient"] = _plain(block)
     return graph
 
@@ -77,7 +76,8 @@ def row_statistics(model: Model, X: Any, y: Any = None) -> RowStatistics:
     runner = model.runner if targets is None else full_runner(model)
     everything, sums = np.arange(plan.n_units), np.zeros((3, plan.n_units))
     slots, loss = np.zeros(plan.n_slots), 0.0
-    step = max(1, BLOCK // max(plan.n_units, 1)) if model.loss.rowwise else n  # else the loss couples rows
+    step = max(1, BLOCK // max(plan.n_units, 1)) if model.objective.rowwise else n  # else a loss couples rows
+    whole = None if targets is None or model.objective.one is not None else model.objective.counts(targets)
     for start in range(0, n, step):
         block = slice(start, min(start + step, n))
         state = runner.forward(theta, inputs[block])
@@ -86,8 +86,13 @@ def row_statistics(model: Model, X: Any, y: Any = None) -> RowStatistics:
         if targets is None:
             continue
         share = (block.stop - block.start) / n
-        loss += share * mean_loss(model.loss, state.outputs, targets[block], None)
-        pull = output_gradient(model.loss, state.outputs, targets[block], None) * share
+        if whole is None:
+            loss += share * model.objective.mean(state.outputs, targets[block], None)
+            pull = model.objective.pull(state.outputs, targets[block], None) * share
+        else:
+            found = model.objective.parts(state.outputs, targets[block], None, pull=True, totals=whole)
+            loss += model.objective.total(model.objective.losses(found._replace(totals=whole)))
+            pull = np.asarray(found.pull)
         into = np.zeros(plan.n_slots, model.dtype)
         runner.backward(theta, state, pull.astype(model.dtype), into=into)
         slots += into

@@ -45,6 +45,9 @@ COLUMNS: dict[str, type] = {
     "weight": float,
     "share": str,
     "factor": float,
+    "loss": str,
+    "loss_weight": float,
+    "target": str,
     "bounds": str,
     "l1": float,
     "l2": float,
@@ -233,7 +236,7 @@ def _flatten(attributes: dict[str, Any], owner: tuple[Any, ...], *, native: bool
     ]
     for key in odd:
         value = attributes.pop(key)
-        if isinstance(value, Activation):
+        if isinstance(value, (Activation, Loss)):
             attributes[key] = str(value)
         elif isinstance(value, (float, np.ndarray)) and not np.isfinite(value).all():
             if key not in SHOWN:  # what is only shown may be left out; a parameter must not be lost

@@ -11,9 +11,11 @@ from dagnet.contracts import Loss, weighted_gradient
 
 
 def row_weights(weights: Array | None, rows: int, dtype: Any) -> Array:
-    """w/Σw, (rows,)."""
+    """w/Σw, (rows,); those of heads, (rows, heads), as they are."""
     if weights is None:
         return np.full(rows, 1 / rows, dtype)
+    if weights.ndim == 2:
+        return weights
     return (weights / weights.sum(dtype=np.float64)).astype(dtype)
 
 

@@ -13,11 +13,11 @@ import numpy as np
 from dagnet.ancestry import Ancestry
 from dagnet.arrays import Array
 from dagnet.contracts import Loss, Runner
-from dagnet.errors import DataError, Verbatim, expected, shorten
+from dagnet.errors import DataError, Verbatim, expected
 from dagnet.markup import counted
-from dagnet.model.averaging import mean_loss, output_gradient
-from dagnet.model.data import ABSENT, Encoded, SparseRows, encode_inputs, encode_sample_weight, encode_targets
+from dagnet.model.data import ABSENT, Encoded, SparseRows, encode_inputs
 from dagnet.model.differences import Differences, central_differences
+from dagnet.model.heads import Objective
 from dagnet.model.layout import Layout
 from dagnet.model.prepared import Prepared
 from dagnet.model.regraph import regraph
@@ -25,10 +25,11 @@ from dagnet.model.results import Forward, Gradient, Walk
 from dagnet.model.selection import checked_threads, make_generator
 from dagnet.model.start import start_vector
 from dagnet.model.tables import aligned, is_table
+from dagnet.model.targets import encode_heads, encode_sample_weight
 from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableNodeParameters, WritableWeights
 from dagnet.plan import Plan
 from dagnet.registry import find_initializer
-from dagnet.topology import Topology, checked_dtype
+from dagnet.topology import Head, Topology, checked_dtype
 
 Edge = tuple[Hashable, Hashable]
 PORTION = 2**23
@@ -131,7 +132,12 @@ class Model:
 
     @property
     def outputs(self) -> tuple[Hashable, ...]:
-        """The output nodes, in the order of y's columns."""
+        """The output nodes, in their declared order."""
+        return tuple(self.topology.nodes[node] for node in self.topology.outputs.tolist())
+
+    @property
+    def targets(self) -> tuple[Hashable, ...]:
+        """The outputs that y has columns for, in their order: all that do not learn another one's."""
         return self._prepared.columns_out.names
 
     @property
@@ -147,15 +153,22 @@ class Model:
     @property
     def levels(self) -> tuple[tuple[Hashable, ...], ...]:
         """The nodes by level, the longest distance from a parentless node."""
-        level = self.topology.level
-        order = np.argsort(level, kind="stable")
-        groups = np.split(order, np.flatnonzero(np.diff(level[order])) + 1)
-        return tuple(tuple(self.topology.nodes[node] for node in group.tolist()) for group in groups)
+        return self.topology.by_level()
 
     @property
-    def loss(self) -> Loss:
-        """The loss."""
-        return self._prepared.loss
+    def loss(self) -> Any:
+        """The :class:`Loss`; of a network with several heads all of them, which ``print`` lists."""
+        return self.objective.one or self.objective
+
+    @property
+    def heads(self) -> dict[str, Head]:
+        """By name what is learned: outputs with their loss, its weight, and the columns of y."""
+        return {head.name: head for head in self.objective.heads}
+
+    @property
+    def objective(self) -> Objective:
+        """What is minimised."""
+        return self._prepared.objective
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -239,8 +252,9 @@ class Model:
     # -- data ----------------------------------------------------------------------------
 
     def encode(
-        self, X: Any, y: Any = ABSENT, sample_weight: Any = None, *, finite: bool = False, lazy: bool = False
-    ) -> Encoded:
+        self, X: Any, y: Any = ABSENT, sample_weight: Any = None, *, finite: bool = False, lazy: bool = False,
+        missing: str = "refuse",
+    ) -> Encoded:  # fmt: skip
         """All that is given checked, X standardised, y and weights in the order of X's labels.
 
         Where ``lazy``, sparse rows stay so until some of them are looked at.
@@ -252,12 +266,11 @@ class Model:
         n, dtype, targets = len(inputs), own.dtype, None
         if y is not ABSENT:
             y = own.table_of(y) if is_table(y) else y
-            targets = encode_targets(y, own.columns_out, own.loss, n, dtype, finite=finite)
-            if lacking := "" if own.loss.lacks is None else own.loss.lacks(targets, *own.loss.arguments):
-                raise DataError(f"y: the loss {own.loss.name!r} needs {lacking}; none of {n} rows has it")
-        if sample_weight is not None and not own.loss.rowwise:
-            raise DataError(f"sample_weight: leave it out, as the loss {own.loss.name!r} couples rows")
-        weights = encode_sample_weight(sample_weight, n, dtype)
+            targets = encode_heads(own, y, n, finite=finite, missing=missing)
+        if sample_weight is not None and not own.objective.rowwise:
+            name = next(head.loss.name for head in own.objective.heads if not head.loss.rowwise)
+            raise DataError(f"sample_weight: leave it out, as the loss {name!r} couples rows")
+        weights = encode_sample_weight(sample_weight, n, dtype, len(own.objective.heads))
         return Encoded(inputs if lazy else inputs[:], targets, weights)
 
     def _check_named(self, X: Any) -> None:
@@ -286,14 +299,13 @@ class Model:
             return np.concatenate([self._outputs(block) for _, block in inputs.blocks()])
         theta = self.layout.theta(self._vector)
         quick = self.runner.evaluate(theta, inputs)
-        outputs: Array = self.runner.forward(theta, inputs, keep=False).outputs if quick is None else quick
-        return outputs
+        return np.asarray(self.runner.forward(theta, inputs, keep=False).outputs if quick is None else quick)
 
     def predict(self, X: Any) -> Array:
         """What the loss says the outputs predict, (rows, output units)."""
         outputs = self(X)
         with np.errstate(all="ignore"):
-            return np.asarray(self.loss.prediction(outputs), self.dtype)
+            return np.asarray(self.objective.prediction(outputs), self.dtype)
 
     def forward(self, X: Any) -> Forward:
         """Values and pre-activations of all nodes."""
@@ -316,66 +328,56 @@ class Model:
             yield self._forward(inputs[start : start + portion])
 
     @np.errstate(all="ignore")
-    def evaluate(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The mean loss Σwℓ/Σw."""
-        inputs, targets, weights = self.encode(X, y, sample_weight, lazy=True)
-        return mean_loss(self.loss, self._outputs(inputs), targets, weights)
-
-    @np.errstate(all="ignore")
-    def gradient(
-        self, X: Any, y: Any, *, wrt: Iterable[Hashable] | None = None, sample_weight: Any = None
-    ) -> Gradient:
-        """Derivatives of the mean loss Σwℓ/Σw.
+    def evaluate(self, X: Any, y: Any, sample_weight: Any = None, *, missing: str = "refuse") -> float:
+        """The loss: Σwℓ/Σw, of several heads the sum of weight · Σwℓ/Σw over the rows with a label.
 
         Parameters
         ----------
         X, y, sample_weight
+            Rows; a column for each of ``net.targets``, or class labels; w ≥ 0, (rows,), or (rows, heads)
+            in the order of ``net.heads``.  Heads that a table y does not mention count nothing.
+        missing
+            ``"skip"``: where y is NaN there is no label, and no loss; by default it is refused.
+        """
+        inputs, targets, weights = self.encode(X, y, sample_weight, missing=missing)
+        return self.objective.mean(self._outputs(inputs), targets, weights)
+
+    @np.errstate(all="ignore")
+    def gradient(
+        self, X: Any, y: Any, *, wrt: Iterable[Hashable] | None = None, sample_weight: Any = None,
+        missing: str = "refuse",
+    ) -> Gradient:  # fmt: skip
+        """Derivatives of the loss.
+
+        Parameters
+        ----------
+        X, y, sample_weight, missing
             As for :meth:`evaluate`.
         wrt
             Edges (for their weights) and nodes (for their biases), frozen ones too; None: all
             trainable ones.  The reverse walk enters exactly the nodes that have one of them
             in their parent chain and that reach an output.
         """
-        inputs, targets, weights = self.encode(X, y, sample_weight)
+        inputs, targets, weights = self.encode(X, y, sample_weight, missing=missing)
         inputs = inputs.copy()  # the caller may write to X later
         plan, asked = self.layout.plan, self.layout.trainable
         if wrt is not None:
-            asked = self._wanted(wrt)
+            asked = self._prepared.wanted(wrt)
             plan = plan.restrict(parameters=asked[self.layout.owners])
         walk = Walk(self._prepared, plan, self.layout.theta(self._vector).copy(), inputs)
         outputs = walk.state.outputs
-        loss = mean_loss(self.loss, outputs, targets, weights)
-        slots = walk.back(output_gradient(self.loss, outputs, targets, weights))
+        loss = self.objective.mean(outputs, targets, weights)
+        slots = walk.back(self.objective.pull(outputs, targets, weights))
         return Gradient(walk, loss, self.layout.collect(slots, self._vector), asked)
 
     @np.errstate(all="ignore")
     def differences(
-        self, X: Any, y: Any, places: Array, steps: Array, *, sample_weight: Any = None
-    ) -> Differences:
-        """Central differences of the mean loss, each along one parameter.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for :meth:`evaluate`.
-        places, steps
-            (n,) each: places in :attr:`parameters`, and how far to move the parameter up and down.
-        """
-        data = self.encode(X, y, sample_weight)
+        self, X: Any, y: Any, places: Array, steps: Array, *, sample_weight: Any = None,
+        missing: str = "refuse",
+    ) -> Differences:  # fmt: skip
+        """Central differences of the loss by parameters' ``places``, ``steps`` (n,) up and down."""
+        data = self.encode(X, y, sample_weight, missing=missing)
         return central_differences(self._prepared, self._vector, data, places, steps)
-
-    def _wanted(self, wrt: Iterable[Hashable]) -> Array:
-        """(parameters,) mask of the edges and nodes named."""
-        must = "a list of edges (parent, child) and nodes"
-        if isinstance(wrt, (str, bytes)) or not isinstance(wrt, Iterable):
-            raise DataError(expected("wrt", must, wrt, f"write wrt=[{shorten(wrt)}]"))
-        names: list[Any] = [wrt] if self.topology.has_edge(wrt) else list(wrt)
-        mask = np.zeros(self.layout.plan.n_parameters, bool)
-        for name in names:
-            mask[self._prepared.parameters_of(name)] = True
-        return mask
-
-    # -- elsewhere -----------------------------------------------------------------------
 
     def to_networkx(self) -> nx.DiGraph[Any]:
         """A fresh graph with every weight, bias, activation and attribute; it builds the same network.
@@ -384,7 +386,7 @@ class Model:
         writers do not all take it, or arrays for weights, or ``bias=False``: ``net.export("net.graphml")``
         writes a file of any format that brings everything back.
         """
-        return regraph(self.layout, self._vector, self.loss, self.dtype)
+        return regraph(self.layout, self._vector, self.objective.default, self.dtype)
 
     def __repr__(self) -> str:
         topology, n = self.topology, len(self._parameters)

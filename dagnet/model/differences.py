@@ -13,6 +13,7 @@ import numpy as np
 
 from dagnet.adjacency import Rows, reachable, rows_by
 from dagnet.arrays import Array
+from dagnet.contracts import Loss
 from dagnet.model.averaging import row_weights
 from dagnet.model.data import Encoded
 from dagnet.model.naming import ParameterNames
@@ -65,12 +66,17 @@ class _Base:
 
     def __init__(self, prepared: Prepared, vector: Array, data: Encoded) -> None:
         self.prepared, self.vector, self.targets = prepared, vector, data.targets
-        self.row_weights = row_weights(data.weights, len(data.inputs), vector.dtype)
+        self.weights = data.weights
+        self.one = None if np.isnan(data.targets).any() else prepared.objective.one
+        if self.one is not None:
+            self.row_weights = row_weights(data.weights, len(data.inputs), vector.dtype)
         self.plan = plan = prepared.layout.plan
         state = prepared.runner.forward(prepared.layout.theta(vector), data.inputs)
         self.values = state.value(np.arange(plan.n_units))
         self.largest = float(np.abs(self.values).max(initial=1.0))
         self.kinks = _kinks(plan)
+        normalized = prepared.layout.normalized
+        self.steepest = 1.0 if normalized is None else normalized.steepest(vector)
         kinked = np.flatnonzero(~np.isnan(self.kinks).all(axis=1))
         self.clearance = np.full(plan.n_units, np.inf)  # how near z comes to a kink
         if len(kinked):
@@ -82,9 +88,16 @@ class _Base:
         parents = Rows(plan.indptr, plan.sources, np.zeros(0, np.int64))
         self.reaching[reachable(parents, plan.outputs)] = True
 
-    def row_losses(self, outputs: Array) -> Array:
+    def change(self, outputs: Array) -> float:
+        """The loss for the first of (2, rows, output units) less that for the second."""
+        if self.one is None:
+            up, down = (self.prepared.objective.mean(each, self.targets, self.weights) for each in outputs)
+            return up - down
+        up, down = self._row_losses(self.one, outputs)
+        return float((self.row_weights * (up - down)).sum())
+
+    def _row_losses(self, loss: Loss, outputs: Array) -> Array:
         """(2, rows) the losses for (2, rows, output units)."""
-        loss = self.prepared.loss
         if not loss.rowwise or loss.outputs != "real":  # which names rows that it refuses
             return np.stack([loss.row_values(each, self.targets) for each in outputs])
         targets = np.concatenate(2 * [self.targets])
@@ -149,8 +162,7 @@ class _Chain:
             )
             self.outputs[number, :, self.moving] = self.states[number].outputs.T
         self.theta[place] = here
-        up, down = base.row_losses(self.outputs)
-        quotient = (base.row_weights * (up - down)).sum() / (points[0] - points[1])
+        quotient = base.change(self.outputs) / (points[0] - points[1])
         return float(quotient), self.has_kinks and self._parted(place, step)
 
     def _parted(self, place: int, step: float) -> bool:
@@ -163,7 +175,8 @@ class _Chain:
         moved = np.abs(after - self.before).max()
         read, factor = self.owners == place, self.base.prepared.layout.factor
         slots = np.count_nonzero(read) if factor is None else np.abs(factor[self.slots[read]]).sum()
-        reach = self.read * moved + self.is_first * slots * step * (self.base.largest + moved)
+        by_parameter = slots * step * self.base.steepest * (self.base.largest + moved)
+        reach = self.read * moved + self.is_first * by_parameter
         near = self.computed[~(self.clearance > 2 * reach)]  # twice: for rounding
         kinks = self.kinks[near, None]
         up, down = (state.pre_activation(near)[..., None] for state in self.states)

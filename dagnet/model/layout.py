@@ -78,6 +78,10 @@ class Normalized:
         inverse: Array = (1 / np.sqrt(vector[self.variance] + self.eps)).astype(vector.dtype)
         return inverse
 
+    def steepest(self, vector: Array) -> float:
+        """How much faster than a scale the folded slots may change, at most; at least 1."""
+        return float((self._inverse(vector) * (1 + np.abs(vector[self.mean]))).max(initial=1.0))
+
     def keep(self, vector: Array, draw: Draw) -> None:
         """Move the running statistics towards a batch's; its variance as an unbiased estimate."""
         mean, variance = draw.mean[self.units], draw.variance[self.units]
@@ -229,22 +233,18 @@ class Layout:
         factor = self.topology.edge_words.get("factor")
         return None if factor is None else np.repeat(factor, np.diff(self.topology.weight_starts))
 
-    def weights_of(self, parameters: Array, edge: int | None = None) -> Array:
-        """(weight elements,) factor · parameter, or (child units, parent units) of an edge."""
+    def weights_of(self, parameters: Array, edge: int | None = None, *, derivatives: bool = False) -> Array:
+        """(weight elements,) factor · parameter, or (child units, parent units) of an edge.
+
+        Of ``derivatives`` by parameter those by weight: divided by the factor.
+        """
         values: Array = parameters[self.weights if edge is None else self.weight_places(edge)]
-        factor = self._factor_of(edge)
-        return values if factor is None else values * factor.astype(values.dtype)
-
-    def weight_derivatives(self, derivatives: Array, edge: int | None = None) -> Array:
-        """From derivatives by parameter to derivatives by weight, in the shape of :meth:`weights_of`."""
-        values: Array = derivatives[self.weights if edge is None else self.weight_places(edge)]
-        factor = self._factor_of(edge)
-        return values if factor is None else values / factor.astype(values.dtype)
-
-    def _factor_of(self, edge: int | None) -> Any:
-        if edge is None or self.factor is None:
-            return self.element_factor
-        return self.topology.edge_words["factor"][edge]
+        factor: Any = self.element_factor
+        if factor is None:
+            return values
+        factor = factor if edge is None else self.topology.edge_words["factor"][edge]
+        by = factor.astype(values.dtype)
+        return values / by if derivatives else values * by
 
     @cached_property
     def limits(self) -> tuple[Array, Array] | None:
@@ -292,7 +292,7 @@ class Layout:
             return parameters
         result: Array = np.take(parameters, self.owners, out=out, mode="clip")
         if self.factor is not None:
-            result *= self.factor.astype(result.dtype)
+            result *= self.factor.astype(result.dtype, copy=False)
         return result
 
     def by_parameter(self, slots: Array, out: Array | None = None) -> Array:
@@ -302,7 +302,7 @@ class Layout:
         """
         if self.is_direct:
             return slots
-        weighted = slots if self.factor is None else slots * self.factor.astype(slots.dtype)
+        weighted = slots if self.factor is None else slots * self.factor.astype(slots.dtype, copy=False)
         if out is None:
             sums = np.bincount(self.owners, weights=weighted, minlength=self.plan.n_parameters)
             return sums.astype(slots.dtype)

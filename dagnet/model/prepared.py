@@ -6,7 +6,7 @@ Plugins are tried out on a few numbers when it is made: what works, but badly, i
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -19,6 +19,7 @@ from dagnet.compiler import compile_topology
 from dagnet.contracts import Activation, Loss, Runner
 from dagnet.errors import DagnetWarning, DataError, GraphError, PluginError, expected, shorten
 from dagnet.model.data import standardisation_of
+from dagnet.model.heads import Objective
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
 from dagnet.model.tables import Columns, numeric
@@ -37,8 +38,8 @@ class Prepared:
     ----------
     layout
         The graph, its plan, and where everything is.
-    loss
-        The loss.
+    objective
+        The heads and their losses.
     dtype
         float64 or float32.
     asked, threads
@@ -48,7 +49,7 @@ class Prepared:
     """
 
     layout: Layout
-    loss: Loss
+    objective: Objective
     dtype: np.dtype[Any]
     asked: object
     threads: int
@@ -59,29 +60,29 @@ class Prepared:
     def of(
         cls, topology: Topology, loss: Loss, dtype: np.dtype[Any], asked: object, threads: int
     ) -> Prepared:
-        """Compile a graph; the loss and the activations are tried out on a few numbers."""
-        width = int(topology.units[topology.outputs].sum())
-        if width < loss.minimum_outputs:
-            raise GraphError(
-                f"loss {loss.name!r} needs at least {loss.minimum_outputs} output units, "
-                f"got {width}; add outputs or choose another loss"
-            )
-        for node in topology.outputs[topology.units[topology.outputs] * loss.columns % 1 != 0]:
-            must, units = f"a multiple of {1 / loss.columns:g} units", int(topology.units[node])
-            mend = f"as loss {loss.name!r} reads them together; give the node units={1 / loss.columns:g}"
-            raise GraphError(expected(f"output node {shorten(topology.nodes[node])}", must, units, mend))
-        probe_loss(loss, width, dtype)
+        """Compile a graph; losses and activations are tried out on a few numbers."""
+        objective = Objective.of(topology, loss)
+        for head, units in zip(objective.heads, objective.units, strict=True):
+            each = 1 / head.loss.columns
+            for node in (topology.index[name] for name in head.nodes) if each > 1 else ():
+                if topology.units[node] % each:
+                    must, got = f"a multiple of {each:g} units", int(topology.units[node])
+                    mend = f"as loss {head.loss.name!r} reads them together; give the node units={each:g}"
+                    raise GraphError(
+                        expected(f"output node {shorten(topology.nodes[node])}", must, got, mend)
+                    )
+            probe_loss(head.loss, len(units), dtype)
         for activation in topology.activations:
             probe_activation(activation, dtype)
-        return cls.served(Layout.of(topology, compile_topology(topology)), loss, dtype, asked, threads)
+        return cls.served(Layout.of(topology, compile_topology(topology)), objective, dtype, asked, threads)
 
     @classmethod
     def served(
-        cls, layout: Layout, loss: Loss, dtype: np.dtype[Any], asked: object, threads: int
+        cls, layout: Layout, objective: Objective, dtype: np.dtype[Any], asked: object, threads: int
     ) -> Prepared:
         """The same from a layout, with an engine of this machine."""
         engine, runner = prepare(asked, layout.plan, dtype, threads)
-        return cls(layout, loss, dtype, asked, threads, engine, runner)
+        return cls(layout, objective, dtype, asked, threads, engine, runner)
 
     @cached_property
     def _width(self) -> int:
@@ -107,17 +108,22 @@ class Prepared:
     def table_of(self, y: Any) -> Any:
         """A table of one output's columns, in their order, as one that has them under the output's name."""
         own, names = self.columns_out, list(y.columns if hasattr(y, "columns") else y)
-        if len(own.names) > 1 or own.names[0] in names or len(names) != own.width or self.loss.columns <= 1:
+        if len(own.names) > 1 or own.names[0] in names or len(names) != own.width:
+            return y
+        if self.objective.heads[0].loss.columns <= 1:
             return y
         columns = [numeric(f"y: column {shorten(name)}", y[name]) for name in names]
         return {own.names[0]: np.column_stack(columns)}
 
     @cached_property
     def columns_out(self) -> Columns:
-        """The columns of y."""
-        return self._columns("y", self.layout.topology.outputs, each=self.loss.columns)
+        """The columns of y: the outputs but those that learn another one's."""
+        each = {name: head.loss.columns for head in self.objective.heads for name in head.targets}
+        topology = self.layout.topology
+        own = [node for node in topology.outputs.tolist() if topology.nodes[node] in each]
+        return self._columns("y", np.array(own), each=[each[topology.nodes[node]] for node in own])
 
-    def _columns(self, what: str, nodes: Array, others: Sequence[Hashable] = (), each: float = 1) -> Columns:
+    def _columns(self, what: str, nodes: Array, others: Sequence[Hashable] = (), each: Any = 1) -> Columns:
         topology = self.layout.topology
         names = [topology.nodes[node] for node in nodes.tolist()]
         categories = {topology.nodes[node]: words for node, words in topology.categories.items()}
@@ -132,14 +138,14 @@ class Prepared:
 
     def refreshed(self) -> Prepared:
         """With those activations, and the loss, traced anew that read something which has changed since."""
-        old, loss = self.layout.topology.activations, self.loss.refreshed()
+        old, objective = self.layout.topology.activations, self.objective.refreshed()
         fresh = tuple(activation.refreshed() for activation in old)
         if all(new is one for new, one in zip(fresh, old, strict=True)):
-            return self if loss is self.loss else replace(self, loss=loss)
+            return self if objective is self.objective else replace(self, objective=objective)
         topology = replace(self.layout.topology, activations=fresh)
         plan = replace(self.layout.plan, activations=fresh)
         layout = replace(self.layout, topology=topology, plan=plan)
-        return Prepared.served(layout, loss, self.dtype, self.asked, self.threads)
+        return Prepared.served(layout, objective, self.dtype, self.asked, self.threads)
 
     def standardised(self, X: Any) -> Prepared:
         """With the inputs' centre and scale from the columns of X; the runner, which sees neither, stays."""
@@ -172,6 +178,17 @@ class Prepared:
             raise DataError(f"wrt: node {shorten(name)} has no bias; {mend}")
         return places
 
+    def wanted(self, wrt: Iterable[Hashable]) -> Array:
+        """(parameters,) mask of the edges and nodes named."""
+        must = "a list of edges (parent, child) and nodes"
+        if isinstance(wrt, (str, bytes)) or not isinstance(wrt, Iterable):
+            raise DataError(expected("wrt", must, wrt, f"write wrt=[{shorten(wrt)}]"))
+        names: list[Any] = [wrt] if self.layout.topology.has_edge(wrt) else list(wrt)
+        mask = np.zeros(self.layout.plan.n_parameters, bool)
+        for name in names:
+            mask[self.parameters_of(name)] = True
+        return mask
+
     def __deepcopy__(self, memo: object) -> Prepared:
         """Itself: it never changes."""
         del memo
@@ -179,7 +196,7 @@ class Prepared:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process has an engine of its own."""
-        return Prepared.served, (self.layout, self.loss, self.dtype, self.asked, self.threads)
+        return Prepared.served, (self.layout, self.objective, self.dtype, self.asked, self.threads)
 
 
 @lru_cache(maxsize=256)

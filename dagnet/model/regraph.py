@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import networkx as nx
@@ -11,18 +10,9 @@ import numpy as np
 from dagnet.adjacency import offsets
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
-from dagnet.errors import DagnetError
 from dagnet.model.layout import Layout
-from dagnet.registry import find_activation, find_loss
+from dagnet.registry import find_activation, find_loss, spelled
 from dagnet.topology import edge_values
-
-
-def _spelled(item: Any, find: Callable[[str], Any]) -> Any:
-    """The call form where the registry gives the same thing back, else the object."""
-    try:
-        return str(item) if find(str(item)) == item else item
-    except DagnetError:
-        return item
 
 
 def regraph(layout: Layout, parameters: Array, loss: Loss, dtype: Any) -> nx.DiGraph[Any]:
@@ -35,7 +25,7 @@ def regraph(layout: Layout, parameters: Array, loss: Loss, dtype: Any) -> nx.DiG
     graph.graph["dagnet"] = {
         "inputs": [topology.nodes[node] for node in topology.inputs],
         "outputs": [topology.nodes[node] for node in topology.outputs],
-        "loss": _spelled(loss, find_loss),
+        "loss": spelled(loss, find_loss),
         "dtype": np.dtype(dtype).name,
     }
     if users.unread:
@@ -46,7 +36,7 @@ def regraph(layout: Layout, parameters: Array, loss: Loss, dtype: Any) -> nx.DiG
 def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
     """The attributes of each node."""
     topology, units = layout.topology, layout.topology.units.tolist()
-    spelled = [_spelled(activation, find_activation) for activation in topology.activations]
+    activations = [spelled(activation, find_activation) for activation in topology.activations]
     biases = _split(layout.node_biases(parameters), topology.unit_starts)
     starts = offsets(topology.units[topology.inputs])
     centers, scales = _split(topology.center, starts), _split(topology.scale, starts)
@@ -62,7 +52,7 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
             if np.any(center) or np.any(np.not_equal(scale, 1)):
                 attributes |= {"center": center, "scale": scale}
         else:
-            attributes["activation"] = spelled[kind]
+            attributes["activation"] = activations[kind]
             attributes["bias"] = biases[node] if has_bias[node] else False
             if has_bias[node] and not trainable[node]:
                 attributes["trainable"] = False

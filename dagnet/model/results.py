@@ -16,7 +16,7 @@ from dagnet.markup import number, table_html
 from dagnet.model.layout import Layout
 from dagnet.model.naming import ParameterNames
 from dagnet.model.prepared import Prepared
-from dagnet.model.views import BiasView, MissingNameError, NodeParameterView, WeightDerivatives
+from dagnet.model.views import BiasView, MissingNameError, NodeParameterView, WeightView
 from dagnet.plan import Plan
 
 LISTED = 10
@@ -155,7 +155,8 @@ class Gradient:
     weights, biases
         ∂loss/∂weight by edge and ∂loss/∂bias by node, of those that were asked for.
     flat
-        The same as one vector in the order of ``net.parameters``, 0 where not asked.
+        ∂loss/∂parameter in the order of ``net.parameters``, 0 where not asked: the same, but where
+        edges say ``factor`` (weight = factor · parameter).
     asked
         (parameters,) mask: the derivatives that were asked for.
     """
@@ -170,9 +171,9 @@ class Gradient:
         return self._walk.prepared.layout
 
     @property
-    def weights(self) -> WeightDerivatives:
+    def weights(self) -> WeightView:
         """∂loss/∂weight by edge, of those asked for."""
-        return WeightDerivatives(self._layout, self.flat, self.asked)
+        return WeightView(self._layout, self.flat, self.asked)
 
     @property
     def node_parameters(self) -> NodeParameterView:
@@ -209,9 +210,8 @@ class Gradient:
     def visited(self) -> tuple[Hashable, ...]:
         """The nodes that the reverse walk entered, in its order."""
         units = np.flatnonzero(self._walk.plan.needs_delta)[::-1]
-        nodes = self._layout.node_of_unit[units]
-        first = np.flatnonzero(np.diff(nodes, prepend=-1))
-        return tuple(self._layout.topology.nodes[node] for node in nodes[first].tolist())
+        nodes = dict.fromkeys(self._layout.node_of_unit[units].tolist())
+        return tuple(self._layout.topology.nodes[node] for node in nodes)
 
     def __repr__(self) -> str:
         asked, n = int(self.asked.sum()), len(self.flat)

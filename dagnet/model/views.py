@@ -86,7 +86,10 @@ class _View(Mapping[Any, Any]):
 
 
 class WeightView(_View):
-    """Numbers by edge: a float between one-unit nodes, else (child units, parent units)."""
+    """Numbers by edge: a float between one-unit nodes, else (child units, parent units).
+
+    Where only some were asked for they are derivatives, by weight as all else that is named.
+    """
 
     _last: tuple[Edge | None, int] = None, 0
     """The name that an iteration gave last: ``dict(view)`` asks for its value next."""
@@ -103,7 +106,8 @@ class WeightView(_View):
         return self._layout.weights.item(edge) if self._are_numbers else self._layout.weight_places(edge)
 
     def _by_weight(self, name: Any) -> Array:
-        return self._layout.weights_of(self._flat, self._layout.topology.edge_number(name))
+        edge, derivatives = self._layout.topology.edge_number(name), self._asked is not None
+        return self._layout.weights_of(self._flat, edge, derivatives=derivatives)
 
     def __iter__(self) -> Iterator[Edge]:
         topology, nodes = self._layout.topology, self._layout.topology.nodes
@@ -119,13 +123,6 @@ class WeightView(_View):
 
     def __len__(self) -> int:
         return self._layout.topology.n_edges if self._asked is None else super().__len__()
-
-
-class WeightDerivatives(WeightView):
-    """∂loss/∂weight by edge."""
-
-    def _by_weight(self, name: Any) -> Array:
-        return self._layout.weight_derivatives(self._flat, self._layout.topology.edge_number(name))
 
 
 class BiasView(_View):

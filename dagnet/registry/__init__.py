@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from dagnet.contracts import Activation, Engine, Exporter, Initializer, Loss, Optimizer
-from dagnet.errors import PluginError, Verbatim, expected
+from dagnet.errors import DagnetError, PluginError, Verbatim, expected
 from dagnet.registry.tables import KINDS, Origin, registry
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "origin",
     "parse_call",
     "register",
+    "spelled",
 ]
 LONGEST = 1000
 """Characters in a call form: the parser of a deeply nested one could exhaust the stack."""
@@ -182,6 +183,14 @@ def find_activation(spec: object) -> Activation:
 def find_loss(spec: object) -> Loss:
     """The loss for a name, a call form or a :class:`Loss`."""
     return cast("Loss", _find("losses", Loss, spec)).refreshed()
+
+
+def spelled(item: Any, find: Callable[[str], Any]) -> Any:
+    """The call form where the registry gives the same thing back, else the object."""
+    try:
+        return str(item) if find(str(item)) == item else item
+    except DagnetError:
+        return item
 
 
 def find_initializer(spec: object) -> Initializer:

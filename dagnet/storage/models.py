@@ -47,11 +47,11 @@ from dagnet.storage.documents import (
     plugin_for,
     plugin_of,
 )
-from dagnet.storage.users import pack_users, pack_words, unpack_users, unpack_words
+from dagnet.storage.users import check_heads, pack_users, pack_words, unpack_users, unpack_words
 from dagnet.topology import Topology, edge_values, fingerprint, parameter_limits
 from dagnet.topology.attributes import Problems
 from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, edge_column, read_node_extras
-from dagnet.topology.sharing import edge_facts, node_facts, refuse_unlike
+from dagnet.topology.sharing import edge_facts, learned_facts, node_facts, refuse_unlike
 
 EDGES, NODES = "edges_", "nodes_"
 MASKS = ("has_bias", "bias_trainable", "edge_trainable")
@@ -82,7 +82,7 @@ def save_model(model: Model, path: object) -> None:
         kind="model",
         fingerprint=fingerprint(topology),
         dtype=model.dtype.name,  # type: ignore[arg-type]
-        loss=plugin_of(model.loss),
+        loss=plugin_of(model.objective.default),
         activations=[plugin_of(activation) for activation in topology.activations],
         nodes=_names(topology),
         share_keys=[pack_name(key, f"share key {shorten(key)}") for key in topology.share_keys],
@@ -144,9 +144,7 @@ def load_model(path: object) -> StoredModel:
         if fingerprint(topology) != document.fingerprint:
             raise ValueError("the graph does not have its fingerprint")
         loss = plugin_for("losses", document.loss)
-        units = int(topology.units[topology.outputs].sum())
-        if units < loss.minimum_outputs:
-            raise ValueError(f"loss {loss.name!r} needs {loss.minimum_outputs} output units, got {units}")
+        check_heads(topology, loss)
     return StoredModel(topology, loss, document.dtype, document.named)
 
 
@@ -350,6 +348,7 @@ def _check_shared(parts: Topology, share: Array) -> None:
 
 def _check_shared_nodes(parts: Topology) -> None:
     facts = node_facts(parts.units, parts.has_bias, parts.bias_trainable, parts.bias_start)
+    facts |= learned_facts(parts.units, parts.node_words, parts.node_starts)
     problems: list[str] = []
     refuse_unlike(*parts.node_groups(), facts, lambda node: f"node {node}", problems)
     _check(not problems, "; ".join(problems[:1]))

@@ -6,9 +6,13 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dagnet.contracts import Loss
 from dagnet.errors import DagnetWarning, DataError, shorten
-from dagnet.storage.documents import Snapshot
-from dagnet.topology import UserAttributes
+from dagnet.registry import find_loss
+from dagnet.storage.documents import Snapshot, plugin_of
+from dagnet.topology import Topology, UserAttributes, heads_of
+from dagnet.topology.attributes import Problems
+from dagnet.topology.extras import NODE_EXTRAS
 from dagnet.values import plain
 
 Column = list[Any]
@@ -33,10 +37,28 @@ def pack_users(users: UserAttributes, codec: Snapshot) -> Any:
 
 def pack_words(words: Mapping[str, Mapping[int, Any]], codec: Snapshot) -> Any:
     """What nodes say by word and number: word, numbers and values; DataError for what no file can keep."""
-    return [
-        [word, list(said), [codec.pack(plain(value), f"node attribute {word!r}") for value in said.values()]]
-        for word, said in words.items()
-    ]
+    packed = []
+    for word, said in words.items():
+        values = [codec.pack(_plain(word, value), f"node attribute {word!r}") for value in said.values()]
+        packed.append([word, list(said), values])
+    return packed
+
+
+def _plain(word: str, value: Any) -> Any:
+    value = plain(NODE_EXTRAS[word].rule.convert(value))
+    if word == "loss":
+        plugin_of(find_loss(value[0] if isinstance(value, tuple) else value))  # which refuses unknown ones
+    return value
+
+
+def check_heads(topology: Topology, default: Loss) -> None:
+    """``ValueError`` where heads cannot be as a file says; PluginError for an unknown loss."""
+    for said in topology.node_words.get("loss", {}).values():
+        find_loss(said[0] if isinstance(said, tuple) else said)
+    problems = Problems()
+    heads_of(topology, default, problems)
+    if problems:
+        raise ValueError("; ".join(problems))
 
 
 def unpack_words(packed: Any, codec: Snapshot, n: int) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from dagnet.topology.cycles import refuse_cycles
 from dagnet.topology.extras import edge_values
 from dagnet.topology.fingerprint import data_fingerprint, fingerprint, fingerprint_by_part, name_keys
 from dagnet.topology.frozen import Topology, UserAttributes
+from dagnet.topology.heads import Head, heads_of
 from dagnet.topology.limits import are_near, interval_text, parameter_limits, weight_limits
 from dagnet.topology.reading import (
     checked_dtype,
@@ -14,6 +15,7 @@ from dagnet.topology.reading import (
 )
 
 __all__ = [
+    "Head",
     "Topology",
     "UserAttributes",
     "are_near",
@@ -23,6 +25,7 @@ __all__ = [
     "edge_values",
     "fingerprint",
     "fingerprint_by_part",
+    "heads_of",
     "interval_text",
     "name_keys",
     "parameter_limits",

@@ -21,7 +21,15 @@ from dagnet.errors import DagnetError, GraphError, Verbatim, expected, shorten
 from dagnet.registry import find_activation
 from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, read_edge_extras, read_node_extras
 from dagnet.topology.frozen import Categories, edge_sizes
-from dagnet.topology.sharing import Alike, edge_facts, first_of_group, groups, node_facts, refuse_unlike
+from dagnet.topology.sharing import (
+    Alike,
+    edge_facts,
+    first_of_group,
+    groups,
+    learned_facts,
+    node_facts,
+    refuse_unlike,
+)
 from dagnet.topology.starts import node_starts
 from dagnet.values import FLAG, as_real, plain, whole
 
@@ -202,29 +210,29 @@ def read_nodes(
         "has_bias": has_bias,
         "bias_trainable": trainable,
         "bias_start": start,
-        "node_words": (
-            said := _read_words(data, names, node_facts(units, has_bias, trainable, start), problems)
-        ),
-        "node_starts": node_starts(data, names, units, said, problems),
+        **_read_words(data, names, units, node_facts(units, has_bias, trainable, start), problems),
     }
 
 
 def _read_words(
     data: Sequence[Mapping[str, Any]],
     names: Sequence[Hashable],
+    units: Array,
     facts: Mapping[str, Alike],
     problems: Problems,
-) -> dict[str, dict[int, Any]]:
-    """The rest of the nodes' words; ``facts`` is what those that share a bias have in common."""
+) -> dict[str, Any]:
+    """The rest of what nodes say; ``facts`` is what those that share a bias have in common."""
 
     def named(node: int) -> str:
         return f"node {shorten(names[node])}"
 
     said = read_node_extras(data, named, problems.tried)
+    starts = node_starts(data, names, units, said, problems)
     if "share" in said:
         keys = [said["share"].get(node) for node in range(len(names))]
+        facts = {**facts, **learned_facts(units, said, starts)}
         refuse_unlike(*groups(keys, named, problems), facts, named, problems)
-    return said
+    return {"node_words": said, "node_starts": starts}
 
 
 def _by_first_use(activations: Sequence[Activation], activation_of: Array) -> dict[str, Any]:

@@ -7,7 +7,7 @@ said; from there graphs, files, digests and formats have it, so that a new word 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
@@ -16,16 +16,27 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Normalization
+from dagnet.contracts import Loss, Normalization
 from dagnet.errors import DagnetError, DataError, PluginError, expected
-from dagnet.registry import parse_call
-from dagnet.values import ALONE, FRACTION, LARGEST, NOT_NEGATIVE, Rule, is_number
+from dagnet.registry import find_loss, parse_call, spelled
+from dagnet.values import ALONE, FRACTION, LARGEST, NOT_NEGATIVE, Rule, is_number, plain
 
 WIDEST = (-math.inf, math.inf)
 
 
 def _is_factor(value: Any, _settings: object) -> bool:
     return is_number(value) and 0 < abs(float(value)) <= LARGEST
+
+
+def _is_loss(value: Any, _settings: object) -> bool:
+    if isinstance(value, tuple) and len(value) == 2:
+        return _is_loss(value[0], None) and isinstance(value[1], tuple)
+    return isinstance(value, (str, Loss))
+
+
+def _as_loss(value: Any) -> Any:
+    """As text, where the registry knows it; of a group with its nodes."""
+    return (_as_loss(value[0]), value[1]) if isinstance(value, tuple) else spelled(value, find_loss)
 
 
 def _are_bounds(value: Any, _settings: object) -> bool:
@@ -35,22 +46,13 @@ def _are_bounds(value: Any, _settings: object) -> bool:
     return numbers and bool(_hold_bounds(np.array([_open(value)])).all())
 
 
-def _open(bounds: Sequence[Any]) -> tuple[float, float]:
-    low, high = (end if bound is None else float(bound) for bound, end in zip(bounds, WIDEST, strict=True))
-    return low, high
+def _open(bounds: Sequence[Any]) -> tuple[float, ...]:
+    return tuple(end if bound is None else float(bound) for bound, end in zip(bounds, WIDEST, strict=True))
 
 
 def _hold_bounds(pairs: Array) -> Array:
     result: Array = (np.isfinite(pairs) | (pairs == WIDEST)).all(axis=1) & (pairs[:, 0] <= pairs[:, 1])
     return result
-
-
-def _is_hashable(value: object, _settings: object) -> bool:
-    try:
-        hash(value)
-    except TypeError:
-        return False
-    return True
 
 
 class _CallForm(Rule):
@@ -103,8 +105,11 @@ EDGE_EXTRAS: dict[str, Word] = {
 }
 """By word, of edges: each is one number, or as many as the default has; None stands for an infinite one."""
 NODE_EXTRAS: dict[str, Word] = {
+    "loss": Word(Rule("a loss, or (loss, nodes) of a group of outputs", _is_loss, _as_loss)),
+    "loss_weight": Word(NOT_NEGATIVE),
+    "target": Word(Rule("the name of another output", lambda name, _: isinstance(name, Hashable), plain)),
     "sign": Word(Rule("+1 or −1", lambda value, _: is_number(value) and abs(float(value)) == 1, int)),
-    "share": Word(Rule("a hashable key", _is_hashable, lambda key: key)),
+    "share": Word(Rule("a hashable key", lambda key, _: isinstance(key, Hashable), lambda key: key)),
     "dropout": Word(FRACTION),
     "normalization": Word(_CallForm("'batch', 'layer' or a call form of these", lambda *_: False, _spelled)),
 }

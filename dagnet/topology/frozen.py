@@ -216,6 +216,12 @@ class Topology:
         mask[nodes] = True
         return _frozen(mask)
 
+    def by_level(self) -> tuple[tuple[Hashable, ...], ...]:
+        """The nodes' names level by level."""
+        order = np.argsort(self.level, kind="stable")
+        groups = np.split(order, np.flatnonzero(np.diff(self.level[order])) + 1)
+        return tuple(tuple(self.nodes[node] for node in group.tolist()) for group in groups)
+
     def edge_text(self, edge: int) -> str:
         """An edge, for messages."""
         return f"{shorten(self.nodes[self.sources[edge]])} → {shorten(self.nodes[self.targets[edge]])}"

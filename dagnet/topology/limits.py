@@ -69,17 +69,11 @@ def limit_problems(topology: Topology) -> Iterator[str]:
         reason = f"without a weight it would be drawn about 0, which is not {interval}"
         yield f"edge {topology.edge_text(edge)}: {reason}; write weight=…, {interval}"
     start = topology.weight_start
-    outside = ~drawn[edges] & ~empty[edges] & ~are_near(start, low[edges], high[edges])
-    for edge, place in zip(*(part.tolist() for part in _first(edges, outside)), strict=True):
+    outside = np.flatnonzero(~(drawn | empty)[edges] & ~are_near(start, low[edges], high[edges]))
+    for place in outside[np.unique(edges[outside], return_index=True)[1]].tolist():
+        edge = int(edges[place])
         got = Verbatim(f"{start[place] * factor[edge]:.12g}")
         yield expected(f"edge {topology.edge_text(edge)}: weight", interval_text(*limits[:, edge]), got)
-
-
-def _first(edges: Array, outside: Array) -> tuple[Array, Array]:
-    """The edges that have an element outside, and their first such element."""
-    places = np.flatnonzero(outside)
-    found, first = np.unique(edges[places], return_index=True)
-    return found, places[first]
 
 
 def are_near(values: Array, low: Array, high: Array) -> Array:
@@ -101,9 +95,9 @@ def _nothing_left(topology: Topology, edges: Array, own: tuple[Array, Array]) ->
     alone, share = own[0] > own[1], topology.share
     for edge in edges[alone[edges]].tolist():
         parent = int(topology.sources[edge])
-        bounds, sign = _said(topology.edge_words["bounds"][edge]), topology.node_words["sign"][parent]
-        of_sign = f"sign {sign:+d}, that of node {shorten(topology.nodes[parent])}"
-        yield f"edge {topology.edge_text(edge)}: bounds {bounds} leave nothing of {of_sign}; change one"
+        bounds = interval_text(*topology.edge_words["bounds"][edge])
+        of_sign = f"sign {topology.node_words['sign'][parent]:+d} of node {shorten(topology.nodes[parent])}"
+        yield f"edge {topology.edge_text(edge)}: bounds {bounds} and {of_sign} leave nothing; change one"
     if share is None:
         return
     low, high = _divided(topology, *own)
@@ -116,10 +110,6 @@ def _nothing_left(topology: Topology, edges: Array, own: tuple[Array, Array]) ->
             ]
             key = shorten(topology.share_keys[group])
             yield f"edges {' and '.join(said)} share key {key}, and no weight is inside both; widen one"
-
-
-def _said(bounds: Array) -> str:
-    return f"({', '.join('None' if np.isinf(bound) else f'{bound:.12g}' for bound in bounds)})"
 
 
 def warn_of_signs(topology: Topology) -> None:

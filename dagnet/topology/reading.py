@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, cast
 
@@ -37,6 +37,7 @@ from dagnet.topology.attributes import (
 )
 from dagnet.topology.cycles import find_cycles
 from dagnet.topology.frozen import Topology
+from dagnet.topology.heads import read_heads, with_arguments
 from dagnet.topology.limits import limit_problems, warn_of_signs
 from dagnet.topology.words import (
     ON_EDGES,
@@ -53,7 +54,7 @@ Names = Iterable[Hashable] | None
 LISTED = 12
 MOST_NODES = 2**31
 BYTES_A_NODE = 64
-KEYS = ("inputs", "outputs", "loss", "dtype", "unread", "hidden")
+KEYS = ("inputs", "outputs", "loss", "loss_weights", "dtype", "unread", "hidden")
 DTYPES = ("float64", "float32")
 PLACE = 'graph.graph["dagnet"]'
 
@@ -62,8 +63,10 @@ PLACE = 'graph.graph["dagnet"]'
 class GraphSettings:
     """Inputs and outputs (None: by their degrees), the loss, the dtype; what is wrong with them.
 
-    ``unread`` are words of dagnet's that mean something else in the graph, ``hidden`` nodes that
-    nothing leads into and that are no constants of the graph's, but what is left of hidden ones.
+    ``loss`` is that of outputs that say none; ``heads`` has what ``loss`` and ``loss_weights`` say
+    of outputs by name.  ``unread`` are words of dagnet's that mean something else in the graph,
+    ``hidden`` nodes that nothing leads into and that are no constants of the graph's, but what is
+    left of hidden ones.
     """
 
     inputs: Names
@@ -73,6 +76,7 @@ class GraphSettings:
     problems: Problems
     unread: tuple[str, ...] = ()
     hidden: Iterable[Hashable] = ()
+    heads: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
 
 
 def read_settings(
@@ -80,8 +84,9 @@ def read_settings(
     *,
     inputs: Names,
     outputs: Names,
-    loss: str | Loss | None,
+    loss: str | Loss | Mapping[Any, Any] | None,
     dtype: object,
+    loss_weights: Mapping[Any, Any] | None = None,
 ) -> GraphSettings:
     """The arguments where they are given, else the graph's word, else the defaults.
 
@@ -93,16 +98,23 @@ def read_settings(
     """
     problems = Problems()
     said = _said(graph, problems)
-    chosen = find_loss("squared_error" if loss is None else loss)
-    if loss is None and said.get("loss") is not None:
-        chosen = problems.tried(find_loss, said["loss"], chosen, f'{PLACE}["loss"]: ')
+    one, other = (None if isinstance(given, Mapping) else given for given in (loss, said.get("loss")))
+    chosen = find_loss("squared_error" if one is None else one)
+    if one is None and other is not None:
+        chosen = problems.tried(find_loss, other, chosen, f'{PLACE}["loss"]: ')
+    if loss_weights is not None and not isinstance(loss_weights, Mapping):
+        must = "a mapping from an output, or a tuple of them, to a number"
+        raise DataError(expected("loss_weights", must, loss_weights))
+    given = {"loss": loss, "loss_weights": loss_weights}
+    either = {name: said.get(name) if value is None else value for name, value in given.items()}
     numbers = checked_dtype(dtype)
     if dtype is None:
         numbers = problems.tried(checked_dtype, said.get("dtype"), numbers, f"{PLACE}: ")
     inputs = said.get("inputs") if inputs is None else inputs
     outputs = said.get("outputs") if outputs is None else outputs
+    heads = {name: value for name, value in either.items() if isinstance(value, Mapping)}
     unread, hidden = _unread(said, problems), said.get("hidden", ())
-    return GraphSettings(inputs, outputs, chosen, numbers, problems, unread, hidden)
+    return GraphSettings(inputs, outputs, chosen, numbers, problems, unread, hidden, heads)
 
 
 def _said(graph: object, problems: Problems) -> Mapping[str, Any]:
@@ -269,6 +281,8 @@ def _assemble(
     identity_by_default[_named("hidden", settings.hidden, index, problems)] = False
     identity_by_default[outputs] = True
     nodes = read_nodes(data, names, units, inputs, identity_by_default, hidden, identity, problems)
+    words = nodes["node_words"] = with_arguments(nodes["node_words"], settings.heads, index, problems)
+    read_heads(words, names, index, outputs.tolist(), units, settings.loss, problems)
     if cycle:
         raise CycleError(problems, cycle)
     if problems:

@@ -9,6 +9,7 @@ import numpy as np
 
 from dagnet.adjacency import offsets, ranges
 from dagnet.arrays import Array
+from dagnet.contracts import LEARNED
 from dagnet.errors import expected, shorten
 
 CLOSE = 1e-12
@@ -89,6 +90,20 @@ def node_facts(units: Array, has_bias: Array, trainable: Array, start: Array) ->
         "trainable": alike_in(trainable),
         "start bias": alike_in_values(offsets(units), start, close=False),
     }
+
+
+def learned_facts(
+    units: Array, said: Mapping[str, Mapping[int, Any]], starts: Mapping[str, Array]
+) -> dict[str, Alike]:
+    """What such nodes have in common of what normalisations learn."""
+    texts = said.get("normalization", {})
+    kinds = list(dict.fromkeys(texts.values()))
+    by = np.full(len(units), -1)
+    by[list(texts)] = [kinds.index(text) for text in texts.values()]
+    places = offsets(np.where(by < 0, 0, units))
+    learned = {f"start {name}": starts[name] for name in LEARNED if name in starts}
+    values = {what: alike_in_values(places, array, close=False) for what, array in learned.items()}
+    return {"normalization": alike_in(by), **values}
 
 
 def alike_in(*columns: Array) -> Alike:

@@ -29,12 +29,9 @@ REFUSED_ON_NODES = {
     "constraint": _INTERVAL,
     "gain": _SCALED,
     "init": "write bias=… on the node, weight=… on edges, or Network(initializer=…)",
-    "loss": "write Network(loss=…), one for all outputs",
-    "loss_weight": "write Network(loss=…), one for all outputs",
     "mask": _EDGES_OUT,
     "regularizer": _PENALTY,
     "response": _SCALED,
-    "target": "write Network(loss=…); y has one column for each output",
 }
 REFUSED_ON_EDGES = {
     "constraint": _INTERVAL,

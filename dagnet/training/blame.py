@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Activation, NotFinite, weighted_gradient
+from dagnet.contracts import Activation, NotFinite
 from dagnet.errors import NumericalError, shorten
 from dagnet.model import Model
+from dagnet.model.heads import Objective
 from dagnet.model.naming import ParameterNames
 from dagnet.plan import ACTIVATE
 from dagnet.registry import engines, named
@@ -53,12 +54,12 @@ def _bad_loss(model: Model, batch: Batch, rows: Array, loss: float) -> str:
         unit, row, z, a = found
         sums = f"{_activation(model, unit)} at z = {z:g}" if np.isfinite(z) else f"its pre-activation is {z}"
         return f"node {_node(model, unit)} became {a} in row {rows[row]} of X ({sums}){_origin(model)}"
-    row_losses = model.loss.row_values(state.outputs, batch.targets)
-    bad = np.flatnonzero(~np.isfinite(row_losses))
-    if len(bad):
-        row = int(bad[0])
-        outputs = shorten(model.outputs if len(model.outputs) > 1 else model.outputs[0])
-        return f"the {named(model.loss)} at node {outputs} became {row_losses[row]} in row {rows[row]} of X"
+    for head, units, columns in model.objective.each():
+        row_losses = head.loss.row_values(state.outputs[:, units], batch.targets[:, columns])
+        bad = np.flatnonzero(~np.isfinite(row_losses) & ~np.isnan(batch.targets[:, columns]).any(axis=1))
+        if len(bad):
+            row, nodes = int(bad[0]), shorten(head.nodes if len(head.nodes) > 1 else head.nodes[0])
+            return f"the {named(head.loss)} at node {nodes} became {row_losses[row]} in row {rows[row]} of X"
     return f"the loss, penalties included, became {loss}"
 
 
@@ -66,7 +67,7 @@ def _bad_gradient(model: Model, batch: Batch, rows: Array, gradient: Array) -> s
     """The node where the walk back first met a δ that is not finite, and its first row."""
     theta = model.layout.theta(model.vector)
     state = model.runner.forward(theta, batch.inputs)
-    pull = weighted_gradient(model.loss, state.outputs, batch.targets, batch.factor)
+    pull = model.objective.pull(state.outputs, batch.targets, batch.factor)
     model.runner.backward(theta, state, pull, into=np.empty_like(theta))
     walked = np.flatnonzero(model.plan.needs_delta)[::-1]
     found = _first_bad(walked, state.delta, state.delta)
@@ -85,15 +86,14 @@ def culprit(model: Model, data: Rows, chosen: Array | slice, error: Exception) -
     ``chosen`` are its row numbers in X.
     """
     batch, rows = data.batch(chosen), _numbers(chosen)
-    plan, loss, asked = model.plan, model.loss, list[_Question]()
+    plan, loss, asked = model.plan, model.objective, list[_Question]()
     theta = model.layout.theta(model.vector)
     witnesses: Any = tuple(_Witness(activation, asked) for activation in plan.activations)
     watched = replace(plan, activations=witnesses)
     runner = engines()["reference"].prepare(watched, dtype=model.dtype, threads=1)
     try:
         state = runner.forward(theta, batch.inputs)
-        _ask(asked, loss.row_values, state.outputs, batch.targets)
-        pull = _ask(asked, loss.row_gradients, state.outputs, batch.targets)
+        _, pull = _ask(asked, loss.by_row, state.outputs, batch.targets)
         runner.backward(theta, state, pull, into=np.empty_like(theta))
     except Exception as again:  # noqa: BLE001 - a stranger's code may raise anything
         if not asked or type(again) is not type(error):
@@ -101,17 +101,26 @@ def culprit(model: Model, data: Rows, chosen: Array | slice, error: Exception) -
     else:
         return ""
     steps = [step.target for step in plan.program() if step.kind == ACTIVATE]
-    first = [*steps, None, None, *reversed(steps)][len(asked) - 1]
+    first = [*steps, None, *reversed(steps)][len(asked) - 1]
     function, arguments = asked[-1]
     if first is None:  # (rows, output units); everywhere else (units, rows)
         bad = (k for k in range(len(rows)) if _raises(function, [x[k : k + 1] for x in arguments]))
         row = next(bad, None)
-        return named(loss) + ("" if row is None else f", row {rows[row]} of X")
+        return _raising(loss, *arguments) + ("" if row is None else f", row {rows[row]} of X")
     places = np.ndindex(*arguments[0].shape)
     cells = ((u, k) for u, k in places if _raises(function, [x[u : u + 1, k : k + 1] for x in arguments]))
     unit, row = next(cells, (0, None))
     what = f"{_activation(model, first + unit)} at node {_node(model, first + unit)}"
     return what + ("" if row is None else f", row {rows[row]} of X")
+
+
+def _raising(objective: Objective, outputs: Array, targets: Array) -> str:
+    """The loss that raises an error, and of several heads which."""
+    for head, units, columns in objective.each():
+        arguments = [outputs[:, units], targets[:, columns]]
+        if _raises(head.loss.row_values, arguments) or _raises(head.loss.row_gradients, arguments):
+            return named(head.loss) + ("" if len(objective.heads) == 1 else f" of {head.name}")
+    return "a loss"
 
 
 _Question = tuple[Callable[..., Any], tuple[Array, ...]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -34,9 +35,8 @@ class ArrayLearner(Learner):
         self._parameters, self._vector = parameters, _ = model.parameters, model.vector
         self._room = data.room_for(settings.batch_size + 1)  # a lone row may join them
         self._draws = model.plan.trains_otherwise
-        self._loss_gradient = (model.training_runner if self._draws else model.runner).fused_gradient(
-            model.loss
-        )
+        runner = model.training_runner if self._draws else model.runner
+        self._loss_gradient = model.objective.gradient_of(runner, gaps=data.gaps is not None)
         shared, free = not model.layout.is_direct, model.layout.trainable
         self._slots = np.empty(model.layout.plan.n_slots, parameters.dtype)
         self._theta = np.empty_like(self._slots) if shared else parameters
@@ -61,6 +61,7 @@ class ArrayLearner(Learner):
             self._limits = [limit[free] for limit in model.layout.limits_in(model.dtype)]
         self._state = settings.optimizer.start(self._live)
         self._known: tuple[Array, float, Array] | None = None
+        self._parts: Any = None
 
     def step(
         self, rows: Array | slice, learning_rate: float, on_gradient: Callable[[Array], None] | None = None
@@ -80,6 +81,7 @@ class ArrayLearner(Learner):
                 gradient = self._gathered_gradient(on_gradient)
                 if self._penalty is not None:
                     loss += self._penalty.add_to(gradient, self._live)
+            self._parts = getattr(self._loss_gradient, "parts", None)
             if not math.isfinite(loss):
                 raise NotFinite("loss", loss)
             square = bound if self._bounded and on_gradient is None else None
@@ -94,10 +96,14 @@ class ArrayLearner(Learner):
                 self._layout.normalized.keep(self._vector, self._loss_gradient.draw)
         return loss
 
+    def parts(self) -> Any:
+        """Of the heads, in the last step: :class:`dagnet.model.heads.Parts`."""
+        return self._parts
+
     def _run(self, theta: Array, batch: Batch) -> tuple[float, float | None]:
         """Loss and gradient of a batch by slot, as training takes them."""
         if self._draws:
-            self._loss_gradient.draw = Draw(step_key(self.masks, self.steps), batch.factor)
+            self._loss_gradient.draw = Draw(step_key(self.masks, self.steps), batch.shares())
         return self._loss_gradient(theta, *batch, into=self._slots)
 
     def _evaluate(self, live: Array) -> tuple[float, Array]:

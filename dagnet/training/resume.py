@@ -18,6 +18,7 @@ KEYS: dict[str, type | tuple[type, ...]] = {
     "parameters": np.ndarray,
     "callbacks": list,
     **dict.fromkeys(("optimizer", "history", "settings", "graph", "data"), dict),
+    "head_sums": list,
 }
 
 
@@ -60,6 +61,7 @@ def restore(run: TrainingRun, snapshot: dict[str, Any]) -> None:
     run.learner.masks = snapshot["masks"]
     run.history = history
     run.epoch, run.done = snapshot["epoch"], snapshot["batch"]
+    run.head_sums = [np.array(array) for array in snapshot["head_sums"]]
     run.loss_sum, run.weight_sum = float(snapshot["loss_sum"]), float(snapshot["weight_sum"])
     run.learning_rate = snapshot["learning_rate"]
     for callback, kept in zip(stateful(run.callbacks), snapshot["callbacks"], strict=True):

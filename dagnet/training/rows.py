@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.errors import DataError, expected
 from dagnet.model import Model, is_table, with_columns
+from dagnet.model.heads import Parts
 from dagnet.topology import data_fingerprint
 
 CHUNK_VALUES = 4_000_000
@@ -18,11 +20,21 @@ CHUNK_VALUES = 4_000_000
 
 
 class Batch(NamedTuple):
-    """Rows of one step, (rows, input units), (rows, output units), and ``factor`` (rows,), w/Σw."""
+    """Rows of one step, (rows, input units), (rows, columns of y), and ``factor``.
+
+    That is w/Σw, (rows,), or w on any scale, (rows, heads).
+    """
 
     inputs: Array
     targets: Array
     factor: Array
+
+    def shares(self) -> Array:
+        """(rows,) the share of each row, which add up to 1; of several heads that of their sum."""
+        if self.factor.ndim == 1:
+            return self.factor
+        weights = self.factor.sum(axis=1)
+        return np.asarray(weights / weights.sum(dtype=np.float64), self.factor.dtype)
 
 
 class Room:
@@ -33,7 +45,7 @@ class Room:
         self._of: dict[int, tuple[Array, Array]] = {}
 
     def of(self, n: int) -> tuple[Array, Array]:
-        """For n rows, (n, input units) and (n, output units)."""
+        """For n rows, (n, input units) and (n, columns of y)."""
         if n not in self._of:
             self._of[n] = self._all[0][:n], self._all[1][:n]
         return self._of[n]
@@ -41,14 +53,21 @@ class Room:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Encoded inputs (rows, input units), targets (rows, output units), weights (rows,) or None.
+    """Encoded inputs (rows, input units) and targets (rows, columns of y), NaN where a label is missing.
 
+    The weights are (rows,), (rows, heads) or None.
     Sparse inputs are arrays where rows are taken of them: ``inputs[:]`` is all.
     """
 
     inputs: Any
     targets: Array
     weights: Array | None
+
+    @cached_property
+    def gaps(self) -> Array | None:
+        """(rows,) the rows without any label, where labels are missing at all; else None."""
+        missing = np.asarray(np.isnan(self.targets))
+        return np.asarray(missing.all(axis=1)) if missing.any() else None
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -62,7 +81,9 @@ class Rows:
         return Room(np.empty_like(self.inputs[:n]), np.empty_like(self.targets[:n]))
 
     def weight_of(self, rows: Array | slice) -> float:
-        """Σw over some rows."""
+        """Σw over some rows, 0 where none of them has a label."""
+        if self.gaps is not None and self.gaps[rows].all():
+            return 0.0
         if self.weights is not None:
             return float(self.weights[rows].sum(dtype=np.float64))
         return float(rows.stop - rows.start if isinstance(rows, slice) else len(rows))
@@ -79,6 +100,8 @@ class Rows:
         if self.weights is None:
             return Batch(inputs, targets, _mean_factor(len(inputs), inputs.dtype))
         weights = self.weights[rows]
+        if weights.ndim == 2:
+            return Batch(inputs, targets, weights)
         return Batch(inputs, targets, weights / float(weights.sum(dtype=np.float64)))
 
 
@@ -87,16 +110,18 @@ def _mean_factor(n: int, dtype: np.dtype[Any]) -> Array:
     return np.full(n, 1 / n, dtype)
 
 
-def encode_rows(model: Model, X: Any, y: Any, sample_weight: Any) -> Rows:
-    """Check and encode once; NaN and ±inf are refused."""
-    inputs, targets, weights = model.encode(X, y, sample_weight, finite=True, lazy=True)
+def encode_rows(model: Model, X: Any, y: Any, sample_weight: Any, missing: str = "refuse") -> Rows:
+    """Check and encode once; ±inf is refused, NaN too but in y where it is to be skipped."""
+    inputs, targets, weights = model.encode(X, y, sample_weight, finite=True, lazy=True, missing=missing)
     if weights is not None:
         # The loss does not depend on their scale; between 0 and 1 no sum of them overflows.
         weights = weights / weights.max()
     return Rows(inputs, targets, weights)
 
 
-def encode_validation(model: Model, data: object, columns: Any = None, *, named: bool = False) -> Rows | None:
+def encode_validation(
+    model: Model, data: object, columns: Any = None, *, named: bool = False, missing: str = "refuse"
+) -> Rows | None:
     """``(X, y)`` or ``(X, y, sample_weight)`` encoded, or None."""
     if data is None:
         return None
@@ -107,21 +132,40 @@ def encode_validation(model: Model, data: object, columns: Any = None, *, named:
         X = data[0] if is_table(data[0]) else with_columns(data[0], columns)
         if named and not is_table(X):
             raise DataError("X has no names, and that of fit has; pass a table, too")
-        return encode_rows(model, X, data[1], data[2] if len(data) == 3 else None)
+        return encode_rows(model, X, data[1], data[2] if len(data) == 3 else None, missing)
     except DataError as error:
         raise DataError(f"validation_data: {error}") from error
 
 
 def mean_loss_of(model: Model, rows: Rows, batch_size: int) -> float:
     """Σwℓ/Σw over all rows, in chunks so that memory stays small, unless the loss couples rows."""
-    theta, loss = model.layout.theta(model.vector), model.loss
-    chunk = max(batch_size, CHUNK_VALUES // max(1, model.plan.n_units)) if loss.rowwise else len(rows)
-    state, total, weight = None, 0.0, 0.0
-    for start in range(0, len(rows), chunk):
-        part = slice(start, start + chunk)
-        state = model.runner.forward(theta, rows.inputs[part], keep=False, reuse=state)
-        values = np.asarray(loss.row_values(state.outputs, rows.targets[part]), np.float64)
+    total, weight, loss = 0.0, 0.0, model.objective.one
+    if loss is None or rows.gaps is not None:
+        return model.objective.total(model.objective.losses(parts_of(model, rows, batch_size)))
+    for part, outputs in outputs_of(model, rows, batch_size):
+        values = np.asarray(loss.row_values(outputs, rows.targets[part]), np.float64)
         weights = np.ones(len(values)) if rows.weights is None else rows.weights[part].astype(np.float64)
         total += float((values * weights).sum())
         weight += float(weights.sum())
     return total / weight
+
+
+def parts_of(model: Model, rows: Rows, batch_size: int) -> Parts:
+    """What the heads make of all rows, in such chunks."""
+    sums: Any = 0.0
+    totals: Any = 0.0
+    for part, outputs in outputs_of(model, rows, batch_size):
+        weights = None if rows.weights is None else rows.weights[part]
+        found = model.objective.parts(outputs, rows.targets[part], weights)
+        sums, totals = sums + found.sums, totals + found.totals
+    return Parts(sums, totals)
+
+
+def outputs_of(model: Model, rows: Rows, batch_size: int) -> Iterator[tuple[slice, Array]]:
+    """Chunk by chunk, its rows and their outputs, (rows, output units)."""
+    rowwise, theta, state = model.objective.rowwise, model.layout.theta(model.vector), None
+    chunk = max(batch_size, CHUNK_VALUES // max(1, model.plan.n_units)) if rowwise else len(rows)
+    for start in range(0, len(rows), chunk):
+        part = slice(start, start + chunk)
+        state = model.runner.forward(theta, rows.inputs[part], keep=False, reuse=state)
+        yield part, state.outputs

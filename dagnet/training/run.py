@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -15,11 +16,12 @@ from dagnet.arrays import Array
 from dagnet.contracts import Callback, History, NotFinite
 from dagnet.errors import DagnetWarning, DataError, NumericalError, shorten
 from dagnet.model import Model, is_table, with_columns
+from dagnet.model.heads import Parts
 from dagnet.model.selection import make_generator
 from dagnet.topology import fingerprint_by_part
 from dagnet.training.blame import culprit, explained
 from dagnet.training.learner import ArrayLearner
-from dagnet.training.rows import encode_rows, encode_validation, mean_loss_of
+from dagnet.training.rows import encode_rows, encode_validation, mean_loss_of, outputs_of, parts_of
 from dagnet.training.settings import Settings, checked_callbacks
 from dagnet.values import NOT_NEGATIVE
 
@@ -58,18 +60,30 @@ class TrainingRun:
         sample_weight: Any = None,
         validation_data: Any = None,
         columns: Any = None,
+        missing: str = "refuse",
+        metrics: Any = (),
+        class_weight: Any = None,
         callbacks: Iterable[Callback] = (),
     ) -> None:
         self.model, self.settings = model, settings
         model.refresh()
-        self.data = encode_rows(model, with_columns(X, columns), y, sample_weight)
-        self.validation = encode_validation(model, validation_data, columns, named=is_table(X))
+        self.data = encode_rows(model, with_columns(X, columns), y, sample_weight, missing)
+        if class_weight is not None:
+            weights = _scoring().class_weights(
+                model.objective, self.data.targets, self.data.weights, class_weight
+            )
+            self.data = replace(self.data, weights=weights / weights.max())
+        self.metrics = {} if metrics == () else _scoring().checked_metrics(metrics)
+        self.validation = encode_validation(
+            model, validation_data, columns, named=is_table(X), missing=missing
+        )
         self.callbacks = checked_callbacks(callbacks)
         self.rows, self.epochs = len(self.data), settings.epochs
         self.size = min(settings.batch_size, self.rows)
         self.batches = _batches(model, self.rows, self.size)
-        if self.batches > 1 and not model.loss.rowwise:
-            text = f"fit: the loss {model.loss.name!r} couples rows, and here those of a batch alone"
+        coupling = [head.loss.name for head in model.objective.heads if not head.loss.rowwise]
+        if self.batches > 1 and coupling:
+            text = f"fit: the loss {coupling[0]!r} couples rows, and here those of a batch alone"
             warnings.warn(f"{text}; batch_size={self.rows} takes all", DagnetWarning, stacklevel=3)
         self._lacking = False
         self.epoch, self.batch, self.loss = 0, 0, float("nan")
@@ -81,6 +95,8 @@ class TrainingRun:
         if model.plan.trains_otherwise:
             self.learner.masks = int(self.generator.integers(2**63))
         self.loss_sum = self.weight_sum = 0.0
+        self.head_sums: list[Array] = []
+        """Σwℓ and Σw of the parts of the heads in the epoch in progress, where there are several."""
         self.done = 0
         """Batches of the epoch in progress that are behind us; 0 between epochs."""
         self.drawn_from = self.generator.bit_generator.state
@@ -107,7 +123,7 @@ class TrainingRun:
         validation = "none" if self.validation is None else self.validation.fingerprint()
         data = {"the data": self.data.fingerprint(), "the validation data": validation}
         graph = fingerprint_by_part(self.model.topology)
-        graph |= {"loss": str(self.model.loss), "dtype": self.model.dtype.name}
+        graph |= {"loss": str(self.model.objective.default), "dtype": self.model.dtype.name}
         return {"graph": graph, "data": data}
 
     def snapshot(self) -> dict[str, Any]:
@@ -125,6 +141,7 @@ class TrainingRun:
             "learning_rate": self._learning_rate,
             "loss_sum": self.loss_sum,
             "weight_sum": self.weight_sum,
+            "head_sums": [array.copy() for array in self.head_sums],
             # As text: its integers are larger than most formats keep.
             "generator": json.dumps(self.drawn_from, default=np.ndarray.tolist),
             "parameters": self.learner.parameters().copy(),
@@ -165,7 +182,7 @@ class TrainingRun:
     def _train_epoch(self) -> None:
         self.epoch = self.history.epochs + 1
         if not self.done:
-            self.loss_sum = self.weight_sum = 0.0
+            self.loss_sum, self.weight_sum, self.head_sums = 0.0, 0.0, []
             self._tell(callback.on_epoch_begin for callback in self.callbacks)
             if self.stop:
                 return
@@ -189,9 +206,18 @@ class TrainingRun:
             self.loss = self._learn(rows)
             self.loss_sum += self.loss * weight
             self.weight_sum += weight
+            self._add_parts(weight)
         self.done = number + 1
         if self._at_batch_end:
             self._tell(self._at_batch_end)
+
+    def _add_parts(self, weight: float) -> None:
+        """Of several heads, add what each had; what is left of the loss are penalties."""
+        objective, parts = self.model.objective, self.learner.parts()
+        if parts is not None:
+            self.loss_sum -= objective.total(objective.losses(parts)) * weight
+            found = [parts.sums, parts.totals]
+            self.head_sums = [a + b for a, b in zip(self.head_sums or (0.0, 0.0), found, strict=True)]
 
     def _refuse_noise(self) -> None:
         """Refuse what gives an optimizer that searches another gradient than that of one smooth loss."""
@@ -207,8 +233,11 @@ class TrainingRun:
 
     def _lacks(self, rows: Array | slice) -> bool:
         """Whether a batch has nothing that the loss learns from; the first one is said."""
-        loss = self.model.loss
-        what = "" if loss.lacks is None else loss.lacks(self.data.targets[rows], *loss.arguments)
+        loss = self.model.objective.one  # of several heads, those that lack something add nothing
+        if loss is None or loss.lacks is None:
+            return False
+        targets = self.data.targets[rows]
+        what = loss.lacks(targets[~np.isnan(targets).any(axis=1)], *loss.arguments)
         if what and not self._lacking:
             text = f"fit: {self._where()} lacks {what} for the loss {loss.name!r}: such batches make no step"
             warnings.warn(f"{text}; a larger batch_size helps", DagnetWarning, stacklevel=6)
@@ -268,13 +297,36 @@ class TrainingRun:
 
     def _record(self) -> None:
         self._bring_back()
+        objective, validation = self.model.objective, self.validation
         values = {"loss": self.loss_sum / self.weight_sum}
-        if self.validation is not None:
+        if self.head_sums:
+            parts = Parts(*self.head_sums)
+            values["loss"] += objective.total(objective.losses(parts))
+            values |= objective.by_name(parts, "loss")
+        if validation is not None:
             with np.errstate(all="ignore"):
-                values["validation_loss"] = mean_loss_of(self.model, self.validation, self.size)
-        self.history.append(**values)
+                if len(objective.heads) == 1:
+                    values["validation_loss"] = mean_loss_of(self.model, validation, self.size)
+                else:
+                    parts = parts_of(self.model, validation, self.size)
+                    values["validation_loss"] = objective.total(objective.losses(parts))
+                    values |= objective.by_name(parts, "validation_loss")
+        self.history.append(**values, **self._scores())
         self.done = 0
         self.drawn_from = self.generator.bit_generator.state
+
+    def _scores(self) -> dict[str, float]:
+        """The metrics, of the validation rows where there are some; of several heads also each one's."""
+        rows, begin = (self.data, "") if self.validation is None else (self.validation, "validation_")
+        found: dict[str, float] = {}
+        if self.metrics:
+            outputs = np.concatenate([part.copy() for _, part in outputs_of(self.model, rows, self.size)])
+        for name, metric in self.metrics.items():
+            scores = _scoring().scores_of(self.model.objective, outputs, rows.targets, metric)
+            found[begin + name] = _scoring().mean_score(scores)
+            if len(scores) > 1:
+                found |= {f"{begin}{name}[{head}]": score for head, score in scores.items()}
+        return found
 
 
 def _batches(model: Model, rows: int, size: int) -> int:
@@ -287,6 +339,13 @@ def _batches(model: Model, rows: int, size: int) -> int:
         got, mend = ("X has one row", "give more") if rows == 1 else ("batch_size is 1", "write 2 or more")
         raise DataError(f"node {node} is normalised over the rows of a batch, and {got}; {mend}")
     return rows // size + (rows % size > 1)
+
+
+def _scoring() -> Any:
+    """Metrics and weights of classes, for runs that ask: ``import dagnet`` need not pay for them."""
+    from dagnet.model import scoring  # noqa: PLC0415 - see above
+
+    return scoring
 
 
 def stateful(callbacks: Iterable[Callback]) -> list[Callback]:

@@ -36,7 +36,7 @@ def proteins(seed=0):
             parents = rng.choice(below, 1 if node == above[0] else rng.integers(1, 5), replace=False).tolist()
             graph.add_edges_from((parent, node) for parent in parents)
         lost = [node for node in below if node not in graph or not graph[node]]
-        graph.add_edges_from((node, str(rng.choice(above))) for node in lost)
+        graph.add_edges_from((node, str(rng.choice(above[1:]))) for node in lost)
     graph.add_edges_from((node, "receptor") for node in levels[-1])
     nx.set_node_attributes(graph, "sigmoid", "activation")
     for gene in levels[0]:

@@ -129,7 +129,8 @@ def payload(model: Model, observations: Observations | None) -> dict[str, Any]:
             observed = row_statistics(model, observations.X, observations.y)
             page["rows"] = kept_rows(model, observations, observed)
             if observed.gradient is not None:
-                page["edges"]["gradient"] = _strengths(model, observed.gradient)
+                by_weight = model.layout.weights_of(observed.gradient, derivatives=True)
+                page["edges"]["gradient"] = packed(edge_strengths(model, by_weight), "f8")
     history = getattr(model, "history", None)
     page["history"] = {name: packed(column, "f8") for name, column in history.items()} if history else None
     return page
@@ -182,10 +183,6 @@ def _placed(drawn: Sketch) -> dict[str, Any]:
             "gradient": None,
         },
     }
-
-
-def _strengths(model: Model, gradient: ArrayLike) -> Any:
-    return packed(edge_strengths(model, model.layout.weight_derivatives(np.asarray(gradient))), "f8")
 
 
 def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
@@ -263,12 +260,12 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
     }
     if observations.y is not None:
         targets = targets[:kept]
-        pull = np.asarray(model.loss.row_gradients(state.outputs, targets))
-        rows["loss"] = packed(model.loss.row_values(state.outputs, targets), "f8")
+        values, pull = model.objective.by_row(state.outputs, targets)
+        rows["loss"] = packed(values, "f8")
         rows["mean_loss"] = observed.loss if np.isfinite(observed.loss or 0.0) else None
         rows["pull"] = packed(pull, "f8")
-        if model.loss.columns == 1:
-            rows["target"] = packed(targets, "f8")
+        if all(head.loss.columns == 1 for head in model.objective.heads):
+            rows["target"] = packed(model.objective.spread(targets), "f8")
         pull, into = np.ascontiguousarray(pull, model.dtype), np.zeros(model.plan.n_slots, model.dtype)
         runner.backward(model.layout.theta(model.vector), state, pull, into=into)
         rows["delta"] = packed(state.delta(order).T, kind)

@@ -1,6 +1,7 @@
 """Cox's coefficients are those of statsmodels, concordance is lifelines', on data that lifelines ships."""
 
 import dagnet_glm
+import networkx as nx
 import numpy as np
 import pytest
 
@@ -181,3 +182,34 @@ def test_concordance_at_its_borders():
     for y, scores in (([1, 2], [1, 2]), ([[1, 1], [2, 1]], [1.0]), ([[1, 2], [2, 1]], [1, 2])):
         with pytest.raises(dagnet.DataError, match="concordance: "):
             dagnet_glm.concordance(y, scores)
+
+
+def test_it_is_one_head_of_several_and_sees_labelled_rows_only():
+    """Beside a regression, with missing labels, and a hidden head that learns the same times."""
+    graph = nx.DiGraph((f"x{k}", f"h{j}") for k in range(3) for j in range(4))
+    graph.add_edges_from((f"h{j}", output) for j in range(4) for output in ("risk", "y", "aux"))
+    graph.nodes["aux"].update(target="risk", loss_weight=0.3)
+    loss = {"risk": "cox", "y": "huber"}
+    net = dagnet.Network(graph, loss=loss, activation="tanh", seed=0)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    times = np.column_stack([rng.exponential(size=60), rng.random(60) < 0.6])
+    times[1::4] = np.nan
+    y = {"risk": times, "y": np.where(np.arange(60) % 3 == 0, np.nan, rng.normal(size=60))}
+    there = ~np.isnan(times[:, 0])
+    outputs = dict(zip(net.outputs, net(X).T, strict=True))
+    alone = dagnet.losses()["cox"]
+    wanted = sum(
+        weight * alone.row_values(outputs[name][there, None], times[there]).mean()
+        for name, weight in (("risk", 1.0), ("aux", 0.3))
+    )
+    labelled = ~np.isnan(y["y"])
+    distance = np.abs(outputs["y"] - y["y"])[labelled]
+    wanted += np.where(distance < 1, distance**2 / 2, distance - 0.5).mean()
+    assert net.evaluate(X, y, missing="skip") == pytest.approx(wanted, rel=1e-12)
+    assert dagnet.check_gradient(net, X, y, missing="skip").passed
+    assert dagnet.verify(net, X, y, missing="skip").passed
+    history = net.fit(X, y, epochs=5, batch_size=60, missing="skip", optimizer="lbfgs")
+    assert history["loss[risk]"][-1] < history["loss[risk]"][0]
+    assert net.score(X, y, "concordance", of="risk", missing="skip") > 0.5
+    assert net.trace(("x0", "h1"), X[0], {"risk": [1.0, 1.0], "y": 0.3}).derivatives

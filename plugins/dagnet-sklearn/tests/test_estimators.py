@@ -351,3 +351,19 @@ def test_probabilities_sum_to_one_and_agree(iris):
     binary = DAGClassifier(epochs=50, random_state=0).fit(X[two], y[two])
     assert binary.network_.loss.name == "binary_cross_entropy_with_logits"
     np.testing.assert_allclose(binary.predict_proba(X)[:, 1], 1 / (1 + np.exp(-binary.decision_function(X))))
+
+
+def test_heads_of_the_graph_pass_through():
+    """Hidden nodes that learn an output's column have no column of y, and none of the predictions."""
+    graph = dagnet.layered([3, 2, 1])
+    for node in ("h11", "h12"):
+        graph.nodes[node].update(target="eta", loss_weight=0.3)
+    graph.graph["dagnet"] = {"outputs": ["h11", "h12", "eta"]}
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(50, 3))
+    model = DAGRegressor(graph, random_state=0, epochs=5).fit(X, X[:, 0])
+    assert model.network_.targets == ("eta",)
+    assert model.predict(X).shape == (50,)
+    assert model.predict(X).tolist() == model.network_.predict(X)[:, 2].tolist()
+    sick = DAGClassifier(graph, random_state=0, epochs=5).fit(X, X[:, 0] > 0)
+    assert sick.predict_proba(X).shape == (50, 2)

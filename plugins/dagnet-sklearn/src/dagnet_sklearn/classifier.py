@@ -268,7 +268,7 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
     def decision_function(self, X: Any) -> Array:
         """The logits: (rows,) for one output unit, else (rows, classes)."""
         rows = self._rows(X)
-        logits = self.network_(rows)
+        logits = self._learned(self.network_(rows))
         if len(self.classes_) > 2:
             return logits
         return logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
@@ -276,7 +276,7 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> Array:
         """(rows, classes) probabilities, in the order of ``classes_``."""
         rows = self._rows(X)
-        probabilities = self.network_.predict(rows)
+        probabilities = self._learned(self.network_.predict(rows))
         if probabilities.shape[1] == 1:
             return np.hstack([1 - probabilities, probabilities])
         return probabilities

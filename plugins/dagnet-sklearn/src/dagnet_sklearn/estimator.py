@@ -154,7 +154,10 @@ class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
         if self.graph is None:
             return None
         drawn = self._network(self.graph, None, "squared_error", 0)
-        self._outputs, self._output_units = drawn.outputs, len(drawn.plan.outputs)
+        # heads that learn another output's column have none of y
+        topology, self._outputs = drawn.topology, drawn.targets
+        self._output_units = sum(int(topology.units[topology.index[node]]) for node in drawn.targets)
+        self._further = [node for node in drawn.outputs if node not in drawn.targets]
         return Inputs.of(drawn)
 
     def _build(self, X: Array, weight: Array) -> None:
@@ -170,6 +173,7 @@ class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
         else:
             loss = self._fitting_loss(self._output_units)
             ordered = self._ordered(self._outputs)
+            ordered = ordered and [*ordered, *self._further]
         if self.standardize and inputs.nodes:
             graph = standardised(graph, inputs.nodes, inputs.units, X, weight)
         self._random = check_random_state(self.random_state)
@@ -241,6 +245,12 @@ class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
         self.n_iter_ += history.epochs
         self.loss_ = self.loss_curve_[-1]
         return self
+
+    def _learned(self, values: Array) -> Array:
+        """Of the outputs' values those that learn columns of y of their own, (rows, columns of y)."""
+        net = self.network_
+        own = [node in net.targets for node in net.outputs]
+        return values if all(own) else values[:, np.repeat(own, net.topology.units[net.topology.outputs])]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

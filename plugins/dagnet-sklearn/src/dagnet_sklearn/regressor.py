@@ -172,7 +172,7 @@ dtype, engine, threads, random_state
     def predict(self, X: Any) -> Array:
         """(rows,) or (rows, targets), as y was."""
         rows = self._rows(X)
-        predicted: Array = self.network_.predict(rows)
+        predicted = self._learned(self.network_.predict(rows))
         return predicted[:, 0] if self._flat else predicted
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
