@@ -80,7 +80,7 @@ GUARDS = {
     "hookspecs": "registry plugin_docs",
     "layered": "network docs",
     "markup": "notebook_reprs explain",
-    "model": "network layout heads properties classical_models",
+    "model": "network layout heads properties classical_models drugcell pnet",
     "network": "network properties notebook notebook_reprs small_things newcomers binn kpnn worm",
     "plan": "plan scale",
     "preparing": "prepare_graph",
