@@ -6,12 +6,12 @@ guess at the response, whose loss has the weight 0.2.
 """
 
 import copy
-import time
 from statistics import median
 
 import networkx as nx
 import numpy as np
 import pytest
+from measuring import one_core, seconds
 
 import dagnet
 
@@ -210,17 +210,10 @@ def test_every_term_has_a_head_that_learns_the_response(tmp_path):
     assert history["loss"][-1] == pytest.approx(total, rel=1e-6)
 
 
-def seconds(work):
-    """Of the processor, which others may use, too; both run in one thread."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(("rows", "least"), [(64, 25), (256, 12)])
+@one_core()
+@pytest.mark.parametrize(("rows", "least"), [(64, 100), (256, 15)])
 def test_a_step_of_two_thousand_terms(tmp_path, rows, least):
-    torch.set_num_threads(1)
     net = network(tmp_path, terms=2_000, genes=3_000, fingerprint=2_048, dtype="float32", threads=1)
     model = transcribed(net)
     rule = torch.optim.Adam(model.parameters())

@@ -5,12 +5,12 @@ given, a connection's strength is its synapse count times the gain of its pair o
 of a type have one bias.
 """
 
-import time
 from statistics import median
 
 import networkx as nx
 import numpy as np
 import pytest
+from measuring import one_core, seconds
 
 import dagnet
 
@@ -125,12 +125,6 @@ def test_a_small_brain_learns_as_a_recurrent_net_in_pytorch():
     refuse_violations(brain, net)
 
 
-def seconds(work):
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
 def step_of_pytorch(brain, stored):
     """A step of Adam on 64 rows in float32, gains held at 0 or more."""
     import torch
@@ -151,9 +145,9 @@ def step_of_pytorch(brain, stored):
 
 
 @pytest.mark.slow
+@one_core()
 def test_the_whole_brain_and_how_long_it_takes():
     torch = pytest.importorskip("torch")
-    torch.set_num_threads(1)
     brain = Brain()
     unrolled = brain.unrolled()
     copying = seconds(lambda: nx.DiGraph(unrolled))

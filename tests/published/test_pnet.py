@@ -5,13 +5,13 @@ before dropout, 0.5 of genes and 0.1 of pathways; losses weigh the more the near
 prediction is the mean of all heads'.
 """
 
-import time
 from itertools import product
 from statistics import median
 
 import networkx as nx
 import numpy as np
 import pytest
+from measuring import one_core, seconds
 from reactome import published_network, times
 
 import dagnet
@@ -176,17 +176,10 @@ def test_a_step_is_that_of_masked_layers_with_the_same_dropout(maps, engine):
     np.testing.assert_allclose(net.parameters, learned.parameters, rtol=1e-8, atol=1e-9)
 
 
-def seconds(work):
-    """Of the processor, which others may use, too; both run in one thread."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
 @pytest.mark.slow
+@one_core()
 def test_a_step_at_size():
     torch = pytest.importorskip("torch")
-    torch.set_num_threads(1)
     maps, rows = tables(3_000), 64
     net, model = network(maps, dtype="float32", threads=1), masked(maps, torch.float32)
     rule = torch.optim.Adam(model.parameters())
