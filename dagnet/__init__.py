@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from dagnet.callbacks import Checkpoint, CSVLog, EarlyStopping, LearningRateSchedule, ProgressBar
 from dagnet.contracts import (
     Activation,
+    Aggregation,
     Callback,
     Engine,
     Exporter,
@@ -30,7 +31,16 @@ from dagnet.formats import read_graph
 from dagnet.hookspecs import hookimpl
 from dagnet.layered import layered
 from dagnet.network import Network, load
-from dagnet.registry import activations, engines, exporters, initializers, losses, optimizers, register
+from dagnet.registry import (
+    activations,
+    aggregations,
+    engines,
+    exporters,
+    initializers,
+    losses,
+    optimizers,
+    register,
+)
 
 if TYPE_CHECKING:
     from dagnet.explain import check_gradient, verify
@@ -41,6 +51,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Activation",
+    "Aggregation",
     "CSVLog",
     "Callback",
     "Checkpoint",
@@ -66,6 +77,7 @@ __all__ = [
     "ProgressBar",
     "Run",
     "activations",
+    "aggregations",
     "check_gradient",
     "engines",
     "exporters",

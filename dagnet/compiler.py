@@ -1,7 +1,7 @@
 """From a topology to a plan, in four named passes, each from arrays to arrays.
 
 ``blocks``   nodes of one level with one set of parents become a dense block where that pays
-``order``    nodes are ordered by level, block and activation; units are numbered in that order
+``order``    nodes are ordered by level, block, aggregation and activation; units are numbered in that order
 ``packing``  weights are laid out target-major; a dense block's are one row-major matrix
 ``program``  ranges of units become steps
 """
@@ -16,7 +16,7 @@ import numpy as np
 from dagnet.adjacency import offsets, ranges, stable_order
 from dagnet.arrays import Array
 from dagnet.expansion import Expansion, expanded
-from dagnet.plan import ACTIVATE, DENSE, SPARSE, STEP, Plan
+from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, LAYER, SPARSE, STEP, Plan
 from dagnet.topology import Topology
 
 DENSE_MINIMUM = 4096
@@ -62,8 +62,8 @@ def compile_topology(topology: Topology) -> Compiled:
     order, first_unit = _order(expansion, block)
     packing = _packing(graph, order, first_unit)
     trainable = _trainable(graph, order, packing)
-    plan = _program(graph, block, first_unit, order, packing, trainable)
-    plan = replace(plan, **_in_training(topology, expansion, first_unit))
+    plan = _program(expansion, block, first_unit, order, packing, trainable)
+    plan = replace(plan, **_in_training(topology, expansion, first_unit), **_terms(topology, packing))
     return Compiled(expansion, plan, first_unit, packing.element_slot, trainable)
 
 
@@ -82,18 +82,28 @@ def _blocks(topology: Topology) -> Array:
     fingerprints = np.add.reduceat(marks[parents.neighbours], starts)
     row_length = np.add.reduceat(units[parents.neighbours], starts)
     _, group, counts = np.unique(fingerprints, return_inverse=True, return_counts=True)
-    rows = np.bincount(group, weights=units[has_parents]).astype(np.int64)
+    summed = topology.aggregation_of[has_parents] < 0  # others are no matrix products
+    rows = np.bincount(group, weights=units[has_parents] * summed).astype(np.int64)
     columns = np.zeros(len(counts), np.int64)
     columns[group] = row_length
     dense = (rows >= NARROWEST) & (columns >= NARROWEST) & (rows * columns >= DENSE_MINIMUM)
-    members = np.flatnonzero(dense[group])
+    members = np.flatnonzero(dense[group] & summed)
     by_group = members[np.argsort(group[members], kind="stable")]
     for nodes in np.split(has_parents[by_group], np.flatnonzero(np.diff(group[by_group])) + 1):
         if len(nodes) and _same_parents(topology, nodes):
             block[nodes] = nodes[0]
     if topology.diagonal is not None:
         block[topology.targets[topology.diagonal]] = -1
+    block[_thinned(topology)] = -1
     return block
+
+
+def _thinned(topology: Topology) -> Array:
+    """(nodes,) mask of those that have a term which training drops."""
+    mask, said = np.zeros(topology.n_nodes, bool), topology.edge_words.get("dropout")
+    if said is not None:
+        mask[topology.targets[: len(said)][said > 0]] = True
+    return mask
 
 
 def _same_parents(topology: Topology, nodes: Array) -> bool:
@@ -114,9 +124,13 @@ def _order(expansion: Expansion, block: Array) -> tuple[Array, Array]:
     topology, by = expansion.graph, expansion.normalized_by
     n = topology.n_nodes
     late = np.where(block < 0, n, block)
-    fan_out = topology.children.degrees()  # equal ones in a row: the reverse walk's branches are foreseen
+    # equal ones in a row: branches of the reverse walk, to a sum's children or else to parents, are foreseen
+    fan_out, fan_in = topology.children.degrees(), topology.parents.degrees()
+    walked = np.where(topology.aggregation_of < 0, fan_out, fan_in)
     by = np.zeros(n, np.int64) if by is None else by
-    key = np.lexsort((fan_out, topology.activation_of, by, late, topology.level))
+    width = np.where(expansion.layers < 0, 0, topology.units)
+    apart = (width, by, _thinned(topology), late, topology.level)
+    key = np.lexsort((walked, topology.activation_of, topology.aggregation_of, *apart))
     order = np.concatenate([topology.inputs, key[~topology.is_input[key]]])
     first_unit = np.zeros(n, np.int64)
     first_unit[order] = offsets(topology.units[order])[:-1]
@@ -184,11 +198,12 @@ def _elements(
 
 
 def _program(
-    topology: Topology, block: Array, first_unit: Array, order: Array, packing: _Packing, trainable: Array
+    expansion: Expansion, block: Array, first_unit: Array, order: Array, packing: _Packing, trainable: Array
 ) -> Plan:
+    topology = expansion.graph
     computed = order[len(topology.inputs) :]
     n_inputs = int(topology.units[topology.inputs].sum())
-    steps, gather = _steps(topology, block, computed, n_inputs, packing)
+    steps, gather = _steps(expansion, block, computed, n_inputs, packing)
     n_units, n_slots, first = len(packing.indptr) - 1, len(trainable), first_unit[topology.outputs]
     nothing = np.zeros(0, np.int64)
     plan = Plan(
@@ -205,6 +220,8 @@ def _program(
         bias_slot=packing.bias_slot,
         n_slots=n_slots,
         activations=topology.activations,
+        aggregations=topology.aggregations,
+        normalizations=expansion.normalizations,
         needs_delta=np.zeros(n_units, bool),
         needs_gradient=trainable,
         tie=_tie(topology, first_unit, packing, n_slots),
@@ -213,13 +230,16 @@ def _program(
 
 
 def _steps(
-    topology: Topology, block: Array, computed: Array, n_inputs: int, packing: _Packing
+    expansion: Expansion, block: Array, computed: Array, n_inputs: int, packing: _Packing
 ) -> tuple[Array, Array]:
+    topology, layer = expansion.graph, expansion.layers[computed]
     units = topology.units[computed]
+    width = np.where(layer < 0, 0, units)
     bounds = n_inputs + offsets(units)
     start, stop = bounds[:-1], bounds[1:]
     level, group, act = topology.level[computed], block[computed], topology.activation_of[computed]
-    summed, activated = _runs(level, group), _runs(level, act)
+    agg = topology.aggregation_of[computed]
+    summed, activated = _runs(level, group, layer, width, agg), _runs(level, act)
     table = np.zeros(len(summed) + len(activated), STEP)
     nodes = np.concatenate([summed, activated])
     last = np.concatenate([_run_ends(summed, len(computed)), _run_ends(activated, len(computed))])
@@ -228,7 +248,10 @@ def _steps(
     table["kind"] = ACTIVATE
     table["what"][len(summed) :] = act[activated]
     sums = table[: len(summed)]
-    sums["kind"] = np.where(group[summed] >= 0, DENSE, SPARSE)
+    kinds = [LAYER, DENSE, AGGREGATE]
+    conditions = [layer[summed] >= 0, group[summed] >= 0, agg[summed] >= 0]
+    sums["kind"] = np.select(conditions, kinds, SPARSE)
+    sums["what"], sums["source"] = np.maximum(np.maximum(layer, agg)[summed], 0), width[summed]
     sums["slot"] = packing.indptr[sums["target"]]
     sums["n_source"] = packing.indptr[sums["target"] + sums["n_target"]] - sums["slot"]
     gather = _dense_sources(sums, packing)
@@ -319,9 +342,19 @@ def _in_training(topology: Topology, expansion: Expansion, first_unit: Array) ->
     rates[places], numbers[places] = np.repeat(of_node, units), np.arange(len(places), dtype=np.uint64)
     if expansion.normalized_by is not None:
         by[places] = np.repeat(expansion.normalized_by[expansion.value], units)
-    return {
-        "dropout": rates,
-        "unit_numbers": numbers,
-        "normalized_by": by,
-        "normalizations": expansion.normalizations,
-    }
+    same = {"normalized_by": by}
+    if not any(dropout.values()) and not any(kind.over_rows for kind in expansion.normalizations):
+        return same  # training is as prediction
+    return same | {"dropout": rates, "unit_numbers": numbers}
+
+
+def _terms(topology: Topology, packing: _Packing) -> dict[str, Any]:
+    """The plan's fields of dropout on edges, by slot; none where no edge has it."""
+    said = topology.edge_words.get("dropout")
+    if said is None or not said.any():
+        return {}
+    sizes, n = np.diff(topology.weight_starts), len(packing.sources)
+    rates, numbers, slots = np.zeros(n), np.zeros(n, np.uint64), packing.element_slot[: int(sizes.sum())]
+    rates[slots] = np.repeat(said, sizes)
+    numbers[slots] = np.uint64(2**63) + np.arange(len(slots), dtype=np.uint64)  # apart from those of units
+    return {"term_dropout": rates, "term_numbers": numbers}

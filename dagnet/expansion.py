@@ -16,7 +16,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Normalization
 from dagnet.registry import find_activation
 from dagnet.topology import Topology
-from dagnet.topology.extras import normalization
+from dagnet.topology.extras import normalizations
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +44,18 @@ class Expansion:
     normalizations: tuple[Normalization, ...] = ()
     normalized_by: Array | None = None
 
+    @property
+    def layers(self) -> Array:
+        """(nodes,) the place of what normalises the node over its units, −1 for none."""
+        by = np.full(self.graph.n_nodes, -1) if self.normalized_by is None else self.normalized_by
+        over_rows = np.array([*(kind.over_rows for kind in self.normalizations), True])
+        return np.where(over_rows[by], -1, by)
+
 
 def expanded(topology: Topology) -> Expansion:
     """The topology itself where nothing is normalised."""
     everyone, nodes = np.arange(topology.n_nodes), topology.normalized
-    said = {node: normalization(text) for node, text in topology.node_words.get("normalization", {}).items()}
+    said = normalizations(topology.node_words)
     if not said:
         return Expansion(topology, nodes, everyone, everyone)
     kinds = tuple(dict.fromkeys(said[node] for node in nodes.tolist()))

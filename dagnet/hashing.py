@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from dagnet.arrays import Array
@@ -30,18 +32,20 @@ def unit_keys(key: int, numbers: Array) -> Array:
     return mixed(np.uint64(key) + mixed(numbers.astype(np.uint64) + ODD))
 
 
-def threshold(rate: float) -> int:
+def threshold(rate: Any) -> Any:
     """A value is kept where its 16 bits are at least that: rates are in steps of 1/65,536."""
-    return min(round(rate * 2**16), 2**16 - 1)
+    return np.minimum(np.rint(np.multiply(rate, 2**16)), 2**16 - 1).astype(np.uint32)
 
 
-def kept(key: int, numbers: Array, n_rows: int, rate: float) -> Array:
-    """(units, rows) mask of dropout: by the step's key, the unit's number and the row's.
+def kept(key: int, numbers: Array, n_rows: int, rate: Any, first: int = 0) -> Array:
+    """(units, rows) mask of dropout: by the step's key, the unit's number and the row's, from ``first`` on.
+
+    ``rate`` is a number, or (units, 1).
 
     MurmurHash3's finaliser (Appleby, 2011) of a row and the unit's key, whose halves enter at two places.
     Of 32 rows the first sixteen have the lower halves of sixteen words, the others the upper ones.
     """
-    keys, row = unit_keys(key, numbers), np.arange(n_rows, dtype=np.uint32)
+    keys, row = unit_keys(key, numbers), np.arange(first, first + n_rows).astype(np.uint32)
     low, high = (keys & np.uint64(2**32 - 1)).astype(np.uint32), (keys >> np.uint64(32)).astype(np.uint32)
     word = (row >> np.uint32(5)) * np.uint32(16) + (row & np.uint32(15))
     bits = word * STRIDE + low[:, None]
@@ -49,5 +53,5 @@ def kept(key: int, numbers: Array, n_rows: int, rate: float) -> Array:
     bits = (bits ^ (bits >> np.uint32(13))) * SECOND
     bits ^= bits >> np.uint32(16)
     bits >>= (row & np.uint32(16))[None, :]
-    result: Array = (bits & np.uint32(2**16 - 1)) >= np.uint32(threshold(rate))
+    result: Array = (bits & np.uint32(2**16 - 1)) >= threshold(rate)
     return result

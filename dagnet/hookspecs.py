@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from dagnet.contracts import Activation, Engine, Exporter, Initializer, Loss, Optimizer
+from dagnet.contracts import Activation, Aggregation, Engine, Exporter, Initializer, Loss, Optimizer
 
 hookspec = pluggy.HookspecMarker("dagnet")
 hookimpl = pluggy.HookimplMarker("dagnet")
@@ -19,6 +19,11 @@ hookimpl = pluggy.HookimplMarker("dagnet")
 @hookspec
 def dagnet_activations() -> Iterable[Activation]:  # type: ignore[empty-body]
     """Activations: ``return [dagnet.Activation("cube", lambda z: z**3)]``."""
+
+
+@hookspec
+def dagnet_aggregations() -> Iterable[Aggregation]:  # type: ignore[empty-body]
+    """Aggregations: ``return [dagnet.Aggregation("range", lambda t: t.max(axis=0) - t.min(axis=0))]``."""
 
 
 @hookspec

@@ -24,7 +24,7 @@ class Network(Model):
     ----------
     graph
         A ``networkx.DiGraph``; it is read, never changed.  Node attributes: ``activation``,
-        ``bias``, ``units``, ``trainable``; of inputs ``center``, ``scale``, and
+        ``aggregation``, ``bias``, ``units``, ``trainable``; of inputs ``center``, ``scale``, and
         ``categories=["low", "mid", "high"]`` for a column of words (or numbers), which becomes as
         many units of 0 and 1; an array without names has these as columns already; of outputs
         that have a loss of their own ``loss``, ``loss_weight`` (1), and ``target``, the output whose

@@ -349,7 +349,7 @@ def test_attributes_by_other_names(folder, out):
     graph.nodes["h"].update(act="tanh", sign="+", colour="red")
     nx.write_graphml(graph, "odd.graphml")
     train = ("train", "odd.graphml", "data.csv", "-t", "sick", "-o", out, "--epochs", 3)
-    assert "'sign' is not an attribute that dagnet reads" in run(*train, code=1)
+    assert "sign must be +1 or −1" in run(*train, code=1)
     names = ("--attribute", "activation=act", "--attribute", "sign=")
     run(*train, *names)
     run(*TRAIN, "m.dagnet", "--epochs", 3)

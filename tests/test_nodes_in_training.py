@@ -314,6 +314,68 @@ def test_engines_drop_the_same_values(dtype):
     np.testing.assert_allclose(one, other, rtol=0, atol=1e-12 if dtype == "float64" else 1e-5)
 
 
+# -- dropout in prediction, and the gradient of training ---------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_predictions_with_dropout_are_a_monte_carlo_sample(dtype):
+    graph = drawn(dropout=0.5, normalization="batch")
+    graph.edges["a", "y"]["dropout"] = 0.25
+    nets = [dagnet.Network(graph, seed=1, engine=e, dtype=dtype, threads=t) for e in ENGINES for t in (1, 2)]
+    X, y = rows(40)
+    nets[0].fit(X, y, epochs=3, seed=0)
+    for net in nets[1:]:
+        net.vector[:] = nets[0].vector
+    many = np.tile(X, (110, 1))  # more than are evaluated at once
+    found = [net.predict(many, dropout=True, seed=3) for net in nets]
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[2], found[3])
+    np.testing.assert_allclose(found[0], found[2], rtol=0, atol=1e-12 if dtype == "float64" else 1e-5)
+    np.testing.assert_array_equal(found[0][:2500], nets[0].predict(many[:2500], dropout=True, seed=3))
+    assert (nets[2].predict(many, dropout=True, seed=4) != found[2]).mean() > 0.9
+    sample = found[0].reshape(110, 40)
+    means, deviations = sample.mean(axis=0), sample.std(axis=0) / np.sqrt(110)
+    assert (np.abs(means - nets[0].predict(X)[:, 0]) < 5 * deviations).all()  # y is linear in what drops
+    plain = dagnet.Network(drawn(), seed=0)
+    np.testing.assert_array_equal(plain.predict(X, dropout=True), plain.predict(X))
+    with pytest.raises(dagnet.DataError, match="seed must be a whole number"):
+        plain.predict(X, dropout=True, seed=-1)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_gradient_of_training_is_checked_with_masks_and_moments(engine):
+    graph = drawn(dropout=0.5)
+    graph.nodes["a"]["normalization"] = "batch"
+    graph.nodes["b"]["normalization"] = "layer"
+    graph.nodes["b"]["activation"] = "relu"
+    graph.edges["x0", "b"]["dropout"] = 0.25
+    graph.edges["x1", "b"]["share"] = graph.edges["x2", "b"]["share"] = "w"
+    net = dagnet.Network(graph, seed=1, engine=engine)
+    X, y = rows(20)
+    net.fit(X, y, epochs=2, seed=0)
+    weights = np.random.default_rng(0).uniform(0.5, 2, 20)
+    check = dagnet.check_gradient(net, X, y, training=True, seed=5, sample_weight=weights)
+    assert check.passed
+    assert len(check.numeric) == len(net.parameters)
+    other = dagnet.check_gradient(net, X, y, training=True, seed=6, sample_weight=weights)
+    assert other.loss != check.loss
+    assert dagnet.check_gradient(net, X, y, training=True, wrt=["a", ("x0", "b")]).passed
+    start = net.parameters.copy()
+    net.fit(X, y, epochs=1, batch_size=20, shuffle=False, optimizer="sgd", learning_rate=0.1, seed=9)
+    net.parameters[:], moved = start, (start - net.parameters) / 0.1
+    masks = int(np.random.default_rng(9).integers(2**63))
+    again = dagnet.check_gradient(net, X, y, training=True, seed=masks)
+    np.testing.assert_allclose(again.analytic, moved[again.parameters], rtol=0, atol=1e-12)
+    assert again.passed
+
+
+def test_a_wrong_gradient_of_training_is_found(monkeypatch):
+    net = dagnet.Network(drawn(normalization="batch", dropout=0.5), seed=1, engine="reference")
+    steps = "dagnet.engine.reference.through_moments"
+    monkeypatch.setattr(steps, lambda plan, step, draw, theta, a, d, into: 0 * d[step.targets])
+    assert not dagnet.check_gradient(net, *rows(20), training=True).passed
+
+
 # -- bad input -----------------------------------------------------------------------------
 
 

@@ -83,7 +83,9 @@ def test_each_hook_is_documented_with_its_signature_and_used():
     assert [name for name in HOOKS if f"def {name}(self):" not in used] == []
 
 
-@pytest.mark.parametrize("cls", [dagnet.Activation, dagnet.Loss, dagnet.Initializer, dagnet.Exporter])
+@pytest.mark.parametrize(
+    "cls", [dagnet.Activation, dagnet.Aggregation, dagnet.Loss, dagnet.Initializer, dagnet.Exporter]
+)
 def test_each_constructor_is_documented_with_its_parameters(cls):
     (written,) = re.findall(rf"`dagnet\.{cls.__name__}(\(.*?\))`", README)
     arguments = ast.parse(f"def f{written}: pass").body[0].args

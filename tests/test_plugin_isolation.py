@@ -49,8 +49,8 @@ LOADING = {
         left_out("dagnet_losses of plugin forgets_the_marker", "must carry @dagnet.hookimpl"),
     ),
     "wants-a-newer-hook": (
-        offering("five") + "\n@dagnet.hookimpl\ndef dagnet_aggregations():\n    return []\n",
-        left_out("unknown hook 'dagnet_aggregations'", "needs a newer dagnet: pip install --upgrade dagnet"),
+        offering("five") + "\n@dagnet.hookimpl\ndef dagnet_metrics():\n    return []\n",
+        left_out("unknown hook 'dagnet_metrics'", "needs a newer dagnet: pip install --upgrade dagnet"),
     ),
     "wants-a-newer-dagnet": ("from dagnet import Aggregation", left_out("ImportError", "'Aggregation'")),
     "writes-to-z": (

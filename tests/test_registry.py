@@ -60,6 +60,7 @@ def test_single_items_of_every_kind(fresh):
 
     items = {
         "activations": cube(),
+        "aggregations": dagnet.Aggregation("norm", lambda t: np.sqrt((t * t).sum(axis=0))),
         "losses": dagnet.Loss("l4", lambda o, t: ((o - t) ** 4).sum(axis=1)),
         "initializers": Initializer("ones", lambda rng, fan_in, fan_out: np.ones_like(fan_in)),
         "optimizers": Signs,

@@ -13,6 +13,7 @@ from dagnet import registry
 from dagnet.errors import PluginError, did_you_mean
 from dagnet.markup import table_text
 from dagnet.network import Network
+from dagnet.registry import KINDS
 from dagnet.testing import outcomes
 
 
@@ -20,7 +21,7 @@ def list_plugins() -> None:
     """Print kind, name, origin and how they run, of all plugins."""
     rows = [
         (kind, name, str(registry.origin(kind, name) or ""), _runs_as(kind, item))
-        for kind in registry.KINDS
+        for kind in KINDS
         for name, item in sorted(getattr(registry, kind)().items())
     ]
     for line in table_text(("kind", "name", "from", "runs as"), rows, left=range(4)).splitlines():
@@ -29,11 +30,11 @@ def list_plugins() -> None:
 
 def _runs_as(kind: str, item: Any) -> str:
     """Whether the default engine compiles it, or it runs as NumPy."""
-    if kind not in {"activations", "optimizers"}:
+    if kind not in {"activations", "aggregations", "optimizers"}:
         return ""
     graph: nx.DiGraph[Any] = nx.DiGraph([("x", "y")])
-    if kind == "activations":
-        graph.nodes["y"]["activation"] = item
+    if kind != "optimizers":
+        graph.nodes["y"][KINDS[kind].singular] = item
     try:
         network = Network(graph)
     except PluginError as error:  # one that misbehaves must not hide the others
@@ -57,7 +58,7 @@ def check_plugins(names: Iterable[str]) -> bool:
         found = outcomes(item)
         failed = [outcome for outcome in found if not outcome.passed]
         verdict = f"{len(failed)} of {len(found)} checks fail" if failed else f"passes {len(found)} checks"
-        say(f"{registry.KINDS[kind].singular} {name}: {verdict}")
+        say(f"{KINDS[kind].singular} {name}: {verdict}")
         for outcome in failed:
             say(f"  {outcome}")
         good = good and not failed
@@ -68,7 +69,7 @@ def _named(wanted: str) -> list[tuple[str, str, Any]]:
     """The plugins of a name, or of a distribution."""
     known = [
         (kind, name, getattr(registry.origin(kind, name), "distribution", ""), item)
-        for kind in registry.KINDS
+        for kind in KINDS
         for name, item in getattr(registry, kind)().items()
     ]
     found = [(kind, name, item) for kind, name, origin, item in known if wanted in {name, origin}]

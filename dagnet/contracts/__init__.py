@@ -1,9 +1,9 @@
 """What can be plugged in: frozen data and small protocols, and nothing that runs a network.
 
 Arrays are written with their shapes.  Activations work on any shape (engines pass
-``(units, rows)``), losses on ``(rows, output units)``, optimizers on the flat vector of
-trainable parameters.  Everything elementwise is plain NumPy, so that an engine may run it as
-it stands or compile it.
+``(units, rows)``), aggregations on ``(terms, units, rows)``, losses on ``(rows, output
+units)``, optimizers on the flat vector of trainable parameters.  Everything elementwise is plain
+NumPy, so that an engine may run it as it stands or compile it.
 """
 
 from dagnet.contracts.execution import (
@@ -18,7 +18,7 @@ from dagnet.contracts.execution import (
     Unsupported,
     weighted_gradient,
 )
-from dagnet.contracts.functions import TARGETS, Activation, Loss
+from dagnet.contracts.functions import TARGETS, Activation, Aggregation, Loss
 from dagnet.contracts.named import Exporter, Initializer, Observations
 from dagnet.contracts.normalization import LEARNED, MOMENTS, Normalization
 from dagnet.contracts.optimizer import Optimizer
@@ -29,6 +29,7 @@ __all__ = [
     "MOMENTS",
     "TARGETS",
     "Activation",
+    "Aggregation",
     "Callback",
     "Draw",
     "Engine",

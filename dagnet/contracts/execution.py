@@ -109,12 +109,15 @@ class Draw:
         (rows,) the share of each row in the moments; they add up to 1.
     mean, variance
         (units,) the moments that the forward pass found, of the source of each normalised unit.
+    first
+        The number of the first row, a multiple of 32, to masks.
     """
 
     key: int
     weights: Array
     mean: Array = field(init=False)
     variance: Array = field(init=False)
+    first: int = 0
 
 
 class LossGradient(Protocol):

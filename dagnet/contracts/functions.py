@@ -1,4 +1,4 @@
-"""Activations and losses: frozen data around plain vectorised NumPy functions."""
+"""Activations, aggregations and losses: frozen data around plain vectorised NumPy functions."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def _probing() -> Any:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class _Differentiable(Parametric):
-    """What activations and losses share: formulas, traced when one is made and where they may be others."""
+    """What these share: formulas, traced when one is made and where they may be others."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         probing = _probing()
         if not probing.is_own(self):
-            (probing.check_loss if self.kind == "loss" else probing.check_activation)(self)
+            getattr(probing, f"check_{self.kind}")(self)
 
     def _no_formula(self) -> str:
         """Why there can be none."""
@@ -120,6 +120,14 @@ class _Differentiable(Parametric):
             return getattr(self, by)(*arrays, *self.arguments)
         where, given = f"{self.kind} {self.name!r}: {what}", (*arrays[:of], *self.arguments)
         return _probing().array_gradient(where, getattr(self, what), *given, give=f"{by}=…")[1]
+
+    def _of_shape(self, what: str, result: Any, shape: tuple[int, ...]) -> Array:
+        """Checked when it was made, but a function may find another shape for other arrays."""
+        result = np.asarray(result)
+        if result.shape != shape:
+            got = Verbatim(f"shape {result.shape}")
+            raise PluginError(expected(f"{self.kind} {self.name!r}: {what}", f"of shape {shape}", got))
+        return result
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in super().__getstate__().items() if name != "_formulas"}
@@ -202,6 +210,72 @@ class Activation(_Differentiable):
         """The kinks for the parameters as they are."""
         points = self.kinks(*self.arguments) if callable(self.kinks) else self.kinks
         return tuple(float(point) for point in points)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Aggregation(_Differentiable):
+    r"""How a node makes one number of its terms w·a: z = bias + aggregation over the terms.
+
+    ``print(dagnet.aggregations()["max"].describe())`` shows formula and derivative of one.
+
+    Parameters
+    ----------
+    name
+        An identifier; graphs refer to it.
+    function
+        ``function(terms, *parameters)``: (terms, …) → (…), reduced over axis 0, each place of the
+        other axes by itself.  There is one term at least.  It must not write to them.
+    derivative
+        ``derivative(terms, result, *parameters)``: ∂result/∂terms, of the shape of ``terms``.
+        ``None``: derived from ``function``.
+    parameters
+        Names and default values, in the order in which the functions take them.
+    rules
+        What the parameters must be, by name.
+    kinks
+        Whether the derivative jumps where terms change places, as that of a maximum does.
+        Gradient checks do not judge what steps over such a place.
+
+    Attributes
+    ----------
+    formula
+        What the function calculates, a :class:`dagnet.Formula`, or None with the ``reason``.
+
+    Raises
+    ------
+    PluginError
+        For a function or derivative that cannot be right, as for :class:`Activation`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> norm = Aggregation("norm", lambda terms: np.sqrt(np.sum(terms * terms, axis=0)))
+    >>> norm.value(np.array([[3.0], [4.0]]))
+    array([5.])
+    """
+
+    kind: ClassVar[str] = "aggregation"
+    functions: ClassVar[tuple[str, ...]] = ("function", "derivative")
+    function: Callable[..., Any]
+    derivative: Callable[..., Any] | None = field(default=None, kw_only=True)
+    parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
+    kinks: bool = field(default=False, kw_only=True)
+
+    def _no_formula(self) -> str:
+        own = type(self).value is Aggregation.value and type(self).slope is Aggregation.slope
+        return "" if own else "its class calculates by itself"
+
+    def value(self, terms: Array) -> Array:
+        """The aggregation of (terms, …), (…)."""
+        return self._of_shape("function", self._value(terms), terms.shape[1:])
+
+    def slope(self, terms: Array, result: Array) -> Array:
+        """∂result/∂terms, (terms, …), where the aggregation of the terms is given along."""
+        if self.derivative is None:
+            return np.broadcast_to(self._slope(terms, result, of=1), terms.shape)
+        given = self.derivative(terms, result, *self.arguments)
+        return self._of_shape("derivative", given, terms.shape)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -326,14 +400,6 @@ class Loss(_Differentiable):
         """∂(sum of the row values)/∂outputs, (rows, output units)."""
         self.refuse_outside(outputs)
         return self._of_shape("gradient", self._slope(outputs, targets, of=2), outputs.shape)
-
-    def _of_shape(self, what: str, result: Any, shape: tuple[int, ...]) -> Array:
-        """Checked when it was made, but a function may find another shape for other rows."""
-        result = np.asarray(result)
-        if result.shape != shape:
-            got = Verbatim(f"shape {result.shape}")
-            raise PluginError(expected(f"loss {self.name!r}: {what}", f"of shape {shape}", got))
-        return result
 
     def prediction(self, outputs: Array) -> Array:
         """What the outputs predict, (rows, output units)."""

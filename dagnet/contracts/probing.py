@@ -5,30 +5,22 @@ What cannot be right is refused at once; what symbols are answered is compared w
 
 from __future__ import annotations
 
-import inspect
-import io
-import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.errors import DagnetError, PluginError, Verbatim, expected
+from dagnet.contracts.trials import Function, checked_arity, checked_result, refuse_wrong
+from dagnet.errors import PluginError
 from dagnet.formula import Formula, Untraceable, traced, tracing
 from dagnet.formula.formula import first_difference, probe_numbers
 from dagnet.formula.tracing import place_in_source, place_of
 
 ROWS = 6
-WRONG = 1e-5
-"""How far a derivative may be from the function's, relative to the larger of it and 1."""
-STEP = 6e-6
 OTHERWISE = "write it with NumPy's elementwise functions, and np.where for if"
 ALIKE = {"float64": 1e-9, "float32": 1e-4}
-Function = Callable[..., Any]
 Pair = tuple[Formula, Formula]
 
 
@@ -53,7 +45,7 @@ def _pair(item: Any) -> Iterator[Function]:
 
 
 def is_own(item: Any) -> bool:
-    """Whether an activation or loss is dagnet's: traced when it is needed, and checked by its tests."""
+    """Whether a thing is dagnet's: traced when it is needed, and checked by its tests."""
     return all(map(tracing.is_own, _pair(item)))
 
 
@@ -62,16 +54,16 @@ def _reads(item: Any) -> tuple[Any, ...] | None:
 
 
 def unchanged(item: Any) -> bool:
-    """Whether an activation or loss is dagnet's, or reads what it did when it was traced."""
+    """Whether a thing is dagnet's, or reads what it did when it was traced."""
     return is_own(item) or tracing.same(item.formulas.reads, _reads(item))
 
 
 def formulas_of(item: Any, reason: str) -> Formulas:
-    """Those of an activation or loss, value and slope or neither; none where there is a ``reason``."""
+    """Value and slope or neither; none where there is a ``reason``."""
     reads, value, slope = _reads(item), None, None
     if not reason:
         try:
-            value, slope = _formulas_of_loss(item) if item.kind == "loss" else _formulas_of_activation(item)
+            value, slope = FORMULAS[item.kind](item)
         except Untraceable as error:
             reason = f"{error.what}; {error.mend or OTHERWISE}"
     return Formulas(value, slope, reason, reads)
@@ -118,6 +110,28 @@ def _formulas_of_loss(item: Any) -> Pair:
     return value, slope
 
 
+def _formulas_of_aggregation(item: Any) -> Pair:
+    """The aggregation of terms, and ∂/∂terms, which may read the result."""
+    value = traced(item.function, ["terms"], item.parameters, axis=0)
+    for dtype in ALIKE:
+        for terms in _terms():
+            _compared(value, item.function, item, terms.astype(dtype))
+    return value, value.derivative("terms", result="result")
+
+
+def _terms() -> list[Array]:
+    """Terms to try aggregations on, (terms, units, rows)."""
+    rng = np.random.default_rng(3)
+    return [rng.normal(0, 1.5, (n, 3, 4)) for n in (1, 2, 5)]
+
+
+FORMULAS: dict[str, Callable[[Any], Pair]] = {
+    "activation": _formulas_of_activation,
+    "aggregation": _formulas_of_aggregation,
+    "loss": _formulas_of_loss,
+}
+
+
 def _compared(formula: Formula, function: Function, item: Any, *arrays: Array) -> Array:
     """What a function gives for arrays; it may answer symbols otherwise than those."""
     at, near = arrays[0], ALIKE[arrays[0].dtype.name]
@@ -162,94 +176,6 @@ def array_gradient(where: str, function: Function, x: Array, *rest: Any, give: s
     raise PluginError(f"{where} {what}{place_in_source(cause)}; give {give} or {otherwise}") from cause
 
 
-def checked_arity(where: str, function: Function, arguments: tuple[str, ...]) -> None:
-    """Refuse a function that cannot be called with so many arguments."""
-    n, takes = len(arguments), ""
-    if isinstance(function, np.ufunc):  # its signature has a place for out=
-        takes = str(function.nin) if function.nin != n else ""
-    else:
-        try:
-            inspect.signature(function).bind(*arguments)
-        except TypeError:
-            takes = str(inspect.signature(function))
-        except ValueError:  # some that are written in C do not say
-            pass
-    if takes:
-        must = f"a function of {n} argument{'s' * (n != 1)}, ({', '.join(arguments)})"
-        mend = "take all of them, read or not, and name in parameters={…} what else it takes"
-        raise PluginError(expected(where + place_of(function), must, Verbatim(f"one of {takes}"), mend))
-
-
-class _ReadsFile(Exception):
-    pass
-
-
-@contextmanager
-def _no_files() -> Iterator[None]:
-    """Opening a file raises where it happens, unless a profiler runs, which is left alone."""
-
-    def watch(_frame: Any, event: str, called: Any) -> None:
-        if event == "c_call" and (called is io.open or called is os.open):
-            raise _ReadsFile
-
-    if sys.getprofile() is not None:
-        yield
-        return
-    sys.setprofile(watch)
-    try:
-        yield
-    finally:
-        sys.setprofile(None)
-
-
-def checked_result(
-    where: str, function: Function, arguments: tuple[Array, ...], shape: tuple[int, ...], written: Any = None
-) -> Array:
-    """What a function gives for copies of the arguments: floats of a shape, the same bits each time.
-
-    PluginError if it gives something else, changes from call to call, writes to its arguments, reads a file,
-    or raises.  ``written`` is the function as its author wrote it, whose place messages name.
-    """
-    results, at = [], place_of(written) if written is not None else ""
-    for watched in (nullcontext, _no_files):  # the first call may import something
-        given = tuple(argument.copy() for argument in arguments)
-        try:
-            with np.errstate(all="ignore"), watched():
-                result = function(*given)
-        except _ReadsFile as reading:
-            mend = "read it before, and hand on what it says as a parameter"
-            raise PluginError(f"{where} must read no file{place_in_source(reading)}; {mend}") from None
-        except DagnetError:
-            raise
-        except Exception as error:
-            what = f"{type(error).__name__}: {error}{place_in_source(error)}"
-            mend = "it must take any array of floats: np.exp for math.exp, np.where for if"
-            raise PluginError(f"{where} raised {what}; {mend}") from error
-        if not all(map(_equal, given, arguments)):
-            raise PluginError(f"{where} must leave its arguments as they are{at}; make a new array")
-        _refuse_other(f"{where}{at}: result for {given[0].shape} numbers", result, given[0], shape)
-        results.append(np.array(result))
-    if not _equal(*results):
-        place = int(np.flatnonzero(results[0].reshape(-1) != results[1].reshape(-1))[0])
-        pair = " and ".join(repr(float(result.flat[place])) for result in results)
-        must = f"must give the same numbers for the same arguments, got {pair}{at}"
-        raise PluginError(f"{where} {must}; a function may keep no count and draw no random numbers")
-    return results[0]
-
-
-def _refuse_other(where: str, result: Any, like: Array, shape: tuple[int, ...]) -> None:
-    numeric = isinstance(result, (np.ndarray, np.floating))
-    if numeric and result.shape == shape and result.dtype.kind == "f" and result.itemsize >= like.itemsize:
-        return
-    kind = f"{result.dtype} of shape {result.shape}" if numeric else f"a {type(result).__name__}"
-    mend = "return a new array like the first argument" if shape == like.shape else "sum over axis=1"
-    raise PluginError(expected(where, f"{like.dtype} of shape {shape}", Verbatim(kind), mend))
-
-
-def _equal(one: Array, other: Array) -> bool:
-    return np.array_equal(one, other, equal_nan=True)
-
-
 def check_activation(item: Any) -> None:
     """Whether function and derivative can be right for any network; ``item`` is an Activation."""
     where, arguments, derivative = f"activation {item.name!r}: function", item.arguments, item.derivative
@@ -277,55 +203,46 @@ def check_activation(item: Any) -> None:
             given = derivative(z.copy(), item.function(z.copy(), *arguments), *arguments)
         mend = f"mend it, leave it out, or say surrogate=True if {item.name} is meant to learn by another's"
         where += place_of(derivative)
-        _refuse_wrong(where, given, z, lambda x: item.function(x, *arguments), "the function's", mend)
+        refuse_wrong(where, given, z, lambda x: item.function(x, *arguments), "the function's", mend)
+
+
+def check_aggregation(item: Any) -> None:
+    """Whether function and derivative can be right; ``item`` is an Aggregation."""
+    where, arguments, derivative = f"aggregation {item.name!r}: function", item.arguments, item.derivative
+    checked_arity(where, item.function, ("terms", *item.parameters))
+
+    def function(terms: Array) -> Any:
+        return item.function(terms, *arguments)
+
+    for terms in _terms():
+        found = checked_result(where, function, (terms,), terms.shape[1:], item.function)
+        with np.errstate(all="ignore"):
+            alone = function(terms[:, 1:2, 1:2].copy())
+        if not np.allclose(alone, found[1:2, 1:2], rtol=1e-3, equal_nan=True):
+            must = f"must treat each place of the other axes by itself{place_of(item.function)}"
+            raise PluginError(f"{where} {must}; reduce over axis=0 alone")
+    if derivative is None:
+        if item.formula is None:
+            array_gradient(where, item.function, terms, *arguments, give="derivative=…")
+        return
+    where = f"aggregation {item.name!r}: derivative"
+    checked_arity(where, derivative, ("terms", "result", *item.parameters))
+
+    def slope(terms: Array, result: Array) -> Any:
+        return derivative(terms, result, *arguments)
+
+    for terms in _terms():
+        checked_result(where, slope, (terms, function(terms.copy())), terms.shape, derivative)
+        rows = terms.reshape(len(terms), -1).T.copy()
+        with np.errstate(all="ignore"):
+            given = slope(rows.T.copy(), function(rows.T.copy())).T
+        whose, mend = "the function's", "mend it, or leave it out"
+        refuse_wrong(where + place_of(derivative), given, rows, lambda x: function(x.T), whose, mend)
 
 
 def off_kinks(item: Any, z: Array) -> Array:
     """The numbers that are near no kink that an activation declares."""
     return z[(np.abs(z[:, None] - np.array(item.kink_points())) > 1e-3).all(axis=1)]
-
-
-def _refuse_wrong(
-    where: str, given: Array, x: Array, function: Callable[[Array], Array], whose: str, mend: str
-) -> None:
-    """Compare a derivative with central differences, which depend on no table of ours."""
-    right, near = quotients(function, x)
-    off = wrong(given, right, near, WRONG)
-    if off.any():
-        place = int(np.flatnonzero(off)[0])
-        must = f"{whose}, {float(right.flat[place]):.6g} at {float(x.flat[place]):.6g}"
-        raise PluginError(expected(where, must, Verbatim(f"{float(given.flat[place]):.6g}"), mend))
-
-
-def wrong(given: Array, right: Array, near: Array, tolerance: float) -> Array:
-    """Where a derivative is not what quotients say."""
-    with np.errstate(all="ignore"):
-        alike = np.abs(given - right) <= tolerance * np.maximum(1.0, np.abs(right)) + near
-    return ~alike & np.isfinite(right) & np.isfinite(near)
-
-
-def quotients(function: Callable[[Array], Array], x: Array) -> tuple[Array, Array]:
-    """∂(Σ function)/∂x elementwise or, for (rows, units), unit by unit; and how far it may be off.
-
-    What two steps give must agree: where a kink or rounding stands between them, nothing is judged.
-    """
-    columns = x.shape[1] if x.ndim == 2 else 1
-    right, near = np.empty_like(x), np.empty_like(x)
-    for column in range(columns):
-        at = (slice(None), column) if x.ndim == 2 else (slice(None),)
-        found = []
-        for step in (STEP, 2 * STEP):
-            h = step * np.maximum(1.0, np.abs(x[at]))
-            ahead, behind = x.copy(), x.copy()
-            ahead[at] += h
-            behind[at] -= h
-            with np.errstate(all="ignore"):
-                found.append((function(ahead) - function(behind)) / (2 * h))
-                size = np.maximum(np.abs(function(x.copy())), 1.0)
-        right[at] = found[0]
-        near[at] = 4 * np.abs(found[1] - found[0]) + 8 * np.finfo(float).eps * size / STEP
-        near[at][~(np.abs(found[1] - found[0]) <= 1e-3 * np.maximum(1.0, np.abs(found[0])))] = np.inf
-    return right, near
 
 
 def loss_probe(item: Any) -> tuple[Array, Array] | None:
@@ -380,4 +297,4 @@ def check_loss(item: Any) -> None:
     if item.rowwise and not item.surrogate:
         mend = "mend it, or leave it out; it is that of the sum over rows, not of their mean"
         at = place_of(gradient)
-        _refuse_wrong(where + at, given, probe[0], lambda o: value(o, probe[1]), "the value's", mend)
+        refuse_wrong(where + at, given, probe[0], lambda o: value(o, probe[1]), "the value's", mend)

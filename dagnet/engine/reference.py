@@ -1,8 +1,8 @@
 """The reference engine: the textbook's equations in NumPy.  It is the specification.
 
-Forward, in topological order:   z = W a + b,   a = g(z).
+Forward, in topological order:   z = W a + b,   a = g(z);   of other aggregations z = A(w₁ a₁, w₂ a₂, …) + b.
 Backward, in the reverse order:  ∂L/∂a = Σ over children of wᵀ δ (+ ∂L/∂output),
-δ = ∂L/∂a · g'(z),   ∂L/∂W = δ aᵀ,   ∂L/∂b = Σ over rows of δ.
+δ = ∂L/∂a · g'(z),   ∂L/∂W = δ aᵀ,   ∂L/∂b = Σ over rows of δ;   with δ · ∂A/∂(w a) for δ in a term's own.
 
 Where another engine differs from this one, this one is right.
 """
@@ -17,9 +17,16 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Draw, Engine, Optimizer, Runner, State
-from dagnet.engine.training_steps import drop, standardized, through_moments
+from dagnet.engine.training_steps import (
+    drop,
+    standardized,
+    thinned_sums,
+    through_moments,
+    through_thinned,
+)
 from dagnet.hookspecs import hookimpl
-from dagnet.plan import ACTIVATE, DENSE, DROP, NORMALISE, Plan, Step
+from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, THIN, Plan, Step
+from dagnet.plan.aggregating import aggregated, slopes
 
 
 @dataclass(eq=False)
@@ -73,10 +80,13 @@ class _Runner(Runner):
             if step.kind == ACTIVATE:
                 a[step.targets] = plan.activations[step.what].value(z[step.targets])
             elif step.kind == DROP:
-                state.dropped[step.target] = drop(plan, step, state.draw.key, a)
-            elif step.kind == NORMALISE:
+                state.dropped[step.target] = drop(plan, step, state.draw, a)
+            elif step.kind in (NORMALISE, LAYER):
                 x, _ = standardized(plan, step, state.draw, a)
                 z[step.targets] = theta[step.slots, None] * x + self._bias(theta, step.targets)
+            elif step.kind == THIN:
+                sums = thinned_sums(plan, step, state.draw, theta, a, plan.sources[step.slots])
+                z[step.targets] = sums + self._bias(theta, step.targets)
             else:
                 z[step.targets] = self._weighted_sum(step, theta, a) + self._bias(theta, step.targets)
         return state
@@ -84,6 +94,8 @@ class _Runner(Runner):
     def _weighted_sum(self, step: Step, theta: Array, a: Array) -> Array:
         if step.kind == DENSE:
             return self._matrix(step, theta) @ a[self.plan.step_sources(step)]
+        if step.kind == AGGREGATE:
+            return aggregated(self.plan, step, theta, a.__getitem__, a.shape[1])
         if step.n_source == 0:
             return np.zeros((step.n_target, a.shape[1]), self.dtype)
         terms = theta[step.slots, None] * a[self.plan.sources[step.slots]]
@@ -117,9 +129,12 @@ class _Runner(Runner):
                 slope = plan.activations[step.what].slope(z[targets], values[targets])
                 d[targets] = np.where(plan.needs_delta[targets, None], da[targets] * slope, 0)
             elif plan.needs_delta[targets].any():
-                if step.kind == NORMALISE:
+                if step.kind in (NORMALISE, LAYER):
                     back = through_moments(plan, step, state.draw, theta, a, d, into)
                     np.add.at(da, plan.sources[step.slots], back)
+                elif step.kind == THIN:
+                    place, found = plan.sources[step.slots], into[step.slots]
+                    da += through_thinned(plan, step, state.draw, theta, a, place, d[targets], found)
                 else:
                     self._walk_back(step, theta, state, da, into)
                 slots = plan.bias_slot[targets]
@@ -134,6 +149,12 @@ class _Runner(Runner):
             sources = plan.step_sources(step)
             into[step.slots] = (delta @ a[sources].T).ravel()
             da[sources] += self._matrix(step, theta).T @ delta
+            return
+        if step.kind == AGGREGATE:
+            for units, slots, values, slope in slopes(plan, step, theta, a.__getitem__):
+                of_terms = slope * state.d[units]
+                into[slots] = (of_terms * values).sum(axis=-1)
+                np.add.at(da, plan.sources[slots], theta[slots, None] * of_terms)
             return
         sources = plan.sources[step.slots]
         degrees = np.diff(plan.indptr[step.target : step.target + step.n_target + 1])

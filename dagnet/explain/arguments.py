@@ -14,6 +14,7 @@ from dagnet.errors import DataError, expected
 from dagnet.explain.chain_rule import Edge, Fact
 from dagnet.explain.report import plain
 from dagnet.model import Model, is_sparse, is_table
+from dagnet.topology import normalizations
 
 
 def checked_network(net: object) -> Model:
@@ -60,7 +61,9 @@ class OneRow:
         self.z = self._by_node(forward.pre_activation)
         self.a = self._by_node(forward.__getitem__)
         self.delta = self._by_node(self.gradient.delta)
-        self.slope = cache(self._slope)
+        self.slope, self.shares = cache(self._slope), cache(self._shares)
+        self.normalized = cache(self._normalized)
+        self._forward, self._kinds = forward, normalizations(net.topology.node_words)
         encoded = net.encode(inputs, targets).targets
         ends = np.cumsum(self.topology.units[self.topology.outputs])[:-1]
         _, pulls = net.objective.by_row(outputs, encoded)
@@ -79,7 +82,38 @@ class OneRow:
     def _slope(self, node: int) -> Array:
         if self.topology.is_input[node]:
             return np.ones_like(self.a(node))
+        if node in self._kinds:  # of its two halves one has the activation, the other the slope 1
+            layout, slopes = self.net.layout, self._forward.by_unit[2][:, 0]
+            result: Array = slopes[layout.units_of(node)] * slopes[layout.summed_units_of(node)]
+            return result
         return np.asarray(self._activation(node).slope(self.z(node), self.a(node)))
+
+    def _normalized(self, node: int) -> Array | None:
+        """What normalisation makes of changes: scale/√(variance + eps), (units,), or a matrix; None without.
+
+        The matrix, of what is normalised over units, has the slopes in it: it is ∂a/∂z.
+        """
+        kind, layout, name = self._kinds.get(node), self.net.layout, self.node(node)
+        if kind is None:
+            return None
+        scale = np.atleast_1d(self.net.node_parameters[name, "scale"])
+        if kind.over_rows:
+            variance = np.atleast_1d(self.net.node_parameters[name, "variance"])
+            return np.asarray(scale / np.sqrt(variance + kind.eps))
+        summed, halves = layout.summed_units_of(node), layout.units_of(node)
+        _, a, slopes = (array[:, 0].astype(np.float64) for array in self._forward.by_unit)
+        away = a[summed] - a[summed].mean()
+        inverse = 1 / np.sqrt((away**2).mean() + kind.eps)
+        passed = np.eye(len(away)) - (1 + np.outer(away, away) * inverse**2) / len(away)
+        return np.asarray(slopes[halves, None] * scale[:, None] * inverse * passed * slopes[summed])
+
+    def argument(self, node: int) -> Array:
+        """What the activation is of: z, or where z is normalised before, what came of it; (units,)."""
+        kind = self._kinds.get(node)
+        if kind is None or not kind.before_activation:
+            return self.z(node)
+        result: Array = self._forward.by_unit[0][self.net.layout.units_of(node), 0]
+        return result
 
     def _activation(self, node: int) -> Activation:
         return self.topology.activations[self.topology.activation_of[node]]
@@ -98,12 +132,31 @@ class OneRow:
 
     def gradient_of(self, node: int) -> Array:
         """∂L/∂a, (units,): what the loss and the children ask of the node."""
-        pulls = [self.delta(child) @ self.weight(edge) for child, edge in self.children(node)]
+        pulls = [
+            self.delta(child) @ (self.share(edge) * self.weight(edge)) for child, edge in self.children(node)
+        ]
         return sum(pulls, self.pull(node))
 
     def weight(self, edge: int) -> Array:
         """(child units, parent units)."""
         return self.net.layout.weights_of(self.net.parameters, edge)
+
+    def share(self, edge: int) -> Array | float:
+        """∂(the child's aggregation)/∂(the edge's terms), (child units, parent units); 1 of a sum."""
+        child = int(self.topology.targets[edge])
+        return 1.0 if self.topology.aggregation_of[child] < 0 else self.shares(child)[edge]
+
+    def _shares(self, node: int) -> dict[int, Array]:
+        """The same of all edges into a node."""
+        topology, first_unit = self.topology, self.net.layout.first_unit
+        edges = topology.parents.edges[topology.parents.expand(np.array([node]))]
+        edges = edges[np.argsort(first_unit[topology.sources[edges]])].tolist()  # as engines have the terms
+        terms = [self.weight(edge) * self.a(int(topology.sources[edge])) for edge in edges]
+        together = np.concatenate(terms, axis=1).T
+        aggregation = topology.aggregations[topology.aggregation_of[node]]
+        slopes = aggregation.slope(together, aggregation.value(together)).T
+        ends = np.cumsum([part.shape[1] for part in terms])[:-1]
+        return dict(zip(edges, np.split(slopes, ends, axis=1), strict=True))
 
     def children(self, node: int) -> list[tuple[int, int]]:
         """(child, edge) of all children."""
@@ -117,4 +170,7 @@ class OneRow:
         target = None if y is None else plain(y)
         head = self._heads.get(self.node(node))
         loss = ("", 1.0) if head is None else (str(head.loss), head.weight)
-        return Fact(str(self._activation(node)), plain(self.z(node)), plain(self.a(node)), target, *loss)
+        kind, aggregation = self._kinds.get(node), self.topology.aggregation(node)
+        numbers = plain(self.z(node)), plain(self.a(node)), target
+        argument = plain(self.argument(node))
+        return Fact(str(self._activation(node)), *numbers, *loss, aggregation, kind, argument)

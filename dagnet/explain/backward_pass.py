@@ -26,6 +26,8 @@ HEAD, TAIL = 200, 40
 class EdgeStep(NamedTuple):
     """One edge: its weight w, the parent's value a, and ∂L/∂w = δ · a.
 
+    Where the node aggregates otherwise than by a sum, ``share`` is the derivative by the term w·a, and
+    ∂L/∂w = δ · share · a.
     Where edges share a weight, ``derivative`` is this edge's part of the sum.
     """
 
@@ -35,12 +37,14 @@ class EdgeStep(NamedTuple):
     derivative: Number
     trainable: bool
     shared: bool
+    share: Number | None = None
 
 
 class NodeStep(NamedTuple):
     """One node: its forward numbers (``fact``), ∂L/∂a, g′(z), δ, and the edges into it.
 
-    ``bias`` is ∂L/∂b, None where there is no bias.
+    ``bias`` is ∂L/∂b, None where there is no bias.  ``normalized`` is what a normalisation puts between:
+    δ = ∂L/∂a · g′(z) · scale/√(variance + eps), or over units δ = ∂L/∂a · ∂a/∂z, a matrix; else None.
     """
 
     node: Hashable
@@ -50,6 +54,7 @@ class NodeStep(NamedTuple):
     delta: Number
     edges: tuple[EdgeStep, ...]
     bias: Number | None
+    normalized: Number | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -104,19 +109,21 @@ def _node_step(row: OneRow, node: int) -> NodeStep:
         delta=plain(delta),
         edges=tuple(_edge_step(row, edge, delta) for edge in edges),
         bias=plain(delta) if topology.has_bias[node] else None,
+        normalized=None if (passed := row.normalized(node)) is None else plain(passed),
     )
 
 
 def _edge_step(row: OneRow, edge: int, delta: Array) -> EdgeStep:
-    topology = row.topology
+    topology, share = row.topology, row.share(edge)
     a = row.a(int(topology.sources[edge]))
     return EdgeStep(
         edge=row.edge(edge),
         weight=plain(row.weight(edge)),
         a=plain(a),
-        derivative=plain(delta[:, None] * a),
+        derivative=plain(delta[:, None] * share * a),
         trainable=bool(topology.edge_trainable[edge]),
         shared=topology.share is not None and bool(topology.share[edge] >= 0),
+        share=None if isinstance(share, float) else plain(share),
     )
 
 
@@ -129,7 +136,9 @@ def _header(write: Notation) -> tuple[str, ...]:
 
 def _rows(step: NodeStep, write: Notation) -> Iterator[list[str]]:
     """The node's numbers in the first row, one row for each edge into it, one for the bias."""
-    name = f"{write.name(step.node)} = {write.words(step.fact.activation)}(z)"
+    name = f"{write.name(step.node)} = {write.words(step.fact.function)}"
+    if step.fact.aggregation != "sum":
+        name += write.words(f", z of {step.fact.aggregation}")
     numbers = (step.fact.z, step.fact.a, step.gradient, step.slope, step.delta)
     node = [name, *map(write.quantity, numbers)]
     for line in list(_lines(step, write)) or [("", "", "")]:
@@ -138,8 +147,12 @@ def _rows(step: NodeStep, write: Notation) -> Iterator[list[str]]:
 
 
 def _lines(step: NodeStep, write: Notation) -> Iterator[tuple[str, str, str]]:
+    if (kind := step.fact.normalization) is not None and step.normalized is not None:
+        factor = write.words("scale/√(variance + eps)") if kind.over_rows else write.derivative("a", "z")
+        yield write.words(kind.name), f"{factor} = {write.quantity(step.normalized)}", ""
     for edge in step.edges:
-        product = f"{write.numbers([step.delta, edge.a])} = {write.quantity(edge.derivative)}"
+        factors = [step.delta, edge.a] if edge.share is None else [step.delta, edge.share, edge.a]
+        product = f"{write.numbers(factors)} = {write.quantity(edge.derivative)}"
         remarks = ["frozen"] * (not edge.trainable) + ["shared"] * edge.shared
         yield write.name(edge.edge[0]), product, write.words(", ".join(remarks))
     if step.bias is not None:

@@ -5,10 +5,11 @@ For w on the edge u → v, with one factor ∂c/∂p = g′(z_c) · w_cp for eve
     ∂L/∂w = Σ over paths v → … → output η of   ∂L/∂η · ∂η/∂p · … · ∂c/∂v · ∂v/∂w,
     ∂v/∂w = g′(z_v) · a_u.
 
-An output that feeds other nodes ends some paths and is passed by others.  Nodes with several
-units have vectors ∂L/∂h, matrices ∂c/∂p = diag(g′(z_c)) W_cp, and ∂h/∂W is written as the
-matrix with elements ∂h_i/∂W_ij = g′(z_i) a_j, whose rows ∂L/∂h_i multiplies.  A weight that
-edges share is the sum over its edges.
+Where z is another aggregation of the terms w·a than their sum, its derivative by the term stands between
+g′ and the weight, or the value.  An output that feeds other nodes ends some paths and is passed by
+others.  Nodes with several units have vectors ∂L/∂h, matrices ∂c/∂p = diag(g′(z_c)) W_cp, and ∂h/∂W is
+written as the matrix with elements ∂h_i/∂W_ij = g′(z_i) a_j, whose rows ∂L/∂h_i multiplies.  A weight
+that edges share is the sum over its edges.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from dagnet.contracts import Normalization
 from dagnet.explain.report import TEXT, Equations, Notation, Number, Report, ShownAsMathematics, elided
 from dagnet.model.naming import edge_label
 
@@ -33,7 +35,10 @@ class Factor(NamedTuple):
     (child units, parent units), and so is ∂child/∂W with its elements ∂hᵢ/∂Wᵢⱼ.  It is ``slope``,
     g′(z) of the node on top, times ``times``, the weight or the parent's value; None for the loss.
     ``per_weight`` is the edge's weight by that asked for, where the two share a parameter under
-    different factors; it is in ``times``.
+    different factors; it is in ``times``.  ``normalized``, scale/√(variance + eps), is a factor, too, where
+    rows are normalised.  Over units it is the matrix ∂child/∂z, without ``slope``, and ∂child/∂W stands
+    for ∂z/∂W alone: that matrix comes before it.
+    Between them stands ``share``, the derivative of an aggregation by the term; None where it is a sum.
     """
 
     kind: Literal["loss", "node", "weight"]
@@ -43,6 +48,17 @@ class Factor(NamedTuple):
     slope: Number | None = None
     times: Number | None = None
     per_weight: float = 1.0
+    share: Number | None = None
+    normalized: Number | None = None
+
+    @property
+    def above(self) -> list[Number]:
+        """What stands before it in a product of numbers: ∂child/∂z where units are normalised."""
+        return (
+            []
+            if self.slope is not None or self.normalized is None or self.kind == "node"
+            else [self.normalized]
+        )
 
 
 class Path(NamedTuple):
@@ -67,7 +83,10 @@ class Derivative(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """What a node did in the forward pass; of an output ``target``, y, and its loss with what it counts."""
+    """What a node did in the forward pass; of an output ``target``, y, and its loss with what it counts.
+
+    ``argument`` is that of the activation.
+    """
 
     activation: str
     z: Number
@@ -75,6 +94,17 @@ class Fact(NamedTuple):
     target: Number | None
     loss: str = ""
     loss_weight: float = 1.0
+    aggregation: str = "sum"
+    normalization: Normalization | None = None
+    argument: Number = 0.0
+
+    @property
+    def function(self) -> str:
+        """What is made of z, such as ``tanh(z)``, ``batch(tanh(z))``."""
+        parts = [self.activation]
+        if self.normalization is not None:
+            parts.insert(len(parts) if self.normalization.before_activation else 0, self.normalization.name)
+        return "(".join(parts) + "(z)" + ")" * (len(parts) - 1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -152,13 +182,23 @@ class _Writer:
 
     def symbol(self, factor: Factor) -> str:
         of = "L" if factor.of is None else self.write.name(factor.of)
+        if factor.above:
+            parts = self.write.derivative(of, "z"), self.write.derivative("z", "w")
+            return self.write.product(parts)
         return self.write.derivative(of, "w" if factor.kind == "weight" else self.write.name(factor.by))
 
     def by_path(self) -> tuple[list[Equations], str, list[str]]:
         rule, write = self.rule, self.write
         written = [write.product(list(map(self.symbol, path.factors))) for path in rule.paths]
         symbols = [(self.asked, written[0]), *(("", f"+ {text}") for text in written[1:])]
-        factors = [(self.symbol(f), self.origin(f), write.quantity(f.value)) for f in rule.factors]
+        factors = [
+            (
+                write.derivative("z", "w") if f.above else self.symbol(f),
+                self.origin(f),
+                write.quantity(f.value),
+            )
+            for f in rule.factors
+        ]
         more = elided(factors, lambda n: ("", write.words(f"… {n:,} more factors …"), ""), HEAD, TAIL)
         blocks = [Equations("in symbols", symbols), Equations("factor", more)]
         if len(rule.paths) == 1:
@@ -172,6 +212,7 @@ class _Writer:
 
     def product(self, path: Path) -> str:
         *above, last = [factor.value for factor in path.factors]
+        above += path.factors[-1].above
         if isinstance(last, float):
             return self.write.numbers([*above, last])
         return self.write.rows_times.format(self.write.numbers(above), self.write.quantity(last))
@@ -179,7 +220,7 @@ class _Writer:
     def origin(self, factor: Factor) -> str:
         """Where a factor's number comes from: g′(z) times a weight, or times a value."""
         rule, write = self.rule, self.write
-        if factor.of is None or factor.slope is None or factor.times is None:
+        if factor.of is None or factor.times is None:
             output = rule.facts[factor.by]
             target = "" if output.target is None else f", y = {write.quantity(output.target)}"
             slope = write.slope(output.loss, f"{write.quantity(output.a)}{target}")
@@ -189,10 +230,23 @@ class _Writer:
         by = write.name(factor.by[0]) if factor.kind == "weight" else "w"  # type: ignore[index]
         if factor.per_weight != 1:
             by = f"{write.quantity(factor.per_weight)}{write.dot}{by}"
-        if fact.activation == "identity":
+        if factor.slope is None:  # over units
+            below = write.derivative(write.name(factor.of), "z")
+            return by if factor.kind == "weight" else f"{below}{write.dot}{by}"
+        factors, numbers = list[str](), list[Number]()
+        if fact.activation != "identity":
+            factors.append(write.slope(fact.activation, write.quantity(fact.argument)))
+            numbers.append(factor.slope)
+        if factor.normalized is not None:
+            factors.append(write.words("scale/√(variance + eps)"))
+            numbers.append(factor.normalized)
+        if factor.share is not None:
+            term = f"w{write.dot}{by}" if factor.kind == "weight" else f"{by}{write.dot}a"
+            factors.append(write.slope(fact.aggregation, term))
+            numbers.append(factor.share)
+        if not factors:
             return by
-        slope = write.slope(fact.activation, write.quantity(fact.z))
-        return f"{slope}{write.dot}{by} = {write.numbers([factor.slope, factor.times])}"
+        return f"{write.product([*factors, by])} = {write.numbers([*numbers, factor.times])}"
 
     def by_node(self) -> tuple[list[Equations], str, list[str]]:
         rule, write = self.rule, self.write
@@ -221,5 +275,5 @@ class _Writer:
         if child is None:
             return self.symbol(factor) + self.write.words(" of the loss"), self.write.quantity(factor.value)
         above = self.write.derivative("L", self.write.name(child))
-        numbers = self.write.numbers([self.gradients[child], factor.value])
+        numbers = self.write.numbers([self.gradients[child], *factor.above, factor.value])
         return f"{above}{self.write.dot}{self.symbol(factor)}", numbers

@@ -215,7 +215,8 @@ def _twins(net: Model, m: _Measured, asked: Array) -> Array:
         values = np.round(np.log(np.abs(m.alike[:, units])), 5)
     marks = np.random.default_rng(0).integers(2**40, size=topology.n_nodes)
     parents = np.bincount(topology.targets, marks[topology.sources], topology.n_nodes)
-    keys = np.stack([topology.activation_of[nodes], parents[nodes], *values])
+    kinds = topology.activation_of[nodes], topology.aggregation_of[nodes]
+    keys = np.stack([*kinds, parents[nodes], *values])
     keys, units = keys[:, (some := np.isfinite(values).all(axis=0))], units[some]
     order = np.lexsort(keys)
     same = (np.diff(keys[:, order], axis=1) == 0).all(axis=0)

@@ -6,9 +6,11 @@ from collections.abc import Hashable
 
 import numpy as np
 
+from dagnet.contracts import LEARNED, MOMENTS, Normalization
 from dagnet.explain.report import TEXT
 from dagnet.markup import number
 from dagnet.model import Model
+from dagnet.topology import normalizations
 
 MOST_TERMS = 200
 DATUM = "the datum"
@@ -55,8 +57,25 @@ def _right(net: Model, place: int) -> str:
     if topology.is_input[place]:
         return _datum(net, place)
     activation = str(topology.activations[topology.activation_of[place]])
-    summed = TEXT.total(_terms(net, place)) or "0"
-    return summed if activation == "identity" else f"{activation}({summed})"
+    terms, bias = _terms(net, place)
+    if topology.aggregation_of[place] >= 0:
+        terms = [f"{topology.aggregation(place)}({', '.join(terms)})"]
+    text = TEXT.total(terms + bias) or "0"
+    kind = normalizations(topology.node_words).get(place)
+    if kind is not None and kind.before_activation:
+        text = _normalized(net, place, kind, text)
+    text = text if activation == "identity" else f"{activation}({text})"
+    return text if kind is None or kind.before_activation else _normalized(net, place, kind, text)
+
+
+def _normalized(net: Model, place: int, kind: Normalization, text: str) -> str:
+    """With running statistics, of one unit as one product and one sum."""
+    own = {name: net.node_parameters[net.topology.nodes[place], name] for name in LEARNED}
+    if not kind.over_rows or net.topology.units[place] > 1:
+        return f"{kind.name}({text})"
+    kept = {name: net.node_parameters[net.topology.nodes[place], name] for name in MOMENTS}
+    factor = own["scale"] / np.sqrt(kept["variance"] + kind.eps)
+    return TEXT.total([f"{number(factor)}·({text})", number(own["shift"] - factor * kept["mean"])])
 
 
 def _datum(net: Model, place: int) -> str:
@@ -74,7 +93,8 @@ def _datum(net: Model, place: int) -> str:
     return f"({shifted}) / {number(float(scale[0]))}"
 
 
-def _terms(net: Model, place: int) -> list[str]:
+def _terms(net: Model, place: int) -> tuple[list[str], list[str]]:
+    """The terms of a node, and its bias."""
     topology, layout = net.topology, net.layout
     edges = topology.parents.edges[topology.parents.expand(np.array([place]))].tolist()
     terms = []
@@ -87,7 +107,5 @@ def _terms(net: Model, place: int) -> list[str]:
         terms.append(f"… {len(edges) - MOST_TERMS:,} more …")
     bias = net.parameters[layout.bias_places(place)]
     if len(bias) > 1:
-        terms.append(f"b[{len(bias)}]")
-    elif len(bias) and (bias[0] or not terms):
-        terms.append(number(float(bias[0])))
-    return terms
+        return terms, [f"b[{len(bias)}]"]
+    return terms, [number(float(bias[0]))] if len(bias) and (bias[0] or not terms) else []

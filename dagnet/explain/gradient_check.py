@@ -8,7 +8,7 @@ about equal (Press et al., *Numerical Recipes*, section 5.7).
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,9 +16,11 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.explain.arguments import checked_network
+from dagnet.explain.in_training import TrainingBatch
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.model import Model
 from dagnet.model.naming import ParameterNames
+from dagnet.values import FLAG, whole
 
 TOLERANCE = 1e-6
 ROUNDING = 8
@@ -36,14 +38,17 @@ def check_gradient(
     sample_weight: Any = None,
     wrt: Iterable[Hashable] | None = None,
     missing: str = "refuse",
+    training: bool = False,
+    seed: int = 0,
 ) -> GradientCheck:
     """Compare a network's gradient with central differences.
 
     A derivative passes where |analytic − numeric| ≤ 1e-6 · max(|analytic|, |numeric|)
     + 8 ε · max(1, |loss|) / h; the second term is what differences cannot resolve.  Where some unit
     that the weight acts on has its z on different sides of a declared kink of its activation at
-    w + h and w − h, in some row, or on the kink, differences say nothing: the derivative is not
-    judged.  All is evaluated in float64; a float32 network is checked as one of float64.
+    w + h and w − h, in some row, or on the kink, or terms of a maximum change places or tie,
+    differences say nothing: the derivative is not judged.  All is evaluated in float64; a float32
+    network is checked as one of float64.
 
     Parameters
     ----------
@@ -54,6 +59,10 @@ def check_gradient(
     wrt
         Edges and nodes to check, frozen ones too, all of them.  Default: all that is trainable; of
         more than 1,000 derivatives a sample of 1,000, spread over the network, always the same.
+    training, seed
+        Whether the loss is that which training takes of these rows as one batch: with their own moments
+        in place of running ones, and with dropout by masks of the seed.  The differences are then those
+        of the reference engine, and each takes two passes through the whole network.
 
     Returns
     -------
@@ -71,12 +80,18 @@ def check_gradient(
     double = Model(
         net.topology, loss=loss, initializer="zeros", dtype="float64", engine=engine, threads=threads
     )
-    double.parameters[:] = net.parameters
+    double.vector[:] = net.vector
     gradient = double.gradient(X, y, wrt=wrt, sample_weight=sample_weight, missing=missing)
     asked = np.flatnonzero(gradient.asked)
     parameters = _sample(asked) if wrt is None else asked
     steps = STEP * np.maximum(1.0, np.abs(double.parameters[parameters]))
-    found = double.differences(X, y, parameters, steps, sample_weight=sample_weight, missing=missing)
+    if FLAG.check("training", training):
+        data = double.encode(X, y, sample_weight, missing=missing)
+        batch = TrainingBatch(double, data, whole(0).check("seed", seed))
+        gradient = replace(gradient, **batch.gradient(gradient.asked))
+        found = batch.differences(parameters, steps)
+    else:
+        found = double.differences(X, y, parameters, steps, sample_weight=sample_weight, missing=missing)
     return GradientCheck(
         names=ParameterNames(double.layout),
         parameters=parameters,

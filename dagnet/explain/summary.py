@@ -46,11 +46,21 @@ def summary(net: Model) -> Summary:
         "inputs": f"{len(net.inputs):,}: {names_text(net.inputs)}",
         "outputs": f"{len(net.outputs):,}: {names_text(net.outputs)}",
         "activations": ", ".join(f"{name} {count:,}" for name, count in counts),
+        **{word: text for word in ("normalization", "dropout") if (text := _said(net, word))},
         "loss": str(net.loss),
         "dtype": str(net.dtype),
         "engine": f"{net.engine}, {net.threads} thread{'s' * (net.threads != 1)}",
     }
     return Summary(type(net).__name__, facts)
+
+
+def _said(net: Model, word: str) -> str:
+    """What nodes and edges say, and how many of them."""
+    found = list(net.topology.node_words.get(word, {}).values())
+    column = net.topology.edge_words.get(word)
+    edges = [] if column is None else [f"{rate:g} on edges" for rate in column[column > 0].tolist()]
+    counts = Counter([*map(str, found), *edges]).most_common()
+    return ", ".join(f"{said} {count:,}" for said, count in counts)
 
 
 def _kinds(net: Model) -> str:

@@ -91,13 +91,22 @@ class _Tracer:
         """∂child/∂parent, or ∂child/∂w."""
         parent, child = self.row.edge(edge)
         slope, a = self.row.slope(self._child(edge)), self.row.a(int(self.topology.sources[edge]))
-        if kind == "node":
-            weight = self.row.weight(edge)
-            return Factor(kind, child, parent, plain(slope[:, None] * weight), plain(slope), plain(weight))
-        per_weight = 1.0 if self.per_weight is None else float(self.per_weight[edge])
-        times = a * per_weight
-        value = plain(slope[:, None] * times)
-        return Factor(kind, child, (parent, child), value, plain(slope), plain(times), per_weight)
+        share, between = self.row.share(edge), None
+        if not isinstance(share, float):
+            between = plain(share)
+        by: Hashable = parent
+        per_weight, times = 1.0, self.row.weight(edge)
+        if kind == "weight":
+            per_weight = 1.0 if self.per_weight is None else float(self.per_weight[edge])
+            by, times = (parent, child), (a * per_weight)[None]
+        passed = self.row.normalized(self._child(edge))
+        if passed is not None and passed.ndim == 2:
+            through = share * times
+            value = passed @ through if kind == "node" else np.repeat(through, len(passed), axis=0)
+            return Factor(kind, child, by, plain(value), None, plain(times), per_weight, between, passed)
+        value = (slope if passed is None else slope * passed)[:, None] * share * times
+        numbers = plain(value), plain(slope), plain(times if kind == "node" else times[0]), per_weight
+        return Factor(kind, child, by, *numbers, between, None if passed is None else plain(passed))
 
     def _loss(self, output: int) -> Factor:
         """∂L/∂output."""
@@ -136,5 +145,7 @@ class _Tracer:
             gradient = gradient @ np.reshape(factors[-1].value, (len(gradient), -1))
             nodes.append(int(self.topology.sources[step]))
         last = self.factor("weight", edge)
+        for passed in last.above:
+            gradient = gradient @ passed
         value = plain(gradient[:, None] * np.reshape(last.value, (len(gradient), -1)))
         return Path(self.row.edge(edge), tuple(map(self.row.node, nodes)), (*factors, last), value)

@@ -10,10 +10,11 @@ Pⱼ = Σₖ |wₖⱼ| Dₖ + |∂L/∂outputⱼ|, a residual is relative to
 
     z: Z        a: max(M, G · min(1, Z))        δ: G P        ∂L/∂w: ‖δₖ‖ ‖aⱼ‖ over rows
 
-A z is known to its rounding only, so a and δ may be those of any z that is off by no more than its
-residual and ``tolerance`` · Z: beside a kink either side is right.  Where an engine calculates
-with one number and reports another, that node alone is to blame: the residuals of the a and δ that
-an equation reads are taken off its own.
+Where z is another aggregation A of the terms w a than their sum, ∂A/∂(w a) · w stands for w in the walk
+back, and its largest magnitude over rows in the sizes.  A z is known to its rounding only, so a and δ
+may be those of any z that is off by no more than its residual and ``tolerance`` · Z: beside a kink
+either side is right.  Where an engine calculates with one number and reports another, that node alone
+is to blame: the residuals of the a and δ that an equation reads are taken off its own.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from dagnet.model import Model
 from dagnet.model.averaging import row_weights
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
-from dagnet.plan import ACTIVATE, Plan
+from dagnet.plan import ACTIVATE, LAYER, Plan, Step
+from dagnet.plan.aggregating import aggregate_steps, aggregated, slopes
 from dagnet.plan.transposition import slot_units
 
 SHOWN, STEP = 10, 1e-6
@@ -188,7 +190,7 @@ def residuals(layout: Layout, vector: Array, walk: Numbers, trained: list[Array]
     for rounding, their ∂L/∂outputs but for ``condition`` times as much: beside a perfect fit that is
     all there is.
     """
-    terms, dtype, plan = _Terms(layout, vector), walk.a.dtype, layout.plan
+    terms, dtype, plan = _Terms(layout, vector, walk.a), walk.a.dtype, layout.plan
     z, pulled, slots = terms.right_sides(walk)
     size_z = terms.into(_largest(walk.a), 1)
     size_z[: plan.n_inputs] = _largest(walk.inputs)
@@ -257,13 +259,30 @@ def _trained(
 class _Terms:
     """The terms of a plan's sums, one a slot; a bias is the weight of one more parent, whose value is 1."""
 
-    def __init__(self, layout: Layout, vector: Array) -> None:
+    def __init__(self, layout: Layout, vector: Array, a: Array) -> None:
         self.plan = plan = layout.plan
         self.layout, self.vector = layout, vector
         self.owner, self.weight = layout.owners, layout.theta(vector).astype(np.float64)
         self.child = slot_units(plan)
         self.parent = np.full(plan.n_slots, plan.n_units)
         self.parent[: plan.n_weights] = plan.sources
+        self.shares: list[tuple[Array, Array]] = []  # of aggregate steps: slots, ∂A/∂(w a) by slot and row
+        self.largest = np.abs(self.weight)  # that times the weight, in any row
+        for step in aggregate_steps(plan):
+            for _, slots, _, slope in slopes(plan, step, layout.theta(vector), a.T.__getitem__):
+                self.shares.append((slots.ravel(), slope.reshape(-1, len(a)).astype(np.float64)))
+                self.largest[slots.ravel()] *= _largest(self.shares[-1][1].T)
+        self.layers = [step for step in plan.program() if step.kind == LAYER]
+        self.steep = np.ones(plan.n_slots)  # bounds on 1/√(variance + eps) where units are normalised
+        for step in self.layers:
+            inverses = [self._normalized(step, row)[1] for row in a]
+            self.steep[step.slots] = np.repeat(np.max(inverses, axis=0), step.source)
+
+    def _normalized(self, step: Step, values: Array) -> tuple[Array, Array]:
+        """x̂ of a LAYER step, (nodes, units of one), and 1/√(variance + eps), (nodes,), for one row."""
+        a = values[self.parent[step.slots]].astype(np.float64).reshape(-1, step.source)
+        inverse = 1 / np.sqrt(a.var(axis=1) + self.plan.normalizations[step.what].eps)
+        return (a - a.mean(axis=1, keepdims=True)) * inverse[:, None], inverse
 
     def by_parameter(self, slots: Array, *, bound: bool = False) -> Array:
         """(parameters,) from derivatives by slot, or from bounds on their magnitudes."""
@@ -282,8 +301,11 @@ class _Terms:
             if step.kind == ACTIVATE:
                 found[step.targets] = steep[step.targets] * pulled[step.targets]
             else:
-                terms = np.abs(self.weight[step.slots]) * found[self.child[step.slots]]
-                np.add.at(pulled, self.parent[step.slots], terms)
+                slots = step.slots
+                terms = self.largest[slots] * self.steep[slots] * found[self.child[slots]]
+                if step.kind == LAYER:
+                    terms = np.repeat(terms.reshape(-1, step.source).sum(axis=1), step.source)
+                np.add.at(pulled, self.parent[slots], terms)
         return found
 
     def right_sides(self, walk: Numbers) -> tuple[Array, Array, Array]:
@@ -292,9 +314,23 @@ class _Terms:
         slots = np.zeros(self.plan.n_slots)
         for row, (a, delta) in enumerate(zip(walk.a, walk.delta.astype(np.float64), strict=True)):
             of_parent, of_child = np.append(a, 1)[self.parent], delta[self.child]
+            for places, share in self.shares:
+                of_child[places] *= share[:, row]
+            back = self.weight * of_child
+            for step in self.layers:
+                x, inverse = self._normalized(step, a)
+                of_parent[step.slots] = x.ravel()
+                slopes = np.eye(step.source) - (1 + x[:, :, None] * x[:, None]) / step.source
+                nodes = back[step.slots].reshape(x.shape) * inverse[:, None]
+                back[step.slots] = np.einsum("ni,nij->nj", nodes, slopes).ravel()
             z[row] = np.bincount(self.child, self.weight * of_parent, self.plan.n_units)
-            pulled[row] = np.bincount(self.parent, self.weight * of_child, self.plan.n_units + 1)[:-1]
+            pulled[row] = np.bincount(self.parent, back, self.plan.n_units + 1)[:-1]
             slots += of_child * of_parent
+        biases = np.append(self.weight, 0)[self.plan.bias_slot]
+        for step in aggregate_steps(self.plan):
+            read = walk.a.T.astype(np.float64).__getitem__
+            found = aggregated(self.plan, step, self.weight, read, len(z))
+            z[:, step.targets] = found.T + biases[step.targets]
         z[:, : self.plan.n_inputs] = walk.inputs
         pulled[:, self.plan.outputs] += walk.pull
         return z, pulled, slots
@@ -305,15 +341,22 @@ class _Terms:
 
     def out_of(self, values: Array) -> Array:
         """Σₖ |wₖⱼ| vₖ over the children of each unit."""
-        return self._summed(self.parent, values[self.child])
+        sums = self._summed(self.parent, values[self.child])
+        for step in self.layers:
+            nodes = sums[self.parent[step.slots]].reshape(-1, step.source)
+            sums[self.parent[step.slots]] = np.repeat(nodes.sum(axis=1), step.source)
+        return sums
 
     def _summed(self, units: Array, values: Array) -> Array:
-        sums = np.bincount(units, np.abs(self.weight) * values, self.plan.n_units + 1)[:-1]
+        sums = np.bincount(units, self.largest * self.steep * values, self.plan.n_units + 1)[:-1]
         return sums.astype(np.float64)  # of nothing: int
 
     def products(self, of_child: Array, of_parent: Array, one: float) -> Array:
         """(slots,) a number of the child times one of the parent, which of a bias is ``one``."""
-        return of_child[self.child] * np.append(of_parent, one)[self.parent]
+        result: Array = of_child[self.child] * self.steep * np.append(of_parent, one)[self.parent]
+        for places, share in self.shares:
+            result[places] *= _largest(share.T)
+        return result
 
 
 def _activated(plan: Plan, z: Array, reach: Array, dtype: Any) -> tuple[Array, Array]:

@@ -24,7 +24,7 @@ from typing import Any, ClassVar, cast
 import networkx as nx
 import numpy as np
 
-from dagnet.contracts import Activation, Loss
+from dagnet.contracts import Activation, Aggregation, Loss
 from dagnet.errors import DataError, FormatError, NumericalError, expected, shorten
 from dagnet.markup import is_label, node_labels, visible
 from dagnet.topology.attributes import EDGE_WORDS, NODE_WORDS
@@ -36,6 +36,7 @@ NAME, OWN = "dagnet_name", "dagnet_own_"
 VERSION = 1
 COLUMNS: dict[str, type] = {
     "activation": str,
+    "aggregation": str,
     "bias": float,
     "units": int,
     "trainable": bool,
@@ -236,7 +237,7 @@ def _flatten(attributes: dict[str, Any], owner: tuple[Any, ...], *, native: bool
     ]
     for key in odd:
         value = attributes.pop(key)
-        if isinstance(value, (Activation, Loss)):
+        if isinstance(value, (Activation, Aggregation, Loss)):
             attributes[key] = str(value)
         elif isinstance(value, (float, np.ndarray)) and not np.isfinite(value).all():
             if key not in SHOWN:  # what is only shown may be left out; a parameter must not be lost

@@ -15,7 +15,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, Verbatim, expected
 from dagnet.markup import counted
-from dagnet.model.data import ABSENT, Encoded, SparseRows, encode_inputs
+from dagnet.model.data import ABSENT, Encoded, encode_inputs
 from dagnet.model.differences import Differences, central_differences
 from dagnet.model.heads import Objective
 from dagnet.model.layout import Layout
@@ -30,6 +30,7 @@ from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableNo
 from dagnet.plan import Plan
 from dagnet.registry import find_initializer
 from dagnet.topology import Head, Topology, checked_dtype
+from dagnet.values import FLAG
 
 Edge = tuple[Hashable, Hashable]
 PORTION = 2**23
@@ -291,21 +292,19 @@ class Model:
             quick = prepared.runner.evaluate(prepared.layout.theta(self._vector), X)
             if quick is not None:
                 return quick
-        return self._outputs(self.encode(X, lazy=True).inputs)
+        return prepared.outputs(self._vector, self.encode(X, lazy=True).inputs)
 
-    def _outputs(self, inputs: Any) -> Array:
-        """Values of the output nodes for checked rows."""
-        if isinstance(inputs, SparseRows):
-            return np.concatenate([self._outputs(block) for _, block in inputs.blocks()])
-        theta = self.layout.theta(self._vector)
-        quick = self.runner.evaluate(theta, inputs)
-        return np.asarray(self.runner.forward(theta, inputs, keep=False).outputs if quick is None else quick)
+    @np.errstate(all="ignore")
+    def predict(self, X: Any, *, dropout: bool = False, seed: int = 0) -> Array:
+        """What the loss says the outputs predict, (rows, output units).
 
-    def predict(self, X: Any) -> Array:
-        """What the loss says the outputs predict, (rows, output units)."""
-        outputs = self(X)
-        with np.errstate(all="ignore"):
-            return np.asarray(self.objective.prediction(outputs), self.dtype)
+        With ``dropout`` values and terms are dropped as in training, by masks of ``seed`` and the row's
+        number in X, while normalisations use their running statistics: many seeds make a Monte Carlo sample.
+        """
+        if not FLAG.check("dropout", dropout):
+            return np.asarray(self.objective.prediction(self(X)), self.dtype)
+        outputs = self._prepared.dropped(self._vector, self.encode(X, lazy=True).inputs, seed)
+        return np.asarray(self.objective.prediction(outputs), self.dtype)
 
     def forward(self, X: Any) -> Forward:
         """Values and pre-activations of all nodes."""
@@ -340,7 +339,7 @@ class Model:
             ``"skip"``: where y is NaN there is no label, and no loss; by default it is refused.
         """
         inputs, targets, weights = self.encode(X, y, sample_weight, missing=missing)
-        return self.objective.mean(self._outputs(inputs), targets, weights)
+        return self.objective.mean(self._prepared.outputs(self._vector, inputs), targets, weights)
 
     @np.errstate(all="ignore")
     def gradient(

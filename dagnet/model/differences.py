@@ -6,20 +6,25 @@ read from elsewhere comes from one forward pass of the whole network.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from dagnet.adjacency import Rows, reachable, rows_by
+from dagnet.adjacency import reachable
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
 from dagnet.model.averaging import row_weights
 from dagnet.model.data import Encoded
 from dagnet.model.naming import ParameterNames
 from dagnet.model.prepared import Prepared
-from dagnet.plan import ACTIVATE, Plan
-from dagnet.plan.transposition import slot_targets
+from dagnet.plan import ACTIVATE, LAYER, Plan
+from dagnet.plan.aggregating import aggregate_steps, slopes
+from dagnet.plan.restriction import with_mates
+from dagnet.plan.transposition import read_by, readers, slot_targets
+
+JUMP = 1e-3
+"""By how much the derivative of an aggregation must differ at two points that a kink lies between."""
 
 
 class Differences(NamedTuple):
@@ -27,7 +32,8 @@ class Differences(NamedTuple):
 
     ``quotients`` are (L(w + h) − L(w − h)) / 2h; ``units`` counts those evaluated again; ``on_kinks``
     says whether z of some of these, in some row, is on different sides of a declared kink of its
-    activation at w + h and w − h, or on it at either.
+    activation at w + h and w − h, or on it at either; or whether terms of an aggregation that has kinks
+    change places between the two.
     """
 
     quotients: Array
@@ -41,7 +47,8 @@ def central_differences(
     """See :meth:`dagnet.model.Model.differences`; ``vector`` is the network's parameters."""
     base = _Base(prepared, vector, data)
     found = Differences(np.zeros(len(places)), np.zeros(len(places), np.int64), np.zeros(len(places), bool))
-    for first, members in _by_first_units(prepared, places):
+    for units, members in _by_first_units(prepared, places):
+        first = base.together(units)
         chain = reachable(base.children, first, within=base.reaching)
         found.units[members] = len(chain)
         if len(chain):
@@ -74,7 +81,7 @@ class _Base:
         state = prepared.runner.forward(prepared.layout.theta(vector), data.inputs)
         self.values = state.value(np.arange(plan.n_units))
         self.largest = float(np.abs(self.values).max(initial=1.0))
-        self.kinks = _kinks(plan)
+        self.kinks = kinks_of(plan)
         normalized = prepared.layout.normalized
         self.steepest = 1.0 if normalized is None else normalized.steepest(vector)
         kinked = np.flatnonzero(~np.isnan(self.kinks).all(axis=1))
@@ -83,10 +90,17 @@ class _Base:
             z = state.pre_activation(kinked)
             apart = [np.abs(z - kink[:, None]).min(axis=1) for kink in self.kinks[kinked].T]
             self.clearance[kinked] = np.fmin.reduce(apart)
-        self.children = rows_by(plan.sources, slot_targets(plan.indptr), plan.n_units)
-        self.reaching = np.zeros(plan.n_units, bool)
-        parents = Rows(plan.indptr, plan.sources, np.zeros(0, np.int64))
-        self.reaching[reachable(parents, plan.outputs)] = True
+            layers = [np.arange(s.n_target) + s.target for s in plan.program() if s.kind == LAYER]
+            layered = np.intersect1d(kinked, np.concatenate([kinked[:0], *layers]))
+            self.clearance[layered] = 0  # their z is not bounded by Σ|w|
+        self.children, self.reaching = readers(plan), np.zeros(plan.n_units, bool)
+        self.reaching[reachable(read_by(plan), plan.outputs)] = True
+
+    def together(self, units: Array) -> Array:
+        """Some units, and those that are only evaluated together with them."""
+        mask = np.zeros(self.plan.n_units, bool)
+        mask[units] = True
+        return np.flatnonzero(with_mates(self.plan, mask))
 
     def change(self, outputs: Array) -> float:
         """The loss for the first of (2, rows, output units) less that for the second."""
@@ -104,7 +118,7 @@ class _Base:
         return loss.row_values(np.concatenate(outputs), targets).reshape(2, -1)
 
 
-def _kinks(plan: Plan) -> Array:
+def kinks_of(plan: Plan) -> Array:
     """(units, most kinks) the kinks of each unit's activation; NaN where it has fewer."""
     steps = [
         (step, plan.activations[step.what].kink_points()) for step in plan.program() if step.kind == ACTIVATE
@@ -115,6 +129,11 @@ def _kinks(plan: Plan) -> Array:
     return kinks
 
 
+def _reading(state: Any) -> Callable[[Array], Array]:
+    """(…, rows) values of units in an array of any shape."""
+    return lambda units: state.value(units.reshape(-1)).reshape(*units.shape, -1)
+
+
 class _Chain:
     """The units that some parameters act on, made ready to run alone."""
 
@@ -123,7 +142,7 @@ class _Chain:
         mask = np.zeros(plan.n_units, bool)
         mask[chain] = True
         cut = plan.restrict(units=mask, parameters=np.zeros(plan.n_slots, bool))
-        self.runner = base.prepared.runner_for(cut)
+        self.cut, self.runner = cut, base.prepared.runner_for(cut)
         units = cast("Array", cut.unit_ids)
         self.border = np.ascontiguousarray(base.values[units[: cut.n_inputs]].T)
         slots = cast("Array", cut.slot_ids)
@@ -137,8 +156,10 @@ class _Chain:
         self.has_kinks = bool(np.isfinite(self.clearance).any())
         inside, weights = cut.sources >= cut.n_inputs, np.abs(self._theta()[: cut.n_weights])
         read = np.bincount(slot_targets(cut.indptr)[inside], weights[inside], cut.n_units)
+        read = np.where(cut.aggregation_of < 0, read, np.inf)  # a product's z has no such bound
         self.read, self.is_first = read[cut.n_inputs :], np.isin(units[cut.n_inputs :], first)
         self.states: list[Any] = [None, None]
+        self.jumping = [step for step in aggregate_steps(cut) if cut.aggregations[step.what].kinks]
 
     def _theta(self) -> Array:
         """The chain's slots for the parameters as they are."""
@@ -157,13 +178,27 @@ class _Chain:
             self.states[number] = self.runner.forward(
                 self._theta(),
                 self.border,
-                keep=self.has_kinks,
+                keep=self.has_kinks or bool(self.jumping),
                 reuse=self.states[number],
             )
             self.outputs[number, :, self.moving] = self.states[number].outputs.T
         self.theta[place] = here
         quotient = base.change(self.outputs) / (points[0] - points[1])
-        return float(quotient), self.has_kinks and self._parted(place, step)
+        parted = (self.has_kinks and self._parted(place, step)) or self._jumps(place, points)
+        return float(quotient), parted
+
+    def _jumps(self, place: int, points: tuple[float, float]) -> bool:
+        """Whether terms of some aggregation whose derivative then jumps changed places in some row."""
+        if not self.jumping:
+            return False
+        found, here = [], self.theta[place]
+        for point, state in zip(points, self.states, strict=True):
+            self.theta[place] = point
+            theta, read = self._theta(), _reading(state)
+            parts = [slopes(self.cut, step, theta, read) for step in self.jumping]
+            found.append([slope for part in parts for *_, slope in part])
+        self.theta[place] = here
+        return any((np.abs(up - down) > JUMP).any() for up, down in zip(*found, strict=True))
 
     def _parted(self, place: int, step: float) -> bool:
         """Whether z of some unit is on different sides of a kink, or on one.

@@ -23,25 +23,28 @@ NOTHING = np.zeros(0, np.int64)
 
 @dataclass(frozen=True, eq=False)
 class Normalized:
-    """What normalisations over rows have, of all units that are normalised, node after node.
+    """What normalisations have, of all units that are normalised, node after node.
 
     A network's vector is its parameters, then the running means, then the running variances.
 
     Attributes
     ----------
-    units
-        (n,) those that have the normalised value.
     scale, shift
-        (n,) their slots.
+        (normalised units,) their slots.
+    folds
+        (n,) places among these of units that are normalised over rows.
+    units
+        (n,) those that have their values.
     mean, variance
         (n,) places in the network's vector.
     eps, momentum
         (n,) of their normalisations.
     """
 
-    units: Array
     scale: Array
     shift: Array
+    folds: Array
+    units: Array
     mean: Array
     variance: Array
     eps: Array
@@ -52,26 +55,30 @@ class Normalized:
         """From the plan and the slots of scales and shifts."""
         units = slot_targets(plan.indptr)[slots["scale"]]
         by = np.zeros(0) if plan.normalized_by is None else plan.normalized_by[units]
-        eps, momentum = (
-            [getattr(kind, name) for kind in plan.normalizations] for name in ("eps", "momentum")
+        eps, momentum, over_rows = (
+            np.array([getattr(kind, name) for kind in plan.normalizations])[by]
+            for name in ("eps", "momentum", "over_rows")
         )
-        mean = plan.n_parameters + np.arange(len(units))
-        numbers = (np.array(eps)[by], np.array(momentum)[by])
-        return cls(units, slots["scale"], slots["shift"], mean, mean + len(units), *numbers)
+        folds = np.flatnonzero(over_rows)
+        mean = plan.n_parameters + np.arange(len(folds))
+        moments = (units[folds], mean, mean + len(folds), eps[folds], momentum[folds])
+        return cls(slots["scale"], slots["shift"], folds, *moments)
 
     def folded(self, slots: Array, vector: Array) -> Array:
         """Slots such that scale · a + shift is the normalisation by the running statistics; a copy."""
         result, inverse = slots.copy(), self._inverse(vector)
-        scale = slots[self.scale] * inverse
-        result[self.scale] = scale
-        result[self.shift] = slots[self.shift] - vector[self.mean] * scale
+        scales, shifts = self.scale[self.folds], self.shift[self.folds]
+        scale = slots[scales] * inverse
+        result[scales] = scale
+        result[shifts] = slots[shifts] - vector[self.mean] * scale
         return result
 
     def unfolded(self, slots: Array, vector: Array, *, bound: bool = False) -> Array:
         """From derivatives for the folded slots, or bounds on them, to those for scale and shift; a copy."""
         result, inverse = slots.copy(), self._inverse(vector)
+        scales, shifts = self.scale[self.folds], self.shift[self.folds]
         mean = np.abs(vector[self.mean]) if bound else -vector[self.mean]
-        result[self.scale] = inverse * (slots[self.scale] + mean * slots[self.shift])
+        result[scales] = inverse * (slots[scales] + mean * slots[shifts])
         return result
 
     def _inverse(self, vector: Array) -> Array:

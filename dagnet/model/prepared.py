@@ -16,9 +16,10 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.compiler import compile_topology
-from dagnet.contracts import Activation, Loss, Runner
+from dagnet.contracts import Activation, Draw, Loss, Runner
 from dagnet.errors import DagnetWarning, DataError, GraphError, PluginError, expected, shorten
-from dagnet.model.data import standardisation_of
+from dagnet.hashing import step_key
+from dagnet.model.data import SparseRows, standardisation_of
 from dagnet.model.heads import Objective
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
@@ -26,8 +27,11 @@ from dagnet.model.tables import Columns, numeric
 from dagnet.plan import Plan, training_plan
 from dagnet.registry import named
 from dagnet.topology import Topology
+from dagnet.values import whole
 
 ROWS = 2
+PORTION = 2048
+"""Rows that are evaluated at once with dropout, a multiple of 32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,13 +141,18 @@ class Prepared:
         return (center, scale) if center.any() or (scale != 1).any() else None
 
     def refreshed(self) -> Prepared:
-        """With those activations, and the loss, traced anew that read something which has changed since."""
-        old, objective = self.layout.topology.activations, self.objective.refreshed()
-        fresh = tuple(activation.refreshed() for activation in old)
-        if all(new is one for new, one in zip(fresh, old, strict=True)):
+        """With those functions traced anew that read something which has changed since."""
+        topology, objective = self.layout.topology, self.objective.refreshed()
+        fresh: dict[Any, Any] = {
+            one: one.refreshed() for one in (*topology.activations, *topology.aggregations)
+        }
+        if all(new is one for one, new in fresh.items()):
             return self if objective is self.objective else replace(self, objective=objective)
-        topology = replace(self.layout.topology, activations=fresh)
-        plan = replace(self.layout.plan, activations=fresh)
+        activations = tuple(fresh[one] for one in topology.activations)
+        said = {node: fresh[one] for node, one in topology.node_words.get("aggregation", {}).items()}
+        words = {**topology.node_words, **({"aggregation": said} if said else {})}
+        topology = replace(topology, activations=activations, node_words=words)
+        plan = replace(self.layout.plan, activations=activations, aggregations=topology.aggregations)
         layout = replace(self.layout, topology=topology, plan=plan)
         return Prepared.served(layout, objective, self.dtype, self.asked, self.threads)
 
@@ -165,6 +174,31 @@ class Prepared:
     def training_runner(self) -> Runner:
         """The runner of :func:`dagnet.plan.training_plan`."""
         return self.runner_for(training_plan(self.layout.plan))
+
+    def outputs(self, vector: Array, inputs: Any) -> Array:
+        """Values of the output units for encoded rows, (rows, output units)."""
+        if isinstance(inputs, SparseRows):
+            return np.concatenate([self.outputs(vector, block) for _, block in inputs.blocks()])
+        theta = self.layout.theta(vector)
+        quick = self.runner.evaluate(theta, inputs)
+        outputs: Array = self.runner.forward(theta, inputs, keep=False).outputs if quick is None else quick
+        return outputs
+
+    @cached_property
+    def _dropping_runner(self) -> Runner:
+        return self.runner_for(training_plan(self.layout.plan, normalizes=False))
+
+    def dropped(self, vector: Array, inputs: Any, seed: object) -> Array:
+        """Values of the output units, (rows, output units), with dropout."""
+        key, runner = step_key(whole(0).check("seed", seed), 0), self._dropping_runner
+        draws = self.layout.plan.trains_otherwise
+        outputs, state = np.empty((len(inputs), len(self.layout.plan.outputs)), self.dtype), None
+        for first in range(0, len(inputs), PORTION):
+            rows = slice(first, first + PORTION)
+            more: dict[str, Any] = {"draw": Draw(key, np.zeros(0), first)} if draws else {}
+            state = runner.forward(self.layout.theta(vector), inputs[rows], reuse=state, **more)
+            outputs[rows] = state.outputs
+        return outputs
 
     def parameters_of(self, name: Hashable) -> Array:
         """Parameters of one edge or node; where a pair is both, the edge is meant."""
@@ -217,7 +251,7 @@ def probe_loss(loss: Loss, width: int, dtype: Any) -> None:
     PluginError
         See above.
     """
-    from dagnet.contracts.probing import checked_result  # noqa: PLC0415 - `import dagnet` need not pay
+    from dagnet.contracts.trials import checked_result  # noqa: PLC0415 - `import dagnet` need not pay
 
     where = named(loss)
     outputs = np.full((ROWS, width), 0.5, dtype)

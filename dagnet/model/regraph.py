@@ -9,9 +9,9 @@ import numpy as np
 
 from dagnet.adjacency import offsets
 from dagnet.arrays import Array
-from dagnet.contracts import Loss
+from dagnet.contracts import Aggregation, Loss
 from dagnet.model.layout import Layout
-from dagnet.registry import find_activation, find_loss, spelled
+from dagnet.registry import find_activation, find_aggregation, find_loss, spelled
 from dagnet.topology import edge_values
 
 
@@ -66,14 +66,15 @@ def _nodes(layout: Layout, parameters: Array) -> list[dict[str, Any]]:
 def _add_words(nodes: list[dict[str, Any]], layout: Layout, parameters: Array) -> None:
     """What nodes learn and keep beside biases, and the rest of what they say."""
     topology = layout.topology
-    starts = offsets(topology.units[topology.normalized])
     for name in topology.node_starts:
-        pieces = _split(parameters[layout.node_places(name)], starts)
-        for node, value in zip(topology.normalized.tolist(), pieces, strict=True):
+        holders = topology.nodes_with(name)
+        pieces = _split(parameters[layout.node_places(name)], offsets(topology.units[holders]))
+        for node, value in zip(holders.tolist(), pieces, strict=True):
             nodes[node][name] = value
     for word, said in topology.node_words.items():
         for node, value in said.items():
-            nodes[node][word] = value
+            plugin = isinstance(value, Aggregation)
+            nodes[node][word] = spelled(value, find_aggregation) if plugin else value
 
 
 def _split(values: Array, starts: Array) -> list[Any]:

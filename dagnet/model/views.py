@@ -11,7 +11,7 @@ import numpy as np
 
 from dagnet.adjacency import offsets
 from dagnet.arrays import Array
-from dagnet.contracts import LEARNED
+from dagnet.contracts import LEARNED, MOMENTS
 from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.model.layout import Layout
 from dagnet.topology import Topology, interval_text
@@ -150,10 +150,12 @@ class NodeParameterView(_View):
             listed = ", ".join(map(repr, self._names())) or "none in this network"
             raise DataError(expected("a node parameter", f"(node, name) with a name among {listed}", name))
         node = topology.node_number(name[0])
-        place = int(np.searchsorted(topology.normalized, node))
-        if place == len(topology.normalized) or topology.normalized[place] != node:
-            raise DataError(f"node {shorten(name[0])} has no {name[1]}: it is not normalised")
-        starts = offsets(topology.units[topology.normalized])
+        holders = topology.nodes_with(name[1])
+        place = int(np.searchsorted(holders, node))
+        if place == len(holders) or holders[place] != node:
+            over = " over rows" if name[1] in MOMENTS else ""
+            raise DataError(f"node {shorten(name[0])} has no {name[1]}: it is not normalised{over}")
+        starts = offsets(topology.units[holders])
         return self._layout.node_places(name[1])[starts[place] : starts[place + 1]]
 
     def _names(self) -> tuple[str, ...]:
@@ -162,8 +164,12 @@ class NodeParameterView(_View):
 
     def __iter__(self) -> Iterator[tuple[Hashable, str]]:
         topology = self._layout.topology
-        names = [(topology.nodes[node], name) for node in topology.normalized for name in self._names()]
-        return (name for name in names if self._were_asked(self._places(name)))
+        having = {name: set(topology.nodes_with(name).tolist()) for name in self._names()}
+        for node in topology.normalized.tolist():
+            for name, holders in having.items():
+                pair = topology.nodes[node], name
+                if node in holders and self._were_asked(self._places(pair)):
+                    yield pair
 
 
 class _Writable(_View):

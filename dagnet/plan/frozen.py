@@ -10,21 +10,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Activation, Normalization
+from dagnet.contracts import Activation, Aggregation, Normalization
 
 STEP = np.dtype(
     [(name, "i4") for name in ("kind", "what")]
     + [(name, "i8") for name in ("target", "n_target", "source", "n_source", "slot")]
 )
-DENSE, SPARSE, ACTIVATE, NORMALISE, DROP = 0, 1, 2, 8, 9
-KINDS = {DENSE: "dense", SPARSE: "sparse", ACTIVATE: "activate", NORMALISE: "normalise", DROP: "drop"}
-"""Kinds of steps by their codes; the last two are of plans for training alone."""
+DENSE, SPARSE, ACTIVATE, AGGREGATE, LAYER, NORMALISE, DROP, THIN = 0, 1, 2, 3, 4, 8, 9, 10
+KINDS = {
+    DENSE: "dense",
+    SPARSE: "sparse",
+    ACTIVATE: "activate",
+    AGGREGATE: "aggregate",
+    LAYER: "layer",
+    NORMALISE: "normalise",
+    DROP: "drop",
+    THIN: "thin",
+}
+"""Kinds of steps by their codes; NORMALISE, DROP and THIN are of plans for training alone."""
 
 
 class Step(NamedTuple):
@@ -45,7 +55,7 @@ class Step(NamedTuple):
 
     @property
     def slots(self) -> slice:
-        """The weights that a dense or sparse step reads."""
+        """The weights that a step reads which does not activate."""
         n = self.n_source * self.n_target if self.kind == DENSE else self.n_source
         return slice(self.slot, self.slot + n)
 
@@ -64,8 +74,10 @@ class PlanData:
         The program, a table of :data:`STEP`.  DENSE: z[target range] = W @ a[sources] + bias,
         the sources contiguous from ``source`` (``what`` 0) or ``gather[source:][:n_source]``
         (``what`` 1), W the ``n_target × n_source`` matrix at ``slot``.  SPARSE: the same, each
-        unit with its own parents; ``n_source`` counts the nonzeros.  ACTIVATE:
-        a = activations[what](z).
+        unit with its own parents; ``n_source`` counts the nonzeros.  AGGREGATE: the same with
+        aggregations[what] of the terms w·a in place of their sum.  ACTIVATE:
+        a = activations[what](z).  LAYER: of each ``source`` units in a row, the sources' values over these
+        units as x̂ by ``normalizations[what]``, z = weight · x̂ + bias; ``n_source`` counts the weights.
     indptr, sources
         Parents of each unit, target-major; the position is the weight's slot.
     indptr_out, targets, slots_out
@@ -79,6 +91,8 @@ class PlanData:
         Weights and biases in all.
     activations
         The distinct activations.
+    aggregations
+        The distinct aggregations other than the sum.
     needs_delta
         (units,) whether the reverse walk enters the unit.
     needs_gradient
@@ -88,14 +102,16 @@ class PlanData:
     unit_ids, slot_ids
         In a plan that :meth:`restrict` cut out: the units and slots of the original.
     normalizations, normalized_by
-        The distinct normalisations over rows, and (units,) the place among them of what normalises the
-        unit, −1 for none; None where there are none.  Such a unit has one source and is summed as all
-        are, in prediction by numbers that have the running statistics in them.
+        The distinct normalisations, and (units,) the place among them of what normalises the unit, −1
+        for none; None where there are none.  Such a unit has one source.  Where rows are normalised it
+        is summed as all are, in prediction by numbers that have the running statistics in them.
     dropout, unit_numbers
         (units,) the rate at which training drops each unit's value, and the number by which its mask is
         drawn; None where nothing is dropped.
+    term_dropout, term_numbers
+        (weights,) the same of terms.
     notes
-        What an engine has to say of an activation, by its call form; shown in the listing.
+        What an engine has to say of an activation or aggregation, by its call form; shown in the listing.
     """
 
     n_units: int
@@ -116,10 +132,13 @@ class PlanData:
     tie: Array | None = None
     unit_ids: Array | None = None
     slot_ids: Array | None = None
+    aggregations: tuple[Aggregation, ...] = ()
     normalizations: tuple[Normalization, ...] = ()
     normalized_by: Array | None = None
     dropout: Array | None = None
     unit_numbers: Array | None = None
+    term_dropout: Array | None = None
+    term_numbers: Array | None = None
     notes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
@@ -137,6 +156,15 @@ class PlanData:
         """How many parameters: slots, tied ones counted once."""
         return self.n_slots if self.tie is None or not len(self.tie) else int(self.tie.max()) + 1
 
+    @cached_property
+    def aggregation_of(self) -> Array:
+        """(units,) each unit's place among the aggregations, −1 for the sum."""
+        numbers = np.full(self.n_units, -1)
+        for step in self.program():
+            if step.kind == AGGREGATE:
+                numbers[step.targets] = step.what
+        return numbers
+
     @property
     def rates(self) -> Array:
         """The distinct rates of dropout, in order; DROP steps refer to them."""
@@ -145,7 +173,7 @@ class PlanData:
     @property
     def trains_otherwise(self) -> bool:
         """Whether training does something that prediction does not."""
-        return self.dropout is not None
+        return self.dropout is not None or self.term_dropout is not None
 
     def program(self) -> list[Step]:
         """The steps one by one."""

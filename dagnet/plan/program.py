@@ -11,7 +11,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.errors import DagnetError
 from dagnet.markup import listing_html
-from dagnet.plan.frozen import ACTIVATE, DENSE, KINDS, SPARSE, PlanData
+from dagnet.plan.frozen import ACTIVATE, AGGREGATE, DENSE, DROP, KINDS, LAYER, SPARSE, PlanData
 from dagnet.plan.restriction import cut, walked_units
 from dagnet.plan.transposition import pull_rows, slot_targets, slot_units
 
@@ -100,7 +100,8 @@ class Plan(PlanData):
 
 def _invariants(plan: PlanData) -> Iterator[tuple[bool, str]]:
     n, weights = plan.n_units, plan.n_weights
-    yield bool(np.isin(plan.steps["kind"], (DENSE, SPARSE, ACTIVATE)).all()), "known step kinds"
+    known = (DENSE, SPARSE, ACTIVATE, AGGREGATE, LAYER)
+    yield bool(np.isin(plan.steps["kind"], known).all()), "known step kinds"
     yield len(plan.indptr) == n + 1, "one row of parents a unit"
     yield plan.indptr[0] == 0 and plan.indptr[-1] == weights, "rows cover all weights"
     yield bool((np.diff(plan.indptr) >= 0).all()), "rows do not overlap"
@@ -124,8 +125,9 @@ def _invariants(plan: PlanData) -> Iterator[tuple[bool, str]]:
 
 def _step_invariants(plan: PlanData) -> Iterator[tuple[bool, str]]:
     computed = np.arange(plan.n_inputs, plan.n_units)
-    for kinds, what in (((DENSE, SPARSE), "summed"), ((ACTIVATE,), "activated")):
-        steps = plan.steps[np.isin(plan.steps["kind"], kinds)]
+    activates = plan.steps["kind"] == ACTIVATE
+    for chosen, what in ((~activates, "summed"), (activates, "activated")):
+        steps = plan.steps[chosen]
         covered = [np.arange(s["target"], s["target"] + s["n_target"]) for s in steps]
         together = np.concatenate([*covered, np.zeros(0, np.int64)])
         yield np.array_equal(np.sort(together), computed), f"every computed unit is {what} once"
@@ -143,11 +145,18 @@ def _step_invariants(plan: PlanData) -> Iterator[tuple[bool, str]]:
         slots = slice(plan.indptr[targets.start], plan.indptr[targets.stop])
         yield step["slot"] == slots.start, "a step starts at its first weight"
         yield bool((ready[plan.sources[slots]] < number).all()), "a step reads values that are ready"
+        if step["kind"] == AGGREGATE:
+            yield 0 <= step["what"] < len(plan.aggregations), "aggregations exist"
+            yield bool((np.diff(plan.indptr)[targets] > 0).all()), "an aggregated unit has terms"
         if step["kind"] == DENSE:
             wanted = np.tile(plan.step_source_units(step), step["n_target"])
             yield np.array_equal(plan.sources[slots], wanted), "a dense step's units have the same parents"
         else:
             yield step["n_source"] == slots.stop - slots.start, "a sparse step counts its nonzeros"
+        if step["kind"] == LAYER:
+            whole = step["source"] > 1 and step["n_target"] % step["source"] == 0
+            yield whole and step["n_source"] == step["n_target"], "a layer step normalises whole nodes"
+            yield 0 <= step["what"] < len(plan.normalizations), "normalisations exist"
 
 
 # -- the listing: one line a step ----------------------------------------------------------
@@ -179,13 +188,25 @@ def _step(plan: PlanData, step: Any) -> str:
     head = f"{KINDS[step['kind']]:<9} {_range(target, n_target):<16}"
     if step["kind"] == ACTIVATE:
         activation = plan.activations[step["what"]]
-        note = plan.notes.get(str(activation))
-        return f"{head} = {activation}" + (f"   [{note.split(':')[0]}]" if note else "")
+        return f"{head} = {activation}{_note(plan, activation)}"
     biases = int((plan.bias_slot[target : target + n_target] >= 0).sum())
     bias = f" + {biases} bias{'es' if biases != 1 else ''}" if biases else ""
     if step["kind"] == DENSE:
         n_source = int(step["n_source"])
         where = "gathered" if step["what"] else _range(int(step["source"]), n_source)
         return f"{head} = W[{n_target}×{n_source}] @ {where}{bias}"
+    if step["kind"] == DROP:
+        return f"{head} at {plan.rates[step['what']]:g}"
+    if step["kind"] == LAYER:
+        return f"{head} = {plan.normalizations[step['what']]} over {int(step['source'])} units each{bias}"
     nonzeros = int(step["n_source"])
-    return f"{head} = {nonzeros:,} weight{'s' if nonzeros != 1 else ''}{bias}"
+    weights = f"{nonzeros:,} weight{'s' if nonzeros != 1 else ''}"
+    if step["kind"] == AGGREGATE:
+        aggregation = plan.aggregations[step["what"]]
+        return f"{head} = {aggregation} of {weights}{bias}{_note(plan, aggregation)}"
+    return f"{head} = {weights}{bias}"
+
+
+def _note(plan: PlanData, function: object) -> str:
+    note = plan.notes.get(str(function))
+    return f"   [{note.split(':')[0]}]" if note else ""

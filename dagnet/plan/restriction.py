@@ -7,10 +7,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from dagnet.adjacency import Rows, offsets, ranges, reachable, rows_by
+from dagnet.adjacency import offsets, ranges, reachable
 from dagnet.arrays import Array
-from dagnet.plan.frozen import ACTIVATE, DENSE, SPARSE, PlanData
-from dagnet.plan.transposition import slot_targets, slot_units
+from dagnet.plan.frozen import ACTIVATE, DENSE, LAYER, PlanData
+from dagnet.plan.transposition import read_by, readers, slot_units
 
 P = TypeVar("P", bound=PlanData)
 
@@ -23,8 +23,7 @@ def walked_units(plan: PlanData, wanted: Array, deltas: Array | None) -> Array:
         own |= deltas
     chain = own.copy()
     if not own[plan.n_inputs :].all():
-        children = rows_by(plan.sources, slot_targets(plan.indptr), plan.n_units)
-        chain[reachable(children, np.flatnonzero(own))] = True
+        chain[reachable(readers(plan), np.flatnonzero(own))] = True
     return chain & _reaching(plan)
 
 
@@ -39,17 +38,16 @@ def _reaching(plan: PlanData) -> Array:
     if not (ends & (np.diff(plan.indptr) > 0)).any():
         return ~ends
     reaching = np.zeros(plan.n_units, bool)
-    parents = Rows(plan.indptr, plan.sources, np.zeros(0, np.int64))
-    reaching[reachable(parents, plan.outputs)] = True
+    reaching[reachable(read_by(plan), plan.outputs)] = True
     return reaching
 
 
 def cut(plan: P, units: Array) -> tuple[P, Array, Array]:
-    """Keep the computed units in the mask; what else they read becomes an input.
+    """Keep the computed units in the mask and their mates in LAYER steps; what else they read is an input.
 
     Returns the plan, and which units and slots of the old one it has.
     """
-    kept = units.copy()
+    kept = with_mates(plan, units)
     kept[: plan.n_inputs] = False
     computed = np.flatnonzero(kept)
     slots = ranges(plan.indptr[computed], plan.indptr[computed + 1])
@@ -81,16 +79,26 @@ def cut(plan: P, units: Array) -> tuple[P, Array, Array]:
         bias_slot=bias_slot,
         n_slots=len(slot_ids),
         tie=None,
-        normalizations=(),
         normalized_by=None,
         dropout=None,
         unit_numbers=None,
+        term_dropout=None,
+        term_numbers=None,
         needs_delta=plan.needs_delta[unit_ids],
         needs_gradient=plan.needs_gradient[slot_ids],
         unit_ids=unit_ids if plan.unit_ids is None else plan.unit_ids[unit_ids],
         slot_ids=slot_ids if plan.slot_ids is None else plan.slot_ids[slot_ids],
     )
     return cut, unit_ids, slot_ids
+
+
+def with_mates(plan: PlanData, units: Array) -> Array:
+    """(units,) mask of these and those that are normalised together with one of them; a copy."""
+    kept = units.copy()
+    for step in plan.steps[plan.steps["kind"] == LAYER]:
+        nodes = kept[step["target"] : step["target"] + step["n_target"]].reshape(-1, step["source"])
+        nodes[:] = nodes.any(axis=1, keepdims=True)
+    return kept
 
 
 def _cut_steps(plan: PlanData, kept: Array, place: Array, indptr: Array) -> tuple[Array, Array]:
@@ -104,7 +112,7 @@ def _cut_steps(plan: PlanData, kept: Array, place: Array, indptr: Array) -> tupl
     weighted = steps["kind"] != ACTIVATE
     ends = steps["target"] + steps["n_target"]
     steps["slot"][weighted] = indptr[steps["target"][weighted]]
-    sparse = steps["kind"] == SPARSE
+    sparse = weighted & (steps["kind"] != DENSE)
     steps["n_source"][sparse] = (indptr[ends] - indptr[steps["target"]])[sparse]
     gather, filled = [np.zeros(0, np.int64)], 0
     for number in np.flatnonzero(steps["kind"] == DENSE):

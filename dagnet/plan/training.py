@@ -10,23 +10,28 @@ from typing import TypeVar
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.plan.frozen import ACTIVATE, DROP, NORMALISE, SPARSE, STEP, PlanData, Step
+from dagnet.plan.frozen import ACTIVATE, DROP, NORMALISE, SPARSE, STEP, THIN, PlanData, Step
+from dagnet.plan.transposition import pull_rows, slot_targets
 
 P = TypeVar("P", bound=PlanData)
 
 
 def training_plan(plan: P, *, normalizes: bool = True) -> P:
-    """With NORMALISE steps in place of some sparse ones, if ``normalizes``, and with DROP steps.
+    """With NORMALISE, if ``normalizes``, and THIN steps in place of some sparse ones, and with DROP steps.
 
     NORMALISE, ``what`` a normalisation: of each unit of the range the one source's values over the rows
     as x̂, z = weight · x̂ + bias.  DROP, ``what`` a rate in ``plan.rates``: after the activation of the
     range, or before all else for inputs, values are 0 where the mask says so, else divided by 1 − rate.
+    THIN: sums of which each term is dropped by a mask of its own.
     """
-    rates = plan.rates
+    rates, by = plan.rates, np.full(plan.n_units, -1)
+    if normalizes and plan.normalized_by is not None:
+        by[:] = plan.normalized_by
+    if plan.term_dropout is not None:
+        by[slot_targets(plan.indptr)[plan.term_dropout > 0]] = -2
     steps = list(_dropped(plan, 0, plan.n_inputs, rates))
     for step in plan.program():
-        by = plan.normalized_by
-        if step.kind == SPARSE and normalizes and by is not None:
+        if step.kind == SPARSE:
             steps += _normalized(plan, step, by)
         elif step.kind == ACTIVATE and plan.dropout is not None:
             for start, stop in _runs(plan.dropout, step.target, step.target + step.n_target):
@@ -34,7 +39,9 @@ def training_plan(plan: P, *, normalizes: bool = True) -> P:
                 steps += _dropped(plan, start, stop, rates)
         else:
             steps.append(step)
-    return replace(plan, steps=np.array(steps, STEP))
+    table = np.array(steps, STEP)
+    rows = pull_rows(table, plan.indptr, plan.sources, plan.needs_delta, plan.needs_gradient)
+    return replace(plan, steps=table, indptr_out=rows[0], targets=rows[1], slots_out=rows[2])
 
 
 def _runs(values: Array, first: int, last: int) -> Iterator[tuple[int, int]]:
@@ -55,5 +62,7 @@ def _dropped(plan: PlanData, first: int, last: int, rates: Array) -> Iterator[St
 def _normalized(plan: PlanData, step: Step, by: Array) -> Iterator[Step]:
     for start, stop in _runs(by, step.target, step.target + step.n_target):
         slots = slice(int(plan.indptr[start]), int(plan.indptr[stop]))
-        kind, what = (SPARSE, 0) if by[start] < 0 else (NORMALISE, int(by[start]))
-        yield Step(kind, what, start, stop - start, 0, slots.stop - slots.start, slots.start)
+        kind = {-1: SPARSE, -2: THIN}.get(int(by[start]), NORMALISE)
+        yield Step(
+            kind, max(0, int(by[start])), start, stop - start, 0, slots.stop - slots.start, slots.start
+        )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dagnet.adjacency import rows_by
+from dagnet.adjacency import Rows, rows_by
 from dagnet.arrays import Array
-from dagnet.plan.frozen import DENSE, PlanData
+from dagnet.plan.frozen import AGGREGATE, DENSE, LAYER, THIN, PlanData, Step
 
 
 def slot_targets(indptr: Array) -> Array:
@@ -23,6 +23,29 @@ def slot_units(plan: PlanData) -> Array:
     return units
 
 
+def dependencies(plan: PlanData) -> tuple[Array, Array]:
+    """``(sources, targets)``: pairs of a unit and one that reads it, LAYER steps' mates among them."""
+    sources, targets = [plan.sources], [slot_targets(plan.indptr)]
+    for row in plan.steps[plan.steps["kind"] == LAYER].tolist():
+        step = Step._make(row)
+        mates = plan.sources[step.slots].reshape(-1, step.source)
+        sources.append(np.repeat(mates, step.source, axis=0).ravel())
+        targets.append(np.repeat(np.arange(step.target, step.target + step.n_target), step.source))
+    return np.concatenate(sources), np.concatenate(targets)
+
+
+def readers(plan: PlanData) -> Rows:
+    """The units that read each unit."""
+    return rows_by(*dependencies(plan), plan.n_units)
+
+
+def read_by(plan: PlanData) -> Rows:
+    """The units that each unit reads."""
+    if not (plan.steps["kind"] == LAYER).any():
+        return Rows(plan.indptr, plan.sources, np.zeros(0, np.int64))
+    return rows_by(*dependencies(plan)[::-1], plan.n_units)
+
+
 def pull_rows(
     steps: Array, indptr: Array, sources: Array, needs_delta: Array, needs_gradient: Array
 ) -> tuple[Array, Array, Array]:
@@ -34,7 +57,7 @@ def pull_rows(
     n_units = len(indptr) - 1
     child = slot_targets(indptr)
     walked = needs_delta[child] & (needs_delta[sources] | needs_gradient[: len(sources)])
-    for step in steps[steps["kind"] == DENSE]:
+    for step in steps[np.isin(steps["kind"], (DENSE, AGGREGATE, LAYER, THIN))]:
         walked[indptr[step["target"]] : indptr[step["target"] + step["n_target"]]] = False
     slots = np.flatnonzero(walked)
     rows = rows_by(sources[slots], child[slots].astype(sources.dtype), n_units)

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from dagnet.contracts import Activation, Engine, Exporter, Initializer, Loss, Optimizer
+from dagnet.contracts import Activation, Aggregation, Engine, Exporter, Initializer, Loss, Optimizer
 from dagnet.errors import DagnetError, PluginError, Verbatim, expected
 from dagnet.registry.tables import KINDS, Origin, registry
 
@@ -16,9 +16,11 @@ __all__ = [
     "KINDS",
     "Origin",
     "activations",
+    "aggregations",
     "engines",
     "exporters",
     "find_activation",
+    "find_aggregation",
     "find_initializer",
     "find_loss",
     "find_optimizer",
@@ -41,8 +43,9 @@ def register(obj: object, *, replace: bool = False) -> None:
     Parameters
     ----------
     obj
-        An :class:`Activation`, :class:`Loss`, :class:`Initializer`, :class:`Optimizer` class,
-        engine or :class:`Exporter`; or a module or object with hook implementations.
+        An :class:`Activation`, :class:`Aggregation`, :class:`Loss`, :class:`Initializer`,
+        :class:`Optimizer` class, engine or :class:`Exporter`; or a module or object with hook
+        implementations.
     replace
         Take over names that are registered already.
 
@@ -61,7 +64,8 @@ def register(obj: object, *, replace: bool = False) -> None:
     """
     registry.load()
     if isinstance(obj, (str, bytes, int, float, type(None))):
-        must = "an Activation, Loss, Initializer, Optimizer class, engine, Exporter, or a plugin module"
+        kinds = "an Activation, Aggregation, Loss, Initializer, Optimizer class, engine, Exporter"
+        must = f"{kinds}, or a plugin module"
         raise PluginError(expected("register(): the argument", must, obj))
     owner = _function(obj) or obj
     module = getattr(owner, "__module__", None) or getattr(owner, "__name__", None)
@@ -72,6 +76,11 @@ def register(obj: object, *, replace: bool = False) -> None:
 def activations() -> Mapping[str, Activation]:
     """All registered activations by name, read-only."""
     return registry.table("activations")
+
+
+def aggregations() -> Mapping[str, Aggregation]:
+    """All registered aggregations by name, read-only."""
+    return registry.table("aggregations")
 
 
 def losses() -> Mapping[str, Loss]:
@@ -104,7 +113,7 @@ def origin(kind: str, name: str) -> Origin | None:
     return registry.origin(kind, name)
 
 
-def named(item: Activation | Loss | Initializer) -> str:
+def named(item: Activation | Aggregation | Loss | Initializer) -> str:
     """What a message calls it: ``activation 'cube'``, and of which plugin where that is not dagnet.
 
     Examples
@@ -178,6 +187,11 @@ def _find(kind: str, cls: type, spec: object) -> Any:
 def find_activation(spec: object) -> Activation:
     """The activation for a name, a call form or an :class:`Activation`."""
     return cast("Activation", _find("activations", Activation, spec)).refreshed()
+
+
+def find_aggregation(spec: object) -> Aggregation:
+    """The aggregation for a name, a call form or an :class:`Aggregation`."""
+    return cast("Aggregation", _find("aggregations", Aggregation, spec)).refreshed()
 
 
 def find_loss(spec: object) -> Loss:

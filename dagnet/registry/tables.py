@@ -25,7 +25,7 @@ from typing import Any
 import pluggy
 
 from dagnet import hookspecs
-from dagnet.contracts import Activation, Exporter, Initializer, Loss, Optimizer
+from dagnet.contracts import Activation, Aggregation, Exporter, Initializer, Loss, Optimizer
 from dagnet.errors import DagnetWarning, PluginError, Verbatim, did_you_mean, expected, shorten
 
 ENGINE_METHODS = ("unavailable", "prepare", "fused_step")
@@ -36,6 +36,7 @@ Offer = tuple[str, str, Any]
 NEWER = "; if it is no slip, the plugin needs a newer dagnet: pip install --upgrade dagnet"
 DISABLE = "DAGNET_DISABLE_PLUGINS"
 USUAL = {
+    "average": "mean",
     "bce": "binary_cross_entropy_with_logits",
     "bcewithlogits": "binary_cross_entropy_with_logits",
     "binary_crossentropy": "binary_cross_entropy",
@@ -46,9 +47,13 @@ USUAL = {
     "log_loss": "binary_cross_entropy_with_logits",
     "logistic": "sigmoid",
     "mae": "absolute_error",
+    "maximum": "max",
     "mean_squared_error": "squared_error",
+    "minimum": "min",
     "mse": "squared_error",
+    "mul": "product",
     "none": "identity",
+    "prod": "product",
     "swish": "silu",
 }
 """How other libraries say it."""
@@ -56,6 +61,7 @@ TRACE = "DAGNET_TRACE_PLUGINS"
 SLOW_SECONDS = 2.0
 BUILTINS = (
     "dagnet.builtins.activations",
+    "dagnet.builtins.aggregations",
     "dagnet.builtins.losses",
     "dagnet.builtins.initializers",
     "dagnet.builtins.optimizers",
@@ -95,6 +101,7 @@ def _is_engine(item: object) -> bool:
 
 KINDS: dict[str, Kind] = {
     "activations": _instances("activation", "dagnet_activations", Activation),
+    "aggregations": _instances("aggregation", "dagnet_aggregations", Aggregation),
     "losses": _instances("loss", "dagnet_losses", Loss),
     "initializers": _instances("initializer", "dagnet_initializers", Initializer),
     "optimizers": Kind(

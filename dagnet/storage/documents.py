@@ -22,9 +22,9 @@ import msgspec
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Activation, Loss
+from dagnet.contracts import Activation, Aggregation, Loss
 from dagnet.errors import DagnetError, DagnetWarning, PluginError, shorten
-from dagnet.registry import KINDS, activations, losses, origin
+from dagnet.registry import KINDS, activations, aggregations, losses, origin
 from dagnet.values import DEEPEST, NAMES, Codec, plain
 
 FORMAT = 1
@@ -36,7 +36,11 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Packed = Any
 """A value as :mod:`dagnet.storage.documents` spells it."""
 DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
-TABLES: dict[str, Callable[[], Mapping[str, Any]]] = {"activations": activations, "losses": losses}
+TABLES: dict[str, Callable[[], Mapping[str, Any]]] = {
+    "activations": activations,
+    "aggregations": aggregations,
+    "losses": losses,
+}
 
 
 class Parameter(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
@@ -47,7 +51,7 @@ class Parameter(msgspec.Struct, array_like=True, forbid_unknown_fields=True, fro
 
 
 class Plugin(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """An activation or a loss by name, and who provided it."""
+    """An activation, an aggregation or a loss by name, and who provided it."""
 
     name: str
     parameters: list[Parameter]
@@ -79,6 +83,8 @@ class ModelDocument(Document, forbid_unknown_fields=True, frozen=True, omit_defa
     """The users' own attributes (:mod:`dagnet.storage.users`)."""
     node_words: Packed = None
     """What nodes say beside the usual, in the same way; None for nothing."""
+    aggregations: list[Plugin] = []
+    """Those that nodes name by their numbers."""
     categories: list[tuple[Count, list[Packed]]] = []
     """Numbers of inputs, and what the entries of their columns may be."""
     named: bool = False
@@ -185,12 +191,12 @@ def pack_name(value: Any, where: str, mend: str = "") -> Any:
     return EXACT.pack(plain(value), where, mend=mend)
 
 
-def plugin_of(item: Activation | Loss) -> Plugin:
-    """What a file says about an activation or a loss.
+def plugin_of(item: Activation | Aggregation | Loss) -> Plugin:
+    """What a file says about an activation, an aggregation or a loss.
 
     PluginError if no process could find it again by its name.
     """
-    kind = "activations" if isinstance(item, Activation) else "losses"
+    kind = next(kind for kind in TABLES if KINDS[kind].singular == item.kind)
     registered = TABLES[kind]().get(item.name)
     if registered is None or registered.bind(**item.parameters) != item:
         what = "is not registered" if registered is None else "is not the one registered by that name"
@@ -206,7 +212,7 @@ def plugin_of(item: Activation | Loss) -> Plugin:
 
 
 def plugin_for(kind: str, plugin: Plugin) -> Any:
-    """The registered thing that a file refers to; ``kind`` is ``"activations"`` or ``"losses"``.
+    """The registered thing that a file refers to; ``kind`` is one of :data:`TABLES`.
 
     PluginError if it is missing here; the message says what to install; ValueError if its parameters
     are none.

@@ -88,7 +88,8 @@ def save_model(model: Model, path: object) -> None:
         share_keys=[pack_name(key, f"share key {shorten(key)}") for key in topology.share_keys],
         weight_name=pack_name(topology.weight_name, "weight"),
         users=pack_users(topology.users, codec),
-        node_words=pack_words(topology.node_words, codec) if topology.node_words else None,
+        node_words=pack_words(_numbered(topology), codec) if topology.node_words else None,
+        aggregations=[plugin_of(aggregation) for aggregation in topology.aggregations],
         categories=[
             (node, [pack_name(word, "a category") for word in words])
             for node, words in sorted(topology.categories.items())
@@ -112,6 +113,14 @@ def _names(topology: Topology) -> int | list[Packed]:
         return len(topology.nodes)
     mend = "rename it, for instance with networkx.relabel_nodes"
     return [pack_name(name, f"node {shorten(name)}: its name", mend) for name in topology.nodes]
+
+
+def _numbered(topology: Topology) -> dict[str, dict[int, Any]]:
+    """What nodes say, aggregations by their numbers among the document's."""
+    words = {word: dict(said) for word, said in topology.node_words.items()}
+    for node, aggregation in words.get("aggregation", {}).items():
+        words["aggregation"][node] = topology.aggregations.index(aggregation)
+    return words
 
 
 def _parameters(model: Model) -> tuple[Array, Array]:
@@ -166,7 +175,7 @@ def _topology(document: ModelDocument, tensors: Mapping[str, Array]) -> Topology
     codec = Snapshot(rest)
     sizes = (len(arrays["units"]), len(arrays["sources"]))
     users = unpack_users(document.users, codec, sizes)
-    node_words = _node_words(document.node_words, codec, sizes[0])
+    node_words = _node_words(document, codec, sizes[0])
     if codec.tensors:
         raise ValueError(f"there is an unknown tensor {next(iter(codec.tensors))[:40]!r}")
     return checked_topology(
@@ -201,11 +210,19 @@ def _edge_words(rest: dict[str, Array]) -> dict[str, Array]:
     return found
 
 
-def _node_words(packed: Packed, codec: Snapshot, n: int) -> dict[str, dict[int, Any]]:
+def _node_words(document: ModelDocument, codec: Snapshot, n: int) -> dict[str, dict[int, Any]]:
     """The same of nodes."""
-    if packed is None:
+    known = [plugin_for("aggregations", plugin) for plugin in document.aggregations]
+    _check(len(set(known)) == len(known), "an aggregation is there twice")
+    if document.node_words is None:
+        _check(not known, "nobody has the aggregations")
         return {}
-    problems, data = Problems(), unpack_words(packed, codec, n)
+    problems, data = Problems(), unpack_words(document.node_words, codec, n)
+    for said in data:
+        if "aggregation" in said:
+            number = said["aggregation"]
+            _check(type(number) is int and 0 <= number < len(known), "an aggregation is out of range")
+            said["aggregation"] = known[number]
     unknown = {word for said in data for word in said} - NODE_EXTRAS.keys()
     _check(not unknown, "nodes say unknown words")
     found = read_node_extras(data, lambda node: f"node {node}", problems.tried)
@@ -308,6 +325,8 @@ def _check_activations(parts: Topology) -> None:
     _check(_within(parts.activation_of, len(parts.activations)), "an activation's number is out of range")
     _check(len(set(parts.activations)) == len(parts.activations), "an activation is there twice")
     _check(not parts.activation_of[parts.inputs].any(), "an input has an activation")
+    aggregating = parts.node_words.get("aggregation", {}).keys()
+    _check(aggregating.isdisjoint(parts.inputs.tolist()), "an input has an aggregation")
 
 
 def _check_numbers(parts: Topology) -> None:
@@ -323,10 +342,12 @@ def _check_numbers(parts: Topology) -> None:
 
 
 def _check_normalized(parts: Topology) -> None:
-    names = (*LEARNED, *MOMENTS) if len(parts.normalized) else ()
-    n = int(parts.units[parts.normalized].sum())
-    fits = set(parts.node_starts) == set(names) and all(len(a) == n for a in parts.node_starts.values())
+    sizes = {name: int(parts.units[parts.nodes_with(name)].sum()) for name in (*LEARNED, *MOMENTS)}
+    found = {name: len(array) for name, array in parts.node_starts.items()}
+    fits = found == {name: n for name, n in sizes.items() if n}
     _check(fits, "the numbers of normalisations do not fit the nodes")
+    over_units = np.setdiff1d(parts.normalized, parts.nodes_with("mean"))
+    _check((parts.units[over_units] > 1).all(), "a node of one unit is normalised over its units")
     _check((parts.node_starts.get("variance", np.zeros(0)) >= 0).all(), "a variance is below 0")
     _check(not np.isin(parts.normalized, parts.inputs).any(), "an input is normalised")
 

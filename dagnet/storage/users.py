@@ -45,10 +45,10 @@ def pack_words(words: Mapping[str, Mapping[int, Any]], codec: Snapshot) -> Any:
 
 
 def _plain(word: str, value: Any) -> Any:
-    value = plain(NODE_EXTRAS[word].rule.convert(value))
     if word == "loss":
+        value = NODE_EXTRAS[word].rule.convert(value)
         plugin_of(find_loss(value[0] if isinstance(value, tuple) else value))  # which refuses unknown ones
-    return value
+    return plain(value)
 
 
 def check_heads(topology: Topology, default: Loss) -> None:

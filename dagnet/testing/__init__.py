@@ -16,6 +16,7 @@ Under pytest, :func:`parametrize_with_checks` makes a test of each check; see th
 
 from dagnet.testing.kit import (
     check_activation,
+    check_aggregation,
     check_engine,
     check_exporter,
     check_initializer,
@@ -30,6 +31,7 @@ from dagnet.testing.outcomes import Outcome
 __all__ = [
     "Outcome",
     "check_activation",
+    "check_aggregation",
     "check_engine",
     "check_exporter",
     "check_initializer",

@@ -12,7 +12,8 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Activation
-from dagnet.contracts.probing import off_kinks, quotients, wrong
+from dagnet.contracts.probing import off_kinks
+from dagnet.contracts.trials import quotients, wrong
 from dagnet.testing.outcomes import DTYPES, copy_checks, must
 
 SHAPES = ((3, 4), (1, 7), (6, 1), (2, 0), (5,))

@@ -39,6 +39,7 @@ def networks(dtype: str) -> Iterator[tuple[str, Network]]:
     yield "one edge", _network(layered([1, 1]), dtype)
     yield "a chain of 60 levels", _network(_chain(60), dtype)
     yield "nodes of several units", _network(_blocks(), dtype)
+    yield "aggregations", _network(_aggregating(), dtype)
     yield "shared and frozen weights", _network(_shared(), dtype)
 
 
@@ -78,6 +79,26 @@ def _blocks() -> nx.DiGraph[Any]:
     graph.add_node("k", units=2, activation="softplus")
     graph.add_node("y", units=2)
     graph.add_edges_from([("x", "h"), ("z", "h"), ("h", "k"), ("z", "k"), ("x", "y"), ("k", "y")])
+    return graph
+
+
+def _aggregating() -> nx.DiGraph[Any]:
+    """Every aggregation, of nodes of several units, too; terms that tie and terms that are 0."""
+    graph: nx.DiGraph[Any] = nx.DiGraph()
+    graph.add_node("x", units=3)
+    for number, kind in enumerate(("sum", "mean", "product", "max", "min")):
+        graph.add_node(kind, aggregation=kind, activation="tanh", units=1 + number % 2, bias=0.25)
+        graph.add_edges_from([("x", kind), ("z", kind)])
+        graph.add_edge(kind, "y")
+        graph.add_edge("zero", kind, weight=0.0)
+        graph.add_edge(kind, "best")
+    graph.add_node("best", aggregation="max", bias=False)
+    graph.add_edge("best", "y", weight=0.5)
+    graph.add_edges_from([("z", "tied"), ("same", "tied")], weight=0.5)
+    graph.add_node("same", activation="identity", bias=False)
+    graph.add_edge("z", "same", weight=1.0)
+    graph.add_node("tied", aggregation="max", activation="tanh")
+    graph.add_edge("tied", "y")
     return graph
 
 

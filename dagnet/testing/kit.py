@@ -9,24 +9,26 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.contracts import Activation, Engine, Exporter, Initializer, Loss, Optimizer
+from dagnet.contracts import Activation, Aggregation, Engine, Exporter, Initializer, Loss, Optimizer
 from dagnet.errors import PluginError, did_you_mean, expected
 from dagnet.registry import (
     KINDS,
     engines,
     exporters,
     find_activation,
+    find_aggregation,
     find_initializer,
     find_loss,
     find_optimizer,
 )
-from dagnet.testing import activations, initializers, losses, optimizers
+from dagnet.testing import activations, aggregations, initializers, losses, optimizers
 from dagnet.testing import engines as of_engines
 from dagnet.testing import exporters as of_exporters
 from dagnet.testing.outcomes import Check, Outcome, declared_reasons, judge
 
 MODULES = {
     "activation": activations,
+    "aggregation": aggregations,
     "loss": losses,
     "initializer": initializers,
     "optimizer": optimizers,
@@ -43,14 +45,18 @@ def _kind(item: object) -> str:
         return "optimizer"
     fitting = [kind.singular for kind in KINDS.values() if kind.fits(item)]
     if not fitting:
-        must = "an Activation, Loss, Initializer, Optimizer, engine or Exporter"
+        must = "an Activation, Aggregation, Loss, Initializer, Optimizer, engine or Exporter"
         raise PluginError(expected("a plugin to check", must, item))
     return fitting[0]
 
 
 def label(item: Any) -> str:
     """What a plugin is called in messages and test ids: its call form, or its name."""
-    return str(item) if isinstance(item, (Activation, Loss, Initializer, Optimizer)) else str(item.name)
+    return (
+        str(item)
+        if isinstance(item, (Activation, Aggregation, Loss, Initializer, Optimizer))
+        else str(item.name)
+    )
 
 
 def checks_of(item: object, *, reader: of_exporters.Reader | None = None) -> tuple[Check, ...]:
@@ -59,8 +65,8 @@ def checks_of(item: object, *, reader: of_exporters.Reader | None = None) -> tup
     Raises
     ------
     PluginError
-        If it is no :class:`Activation`, :class:`Loss`, :class:`Initializer`, :class:`Exporter`,
-        :class:`Optimizer`, subclass of it, or engine.
+        If it is no :class:`Activation`, :class:`Aggregation`, :class:`Loss`, :class:`Initializer`,
+        :class:`Exporter`, :class:`Optimizer`, subclass of it, or engine.
     """
     kind = _kind(item)
     functions = vars(MODULES[kind]).items()
@@ -112,6 +118,17 @@ def check_activation(activation: Activation | str, *, expected_failures: Failure
     >>> dagnet.testing.check_activation("leaky_relu(negative_slope=0.2)")
     """
     _run("activation", find_activation(activation), expected_failures)
+
+
+def check_aggregation(aggregation: Aggregation | str, *, expected_failures: Failures = None) -> None:
+    """Run every check on an aggregation; see :func:`check_activation`.
+
+    Examples
+    --------
+    >>> import dagnet.testing
+    >>> dagnet.testing.check_aggregation("max")
+    """
+    _run("aggregation", find_aggregation(aggregation), expected_failures)
 
 
 def check_loss(loss: Loss | str, *, expected_failures: Failures = None) -> None:
@@ -175,7 +192,7 @@ def parametrize_with_checks(
     Parameters
     ----------
     items
-        Activations, losses, initializers, optimizers, engines, exporters, in any mixture.
+        Activations, aggregations, losses, initializers, optimizers, engines, exporters, in any mixture.
     expected_failures
         From the name of a check to the reason why it cannot pass, for all plugins here; or
         from the name of a plugin to such a mapping.  Strict: a declared failure that does not

@@ -9,7 +9,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
-from dagnet.contracts.probing import quotients, wrong
+from dagnet.contracts.trials import quotients, wrong
 from dagnet.testing.outcomes import DTYPES, copy_checks, must
 
 Batch = tuple[Array, Array]

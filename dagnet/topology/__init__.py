@@ -1,7 +1,7 @@
 """The validated, frozen graph."""
 
 from dagnet.topology.cycles import refuse_cycles
-from dagnet.topology.extras import edge_values
+from dagnet.topology.extras import edge_values, normalizations
 from dagnet.topology.fingerprint import data_fingerprint, fingerprint, fingerprint_by_part, name_keys
 from dagnet.topology.frozen import Topology, UserAttributes
 from dagnet.topology.heads import Head, heads_of
@@ -28,6 +28,7 @@ __all__ = [
     "heads_of",
     "interval_text",
     "name_keys",
+    "normalizations",
     "parameter_limits",
     "read_settings",
     "refuse_cycles",

@@ -265,6 +265,10 @@ def _check_input(where: str, attributes: Mapping[str, Any], identity: Activation
     if attributes.get("bias") is not None and not _is_false(attributes["bias"]):
         got = shorten(attributes["bias"])
         problems.append(f"{where} is an input and must have no bias, got {got}; remove it")
+    said = attributes.get("aggregation")
+    if said is not None and not (isinstance(said, str) and said == "sum"):
+        got = shorten(said)
+        problems.append(f"{where} is an input and must have no aggregation, got {got}; remove it")
     if attributes.get("categories") is not None and ("center" in attributes or "scale" in attributes):
         problems.append(f"{where} has categories, which are 0 or 1: remove its center and scale")
     spec = attributes.get("activation")

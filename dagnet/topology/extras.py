@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Loss, Normalization
+from dagnet.contracts import Aggregation, Loss, Normalization
 from dagnet.errors import DagnetError, DataError, PluginError, expected
-from dagnet.registry import find_loss, parse_call, spelled
+from dagnet.registry import find_aggregation, find_loss, parse_call, spelled
 from dagnet.values import ALONE, FRACTION, LARGEST, NOT_NEGATIVE, Rule, is_number, plain
 
 WIDEST = (-math.inf, math.inf)
@@ -77,8 +77,30 @@ def normalization(text: str) -> Normalization:
     return Normalization.of(name, named)
 
 
+def normalizations(said: Mapping[str, Mapping[int, Any]]) -> dict[int, Normalization]:
+    """What normalises each node that says so, in the order of their numbers."""
+    texts = said.get("normalization", {})
+    return {node: normalization(texts[node]) for node in sorted(texts) if texts[node]}
+
+
 def _spelled(text: str) -> str:
     return str(normalization(text))
+
+
+@dataclass(frozen=True)
+class _Aggregated(Rule):
+    """A registered aggregation; None for the sum, which nodes need not say."""
+
+    def check(
+        self, where: str, value: Any, settings: Mapping[str, Any] = ALONE, *, mend: str = ""
+    ) -> Aggregation | None:
+        """See :meth:`dagnet.values.Rule.check`."""
+        del settings, mend
+        try:
+            found = find_aggregation(value)
+            return None if found == find_aggregation("sum") else found
+        except PluginError as error:
+            raise DataError(f"{where}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -100,11 +122,13 @@ EDGE_EXTRAS: dict[str, Word] = {
         Rule("a finite number other than 0", _is_factor), 1.0, lambda said: np.isfinite(said) & (said != 0)
     ),
     "bounds": Word(Rule(BOUNDS, _are_bounds, _open), WIDEST, _hold_bounds),
+    "dropout": Word(FRACTION, 0.0, lambda said: (said >= 0) & (said < 1)),
     "l1": Word(NOT_NEGATIVE, math.nan, lambda said: (said >= 0) & (said <= LARGEST)),
     "l2": Word(NOT_NEGATIVE, math.nan, lambda said: (said >= 0) & (said <= LARGEST)),
 }
 """By word, of edges: each is one number, or as many as the default has; None stands for an infinite one."""
 NODE_EXTRAS: dict[str, Word] = {
+    "aggregation": Word(_Aggregated("an aggregation", lambda *_: False)),
     "loss": Word(Rule("a loss, or (loss, nodes) of a group of outputs", _is_loss, _as_loss)),
     "loss_weight": Word(NOT_NEGATIVE),
     "target": Word(Rule("the name of another output", lambda name, _: isinstance(name, Hashable), plain)),
@@ -113,7 +137,7 @@ NODE_EXTRAS: dict[str, Word] = {
     "dropout": Word(FRACTION),
     "normalization": Word(_CallForm("'batch', 'layer' or a call form of these", lambda *_: False, _spelled)),
 }
-"""By word, of nodes."""
+"""By word, of nodes; what a rule makes None of is as good as not said."""
 
 
 Data = Sequence[Mapping[str, Any]]
@@ -172,11 +196,11 @@ def read_node_extras(data: Data, where: Where, tried: Tried) -> dict[str, dict[i
         for word in attributes.keys() & NODE_EXTRAS.keys() if attributes else ():
             value, rule = attributes[word], NODE_EXTRAS[word].rule
             if value is not None and rule.holds(value, {}):  # without words for what could be wrong
-                found.setdefault(word, {})[number] = rule.convert(value)
+                value = rule.convert(value)
             elif value is not None:
-                found.setdefault(word, {})[number] = tried(
-                    partial(rule.check, f"{where(number)}: {word}"), value, None
-                )
+                value = tried(partial(rule.check, f"{where(number)}: {word}"), value, None)
+            if value is not None:
+                found.setdefault(word, {})[number] = value
     return found
 
 

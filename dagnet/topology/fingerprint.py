@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
+from dagnet.contracts import Aggregation
 from dagnet.topology.frozen import Topology
 from dagnet.values import plain
 
@@ -115,7 +116,7 @@ def _pieces(topology: Topology) -> Iterator[tuple[str, Any]]:
             yield from _array("shared biases", _by_first_use(topology.node_groups()[0])[1].astype("<i8"))
             continue
         yield from _array(f"{word} of nodes", np.array(sorted(said), "<i8"))
-        yield from _texts(f"{word} of nodes", (_named(said[node]) for node in sorted(said)))
+        yield from _texts(f"{word} of nodes", (_said(said[node]) for node in sorted(said)))
     if topology.categories:
         numbered = sorted(topology.categories.items())
         yield from _texts("categories", (_named((number, words)) for number, words in numbered))
@@ -155,6 +156,11 @@ def _named(name: Hashable, scalar: Callable[[Any], Any] = plain) -> bytes:
             text = _single(scalar(item))
             parts.append(b"%d:%b" % (len(text), text))
     return b"".join(parts)
+
+
+def _said(value: Any) -> bytes:
+    """What a node says: a plugin by its call form, as activations."""
+    return _named(str(value) if isinstance(value, Aggregation) else value)
 
 
 def _single(name: Any) -> bytes:

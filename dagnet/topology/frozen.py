@@ -12,8 +12,9 @@ import numpy as np
 
 from dagnet.adjacency import Rows, offsets, ranges, rows_by
 from dagnet.arrays import Array
-from dagnet.contracts import Activation
+from dagnet.contracts import MOMENTS, Activation, Aggregation
 from dagnet.errors import DataError, did_you_mean, shorten
+from dagnet.topology.extras import normalizations
 from dagnet.topology.sharing import first_of_group, groups
 
 LISTED = 6
@@ -155,6 +156,26 @@ class Topology:
         return self.targets[edges].data, edges.data, starts.data
 
     @cached_property
+    def aggregations(self) -> tuple[Aggregation, ...]:
+        """The distinct aggregations other than the sum, as nodes say them first."""
+        said = self.node_words.get("aggregation", {})
+        return tuple(dict.fromkeys(said[node] for node in sorted(said)))
+
+    @cached_property
+    def aggregation_of(self) -> Array:
+        """(nodes,) each node's place among them; −1 for the sum, and where there is nothing to aggregate."""
+        numbers = np.full(self.n_nodes, -1, np.int32)
+        for node, aggregation in self.node_words.get("aggregation", {}).items():
+            numbers[node] = self.aggregations.index(aggregation)
+        numbers[self.parents.degrees() == 0] = -1
+        return _frozen(numbers)
+
+    def aggregation(self, node: int) -> str:
+        """What a node's aggregation is called."""
+        number = int(self.aggregation_of[node])
+        return "sum" if number < 0 else str(self.aggregations[number])
+
+    @cached_property
     def is_plain(self) -> bool:
         """Whether every node has one unit."""
         return bool((self.units == 1).all())
@@ -176,6 +197,13 @@ class Topology:
     def normalized(self) -> Array:
         """The nodes that are normalised, in the order of ``node_starts``."""
         return _frozen(np.array(sorted(self.node_words.get("normalization", ())), np.int64))
+
+    def nodes_with(self, parameter: str) -> Array:
+        """The nodes that have a parameter, in the order of its ``node_starts``."""
+        if parameter not in MOMENTS:
+            return self.normalized
+        kinds = normalizations(self.node_words)
+        return np.array([node for node, kind in kinds.items() if kind.over_rows], np.int64)
 
     def weight_owners(self) -> Array:
         """(edges,) the edge that each has its weight from: the first of its group, or itself."""

@@ -29,6 +29,7 @@ from dagnet.topology.attributes import (
     Ends,
     Problems,
     check_sizes,
+    edge_name,
     near_misses,
     read_edges,
     read_ends,
@@ -177,7 +178,19 @@ def topology_from_graph(
     check_sizes(ends, names, units)
     edges = {**read_edges(ends, names, units, weight, settings.problems), "users": users}
     edges["categories"] = categories
+    _check_dropped(data, names, ends, edges["edge_words"], settings.problems)
     return _assemble(names, index, data, ends, edges, units, settings, hidden, weight)
+
+
+def _check_dropped(
+    data: Data, names: list[Hashable], ends: Ends, words: Mapping[str, Any], problems: Problems
+) -> None:
+    """Terms are only dropped where they are summed."""
+    for edge in np.flatnonzero(words["dropout"]).tolist() if "dropout" in words else ():
+        said = data[ends.targets[edge]].get("aggregation") or "sum"
+        if said != "sum":
+            where = f"edge {edge_name(ends, names, edge)}: dropout"
+            problems.refuse(where, "on an edge into a node that sums", said, "write dropout on the parent")
 
 
 def topology_from_arrays(

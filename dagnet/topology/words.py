@@ -24,7 +24,6 @@ _SCALED = "multiply the weights of the node's incoming edges by it"
 REFUSED_ON_NODES = {
     "act": "write activation=…",
     "activation_function": "write activation=…",
-    "aggregation": f"{_MISSING}: values are activations of weighted sums",
     "batch_norm": _MISSING,
     "constraint": _INTERVAL,
     "gain": _SCALED,
@@ -35,7 +34,6 @@ REFUSED_ON_NODES = {
 }
 REFUSED_ON_EDGES = {
     "constraint": _INTERVAL,
-    "dropout": _MISSING,
     "enabled": _EDGES_OUT,
     "frozen": "write trainable=False",
     "function": "functions stand on nodes: write activation=… on a node between the two",

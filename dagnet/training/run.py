@@ -332,10 +332,10 @@ class TrainingRun:
 def _batches(model: Model, rows: int, size: int) -> int:
     """How many batches an epoch has; where rows are normalised, a lone last row joins those before it."""
     normalized = model.layout.normalized
-    if normalized is None:
+    if normalized is None or not len(normalized.folds):
         return -(-rows // size)
     if min(rows, size) == 1:
-        node = shorten(model.topology.nodes[int(model.topology.normalized[0])])
+        node = shorten(model.topology.nodes[int(model.topology.nodes_with("mean")[0])])
         got, mend = ("X has one row", "give more") if rows == 1 else ("batch_size is 1", "write 2 or more")
         raise DataError(f"node {node} is normalised over the rows of a batch, and {got}; {mend}")
     return rows // size + (rows % size > 1)

@@ -62,6 +62,22 @@ LOSSES = {
 }
 
 
+def _best(terms, choose):
+    """Of those that tie the mean, so that they share a step evenly."""
+    best = terms.real == choose(terms.real, axis=2)[..., None]
+    return np.where(best, terms, 0).sum(axis=2) / best.sum(axis=2)
+
+
+AGGREGATIONS = {
+    "sum": lambda terms: terms.sum(axis=2),
+    "mean": lambda terms: terms.mean(axis=2),
+    "product": lambda terms: terms.prod(axis=2),
+    "max": lambda terms: _best(terms, np.max),
+    "min": lambda terms: _best(terms, np.min),
+}
+"""Of (rows, units, terms)."""
+
+
 class Evaluation:
     """A graph with its weights and biases by name; ``values`` and ``sums`` hold a and z by node."""
 
@@ -99,11 +115,16 @@ class Evaluation:
                 z = z + np.asarray(self.biases[node])
             if bias_step is not None and bias_step[0] == node:
                 z[:, bias_step[1]] += 1j * STEP
+            terms = []
             for parent in self.graph.predecessors(node):
                 W = np.asarray(self.weights[parent, node]).reshape(self.units(node), self.units(parent))
                 if (parent, node) in weight_steps:
                     W = W + 1j * STEP * weight_steps[parent, node]
-                z = z + self.values[parent] @ W.T
+                terms.append(self.values[parent][:, None, :] * W)
+            if terms:
+                z = z + AGGREGATIONS[self.graph.nodes[node].get("aggregation", "sum")](
+                    np.concatenate(terms, 2)
+                )
             if sum_step is not None and sum_step[0] == node:
                 z[sum_step[1], sum_step[2]] += 1j * STEP
             self.sums[node], self.values[node] = z, self.activation(node)(z) + 0j

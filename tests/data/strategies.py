@@ -19,6 +19,7 @@ SMOOTH = (
     *("softsign", "sin", "gaussian", "atan", "square", "log_sigmoid", "mish"),
 )
 KINKED = ("relu", "leaky_relu", "leaky_relu(negative_slope=0.2)", "elu(alpha=0.5)", "hard_tanh")
+AGGREGATIONS = ("sum", "mean", "product", "max", "min")
 LOSSES = (
     *("squared_error", "absolute_error", "huber(delta=0.5)", "huber"),
     *("binary_cross_entropy_with_logits", "poisson", "cross_entropy"),
@@ -47,7 +48,7 @@ def dags(
     Skip edges, several outputs, isolated and constant nodes, outputs that feed others, inputs
     that are outputs, odd node names (among them pairs that are also edges), graphs of one node,
     ``units=k``, shared and frozen weights, factors, bounds and penalties of edges, no biases and
-    frozen ones, centers and scales, mixed activations in name and call form.
+    frozen ones, centers and scales, mixed activations in name and call form, aggregations.
     ``drawn_weights=False``: all weights are given.
     """
     n = draw(st.integers(1, max_nodes))
@@ -122,6 +123,9 @@ def _other(draw, numbers, size, activations):
     attributes = {} if size == 1 else {"units": size}
     if draw(st.integers(0, 2)):
         attributes["activation"] = draw(st.sampled_from(activations))
+    if draw(st.integers(0, 2)) == 0:
+        kinked = set(activations) & set(KINKED)
+        attributes["aggregation"] = draw(st.sampled_from(AGGREGATIONS if kinked else AGGREGATIONS[:3]))
     bias = draw(st.sampled_from(("number", "number", "number", "array", "array", "absent", True, False)))
     if bias == "number":
         attributes["bias"] = _number(numbers)

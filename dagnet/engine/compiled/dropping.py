@@ -96,7 +96,7 @@ def _drop(program, values, tile, number):
         low, high = U32(key & U64(0xFFFFFFFF)), U32(key >> U64(32))
         place = tile.base + unit * tile.stride
         for start in range(0, tile.lanes, 16):
-            row = tile.row + start
+            row = tile.row + start + np.int64(program.key[1])
             words, run = (row >> 5) * 16, values[place + start : place + start + 16]
             if row & 31 == 0 and start + 32 <= tile.lanes:
                 both = values[place + start : place + start + 32]

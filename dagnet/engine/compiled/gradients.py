@@ -18,11 +18,17 @@ from dagnet.engine.compiled.state import aligned, writable
 from dagnet.engine.compiled.threads import run_parts
 
 
-def kernels_of_dropout() -> Any:
-    """The kernels of dropout, compiled where some node says it."""
-    from dagnet.engine.compiled import dropping  # noqa: PLC0415 - see above
+def kernels_of(program: Program) -> Any:
+    """The kernels of aggregations or of dropout, compiled where some node says it; else None."""
+    if program.aggregates:
+        from dagnet.engine.compiled import aggregating  # noqa: PLC0415 - see above
 
-    return dropping
+        return aggregating
+    if program.drops:
+        from dagnet.engine.compiled import dropping  # noqa: PLC0415 - see above
+
+        return dropping
+    return None
 
 
 class FusedGradient:
@@ -34,9 +40,9 @@ class FusedGradient:
         self._program, self._parts, self._loss, self._dtype = program, parts, loss, dtype
         self._calls: list[tuple[Array, Array, Array]] = []
         self._others = np.empty((0, program.plan.n_slots), dtype)
-        self._unwanted, self._key = program.unwanted, np.zeros(1, np.uint64)
+        self._unwanted, self._key = program.unwanted, np.zeros(2, np.uint64)
         self._table = keyed(program.table, self._key) if program.drops else program.table
-        self._pass = (kernels_of_dropout() if program.drops else passes).loss_and_gradient
+        self._pass = (kernels_of(program) or passes).loss_and_gradient
         self._written: tuple[Any, ...] = ()
         self._kept: list[Array] = []
 
@@ -49,7 +55,7 @@ class FusedGradient:
         """
         parts = self._parts(-(-len(inputs) // self._program.lanes))
         if self.draw is not None:
-            self._key[0] = self.draw.key
+            self._key[:] = self.draw.key, self.draw.first
         given = (parts, inputs, targets, factor, into)
         if not self._written or any(map(operator.is_not, given, self._written)):
             self._write(*given)

@@ -1,8 +1,9 @@
-"""Normalisation by the moments of a batch, unit by unit over the rows of all tiles.
+"""Normalisation by the moments of a batch, unit by unit over the rows of all tiles, or of a node's units.
 
 With the moments, scale · x̂ + shift is an edge and a bias like all others: weight scale / σ, bias
 shift − mean · scale / σ.  So the kernels of sums serve, and what is here finds these numbers and the
-way of δ through the moments.  Each unit's sums are taken in one order, whatever the threads.
+way of δ through the moments.  Each unit's sums are taken in one order, whatever the threads.  Over the
+units of nodes NumPy normalises.
 """
 
 # ruff: noqa: ANN001, ANN201 - Numba infers types and takes arguments by position
@@ -16,13 +17,22 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.engine.compiled.caching import kernel
+from dagnet.engine.compiled.microkernels import delta_sums, moment_sums, write_pulls
+from dagnet.engine.compiled.segments import LAYER_SEGMENT, MOMENTS_SEGMENT, THIN_SEGMENT, Segment
 from dagnet.engine.compiled.threads import run_parts
-from dagnet.plan import NORMALISE, Plan
+from dagnet.engine.training_steps import (
+    layer_sums,
+    over_units,
+    thinned_sums,
+    through_thinned,
+    through_units,
+)
+from dagnet.plan import Plan, Step
 
 
 @kernel
 def find_moments(values, layout, units, weights, found):
-    """Means and variances (2, units) of some units, the rows weighted.
+    """Means and variances (2, units) of some units, the rows weighted, lanes without a row by 0.
 
     Numbers are taken from the first row's, so that their squares do not cancel.
     """
@@ -30,15 +40,8 @@ def find_moments(values, layout, units, weights, found):
     zero = values.dtype.type(0)
     for k in range(part, len(units), parts):
         base = units[k] * stride
-        origin, total, square = values[base], zero, zero
-        for tile in range((n_rows + lanes - 1) // lanes):
-            first, here = tile * lanes, base + tile * block
-            there = min(lanes, n_rows - first)
-            run, share = values[here : here + there], weights[first : first + there]
-            for row in range(there):
-                away = run[row] - origin
-                total += share[row] * away
-                square += share[row] * away * away
+        origin, n_tiles = values[base], (n_rows + lanes - 1) // lanes
+        total, square = moment_sums(values, weights, base, block, n_tiles, origin)
         found[0, k] = origin + total
         found[1, k] = max(square - total * total, zero)
 
@@ -52,28 +55,14 @@ def through_moments(arrays, layout, ends, weights, numbers, found):
     values, deltas = arrays
     sources, targets = ends
     block, _, stride, lanes, n_rows, part, parts = layout
-    n_tiles, zero = (n_rows + lanes - 1) // lanes, values.dtype.type(0)
+    n_tiles = (n_rows + lanes - 1) // lanes
     for k in range(part, len(sources), parts):
         mean, inverse, scale = numbers[0, k], numbers[1, k], numbers[2, k]
-        plain, along = zero, zero
-        for tile in range(n_tiles):
-            there = min(lanes, n_rows - tile * lanes)
-            place, other = tile * block + sources[k] * stride, tile * block + targets[k] * stride
-            run, delta = values[place : place + there], deltas[other : other + there]
-            for row in range(there):
-                plain += delta[row]
-                along += delta[row] * ((run[row] - mean) * inverse)
-        found[k] = along
-        for tile in range(n_tiles):
-            there = min(lanes, n_rows - tile * lanes)
-            place = tile * block + sources[k] * stride
-            run, wanted = values[place : place + there], deltas[place : place + lanes]
-            share = weights[tile * lanes : tile * lanes + there]
-            for row in range(there):
-                x = (run[row] - mean) * inverse
-                wanted[row] = -scale * share[row] * (plain + x * along)
-            for row in range(there, lanes):
-                wanted[row] = 0
+        starts = sources[k] * stride, targets[k] * stride
+        plain, along = delta_sums(values, deltas, starts, block, n_tiles, mean)
+        found[k] = along * inverse
+        pulls = mean, -scale * plain, -scale * found[k] * inverse
+        write_pulls((values, deltas, weights), starts[0], block, n_tiles, pulls)
 
 
 class Moments:
@@ -81,9 +70,10 @@ class Moments:
 
     def __init__(self, plan: Plan, first: int, last: int) -> None:
         self.units = slice(first, last)
-        self.targets, self.slots = np.arange(first, last), plan.indptr[first:last].astype(np.int64)
+        self.targets = np.arange(first, last)
+        self.slots = slice(int(plan.indptr[first]), int(plan.indptr[last]))  # one of each unit
         self.sources = plan.sources[self.slots].astype(np.int64)
-        self.biases = plan.bias_slot[first:last]
+        self.biases = slice(int(plan.bias_slot[first]), int(plan.bias_slot[last - 1]) + 1)
         by = np.zeros(0, np.int64) if plan.normalized_by is None else plan.normalized_by[first:last]
         self.eps = np.array([kind.eps for kind in plan.normalizations])[by]
         self.walked = bool(plan.needs_delta[first:last].any())
@@ -92,7 +82,10 @@ class Moments:
     def forward(self, state: Any, theta: Array, parts: int) -> None:
         """Find the moments of this pass, and write weight and bias into ``theta``."""
         draw, found = state.draw, np.empty((2, len(self.targets)), theta.dtype)
-        weights = np.ascontiguousarray(draw.weights, theta.dtype)
+        if state.shares is None or len(state.shares) < state.n_tiles * state.tile:
+            state.shares = np.zeros(state.n_tiles * state.tile, theta.dtype)
+        weights = state.shares
+        weights[: len(draw.weights)], weights[len(draw.weights) :] = draw.weights, 0
 
         def share(part: int) -> None:
             find_moments(state.values, state.layout(part, parts), self.sources, weights, found)
@@ -103,19 +96,16 @@ class Moments:
         scale = theta[self.slots] * inverse
         theta[self.slots] = scale
         theta[self.biases] -= found[0] * scale
-        state.numbers[self.units.start] = np.stack([found[0], inverse, scale])
+        state.numbers[self.units.start] = np.array([found[0], inverse, scale])
 
-    def backward(self, state: Any, parts: int) -> None:
+    def backward(self, state: Any, _theta: Array, parts: int) -> None:
         """Write ∂L/∂a of the sources as far as it comes by way of the moments, and Σδx̂ for later."""
         numbers = state.numbers[self.units.start]
-        found, weights = (
-            np.empty(len(self.targets), numbers.dtype),
-            np.ascontiguousarray(state.draw.weights, numbers.dtype),
-        )
+        found = np.empty(len(self.targets), numbers.dtype)
         arrays, ends = (state.values, state.deltas), (self.sources, self.targets)
 
         def share(part: int) -> None:
-            through_moments(arrays, state.layout(part, parts), ends, weights, numbers, found)
+            through_moments(arrays, state.layout(part, parts), ends, state.shares, numbers, found)
 
         run_parts(share, parts)
         state.along[self.units.start] = found
@@ -126,6 +116,65 @@ class Moments:
         return float(np.dot(into[self.slots], into[self.slots]))
 
 
-def normalises(plan: Plan) -> bool:
-    """Whether the plan is one for training that has such steps."""
-    return bool((plan.steps["kind"] == NORMALISE).any())
+class Layers:
+    """A LAYER step, through NumPy; called as :class:`Moments`."""
+
+    def __init__(self, plan: Plan, step: Step) -> None:
+        self.plan, self.step = plan, step
+        self.sources, self.targets = plan.sources[step.slots], np.arange(step.n_target) + step.target
+        self.wanted = plan.needs_gradient[step.slots]
+
+    def forward(self, state: Any, theta: Array, _parts: int) -> None:
+        """Write z of the targets."""
+        values = state.rows(state.values, self.sources)
+        state.put(state.values, self.targets, layer_sums(self.plan, self.step, theta, values))
+
+    def backward(self, state: Any, theta: Array, _parts: int) -> None:
+        """Write ∂L/∂a of the sources, which nothing else reads, and Σδx̂ for later."""
+        eps, width = self.plan.normalizations[self.step.what].eps, self.step.source
+        x, inverse = over_units(state.rows(state.values, self.sources), width, eps)
+        delta = state.rows(state.deltas, self.targets)
+        state.along[self.step.target] = (delta * x).sum(axis=1)
+        pull = theta[self.step.slots, None] * delta
+        state.put(state.deltas, self.sources, through_units(pull, x, inverse, width))
+
+    def collect(self, state: Any, into: Array) -> float:
+        """Write ∂L/∂scale; the sum of the squares."""
+        into[self.step.slots] = np.where(self.wanted, state.along[self.step.target], 0)
+        return float(np.dot(into[self.step.slots], into[self.step.slots]))
+
+
+class Thinned(Layers):
+    """A THIN step, through NumPy."""
+
+    def __init__(self, plan: Plan, step: Step) -> None:
+        super().__init__(plan, step)
+        self.sources, self.place = np.unique(self.sources, return_inverse=True)
+        self.biases = plan.bias_slot[self.targets]
+
+    def forward(self, state: Any, theta: Array, _parts: int) -> None:
+        """Write z of the targets."""
+        a = state.rows(state.values, self.sources)
+        z = thinned_sums(self.plan, self.step, state.draw, theta, a, self.place)
+        z += np.where(self.biases < 0, 0, theta[self.biases])[:, None]
+        state.put(state.values, self.targets, z)
+
+    def backward(self, state: Any, theta: Array, _parts: int) -> None:
+        """Add to ∂L/∂a of the sources, and write that of the weights for later."""
+        a, delta = (state.rows(*of) for of in ((state.values, self.sources), (state.deltas, self.targets)))
+        state.along[self.step.target] = into = np.empty(self.step.n_source, theta.dtype)
+        back = through_thinned(self.plan, self.step, state.draw, theta, a, self.place, delta, into)
+        state.put(state.deltas, self.sources, state.rows(state.deltas, self.sources) + back)
+
+
+def between_sweeps(plan: Plan, segments: list[Segment]) -> dict[int, Moments | Layers]:
+    """What runs segments that are neither sweeps nor matrix products, by their first unit."""
+    steps, found = plan.program(), dict[int, Moments | Layers]()
+    for segment in segments:
+        if segment.kind == MOMENTS_SEGMENT:
+            found[segment.first] = Moments(plan, segment.first, segment.last)
+        elif segment.kind == LAYER_SEGMENT:
+            found[segment.first] = Layers(plan, steps[segment.begin])
+        elif segment.kind == THIN_SEGMENT:
+            found[segment.first] = Thinned(plan, steps[segment.begin])
+    return found

@@ -110,7 +110,7 @@ def table_of(program: Any) -> Array:
 
 
 def keyed(table: Array, key: Array) -> Array:
-    """A program's table with another key of dropout, (1,); valid as long as both live."""
+    """A program's table with another (key of dropout, first row), (2,); valid as long as both live."""
     result = table.copy()
     result[list(ARRAYS).index("key")] = key.ctypes.data
     return result

@@ -10,11 +10,18 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Draw, Loss, LossGradient, Runner
-from dagnet.engine.compiled import kernels, passes
+from dagnet.engine.compiled import kernels, passes, through_numpy
 from dagnet.engine.compiled.functions import compile_loss
-from dagnet.engine.compiled.gradients import FusedGradient, StagedGradient, kernels_of_dropout
-from dagnet.engine.compiled.moments import Moments
-from dagnet.engine.compiled.segments import DENSE_SEGMENT, MOMENTS_SEGMENT, SWEEP, Program, Segment
+from dagnet.engine.compiled.gradients import FusedGradient, StagedGradient, kernels_of
+from dagnet.engine.compiled.moments import between_sweeps
+from dagnet.engine.compiled.segments import (
+    AGGREGATE_SEGMENT,
+    BETWEEN,
+    DENSE_SEGMENT,
+    SWEEP,
+    Program,
+    Segment,
+)
 from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.plan import DROP, Plan
@@ -38,12 +45,11 @@ class CompiledRunner(Runner):
         self._table = self.program.table if self.program.is_one_sweep else None
         self._n_outputs = len(plan.outputs)
         self.lanes = self.program.lanes
-        self._sweeps: Any = kernels_of_dropout() if self.program.drops else kernels
-        segments = [segment for segment in self.program.segments if segment.kind == MOMENTS_SEGMENT]
-        self._moments = {segment.first: Moments(plan, segment.first, segment.last) for segment in segments}
+        self._sweeps: Any = kernels_of(self.program) or kernels
+        self._moments = between_sweeps(plan, self.program.segments)
 
     def notes(self) -> dict[str, str]:
-        """For the plan's listing: which activations NumPy runs, and why."""
+        """For the plan's listing: which functions NumPy runs, and why."""
         return self.program.notes()
 
     def _parts(self, n_tiles: int) -> int:
@@ -84,10 +90,10 @@ class CompiledRunner(Runner):
         state = reuse
         if state is None or not state.fits(self.program, len(inputs)):
             state = CompiledState(self.program, self.dtype, len(inputs))
-        state.theta = theta if draw is None else theta.copy()  # moments are written into the copy
+        state.theta = state.own(theta) if draw is not None and self._moments else theta
         if draw is not None:
-            draw.mean, draw.variance = np.zeros((2, self.plan.n_units))
-            state.draw, state.key[0] = draw, draw.key
+            draw.mean, draw.variance = np.empty((2, self.plan.n_units))
+            state.draw, state.key[:] = draw, (draw.key, draw.first)
         state.inputs = writable(np.ascontiguousarray(inputs))
         parts = self._parts(state.n_tiles)
         stages: list[Stage] = []
@@ -106,7 +112,9 @@ class CompiledRunner(Runner):
             return True, lambda part: self._sweep(state, theta, segment, part, parts)
         if segment.kind == DENSE_SEGMENT:
             return False, lambda: self._product(state, theta, segment)
-        if segment.kind == MOMENTS_SEGMENT:
+        if segment.kind == AGGREGATE_SEGMENT:
+            return False, lambda: through_numpy.aggregate(state, theta, segment)
+        if segment.kind in BETWEEN:
             return False, lambda: self._moments[segment.first].forward(state, theta, parts)
         return False, lambda: self._activate(state, segment)
 
@@ -147,7 +155,9 @@ class CompiledRunner(Runner):
             return None
         inputs = writable(inputs)
         outputs = np.empty((len(inputs), self._n_outputs), self.dtype)
-        if len(inputs) <= passes.FEW:
+        aggregates = self.program.aggregates
+        calculate = self._sweeps.evaluate if aggregates else passes.evaluate
+        if len(inputs) <= passes.FEW and not aggregates:
             memory = np.empty(self.plan.n_units, self.dtype)
             return None if passes.evaluate_few(table, inputs, theta, outputs, memory) else outputs
         parts = self._parts(-(-len(inputs) // self.lanes))
@@ -155,7 +165,7 @@ class CompiledRunner(Runner):
 
         def share(part: int) -> None:
             memory = aligned(self.plan.n_units * self.lanes, self.dtype)
-            some_nan[part] = passes.evaluate(table, inputs, theta, outputs, memory, part, parts)
+            some_nan[part] = calculate(table, inputs, theta, outputs, memory, part, parts)
 
         run_parts(share, parts)
         return None if any(some_nan) else outputs
@@ -201,7 +211,7 @@ class CompiledRunner(Runner):
         scratch = state.scratch
         scratch.bound = 0.0
         kernels.gather(theta, program.slots_out, scratch.weights)
-        if program.has_dense:
+        if program.adds:
             state.table(state.deltas)[:, program.zeroed] = 0
 
         def start(part: int) -> None:
@@ -230,8 +240,11 @@ class CompiledRunner(Runner):
             return [(True, lambda part: self._walk(state, segment, part))]
         if segment.kind == DENSE_SEGMENT:
             return [(False, lambda: self._product_back(state, theta, segment, into))]
-        if segment.kind == MOMENTS_SEGMENT:
-            return [(False, lambda: self._moments[segment.first].backward(state, state.scratch.parts))]
+        if segment.kind == AGGREGATE_SEGMENT:
+            return [(False, lambda: through_numpy.push_back(state, theta, segment, into))]
+        if segment.kind in BETWEEN:
+            moments, parts = self._moments[segment.first], state.scratch.parts
+            return [(False, lambda: moments.backward(state, theta, parts))]
         units = (segment.first, segment.last)
         return [
             (True, lambda part: self._pull(state, units, part)),
@@ -302,6 +315,8 @@ class CompiledRunner(Runner):
             written = (scratch.gradients, scratch.bias_gradients)
             scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in written)
         kernels.collect(into, program.slots, program.places, scratch.gradients)
+        if program.has_dense and len(program.aggregated):
+            scratch.bound += float(np.square(into[program.aggregated]).sum())
         found = scratch.bias_gradients
         into[program.biased[1]] = (found[0] if len(found) == 1 else found.sum(axis=0))[program.biased[0]]
         into[program.unwanted] = 0

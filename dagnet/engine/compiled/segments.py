@@ -1,4 +1,4 @@
-"""A plan cut into segments: runs of steps for a kernel, matrix products, NumPy's activations."""
+"""A plan cut into segments: runs of steps for a kernel, matrix products, what NumPy runs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,27 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
+from dagnet.builtins import aggregations
 from dagnet.engine.compiled.functions import CompiledActivation, compile_activation
 from dagnet.engine.compiled.opened import table_of
 from dagnet.engine.compiled.vectors import TILE_ROWS
 from dagnet.hashing import ODD, mixed
-from dagnet.plan import ACTIVATE, DENSE, DROP, NORMALISE, SPARSE, Plan
+from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, SPARSE, THIN, Plan
+from dagnet.plan.aggregating import aggregate_steps
 
-SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT, MOMENTS_SEGMENT = 0, 1, 2, 3
+SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT, MOMENTS_SEGMENT, AGGREGATE_SEGMENT = 0, 1, 2, 3, 4
+LAYER_SEGMENT, THIN_SEGMENT = 5, 6
+SINGLE = {
+    ACTIVATE: NUMPY_SEGMENT,
+    AGGREGATE: AGGREGATE_SEGMENT,
+    LAYER: LAYER_SEGMENT,
+    THIN: THIN_SEGMENT,
+}
+BETWEEN = MOMENTS_SEGMENT, LAYER_SEGMENT, THIN_SEGMENT
+"""What is run by objects of :mod:`dagnet.engine.compiled.moments`."""
+BY_KERNELS = (aggregations.mean, aggregations.product, aggregations.largest, aggregations.smallest)
+PRODUCT, BEST = 1, (2, 3)
+"""Aggregations that kernels know, in the order of their codes there; NumPy runs all others."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +74,14 @@ class Program:
         self.plan, self.n_inputs = plan, plan.n_inputs
         self.lanes = TILE_ROWS[np.dtype(dtype).name]
         self.activations = [compile_activation(activation, dtype) for activation in plan.activations]
+        known = [a.function in BY_KERNELS for a in plan.aggregations]
         self.steps = _steps(plan)
+        self.aggregates = any(known[step.what] for step in aggregate_steps(plan))
         self.has_dense = bool((self.steps[:, 0] == DENSE).any())
         segments = _segments(plan, self.steps, self.activations)
         self.started, segments = _first_writes(plan, segments)
         self.segments = [self._widened(segment) for segment in segments] if self.has_dense else segments
+        self.adds = self.has_dense or bool(plan.aggregations) or bool((self.steps[:, 0] == THIN).any())
         self.is_one_sweep = all(segment.kind == SWEEP for segment in self.segments)
         self._lay_out()
 
@@ -76,6 +93,7 @@ class Program:
             for called in ([a.function for a in self.activations], [a.slope for a in self.activations])
         )
         self.pre_place, self.n_pre = self._pre_places()
+        pushed = self._aggregate_rows()
         self.outputs = plan.outputs.astype(np.int64)
         self.output_places = self.outputs * self.lanes  # where they begin in a tile that stands alone
         self.indptr, self.indptr_out, self.bias_slot = (
@@ -83,18 +101,40 @@ class Program:
         )
         self.is_narrow = plan.sources.dtype == plan.targets.dtype == np.int32 and plan.n_slots < 2**32
         # unsigned, because for a signed index Numba asks each time whether it counts from the end
-        self.slots_out = plan.slots_out.astype(np.uint32 if self.is_narrow else np.uint64)
+        slots_out = np.append(plan.slots_out, pushed)
+        self.slots_out = slots_out.astype(np.uint32 if self.is_narrow else np.uint64)
         self.places = np.argsort(self.slots_out).astype(self.slots_out.dtype)
         self.slots = self.slots_out[self.places]
         unit = np.int32 if self.is_narrow else np.int64
         self.sources, self.children = (a.astype(unit, copy=False) for a in (plan.sources, plan.targets))
         self.needs_delta = plan.needs_delta
         numbers = np.zeros(0, np.uint64) if plan.unit_numbers is None else plan.unit_numbers
-        self.unit_hashes, self.rates, self.key = mixed(numbers + ODD), plan.rates, np.zeros(1, np.uint64)
+        self.unit_hashes, self.rates, self.key = mixed(numbers + ODD), plan.rates, np.zeros(2, np.uint64)
         self.drops = bool((self.steps[:, 0] == DROP).any())
         self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
         self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or plan.needs_delta[: plan.n_inputs].any())
         self.table = table_of(self)
+
+    def _aggregate_rows(self) -> Array:
+        """Slots of the terms that kernels aggregate, behind those that are pulled over, and room for them.
+
+        A step's ``what`` has its code in 2 bits, the place of its first term in walking order in the next
+        40, and above how many terms the largest product has.
+        Behind the kept z there is a row for each unit from the first maximum on, and for each of the
+        terms that the largest product has.
+        """
+        slots, place, first, most = [np.zeros(0, np.int64)], len(self.plan.slots_out), self.plan.n_units, 0
+        degrees = np.diff(self.plan.indptr)
+        for number in np.flatnonzero((self.steps[:, 0] == AGGREGATE) & (self.steps[:, 1] >= 0)).tolist():
+            step, code = self.plan.program()[number], int(self.steps[number, 1])
+            slots.append(np.arange(step.slots.start, step.slots.stop))
+            self.steps[number, 1] += 4 * place
+            place += len(slots[-1])
+            first = min(first, step.target) if code in BEST else first
+            most = max(most, int(degrees[step.targets].max())) if code == PRODUCT else most
+        self.steps[(self.steps[:, 0] == AGGREGATE) & (self.steps[:, 1] >= 0), 1] += most << 42
+        self.n_pre += self.plan.n_units - first + most
+        return np.concatenate(slots)
 
     def _pre_places(self) -> tuple[Array, int]:
         """Where z of each unit is kept, −1 for units whose g' needs only a."""
@@ -114,7 +154,7 @@ class Program:
         active = steps[steps[:, 0] == ACTIVATE]
         pulls = indptr_out[active[:, 3]] > indptr_out[active[:, 2]]
         begun = (self.started[first:last].all() for first, last in active[:, 2:].tolist())
-        wide = not (steps[:, 0] == SPARSE).any() and not pulls.any() and all(begun)
+        wide = not np.isin(steps[:, 0], (SPARSE, AGGREGATE)).any() and not pulls.any() and all(begun)
         return replace(segment, wide=wide)
 
     @cached_property
@@ -151,29 +191,43 @@ class Program:
         for segment in self.segments:
             if segment.walked:
                 written[segment.slots] = True
+        written[self.aggregated] = True
         return np.flatnonzero(~(written & plan.needs_gradient))
 
+    @cached_property
+    def aggregated(self) -> Array:
+        """Slots of all aggregated terms."""
+        slots = (np.arange(step.slots.start, step.slots.stop) for step in aggregate_steps(self.plan))
+        return np.concatenate([np.zeros(0, np.int64), *slots])
+
     def notes(self) -> dict[str, str]:
-        """For the plan's listing: which activations NumPy runs, and why."""
+        """For the plan's listing: which functions NumPy runs, and why."""
         pairs = zip(self.plan.activations, self.activations, strict=True)
-        return {str(a): f"NumPy: {c.reason}" for a, c in pairs if not c.function.address}
+        notes = {str(a): f"NumPy: {c.reason}" for a, c in pairs if not c.function.address}
+        others = (a for a in self.plan.aggregations if a.function not in BY_KERNELS)
+        return notes | {str(a): "NumPy: no kernel has this aggregation" for a in others}
 
 
 def _steps(plan: Plan) -> Array:
-    """(steps, 4): kind, what, first unit, last unit + 1."""
+    """(steps, 4): kind, what (of aggregations the kernels' code, or −1), first unit, last unit + 1."""
     steps = plan.steps
     kind = np.where(steps["kind"] == NORMALISE, SPARSE, steps["kind"])  # to kernels they are sums like others
     columns = kind, steps["what"], steps["target"], steps["target"] + steps["n_target"]
-    return np.ascontiguousarray(np.stack(columns, axis=1), np.int64)
+    table = np.ascontiguousarray(np.stack(columns, axis=1), np.int64)
+    codes = [BY_KERNELS.index(a.function) if a.function in BY_KERNELS else -1 for a in plan.aggregations]
+    aggregates = table[:, 0] == AGGREGATE
+    table[aggregates, 1] = np.array(codes, np.int64)[table[aggregates, 1]]
+    return table
 
 
 def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -> list[Segment]:
-    """Cut at dense steps and at activations that NumPy runs."""
+    """Cut at dense steps and at what NumPy runs."""
     numpy_runs = np.array([a.function.address == 0 for a in activations], bool)
-    cuts = steps[:, 0] == DENSE
+    cuts = np.isin(steps[:, 0], (DENSE, LAYER, THIN))
     moments = plan.steps["kind"] == NORMALISE
     cuts |= moments & ~np.roll(moments, 1)
     cuts |= (steps[:, 0] == ACTIVATE) & numpy_runs[np.where(steps[:, 0] == ACTIVATE, steps[:, 1], 0)]
+    cuts |= (steps[:, 0] == AGGREGATE) & (steps[:, 1] < 0)
     segments: list[Segment] = []
     begin = 0
     for number in np.flatnonzero(cuts).tolist():
@@ -193,9 +247,9 @@ def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -
 
 
 def _single(plan: Plan, number: int, kind: int, what: int, first: int, last: int) -> Segment:
-    if kind != DENSE:
-        return Segment(NUMPY_SEGMENT, number, number + 1, first, last, what)
     step = plan.steps[number]
+    if kind != DENSE:
+        return Segment(SINGLE[kind], number, number + 1, first, last, int(step["what"]))
     sources, needed = plan.step_sources(step), plan.needs_delta
     walked = bool(needed[first:last].any())
     walks_on = walked and bool(needed[sources].any())
@@ -219,13 +273,15 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
     """
     started = np.zeros(plan.n_units, np.int8)
     started[plan.outputs] = 1
+    for step in aggregate_steps(plan):  # which push to their sources
+        started[plan.sources[step.slots]] = 1
     marked: list[Segment] = []
     for segment in reversed(segments):
         if segment.kind == DENSE_SEGMENT:
             first = isinstance(segment.sources, slice) and not started[segment.sources].any()
             marked.append(replace(segment, first_write=first))
             started[segment.sources] = 1
-        elif segment.kind == MOMENTS_SEGMENT:
+        elif segment.kind in BETWEEN:
             marked.append(segment)
             started[plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]] = 1
         else:

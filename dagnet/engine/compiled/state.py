@@ -11,6 +11,8 @@ from dagnet.contracts import State
 from dagnet.engine.compiled import kernels
 from dagnet.engine.compiled.opened import keyed
 from dagnet.engine.compiled.segments import Program
+from dagnet.engine.training_steps import layer_sums
+from dagnet.plan import LAYER, Step
 
 
 def aligned(n: int, dtype: Any, *, zero: bool = False) -> Array:
@@ -42,14 +44,15 @@ class CompiledState(State):
         self.values = aligned(self._capacity * program.plan.n_units, dtype)
         self.pre = aligned(self._capacity * program.n_pre, dtype)
         self._deltas: Array | None = None
-        self.theta: Array = np.zeros(0, dtype)
+        self.theta = self._own = np.zeros(0, dtype)
         self.scratch: Any = None  # of the walk that is on
         self.inputs: Array = np.zeros((0, 0), dtype)
         self.draw: Any = None
-        self.key = np.zeros(1, np.uint64)
+        self.key = np.zeros(2, np.uint64)
         self.kernel_table = keyed(program.table, self.key) if program.drops else program.table
         self.numbers: dict[int, Array] = {}
         self.along: dict[int, Array] = {}
+        self.shares: Array | None = None  # of the rows in the moments, 0 for lanes without one
 
     def _shape(self, n_rows: int) -> None:
         """How the rows lie in memory."""
@@ -91,6 +94,13 @@ class CompiledState(State):
     def wide_layout(self) -> tuple[int, ...]:
         """The same where one tile holds all rows: for steps that go along a unit's rows alone."""
         return 0, 0, self.stride, self.stride, self.n_rows, 0, 1
+
+    def own(self, theta: Array) -> Array:
+        """A copy that moments may be written into."""
+        if len(self._own) != len(theta):
+            self._own = np.empty_like(theta)
+        self._own[:] = theta
+        return self._own
 
     def load_inputs(self, part: int, parts: int) -> None:
         """Copy a thread's share of the rows into the inputs' units."""
@@ -150,10 +160,19 @@ class CompiledState(State):
             if unit < plan.n_inputs:
                 continue
             slots = slice(int(plan.indptr[unit]), int(plan.indptr[unit + 1]))
-            bias = plan.bias_slot[unit]
+            bias, kind = plan.bias_slot[unit], plan.aggregation_of[unit]
             result[row] = self.theta[bias] if bias >= 0 else 0
-            if slots.stop > slots.start:
+            if kind >= 0:
+                terms = self.theta[slots, None] * self.value(plan.sources[slots])
+                result[row] += plan.aggregations[kind].value(terms[:, None])[0]
+            elif slots.stop > slots.start:
                 result[row] += self.theta[slots] @ self.value(plan.sources[slots])
+        for entry in plan.steps[plan.steps["kind"] == LAYER].tolist():
+            step = Step._make(entry)
+            here = (units >= step.target) & (units < step.targets.stop)
+            if here.any():
+                z = layer_sums(plan, step, self.theta, self.value(plan.sources[step.slots]))
+                result[here] = z[units[here] - step.target]
         return result
 
 

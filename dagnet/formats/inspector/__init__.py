@@ -12,6 +12,10 @@ What the page shows is the payload: a dict of JSON values; *array* means what :f
     (nodes,) arrays: 0 input, 1 hidden, 2 output, 3 constant, 4 group; longest distance from a
     parentless node; how many units; coordinates, in which ``radius`` is a node's size; place
     in ``activations``, a list of {label, z, a}: the function's curve as two arrays.
+``aggregation``
+    of each node the place in ``aggregations``, a list of names; −1 for the sum.
+``words``
+    By node number what else it says, such as its normalization and dropout, as text.
 ``bias``, ``center``, ``scale``
     (all units, node after node) arrays, NaN where there is none; the last two may be null.
 ``edges``
@@ -25,9 +29,10 @@ What the page shows is the payload: a dict of JSON values; *array* means what :f
 ``rows``
     Null without data, else ``total`` rows of which the first ``kept`` are here: ``z``, ``a``
     and, with targets, ``delta`` = ∂(the row's loss)/∂z, arrays (kept, all units); ``slope`` =
-    g′(z), the same shape; ``loss`` (kept,), ``mean_loss``; ``pull`` = ∂(the row's loss)/∂a and
-    ``target``, (kept, output units); ``outputs``: the units of the outputs.  As many rows are
-    kept as give at most 150,000 numbers for each quantity, at most 64 and at least one.
+    ∂a/∂z, the same shape, NaN where it is a matrix; ``loss`` (kept,), ``mean_loss``; ``pull`` =
+    ∂(the row's loss)/∂a and ``target``, (kept, output units); ``share`` = ∂(aggregation)/∂(w a), (kept,
+    edges), or null; ``outputs``: the units of the outputs.  As many rows are kept as give at most
+    150,000 numbers for each quantity, at most 64 and at least one.
 ``history``
     Names of quantities and arrays, one number an epoch, or null.
 """
@@ -46,12 +51,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dagnet.adjacency import ranges
+from dagnet.arrays import Array
 from dagnet.contracts import Observations
 from dagnet.drawing import ROLES, Sketch, edge_strengths, group, layered_layout, sketch
 from dagnet.formats.annotated import RowStatistics, full_runner, row_statistics
 from dagnet.markup import label, node_labels
 from dagnet.model import Model
 from dagnet.model.data import ABSENT
+from dagnet.plan.aggregating import aggregate_steps, slopes
 
 __all__ = ["page", "write_html"]
 
@@ -192,11 +199,19 @@ def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
     places = ranges(topology.unit_starts[topology.inputs], topology.unit_starts[topology.inputs + 1])
     center[places], scale[places] = topology.center, topology.scale
     plain = (topology.center == 0).all() and (topology.scale == 1).all()
+    words: dict[int, str] = {}
+    for word in ("normalization", "dropout"):
+        for node, said in topology.node_words.get(word, {}).items():
+            text = f"{word} {said}"
+            words[node] = f"{words[node]}, {text}" if node in words else text
     return {
         **_placed(drawn),
+        "words": words,
         "units": packed(topology.units, "i4"),
         "activation": packed(topology.activation_of, "i4"),
         "activations": [_curve(activation) for activation in topology.activations],
+        "aggregation": packed(topology.aggregation_of, "i4"),
+        "aggregations": list(map(str, topology.aggregations)),
         "bias": packed(bias, "f8"),
         "center": None if plain else packed(center, "f8"),
         "scale": None if plain else packed(scale, "f8"),
@@ -232,10 +247,31 @@ def _summary(drawn: Sketch) -> dict[str, Any]:
         "units": packed(np.ones(n), "i4"),
         "activation": packed(np.zeros(n), "i4"),
         "activations": [],
+        "aggregation": packed(np.full(n, -1), "i4"),
+        "aggregations": [],
         "bias": packed(np.full(n, np.nan), "f8"),
         "center": None,
         "scale": None,
     }
+
+
+def _shares(model: Model, a: Array) -> dict[str, str] | None:
+    """∂(aggregation)/∂term of each edge and row, (rows, edges): 1 of sums, NaN between several units."""
+    topology, plan, first = model.topology, model.plan, model.layout.first_unit
+    if not topology.aggregations or a.shape[1] * topology.n_edges > MOST_NUMBERS:
+        return None
+    by_slot = np.ones((plan.n_weights, a.shape[1]))
+    for step in aggregate_steps(plan):
+        for _, slots, _, slope in slopes(plan, step, model.layout.theta(model.vector), a.__getitem__):
+            by_slot[slots] = slope
+    result = np.ones((topology.n_edges, a.shape[1]))
+    for edge in np.flatnonzero(topology.aggregation_of[topology.targets] >= 0).tolist():
+        source, target = topology.sources[edge], topology.targets[edge]
+        row = slice(*plan.indptr[first[target] : first[target] + 2])
+        alone = topology.units[source] == topology.units[target] == 1
+        place = row.start + np.searchsorted(plan.sources[row], first[source])
+        result[edge] = by_slot[place] if alone else np.nan
+    return packed(result.T, "f4")
 
 
 @np.errstate(all="ignore")
@@ -243,7 +279,11 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
     """The ``rows`` of the payload: the first rows, as many as fit."""
     inputs, targets, _ = model.encode(observations.X, ABSENT if observations.y is None else observations.y)
     everything = np.arange(model.plan.n_units)
-    order = np.concatenate([everything[model.layout.units_of(v)] for v in range(model.topology.n_nodes)])
+    nodes, layout = range(model.topology.n_nodes), model.layout
+    order = np.concatenate([everything[layout.units_of(v)] for v in nodes])
+    summed = np.concatenate([everything[layout.summed_units_of(v)] for v in nodes])
+    place = np.zeros_like(everything)
+    place[order] = np.arange(len(order))
     kept = min(len(inputs), MOST_ROWS, max(1, MOST_NUMBERS // max(len(order), 1)))
     kind = "f8" if kept * len(order) <= EXACT else "f4"
     runner = model.runner if observations.y is None else full_runner(model)
@@ -252,10 +292,11 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
     rows: dict[str, Any] = {
         "total": observed.rows,
         "kept": kept,
-        "z": packed(z[order].T, kind),
+        "z": packed(z[summed].T, kind),
         "a": packed(a[order].T, kind),
-        "slope": packed(model.plan.slopes(z, a)[order].T, kind),
-        "outputs": packed(np.argsort(order)[model.plan.outputs], "i4"),
+        "slope": packed(_slopes(model, z, a)[order].T, kind),
+        "outputs": packed(place[layout.plan.outputs], "i4"),
+        "share": _shares(model, a),
         "delta": None,
     }
     if observations.y is not None:
@@ -268,5 +309,17 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
             rows["target"] = packed(model.objective.spread(targets), "f8")
         pull, into = np.ascontiguousarray(pull, model.dtype), np.zeros(model.plan.n_slots, model.dtype)
         runner.backward(model.layout.theta(model.vector), state, pull, into=into)
-        rows["delta"] = packed(state.delta(order).T, kind)
+        rows["delta"] = packed(state.delta(summed).T, kind)
     return rows
+
+
+def _slopes(model: Model, z: Any, a: Any) -> Any:
+    """(units, rows) ∂a/∂z, of a normalised value by the sum behind it; NaN where units are normalised."""
+    plan = model.layout.plan
+    slopes = plan.slopes(z, a)
+    if plan.normalized_by is not None:
+        halves = np.flatnonzero(plan.normalized_by >= 0)
+        over_rows = np.array([kind.over_rows for kind in plan.normalizations])[plan.normalized_by[halves]]
+        weights = np.where(over_rows, model.layout.theta(model.vector)[plan.indptr[halves]], np.nan)
+        slopes[halves] *= weights[:, None] * slopes[plan.sources[plan.indptr[halves]]]
+    return slopes

@@ -24,7 +24,7 @@ function grouped(keys, n) {
 function readNet() {
   const raw = JSON.parse(document.getElementById("data").textContent);
   const net = { ...raw, n: raw.names.length };
-  for (const key of ["role", "level", "units", "x", "y", "activation", "bias", "center", "scale"]) net[key] = unpack(raw[key]);
+  for (const key of ["role", "level", "units", "x", "y", "activation", "aggregation", "bias", "center", "scale"]) net[key] = unpack(raw[key]);
   for (const key of ["source", "target", "weight", "elements", "frozen", "share", "gradient", "bend_ptr", "bend_x", "bend_y"]) net[key] = unpack(raw.edges[key]);
   net.direct = raw.edges.direct;
   net.counted = raw.edges.counted;
@@ -35,7 +35,7 @@ function readNet() {
   net.curves = raw.activations.map((item) => ({ label: item.label, z: unpack(item.z), a: unpack(item.a) }));
   if (raw.rows) {
     net.rows = { total: raw.rows.total, kept: raw.rows.kept, mean_loss: raw.rows.mean_loss };
-    for (const key of ["z", "a", "slope", "delta", "loss", "pull", "target", "outputs"]) net.rows[key] = unpack(raw.rows[key]);
+    for (const key of ["z", "a", "slope", "delta", "loss", "pull", "target", "outputs", "share"]) net.rows[key] = unpack(raw.rows[key]);
   }
   net.history = raw.history && Object.entries(raw.history).map(([name, array]) => [name, unpack(array)]);
   net.into = grouped(net.target, net.n);

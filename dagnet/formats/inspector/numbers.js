@@ -29,15 +29,21 @@ function ofNode(quantity, v) {
 
 const ofUnit = (quantity, u) => (net.rows?.[quantity] ? net.rows[quantity][state.row * net.nUnits + u] : NaN);
 
+function share(e) {
+  // The derivative of the child's aggregation by the edge's term in the chosen row: 1 where it is a sum.
+  if (net.aggregation[net.target[e]] < 0) return 1;
+  return net.rows?.share ? net.rows.share[state.row * net.m + e] : NaN;
+}
+
 function rowGradient(e) {
   // ∂(the row's loss)/∂w of an edge between one-unit nodes, of matrices the root mean square.
   if (!net.rows?.delta) return NaN;
   const s = net.source[e], t = net.target[e];
-  if (net.units[s] === 1 && net.units[t] === 1) return ofUnit("delta", net.unitStart[t]) * ofUnit("a", net.unitStart[s]);
+  if (net.units[s] === 1 && net.units[t] === 1) return ofUnit("delta", net.unitStart[t]) * share(e) * ofUnit("a", net.unitStart[s]);
   let squares = 0, sum = 0;
   for (let i = net.unitStart[t]; i < net.unitStart[t + 1]; i++)
     for (let j = net.unitStart[s]; j < net.unitStart[s + 1]; j++) {
-      const term = ofUnit("delta", i) * ofUnit("a", j);
+      const term = ofUnit("delta", i) * share(e) * ofUnit("a", j);
       squares += term * term; sum += term;
     }
   return Math.sign(sum) * Math.sqrt(squares / (net.units[s] * net.units[t]));

@@ -37,7 +37,7 @@ const chips = (...texts) => element("div", { class: "chips" }, ...texts.filter(B
 function aboutNode(v) {
   const into = Array.from(edgesInto(v)), out = Array.from(edgesOutOf(v)), label = net.curves[net.activation[v]]?.label;
   const activation = net.role[v] === 0 || net.role[v] === 4 ? "" : label, units = net.units[v];
-  const parts = [...title(net.names[v]), chips(ROLES[net.role[v]], activation, `level ${net.level[v]}`, units > 1 && `${units} units`)];
+  const parts = [...title(net.names[v]), chips(ROLES[net.role[v]], activation, aggregation(v), `level ${net.level[v]}`, units > 1 && `${units} units`, net.words?.[v])];
   if (net.role[v] === 4) return [...parts, element("p", {}, net.notes?.[v] ?? ""), ...flows(into, out)];
   parts.push(formula(v, into, activation));
   const lit = light.up.reduce((sum, x) => sum + x, 0) - 1, fed = light.down.reduce((sum, x) => sum + x, 0) - 1;
@@ -51,7 +51,7 @@ function nodeNumbers(v) {
   const pairs = [["z", show(ofNode("z", v))], ["a", show(ofNode("a", v))]], u = net.unitStart[v];
   if (net.center) pairs.push(...(net.role[v] === 0 ? [["datum", show(ofNode("a", v) * net.scale[u] + net.center[u])]] : []));
   if (net.rows.delta) pairs.push(["δ = ∂L/∂z", signed(ofNode("delta", v), 4)]);
-  if (net.role[v] !== 0) pairs.push(["g′(z)", show(ofNode("slope", v))], ["bias", show(net.bias[u])]);
+  if (net.role[v] !== 0) pairs.push([net.words?.[v]?.includes("norm") ? "∂a/∂z" : "g′(z)", show(ofNode("slope", v))], ["bias", show(net.bias[u])]);
   const place = net.rows.target && outputPlace(u);
   if (place >= 0 && place !== null) pairs.push(["target", show(net.rows.target[state.row * net.rows.outputs.length + place])]);
   return facts(pairs, true);
@@ -66,6 +66,8 @@ function unitTable(v) {
   return table(["unit", "z", "a", "δ", "bias"], rows);
 }
 
+const aggregation = (v) => net.aggregations[net.aggregation[v]] ?? "";
+
 function formula(v, into, activation) {
   const box = element("div", { class: "formula", dir: "auto" }, `${shortName(v, 30)} = `), u = net.unitStart[v];
   if (net.role[v] === 0) {
@@ -75,12 +77,16 @@ function formula(v, into, activation) {
   }
   const plain = !activation || activation === "identity", biased = net.units[v] === 1 && !Number.isNaN(net.bias[u]);
   if (!plain) box.append(`${activation}(`);
+  const others = aggregation(v);
+  if (others) box.append(`${others}(`);
   into.slice(0, 12).forEach((e, i) => {
     const one = net.units[v] === 1 && net.units[net.source[e]] === 1, w = net.weight[e];
-    const sign = one && w < 0 ? (i ? " − " : "−") : i ? " + " : "";
+    const minus = one && w < 0;
+    const sign = others ? (i ? ", " : "") + (minus ? "−" : "") : minus ? (i ? " − " : "−") : i ? " + " : "";
     box.append(sign, one ? element("span", { class: w > 0 ? "up" : w < 0 ? "down" : "" }, show(Math.abs(w), 4)) : `W[${net.units[v]}×${net.units[net.source[e]]}]`, "·", shortName(net.source[e], 24));
   });
-  if (into.length > 12) box.append(` + … ${into.length - 12} more`);
+  if (into.length > 12) box.append(`${others ? "," : " +"} … ${into.length - 12} more`);
+  if (others) box.append(")");
   if (biased && (net.bias[u] !== 0 || !into.length)) box.append(into.length ? (net.bias[u] < 0 ? " − " : " + ") : "", show(into.length ? Math.abs(net.bias[u]) : net.bias[u], 4));
   else if (net.units[v] > 1) box.append(" + b");
   if (!plain) box.append(")");
@@ -97,7 +103,7 @@ function flows(into, out) {
   }
   if (out.length) {
     out.sort((a, b) => Math.abs(net.weight[b]) - Math.abs(net.weight[a]));
-    const cells = out.map((e) => [nodeLink(net.target[e]), edgeLink(e, signed(net.weight[e], 4)), ...(rows?.delta ? [signed(ofNode("delta", net.target[e]), 4), one(e) ? signed(net.weight[e] * ofNode("delta", net.target[e]), 4) : "–"] : [])]);
+    const cells = out.map((e) => [nodeLink(net.target[e]), edgeLink(e, signed(net.weight[e], 4)), ...(rows?.delta ? [signed(ofNode("delta", net.target[e]), 4), one(e) ? signed(net.weight[e] * share(e) * ofNode("delta", net.target[e]), 4) : "–"] : [])]);
     parts.push(heading(`Feeds (${out.length})`), table(["", name, ...(rows?.delta ? ["δ", "w·δ"] : [])], cells));
   }
   return parts;
@@ -123,7 +129,10 @@ function chainRule(e, matrix) {
   const s = net.source[e], t = net.target[e], delta = ofNode("delta", t), a = ofNode("a", s), parts = [];
   const rule = element("div", { class: "formula" });
   if (matrix) rule.append(`∂L/∂W = δ(${shortName(t, 24)}) · a(${shortName(s, 24)})ᵀ`, element("br"), "root mean square ", signed(rowGradient(e)));
-  else rule.append(`∂L/∂w = δ(${shortName(t, 24)}) · a(${shortName(s, 24)})`, element("br"), "= ", signed(delta), " · ", signed(a), " = ", signed(delta * a, 6));
+  else {
+    const others = aggregation(t), between = others ? ` · ∂${others}` : "", by = others ? [" · ", signed(share(e))] : [];
+    rule.append(`∂L/∂w = δ(${shortName(t, 24)})${between} · a(${shortName(s, 24)})`, element("br"), "= ", signed(delta), ...by, " · ", signed(a), " = ", signed(rowGradient(e), 6));
+  }
   parts.push(rule);
   if (light.twins.length > 1) {
     const sum = light.twins.reduce((total, twin) => total + rowGradient(twin), 0);
@@ -139,7 +148,7 @@ function deltaParts(t, delta) {
   let total = pull;
   if (place >= 0) rows.push(["the loss", "", "", signed(pull, 4)]);
   for (const e of out) {
-    const child = net.target[e], one = net.units[child] === 1, term = one ? net.weight[e] * ofNode("delta", child) : NaN;
+    const child = net.target[e], one = net.units[child] === 1, term = one ? net.weight[e] * share(e) * ofNode("delta", child) : NaN;
     total += term;
     rows.push([nodeLink(child), edgeLink(e, signed(net.weight[e], 4)), signed(ofNode("delta", child), 4), signed(term, 4)]);
   }

@@ -43,3 +43,20 @@ def test_all_run_as_machine_code(name):
 
 def test_nothing_is_missing():
     assert {f"neat_{name}" for name in OWN} <= set(dagnet.activations())
+
+
+def test_those_of_weight_agnostic_networks_are_their_formulas():
+    z = np.linspace(-3, 3, 41)
+    right = {"sin": np.sin(np.pi * z), "cos": np.cos(np.pi * z), "gauss": np.exp(-z * z / 2)}
+    right |= {"step": (z > 0) * 1.0, "inverse": -z, "abs": np.abs(z), "square": z * z}
+    for name, expected in right.items():
+        np.testing.assert_allclose(dagnet.activations()[f"wann_{name}"].value(z), expected, atol=1e-15)
+
+
+def test_median_and_maxabs_are_neats():
+    rng, functions = np.random.default_rng(0), neat.aggregations.AggregationFunctionSet().functions
+    for n in (1, 2, 3, 4, 9):
+        terms = rng.integers(-3, 4, (n, 50)).astype(float)
+        for name in ("median", "maxabs"):
+            expected = [functions[name](column) for column in terms.T.tolist()]
+            assert dagnet.aggregations()[name].value(terms).tolist() == expected

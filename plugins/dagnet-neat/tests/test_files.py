@@ -75,7 +75,7 @@ UNSAYABLE = {
     "node 0 must have a gene": lambda d: d.update(nodes=[n for n in d["nodes"] if n["id"] != 0]),
     "node -1 must have a gene": lambda d: d.update(connections=[INTO_AN_INPUT, {**INTO_AN_INPUT, "to": 0}]),
     "got 'sigmoid'; give": lambda d: d["nodes"][0].update(activation={"name": "sigmoid", "custom": True}),
-    "got 'sum' of": lambda d: d["nodes"][0].update(aggregation={"name": "sum", "custom": True}),
+    "got 'sum'; set": lambda d: d["nodes"][0].update(aggregation={"name": "sum", "custom": True}),
 }
 
 

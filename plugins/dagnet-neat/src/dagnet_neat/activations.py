@@ -105,9 +105,37 @@ def cube(z: Any) -> Any:
     return z * z * z
 
 
+def wann_sin(z: Any) -> Any:
+    """g(z) = sin(πz)."""
+    return np.sin(np.pi * z)
+
+
+def wann_cos(z: Any) -> Any:
+    """g(z) = cos(πz)."""
+    return np.cos(np.pi * z)
+
+
+def wann_gauss(z: Any) -> Any:
+    """g(z) = exp(−z²/2)."""
+    return np.exp(-0.5 * np.square(z))
+
+
+def wann_step(z: Any) -> Any:
+    """g(z) = 1 for z > 0, else 0; its derivative is 0, so nothing before it learns."""
+    return np.where(z > 0.0, 1.0, 0.0)
+
+
+def wann_inverse(z: Any) -> Any:
+    """g(z) = −z."""
+    return -z
+
+
 @dagnet.hookimpl
 def dagnet_activations() -> list[dagnet.Activation]:
-    """All of neat-python's activations, ``neat_`` before their names there."""
+    """All of neat-python's, ``neat_`` before their names there, and those of weight-agnostic networks.
+
+    Source of these: Gaier and Ha, "Weight agnostic neural networks", 2019.
+    """
     return [
         dagnet.Activation("neat_sigmoid", sigmoid, kinks=(-12.0, 12.0)),
         dagnet.Activation("neat_tanh", tanh),
@@ -127,4 +155,11 @@ def dagnet_activations() -> list[dagnet.Activation]:
         dagnet.Activation("neat_hat", hat, kinks=(-1.0, 0.0, 1.0)),
         dagnet.Activation("neat_square", np.square),
         dagnet.Activation("neat_cube", cube),
+        dagnet.Activation("wann_sin", wann_sin),
+        dagnet.Activation("wann_cos", wann_cos),
+        dagnet.Activation("wann_gauss", wann_gauss),
+        dagnet.Activation("wann_step", wann_step, kinks=(0.0,)),
+        dagnet.Activation("wann_inverse", wann_inverse),
+        dagnet.Activation("wann_abs", np.abs, kinks=(0.0,)),
+        dagnet.Activation("wann_square", np.square),
     ]

@@ -6,7 +6,8 @@ from typing import Any
 import networkx as nx
 
 import dagnet
-from dagnet_neat.graphs import Connection, Node, drawn
+from dagnet_neat.fresh import filled
+from dagnet_neat.graphs import Connection, Node, alone, carried, drawn
 
 __all__ = ["from_genome", "to_genome"]
 
@@ -30,8 +31,7 @@ def from_genome(genome: Any, config: Any) -> "nx.DiGraph[Any]":
     Raises
     ------
     GraphError
-        For an aggregation other than the sum where a node has several parents, and for custom
-        functions that are not registered; all of them at once.
+        For custom aggregations, and custom activations that are not registered; all of them at once.
     DataError
         For a configuration of recurrent networks.
 
@@ -66,19 +66,23 @@ def _resolved(name: str, functions: Any, kind: str) -> tuple[str, bool]:
 
 
 def to_genome(net: Any, genome: Any) -> Any:
-    """Write a network's weights and biases into the genome that it was drawn from.
+    """Write a network's weights and biases into the genome that it was drawn from, or into an empty one.
 
-    A weight of the graph is response · w, so the gene's w becomes weight/response.  Responses
-    stay as they are, except where that quotient is not finite (a response of 0): such a node's
-    response becomes 1.  Genes that did not move keep their bits.  What the network lacks
-    (disabled connections, nodes that no output needs), keys and the fitness stay as they are.
+    A weight of the graph is response · w (into a product the first one alone), so the gene's w becomes
+    weight/response.  Responses stay as they are, except where that quotient is not finite (a response
+    of 0): such a node's response becomes 1, or −1 where it was below 0.  Genes that did not move keep
+    their bits.  What the network lacks (disabled connections, nodes that no output needs), keys and the
+    fitness stay as they are.
 
     Parameters
     ----------
     net
         A :class:`dagnet.Network` of the graph that :func:`from_genome` returned.
     genome
-        The genome; it is changed.  ``copy.deepcopy`` it before to keep it.
+        The genome; it is changed.  ``copy.deepcopy`` it before to keep it.  Into one without genes,
+        ``neat.DefaultGenome(7)``, any network of nodes of one unit is written whose functions NEAT has:
+        inputs become −1, −2 …, outputs 0, 1 …, all other nodes the numbers after these, unless the
+        network's nodes are named so already.
 
     Returns
     -------
@@ -89,26 +93,37 @@ def to_genome(net: Any, genome: Any) -> Any:
     ------
     DataError
         If the network has a node or an edge that the genome lacks; then nothing is changed.
+    GraphError
+        For an empty genome: with all that NEAT cannot say.
     """
+    if not genome.nodes and not genome.connections:
+        return filled(net, genome)
     lacking = [key for key in net.biases if key not in genome.nodes]
     lacking += [edge for edge in net.weights if edge not in genome.connections]
     if lacking:
         mend = "give the genome that from_genome drew this network from"
         raise dagnet.DataError(f"genome must have a gene for {lacking[0]!r}, got none; {mend}")
     parents: dict[Any, dict[Any, float]] = {}
-    for edge, weight in net.weights.items():
-        parents.setdefault(edge[1], {})[edge] = weight
+    for edge in genome.connections:  # in their order, by which a product's response is carried
+        if edge in net.weights:
+            parents.setdefault(edge[1], {})[edge] = net.weights[edge]
     for key, bias in net.biases.items():
-        genome.nodes[key].bias = bias
-        _write_weights(genome, genome.nodes[key], parents.get(key, {}))
+        gene, entering = genome.nodes[key], parents.get(key, {})
+        beside = alone(gene.aggregation, gene.response, len(entering))
+        if gene.bias + beside != bias:
+            gene.bias = bias - beside
+        _write_weights(genome, gene, entering)
     return genome
 
 
 def _write_weights(genome: Any, gene: Any, weights: dict[Any, float]) -> None:
     """The weights into one node, ``gene``, by their edges."""
     genes = genome.connections
-    moved = {edge: weight for edge, weight in weights.items() if gene.response * genes[edge].weight != weight}
-    if not all(gene.response and math.isfinite(weight / gene.response) for weight in moved.values()):
-        moved, gene.response = weights, 1.0
+    factors = dict(zip(weights, carried(gene.aggregation, gene.response, len(weights)), strict=True))
+    moved = {edge: weight for edge, weight in weights.items() if factors[edge] * genes[edge].weight != weight}
+    if not all(factors[edge] and math.isfinite(weight / factors[edge]) for edge, weight in moved.items()):
+        gene.response = -1.0 if gene.response < 0 else 1.0
+        moved = weights
+        factors = dict(zip(weights, carried(gene.aggregation, gene.response, len(weights)), strict=True))
     for edge, weight in moved.items():
-        genes[edge].weight = weight / gene.response
+        genes[edge].weight = weight / factors[edge]
