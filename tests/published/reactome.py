@@ -14,19 +14,15 @@ HUMAN = "R-HSA"
 
 def wheel():
     """The module of ``binn`` with its network; shap, which it explains networks with, is not needed."""
-    pytest.importorskip("torch")
-    if find_spec("binn") is None:
-        pytest.skip("needs binn: pip install --no-deps binn")
-    there = find_spec("shap") is not None
-    if not there:
-        sys.modules["shap"] = ModuleType("shap")
+    stubs = set() if find_spec("shap") else {"shap"}
+    sys.modules.update({name: ModuleType(name) for name in stubs})
     try:
-        import binn.model.binn
-        import binn.model.util
+        for module in ("torch", "binn.model.binn", "binn.model.util"):
+            pytest.importorskip(module, exc_type=ImportError)
     finally:
-        if not there:
-            del sys.modules["shap"]
-    return binn.model
+        for name in stubs:
+            del sys.modules[name]
+    return sys.modules["binn.model"]
 
 
 def human(proteins, seed=0):

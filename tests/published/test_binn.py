@@ -65,8 +65,7 @@ def statistics(norm):
 @pytest.fixture(scope="module")
 def model():
     """BINN's network in float64, after some training of its own."""
-    import torch
-
+    torch = pytest.importorskip("torch")
     torch.manual_seed(0)
     model = published_network(60, dropout=0.3).double()
     rule = torch.optim.Adam(model.parameters(), lr=0.01)

@@ -192,6 +192,11 @@ def test_loss_and_every_gradient_are_those_of_the_published_modules(tmp_path, en
     compare(network(tmp_path, terms=40, genes=60, fingerprint=30, engine=engine))
 
 
+@pytest.mark.slow
+def test_they_are_at_two_thousand_terms(tmp_path):
+    compare(network(tmp_path, terms=2_000, genes=3_000, fingerprint=2_048))
+
+
 def test_the_drawing_is_short():
     import inspect
 
