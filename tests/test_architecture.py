@@ -80,8 +80,8 @@ GUARDS = {
     "hookspecs": "registry plugin_docs",
     "layered": "network docs",
     "markup": "notebook_reprs explain",
-    "model": "network layout heads properties classical_models",
-    "network": "network properties notebook notebook_reprs small_things newcomers",
+    "model": "network layout heads properties classical_models drugcell pnet",
+    "network": "network properties notebook notebook_reprs small_things newcomers binn kpnn worm",
     "plan": "plan scale aggregations",
     "preparing": "prepare_graph",
     "registry": "registry plugin_copy plugin_docs plugin_isolation",
@@ -90,7 +90,7 @@ GUARDS = {
     "testing": "testing_kit conformance",
     "topology": "topology exactly_as_drawn edge_words scale bad_input",
     "training": "training target_columns training_refusals resume killed_runs benchmarks_smoke",
-    "unrolling": "unrolling",
+    "unrolling": "unrolling fly",
     "values": "values data_as_people_have_it storage formats",
 }
 """Of each room, in which files the tests are that look at it: where to begin when it changes."""
