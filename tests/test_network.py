@@ -85,7 +85,7 @@ def test_signatures():
     assert evaluate == ["self", "X", "y", "sample_weight", "missing"]
     activation = inspect.signature(dagnet.Activation).parameters
     made = ["rules", "surrogate"]
-    assert list(activation) == ["name", "function", "derivative", "parameters", "kinks", *made]
+    assert list(activation) == ["name", "function", "derivative", "parameters", "kinks", *made, "trainable"]
     loss = inspect.signature(dagnet.Loss).parameters
     assert list(loss)[:7] == ["name", "value", "gradient", "predict", "targets", "outputs", "rowwise"]
     assert list(loss)[7:] == ["columns", "lacks", "parameters", "minimum_outputs", *made]

@@ -52,7 +52,7 @@ LOADING = {
         offering("five") + "\n@dagnet.hookimpl\ndef dagnet_metrics():\n    return []\n",
         left_out("unknown hook 'dagnet_metrics'", "needs a newer dagnet: pip install --upgrade dagnet"),
     ),
-    "wants-a-newer-dagnet": ("from dagnet import Aggregation", left_out("ImportError", "'Aggregation'")),
+    "wants-a-newer-dagnet": ("from dagnet import Attribution", left_out("ImportError", "'Attribution'")),
     "writes-to-z": (
         offering("six").replace("np.tanh,", "lambda z: np.tanh(z, out=z),"),
         left_out("activation 'six': function must leave its arguments as they are"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -133,11 +134,18 @@ class _Witness:
     activation: Activation
     asked: list[_Question]
 
-    def value(self, z: Array) -> Any:
-        return _ask(self.asked, self.activation.value, z)
+    @property
+    def trainable(self) -> Any:
+        return self.activation.trainable
 
-    def slope(self, z: Array, a: Array) -> Any:
-        return _ask(self.asked, self.activation.slope, z, a)
+    def value(self, z: Array, **learned: Array) -> Any:
+        return _ask(self.asked, partial(self.activation.value, **learned), z)
+
+    def slope(self, z: Array, a: Array, **learned: Array) -> Any:
+        return _ask(self.asked, partial(self.activation.slope, **learned), z, a)
+
+    def slope_by(self, name: str, z: Array, **learned: Array) -> Any:
+        return self.activation.slope_by(name, z, **learned)
 
 
 def _ask(asked: list[_Question], function: Callable[..., Any], *arguments: Array) -> Any:
