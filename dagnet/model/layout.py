@@ -242,8 +242,14 @@ class Layout:
         places: Array = getattr(found, name)
         return self.owners[places] if name in LEARNED else places
 
+    @cached_property
+    def _is_vector(self) -> bool:
+        return self.is_direct and self.normalized is None
+
     def theta(self, vector: Array) -> Array:
         """(slots,) what engines take to predict, from a network's vector."""
+        if self._is_vector:
+            return vector
         if self.normalized is None:
             return self.by_slot(vector)
         return self.normalized.folded(self.by_slot(vector[: self.plan.n_parameters]), vector)
@@ -313,7 +319,7 @@ class Layout:
         low, high = np.where(rounded[0] <= rounded[1], rounded, exact[0].astype(dtype))
         return low, high
 
-    @property
+    @cached_property
     def is_direct(self) -> bool:
         """Whether slots are the parameters themselves: none is shared, or multiplied by a factor."""
         return self.plan.tie is None and self.factor is None
