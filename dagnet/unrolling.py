@@ -14,6 +14,7 @@ from dagnet.values import whole
 
 Moment = tuple[Hashable, int]
 TICKS, DELAY = whole(1), whole(0)
+HEAD = ("loss", "loss_weight", "target")
 NO_INPUT = ("activation", "bias", "trainable", "share")
 """What a node that is an input at some ticks says of the others."""
 
@@ -83,7 +84,7 @@ def unroll(
     are_given = frozenset(given)
     unrolled: nx.DiGraph[Any] = nx.DiGraph()
     unrolled.graph.update(drawn.graph)
-    unrolled.add_nodes_from(_nodes(drawn, ticks, are_given, {node for node, _ in read}))
+    unrolled.add_nodes_from(_nodes(drawn, ticks, are_given, frozenset(read)))
     unrolled.add_edges_from(_edges(drawn, delays, ticks))
     for node, tick in given:
         if n := unrolled.in_degree((node, tick)):
@@ -160,10 +161,11 @@ def _named(
 
 
 def _nodes(
-    graph: nx.DiGraph[Any], ticks: int, given: AbstractSet[Moment], read: AbstractSet[Hashable]
+    graph: nx.DiGraph[Any], ticks: int, given: AbstractSet[Moment], read: AbstractSet[Moment]
 ) -> Iterator[tuple[Moment, dict[str, Any]]]:
     """Copies tick after tick; the ``share`` keys of the graph become 1-tuples, others are pairs."""
     always = {node for node in graph if all((node, tick) in given for tick in range(ticks))}
+    outputs = {node for node, _ in read}
     for tick in range(ticks):
         for node, attributes in graph.nodes(data=True):
             copy = dict(attributes)
@@ -173,8 +175,13 @@ def _nodes(
             else:
                 own = copy.get("share")
                 copy["share"] = ("copies of", node) if own is None else (own,)
-                if node in read and copy.get("activation") is None:
+                if node in outputs and copy.get("activation") is None:
                     copy["activation"] = "identity"
+            if (node, tick) not in read:  # what is learned stands on the copies that are outputs
+                for word in HEAD:
+                    copy.pop(word, None)
+            elif copy.get("target") is not None:
+                copy["target"] = (copy["target"], tick)
             yield (node, tick), copy
 
 

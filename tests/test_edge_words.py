@@ -537,3 +537,11 @@ def test_words_that_mean_something_else_are_left_alone(tmp_path):
     graph = twins()
     graph.edges["x", "h"]["count"] = 4.0
     assert network(graph, attributes={"factor": "count"}).to_networkx().edges["x", "h"]["factor"] == 4.0
+
+
+def test_a_group_whose_intervals_meet_in_one_point_is_refused():
+    graph = nx.DiGraph()
+    graph.add_edge("x", "y", share=1, bounds=(0, None))
+    graph.add_edge("z", "y", share=1, factor=-1.0, bounds=(0, None))
+    with pytest.raises(dagnet.GraphError, match="one weight alone is inside both"):
+        dagnet.Network(graph)

@@ -538,3 +538,22 @@ def test_the_command_line_trains_heads_and_skips_missing_labels(tmp_path, monkey
     assert list(trained.heads) == ["r", "c", "h1"]
     assert trained.targets == ("r", "c")
     assert "h1: 0.2 · huber(delta=1.0) of r" in run("show", "out.dagnet")
+
+
+@pytest.mark.parametrize("weight", [None, (8,), (8, 2)])
+def test_the_historys_loss_counts_rows_where_the_last_batch_is_short(weight):
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(8, 1)), rng.normal(size=(8, 2))
+    weight = None if weight is None else rng.uniform(0.5, 2, weight)
+    net = dagnet.Network(nx.DiGraph([("x", "y"), ("x", "z")]), loss={"y": "huber"}, seed=0)
+    right = net.evaluate(X, Y, weight)
+    still = {"optimizer": "sgd", "learning_rate": 1e-200, "shuffle": False, "sample_weight": weight}
+    assert net.fit(X, Y, epochs=1, batch_size=7, **still)["loss"][0] == pytest.approx(right, rel=1e-12)
+
+
+def test_metrics_of_classes_want_classes_and_a_column_for_each_output():
+    net = dagnet.Network(nx.DiGraph([("x", "y")]), seed=0)
+    with pytest.raises(dagnet.DataError, match="y of head y must be 0 or 1"):
+        net.score([[1.0], [2.0]], [0.5, 2.0], "auc")
+    with pytest.raises(dagnet.DataError, match="its result must be a number"):
+        net.score([[1.0], [2.0]], [0.5, 2.0], lambda y, p: "x")

@@ -335,3 +335,19 @@ def test_the_kit_takes_them():
         warnings.simplefilter("error")
         for name in ("prelu", "swish"):
             check_activation(dagnet.activations()[name])
+
+
+def test_what_is_made_of_learned_numbers_alone_is_one_number_a_unit():
+    made = dagnet.Activation("steep", lambda z, p: np.tanh(np.exp(p) * z), trainable={"p": 0.1})
+    graph = nx.DiGraph([("x", "h"), ("h", "y")])
+    graph.nodes["h"]["activation"] = made
+    nets = [dagnet.Network(graph, engine=engine, seed=0) for engine in ("reference", "compiled")]
+    X, y = [[0.5], [-1.0]], [1.0, 0.0]
+    one, other = (net.gradient(X, y).flat for net in nets)
+    np.testing.assert_allclose(one, other, rtol=1e-12)
+    assert dagnet.check_gradient(nets[1], X, y).passed
+
+
+def test_a_derivative_that_is_right_at_the_start_value_alone_is_refused():
+    with pytest.raises(dagnet.PluginError, match="derivative"):
+        dagnet.Activation("odd", lambda z, p: np.tanh(p * z), lambda z, a, p: 1 - a * a, trainable={"p": 1.0})

@@ -182,7 +182,7 @@ def test_numbers_of_normalisations_go_where_parameters_go(tmp_path):
     net.fit(*rows(30), epochs=3, seed=0)
     net.save(tmp_path / "net.dagnet")
     others = [dagnet.load(tmp_path / "net.dagnet"), pickle.loads(pickle.dumps(net)), copy.deepcopy(net)]
-    for suffix in ("graphml", "json", "csv", "gexf", "cyjs"):
+    for suffix in ("graphml", "json", "csv", "gexf", "cyjs", "dot"):
         net.export(tmp_path / f"net.{suffix}")
         others.append(dagnet.Network(dagnet.read_graph(tmp_path / f"net.{suffix}")))
     X = rows(5)[0]
@@ -417,3 +417,21 @@ def test_what_cannot_be_normalised_is_refused_by_name():
     graph = drawn(normalization="batch", variance=-1.0)
     with pytest.raises(dagnet.GraphError, match="node 'a': variance must be at least 0"):
         dagnet.Network(graph)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_variance_that_is_infinite_stops_training_and_stays_out_of_the_network(engine):
+    graph = nx.DiGraph([("x", "h"), ("h", "y")])
+    graph.nodes["h"].update(normalization="batch", activation="identity")
+    net = dagnet.Network(graph, dtype="float32", engine=engine, seed=0)
+    before = net.vector.copy()
+    with pytest.raises(dagnet.NumericalError, match="epoch 1, batch 1"):
+        net.fit([[1e20], [-1e20], [3e20], [2e20]], [0.0, 1.0, 2.0, 3.0], epochs=1, batch_size=4)
+    np.testing.assert_array_equal(net.vector, before)
+
+
+def test_a_variance_below_0_is_not_saved(tmp_path):
+    net = dagnet.Network(drawn(normalization="batch"), seed=0)
+    net.vector[-1] = -5
+    with pytest.raises(dagnet.NumericalError, match="variance of 'b'"):
+        net.save(tmp_path / "net.dagnet")

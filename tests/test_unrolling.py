@@ -255,3 +255,22 @@ def test_a_fly_s_neurons_are_read_in_seconds():
     net = dagnet.Network(unrolled, seed=0)
     assert time.process_time() - start < 2.0
     assert net.topology.n_edges == 5 * graph.number_of_edges()
+
+
+def test_copies_share_what_their_activations_and_normalisations_learn():
+    graph = nx.DiGraph([("x", "h"), ("h", "y")])
+    graph.add_edge("h", "h", delay=1)
+    graph.nodes["h"].update(activation="prelu", normalization="batch")
+    graph.nodes["y"]["loss"] = "huber"
+    net = dagnet.Network(dagnet.unroll(graph, 3, inputs=["x"], outputs=["y"]), seed=0)
+    assert len({float(net.node_parameters[("h", tick), "slope"]) for tick in range(3)}) == 1
+    net.node_parameters[("h", 0), "scale"] = 2.0
+    assert net.node_parameters[("h", 2), "scale"] == 2.0
+    assert {str(head.loss) for head in net.heads.values()} == {"huber(delta=1.0)"}
+
+
+def test_a_head_that_learns_another_learns_its_copy():
+    graph = nx.DiGraph([("x", "y"), ("x", "z")])
+    graph.nodes["z"].update(target="y", loss_weight=0.3)
+    net = dagnet.Network(dagnet.unroll(graph, 2, inputs=["x"], outputs=["y", "z"]), seed=0)
+    assert net.heads["('z', 1)"].targets == (("y", 1),)

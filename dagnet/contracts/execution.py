@@ -42,10 +42,11 @@ class State:
 class NotFinite(ArithmeticError):
     """A learner's word that a number became NaN or infinite; the parameters are those before the step.
 
-    ``value`` is the loss, or the gradient or the new parameters, (parameters,).
+    ``value`` is the loss, or the gradient or the new parameters, (parameters,), or the batch's
+    variances, (units,).
     """
 
-    def __init__(self, what: Literal["loss", "gradient", "parameters"], value: Any) -> None:
+    def __init__(self, what: Literal["loss", "gradient", "parameters", "moments"], value: Any) -> None:
         super().__init__(what, value)
         self.what, self.value = what, value
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -206,11 +207,18 @@ def check_activation(item: Any) -> None:
     if not item.surrogate:
         rng = np.random.default_rng(1)
         z = off_kinks(item, np.concatenate([rng.normal(0, 1.5, 64), rng.normal(0, 8, 16)]))
-        with np.errstate(all="ignore"):
-            given = derivative(z.copy(), item.function(z.copy(), *arguments), *arguments)
         mend = f"mend it, leave it out, or say surrogate=True if {item.name} is meant to learn by another's"
         where += place_of(derivative)
-        refuse_wrong(where, given, z, lambda x: item.function(x, *arguments), "the function's", mend)
+        moved = {name: 1.5 * start + 0.3 for name, start in item.trainable.items()}
+        for numbers in [arguments, tuple({**item.parameters, **moved}.values())][: 1 + bool(moved)]:
+            with np.errstate(all="ignore"):
+                given = derivative(z.copy(), item.function(z.copy(), *numbers), *numbers)
+            right = partial(_called, item.function, numbers)
+            refuse_wrong(where, given, z, right, "the function's", mend)
+
+
+def _called(function: Any, numbers: tuple[Any, ...], z: Array) -> Any:
+    return function(z, *numbers)
 
 
 def _check_learned(where: str, item: Any, z: Array, a: Array) -> None:

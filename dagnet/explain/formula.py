@@ -60,6 +60,7 @@ def _right(net: Model, place: int) -> str:
     activation = activation_text(net, place)
     terms, bias = _terms(net, place)
     if topology.aggregation_of[place] >= 0:
+        terms = [term.replace("]·", "]∘") for term in terms]  # each element's product is a term of its own
         terms = [f"{topology.aggregation(place)}({', '.join(terms)})"]
     text = TEXT.total(terms + bias) or "0"
     kind = normalizations(topology.node_words).get(place)

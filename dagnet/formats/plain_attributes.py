@@ -24,7 +24,7 @@ from typing import Any, ClassVar, cast
 import networkx as nx
 import numpy as np
 
-from dagnet.contracts import Activation, Aggregation, Loss
+from dagnet.contracts import LEARNED, MOMENTS, Activation, Aggregation, Loss
 from dagnet.errors import DagnetError, DataError, FormatError, NumericalError, expected, shorten
 from dagnet.markup import is_label, node_labels, visible
 from dagnet.registry import find_activation
@@ -285,6 +285,7 @@ def restored(flat: nx.DiGraph[Any]) -> nx.DiGraph[Any]:
         if spec not in learned:
             learned[spec] = _learned(spec)
         words = (*NODE_WORDS, *learned[spec])
+        words += (*LEARNED, *MOMENTS) if "normalization" in attributes else ()
         graph.add_nodes_from([(name, _restored_attributes(attributes, where, words, shown))])
     for source, target, attributes in flat.edges(data=True):
         where = f"edge {shorten(source)} → {shorten(target)}"

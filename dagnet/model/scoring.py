@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.errors import DataError, did_you_mean, expected, shorten
+from dagnet.errors import DataError, Verbatim, did_you_mean, expected, shorten
 from dagnet.model.heads import Objective, is_sum
 from dagnet.scores import METRICS, OF_CLASSES, Metric
 from dagnet.topology import Head
@@ -53,6 +53,14 @@ def scores_of(
     wanted = metric in OF_CLASSES.values()
     known = metric in METRICS.values() and wanted in kinds
     fitting = [one for one, kind in zip(own, kinds, strict=True) if not known or kind == wanted]
+    if metric in METRICS.values():
+        same = [one for one in fitting if len(one[1]) == len(one[2])]
+        if not same:
+            must = "with a column of y for each output unit, for a metric of dagnet's"
+            mend = "write a function (y_true, y_predicted)"
+            got = Verbatim(f"{len(fitting[0][1])} units, {len(fitting[0][2])} columns")
+            raise DataError(expected(f"metric: head {fitting[0][0].name}", must, got, mend))
+        fitting = same
     predicted = objective.prediction(outputs).astype(np.float64, copy=False)
     return {
         head.name: float(np.mean(list(_each(head, predicted[:, units], targets[:, columns], metric))))
@@ -73,7 +81,19 @@ def _each(head: Head, predicted: Array, truth: Array, metric: Metric) -> Iterato
     for at in range(width if single else 1):
         t, p = (truth[:, at], predicted[:, at]) if single and truth.shape[1] == width else (truth, predicted)
         there = ~np.isnan(t if t.ndim == 1 else t.sum(axis=1))
-        yield float(metric(t[there].astype(np.float64), p[there])) if there.any() else float("nan")
+        t, p = t[there].astype(np.float64), p[there]
+        if metric in OF_CLASSES.values() and not np.isin(t, (0, 1)).all():
+            wrong = float(t[~np.isin(t, (0, 1))].flat[0])
+            raise DataError(expected(f"metric: y of head {head.name}", "0 or 1, or classes", wrong))
+        undefined = not len(t) or (metric in METRICS.values() and np.isnan(p).any())
+        yield float("nan") if undefined else _number(metric(t, p))
+
+
+def _number(score: Any) -> float:
+    """A metric's result, or :class:`DataError` for what is no number."""
+    if not isinstance(score, (int, float, np.floating, np.integer)):
+        raise DataError(expected("metric: its result", "a number", score))
+    return float(score)
 
 
 def class_weights(objective: Objective, targets: Array, weights: Array | None, said: Any) -> Array:

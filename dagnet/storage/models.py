@@ -107,7 +107,8 @@ def save_model(model: Model, path: object) -> None:
         tensors[NODES + name] = values = model.vector[model.layout.node_places(name)]
         nodes = topology.nodes_with(name)
         owners = [model.nodes[node] for node in nodes.tolist()]
-        _check_finite(name, values, offsets(topology.units[nodes]), owners.__getitem__)
+        refused = np.where(values < 0, np.nan, values) if name == "variance" else values
+        _check_finite(name, refused, offsets(topology.units[nodes]), owners.__getitem__)
     tensors |= {EDGES + word: column.ravel() for word, column in topology.edge_words.items()}
     write(path, document, tensors | codec.tensors)
 

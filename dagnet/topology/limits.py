@@ -58,7 +58,10 @@ def limit_problems(topology: Topology) -> Iterator[str]:
     if found is None or own is None:
         return
     low, high = found
-    empty = low > high
+    alone = _divided(topology, *own)
+    empty = (low > high) | (
+        (low == high) & (alone[0] < alone[1])
+    )  # nor is a lone point of several intervals one
     yield from _nothing_left(topology, np.flatnonzero(empty), own)
     factor = topology.edge_words.get("factor", np.ones(topology.n_edges))
     limits = np.sort([low * factor, high * factor], axis=0)
@@ -104,12 +107,13 @@ def _nothing_left(topology: Topology, edges: Array, own: tuple[Array, Array]) ->
     for group in np.unique(share[edges[~alone[edges]]]).tolist():
         members = np.flatnonzero((share == group) & ~alone)
         two = [int(members[low[members].argmax()]), int(members[high[members].argmin()])]
-        if low[two[0]] > high[two[1]]:
+        if low[two[0]] >= high[two[1]]:
             said = [
                 f"{topology.edge_text(edge)} ({interval_text(own[0][edge], own[1][edge])})" for edge in two
             ]
             key = shorten(topology.share_keys[group])
-            yield f"edges {' and '.join(said)} share key {key}, and no weight is inside both; widen one"
+            left = "no weight is" if low[two[0]] > high[two[1]] else "one weight alone is"
+            yield f"edges {' and '.join(said)} share key {key}, and {left} inside both; widen one"
 
 
 def warn_of_signs(topology: Topology) -> None:

@@ -126,7 +126,7 @@ def alike_in_values(starts: Array, values: Array, *, close: bool) -> Alike:
     sizes = np.diff(starts)
 
     def alike(here: Array, there: Array) -> Array:
-        compared = np.flatnonzero(sizes[here] == sizes[there])
+        compared = np.flatnonzero((sizes[here] == sizes[there]) & (sizes[here] > 0))
         if not len(compared):
             return np.ones(len(here), bool)
         one, other = (values[ranges(starts[a], starts[a + 1])] for a in (here[compared], there[compared]))

@@ -37,6 +37,9 @@ def explained(
             what = _bad_loss(model, data.batch(rows), _numbers(rows), bad.value)
         elif bad.what == "gradient":
             what = _bad_gradient(model, data.batch(rows), _numbers(rows), bad.value)
+        elif bad.what == "moments":
+            unit = int(np.flatnonzero(~np.isfinite(bad.value))[0])
+            what = f"the variance over the batch at node {_node(model, unit)} became {bad.value[unit]}"
         else:
             place, name = _first_bad_parameter(model, bad.value)
             what = f"a step of {optimizer} made {name} {bad.value[place]}"

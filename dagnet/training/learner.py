@@ -84,6 +84,7 @@ class ArrayLearner(Learner):
             self._parts = getattr(self._loss_gradient, "parts", None)
             if not math.isfinite(loss):
                 raise NotFinite("loss", loss)
+            self._refuse_moments()
             square = bound if self._bounded and on_gradient is None else None
             if square is None or not square <= CALM_SQUARE:  # a small one needs no reading, NaN does
                 square = float(np.dot(gradient, gradient))
@@ -95,6 +96,14 @@ class ArrayLearner(Learner):
             if self._layout.normalized is not None and self._loss_gradient.draw is not None:
                 self._layout.normalized.keep(self._vector, self._loss_gradient.draw)
         return loss
+
+    def _refuse_moments(self) -> None:
+        """Raise where the variance of a batch is not finite in the network's dtype."""
+        if self._layout.normalized is None or self._loss_gradient.draw is None:
+            return
+        variance = self._loss_gradient.draw.variance.astype(self._vector.dtype)
+        if not np.isfinite(variance[self._layout.normalized.units]).all():
+            raise NotFinite("moments", variance)
 
     def parts(self) -> Any:
         """Of the heads, in the last step: :class:`dagnet.model.heads.Parts`."""

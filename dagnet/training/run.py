@@ -216,7 +216,9 @@ class TrainingRun:
         objective, parts = self.model.objective, self.learner.parts()
         if parts is not None:
             self.loss_sum -= objective.total(objective.losses(parts)) * weight
-            found = [parts.sums, parts.totals]
+            weights = self.data.weights  # one a row are handed over as shares of the batch
+            scale = weight if weights is None or weights.ndim == 1 else 1.0
+            found = [parts.sums * scale, parts.totals * scale]
             self.head_sums = [a + b for a, b in zip(self.head_sums or (0.0, 0.0), found, strict=True)]
 
     def _refuse_noise(self) -> None:

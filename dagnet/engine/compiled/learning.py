@@ -24,7 +24,8 @@ from dagnet.engine.compiled.generation import (
 )
 from dagnet.engine.compiled.vectors import ELEMENTS, Emitter, Vector
 from dagnet.formula import Formula
-from dagnet.formula.data import ARGUMENT, NUMBER
+from dagnet.formula.data import ARGUMENT, NUMBER, Op, finest
+from dagnet.formula.operations import OPERATIONS
 
 
 def learning(slope: Formula, by: Iterable[Formula], dtype: Any) -> Machine:
@@ -35,11 +36,15 @@ def learning(slope: Formula, by: Iterable[Formula], dtype: Any) -> Machine:
 
 
 def of_numbers(formula: Formula, names: Iterable[str]) -> Formula:
-    """The formula where some arguments are one number in all."""
-    known = set(names)
-    ops = [
-        op._replace(form=NUMBER) if op.name == ARGUMENT and op.value in known else op for op in formula.ops
-    ]
+    """The formula where some arguments are one number in all, and so is what is made of these alone."""
+    known, ops = set(names), list[Op]()
+    for op in formula.ops:
+        if op.name == ARGUMENT and op.value in known:
+            ops.append(op._replace(form=NUMBER))
+        elif op.name in OPERATIONS:
+            ops.append(op._replace(form=finest(ops[read].form for read in op.reads)))
+        else:
+            ops.append(op)
     return Formula(formula.arguments, tuple(ops), formula.results)
 
 
