@@ -274,3 +274,11 @@ def test_formulas_summaries_and_the_inspector_say_what_normalises():
     x = 0.7
     value = eval(right, {"tanh": np.tanh, "x": x})
     assert value == pytest.approx(small.forward([[x]])["h"][0], abs=1e-4)
+
+
+def test_right_gradients_of_narrow_nodes_pass_the_check_whatever_the_curvature():
+    X = np.random.default_rng(0).normal(size=(37, 3))
+    graph = nx.DiGraph([("x1", "h"), ("x2", "h"), ("x3", "h"), ("h", "y")])
+    graph.nodes["h"].update(units=2, normalization="layer", activation="tanh")
+    for seed in range(15):
+        assert dagnet.check_gradient(dagnet.Network(graph, seed=seed), X, X[:, 0]).passed

@@ -81,7 +81,7 @@ class _Base:
         state = prepared.runner.forward(prepared.layout.theta(vector), data.inputs)
         self.values = state.value(np.arange(plan.n_units))
         self.largest = float(np.abs(self.values).max(initial=1.0))
-        self.kinks = kinks_of(plan)
+        self.kinks, self.layered = kinks_of(plan), bool((plan.steps["kind"] == LAYER).any())
         normalized = prepared.layout.normalized
         self.steepest = 1.0 if normalized is None else normalized.steepest(vector)
         kinked = np.flatnonzero(~np.isnan(self.kinks).all(axis=1))
@@ -170,7 +170,17 @@ class _Chain:
         return result
 
     def difference(self, place: int, step: float) -> tuple[float, bool]:
-        """The quotient of one parameter, and whether its points are parted by a kink."""
+        """The quotient of one parameter, and whether its points are parted by a kink.
+
+        Where units are normalised, curvature may be large: two steps are extrapolated (Richardson, 1911).
+        """
+        wide, parted = self._difference(place, step)
+        if not self.base.layered:
+            return wide, parted
+        narrow, _ = self._difference(place, step / 2)
+        return (4 * narrow - wide) / 3, parted
+
+    def _difference(self, place: int, step: float) -> tuple[float, bool]:
         base, here = self.base, self.theta[place]
         points = here + step, here - step
         for number, point in enumerate(points):
