@@ -174,10 +174,10 @@ class _Chain:
 
         Where units are normalised, curvature may be large: two steps are extrapolated (Richardson, 1911).
         """
-        wide, parted = self._difference(place, step)
         if not self.base.layered:
-            return wide, parted
-        narrow, _ = self._difference(place, step / 2)
+            return self._difference(place, step)
+        wide, parted = self._difference(place, 8 * step)  # so far that rounding, large there too, is small
+        narrow, _ = self._difference(place, 4 * step)
         return (4 * narrow - wide) / 3, parted
 
     def _difference(self, place: int, step: float) -> tuple[float, bool]:
