@@ -40,6 +40,8 @@ class BestSoFar:
             )
             raise DataError(f"monitor: the history has no {column!r}{mend}")
         value = history[column][-1]
+        if math.isnan(value) and "loss[" in column:
+            raise DataError(f"monitor: {column!r} is NaN, as its head has no label; monitor another column")
         sign = -1.0 if column.removeprefix("validation_").split("[")[0] in METRICS else 1.0
         better = not math.isnan(value) and (
             self.best is None or sign * value < sign * self.best - self.min_delta

@@ -37,7 +37,11 @@ def summary(net: Model) -> Summary:
     """
     topology, n = net.topology, len(net.parameters)
     hidden = topology.activation_of[~topology.is_input].tolist()
-    counts = Counter(str(topology.activations[kind]) for kind in hidden).most_common()
+    names = [
+        f"{one.name} (learns {', '.join(one.trainable)})" if one.trainable else str(one)
+        for one in topology.activations
+    ]
+    counts = Counter(names[kind] for kind in hidden).most_common()
     facts = {
         "nodes": f"{topology.n_nodes:,}",
         "edges": f"{topology.n_edges:,}",
