@@ -23,18 +23,25 @@ class Network(Model):
     Parameters
     ----------
     graph
-        A ``networkx.DiGraph``; it is read, never changed.  Node attributes: ``activation``,
-        ``aggregation``, ``bias``, ``units``, ``trainable``; of inputs ``center``, ``scale``, and
-        ``categories=["low", "mid", "high"]`` for a column of words (or numbers), which becomes as
-        many units of 0 and 1; an array without names has these as columns already; of outputs
-        that have a loss of their own ``loss``, ``loss_weight`` (1), and ``target``, the output whose
-        column of y they learn in place of one of theirs.  ``share``, a
-        key: the biases of nodes with the same one are one parameter; ``sign``, +1 or −1: of all
-        weights that leave the node.  Edge attributes: the one that ``weight`` names, ``trainable``;
-        ``share``, a key: edges with the same one have one parameter; ``factor``: weight = factor ·
-        parameter; ``bounds``, ``(low, high)``, None for what is open: the weight is inside from
-        the start and after every step; ``l1``, ``l2``: its penalty, in place of ``fit``'s, and of
-        edges that share one, the sum.
+        A ``networkx.DiGraph``; it is read, never changed.  Its attributes:
+
+        - nodes: ``activation``; ``aggregation`` of the terms weight · value (``"sum"``, ``"mean"``,
+          ``"product"``, ``"max"``, ``"min"`` or a plugin's); ``bias``; ``units``; ``trainable``;
+          ``normalization``, ``"batch"`` over the rows of a batch (in prediction by running moments) or
+          ``"layer"`` over the node's units, each with ``(momentum=0.1, eps=1e-5, before_activation=True)``
+          as it has them; ``dropout``, the rate at which ``fit`` sets values to 0 and divides the others by
+          1 − rate; ``share``, a key: nodes with the same one have one bias, and learn as one; ``sign``, +1 or
+          −1, of all weights that leave the node; start values by the name of what the node learns;
+        - inputs: ``center``, ``scale``, ``dropout``; ``categories=["low", "mid", "high"]`` for a column of
+          words (or numbers), which becomes as many units of 0 and 1; an array without names has these
+          as columns already;
+        - outputs: ``loss``, ``loss_weight`` (1), and ``target``, the output whose column of y it learns
+          in place of one of its own;
+        - edges: the weight under the name that ``weight`` says; ``trainable``; ``share``, a key: edges with
+          the same one have one parameter; ``factor``: weight = factor · parameter; ``bounds``, ``(low,
+          high)``, None for what is open: the weight is inside from the start and after every step; ``l1``,
+          ``l2``: its penalty, in place of ``fit``'s, and of edges that share one, the sum; ``dropout`` of
+          its term.
     inputs, outputs
         Nodes in the order of X's and y's columns; default the parentless nodes, and the
         childless ones that have a parent.
