@@ -68,7 +68,8 @@ def pull_rows(
     n_units = len(indptr) - 1
     child = slot_targets(indptr)
     walked = needs_delta[child] & (needs_delta[sources] | needs_gradient[: len(sources)])
-    for step in steps[np.isin(steps["kind"], (DENSE, AGGREGATE, LAYER, THIN))]:
+    kind = steps["kind"]
+    for step in steps[(kind == DENSE) | (kind == AGGREGATE) | (kind == LAYER) | (kind == THIN)]:
         walked[indptr[step["target"]] : indptr[step["target"] + step["n_target"]]] = False
     slots = np.flatnonzero(walked)
     rows = rows_by(sources[slots], child[slots].astype(sources.dtype), n_units)

@@ -38,6 +38,8 @@ def learning(slope: Formula, by: Iterable[Formula], dtype: Any) -> Machine:
 def of_numbers(formula: Formula, names: Iterable[str]) -> Formula:
     """The formula where some arguments are one number in all, and so is what is made of these alone."""
     known, ops = set(names), list[Op]()
+    if not known:
+        return formula
     for op in formula.ops:
         if op.name == ARGUMENT and op.value in known:
             ops.append(op._replace(form=NUMBER))

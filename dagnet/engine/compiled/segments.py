@@ -228,7 +228,7 @@ def _steps(plan: Plan) -> Array:
 def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -> list[Segment]:
     """Cut at dense steps and at what NumPy runs."""
     numpy_runs = np.array([a.function.address == 0 for a in activations], bool)
-    cuts = np.isin(steps[:, 0], (DENSE, LAYER, THIN))
+    cuts = (steps[:, 0] == DENSE) | (steps[:, 0] == LAYER) | (steps[:, 0] == THIN)
     moments = plan.steps["kind"] == NORMALISE
     cuts |= moments & ~np.roll(moments, 1)
     cuts |= (steps[:, 0] == ACTIVATE) & numpy_runs[np.where(steps[:, 0] == ACTIVATE, steps[:, 1], 0)]
