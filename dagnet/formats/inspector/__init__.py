@@ -34,7 +34,7 @@ What the page shows is the payload: a dict of JSON values; *array* means what :f
     edges), or null; ``outputs``: the units of the outputs.  As many rows are kept as give at most
     150,000 numbers for each quantity, at most 64 and at least one.
 ``history``
-    Names of quantities and arrays, one number an epoch, or null.
+    Names of at most four quantities, those of all heads first, and arrays, one number an epoch, or null.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ MAX_NODES, MAX_EDGES, MAX_ELEMENTS = 6_000, 60_000, 400_000
 ASPECT = 1.3
 CURVE = np.linspace(-6.0, 6.0, 121)
 MOST_CURVES = 500
+CURVES = 4
+"""Columns of the history that are drawn."""
 MOST_ROWS, MOST_NUMBERS, EXACT = 64, 150_000, 60_000
 
 
@@ -141,7 +143,8 @@ def payload(model: Model, observations: Observations | None) -> dict[str, Any]:
                 by_weight = model.layout.weights_of(observed.gradient, derivatives=True)
                 page["edges"]["gradient"] = packed(edge_strengths(model, by_weight), "f8")
     history = getattr(model, "history", None)
-    page["history"] = {name: packed(column, "f8") for name, column in history.items()} if history else None
+    columns = sorted(history or {}, key=lambda name: "[" in name)[:CURVES]  # those of all heads come first
+    page["history"] = {name: packed(history[name], "f8") for name in columns} if history else None
     return page
 
 

@@ -76,20 +76,23 @@ function formula(v, into, activation) {
     return box;
   }
   const plain = !activation || activation === "identity", biased = net.units[v] === 1 && !Number.isNaN(net.bias[u]);
+  const said = /normalization (\w+)(\([^)]*\))?/.exec(net.words?.[v] ?? ""), before = said?.[2]?.includes("before_activation=True");
+  if (said && !before) box.append(`${said[1]}(`);
   if (!plain) box.append(`${activation}(`);
+  if (before) box.append(`${said[1]}(`);
   const others = aggregation(v);
   if (others) box.append(`${others}(`);
   into.slice(0, 12).forEach((e, i) => {
     const one = net.units[v] === 1 && net.units[net.source[e]] === 1, w = net.weight[e];
     const minus = one && w < 0;
     const sign = others ? (i ? ", " : "") + (minus ? "−" : "") : minus ? (i ? " − " : "−") : i ? " + " : "";
-    box.append(sign, one ? element("span", { class: w > 0 ? "up" : w < 0 ? "down" : "" }, show(Math.abs(w), 4)) : `W[${net.units[v]}×${net.units[net.source[e]]}]`, "·", shortName(net.source[e], 24));
+    box.append(sign, one ? element("span", { class: w > 0 ? "up" : w < 0 ? "down" : "" }, show(Math.abs(w), 4)) : `W[${net.units[v]}×${net.units[net.source[e]]}]`, others && !one ? "∘" : "·", shortName(net.source[e], 24));
   });
   if (into.length > 12) box.append(`${others ? "," : " +"} … ${into.length - 12} more`);
   if (others) box.append(")");
   if (biased && (net.bias[u] !== 0 || !into.length)) box.append(into.length ? (net.bias[u] < 0 ? " − " : " + ") : "", show(into.length ? Math.abs(net.bias[u]) : net.bias[u], 4));
   else if (net.units[v] > 1) box.append(" + b");
-  if (!plain) box.append(")");
+  box.append(")".repeat(!plain + Boolean(said)));
   return box;
 }
 

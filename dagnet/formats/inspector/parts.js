@@ -84,15 +84,16 @@ function historyPlot(history) {
   const low = Math.min(...all), high = Math.max(...all), log = low > 0 && high / low > 30;
   const scale = (y) => (log ? Math.log(y) : y), span = scale(high) - scale(low) || 1, epochs = Math.max(...history.map(([, ys]) => ys.length));
   const X = (i) => (epochs > 1 ? (i / (epochs - 1)) * w : w / 2), Y = (y) => h - ((scale(y) - scale(low)) / span) * (h - 8) - 4;
-  const plot = drawing("svg", { class: "plot", viewBox: `0 -6 ${w} ${h + 38}`, role: "img", "aria-label": `training curve over ${epochs} epochs` });
+  const plot = drawing("svg", { class: "plot", viewBox: `0 -6 ${w} ${h + 22 + 16 * Math.ceil(history.length / 2)}`, role: "img", "aria-label": `training curve over ${epochs} epochs` });
   plot.append(drawing("path", { class: "axis", d: `M0 ${h}H${w}M0 0V${h}` }));
   const colours = ["var(--positive)", "var(--negative)", "var(--soft)", "var(--faint)"];
   history.forEach(([name, ys], k) => {
     const step = Math.max(1, Math.floor(ys.length / 600)), points = [];
     for (let i = 0; i < ys.length; i += step) if (Number.isFinite(ys[i])) points.push(`${X(i).toFixed(1)} ${Y(ys[i]).toFixed(1)}`);
     plot.append(drawing("path", { class: "curve", d: "M" + points.join("L"), stroke: colours[k % 4] }));
-    plot.append(drawing("text", { x: 8 + k * 150, y: h + 30 }, `${name.replace(/_/g, " ")} ${show(ys[ys.length - 1], 4)}`));
-    plot.append(drawing("path", { d: `M${k * 150} ${h + 26}h5`, stroke: colours[k % 4], "stroke-width": 3 }));
+    const x = (k % 2) * 165, y = h + 30 + 16 * Math.floor(k / 2), label = name.replace(/_/g, " ");
+    plot.append(drawing("text", { x: x + 8, y }, `${label.length > 20 ? label.slice(0, 19) + "…" : label} ${show(ys[ys.length - 1], 4)}`));
+    plot.append(drawing("path", { d: `M${x} ${y - 4}h5`, stroke: colours[k % 4], "stroke-width": 3 }));
   });
   plot.append(drawing("text", { x: 4, y: 4 }, show(high, 3) + (log ? " (log scale)" : "")), drawing("text", { x: 4, y: h - 4 }, show(low, 3)), drawing("text", { x: w, y: h + 13, "text-anchor": "end" }, `epoch ${epochs}`));
   return plot;
