@@ -27,8 +27,8 @@ ACTIVATIONS = {
     "identity": lambda z: z,
     "sigmoid": _sigmoid,
     "tanh": np.tanh,
-    "softplus": _softplus,
-    "softplus(beta=2.0)": lambda z: _softplus(z, 2.0),
+    "softplus": lambda z: _where(z.real > 20, z, _softplus(z)),  # the threshold is part of its definition
+    "softplus(beta=2.0)": lambda z: _where(2 * z.real > 20, z, _softplus(z, 2.0)),
     "silu": lambda z: z * _sigmoid(z),
     "gelu(approximate='tanh')": lambda z: 0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3))),
     "softsign": lambda z: z / (1 + _where(z.real < 0, -z, z)),
