@@ -21,15 +21,18 @@ from numba import types
 from numba.extending import intrinsic
 
 from dagnet.engine.compiled.caching import INNER, kernel
-from dagnet.engine.compiled.dropping import backward_dropping, forward_dropping
+from dagnet.engine.compiled.dropping import (
+    backward_dropping,
+    backward_tiles,
+    forward_dropping,
+    forward_tiles,
+)
 from dagnet.engine.compiled.kernels import (
     load_tile,
-    pull_tile,
     store_tile,
-    tile_of,
 )
 from dagnet.engine.compiled.microkernels import Rows, _Pull, named, pointer
-from dagnet.engine.compiled.opened import Reverse, State, Tile, opened
+from dagnet.engine.compiled.opened import State, Tile, opened
 from dagnet.engine.compiled.passes import whole_pass
 from dagnet.engine.compiled.vectors import I64, Emitter, Vector
 from dagnet.plan import AGGREGATE
@@ -278,22 +281,13 @@ def _forward_and_zeros(program, theta, state, tile, begin, end):
 @kernel
 def forward_sweep(table, theta, arrays, layout, span):
     """As that of :mod:`dagnet.engine.compiled.kernels`."""
-    program, state = opened(table), State(arrays[0], arrays[0], arrays[1])
-    _, _, _, lanes, n_rows, part, parts = layout
-    for number in range(part, (n_rows + lanes - 1) // lanes, parts):
-        _forward(program, theta, state, tile_of(layout, number), span[0], span[1])
+    forward_tiles(table, theta, arrays, layout, span, _forward)
 
 
 @kernel
 def backward_sweep(table, found, arrays, layout, steps, units):
     """As that of :mod:`dagnet.engine.compiled.kernels`."""
-    program = opened(table)
-    walk, state = Reverse(found[0], found[1], found[2], found[3]), State(arrays[0], arrays[1], arrays[2])
-    _, _, _, lanes, n_rows, part, parts = layout
-    for number in range(part, (n_rows + lanes - 1) // lanes, parts):
-        tile = tile_of(layout, number)
-        _backward(program, walk, state, tile, steps[0], steps[1])
-        pull_tile(program, walk, state, tile, units[0], units[1])
+    backward_tiles(table, found, arrays, layout, (steps, units), _backward)
 
 
 @kernel

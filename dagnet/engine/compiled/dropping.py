@@ -176,25 +176,37 @@ def backward_dropping(program, walk, state, tile, begin, end):
             add_bias_gradients(walk, state, tile, start, stop)
 
 
-@kernel
-def forward_sweep(table, theta, arrays, layout, span):
-    """As that of :mod:`dagnet.engine.compiled.kernels`."""
+@numba.njit(**INNER)
+def forward_tiles(table, theta, arrays, layout, span, forward):
+    """Steps of the span for this part's tiles, by a kernel of a tile."""
     program, state = opened(table), State(arrays[0], arrays[0], arrays[1])
     _, _, _, lanes, n_rows, part, parts = layout
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
-        forward_dropping(program, theta, state, tile_of(layout, number), span[0], span[1])
+        forward(program, theta, state, tile_of(layout, number), span[0], span[1])
+
+
+@numba.njit(**INNER)
+def backward_tiles(table, found, arrays, layout, spans, backward):
+    """Some steps back for this part's tiles, by a kernel of a tile, then ∂L/∂a of some units."""
+    program, (steps, units) = opened(table), spans
+    walk, state = Reverse(found[0], found[1], found[2], found[3]), State(arrays[0], arrays[1], arrays[2])
+    _, _, _, lanes, n_rows, part, parts = layout
+    for number in range(part, (n_rows + lanes - 1) // lanes, parts):
+        tile = tile_of(layout, number)
+        backward(program, walk, state, tile, steps[0], steps[1])
+        pull_tile(program, walk, state, tile, units[0], units[1])
+
+
+@kernel
+def forward_sweep(table, theta, arrays, layout, span):
+    """As that of :mod:`dagnet.engine.compiled.kernels`."""
+    forward_tiles(table, theta, arrays, layout, span, forward_dropping)
 
 
 @kernel
 def backward_sweep(table, found, arrays, layout, steps, units):
     """As that of :mod:`dagnet.engine.compiled.kernels`."""
-    program = opened(table)
-    walk, state = Reverse(found[0], found[1], found[2], found[3]), State(arrays[0], arrays[1], arrays[2])
-    _, _, _, lanes, n_rows, part, parts = layout
-    for number in range(part, (n_rows + lanes - 1) // lanes, parts):
-        tile = tile_of(layout, number)
-        backward_dropping(program, walk, state, tile, steps[0], steps[1])
-        pull_tile(program, walk, state, tile, units[0], units[1])
+    backward_tiles(table, found, arrays, layout, (steps, units), backward_dropping)
 
 
 @kernel

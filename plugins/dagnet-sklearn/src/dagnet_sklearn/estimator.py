@@ -21,7 +21,7 @@ from dagnet.model import aligned
 from dagnet.registry import find_optimizer
 from dagnet_sklearn.continued import Continued
 from dagnet_sklearn.frames import column_names, numbers, refuse_missing, single_column
-from dagnet_sklearn.graphs import Inputs, default_graph, standardised, unit_names
+from dagnet_sklearn.graphs import Inputs, Shown, default_graph, standardised, unit_names
 
 __all__ = ["DAGEstimator"]
 
@@ -29,20 +29,6 @@ Array = NDArray[Any]
 ANY: dict[str, Any] = {"accept_sparse": "csr", "ensure_all_finite": False}
 CHECKS: dict[str, Any] = {"dtype": [np.float64, np.float32], **ANY}
 """How scikit-learn checks X; what is missing is refused here, by row and column."""
-
-
-class _Shown:
-    """A graph as a message shows it: by its size."""
-
-    def __init__(self, graph: Any) -> None:
-        self.graph = graph
-
-    def __repr__(self) -> str:
-        graph = self.graph
-        if not isinstance(graph, nx.Graph):  # refused by fit
-            return repr(graph)
-        nodes, edges = graph.number_of_nodes(), graph.number_of_edges()
-        return f"<{type(graph).__name__}: {nodes:,} nodes, {edges:,} edges>"
 
 
 class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
@@ -392,7 +378,7 @@ class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
         """As scikit-learn's, with the graph's size instead of its address."""
         kind, parameters = type(self), self.get_params(deep=False)
         if self.graph is not None:
-            parameters["graph"] = _Shown(self.graph)
+            parameters["graph"] = Shown(self.graph)
         # scikit-learn breaks the lines only of what has its own __repr__.
         shown = type(kind.__name__, (kind,), {"__repr__": BaseEstimator.__repr__})(**parameters)
         text: str = BaseEstimator.__repr__(shown, N_CHAR_MAX)
@@ -401,5 +387,5 @@ class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _get_params_html(self, *args: Any, **options: Any) -> Any:
         parameters = super()._get_params_html(*args, **options)
         if self.graph is not None:
-            parameters["graph"] = _Shown(self.graph)
+            parameters["graph"] = Shown(self.graph)
         return parameters

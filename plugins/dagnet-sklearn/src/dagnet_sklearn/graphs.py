@@ -178,3 +178,17 @@ def standardised(
             attributes["scale"] = float(scale[start]) if single else scale[start:stop]
         start = stop
     return result
+
+
+class Shown:
+    """A graph as a message shows it: by its size."""
+
+    def __init__(self, graph: Any) -> None:
+        self.graph = graph
+
+    def __repr__(self) -> str:
+        graph = self.graph
+        if not isinstance(graph, nx.Graph):  # refused by fit
+            return repr(graph)
+        nodes, edges = graph.number_of_nodes(), graph.number_of_edges()
+        return f"<{type(graph).__name__}: {nodes:,} nodes, {edges:,} edges>"
