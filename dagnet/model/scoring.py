@@ -10,7 +10,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.errors import DataError, Verbatim, did_you_mean, expected, shorten
 from dagnet.model.heads import Objective, is_sum
-from dagnet.scores import METRICS, OF_CLASSES, Metric
+from dagnet.scores import METRICS, OF_CLASSES, Metric, concordance
 from dagnet.topology import Head
 from dagnet.values import POSITIVE
 
@@ -54,11 +54,12 @@ def scores_of(
     known = metric in METRICS.values() and wanted in kinds
     fitting = [one for one, kind in zip(own, kinds, strict=True) if not known or kind == wanted]
     if metric in METRICS.values():
-        same = [one for one in fitting if len(one[1]) == len(one[2])]
+        shapes = [(len(units), len(columns)) for _, units, columns in fitting]
+        same = [one for one, shape in zip(fitting, shapes, strict=True) if _fits(metric, *shape)]
         if not same:
             must = "with a column of y for each output unit, for a metric of dagnet's"
             mend = "write a function (y_true, y_predicted)"
-            got = Verbatim(f"{len(fitting[0][1])} units, {len(fitting[0][2])} columns")
+            got = Verbatim("{} units, {} columns".format(*shapes[0]))
             raise DataError(expected(f"metric: head {fitting[0][0].name}", must, got, mend))
         fitting = same
     predicted = objective.prediction(outputs).astype(np.float64, copy=False)
@@ -66,6 +67,11 @@ def scores_of(
         head.name: float(np.mean(list(_each(head, predicted[:, units], targets[:, columns], metric))))
         for head, units, columns in fitting
     }
+
+
+def _fits(metric: Metric, units: int, columns: int) -> bool:
+    """Whether one of dagnet's metrics compares so many; survival's a risk with time and event."""
+    return units == columns or (metric is concordance and (units, columns) == (1, 2))
 
 
 def mean_score(scores: Mapping[str, float]) -> float:
