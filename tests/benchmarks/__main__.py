@@ -36,6 +36,20 @@ WORKS = {
     "first": ("works_scale", "first"),
     "one_step": ("works_start", "one_step"),
     "cold": ("works_start", "cold"),
+    "block": ("works_cliffs", "block"),
+    "pathway": ("works_cliffs", "pathway"),
+    "terms": ("works_cliffs", "terms"),
+    "few_rows": ("works_cliffs", "few_rows"),
+    "batch_of_one": ("works_cliffs", "batch_of_one"),
+    "two_threads": ("works_cliffs", "two_threads"),
+    "small_world": ("works_cliffs", "small_world"),
+    "hub": ("works_cliffs", "hub"),
+    "pnet": ("works_cliffs", "pnet"),
+    "many_rows": ("works_cliffs", "many_rows"),
+    "sharing": ("works_many", "sharing"),
+    "large": ("works_many", "large"),
+    "sparse": ("works_many", "sparse"),
+    "one_after_the_other": ("works_many", "one_after_the_other"),
 }
 
 
