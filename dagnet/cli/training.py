@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import networkx as nx
 import numpy as np
@@ -78,6 +78,8 @@ class Request:
 
 class Watch(Callback):
     """Ctrl-C stops the run at the end of the batch, a second one the program; the first batch is timed."""
+
+    every_batch: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.pressed = False

@@ -169,6 +169,8 @@ class Callback:
     """
 
     runs_last: ClassVar[bool] = False
+    every_batch: ClassVar[bool] = True
+    """False: of batches that are learned from in one go, ``on_batch_end`` need hear of the last alone."""
 
     def on_training_begin(self, run: Run) -> None:
         """Before the first epoch, after a resume was restored."""
