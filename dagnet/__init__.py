@@ -45,6 +45,7 @@ from dagnet.registry import (
 if TYPE_CHECKING:
     from dagnet.explain import check_gradient, verify
     from dagnet.formula import Formula
+    from dagnet.population import Population
     from dagnet.preparing import prepare_graph
     from dagnet.unrolling import unroll
 
@@ -74,6 +75,7 @@ __all__ = [
     "Observations",
     "Optimizer",
     "PluginError",
+    "Population",
     "ProgressBar",
     "Run",
     "activations",
@@ -97,6 +99,7 @@ __all__ = [
 
 LATE = {
     "Formula": "formula",
+    "Population": "population",
     "check_gradient": "explain",
     "prepare_graph": "preparing",
     "unroll": "unrolling",

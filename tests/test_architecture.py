@@ -24,6 +24,7 @@ FLOORS: list[set[str]] = [
     {"training", "storage", "explain", "drawing"},
     {"callbacks", "formats"},
     {"network", "layered", "preparing", "unrolling"},
+    {"population"},
     {"testing"},
     {"cli"},  # runs the kit for plugins
     {"__init__", "__main__"},
@@ -37,6 +38,7 @@ NETWORKX = {
     "layered",
     "preparing",
     "unrolling",
+    "population",
     "network",
     "formats",
     "explain",
@@ -82,6 +84,7 @@ GUARDS = {
     "markup": "notebook_reprs explain",
     "model": "network layout heads properties classical_models drugcell pnet",
     "network": "network properties notebook notebook_reprs small_things newcomers binn kpnn worm",
+    "population": "population",
     "plan": "plan scale aggregations",
     "preparing": "prepare_graph",
     "registry": "registry plugin_copy plugin_docs plugin_isolation",

@@ -38,6 +38,9 @@ class History(Mapping[str, list[float]]):
                 f"no {name!r} in this history{did_you_mean(name, self._columns, listed=8)}"
             ) from None
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)
 
