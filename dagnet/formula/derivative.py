@@ -14,9 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dagnet.errors import DagnetError, did_you_mean
-from dagnet.formula.data import ARGUMENT, FORMS, Calculation, Op
+from dagnet.formula.data import ARGUMENT, FORMS, Calculation, Op, Recorder
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
-from dagnet.formula.recording import Recorder
 from dagnet.formula.symbols import Symbol, plain
 
 Some = TypeVar("Some", bound=Calculation)
