@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from dagnet.builtins import special
-from dagnet.formula import erf
+from dagnet.formula import erf, exp
 
 DTYPES = [np.float32, np.float64]
 
@@ -52,6 +51,6 @@ def test_exp_overflows_exactly_where_numpy_does(dtype):
     z = np.array([largest, *(largest + np.arange(-40, 41) * np.spacing(largest))], dtype=dtype)
     with np.errstate(over="ignore"):
         want = np.exp(z)
-    np.testing.assert_array_equal(special.exp(z), want)
+    np.testing.assert_array_equal(exp(z), want)
     assert np.isinf(want).any()
     assert np.isfinite(want).any()

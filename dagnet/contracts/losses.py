@@ -102,6 +102,7 @@ class Loss(Differentiable):
 
     kind: ClassVar[str] = "loss"
     functions: ClassVar[tuple[str, ...]] = ("value", "gradient", "predict")
+    calculates: ClassVar[tuple[str, str]] = ("row_values", "row_gradients")
     value: Callable[..., Any]
     gradient: Callable[..., Any] | None = None
     predict: Callable[..., Any] | None = field(default=None, kw_only=True)
@@ -138,10 +139,8 @@ class Loss(Differentiable):
         return self.targets if isinstance(self.targets, tuple) else (self.targets,)
 
     def _no_formula(self) -> str:
-        own = type(self).row_values is Loss.row_values and type(self).row_gradients is Loss.row_gradients
-        if not own:
-            return "its class calculates by itself"
-        return "couples rows" if not self.rowwise else "" if self.columns == 1 else "columns is not 1"
+        couples = "couples rows" if not self.rowwise else "" if self.columns == 1 else "columns is not 1"
+        return super()._no_formula() or couples
 
     def outside(self, outputs: Any) -> Any:
         """Which outputs are outside the loss's domain; None where it takes any numbers."""

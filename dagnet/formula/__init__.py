@@ -2,7 +2,7 @@
 
 from dagnet.formula.data import Untraceable
 from dagnet.formula.formula import Formula
-from dagnet.formula.operations import erf, sigmoid
+from dagnet.formula.operations import erf, exp, sigmoid, step
 from dagnet.formula.tracing import traced
 
-__all__ = ["Formula", "Untraceable", "erf", "sigmoid", "traced"]
+__all__ = ["Formula", "Untraceable", "erf", "exp", "sigmoid", "step", "traced"]
