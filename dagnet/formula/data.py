@@ -152,7 +152,7 @@ class Untraceable(Exception):
 
     def __init__(self, what: str, mend: str = "") -> None:
         self.what, self.mend = what, mend
-        super().__init__(what)
+        super().__init__(f"{what}; {mend}" if mend else what)
 
 
 class Recorder:
