@@ -122,10 +122,7 @@ class Loss(Differentiable):
         n, must = self.columns, "a whole number, or 1 over one"
         right = is_number(n) and n > 0 and float(n if n >= 1 else 1 / n).is_integer()
         if isinstance(self.targets, tuple) or self.targets == "class":
-            must, right = (
-                f"{len(self.target_kinds)} with targets={self.targets!r}",
-                n == len(self.target_kinds),
-            )
+            must, right = f"{len(kinds)} with targets={self.targets!r}", n == len(kinds)
         if not right:
             raise PluginError(expected(f"loss {self.name!r}: columns", must, n))
         super().__post_init__()

@@ -204,15 +204,10 @@ class Exporter:
 
     def __post_init__(self) -> None:
         checked_name(self.kind, self.name)
-        if (
-            not isinstance(self.suffix, str)
-            or not self.suffix.startswith(".")
-            or self.suffix != self.suffix.lower()
-        ):
-            raise PluginError(
-                expected(f"exporter {self.name!r}: suffix", "a lower-case suffix such as '.xyz'", self.suffix)
-            )
-        checked_function(f"exporter {self.name!r}: write", self.write)
+        where, suffix = f"exporter {self.name!r}", self.suffix
+        if not isinstance(suffix, str) or not suffix.startswith(".") or suffix != suffix.lower():
+            raise PluginError(expected(f"{where}: suffix", "a lower-case suffix such as '.xyz'", suffix))
+        checked_function(f"{where}: write", self.write)
 
 
 MOMENTS = {"mean": 0.0, "variance": 1.0}
@@ -261,9 +256,8 @@ class Normalization:
             raise PluginError(f"unknown {where}{did_you_mean(name, KNOWN, listed=2)}")
         for word in settings:
             if word not in KNOWN[name]:
-                raise PluginError(
-                    f"{where} has no parameter {word!r}{did_you_mean(word, KNOWN[name], listed=3)}"
-                )
+                mend = did_you_mean(word, KNOWN[name], listed=3)
+                raise PluginError(f"{where} has no parameter {word!r}{mend}")
         defaults = {item.name: item.default for item in fields(cls)[1:]}
         return cls(name, **checked(where, {**defaults, **settings}, cls.rules))
 
