@@ -65,8 +65,8 @@ GUARDS = {
     "adjacency": "topology scale",
     "ancestry": "network explain scale",
     "arrays": "architecture",
-    "builtins": "builtin_activations builtin_activations_border builtin_initializers builtin_losses "
-    "builtin_optimizers lbfgs builtin_special conformance learning_activations",
+    "builtins": "builtin_activations builtin_initializers builtin_losses "
+    "builtin_optimizers lbfgs conformance learning_activations",
     "callbacks": "callbacks resume killed_runs",
     "cli": "cli cli_files cli_program",
     "compiler": "plan engines",

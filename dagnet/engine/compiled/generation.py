@@ -22,11 +22,10 @@ from llvmlite import binding, ir
 from dagnet.engine.compiled.caching import kept_object
 from dagnet.engine.compiled.ufuncs import FUNCTIONS
 from dagnet.engine.compiled.vectors import ELEMENTS, TILE_ROWS, Emitter, Vector
-from dagnet.formula import Formula
-from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, ROW, SIZE, UNIT, Op
+from dagnet.formula import Formula, Untraceable
+from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, ROW, SIZE, UNIT, Op, Recorder
 from dagnet.formula.derivative import pruned
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
-from dagnet.formula.recording import Recorder, Untraceable, number_of
 from dagnet.formula.symbols import Symbol, plain
 
 I64, DOUBLE = ir.IntType(64), ir.DoubleType()
@@ -228,7 +227,7 @@ def calculate(formula: Formula, places: Iterable[int], values: Values, emit: Emi
         if place in values or op.name in REDUCTIONS:
             continue
         if op.name == CONSTANT:
-            number = number_of(op)
+            number = op.number
             values[place] = emit.splat(ir.Constant(ir.IntType(1), int(number)) if op.truth else number)
             continue
         inputs = [values[read] for read in op.reads]
