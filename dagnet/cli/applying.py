@@ -16,7 +16,19 @@ from click import echo as say
 
 from dagnet.arrays import Array
 from dagnet.cli.files import Attributes, check_places, check_writable, open_network
-from dagnet.cli.tables import Columns, classes_of, harmless, inputs_of, read_table
+from dagnet.cli.tables import (
+    Columns,
+    categories_of,
+    classes_of,
+    fill_values,
+    filled,
+    harmless,
+    inputs_of,
+    middles,
+    read_table,
+    said,
+    used_rows,
+)
 from dagnet.markup import names_text
 from dagnet.network import Network
 from dagnet.scores import accuracy
@@ -75,12 +87,13 @@ def predicted_columns(network: Network, predicted: Array) -> dict[str, list[Any]
     return columns
 
 
-def evaluate_file(model: Path, data: Path, threads: int | None, *, as_json: bool) -> None:
+def evaluate_file(model: Path, data: Path, threads: int | None, missing: str, *, as_json: bool) -> None:
     """Print how good the predictions are."""
     network, table = open_network(model, threads=threads, trained=True), read_table(data)
-    coded = table.coded(classes_of(network), network.targets)
-    X = inputs_of(network, coded)
-    found = scores(network, X, coded.columns(network.targets))
+    fill = fill_values(network.inputs, said(network))
+    ends = network.inputs, network.targets
+    table, X, y = used_rows(table, *ends, classes_of(network), missing, fill, categories_of(network))
+    found = scores(network, filled(X, middles(X, missing, fill)), y)
     if as_json:
         say(json_text({"data": str(table.path), "rows": len(table), "scores": found}))
         return

@@ -87,7 +87,7 @@ def _keep_learned(graph: nx.DiGraph[Any], topology: Topology, form: Form) -> Non
                 attributes[PREFIX + name] = dumps(value, f"{where}: {name}")
 
 
-def keep_users(graph: nx.DiGraph[Any], topology: Topology, form: Form) -> None:
+def keep_users(graph: nx.DiGraph[Any], topology: Topology, form: Form, stacklevel: int = 5) -> None:
     """Write the user's attributes in what :meth:`Model.to_networkx` returned as a format holds them.
 
     What no file can bring back as it was is left out, and one :class:`DagnetWarning` says so.
@@ -120,4 +120,4 @@ def keep_users(graph: nx.DiGraph[Any], topology: Topology, form: Form) -> None:
     if lost:
         more = f" and {len(lost) - 1:,} more" if len(lost) > 1 else ""
         text = f"the file keeps no {lost[0]}{more}: it can hold {READABLE.takes}, under a name that is text"
-        warnings.warn(text, DagnetWarning, stacklevel=5)
+        warnings.warn(text, DagnetWarning, stacklevel=stacklevel)

@@ -54,7 +54,7 @@ def read_graphml(stream: BinaryIO) -> nx.DiGraph[Any]:
     """
     reader = _Reader()
     flat = _read(lambda file: next(reader(path=file)), stream, "GraphML", 'edgedefault="directed"')
-    return _with_defaults(flat, reader.defaults)
+    return with_defaults(flat, reader.defaults)
 
 
 def read_gexf(stream: BinaryIO) -> nx.DiGraph[Any]:
@@ -68,7 +68,7 @@ def read_gexf(stream: BinaryIO) -> nx.DiGraph[Any]:
             del attributes["label"]
     if flat.graph.get("name", "").startswith(SETTINGS):
         flat.graph["dagnet"] = flat.graph.pop("name")
-    return _with_defaults(flat, {kind: flat.graph.get(f"{kind}_default", {}) for kind in ("node", "edge")})
+    return with_defaults(flat, {kind: flat.graph.get(f"{kind}_default", {}) for kind in ("node", "edge")})
 
 
 def _read(read: Callable[[BinaryIO], Any], stream: BinaryIO, kind: str, mend: str) -> nx.DiGraph[Any]:
@@ -83,7 +83,7 @@ def _read(read: Callable[[BinaryIO], Any], stream: BinaryIO, kind: str, mend: st
     return simple(graph, mend)
 
 
-def _with_defaults(flat: nx.DiGraph[Any], defaults: Mapping[str, Mapping[str, Any]]) -> nx.DiGraph[Any]:
+def with_defaults(flat: nx.DiGraph[Any], defaults: Mapping[str, Mapping[str, Any]]) -> nx.DiGraph[Any]:
     """The graph that a flat one stands for, with the defaults that its file gives attributes.
 
     An activation is no default of nodes without parents, for inputs may have none.
