@@ -158,14 +158,15 @@ def write_csv(model: Model, stream: BinaryIO, observations: Observations | None)
     ids = flatten(graph)
     edges = [(source, *edge) for source, children in graph.adjacency() for edge in children.items()]
     keys: frozenset[str] = frozenset().union(*graph.nodes.values(), *(data for _, _, data in edges))
-    ordered = [key for key in COLUMNS if key in keys] + sorted(key for key in keys if key not in COLUMNS)
+    ordered = [key for key in COLUMNS if key in keys and key not in FIRST]  # a node's target stands there
+    ordered += sorted(keys - COLUMNS.keys())
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*FIRST, *ordered, "dagnet"])
     blank = [""] * len(ordered)
     writer.writerow(["graph", "", "", "", *blank, graph.graph["dagnet"]])
     writer.writerows(
-        ["node", ids[name], "", "", *map(attributes.get, ordered), ""]
+        ["node", ids[name], "", attributes.get("target"), *map(attributes.get, ordered), ""]
         for name, attributes in graph.nodes(data=True)
     )
     writer.writerows(
