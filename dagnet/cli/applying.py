@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from click import echo as say
 
+from dagnet import markup
 from dagnet.arrays import Array
 from dagnet.cli.files import Attributes, check_places, check_writable, open_network
 from dagnet.cli.tables import (
@@ -29,7 +30,6 @@ from dagnet.cli.tables import (
     said,
     used_rows,
 )
-from dagnet.markup import names_text
 from dagnet.network import Network
 from dagnet.scores import accuracy
 from dagnet.storage import atomically
@@ -47,8 +47,8 @@ def show_file(path: Path, attributes: Attributes) -> None:
     """Print what a network is, and its plan."""
     network = open_network(path, attributes)
     say(f"{path}: {counted(network)}")
-    say(f"inputs    {names_text(network.inputs, LISTED)}")
-    say(f"outputs   {names_text(network.outputs, LISTED)}")
+    say(f"inputs    {markup.names_text(network.inputs, LISTED)}")
+    say(f"outputs   {markup.names_text(network.outputs, LISTED)}")
     say(f"loss      {network.loss}")
     say(f"runs on   {network.engine}, {network.dtype}, {network.threads} threads")
     say(f"\n{network.plan}")
@@ -115,13 +115,11 @@ def counted(network: Network) -> str:
     >>> counted(dagnet.Network(dagnet.layered([2, 3, 1]), seed=0))
     '6 nodes, 9 edges, 3 levels, 13 parameters'
     """
-    return ", ".join(
-        f"{count:,} {noun[:-1] if count == 1 else noun}" for noun, count in sizes(network).items()
-    )
+    return ", ".join(markup.counted(count, noun[:-1]) for noun, count in sizes(network).items())
 
 
 def sizes(network: Network) -> dict[str, int]:
-    """Nodes, edges, levels, parameters."""
+    """The same as numbers."""
     topology = network.topology
     return {
         "nodes": topology.n_nodes,

@@ -146,24 +146,23 @@ class Table:
 
     def coded(
         self, classes: Mapping[str, Sequence[str]], nodes: Iterable[Hashable], *, gaps: bool = False
-    ) -> Table:
-        """Words as numbers: 0 and 1 in the column of a node, else a column for each word; perhaps gaps."""
-        header, rows, names = list(self.header), [cells for _, cells in self._rows], set(map(str, nodes))
+    ) -> dict[str, Array]:
+        """Words as numbers: 0 and 1 for a node of the column's name, else for each word's; perhaps gaps."""
+        found, names = dict[str, Array](), set(map(str, nodes))
         for column, words in classes.items():
             if self.place(column) is None:
                 mend = did_you_mean(column, self.header, listed=LISTED)
                 raise DataError(f"{self.path} has no column {column!r}{mend}")
             known = {harmless(word): index for index, word in enumerate(words)}
             known |= {word: index for index, word in enumerate(words)}
-            labels = np.array([known.get(text, -1) for text in self._texts(column)])
-            empty = np.array(list(map(_is_missing, self._texts(column)))) & gaps
+            texts = self._texts(column)
+            labels = np.array([known.get(text, -1) for text in texts])
+            empty = np.array(list(map(_is_missing, texts))) & gaps
             self._refuse((labels < 0) & ~empty, column, f"one of the classes {', '.join(words[:LISTED])}")
-            one_hot = (labels[:, None] == np.arange(len(words)))[:, int(column in names) :].astype(int)
-            header += [column] if column in names else words
-            cells_of = np.where(empty[:, None], "", one_hot.astype(str)).tolist()
-            rows = [[*cells, *more] for cells, more in zip(rows, cells_of, strict=True)]
-        lines = [line for line, _ in self._rows]
-        return Table(self.path, header, list(zip(lines, rows, strict=True)))
+            one_hot = (labels[:, None] == np.arange(len(words)))[:, int(column in names) :].astype(float)
+            one_hot[empty] = np.nan
+            found |= zip([column] if column in names else words, one_hot.T, strict=True)
+        return found
 
 
 def _is_missing(text: str) -> bool:
@@ -249,8 +248,11 @@ def used_rows(
     elif missing in MIDDLES:
         values = dict.fromkeys(inputs, float("nan")) | values
     coded = table.coded(classes, outputs, gaps=missing == "skip")
-    found = coded.columns([*inputs, *outputs], values, categories)
-    return table, {name: found[name] for name in inputs}, {name: found[name] for name in outputs}
+    found = table.columns(
+        [*inputs, *(name for name in outputs if str(name) not in coded)], values, categories
+    )
+    y = {name: coded[str(name)] if str(name) in coded else found[name] for name in outputs}
+    return table, {name: found[name] for name in inputs}, y
 
 
 def middles(X: Columns, missing: str, fill: Mapping[Hashable, float]) -> dict[Hashable, float]:
