@@ -38,9 +38,8 @@ def dagnet_exporters() -> Iterable[Exporter]:
     """The formats that come with dagnet; only those who look for one pay for their import."""
     from dagnet.formats import graph_files as graphs  # noqa: PLC0415
     from dagnet.formats import xml_files as xml  # noqa: PLC0415
-    from dagnet.formats.dot import read_dot  # noqa: PLC0415
     from dagnet.formats.inspector import write_html  # noqa: PLC0415
-    from dagnet.formats.pictures import write_dot, write_svg  # noqa: PLC0415
+    from dagnet.formats.pictures import read_dot, write_dot, write_svg  # noqa: PLC0415
 
     return [
         Exporter("graphml", ".graphml", xml.write_graphml, xml.read_graphml),
