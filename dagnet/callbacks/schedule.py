@@ -72,13 +72,12 @@ class LearningRateSchedule(Callback):
         name, positional, named = parse_call(rule)
         if name not in FORMS:
             raise DataError(f"unknown learning rate schedule {name!r}{did_you_mean(name, FORMS, listed=8)}")
-        given = dict(zip(FORMS[name], positional, strict=False)) | named
-        unknown = [key for key in given if key not in FORMS[name]]
-        if unknown or len(positional) > len(FORMS[name]):
-            raise DataError(
-                expected(f"rule {name!r}", f"given only {', '.join(FORMS[name]) or 'no'} arguments", rule)
-            )
         make: Callable[..., Factor] = getattr(self, f"_{name}")
+        try:
+            given = inspect.signature(make).bind(*positional, **named).arguments
+        except TypeError:
+            must = f"given only {', '.join(FORMS[name]) or 'no'} arguments"
+            raise DataError(expected(f"rule {name!r}", must, rule)) from None
         return make(**checked("", given, {key: FORMS[name][key] for key in given}))
 
     def _constant(self) -> Factor:

@@ -20,6 +20,7 @@ from dagnet.formats.plain_attributes import (
     COLUMNS,
     PREFIX,
     add_edge,
+    as_kind,
     flatten,
     flattened,
     parse_json,
@@ -288,13 +289,8 @@ def _values(record: dict[str, str], where: str, kinds: Mapping[str, type]) -> di
 
 
 def _value(cell: str, kind: type, where: str) -> Any:
-    if kind is str:
-        return cell
-    text = cell.lower()
-    try:
-        if "_" not in text:
-            return {"true": True, "false": False}[text] if kind is bool else kind(text)
-    except (ValueError, KeyError):
-        pass
+    value = as_kind(cell, kind)
+    if kind is str or type(value) is not str:
+        return value
     mend = "a decimal comma must be a point" if kind is float and "," in cell else ""
     raise FormatError(expected(where, KINDS[kind], cell, mend))

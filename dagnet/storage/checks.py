@@ -23,7 +23,8 @@ def checked_topology(parts: Topology) -> Topology:
     """
     _check_lengths(parts)
     _check_units(parts)
-    index = _index(parts)
+    index: dict[Hashable, int] = dict(zip(parts.nodes, range(len(parts.nodes)), strict=True))
+    check(len(index) == len(parts.nodes), "two nodes have the same name")
     children = rows_by(parts.sources, parts.targets, len(parts.nodes))
     level = _checked_level(parts, children)
     _check_ports(parts)
@@ -76,12 +77,6 @@ def _check_units(parts: Topology) -> None:
     check(weights == len(parts.weight_start), "the weights do not fit the edges")
     inputs = units[parts.inputs].sum()
     check(inputs == len(parts.center) == len(parts.scale), "center and scale do not fit the inputs")
-
-
-def _index(parts: Topology) -> dict[Hashable, int]:
-    index: dict[Hashable, int] = dict(zip(parts.nodes, range(len(parts.nodes)), strict=True))
-    check(len(index) == len(parts.nodes), "two nodes have the same name")
-    return index
 
 
 def _checked_level(parts: Topology, children: Rows) -> Array:

@@ -238,17 +238,13 @@ def plugin_for(kind: str, plugin: Plugin) -> Any:
         if name not in registered.parameters:
             text = f"{what} has no parameter {name[:60]!r} here; the file was written with"
             raise PluginError(f"{text} {_provider(plugin)}: install that version")
-        _check_number(f"{what}: parameter {name!r}", value, registered.parameters[name])
+        numeric = type(registered.parameters[name]) in {int, float}  # others fail later, and less clearly
+        if numeric and not isinstance(value, (int, float)):
+            raise ValueError(f"{what}: parameter {name!r} must be a number, got {shorten(value)}")
     try:
         return registered.bind(**values)
     except DagnetError as error:
         raise ValueError(f"{what} does not take the file's parameters: {error}") from error
-
-
-def _check_number(where: str, value: object, default: object) -> None:
-    """Where the default is a number, anything else would only fail later, and less clearly."""
-    if type(default) in {int, float} and not isinstance(value, (int, float)):
-        raise ValueError(f"{where} must be a number, got {shorten(value)}")
 
 
 def _is_distribution(plugin: Plugin) -> bool:
