@@ -24,7 +24,6 @@ from dagnet.cli.tables import (
     fill_values,
     filled,
     harmless,
-    inputs_of,
     middles,
     read_table,
     said,
@@ -60,7 +59,8 @@ def predict_file(model: Path, data: Path, out: Path | None, threads: int | None)
     if out is not None:
         check_writable(out)
     network, table = open_network(model, threads=threads, trained=True), read_table(data)
-    predicted = network.predict(inputs_of(network, table))
+    fill = fill_values(network.inputs, said(network))
+    predicted = network.predict(table.columns(network.inputs, fill, categories_of(network)))
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     columns = predicted_columns(network, predicted)

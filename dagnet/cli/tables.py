@@ -275,11 +275,6 @@ def filled(X: Columns, values: Mapping[Hashable, float]) -> Columns:
     }
 
 
-def inputs_of(network: Network, table: Table) -> Columns:
-    """The columns of the inputs, without gaps."""
-    return table.columns(network.inputs, fill_values(network.inputs, said(network)), categories_of(network))
-
-
 def classes_of(network: Network) -> dict[str, list[str]]:
     """The words by column that training wrote to the outputs: of one node two, else a node for each."""
     found, nodes = {}, said(network)

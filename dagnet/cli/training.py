@@ -112,8 +112,12 @@ class Watch(Callback):
 
 
 def train_from_files(request: Request) -> None:
-    """Read, train, report, write."""
-    _check_files(request)
+    """Read, train, report, write; what could not be written, or would destroy an input, is refused first."""
+    files.is_graph_file(request.out, written=True)
+    read = {"GRAPH": request.graph, "DATA": request.data, "--resume": request.resume}
+    read |= {"--validation": request.validation_file}
+    files.check_places(read, {"--out": request.out, "--checkpoint": request.checkpoint})
+    files.check_writable(request.out)
     tell = partial(say, file=io.StringIO()) if request.as_json else say
     table, network, split = _prepared(request, tell)
     tell(f"graph     {request.graph}: {counted(network)}")
@@ -131,15 +135,6 @@ def train_from_files(request: Request) -> None:
     if request.as_json:
         said = {"graph": str(request.graph), **sizes(network), "data": str(table.path), "rows": rows}
         say(json_text({**said, **fitted, "scores": found, "written": str(request.out)}))
-
-
-def _check_files(request: Request) -> None:
-    """Refuse, before the work is done, an output that could not be written, or would destroy an input."""
-    files.is_graph_file(request.out, written=True)
-    inputs = {"GRAPH": request.graph, "DATA": request.data, "--resume": request.resume}
-    outputs = {"--out": request.out, "--checkpoint": request.checkpoint}
-    files.check_places({**inputs, "--validation": request.validation_file}, outputs)
-    files.check_writable(request.out)
 
 
 def _target_nodes(graph: Graph, request: Request, table: Table) -> tuple[list[Hashable], Classes]:
@@ -298,9 +293,9 @@ def standardise(graph: Graph, X: Columns, attributes: files.Attributes) -> None:
     if any(center in graph.nodes[name] or scale in graph.nodes[name] for name in X):
         return
     for name, column in X.items():
-        spread = float(column.std())
-        graph.nodes[name][center] = float(column.mean())
-        graph.nodes[name][scale] = spread if spread > 0 else 1.0
+        constant = (column == column[0]).all()  # whose deviation may be 1e-17 by rounding
+        graph.nodes[name][center] = float(column[0] if constant else column.mean())
+        graph.nodes[name][scale] = 1.0 if constant else float(column.std()) or 1.0
 
 
 def _fit(network: Network, split: Split, request: Request) -> dict[str, Any]:

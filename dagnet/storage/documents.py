@@ -15,16 +15,17 @@ import importlib.metadata
 import re
 import struct
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 import numpy as np
 
+from dagnet import registry
 from dagnet.arrays import Array
 from dagnet.contracts import Activation, Aggregation, Loss
 from dagnet.errors import DagnetError, DagnetWarning, DataError, PluginError, shorten
-from dagnet.registry import KINDS, activations, aggregations, find_loss, losses, origin
+from dagnet.registry import KINDS, find_loss, origin
 from dagnet.topology import UserAttributes
 from dagnet.topology.extras import NODE_EXTRAS
 from dagnet.values import DEEPEST, NAMES, Codec, plain
@@ -38,25 +39,13 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Packed = Any
 """A value as :mod:`dagnet.storage.documents` spells it."""
 DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
-TABLES: dict[str, Callable[[], Mapping[str, Any]]] = {
-    "activations": activations,
-    "aggregations": aggregations,
-    "losses": losses,
-}
-
-
-class Parameter(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
-    """A parameter of a plugin."""
-
-    name: str
-    value: Packed
 
 
 class Plugin(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """An activation, an aggregation or a loss by name, and who provided it."""
 
     name: str
-    parameters: list[Parameter]
+    parameters: list[tuple[str, Packed]]
     distribution: str
     version: str
 
@@ -198,8 +187,8 @@ def plugin_of(item: Activation | Aggregation | Loss) -> Plugin:
 
     PluginError if no process could find it again by its name.
     """
-    kind = next(kind for kind in TABLES if KINDS[kind].singular == item.kind)
-    registered = TABLES[kind]().get(item.name)
+    kind = next(kind for kind in KINDS if KINDS[kind].singular == item.kind)
+    registered = getattr(registry, kind)().get(item.name)
     if registered is None or registered.bind(**item.parameters) != item:
         what = "is not registered" if registered is None else "is not the one registered by that name"
         raise PluginError(
@@ -208,19 +197,19 @@ def plugin_of(item: Activation | Aggregation | Loss) -> Plugin:
         )
     where = f"{item.kind} {item.name!r}: parameter"
     given = item.parameters.items()
-    parameters = [Parameter(name, pack_name(value, f"{where} {name}")) for name, value in given]
+    parameters = [(name, pack_name(value, f"{where} {name}")) for name, value in given]
     source = origin(kind, item.name)
     return Plugin(item.name, parameters, source.distribution, source.version)  # type: ignore[union-attr]
 
 
 def plugin_for(kind: str, plugin: Plugin) -> Any:
-    """The registered thing that a file refers to; ``kind`` is one of :data:`TABLES`.
+    """The registered thing that a file refers to; ``kind`` is a plural such as ``"activations"``.
 
     PluginError if it is missing here; the message says what to install; ValueError if its parameters
     are none.
     """
     what = f"{KINDS[kind].singular} {plugin.name[:60]!r}"
-    registered = TABLES[kind]().get(plugin.name)
+    registered = getattr(registry, kind)().get(plugin.name)
     if registered is None:
         raise PluginError(f"{what} is not registered here; {_mend(plugin)}")
     source = origin(kind, plugin.name)
@@ -231,7 +220,7 @@ def plugin_for(kind: str, plugin: Plugin) -> Any:
             DagnetWarning,
             stacklevel=6,
         )
-    values = {parameter.name: EXACT.unpack(parameter.value) for parameter in plugin.parameters}
+    values = {name: EXACT.unpack(value) for name, value in plugin.parameters}
     if len(values) != len(plugin.parameters):
         raise ValueError(f"{what} has a parameter twice")
     for name, value in values.items():
