@@ -244,6 +244,8 @@ def test_plain_graphs_go_through_networkx_and_back(small, tmp_path):
             assert repr(other.topology.users) == repr(dagnet.Network(net.to_networkx()).topology.users)
     assert flat.nodes["m"]["dagnet_own_own"] == '{"dict":[["a",{"tuple":[1,null]}]]}'
     assert "level" not in flat.nodes["m"]
+    with pytest.raises(dagnet.GraphError, match="must be a mapping with the keys"):
+        dagnet.Network(nx.DiGraph([("a", "b")], dagnet="text of another program"))
     with pytest.raises(dagnet.DataError, match="plain must be True or False"):
         net.to_networkx(plain="yes")
     with pytest.warns(dagnet.DagnetWarning, match="the file keeps no") as caught:

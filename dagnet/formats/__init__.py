@@ -30,6 +30,8 @@ __all__ = [
     "to_networkx",
 ]
 LARGEST = 1 << 30
+SETTINGS = '{"format":'
+"""How the settings begin where they are text."""
 T = TypeVar("T")
 
 
@@ -150,8 +152,10 @@ def to_networkx(model: Model, *, plain: bool = False) -> nx.DiGraph[Any]:
 
 def as_drawn(graph: Any) -> Any:
     """What :func:`to_networkx` made plain as it was before; anything else as it is."""
-    directed = isinstance(graph, nx.DiGraph) and not graph.is_multigraph()
-    if not directed or not isinstance(graph.graph.get("dagnet"), str):
+    if not isinstance(graph, nx.DiGraph) or graph.is_multigraph():
+        return graph
+    text = graph.graph.get("dagnet")
+    if not isinstance(text, str) or not text.startswith(SETTINGS):
         return graph
     from dagnet.formats.xml_files import with_defaults  # noqa: PLC0415 - only for such graphs
 

@@ -13,7 +13,7 @@ from networkx.readwrite.graphml import GraphMLReader
 
 from dagnet.contracts import Observations
 from dagnet.errors import DagnetWarning, FormatError, expected, shorten
-from dagnet.formats import bounded
+from dagnet.formats import SETTINGS, bounded
 from dagnet.formats.annotated import annotated
 from dagnet.formats.plain_attributes import FLAGS, dumps, flattened, own_key, restored, simple
 from dagnet.formats.users import GEXF, GRAPHML
@@ -21,7 +21,6 @@ from dagnet.model import Model
 
 DEEPEST = 32
 LONGEST_TEXT = 1 << 28
-SETTINGS = '{"format":'
 TYPES: dict[str, Callable[[str], Any]] = {
     "boolean": {**FLAGS, "1": True, "0": False}.__getitem__,
     **dict.fromkeys(("int", "long"), int),
