@@ -281,7 +281,10 @@ def restored(flat: nx.DiGraph[Any]) -> nx.DiGraph[Any]:
         where = f"node {shorten(text)}"
         named = {NAME: attributes.pop(NAME)} if NAME in attributes else {}
         name = _restored_attributes(named, where, (), ()).get("name", text)
-        if not _hashable(name) or name in graph:
+        fresh = False
+        with contextlib.suppress(TypeError):  # of what cannot be a name
+            fresh = name is not None and name not in graph.nodes
+        if not fresh:
             raise FormatError(expected(where, "a name of its own, and no list", name))
         name_of[text] = name
         spec = attributes.get("activation")
@@ -310,14 +313,6 @@ def add_edge(flat: nx.DiGraph[Any], ends: Sequence[Any], attributes: dict[str, A
         edge = f"{shorten(ends[0])} → {shorten(ends[1])}"
         raise FormatError(f"{where}: edge {edge} is there twice; {MERGE}")
     flat.add_edges_from([(*ends, attributes)])  # whatever an attribute's name is
-
-
-def _hashable(value: object) -> bool:
-    try:
-        hash(value)
-    except TypeError:
-        return False
-    return value is not None
 
 
 def _restored_attributes(
