@@ -100,6 +100,7 @@ class Network(Model):
     summary = explain.summary
     diagnose = explain.diagnose
     export = formats.export
+    to_networkx = formats.to_networkx
 
     def __init__(
         self,
@@ -118,6 +119,7 @@ class Network(Model):
         weight: str | None = "weight",
         attributes: Mapping[str, str | None] | None = None,
     ) -> None:
+        graph = formats.as_drawn(graph)
         settings = read_settings(
             graph, inputs=inputs, outputs=outputs, loss=loss, loss_weights=loss_weights, dtype=dtype
         )

@@ -379,12 +379,7 @@ class Model:
         return central_differences(self._prepared, self._vector, data, places, steps)
 
     def to_networkx(self) -> nx.DiGraph[Any]:
-        """A fresh graph with every weight, bias, activation and attribute; it builds the same network.
-
-        ``graph.graph["dagnet"]`` is a mapping with inputs, outputs, loss and dtype.  NetworkX's own
-        writers do not all take it, or arrays for weights, or ``bias=False``: ``net.export("net.graphml")``
-        writes a file of any format that brings everything back.
-        """
+        """See :meth:`dagnet.Network.to_networkx`."""
         return regraph(self.layout, self._vector, self.objective.default, self.dtype)
 
     def __repr__(self) -> str:

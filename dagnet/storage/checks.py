@@ -9,8 +9,10 @@ import numpy as np
 
 from dagnet.adjacency import Rows, levels, rows_by
 from dagnet.arrays import Array
-from dagnet.contracts import LEARNED, MOMENTS
-from dagnet.topology import Topology, parameter_limits
+from dagnet.contracts import LEARNED, MOMENTS, Loss
+from dagnet.registry import find_loss
+from dagnet.topology import Topology, heads_of, parameter_limits
+from dagnet.topology.attributes import Problems
 from dagnet.topology.sharing import edge_facts, learned_facts, node_facts, refuse_unlike
 
 
@@ -21,7 +23,8 @@ def checked_topology(parts: Topology) -> Topology:
     """
     _check_lengths(parts)
     _check_units(parts)
-    index = _index(parts)
+    index: dict[Hashable, int] = dict(zip(parts.nodes, range(len(parts.nodes)), strict=True))
+    check(len(index) == len(parts.nodes), "two nodes have the same name")
     children = rows_by(parts.sources, parts.targets, len(parts.nodes))
     level = _checked_level(parts, children)
     _check_ports(parts)
@@ -74,12 +77,6 @@ def _check_units(parts: Topology) -> None:
     check(weights == len(parts.weight_start), "the weights do not fit the edges")
     inputs = units[parts.inputs].sum()
     check(inputs == len(parts.center) == len(parts.scale), "center and scale do not fit the inputs")
-
-
-def _index(parts: Topology) -> dict[Hashable, int]:
-    index: dict[Hashable, int] = dict(zip(parts.nodes, range(len(parts.nodes)), strict=True))
-    check(len(index) == len(parts.nodes), "two nodes have the same name")
-    return index
 
 
 def _checked_level(parts: Topology, children: Rows) -> Array:
@@ -152,3 +149,12 @@ def _check_shared_nodes(parts: Topology) -> None:
     problems: list[str] = []
     refuse_unlike(*parts.node_groups(), facts, lambda node: f"node {node}", problems)
     check(not problems, "; ".join(problems[:1]))
+
+
+def check_heads(topology: Topology, default: Loss) -> None:
+    """``ValueError`` where heads cannot be as a file says; PluginError for an unknown loss."""
+    for said in topology.node_words.get("loss", {}).values():
+        find_loss(said[0] if isinstance(said, tuple) else said)
+    problems = Problems()
+    heads_of(topology, default, problems)
+    check(not problems, "; ".join(problems))
