@@ -11,8 +11,8 @@ from dagnet.errors import DagnetWarning, DataError, shorten
 from dagnet.registry import find_loss
 from dagnet.storage.documents import Snapshot, plugin_of
 from dagnet.topology import Topology, UserAttributes, heads_of
-from dagnet.topology.attributes import Problems
 from dagnet.topology.extras import NODE_EXTRAS
+from dagnet.topology.said import Problems
 from dagnet.values import plain
 
 Column = list[Any]
