@@ -20,7 +20,7 @@ from dagnet.contracts import Loss, LossGradient, Runner, ThreeCalls
 from dagnet.errors import GraphError
 from dagnet.model.averaging import mean_loss, output_gradient
 from dagnet.topology import Head, Topology, heads_of
-from dagnet.topology.attributes import Problems
+from dagnet.topology.said import Problems
 
 FILLERS: dict[str, float] = {"positive": 1.0, "duration": 1.0}
 """What stands for a missing target while a loss is calculated, if not 0; the result is not used."""

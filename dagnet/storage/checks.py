@@ -12,8 +12,8 @@ from dagnet.arrays import Array
 from dagnet.contracts import LEARNED, MOMENTS, Loss
 from dagnet.registry import find_loss
 from dagnet.topology import Topology, heads_of, parameter_limits
-from dagnet.topology.attributes import Problems
-from dagnet.topology.sharing import edge_facts, learned_facts, node_facts, refuse_unlike
+from dagnet.topology.said import Problems
+from dagnet.topology.sharing import sharing_problems
 
 
 def checked_topology(parts: Topology) -> Topology:
@@ -37,7 +37,7 @@ def checked_topology(parts: Topology) -> Topology:
         _check_shared(parts, parts.share)
     elif parts.share_keys:
         raise ValueError("there are share keys without shared weights")
-    _check_shared_nodes(parts)
+    check(not (unlike := next(sharing_problems(parts), "")), unlike)
     low, high = parameter_limits(parts) or np.zeros((2, 0))
     check((low <= high).all(), "limits leave nothing to a weight")
     activation_of = parts.activation_of.astype(np.int32)
@@ -136,19 +136,6 @@ def _check_shared(parts: Topology, share: Array) -> None:
     shared = np.flatnonzero(share >= 0)
     first = np.unique(share[shared], return_index=True)[1]
     check(len(first) == groups and (np.diff(first) > 0).all(), "a share key is not used, or out of order")
-    shapes = parts.units[parts.targets], parts.units[parts.sources]
-    facts = edge_facts(*shapes, parts.edge_trainable, parts.weight_start, divided=False)
-    problems: list[str] = []
-    refuse_unlike(share, parts.share_keys, facts, lambda edge: f"edge {edge}", problems)
-    check(not problems, "; ".join(problems[:1]))
-
-
-def _check_shared_nodes(parts: Topology) -> None:
-    facts = node_facts(parts.units, parts.has_bias, parts.bias_trainable, parts.bias_start)
-    facts |= learned_facts(parts.units, parts.node_words, parts.node_starts, parts.learners)
-    problems: list[str] = []
-    refuse_unlike(*parts.node_groups(), facts, lambda node: f"node {node}", problems)
-    check(not problems, "; ".join(problems[:1]))
 
 
 def check_heads(topology: Topology, default: Loss) -> None:

@@ -54,8 +54,8 @@ from dagnet.storage.documents import (
     unpack_words,
 )
 from dagnet.topology import Topology, edge_values, fingerprint
-from dagnet.topology.attributes import Problems
 from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, edge_column, read_node_extras
+from dagnet.topology.said import Problems, Said
 
 EDGES, NODES = "edges_", "nodes_"
 MASKS = ("has_bias", "bias_trainable", "edge_trainable")
@@ -205,7 +205,7 @@ def _edge_words(rest: dict[str, Array]) -> dict[str, Array]:
         default = EDGE_EXTRAS[word].default
         column = _taken(rest, EDGES + word, "f", np.dtype(np.float64)).reshape(-1, *np.shape(default))
         said = dict(edge_values(word, column))
-        found[word] = edge_column(word, len(column), said, lambda edge: f"edge {edge}", problems.tried)
+        found[word] = edge_column(word, len(column), said, "edge {}".format, problems)
     check(not problems, "; ".join(problems))
     return found
 
@@ -225,7 +225,7 @@ def _node_words(document: ModelDocument, codec: Snapshot, n: int) -> dict[str, d
             said["aggregation"] = known[number]
     unknown = {word for said in data for word in said} - NODE_EXTRAS.keys()
     check(not unknown, "nodes say unknown words")
-    found = read_node_extras(data, lambda node: f"node {node}", problems.tried)
+    found = read_node_extras(Said.of_all("node", str, data), problems)
     check(not problems, "; ".join(problems))
     return found
 
