@@ -23,7 +23,6 @@ from dagnet.model.prepared import Prepared
 from dagnet.model.regraph import regraph
 from dagnet.model.results import Forward, Gradient, Walk
 from dagnet.model.selection import checked_threads, make_generator
-from dagnet.model.start import start_vector
 from dagnet.model.tables import aligned, is_table
 from dagnet.model.targets import encode_heads, encode_sample_weight
 from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableNodeParameters, WritableWeights
@@ -54,6 +53,8 @@ class Model:
         threads: int | None = None,
         seed: object = None,
     ) -> None:
+        from dagnet.model.start import start_vector  # noqa: PLC0415 - `import dagnet` without numpy.random
+
         number, count = checked_dtype(dtype), checked_threads(threads)
         self._prepared = Prepared.of(topology, loss, number, engine, count)
         generator, drawn_by = make_generator(seed), find_initializer(initializer)

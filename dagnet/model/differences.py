@@ -14,8 +14,8 @@ import numpy as np
 from dagnet.adjacency import reachable
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
-from dagnet.model.averaging import row_weights
 from dagnet.model.data import Encoded
+from dagnet.model.heads import row_weights
 from dagnet.model.naming import ParameterNames
 from dagnet.model.prepared import Prepared
 from dagnet.plan import ACTIVATE, LAYER, Plan

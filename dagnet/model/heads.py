@@ -16,9 +16,8 @@ import numpy as np
 
 from dagnet.adjacency import offsets
 from dagnet.arrays import Array
-from dagnet.contracts import Loss, LossGradient, Runner, ThreeCalls
+from dagnet.contracts import Loss, LossGradient, Runner, ThreeCalls, weighted_gradient
 from dagnet.errors import GraphError
-from dagnet.model.averaging import mean_loss, output_gradient
 from dagnet.topology import Head, Topology, heads_of
 from dagnet.topology.attributes import Problems
 
@@ -209,7 +208,8 @@ class Objective:
     def pull(self, outputs: Array, targets: Array, weights: Array | None) -> Array:
         """∂total/∂outputs, (rows, output units)."""
         if self.one is not None and not np.isnan(targets).any():
-            return output_gradient(self.one, outputs, targets, weights)
+            factor = row_weights(weights, len(outputs), outputs.dtype)
+            return weighted_gradient(self.one, outputs, targets, factor)
         return np.asarray(self.parts(outputs, targets, weights, pull=True).pull)
 
     def by_row(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
@@ -260,6 +260,23 @@ class HeadsGradient(ThreeCalls):
     def _judged(self, outputs: Array, targets: Array, factor: Array) -> tuple[float, Array]:
         found = self.parts = self._objective.parts(outputs, targets, factor, pull=True)
         return self._objective.total(self._objective.losses(found)), np.asarray(found.pull)
+
+
+def row_weights(weights: Array | None, rows: int, dtype: Any) -> Array:
+    """w/Σw, (rows,); those of heads, (rows, heads), as they are."""
+    if weights is None:
+        return np.full(rows, 1 / rows, dtype)
+    if weights.ndim == 2:
+        return weights
+    return (weights / weights.sum(dtype=np.float64)).astype(dtype)
+
+
+def mean_loss(loss: Loss, outputs: Array, targets: Array, weights: Array | None) -> float:
+    """Σwℓ/Σw in double precision."""
+    values = loss.row_values(outputs, targets)
+    if weights is None:
+        return float(values.mean(dtype=np.float64))
+    return float((values * (weights / weights.sum(dtype=np.float64))).sum(dtype=np.float64))
 
 
 def is_sum(loss: Loss, width: int) -> bool:

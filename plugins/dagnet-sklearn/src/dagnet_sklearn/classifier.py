@@ -116,31 +116,7 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
         threads: int | None = 1,
         random_state: Any = None,
     ) -> None:
-        super().__init__(
-            graph,
-            columns=columns,
-            features=features,
-            hidden=hidden,
-            activation=activation,
-            initializer=initializer,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            epochs=epochs,
-            batch_size=batch_size,
-            l1=l1,
-            l2=l2,
-            standardize=standardize,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            patience=patience,
-            tol=tol,
-            warm_start=warm_start,
-            dtype=dtype,
-            engine=engine,
-            threads=threads,
-            random_state=random_state,
-        )
-        self.class_weight = class_weight
+        self._keep(locals())
 
     classes_: Array
 
@@ -208,8 +184,7 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
     def _by_class(self, weight: Array, y: Array) -> Array:
         if self.class_weight is None:
             return weight
-        result: Array = weight * compute_sample_weight(self.class_weight, y)
-        return result
+        return weight * compute_sample_weight(self.class_weight, y)
 
     def _checked_classes(self, classes: Array) -> Array:
         if len(classes) < 2:
@@ -217,8 +192,7 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
         return classes
 
     def _encoded(self, y: Array) -> Array:
-        numbers: Array = np.searchsorted(self.classes_, column_or_1d(y))
-        return numbers
+        return np.searchsorted(self.classes_, column_or_1d(y))
 
     # -- the network -------------------------------------------------------------------------
 
@@ -296,8 +270,7 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         decision = self.decision_function(X)
         places = (decision > 0).astype(int) if decision.ndim == 1 else decision.argmax(axis=1)
-        labels: Array = self.classes_[places]
-        return labels
+        return self.classes_[places]
 
 
 def _listed(names: Sequence[Hashable]) -> str:

@@ -59,54 +59,10 @@ class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
         "random_state": ["random_state"],
     }
 
-    def __init__(
-        self,
-        graph: nx.DiGraph[Any] | None = None,
-        *,
-        columns: Sequence[Hashable] | None = None,
-        features: Sequence[Hashable] | None = None,
-        hidden: int = 16,
-        activation: str | dagnet.Activation = "relu",
-        initializer: str | dagnet.Initializer = "he_uniform",
-        optimizer: Any = "adam",
-        learning_rate: float | None = 0.01,
-        epochs: int = 200,
-        batch_size: int = 200,
-        l1: float = 0.0,
-        l2: float = 0.0,
-        standardize: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        patience: int = 10,
-        tol: float = 1e-4,
-        warm_start: bool = False,
-        dtype: str = "float64",
-        engine: str = "auto",
-        threads: int | None = 1,
-        random_state: Any = None,
-    ) -> None:
-        self.graph = graph
-        self.columns = columns
-        self.features = features
-        self.hidden = hidden
-        self.activation = activation
-        self.initializer = initializer
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.l1 = l1
-        self.l2 = l2
-        self.standardize = standardize
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.tol = tol
-        self.warm_start = warm_start
-        self.dtype = dtype
-        self.engine = engine
-        self.threads = threads
-        self.random_state = random_state
+    def _keep(self, said: dict[str, Any]) -> None:
+        """The constructor's arguments as attributes of their names, as they are."""
+        for name in self._get_param_names():
+            setattr(self, name, said[name])
 
     _inputs: Inputs | None
     """Of the graph; None until the default one is made."""
@@ -322,8 +278,7 @@ class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
                 )
             if fresh:
                 validate_data(self, X, skip_check_array=True)
-        chosen: Array = rows if inputs is None else rows[:, inputs.places(names)]
-        return chosen
+        return rows if inputs is None else rows[:, inputs.places(names)]
 
     def _named_columns(self) -> list[Hashable] | None:
         columns: Any = self.columns

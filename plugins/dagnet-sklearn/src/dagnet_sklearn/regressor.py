@@ -87,31 +87,7 @@ dtype, engine, threads, random_state
         threads: int | None = 1,
         random_state: Any = None,
     ) -> None:
-        super().__init__(
-            graph,
-            columns=columns,
-            features=features,
-            hidden=hidden,
-            activation=activation,
-            initializer=initializer,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            epochs=epochs,
-            batch_size=batch_size,
-            l1=l1,
-            l2=l2,
-            standardize=standardize,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            patience=patience,
-            tol=tol,
-            warm_start=warm_start,
-            dtype=dtype,
-            engine=engine,
-            threads=threads,
-            random_state=random_state,
-        )
-        self.loss = loss
+        self._keep(locals())
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
