@@ -317,12 +317,8 @@ class Model:
         walk = Walk(self._prepared, self.layout.plan, theta, inputs)
         return Forward(walk, walk.state.outputs.copy())
 
-    def forwards(self, X: Any) -> Iterator[Forward]:
-        """:meth:`forward` portion by portion: long data need no more memory than short."""
-        return self.forwards_of(self.encode(X, lazy=True).inputs)
-
-    def forwards_of(self, inputs: Any) -> Iterator[Forward]:
-        """:meth:`forwards` of rows that are encoded."""
+    def forwards(self, inputs: Any) -> Iterator[Forward]:
+        """:meth:`forward` of encoded rows, portion by portion: long data need no more memory than short."""
         portion = max(1, PORTION // max(1, self.layout.plan.n_units))
         for start in range(0, len(inputs), portion):
             yield self._forward(inputs[start : start + portion])

@@ -60,6 +60,8 @@ class Objective:
         Of each head, its places among the output units and among the columns of y.
     n_outputs
         How many output units there are.
+    sizes
+        By the outputs that y has columns for, in their order: how many.
     """
 
     heads: tuple[Head, ...]
@@ -67,20 +69,20 @@ class Objective:
     units: tuple[Array, ...]
     columns: tuple[Array, ...]
     n_outputs: int
+    sizes: Mapping[Any, int]
 
     @classmethod
     def of(cls, topology: Topology, default: Loss) -> Objective:
         """What a graph says; :class:`GraphError` for heads that cannot be."""
-        problems, nodes = Problems(), topology.outputs.tolist()
+        problems = Problems()
         heads = heads_of(topology, default, problems)
         if problems:
             raise GraphError(problems)
-        learned = {name for head in heads for name in head.targets}
-        own = [node for node in nodes if topology.nodes[node] in learned]
         each = {name: head.loss.columns for head in heads for name in head.targets}
-        units = _places(topology, nodes, [head.nodes for head in heads], dict.fromkeys(topology.nodes, 1))
-        columns = _places(topology, own, [head.targets for head in heads], each)
-        return cls(heads, default, units, columns, int(topology.units[nodes].sum()))
+        outputs = {topology.nodes[node]: int(topology.units[node]) for node in topology.outputs.tolist()}
+        sizes = {name: int(units * each[name]) for name, units in outputs.items() if name in each}
+        units, columns = _places(outputs, [head.nodes for head in heads]), [head.targets for head in heads]
+        return cls(heads, default, units, _places(sizes, columns), sum(outputs.values()), sizes)
 
     @cached_property
     def one(self) -> Loss | None:
@@ -293,15 +295,11 @@ def is_sum(loss: Loss, width: int) -> bool:
     return bool(np.allclose(whole, each, rtol=ALIKE, atol=0))
 
 
-def _places(
-    topology: Topology, nodes: Sequence[int], heads: Sequence[Sequence[Any]], each: Mapping[Any, float]
-) -> tuple[Array, ...]:
-    """The places of each head where units, times ``each``, of some nodes are counted in order."""
-    sizes = [int(topology.units[node] * each[topology.nodes[node]]) for node in nodes]
-    starts = offsets(np.array(sizes)).tolist()
-    ends = zip(nodes, starts[:-1], starts[1:], strict=True)
-    among = {topology.nodes[node]: np.arange(start, stop) for node, start, stop in ends}
-    return tuple(np.concatenate([among[name] for name in names]) for names in heads)
+def _places(sizes: Mapping[Any, int], groups: Sequence[Sequence[Any]]) -> tuple[Array, ...]:
+    """The places of each group of names, where each name has so many, counted in order."""
+    starts = offsets(np.array(list(sizes.values()))).tolist()
+    among = {name: np.arange(start, start + sizes[name]) for name, start in zip(sizes, starts, strict=False)}
+    return tuple(np.concatenate([among[name] for name in names]) for names in groups)
 
 
 def _taken(array: Array, places: Array) -> Array:

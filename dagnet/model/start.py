@@ -33,20 +33,17 @@ def start_vector(
     parameters[layout.biases[biased]] = topology.bias_start[biased]
     for name, start in topology.node_starts.items():
         parameters[layout.node_places(name)] = start
+    factor: Any = layout.factor
     with np.errstate(over="ignore"):
-        result: Array = parameters.astype(dtype)
-        factor = np.ones(0) if layout.factor is None else layout.factor.astype(dtype)
-    odd = ~np.isfinite(factor) | (factor == 0)
-    if layout.factor is not None and odd.any():
+        result, cast = parameters.astype(dtype), None if factor is None else factor.astype(dtype)
+    if cast is not None and (odd := ~np.isfinite(cast) | (cast == 0)).any():
         must = f"finite and other than 0 in {np.dtype(dtype)}"
-        raise GraphError(expected("factor of an edge", must, float(layout.factor[odd][0]), "use float64"))
+        raise GraphError(expected("factor of an edge", must, float(factor[odd][0]), "use float64"))
     if layout.limits is not None:
         n = layout.plan.n_parameters
         missing = np.zeros(n, bool)
         missing[layout.weights] = np.isnan(topology.weight_start)
-        inside = missing | are_near(
-            parameters[:n], *layout.limits
-        )  # what was written elsewhere stays in files
+        inside = missing | are_near(parameters[:n], *layout.limits)  # what a file has otherwise stays so
         within = np.clip(result[:n], *layout.limits_in(np.dtype(dtype)))
         result[:n] = np.where(inside, within, result[:n])
     if not np.isfinite(result).all():

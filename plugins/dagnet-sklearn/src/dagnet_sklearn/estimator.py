@@ -19,7 +19,6 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 import dagnet
 from dagnet.model import aligned
 from dagnet.registry import find_optimizer
-from dagnet_sklearn.continued import Continued
 from dagnet_sklearn.frames import column_names, numbers, refuse_missing, single_column
 from dagnet_sklearn.graphs import Inputs, Shown, default_graph, standardised, unit_names
 
@@ -77,17 +76,17 @@ class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _default_outputs(self) -> list[Hashable]:
         """Names of the default graph's outputs."""
 
-    @abstractmethod
-    def _ordered(self, outputs: tuple[Hashable, ...]) -> list[Hashable] | None:
+    def _ordered(self, _outputs: tuple[Hashable, ...]) -> list[Hashable] | None:
         """The output nodes in the order of the targets, where their names say it."""
+        return None
 
     @abstractmethod
     def _fitting_loss(self, units: int) -> Any:
         """The loss for so many output units; ``ValueError`` where they do not fit the targets."""
 
-    @abstractmethod
-    def _strata(self, targets: Array) -> Array | None:
+    def _strata(self, _targets: Array) -> Array | None:
         """What the validation rows should have in the same proportions."""
+        return None
 
     # -- building ----------------------------------------------------------------------------
 
@@ -344,3 +343,32 @@ class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
         if self.graph is not None:
             parameters["graph"] = Shown(self.graph)
         return parameters
+
+
+class Continued(dagnet.Optimizer):
+    """A rule that goes on from call to call with the same state and count of steps."""
+
+    def __init__(self, rule: dagnet.Optimizer) -> None:
+        self.rule = rule
+        self.name = rule.name  # type: ignore[misc]
+        self.learning_rate = rule.learning_rate
+        self.steps = 0
+        self.state: dict[str, Array] | None = None
+
+    def start(self, parameters: Array) -> dict[str, Array]:
+        """The state so far, or a fresh one at first."""
+        if self.state is None:
+            self.state = self.rule.start(parameters)
+        return self.state
+
+    def step(
+        self, parameters: Array, gradient: Array, state: dict[str, Array], *, step: int, learning_rate: float
+    ) -> None:
+        """One step, counted on from the calls before."""
+        del step
+        self.steps += 1
+        with np.errstate(all="ignore"):
+            self.rule.step(parameters, gradient, state, step=self.steps, learning_rate=learning_rate)
+
+    def __str__(self) -> str:
+        return str(self.rule)
