@@ -62,7 +62,7 @@ def _said(
     net: Model, inputs: Array, targets: Array, weights: Array | None, losses: Sequence[float], settings: Any
 ) -> Iterator[str]:
     found = None  # of several heads, or where labels are missing, nothing is said
-    if net.objective.one is not None and not np.isnan(targets).any():
+    if net.objective.whole(targets) is not None:
         found = ends(net.loss, targets, weights)
     if found is None:
         return

@@ -28,7 +28,7 @@ from dagnet.model.targets import encode_heads, encode_sample_weight
 from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableNodeParameters, WritableWeights
 from dagnet.plan import Plan
 from dagnet.registry import find_initializer
-from dagnet.topology import Head, Topology, checked_dtype
+from dagnet.topology import Head, Topology
 from dagnet.values import FLAG
 
 Edge = tuple[Hashable, Hashable]
@@ -47,18 +47,17 @@ class Model:
         topology: Topology,
         *,
         loss: Loss,
+        dtype: np.dtype[Any],
         initializer: object = "he_uniform",
-        dtype: object = "float64",
         engine: object = "auto",
         threads: int | None = None,
         seed: object = None,
     ) -> None:
         from dagnet.model.start import start_vector  # noqa: PLC0415 - `import dagnet` without numpy.random
 
-        number, count = checked_dtype(dtype), checked_threads(threads)
-        self._prepared = Prepared.of(topology, loss, number, engine, count)
+        self._prepared = Prepared.of(topology, loss, dtype, engine, checked_threads(threads))
         generator, drawn_by = make_generator(seed), find_initializer(initializer)
-        self._vector = start_vector(self.layout, drawn_by, generator, number)
+        self._vector = start_vector(self.layout, drawn_by, generator, dtype)
         self._parameters = self._vector[: self.layout.plan.n_parameters]
 
     def refresh(self) -> None:

@@ -69,7 +69,7 @@ class _Base:
     def __init__(self, prepared: Prepared, vector: Array, data: Encoded) -> None:
         self.prepared, self.vector, self.targets = prepared, vector, data.targets
         self.weights = data.weights
-        self.one = None if np.isnan(data.targets).any() else prepared.objective.one
+        self.one = prepared.objective.whole(data.targets)
         if self.one is not None:
             self.row_weights = row_weights(data.weights, len(data.inputs), vector.dtype)
         self.plan = plan = prepared.layout.plan

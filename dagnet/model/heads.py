@@ -87,9 +87,13 @@ class Objective:
     @cached_property
     def one(self) -> Loss | None:
         """The loss where it is one for all outputs and counts once; training then has a faster way."""
-        whole = len(self.heads) == 1 and self.heads[0].weight == 1
-        in_order = whole and np.array_equal(self.units[0], np.arange(self.n_outputs))
-        return self.heads[0].loss if in_order else None
+        head = self.heads[0]
+        alone = len(self.heads) == 1 and head.weight == 1
+        return head.loss if alone and np.array_equal(self.units[0], np.arange(self.n_outputs)) else None
+
+    def whole(self, targets: Array) -> Loss | None:
+        """:attr:`one`, where all labels are there."""
+        return None if self.one is None or np.isnan(targets).any() else self.one
 
     @cached_property
     def weights(self) -> Array:
@@ -203,21 +207,21 @@ class Objective:
 
     def mean(self, outputs: Array, targets: Array, weights: Array | None) -> float:
         """The total over some rows."""
-        if self.one is not None and not np.isnan(targets).any():
-            return mean_loss(self.one, outputs, targets, weights)
+        if (one := self.whole(targets)) is not None:
+            return mean_loss(one, outputs, targets, weights)
         return self.total(self.losses(self.parts(outputs, targets, weights)))
 
     def pull(self, outputs: Array, targets: Array, weights: Array | None) -> Array:
         """∂total/∂outputs, (rows, output units)."""
-        if self.one is not None and not np.isnan(targets).any():
+        if (one := self.whole(targets)) is not None:
             factor = row_weights(weights, len(outputs), outputs.dtype)
-            return weighted_gradient(self.one, outputs, targets, factor)
+            return weighted_gradient(one, outputs, targets, factor)
         return np.asarray(self.parts(outputs, targets, weights, pull=True).pull)
 
     def by_row(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """The total of each row as if it were alone, (rows,), and ∂ of it/∂outputs, (rows, output units)."""
-        if self.one is not None and not np.isnan(targets).any():
-            return self.one.row_values(outputs, targets), self.one.row_gradients(outputs, targets)
+        if (one := self.whole(targets)) is not None:
+            return one.row_values(outputs, targets), one.row_gradients(outputs, targets)
         rows = [slice(row, row + 1) for row in range(len(outputs))]
         found = [self.parts(outputs[row], targets[row], None, pull=True) for row in rows]
         values = [self.total(self.losses(parts)) for parts in found]

@@ -55,7 +55,7 @@ def start_vector(
 def edge_keys(topology: Topology) -> Array:
     """(edges,) a number for each pair of names."""
     nodes = mixed(name_keys(topology.nodes))
-    return mixed(nodes[topology.sources] * ODD + mixed(nodes[topology.targets] + ODD))
+    return mixed((nodes * ODD)[topology.sources] + mixed(nodes + ODD)[topology.targets])
 
 
 class Draws(np.random.Generator):
