@@ -6,6 +6,8 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dagnet import explain, formats, training
 from dagnet.callbacks import found_checkpoint, with_progress
 from dagnet.contracts import Callback, History, Loss, Optimizer
@@ -393,8 +395,7 @@ def load(path: str | Path, *, engine: str = "auto", threads: int | None = None) 
 
     stored = load_model(path)
     network = Network.__new__(Network)
-    Model.__init__(
-        network, stored.topology, loss=stored.loss, dtype=stored.dtype, engine=engine, threads=threads
-    )
+    dtype = np.dtype(stored.dtype)
+    Model.__init__(network, stored.topology, loss=stored.loss, dtype=dtype, engine=engine, threads=threads)
     network.named = stored.named
     return network

@@ -173,7 +173,7 @@ def _measure(net: Model, inputs: Array) -> _Measured:
     n, rows = len(computed), 0
     low, high = np.full((2, n), np.inf), np.full((2, n), -np.inf)
     finite, flat, dead, alike = np.ones(n, bool), np.zeros(n), computed, np.zeros((2, n))
-    for forward in net.forwards_of(inputs):
+    for forward in net.forwards(inputs):
         z, a, slopes = forward.by_unit
         if not rows:
             alike = np.random.default_rng(0).normal(size=(2, len(z[0][:COMPARED]))) @ z[:, :COMPARED].T

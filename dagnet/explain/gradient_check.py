@@ -77,9 +77,8 @@ def check_gradient(
     True
     """
     loss, engine, threads = checked_network(net).objective.default, net.engine, net.threads
-    double = Model(
-        net.topology, loss=loss, initializer="zeros", dtype="float64", engine=engine, threads=threads
-    )
+    dtype = np.dtype(np.float64)
+    double = Model(net.topology, loss=loss, initializer="zeros", dtype=dtype, engine=engine, threads=threads)
     double.vector[:] = net.vector
     gradient = double.gradient(X, y, wrt=wrt, sample_weight=sample_weight, missing=missing)
     asked = np.flatnonzero(gradient.asked)

@@ -10,9 +10,9 @@ from dagnet.arrays import Array
 from dagnet.contracts import Draw
 from dagnet.hashing import step_key
 from dagnet.model import Model
-from dagnet.model.averaging import row_weights
 from dagnet.model.data import Encoded
 from dagnet.model.differences import Differences, kinks_of
+from dagnet.model.heads import row_weights
 from dagnet.plan import Plan, training_plan
 from dagnet.registry import engines
 

@@ -20,7 +20,7 @@ from dagnet.errors import DagnetWarning
 from dagnet.explain.diagnosis import KINDS, LARGE, Finding, bounded, diagnosis_of, reaches, unscaled
 from dagnet.markup import label, number
 from dagnet.model import Model
-from dagnet.model.averaging import mean_loss
+from dagnet.model.heads import mean_loss
 
 LOOKED, FEW, FEWEST, WORTH, SAID = 1000, 200, 4, 20, 3
 LEARNED, HARDLY, WORSE, MUCH_WORSE, ROSE = 0.05, 0.9, 1.05, 2.0, 10.0
@@ -62,7 +62,7 @@ def _said(
     net: Model, inputs: Array, targets: Array, weights: Array | None, losses: Sequence[float], settings: Any
 ) -> Iterator[str]:
     found = None  # of several heads, or where labels are missing, nothing is said
-    if net.objective.one is not None and not np.isnan(targets).any():
+    if net.objective.whole(targets) is not None:
         found = ends(net.loss, targets, weights)
     if found is None:
         return

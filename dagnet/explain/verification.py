@@ -41,7 +41,7 @@ from dagnet.explain.magnitudes import (
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import label
 from dagnet.model import Model
-from dagnet.model.averaging import row_weights
+from dagnet.model.heads import row_weights
 from dagnet.model.layout import Layout
 from dagnet.model.selection import prepare
 from dagnet.plan import ACTIVATE, LAYER, Step
