@@ -234,7 +234,6 @@ def label_marks(page: Page) -> Iterator[str]:
     for node in range(len(page.labels)):
         text, x, y, anchor = page.label(node)
         if text:
-            inside = anchor == "middle" and abs(y - page.y[node]) < page.radius
-            halo = ' stroke="none"' if inside else ""
+            halo = ' stroke="none"' if page.inside[node] else ""
             yield f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{halo}>{xml(text)}</text>'
     yield "</g>"

@@ -73,7 +73,7 @@ class OneRow:
         self.z = self._by_node(forward.pre_activation)
         self.a = self._by_node(forward.__getitem__)
         self.delta = self._by_node(self.gradient.delta)
-        self.slope, self.shares = cache(self._slope), cache(self._shares)
+        self.shares = cache(self._shares)
         self.normalized = cache(self._normalized)
         self._forward, self._kinds = forward, normalizations(net.topology.node_words)
         encoded = net.encode(inputs, targets).targets
@@ -91,7 +91,8 @@ class OneRow:
         """What is read of the only row by a node's name, by its number; read once."""
         return cache(lambda number: np.atleast_1d(read(self.node(number))[0]))
 
-    def _slope(self, node: int) -> Array:
+    def slope(self, node: int) -> Array:
+        """g′(z), of an input 1; (units,)."""
         layout, slopes = self.net.layout, self._forward.by_unit[2][:, 0]
         result: Array = slopes[layout.units_of(node)]
         if node in self._kinds:  # of its two halves one has the activation, the other the slope 1

@@ -139,17 +139,13 @@ class _TrainingBatch:
         """``loss``, and ``flat`` of the parameters asked for, by the network's engine."""
         net, slots = self.net, np.zeros(self.plan.n_slots, self.net.dtype)
         plan = self.plan.restrict(parameters=asked[net.layout.owners])
-        runner, one = self._runner(net.engine, plan), net.objective.one
         theta, (inputs, targets, weights) = net.layout.by_slot(net.parameters), self.data
-        if one is not None and not np.isnan(targets).any():
-            walk = runner.fused_gradient(one)
-            walk.draw = self._draw()
-            loss, _ = walk(theta, inputs, targets, self.weights, into=slots)
-        else:
-            state = runner.forward(theta, inputs, draw=self._draw())
-            loss = net.objective.mean(state.outputs, targets, weights)
-            pull = net.objective.pull(state.outputs, targets, weights)
-            runner.backward(theta, state, np.ascontiguousarray(pull, net.dtype), into=slots)
+        factor, gaps = self.weights, bool(np.isnan(targets).any())
+        if gaps or net.objective.one is None:  # of heads, whose scale is free
+            factor = np.ones(len(inputs)) if weights is None else weights
+        walk = net.objective.gradient_of(self._runner(net.engine, plan), gaps=gaps)
+        walk.draw = self._draw()
+        loss, _ = walk(theta, inputs, targets, factor, into=slots)
         return {"loss": loss, "flat": np.where(asked, net.layout.by_parameter(slots), 0)}
 
     def differences(self, places: Array, steps: Array) -> Differences:

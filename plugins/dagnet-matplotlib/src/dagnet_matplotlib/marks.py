@@ -162,6 +162,6 @@ def add_labels(pen: Pen) -> None:
     labelled = np.array([text != "" for text, *_ in labels], np.float64)
     sparse = np.bincount(columns, weights=labelled) < MOST * np.bincount(columns)
     for node, (text, x, y, anchor) in enumerate(labels):
-        inside = anchor == "middle" and abs(y - page.y[node]) < page.radius
+        inside = page.inside[node]
         if text and (inside or not sparse[columns[node]]):
             pen.write(x, y, text, page.font, 0.0 if inside else 2.6, color=INK, ha=SIDES[anchor])
