@@ -3,23 +3,16 @@
 Gradient checks, verification and what ``fit`` notices are read from their modules when they are asked for.
 """
 
-from dagnet.explain.backward_pass import BackwardPass, EdgeStep, NodeStep, trace_all
-from dagnet.explain.chain_rule import ChainRule, Derivative, Fact, Factor, Path
+from dagnet.explain.backward_pass import BackwardPass, trace_all
+from dagnet.explain.chain_rule import ChainRule
 from dagnet.explain.description import Summary, formula, summary
-from dagnet.explain.diagnosis import Diagnosis, Finding, diagnose
+from dagnet.explain.diagnosis import Diagnosis, diagnose
 from dagnet.explain.tracing import trace
 
 __all__ = [
     "BackwardPass",
     "ChainRule",
-    "Derivative",
     "Diagnosis",
-    "EdgeStep",
-    "Fact",
-    "Factor",
-    "Finding",
-    "NodeStep",
-    "Path",
     "Summary",
     "diagnose",
     "formula",
