@@ -210,7 +210,7 @@ class Gradient:
     @np.errstate(all="ignore")
     def by_unit(self) -> tuple[Array, Array, Array, Array]:
         """z, a and δ of all units, (units, rows) each, and all derivatives by slot, frozen ones' too."""
-        walk = replace(self._walk, plan=self._layout.plan.everywhere())
+        walk = replace(self._walk, plan=self._layout.plan.everywhere(), pull=None)
         slots = walk.back(cast("Array", self._walk.pull))
         state, units = walk.state, np.arange(walk.plan.n_units)
         return state.pre_activation(units), state.value(units), state.delta(units), slots
