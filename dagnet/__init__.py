@@ -43,7 +43,8 @@ from dagnet.registry import (
 )
 
 if TYPE_CHECKING:
-    from dagnet.explain import check_gradient, verify
+    from dagnet.explain.gradient_check import check_gradient
+    from dagnet.explain.verification import verify
     from dagnet.formula import Formula
     from dagnet.population import Population
     from dagnet.preparing import prepare_graph
@@ -100,10 +101,10 @@ __all__ = [
 LATE = {
     "Formula": "formula",
     "Population": "population",
-    "check_gradient": "explain",
+    "check_gradient": "explain.gradient_check",
     "prepare_graph": "preparing",
     "unroll": "unrolling",
-    "verify": "explain",
+    "verify": "explain.verification",
 }
 
 

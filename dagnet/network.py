@@ -281,7 +281,9 @@ class Network(Model):
             run.train()
         finally:
             self.history = run.history
-        explain.warn_of_fit(self, run, done)
+        from dagnet.explain.noticed import warn_of_fit  # noqa: PLC0415 - only those who fit pay for it
+
+        warn_of_fit(self, run, done)
         return run.history
 
     def score(self, X: Any, y: Any, metric: Any, *, of: str | None = None, missing: str = "refuse") -> float:

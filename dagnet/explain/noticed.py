@@ -17,7 +17,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
 from dagnet.errors import DagnetWarning
-from dagnet.explain.diagnosis import KINDS, LARGE, Finding, bounded, diagnosis_of, reaches, unscaled
+from dagnet.explain.diagnosis import LARGE, Finding, bounded, by_kind, diagnosis_of, reaches, unscaled
 from dagnet.markup import label, number
 from dagnet.model import Model
 from dagnet.model.heads import mean_loss
@@ -103,11 +103,9 @@ def ends(loss: Loss, targets: Array, weights: Array | None) -> tuple[float, floa
 
 
 def _by_kind(findings: Sequence[Finding]) -> Iterator[str]:
-    for kind, meaning in KINDS.items():
-        found = [finding for finding in findings if finding.kind == kind]
-        if found:
-            more = f" and {len(found) - SAID:,} more" if len(found) > SAID else ""
-            yield f"{kind}: {', '.join(map(str, found[:SAID]))}{more}: {meaning.replace(';', ':')}"
+    for kind, found, meaning in by_kind(findings):
+        more = f" and {len(found) - SAID:,} more" if len(found) > SAID else ""
+        yield f"{kind}: {', '.join(found[:SAID])}{more}: {meaning.replace(';', ':')}"
 
 
 def _out_of_reach(net: Model, targets: Array) -> Iterator[str]:

@@ -239,10 +239,9 @@ def _curves(model: Model) -> dict[str, Any]:
 
 
 def _summary(drawn: Sketch) -> dict[str, Any]:
-    groups = group(drawn)
-    found = groups.sketch
-    n = len(found.names)
-    inside = f" {groups.inside:,} edges run inside a box." if groups.inside else ""
+    found = group(drawn)
+    n, undrawn = len(found.names), len(drawn.sources) - int(found.weights.sum())
+    inside = f" {undrawn:,} edges run inside a box." if undrawn else ""
     return {
         **_placed(found),
         "message": found.message + inside,
