@@ -7,7 +7,7 @@ kept, in the last rows of z (``kept``).  Back, a unit pushes
 weights on the way.
 """
 
-# ruff: noqa: ANN001, ANN201, ANN202, ARG001 - Numba infers types; intrinsics have its protocol
+# ruff: noqa: ANN001, ANN201, ANN202 - Numba infers types; intrinsics have its protocol
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from typing import Any
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.dropping import (
@@ -31,7 +29,7 @@ from dagnet.engine.compiled.kernels import (
     load_tile,
     store_tile,
 )
-from dagnet.engine.compiled.microkernels import Rows, _Pull, named, pointer
+from dagnet.engine.compiled.microkernels import Pull, Rows, microkernel
 from dagnet.engine.compiled.opened import State, Tile, opened
 from dagnet.engine.compiled.passes import whole_pass
 from dagnet.engine.compiled.vectors import I64, Emitter, Vector
@@ -71,47 +69,41 @@ def _shared(emit: Rows, n: Any) -> Vector:
 
 
 def _gathering(code: int) -> Any:
-    """The micro-kernel z[unit] = b + A(w·a) for a tile's rows."""
+    """The micro-kernel z[unit] = b + A(w·a) for a tile's rows; ``places``: the unit, its row of z or −1."""
 
-    @intrinsic
-    def gather_terms(typingctx, program, theta, state, tile, unit, kept):
-        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            plan = named(context, builder, sig.args[0], args[0])
-            weights = pointer(context, builder, sig.args[1], args[1])
-            emit, (unit, kept) = Rows(context, builder, sig.args[2:4], args[2:4]), args[4:]
-            first, n = emit.span(plan.indptr, unit)
+    @microkernel()
+    def gather_terms(builder, program, theta, state, tile, places):
+        emit, (unit, kept) = Rows(builder, state, tile), places
+        first, n = emit.span(program.indptr, unit)
 
-            def add(number: Any, carried: list[Any]) -> list[Any]:
-                edge = builder.add(first, number)
-                value = emit.load(emit.place(emit.state.values, emit.at(plan.sources, edge)))
-                weight = emit.splat(emit.at(weights, edge))
-                return [_combined(code, Vector(emit, carried[0]), weight, value).value]
+        def add(number: Any, carried: list[Any]) -> list[Any]:
+            edge = builder.add(first, number)
+            value = emit.load(emit.place(state.values, emit.at(program.sources, edge)))
+            weight = emit.splat(emit.at(theta, edge))
+            return [_combined(code, Vector(emit, carried[0]), weight, value).value]
 
-            total = Vector(emit, emit.loop(n, 1, [emit.splat(START[code]).value], add)[1])
-            if code == MEAN:
-                total = total.times(_shared(emit, n))
-            elif code != PRODUCT:
-                with builder.if_then(builder.icmp_signed(">=", kept, ir.Constant(I64, 0))):
-                    emit.store(total, _kept(emit, kept))
-            here, slot = emit.place(emit.state.values, unit), emit.at(plan.bias_slot, unit)
-            emit.store(total, here)
-            with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
-                emit.store(total + emit.splat(emit.at(weights, slot)), here)
-            return context.get_dummy_value()
-
-        return types.void(program, theta, state, tile, unit, kept), codegen
+        total = Vector(emit, emit.loop(n, 1, [emit.splat(START[code]).value], add)[1])
+        if code == MEAN:
+            total = total.times(_shared(emit, n))
+        elif code != PRODUCT:
+            with builder.if_then(builder.icmp_signed(">=", kept, ir.Constant(I64, 0))):
+                emit.store(total, _kept(emit, kept))
+        here, slot = emit.place(state.values, unit), emit.at(program.bias_slot, unit)
+        emit.store(total, here)
+        with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
+            emit.store(total + emit.splat(emit.at(theta, slot)), here)
 
     return gather_terms
 
 
-class _Push(_Pull):
+class _Push(Pull):
     """One unit's walk over its parents; the loops over fours and the rest are those of the walk back."""
 
-    def __init__(self, code: int, emit: Rows, plan: Any, walk: Any, unit: Any, place: Any, row: Any) -> None:
-        self.code, self.emit, self.plan, self.walk, self.row = code, emit, plan, walk, row
+    def __init__(self, code: int, emit: Rows, plan: Any, walk: Any, places: list[Any]) -> None:
+        self.code, self.emit, self.plan, self.walk = code, emit, plan, walk
+        unit, self.first, self.row = places
         self.half = Emitter(emit.builder, emit.dtype, emit.lanes // 2)
         self.slot, self.n = emit.span(plan.indptr, unit)
-        self.first = place
         self.share = emit.load(emit.place(emit.state.deltas, unit))  # of each term, or of those that are best
         self.best = self.share
         if code == MEAN:
@@ -119,7 +111,7 @@ class _Push(_Pull):
         elif code == PRODUCT:
             self._products_of_later()
         else:
-            self.best = emit.load(_kept(emit, row))
+            self.best = emit.load(_kept(emit, self.row))
             self.share = self.share / self._count()
 
     def _read(self, place: Any) -> tuple[Vector, Vector, Any]:
@@ -174,23 +166,16 @@ class _Push(_Pull):
 
 
 def _pushing(code: int) -> Any:
-    """The micro-kernel that goes from δ[unit] to ∂L/∂a of its parents and to ∂L/∂w, for a tile's rows."""
+    """The micro-kernel that goes from δ[unit] to ∂L/∂a of its parents and to ∂L/∂w, for a tile's rows.
 
-    @intrinsic
-    def push_back(typingctx, program, walk, state, tile, unit, place, row):
-        def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            plan, found = (named(context, builder, sig.args[k], args[k]) for k in (0, 1))
-            emit = Rows(context, builder, sig.args[2:4], args[2:4])
-            push = _Push(code, emit, plan, found, *args[4:])
+    ``places``: the unit, its first term in walking order, its row of z or the room for products.
+    """
 
-            def four(number: Any, carried: list[Any]) -> list[Any]:
-                return [push.edges(builder.add(push.first, number), 4, carried[0])]
-
-            done, total = emit.loop(push.n, 4, [emit.splat(1.0).value], four)
-            push.rest(builder.add(push.first, done), builder.sub(push.n, done), total)
-            return context.get_dummy_value()
-
-        return types.void(program, walk, state, tile, unit, place, row), codegen
+    @microkernel()
+    def push_back(builder, program, walk, state, tile, places):
+        emit = Rows(builder, state, tile)
+        push = _Push(code, emit, program, walk, places)
+        push.all(push.first, push.n, emit.splat(1.0).value)
 
     return push_back
 
@@ -207,13 +192,13 @@ def _aggregate(program, theta, state, tile, number):
     for unit in range(first, last):
         row = end + unit if len(state.pre) else -1
         if code == MEAN:
-            _mean(program, theta, state, tile, unit, row)
+            _mean(program, theta, state, tile, (unit, row))
         elif code == PRODUCT:
-            _product(program, theta, state, tile, unit, row)
+            _product(program, theta, state, tile, (unit, row))
         elif code == MAX:
-            _max(program, theta, state, tile, unit, row)
+            _max(program, theta, state, tile, (unit, row))
         else:
-            _min(program, theta, state, tile, unit, row)
+            _min(program, theta, state, tile, (unit, row))
 
 
 @numba.njit(**INNER)
@@ -227,13 +212,13 @@ def _push_step(program, walk, state, tile, number):
             continue
         place, row = start + program.indptr[unit], room - len(program.bias_slot) + unit
         if code == MEAN:
-            _push_mean(program, walk, state, tile, unit, place, row)
+            _push_mean(program, walk, state, tile, (unit, place, row))
         elif code == PRODUCT:
-            _push_product(program, walk, state, tile, unit, place, room)
+            _push_product(program, walk, state, tile, (unit, place, room))
         elif code == MAX:
-            _push_max(program, walk, state, tile, unit, place, row)
+            _push_max(program, walk, state, tile, (unit, place, row))
         else:
-            _push_min(program, walk, state, tile, unit, place, row)
+            _push_min(program, walk, state, tile, (unit, place, row))
 
 
 @numba.njit(**INNER)

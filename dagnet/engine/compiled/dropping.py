@@ -4,18 +4,15 @@ What a mask keeps follows :func:`dagnet.hashing.kept`, to the bit.  A dropped va
 so the way back knows the mask without drawing it again, and no memory is needed for it.
 """
 
-# ruff: noqa: ANN001, ANN201, ANN202, ARG001 - Numba infers types and takes arguments by position
+# ruff: noqa: ANN001, ANN201, ANN202 - Numba infers types and takes arguments by position
 # mypy: disable-error-code="no-untyped-def,misc"
 
 from __future__ import annotations
-
-from typing import Any
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from dagnet import hashing
 from dagnet.engine.compiled.caching import INNER, kernel
@@ -27,6 +24,7 @@ from dagnet.engine.compiled.kernels import (
     tile_of,
     times_slope,
 )
+from dagnet.engine.compiled.microkernels import microkernel
 from dagnet.engine.compiled.opened import Reverse, State, opened
 from dagnet.engine.compiled.passes import whole_pass
 from dagnet.plan import ACTIVATE, DROP
@@ -39,26 +37,18 @@ EXACT = {**INNER, "fastmath": {"contract"}}
 """With signs of zeros."""
 
 
-@intrinsic
-def _times(typingctx, a, b):
+@microkernel(lambda *_: types.uint32)
+def _times(builder, a, b):
     """The lower 32 bits of a product; Numba's own is of 64."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.mul(*args)
-
-    return types.uint32(types.uint32, types.uint32), codegen
+    return builder.mul(a, b)
 
 
-@intrinsic
-def _is_marked(typingctx, x):
+@microkernel(lambda *_: types.boolean)
+def _is_marked(builder, x):
     """Whether a number is −0."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        width = 64 if sig.args[0] == types.float64 else 32
-        bits = builder.bitcast(args[0], ir.IntType(width))
-        return builder.icmp_unsigned("==", bits, ir.Constant(bits.type, 1 << (width - 1)))
-
-    return types.boolean(x), codegen
+    width = 64 if x.type == ir.DoubleType() else 32
+    bits = builder.bitcast(x, ir.IntType(width))
+    return builder.icmp_unsigned("==", bits, ir.Constant(bits.type, 1 << (width - 1)))
 
 
 @numba.njit(**EXACT)
@@ -170,7 +160,7 @@ def backward_dropping(program, walk, state, tile, begin, end):
             learns = program.learned_counts[what] > 0
             if drops and learns:  # what is learned reads ∂L/∂a
                 _masked(program, state, tile, number + 1, start, stop)
-            times_slope(program, walk, what, state, tile, start, stop)
+            times_slope(program, walk, what, state, tile, (start, stop))
             if drops and not learns:
                 _masked(program, state, tile, number + 1, start, stop)
             add_bias_gradients(walk, state, tile, start, stop)

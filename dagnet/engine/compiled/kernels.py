@@ -51,9 +51,9 @@ def _add_biases(program, theta, values, tile, first, last):
 
 
 @numba.njit(**INNER)
-def _activate(program, theta, what, state, tile, first, last):
+def _activate(program, theta, what, state, tile, span):
     """A = g(z) for some units, z kept where a derivative needs it."""
-    base, pre_base, stride, lanes, there, _ = tile
+    (first, last), (base, pre_base, stride, lanes, there, _) = span, tile
     values, function = state.values, (program.functions[what, 0], program.functions[what, 1])
     if len(state.pre) > 0 and program.pre_place[first] >= 0:
         for unit in range(first, last):
@@ -97,7 +97,7 @@ def forward_tile(program, theta, state, tile, begin, end):
             start, stop = stop, min(stop + near, last)
             if biased:
                 _add_biases(program, theta, state.values, tile, start, stop)
-            _activate(program, theta, what, state, tile, start, stop)
+            _activate(program, theta, what, state, tile, (start, stop))
 
 
 @numba.njit(**INNER)
@@ -144,28 +144,28 @@ def add_bias_gradients(walk, state, tile, first, last):
 
 
 @numba.njit(**INNER)
-def _learn(program, walk, what, state, tile, first, last):
+def _learn(program, walk, what, state, tile, span):
     """∂L/∂ what activations learn, then δ, for some units."""
     base, pre_base, stride, _, there, _ = tile
     slope, m = (program.slopes[what, 0], program.slopes[what, 1]), program.learned_counts[what]
     behind = len(program.bias_slot) + program.n_learned - len(walk.theta)
-    for unit in range(first, last):
+    for unit in range(span[0], span[1]):
         if program.needs_delta[unit]:
             here, slot = base + unit * stride, program.learned_slot[unit]
             kept = pre_base + program.pre_place[unit] * stride
             own = own_numbers(slope, walk.theta, slot, m)
-            call_learning(own, state, walk.bias_gradient, behind + slot, kept, here, there)
+            call_learning(own, state, walk.bias_gradient, (behind + slot, kept, here), there)
 
 
 @numba.njit(**INNER)
-def times_slope(program, walk, what, state, tile, first, last):
+def times_slope(program, walk, what, state, tile, span):
     """δ = ∂L/∂a · g'(z) for some units; what is learned there has its derivatives found."""
-    base, pre_base, stride, lanes, there, _ = tile
+    (first, last), (base, pre_base, stride, lanes, there, _) = span, tile
     slope = program.slopes[what, 0], program.slopes[what, 1]
     deltas, pre_place = state.deltas, program.pre_place
     without_z = State(state.values, deltas, state.values)
     if program.learned_counts[what] > 0:
-        _learn(program, walk, what, state, tile, first, last)
+        _learn(program, walk, what, state, tile, span)
     elif stride == lanes and pre_place[first] < 0:
         place = base + first * stride
         call_slope(slope, without_z, place, place, (last - first) * stride)
@@ -197,7 +197,7 @@ def backward_tile(program, walk, state, tile, begin, end):
         stop = first
         while stop < last:  # a range with a step would cost a division
             start, stop = stop, min(stop + near, last)
-            times_slope(program, walk, what, state, tile, start, stop)
+            times_slope(program, walk, what, state, tile, (start, stop))
             add_bias_gradients(walk, state, tile, start, stop)
 
 

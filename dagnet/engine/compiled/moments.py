@@ -5,7 +5,7 @@ shift − mean · scale / σ.  So the kernels of sums serve, and what is here fi
 way of δ through the moments.  Each unit's sums are taken in one order, whatever the threads.
 """
 
-# ruff: noqa: ANN001, ANN201, ARG001 - Numba infers types; intrinsics have its protocol
+# ruff: noqa: ANN001, ANN201 - Numba infers types and takes arguments by position
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from dagnet.engine.compiled.caching import kernel
-from dagnet.engine.compiled.microkernels import Rows, pointer
+from dagnet.engine.compiled.microkernels import Rows, microkernel, number_of
 from dagnet.engine.compiled.vectors import I32, I64, TILE_ROWS, Emitter, Vector
 
 
 class _Unit(Rows):
     """Vector code for one unit's rows, tile after tile; lanes without a row hold 0, as their weights do."""
 
-    def __init__(self, context: Any, builder: Any, kinds: Any, arrays: Any) -> None:
-        dtype = str(kinds[0].dtype)
+    def __init__(self, builder: Any, arrays: list[Any], block: Any) -> None:
+        dtype = number_of(arrays[0])
         Emitter.__init__(self, builder, dtype, TILE_ROWS[dtype])
-        self.arrays = [pointer(context, builder, *pair) for pair in zip(kinds, arrays, strict=True)]
+        self.arrays, self.block = arrays, block
 
-    def run(self, array: int, tile: Any, start: Any, block: Any) -> Any:
+    def run(self, array: int, tile: Any, start: Any) -> Any:
         """Where the rows of a tile begin."""
-        place = self.builder.add(start, self.builder.mul(tile, block))
+        place = self.builder.add(start, self.builder.mul(tile, self.block))
         return self.builder.gep(self.arrays[array], [place])
 
     def share(self, tile: Any) -> Vector:
         """The weights of a tile's rows, the last of the arrays."""
-        return self.load(self.run(-1, tile, ir.Constant(I64, 0), ir.Constant(I64, self.lanes)))
+        place = self.builder.mul(tile, ir.Constant(I64, self.lanes))
+        return self.load(self.builder.gep(self.arrays[-1], [place]))
 
     def sums(self, n: Any, body: Any) -> list[Any]:
         """Two sums over all rows of what ``body(tile)`` gives."""
@@ -54,61 +54,43 @@ class _Unit(Rows):
         return found
 
 
-@intrinsic
-def moment_sums(typingctx, values, weights, start, block, n_tiles, origin):
-    """Σ w(a − origin) and Σ w(a − origin)² of the unit that begins at ``start``."""
-    result = types.UniTuple(values.dtype, 2)
+@microkernel(lambda arrays, *_: types.UniTuple(arrays.types[0].dtype, 2))
+def moment_sums(builder, arrays, start, tiles, origin):
+    """Σ w(a − origin) and Σ w(a − origin)² of the unit that begins at ``start``; ``arrays``: a, w."""
+    emit = _Unit(builder, arrays, tiles[0])
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        emit = _Unit(context, builder, sig.args[:2], args[:2])
+    def body(tile: Any) -> tuple[Vector, Vector]:
+        away = emit.load(emit.run(0, tile, start)) - emit.splat(origin)
+        weighted = emit.share(tile) * away
+        return weighted, weighted * away
 
-        def body(tile: Any) -> tuple[Vector, Vector]:
-            away = emit.load(emit.run(0, tile, args[2], args[3])) - emit.splat(args[5])
-            weighted = emit.share(tile) * away
-            return weighted, weighted * away
-
-        return context.make_tuple(builder, result, emit.sums(args[4], body))
-
-    return result(values, weights, start, block, n_tiles, values.dtype), codegen
+    return emit.sums(tiles[1], body)
 
 
-@intrinsic
-def delta_sums(typingctx, values, deltas, starts, block, n_tiles, mean):
+@microkernel(lambda arrays, *_: types.UniTuple(arrays.types[0].dtype, 2))
+def delta_sums(builder, arrays, starts, tiles, mean):
     """Σδ of the unit that begins at ``starts[1]``, and Σδ(a − mean) with that at ``starts[0]``."""
-    result = types.UniTuple(values.dtype, 2)
+    emit = _Unit(builder, arrays, tiles[0])
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        emit = _Unit(context, builder, sig.args[:2], args[:2])
-        here, there = (builder.extract_value(args[2], k) for k in (0, 1))
+    def body(tile: Any) -> tuple[Vector, Vector]:
+        delta = emit.load(emit.run(1, tile, starts[1]))
+        return delta, delta * (emit.load(emit.run(0, tile, starts[0])) - emit.splat(mean))
 
-        def body(tile: Any) -> tuple[Vector, Vector]:
-            delta = emit.load(emit.run(1, tile, there, args[3]))
-            away = emit.load(emit.run(0, tile, here, args[3])) - emit.splat(args[5])
-            return delta, delta * away
-
-        return context.make_tuple(builder, result, emit.sums(args[4], body))
-
-    return result(values, deltas, starts, block, n_tiles, values.dtype), codegen
+    return emit.sums(tiles[1], body)
 
 
-@intrinsic
-def write_pulls(typingctx, arrays, start, block, n_tiles, numbers):
+@microkernel()
+def write_pulls(builder, arrays, start, tiles, numbers):
     """∂L/∂a = w(level + (a − mean)·slope); ``arrays``: a, ∂L/∂a, w; ``numbers``: mean, level, slope."""
+    emit = _Unit(builder, arrays, tiles[0])
+    mean, level, slope = map(emit.splat, numbers)
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        arrays = [builder.extract_value(args[0], k) for k in range(3)]
-        emit = _Unit(context, builder, sig.args[0].types, arrays)
-        mean, level, slope = (emit.splat(builder.extract_value(args[4], k)) for k in range(3))
+    def body(tile: Any, _: Any) -> list[Any]:
+        away = emit.load(emit.run(0, tile, start)) - mean
+        emit.store(emit.share(tile) * (level + away * slope), emit.run(1, tile, start))
+        return []
 
-        def body(tile: Any, _: Any) -> list[Any]:
-            away = emit.load(emit.run(0, tile, args[1], args[2])) - mean
-            emit.store(emit.share(tile) * (level + away * slope), emit.run(1, tile, args[1], args[2]))
-            return []
-
-        emit.loop(args[3], 1, [], body)
-        return context.get_dummy_value()
-
-    return types.void(arrays, start, block, n_tiles, numbers), codegen
+    emit.loop(tiles[1], 1, [], body)
 
 
 @kernel
@@ -121,8 +103,8 @@ def find_moments(values, layout, units, weights, found):
     zero = values.dtype.type(0)
     for k in range(part, len(units), parts):
         base = units[k] * stride
-        origin, n_tiles = values[base], (n_rows + lanes - 1) // lanes
-        total, square = moment_sums(values, weights, base, block, n_tiles, origin)
+        origin, tiles = values[base], (block, (n_rows + lanes - 1) // lanes)
+        total, square = moment_sums((values, weights), base, tiles, origin)
         found[0, k] = origin + total
         found[1, k] = max(square - total * total, zero)
 
@@ -136,11 +118,11 @@ def through_moments(arrays, layout, ends, weights, numbers, found):
     values, deltas = arrays
     sources, targets = ends
     block, _, stride, lanes, n_rows, part, parts = layout
-    n_tiles = (n_rows + lanes - 1) // lanes
+    tiles = block, (n_rows + lanes - 1) // lanes
     for k in range(part, len(sources), parts):
         mean, inverse, scale = numbers[0, k], numbers[1, k], numbers[2, k]
         starts = sources[k] * stride, targets[k] * stride
-        plain, along = delta_sums(values, deltas, starts, block, n_tiles, mean)
+        plain, along = delta_sums(arrays, starts, tiles, mean)
         found[k] = along * inverse
         pulls = mean, -scale * plain, -scale * found[k] * inverse
-        write_pulls((values, deltas, weights), starts[0], block, n_tiles, pulls)
+        write_pulls((values, deltas, weights), starts[0], tiles, pulls)

@@ -100,7 +100,7 @@ def _loss_of_tile(loss, state, tile, places, rows, wanted):
             run[row] = targets[row, column]
         here = base + places[column]
         state.deltas[here + there : here + lanes] = 0
-    return call_loss(loss, state, tile, places, (wanted, factor))
+    return call_loss(loss, state, tile, (places, len(places)), (wanted, factor))
 
 
 @kernel

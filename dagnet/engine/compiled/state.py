@@ -40,13 +40,14 @@ class Units:
         if not isinstance(units, slice) and units.ndim > 1:  # (…, rows)
             return self[units.reshape(-1)].reshape(*units.shape, self.shape[1])
         lanes = np.moveaxis(table[:, units], 0, 1)
-        return np.ascontiguousarray(lanes.reshape(len(lanes), -1)[:, : self.shape[1]])
+        rows = lanes.reshape(len(lanes), len(table) * table.shape[2])
+        return np.ascontiguousarray(rows[:, : self.shape[1]])
 
     def __setitem__(self, units: Any, block: Array) -> None:
         table = self._state.table(self._flat)
         padded = np.zeros((len(block), len(table) * table.shape[2]), table.dtype)
         padded[:, : self.shape[1]] = block
-        table[:, units] = np.moveaxis(padded.reshape(len(block), len(table), -1), 1, 0)
+        table[:, units] = np.moveaxis(padded.reshape(len(block), len(table), table.shape[2]), 1, 0)
 
 
 class CompiledState(State):
