@@ -18,13 +18,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Draw, Engine, Optimizer, Runner, State
-from dagnet.engine.training_steps import (
-    drop,
-    standardized,
-    thinned_sums,
-    through_moments,
-    through_thinned,
-)
+from dagnet.engine.training_steps import drop, standardized, thinned_sums, through_moments, through_thinned
 from dagnet.hookspecs import hookimpl
 from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, THIN, Plan, Step
 from dagnet.plan.aggregating import aggregated, slopes

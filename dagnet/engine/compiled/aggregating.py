@@ -7,7 +7,7 @@ kept, in the last rows of z (``kept``).  Back, a unit pushes
 weights on the way.
 """
 
-# ruff: noqa: ANN001, ANN201, ANN202 - Numba infers types; intrinsics have its protocol
+# ruff: noqa: ANN001, ANN202 - Numba infers types; intrinsics have its protocol
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
@@ -18,20 +18,11 @@ import numba
 import numpy as np
 from llvmlite import ir
 
-from dagnet.engine.compiled.caching import INNER, kernel
-from dagnet.engine.compiled.dropping import (
-    backward_dropping,
-    backward_tiles,
-    forward_dropping,
-    forward_tiles,
-)
-from dagnet.engine.compiled.kernels import (
-    load_tile,
-    store_tile,
-)
+from dagnet.engine.compiled.caching import INNER
+from dagnet.engine.compiled.dropping import drop, masked, undropped
+from dagnet.engine.compiled.kernels import tile_kernels
 from dagnet.engine.compiled.microkernels import Pull, Rows, microkernel
-from dagnet.engine.compiled.opened import State, Tile, opened
-from dagnet.engine.compiled.passes import whole_pass
+from dagnet.engine.compiled.passes import kernels_of_tiles
 from dagnet.engine.compiled.vectors import I64, Emitter, Vector
 from dagnet.plan import AGGREGATE
 
@@ -222,39 +213,24 @@ def _push_step(program, walk, state, tile, number):
 
 
 @numba.njit(**INNER)
-def _forward(program, theta, state, tile, begin, end):
-    """Steps ``begin`` … ``end`` − 1 for one tile."""
-    number = begin
-    while number < end:
-        if program.steps[number, 0] == _AGGREGATE:
-            _aggregate(program, theta, state, tile, number)
-            number += 1
-            continue
-        start = number
-        while number < end and program.steps[number, 0] != _AGGREGATE:
-            number += 1
-        forward_dropping(program, theta, state, tile, start, number)
+def _step(program, theta, state, tile, number):
+    """A step that aggregates or drops."""
+    if program.steps[number, 0] == _AGGREGATE:
+        _aggregate(program, theta, state, tile, number)
+    else:
+        drop(program, theta, state, tile, number)
 
 
 @numba.njit(**INNER)
-def _backward(program, walk, state, tile, begin, end):
-    """The same steps, last first."""
-    number = end
-    while number > begin:
-        if program.steps[number - 1, 0] == _AGGREGATE:
-            number -= 1
-            _push_step(program, walk, state, tile, number)
-            continue
-        stop = number
-        while number > begin and program.steps[number - 1, 0] != _AGGREGATE:
-            number -= 1
-        backward_dropping(program, walk, state, tile, number, stop)
+def _back(program, walk, state, tile, number):
+    """The way back of a step that aggregates."""
+    if program.steps[number, 0] == _AGGREGATE:
+        _push_step(program, walk, state, tile, number)
 
 
 @numba.njit(**INNER)
-def _forward_and_zeros(program, theta, state, tile, begin, end):
-    """The same, and ∂L/∂a at 0 where it is added to."""
-    _forward(program, theta, state, tile, begin, end)
+def _zeroed(program, state, tile):
+    """∂L/∂a at 0 where it is added to."""
     for unit in range(len(program.bias_slot)):
         if program.started[unit]:
             place = tile.base + unit * tile.stride
@@ -263,33 +239,4 @@ def _forward_and_zeros(program, theta, state, tile, begin, end):
                 run[lane] = 0
 
 
-@kernel
-def forward_sweep(table, theta, arrays, layout, span):
-    """As that of :mod:`dagnet.engine.compiled.kernels`."""
-    forward_tiles(table, theta, arrays, layout, span, _forward)
-
-
-@kernel
-def backward_sweep(table, found, arrays, layout, steps, units):
-    """As that of :mod:`dagnet.engine.compiled.kernels`."""
-    backward_tiles(table, found, arrays, layout, (steps, units), _backward)
-
-
-@kernel
-def evaluate(table, inputs, theta, outputs, values, part, parts):
-    """As that of :mod:`dagnet.engine.compiled.passes`."""
-    program, n_rows, some_nan = opened(table), len(inputs), False
-    lanes, state = program.lanes, State(values, values, values[:0])  # no z is kept
-    for number in range(part, (n_rows + lanes - 1) // lanes, parts):
-        first = number * lanes
-        there = min(lanes, n_rows - first)
-        some_nan |= load_tile(inputs[first : first + there], values, 0, lanes, lanes)
-        _forward(program, theta, state, Tile(0, 0, lanes, lanes, there, first), 0, len(program.steps))
-        store_tile(values, 0, lanes, program.outputs, outputs[first : first + there])
-    return some_nan
-
-
-@kernel
-def loss_and_gradient(table, theta):
-    """The whole pass of a network with aggregations."""
-    return whole_pass(table, theta, _forward_and_zeros, _backward)
+KERNELS = kernels_of_tiles(__name__, tile_kernels(__name__, _step, _back, undropped, masked), _zeroed)

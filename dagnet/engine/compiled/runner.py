@@ -38,7 +38,7 @@ class CompiledRunner(Runner):
         self._table = self.program.table if self.program.is_one_sweep else None
         self._n_outputs = len(plan.outputs)
         self.lanes = self.program.lanes
-        self._sweeps: Any = kernels_of(self.program) or kernels
+        self._sweeps: Any = kernels_of(self.program)
         self._segments = list(zip(self.program.segments, between(self.program), strict=True))
         self._moments = [runs for _, runs in self._segments if isinstance(runs, Moments)]
 
@@ -119,9 +119,7 @@ class CompiledRunner(Runner):
             return None
         inputs = writable(inputs)
         outputs = np.empty((len(inputs), self._n_outputs), self.dtype)
-        aggregates = self.program.aggregates
-        calculate = self._sweeps.evaluate if aggregates else passes.evaluate
-        if len(inputs) <= passes.FEW and not aggregates:
+        if len(inputs) <= passes.FEW and not self.program.aggregates:
             memory = np.empty(self.plan.n_units, self.dtype)
             return None if passes.evaluate_few(table, inputs, theta, outputs, memory) else outputs
         parts = self._parts(-(-len(inputs) // self.lanes))
@@ -129,7 +127,7 @@ class CompiledRunner(Runner):
 
         def share(part: int) -> None:
             memory = aligned(self.plan.n_units * self.lanes, self.dtype)
-            some_nan[part] = calculate(table, inputs, theta, outputs, memory, part, parts)
+            some_nan[part] = self._sweeps.evaluate(table, inputs, theta, outputs, memory, (part, parts))
 
         run_parts(share, parts)
         return None if any(some_nan) else outputs
