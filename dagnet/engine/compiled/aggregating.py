@@ -7,7 +7,7 @@ kept, in the last rows of z (``kept``).  Back, a unit pushes
 weights on the way.
 """
 
-# ruff: noqa: ANN001, ANN202 - Numba infers types; intrinsics have its protocol
+# ruff: noqa: ANN001, ANN201, ANN202 - Numba infers types; intrinsics have its protocol
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
@@ -59,32 +59,34 @@ def _shared(emit: Rows, n: Any) -> Vector:
     return emit.splat(1.0) / emit.splat(emit.builder.sitofp(n, emit.element))
 
 
-def _gathering(code: int) -> Any:
-    """The micro-kernel z[unit] = b + A(w·a) for a tile's rows; ``places``: the unit, its row of z or −1."""
+@microkernel()
+def gather_terms(builder, program, theta, state, tile, places):
+    """z[unit] = b + A(w·a) for a tile's rows; ``places``: the code, the unit, and its row of z or −1."""
+    for code in START:
+        with builder.if_then(builder.icmp_signed("==", places[0], ir.Constant(I64, code))):
+            _gather(code, Rows(builder, state, tile), program, theta, places[1:])
 
-    @microkernel()
-    def gather_terms(builder, program, theta, state, tile, places):
-        emit, (unit, kept) = Rows(builder, state, tile), places
-        first, n = emit.span(program.indptr, unit)
 
-        def add(number: Any, carried: list[Any]) -> list[Any]:
-            edge = builder.add(first, number)
-            value = emit.load(emit.place(state.values, emit.at(program.sources, edge)))
-            weight = emit.splat(emit.at(theta, edge))
-            return [_combined(code, Vector(emit, carried[0]), weight, value).value]
+def _gather(code: int, emit: Rows, program: Any, theta: Any, places: list[Any]) -> None:
+    builder, values, (unit, kept) = emit.builder, emit.state.values, places
+    first, n = emit.span(program.indptr, unit)
 
-        total = Vector(emit, emit.loop(n, 1, [emit.splat(START[code]).value], add)[1])
-        if code == MEAN:
-            total = total.times(_shared(emit, n))
-        elif code != PRODUCT:
-            with builder.if_then(builder.icmp_signed(">=", kept, ir.Constant(I64, 0))):
-                emit.store(total, _kept(emit, kept))
-        here, slot = emit.place(state.values, unit), emit.at(program.bias_slot, unit)
-        emit.store(total, here)
-        with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
-            emit.store(total + emit.splat(emit.at(theta, slot)), here)
+    def add(number: Any, carried: list[Any]) -> list[Any]:
+        edge = builder.add(first, number)
+        value = emit.load(emit.place(values, emit.at(program.sources, edge)))
+        weight = emit.splat(emit.at(theta, edge))
+        return [_combined(code, Vector(emit, carried[0]), weight, value).value]
 
-    return gather_terms
+    total = Vector(emit, emit.loop(n, 1, [emit.splat(START[code]).value], add)[1])
+    if code == MEAN:
+        total = total.times(_shared(emit, n))
+    elif code != PRODUCT:
+        with builder.if_then(builder.icmp_signed(">=", kept, ir.Constant(I64, 0))):
+            emit.store(total, _kept(emit, kept))
+    here, slot = emit.place(values, unit), emit.at(program.bias_slot, unit)
+    emit.store(total, here)
+    with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
+        emit.store(total + emit.splat(emit.at(theta, slot)), here)
 
 
 class _Push(Pull):
@@ -156,40 +158,26 @@ class _Push(Pull):
         return self.half.intrinsic("fmuladd", high, a_high, product), total
 
 
-def _pushing(code: int) -> Any:
-    """The micro-kernel that goes from δ[unit] to ∂L/∂a of its parents and to ∂L/∂w, for a tile's rows.
+@microkernel()
+def push_back(builder, program, walk, state, tile, places):
+    """From δ[unit] to ∂L/∂a of its parents and to ∂L/∂w, for a tile's rows.
 
-    ``places``: the unit, its first term in walking order, its row of z or the room for products.
+    ``places``: the code, the unit, its first term in walking order, its row of z or the room for products.
     """
-
-    @microkernel()
-    def push_back(builder, program, walk, state, tile, places):
-        emit = Rows(builder, state, tile)
-        push = _Push(code, emit, program, walk, places)
-        push.all(push.first, push.n, emit.splat(1.0).value)
-
-    return push_back
-
-
-_mean, _product, _max, _min = map(_gathering, (MEAN, PRODUCT, MAX, MIN))
-_push_mean, _push_product, _push_max, _push_min = map(_pushing, (MEAN, PRODUCT, MAX, MIN))
+    for code in START:
+        with builder.if_then(builder.icmp_signed("==", places[0], ir.Constant(I64, code))):
+            emit = Rows(builder, state, tile)
+            push = _Push(code, emit, program, walk, places[1:])
+            push.all(push.first, push.n, emit.splat(1.0).value)
 
 
 @numba.njit(**INNER)
 def _aggregate(program, theta, state, tile, number):
     """Z of one step's units."""
     _, what, first, last = program.steps[number]
-    code, end = what & 3, program.n_pre - (what >> 42) - len(program.bias_slot)
+    end = program.n_pre - (what >> 42) - len(program.bias_slot)
     for unit in range(first, last):
-        row = end + unit if len(state.pre) else -1
-        if code == MEAN:
-            _mean(program, theta, state, tile, (unit, row))
-        elif code == PRODUCT:
-            _product(program, theta, state, tile, (unit, row))
-        elif code == MAX:
-            _max(program, theta, state, tile, (unit, row))
-        else:
-            _min(program, theta, state, tile, (unit, row))
+        gather_terms(program, theta, state, tile, (what & 3, unit, end + unit if len(state.pre) else -1))
 
 
 @numba.njit(**INNER)
@@ -199,17 +187,9 @@ def _push_step(program, walk, state, tile, number):
     code, room = what & 3, program.n_pre - (what >> 42)
     start = ((what >> 2) & (2**40 - 1)) - program.indptr[first]
     for unit in range(first, last):
-        if not program.needs_delta[unit]:
-            continue
-        place, row = start + program.indptr[unit], room - len(program.bias_slot) + unit
-        if code == MEAN:
-            _push_mean(program, walk, state, tile, (unit, place, row))
-        elif code == PRODUCT:
-            _push_product(program, walk, state, tile, (unit, place, room))
-        elif code == MAX:
-            _push_max(program, walk, state, tile, (unit, place, row))
-        else:
-            _push_min(program, walk, state, tile, (unit, place, row))
+        if program.needs_delta[unit]:
+            row = room if code == PRODUCT else room - len(program.bias_slot) + unit
+            push_back(program, walk, state, tile, (code, unit, start + program.indptr[unit], row))
 
 
 @numba.njit(**INNER)

@@ -259,27 +259,17 @@ def store_tile(state, place, stride, units, rows):
 
 
 @kernel
-def load_rows(inputs, state, layout):
-    """Copy (rows, units) into the units 0 … of this part's tiles; ``layout`` as kernels take it."""
-    block, _, stride, lanes, n_rows, part, parts = layout
-    for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
-        first = tile * lanes
-        load_tile(inputs[first : min(first + lanes, n_rows)], state, tile * block, stride, lanes)
-
-
-@kernel
-def start_deltas(deltas, layout, units, gradient):
-    """∂L/∂a of the output units, from (rows, units), in this part's tiles."""
+def load_rows(rows, state, units, layout):
+    """Copy (rows, units) into some units of this part's tiles; ``layout`` as kernels take it."""
     block, _, stride, lanes, n_rows, part, parts = layout
     for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
         first = tile * lanes
         there = min(lanes, n_rows - first)
-        rows = gradient[first : first + there]
         for column in range(len(units)):
             place = tile * block + units[column] * stride
-            run = deltas[place : place + lanes]
+            run = state[place : place + lanes]
             for row in range(there):
-                run[row] = rows[row, column]
+                run[row] = rows[first + row, column]
             run[there:] = 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import groupby
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from dagnet.engine.compiled.between import Moments, between
 from dagnet.engine.compiled.functions import compile_loss
 from dagnet.engine.compiled.gradients import FusedGradient, StagedGradient, kernels_of
 from dagnet.engine.compiled.segments import ACTIVATE_SEGMENT, Program, Segment
-from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, aligned, writable
+from dagnet.engine.compiled.state import CompiledState, Scratch, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.plan import Plan
 
@@ -141,14 +142,14 @@ class CompiledRunner(Runner):
             return StagedGradient(self, compiled)
         return FusedGradient(self.program, compiled, self._parts, self.dtype)
 
-    def _outputs_only(self, theta: Array, inputs: Array) -> OutputsOnly:
+    def _outputs_only(self, theta: Array, inputs: Array) -> SimpleNamespace:
         """Rows in chunks, the outputs of all: memory does not grow with the rows."""
         state: CompiledState | None = None
         outputs = np.empty((len(inputs), len(self.plan.outputs)), self.dtype)
         for first in range(0, len(inputs), CHUNK_ROWS):
             state = self.forward(theta, inputs[first : first + CHUNK_ROWS], keep=False, reuse=state)
             outputs[first : first + CHUNK_ROWS] = state.outputs
-        return OutputsOnly(outputs)
+        return SimpleNamespace(outputs=outputs)
 
     # -- backward ------------------------------------------------------------------------
 
@@ -157,7 +158,7 @@ class CompiledRunner(Runner):
         gradient = np.ascontiguousarray(output_gradient, self.dtype)
 
         def begin(part: int, parts: int) -> None:
-            kernels.start_deltas(state.deltas, state.layout(part, parts), self.program.outputs, gradient)
+            kernels.load_rows(gradient, state.deltas, self.program.outputs, state.layout(part, parts))
 
         return self.walk(theta, state, begin, into)
 

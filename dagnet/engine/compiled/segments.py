@@ -89,7 +89,7 @@ class Program:
         self.n_learned = plan.n_slots - plan.n_weights - int((plan.bias_slot >= 0).sum())
         self.pre_place, self.n_pre = self._pre_places()
         pushed = self._aggregate_rows()
-        self.outputs = plan.outputs.astype(np.int64)
+        self.inputs, self.outputs = np.arange(plan.n_inputs), plan.outputs.astype(np.int64)
         self.output_places = self.outputs * self.lanes  # where they begin in a tile that stands alone
         self.indptr, self.indptr_out, self.bias_slot = (
             np.ascontiguousarray(a, np.int64) for a in (plan.indptr, plan.indptr_out, plan.bias_slot)

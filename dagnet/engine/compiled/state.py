@@ -12,7 +12,7 @@ from dagnet.engine.compiled import kernels
 from dagnet.engine.compiled.opened import keyed
 from dagnet.engine.compiled.segments import Program
 from dagnet.engine.reference import sums
-from dagnet.plan import LAYER
+from dagnet.plan import AGGREGATE, LAYER
 
 
 def aligned(n: int, dtype: Any, *, zero: bool = False) -> Array:
@@ -126,7 +126,7 @@ class CompiledState(State):
 
     def load_inputs(self, part: int, parts: int) -> None:
         """Copy a thread's share of the rows into the inputs' units."""
-        kernels.load_rows(self.inputs, self.values, self.layout(part, parts))
+        kernels.load_rows(self.inputs, self.values, self.program.inputs, self.layout(part, parts))
 
     def matrix(self, flat: Array, units: Any) -> Array:
         """A view (units, rows) for matrix products; only without tiles."""
@@ -170,16 +170,13 @@ class CompiledState(State):
             if unit < plan.n_inputs:
                 continue
             slots = slice(int(plan.indptr[unit]), int(plan.indptr[unit + 1]))
-            bias, kind = plan.bias_slot[unit], plan.aggregation_of[unit]
+            bias = plan.bias_slot[unit]
             result[row] = self.theta[bias] if bias >= 0 else 0
-            if kind >= 0:
-                terms = self.theta[slots, None] * self.value(plan.sources[slots])
-                result[row] += plan.aggregations[kind].value(terms[:, None])[0]
-            elif slots.stop > slots.start:
+            if slots.stop > slots.start:
                 result[row] += self.theta[slots] @ self.value(plan.sources[slots])
         for step in plan.program():
             here = (units >= step.target) & (units < step.targets.stop)
-            if step.kind == LAYER and here.any():
+            if step.kind in (LAYER, AGGREGATE) and here.any():
                 z = sums(plan, step, self.theta, Units(self, self.values), self.draw)
                 result[here] = z[units[here] - step.target]
         return result
@@ -201,15 +198,3 @@ class Scratch:
     def of(self, part: int) -> tuple[Array, Array, Array, Array]:
         """A thread's: weights, the derivatives that it finds, and all slots."""
         return self.weights, self.gradients[part], self.bias_gradients[part], self.theta
-
-
-class OutputsOnly(State):
-    """The outputs of many rows, and nothing else."""
-
-    def __init__(self, outputs: Array) -> None:
-        self._outputs = outputs
-
-    @property
-    def outputs(self) -> Array:
-        """Values of the output units, (rows, output units)."""
-        return self._outputs
