@@ -18,8 +18,8 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Activation, Loss, Optimizer
 from dagnet.contracts.probing import loss_probe
-from dagnet.engine.compiled.generation import Machine, elementwise, over_rows
-from dagnet.engine.compiled.learning import learning, of_numbers
+from dagnet.engine.compiled.generation import Machine, over_rows
+from dagnet.engine.compiled.runs import elementwise, learning, of_numbers
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.engine.compiled.vectors import MOST_LEARNED, MOST_NUMBERS, TILE_ROWS
 from dagnet.errors import DagnetWarning
@@ -60,7 +60,7 @@ class CompiledActivation:
     needs_z: bool
     reason: str = ""
     n_learned: int = 0
-    """Where it learns, ``slope`` is one of :func:`generation.learning`; numbers learned come first."""
+    """Where it learns, ``slope`` is one of :func:`runs.learning`; numbers learned come first."""
 
 
 _proofs: dict[tuple[Any, ...], str] = {}

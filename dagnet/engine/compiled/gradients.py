@@ -19,16 +19,16 @@ from dagnet.engine.compiled.threads import run_parts
 
 
 def kernels_of(program: Program) -> Any:
-    """The kernels of aggregations or of dropout, compiled where some node says it; else None."""
+    """Its kernels; those of aggregations and of dropout are compiled where some node says it."""
     if program.aggregates:
         from dagnet.engine.compiled import aggregating  # noqa: PLC0415 - see above
 
-        return aggregating
+        return aggregating.KERNELS
     if program.drops:
         from dagnet.engine.compiled import dropping  # noqa: PLC0415 - see above
 
-        return dropping
-    return None
+        return dropping.KERNELS
+    return passes.PLAIN
 
 
 class FusedGradient(LossGradient):
@@ -41,7 +41,7 @@ class FusedGradient(LossGradient):
         self._others = np.empty((0, self.n_slots), dtype)
         self._unwanted, self._key = program.unwanted, np.zeros(2, np.uint64)
         self._table = keyed(program.table, self._key) if program.drops else program.table
-        self._pass = (kernels_of(program) or passes).loss_and_gradient
+        self._pass = kernels_of(program).loss_and_gradient
         self._written: tuple[Any, ...] = ()
         self._kept: list[Array] = []
 

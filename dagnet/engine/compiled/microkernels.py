@@ -5,11 +5,13 @@ A unit's rows of a tile are one vector of 128 bytes; LLVM splits it where a proc
 narrower.  Unit u of a tile begins at ``base + u · stride``.
 """
 
-# ruff: noqa: ANN001, ANN201, ARG001 - Numba's protocol for intrinsics
+# ruff: noqa: ANN001, ANN201 - Numba infers types
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,27 +27,54 @@ AHEAD = 32
 REORDER = ("reassoc", "nsz", "contract")
 
 
-def pointer(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
-    """The pointer to an array's first element."""
-    return context.make_array(array_type)(context, builder, array).data
+def _unpacked(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """Of an array the pointer to its first element; of a tuple its parts, by name where they have names."""
+    if isinstance(kind, types.Array):
+        return context.make_array(kind)(context, builder, value).data
+    if not isinstance(kind, types.BaseTuple):
+        return value
+    pairs = ((part, builder.extract_value(value, number)) for number, part in enumerate(kind.types))
+    parts = [_unpacked(context, builder, *pair) for pair in pairs]
+    return SimpleNamespace(**dict(zip(kind.fields, parts, strict=True))) if hasattr(kind, "fields") else parts
 
 
-def named(context: Any, builder: Any, kind: Any, value: Any) -> SimpleNamespace:
-    """The parts of a named tuple; of an array the pointer to its first element."""
-    parts = {}
-    for number, (name, part) in enumerate(zip(kind.fields, kind.types, strict=True)):
-        found = builder.extract_value(value, number)
-        parts[name] = pointer(context, builder, part, found) if isinstance(part, types.Array) else found
-    return SimpleNamespace(**parts)
+def microkernel(result: Callable[..., Any] = lambda *_: types.void) -> Callable[..., Any]:
+    """What kernels call, from a function that writes it: it gets the builder and what arguments consist of.
+
+    ``result`` gives the type of what is returned, of those of the arguments; a list becomes a tuple.
+    """
+
+    def decorate(write: Callable[..., Any]) -> Any:
+        @wraps(write)
+        def definition(_: Any, *kinds: Any) -> Any:
+            returned = result(*kinds)
+
+            def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+                pairs = zip(sig.args, args, strict=True)
+                found = write(builder, *(_unpacked(context, builder, *pair) for pair in pairs))
+                if returned == types.void:
+                    return context.get_dummy_value()
+                return context.make_tuple(builder, returned, found) if isinstance(found, list) else found
+
+            return returned(*kinds), codegen
+
+        return intrinsic(definition)
+
+    return decorate
+
+
+def number_of(pointer: Any) -> str:
+    """The dtype of the numbers in memory."""
+    return "float32" if pointer.type.pointee == ir.FloatType() else "float64"
 
 
 class Rows(Emitter):
     """Vector code for the rows of a tile; ``state`` and ``tile`` as kernels have them."""
 
-    def __init__(self, context: Any, builder: Any, kinds: Any, values: Any) -> None:
-        dtype = str(kinds[0].types[0].dtype)
+    def __init__(self, builder: Any, state: Any, tile: Any) -> None:
+        dtype = number_of(state.values)
         super().__init__(builder, dtype, TILE_ROWS[dtype])
-        self.state, self.tile = map(named, [context] * 2, [builder] * 2, kinds, values)
+        self.state, self.tile = state, tile
 
     def place(self, array: Any, unit: Any) -> Any:
         """Where a unit's rows begin."""
@@ -118,38 +147,30 @@ class Rows(Emitter):
             builder.store(builder.fadd(builder.load(one), total), one)
 
 
-@intrinsic
-def weighted_sum(typingctx, program, theta, state, tile, unit):
+@microkernel()
+def weighted_sum(builder, program, theta, state, tile, unit):
     """z[unit] = b + Σ over its parents of w·a, for a tile's rows."""
+    emit = Rows(builder, state, tile)
+    slot, before = emit.at(program.bias_slot, unit), builder.block
+    with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
+        read, biased = emit.at(theta, slot), builder.block
+    bias = builder.phi(emit.element)
+    bias.add_incoming(ir.Constant(emit.element, 0.0), before)
+    bias.add_incoming(read, biased)
+    first, n = emit.span(program.indptr, unit)
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        plan = named(context, builder, sig.args[0], args[0])
-        weights = pointer(context, builder, sig.args[1], args[1])
-        emit = Rows(context, builder, sig.args[2:4], args[2:4])
-        values, unit = emit.state.values, args[4]
-        slot, before = emit.at(plan.bias_slot, unit), builder.block
-        with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
-            read, biased = emit.at(weights, slot), builder.block
-        bias = builder.phi(emit.element)
-        bias.add_incoming(ir.Constant(emit.element, 0.0), before)
-        bias.add_incoming(read, biased)
-        first, n = emit.span(plan.indptr, unit)
+    def add(number: Any, carried: list[Any]) -> list[Any]:
+        edge = builder.add(first, number)
+        rows = emit.load(emit.place(state.values, emit.at(program.sources, edge)))
+        weight = emit.splat(emit.at(theta, edge))
+        return [emit.intrinsic("fmuladd", weight, rows, Vector(emit, carried[0])).value]
 
-        def add(number: Any, carried: list[Any]) -> list[Any]:
-            edge = builder.add(first, number)
-            rows = emit.load(emit.place(values, emit.at(plan.sources, edge)))
-            weight = emit.splat(emit.at(weights, edge))
-            return [emit.intrinsic("fmuladd", weight, rows, Vector(emit, carried[0])).value]
-
-        _, total = emit.loop(n, 1, [emit.splat(bias).value], add)
-        emit.store(Vector(emit, total), emit.place(values, unit))
-        return context.get_dummy_value()
-
-    return types.void(program, theta, state, tile, unit), codegen
+    _, total = emit.loop(n, 1, [emit.splat(bias).value], add)
+    emit.store(Vector(emit, total), emit.place(state.values, unit))
 
 
-class _Pull:
-    """One unit's walk over its children; shared by the loop over fours and the rest."""
+class Pull:
+    """One unit's walk over its children, four edges at a time, and the rest."""
 
     def __init__(self, emit: Rows, plan: SimpleNamespace, walk: SimpleNamespace, unit: Any) -> None:
         self.emit, self.plan, self.walk = emit, plan, walk
@@ -181,17 +202,23 @@ class _Pull:
         emit.add_four_sums(products, emit.builder.gep(self.walk.gradient, [place]), n)
         return pulled.value
 
-    def rest(self, place: Any, left: Any, total: Any) -> Any:
-        """The last none to three edges, a block of code for each count."""
+    def all(self, first: Any, n: Any, start: Any) -> Any:
+        """N edges from ``first`` on; of the last none to three there is a block of code for each count."""
         builder = self.emit.builder
+
+        def four(number: Any, carried: list[Any]) -> list[Any]:
+            return [self.edges(builder.add(first, number), 4, carried[0])]
+
+        done, total = self.emit.loop(n, 4, [start], four)
+        place, left = builder.add(first, done), builder.sub(n, done)
         found = [(builder.block, total)]
         after = builder.append_basic_block("pulled")
         switch = builder.switch(left, after)
-        for n in (1, 2, 3):
-            block = builder.append_basic_block(f"rest{n}")
-            switch.add_case(ir.Constant(I64, n), block)
+        for few in (1, 2, 3):
+            block = builder.append_basic_block(f"rest{few}")
+            switch.add_case(ir.Constant(I64, few), block)
             builder.position_at_end(block)
-            found.append((block, self.edges(place, n, total)))
+            found.append((block, self.edges(place, few, total)))
             builder.branch(after)
         builder.position_at_end(after)
         result = builder.phi(total.type)
@@ -200,131 +227,84 @@ class _Pull:
         return result
 
 
-@intrinsic
-def pull_back(typingctx, program, walk, state, tile, unit):
+@microkernel()
+def pull_back(builder, program, walk, state, tile, unit):
     """∂L/∂a[unit] = start + Σ over its children of w·δ, and ∂L/∂w += Σ over rows of a·δ on the way.
 
     It starts from what is there if the unit is ``started``, else from 0.
     """
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        plan, found = (named(context, builder, sig.args[k], args[k]) for k in (0, 1))
-        emit, unit = Rows(context, builder, sig.args[2:4], args[2:4]), args[4]
-        first, n = emit.span(plan.indptr_out, unit)
-        fresh = builder.icmp_signed("==", emit.at(plan.started, unit), ir.Constant(I64, 0))
-        some = builder.icmp_signed(">", n, ir.Constant(I64, 0))
-        with builder.if_then(builder.or_(fresh, some)):
-            here = emit.place(emit.state.deltas, unit)
-            pull = _Pull(emit, plan, found, unit)
-            start = builder.select(fresh, emit.splat(0.0).value, emit.load(here).value)
-
-            def four(number: Any, carried: list[Any]) -> list[Any]:
-                return [pull.edges(builder.add(first, number), 4, carried[0])]
-
-            done, total = emit.loop(n, 4, [start], four)
-            total = pull.rest(builder.add(first, done), builder.sub(n, done), total)
-            emit.store(Vector(emit, total), here)
-        return context.get_dummy_value()
-
-    return types.void(program, walk, state, tile, unit), codegen
+    emit = Rows(builder, state, tile)
+    first, n = emit.span(program.indptr_out, unit)
+    fresh = builder.icmp_signed("==", emit.at(program.started, unit), ir.Constant(I64, 0))
+    some = builder.icmp_signed(">", n, ir.Constant(I64, 0))
+    with builder.if_then(builder.or_(fresh, some)):
+        here = emit.place(state.deltas, unit)
+        pull = Pull(emit, program, walk, unit)
+        start = builder.select(fresh, emit.splat(0.0).value, emit.load(here).value)
+        emit.store(Vector(emit, pull.all(first, n, start)), here)
 
 
-@intrinsic
-def add_row_sums(typingctx, into, state, tile, unit):
+@microkernel()
+def add_row_sums(builder, into, state, tile, unit):
     """``into[unit + k]`` += Σ over a tile's rows of δ[unit + k], for k in 0 … 3."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        sums = builder.gep(pointer(context, builder, sig.args[0], args[0]), [args[3]])
-        emit = Rows(context, builder, sig.args[1:3], args[1:3])
-        units = [builder.add(args[3], ir.Constant(I64, k)) for k in range(4)]
-        rows = (emit.halves(emit.load(emit.place(emit.state.deltas, unit))) for unit in units)
-        emit.add_four_sums([emit.added(*halves) for halves in rows], sums)
-        return context.get_dummy_value()
-
-    return types.void(into, state, tile, unit), codegen
+    emit = Rows(builder, state, tile)
+    units = [builder.add(unit, ir.Constant(I64, k)) for k in range(4)]
+    rows = (emit.halves(emit.load(emit.place(state.deltas, unit))) for unit in units)
+    emit.add_four_sums([emit.added(*halves) for halves in rows], builder.gep(into, [unit]))
 
 
-def _call(builder: Any, called: Any, arguments: list[Any], result: Any = None) -> Any:
+def _call(builder: Any, called: list[Any], arguments: list[Any], result: Any = None) -> Any:
     """Call a function, (address, numbers), with its numbers and some arguments."""
-    address, numbers = (builder.extract_value(called, k) for k in (0, 1))
-    arguments = [numbers, *arguments]
+    address, *arguments = *called, *arguments
     function_type = ir.FunctionType(result or ir.VoidType(), [argument.type for argument in arguments])
     return builder.call(builder.inttoptr(address, function_type.as_pointer()), arguments)
 
 
-@intrinsic
-def call_elementwise(typingctx, called, array, start, n):
+@microkernel()
+def call_elementwise(builder, called, array, start, n):
     """A function of n numbers from ``array[start]`` on, in place."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        place = builder.gep(pointer(context, builder, sig.args[1], args[1]), [args[2]])
-        _call(builder, args[0], [place, args[3]])
-        return context.get_dummy_value()
-
-    return types.void(called, array, start, n), codegen
+    _call(builder, called, [builder.gep(array, [start]), n])
 
 
-@intrinsic
-def call_slope(typingctx, called, state, kept, start, n):
+@microkernel()
+def call_slope(builder, called, state, kept, start, n):
     """A slope: n numbers z from ``state.pre[kept]`` on, a and δ from ``start`` on."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        state = named(context, builder, sig.args[1], args[1])
-        places = ((state.pre, args[2]), (state.values, args[3]), (state.deltas, args[3]))
-        _call(builder, args[0], [*(builder.gep(array, [place]) for array, place in places), args[4]])
-        return context.get_dummy_value()
-
-    return types.void(called, state, kept, start, n), codegen
+    places = (state.pre, kept), (state.values, start), (state.deltas, start)
+    _call(builder, called, [*(builder.gep(array, [place]) for array, place in places), n])
 
 
-@intrinsic
-def own_numbers(typingctx, called, theta, slot, m):
+@microkernel(lambda called, *_: called)
+def own_numbers(builder, called, theta, slot, m):
     """A function with numbers of which the first m stand from ``theta[slot]`` on."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        double = ir.DoubleType()
-        room = cgutils.alloca_once(builder, double, size=I64(MOST_NUMBERS))
-        given = builder.inttoptr(builder.extract_value(args[0], 1), double.as_pointer())
-        learned = pointer(context, builder, sig.args[1], args[1])
-        for k in range(MOST_NUMBERS):
-            number = builder.load(builder.gep(given, [I64(k)]))
-            if k < MOST_LEARNED:
-                is_own = builder.icmp_signed("<", I64(k), args[3])
-                place = builder.select(is_own, builder.add(args[2], I64(k)), args[2])
-                own = builder.load(builder.gep(learned, [place]))
-                own = own if own.type == double else builder.fpext(own, double)
-                number = builder.select(is_own, own, number)
-            builder.store(number, builder.gep(room, [I64(k)]))
-        return builder.insert_value(args[0], builder.ptrtoint(room, I64), 1)
-
-    return called(called, theta, slot, m), codegen
+    double = ir.DoubleType()
+    room = cgutils.alloca_once(builder, double, size=I64(MOST_NUMBERS))
+    given = builder.inttoptr(called[1], double.as_pointer())
+    for k in range(MOST_NUMBERS):
+        number = builder.load(builder.gep(given, [I64(k)]))
+        if k < MOST_LEARNED:
+            is_own = builder.icmp_signed("<", I64(k), m)
+            own = builder.load(builder.gep(theta, [builder.select(is_own, builder.add(slot, I64(k)), slot)]))
+            own = own if own.type == double else builder.fpext(own, double)
+            number = builder.select(is_own, own, number)
+        builder.store(number, builder.gep(room, [I64(k)]))
+    return [called[0], builder.ptrtoint(room, I64)]
 
 
-@intrinsic
-def call_learning(typingctx, called, state, sums, place, kept, start, n):
-    """A slope as :func:`call_slope`'s, that adds what it finds for numbers to ``sums[place]`` and on."""
+@microkernel()
+def call_learning(builder, called, state, sums, places, n):
+    """A slope as :func:`call_slope`'s, that adds what it finds for numbers to ``sums[place]`` and on.
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        state = named(context, builder, sig.args[1], args[1])
-        found = pointer(context, builder, sig.args[2], args[2])
-        places = ((state.pre, args[4]), (state.values, args[5]), (state.deltas, args[5]), (found, args[3]))
-        _call(builder, args[0], [*(builder.gep(array, [place]) for array, place in places), args[6]])
-        return context.get_dummy_value()
-
-    return types.void(called, state, sums, place, kept, start, n), codegen
+    ``places``: place, kept, start.
+    """
+    place, kept, start = places
+    arrays = (state.pre, kept), (state.values, start), (state.deltas, start), (sums, place)
+    _call(builder, called, [*(builder.gep(array, [here]) for array, here in arrays), n])
 
 
-@intrinsic
-def call_loss(typingctx, called, state, tile, places, rows):
-    """A loss of a tile's rows (targets, factors) whose outputs begin at ``places``; its result."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        state, tile = (named(context, builder, sig.args[k], args[k]) for k in (1, 2))
-        units = context.make_array(sig.args[3])(context, builder, args[3])
-        given = [builder.extract_value(args[4], k) for k in (0, 1)]
-        wanted, factor = (pointer(context, builder, sig.args[4].types[k], given[k]) for k in (0, 1))
-        values, deltas = (builder.gep(array, [tile.base]) for array in (state.values, state.deltas))
-        arguments = [values, units.data, wanted, factor, deltas, units.nitems, tile.there]
-        return _call(builder, args[0], arguments, ir.DoubleType())
-
-    return types.float64(called, state, tile, places, rows), codegen
+@microkernel(lambda *_: types.float64)
+def call_loss(builder, called, state, tile, outputs, rows):
+    """A loss of a tile's rows (targets, factors); its result.  ``outputs``: where each begins, how many."""
+    values, deltas = (builder.gep(array, [tile.base]) for array in (state.values, state.deltas))
+    places, n_outputs = outputs
+    arguments = [values, places, *rows, deltas, n_outputs, tile.there]
+    return _call(builder, called, arguments, ir.DoubleType())
