@@ -20,9 +20,9 @@ from dagnet.explain.arguments import checked_network
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.hashing import step_key
 from dagnet.model import Model
-from dagnet.model.heads import row_weights
 from dagnet.model.data import Encoded
 from dagnet.model.differences import Differences, kinks_of
+from dagnet.model.heads import row_weights
 from dagnet.model.naming import ParameterNames
 from dagnet.plan import Plan, training_plan
 from dagnet.registry import engines
