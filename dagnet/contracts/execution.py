@@ -225,10 +225,14 @@ class ThreeCalls(LossGradient):
         """See :class:`LossGradient`."""
         more: dict[str, Any] = {} if self.draw is None else {"draw": self.draw}
         state = self._state = self._runner.forward(theta, inputs, reuse=self._state, **more)
-        values = self._loss.row_values(state.outputs, targets)
-        loss = float(np.dot(values.astype(np.float64), factor.astype(np.float64)))
-        pull = weighted_gradient(self._loss, state.outputs, targets, factor)
+        loss, pull = self._judged(state.outputs, targets, factor)
         return loss, self._runner.backward(theta, state, pull, into=into)
+
+    def _judged(self, outputs: Array, targets: Array, factor: Array) -> tuple[float, Array]:
+        """The loss, and its derivative for the outputs."""
+        values = self._loss.row_values(outputs, targets)
+        loss = float(np.dot(values.astype(np.float64), factor.astype(np.float64)))
+        return loss, weighted_gradient(self._loss, outputs, targets, factor)
 
 
 def weighted_gradient(loss: Loss, outputs: Array, targets: Array, factor: Array) -> Array:

@@ -4,12 +4,13 @@ It does the calm steps alone: at the first whose numbers have to be looked at it
 made the long way, which checks, explains and refuses.
 """
 
-# ruff: noqa: ANN001, ANN201, ARG001 - Numba infers types; intrinsics have its protocol
+# ruff: noqa: ANN001, ANN201, ARG001 - Numba infers types; an intrinsic has its protocol
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numba
@@ -21,7 +22,7 @@ from numba.extending import intrinsic
 from dagnet.arrays import Array
 from dagnet.engine.compiled.caching import kernel
 from dagnet.engine.compiled.functions import FusedStep
-from dagnet.engine.compiled.microkernels import pointer
+from dagnet.engine.compiled.microkernels import microkernel
 from dagnet.engine.compiled.opened import ROWS
 
 I64 = ir.IntType(64)
@@ -44,27 +45,20 @@ def call_pass(typingctx, address, table, theta):
     return types.float64(address, table, theta), codegen
 
 
-@intrinsic
-def call_update(typingctx, address, numbers, vectors, n):
-    """An optimizer's update of n numbers; ``vectors`` are the addresses of all that it reads and writes."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        starts = context.make_array(sig.args[2])(context, builder, args[2])
-        doubles = pointer(context, builder, sig.args[1], args[1])
-        after = builder.append_basic_block("updated")
-        switch = builder.switch(starts.nitems, after)
-        for count in range(2, MOST_VECTORS + 1):
-            block = builder.append_basic_block(f"update{count}")
-            switch.add_case(I64(count), block)
-            builder.position_at_end(block)
-            places = [builder.load(builder.gep(starts.data, [I64(k)])) for k in range(count)]
-            kind = ir.FunctionType(ir.VoidType(), [doubles.type, *[I64] * count, I64])
-            builder.call(builder.inttoptr(args[0], kind.as_pointer()), [doubles, *places, args[3]])
-            builder.branch(after)
-        builder.position_at_end(after)
-        return context.get_dummy_value()
-
-    return types.void(address, numbers, vectors, n), codegen
+@microkernel()
+def call_update(builder, address, numbers, vectors, count, n):
+    """An optimizer's update of n numbers; ``vectors`` are ``count`` addresses of what it reads and writes."""
+    after = builder.append_basic_block("updated")
+    switch = builder.switch(count, after)
+    for each in range(2, MOST_VECTORS + 1):
+        block = builder.append_basic_block(f"update{each}")
+        switch.add_case(I64(each), block)
+        builder.position_at_end(block)
+        places = [builder.load(builder.gep(vectors, [I64(k)])) for k in range(each)]
+        kind = ir.FunctionType(ir.VoidType(), [numbers.type, *[I64] * each, I64])
+        builder.call(builder.inttoptr(address, kind.as_pointer()), [numbers, *places, n])
+        builder.branch(after)
+    builder.position_at_end(after)
 
 
 @kernel
@@ -98,7 +92,7 @@ def run_steps(calls, theta, data, batches, update):
             square += gradient[slot] * gradient[slot]
         if not (np.isfinite(losses[number]) and square <= most):
             return number
-        call_update(function, numbers, vectors, len(theta))
+        call_update(function, numbers, vectors, len(vectors), len(theta))
         numbers[place] += 1
     return len(starts) - 1
 
@@ -130,7 +124,7 @@ class Stepping:
         vectors = [vector.ctypes.data for vector in update.vectors(theta, into, state)]
         losses = np.empty(len(starts) - 1)
         done = run_steps(
-            (_address(called, table, theta), table, unwanted),
+            (_address(called, table.dtype, theta.dtype), table, unwanted),
             theta,
             self._data,
             (rows, starts, losses, most),
@@ -139,9 +133,10 @@ class Stepping:
         return losses[:done].tolist()
 
 
-def _address(called: Any, *arguments: Array) -> int:
-    """Where the machine code of a kernel for such arguments begins."""
-    kinds = tuple(map(numba.typeof, arguments))
+@lru_cache(maxsize=64)
+def _address(called: Any, table: Any, numbers: Any) -> int:
+    """Where the machine code of a kernel for a table and a vector of these dtypes begins."""
+    kinds = tuple(types.Array(numba.from_dtype(dtype), 1, "C") for dtype in (table, numbers))
     called.compile(kinds)
     code = called.overloads[kinds]
     address: int = code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
