@@ -30,7 +30,8 @@ from dagnet.errors import (
 from dagnet.formats import read_graph
 from dagnet.hookspecs import hookimpl
 from dagnet.layered import layered
-from dagnet.network import Network, load
+from dagnet.loading import load
+from dagnet.network import Network
 from dagnet.registry import (
     activations,
     aggregations,
@@ -43,6 +44,7 @@ from dagnet.registry import (
 )
 
 if TYPE_CHECKING:
+    from dagnet.editing import compare
     from dagnet.explain import check_gradient, verify
     from dagnet.formula import Formula
     from dagnet.population import Population
@@ -81,6 +83,7 @@ __all__ = [
     "activations",
     "aggregations",
     "check_gradient",
+    "compare",
     "engines",
     "exporters",
     "hookimpl",
@@ -101,6 +104,7 @@ LATE = {
     "Formula": "formula",
     "Population": "population",
     "check_gradient": "explain",
+    "compare": "editing",
     "prepare_graph": "preparing",
     "unroll": "unrolling",
     "verify": "explain",

@@ -11,7 +11,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import MOMENTS
-from dagnet.errors import DataError, Verbatim, expected, shorten
+from dagnet.errors import DataError, Verbatim, expected, needed, shorten
 from dagnet.model.layout import Layout
 from dagnet.topology import Topology, interval_text
 from dagnet.values import as_real
@@ -34,6 +34,7 @@ class MissingNameError(DataError, KeyError):
 class _View(Mapping[Any, Any]):
     """A mapping from names to slices of a flat vector."""
 
+    _columns: tuple[str, ...] = ("node",)
     _factor: Array | None = None
     """(edges,) weight = factor · parameter; None where that is 1."""
 
@@ -69,6 +70,18 @@ class _View(Mapping[Any, Any]):
     def _by_weight(self, name: Any) -> Array:
         raise NotImplementedError
 
+    def to_frame(self) -> Any:
+        """A ``pandas.DataFrame``: parent, child or node (name); units where some have several; value."""
+        names, arrays = list(self), [np.atleast_1d(value) for value in self.values()]
+        units = max((array.ndim for array in arrays if array.size > 1), default=0)
+        rows = [
+            (*(name if len(self._columns) > 1 else (name,)), *(*place, 0)[:units], float(value))
+            for name, array in zip(names, arrays, strict=True)
+            for place, value in np.ndenumerate(array)
+        ]
+        columns = [*self._columns, *("unit", "parent_unit")[:units], "value"]
+        return needed("to_frame()", "pandas", "pandas").DataFrame(rows, columns=columns)
+
     def __contains__(self, name: object) -> bool:
         try:
             return self._were_asked(self._places(name))
@@ -90,6 +103,7 @@ class WeightView(_View):
     Where only some were asked for they are derivatives, by weight as all else that is named.
     """
 
+    _columns = "parent", "child"
     _last: tuple[Edge | None, int] = None, 0
     """The name that an iteration gave last: ``dict(view)`` asks for its value next."""
 
@@ -142,6 +156,8 @@ class BiasView(_View):
 
 class NodeParameterView(_View):
     """Numbers by (node, name) of what nodes learn, and keep, beside weights and biases."""
+
+    _columns = "node", "name"
 
     def _named(self, topology: Topology, name: Any) -> Array:
         pair = isinstance(name, tuple) and len(name) == 2

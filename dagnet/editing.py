@@ -1,0 +1,223 @@
+"""Networks that begin with another one's numbers, that lose edges, and that are compared, all by name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dagnet.errors import DataError, GraphError, Verbatim, expected, needed, shorten
+from dagnet.explain.report import Report, Shown, Table
+from dagnet.markup import counted, label, names_text, number
+from dagnet.model import Model
+from dagnet.topology import checked_graph
+from dagnet.topology.attributes import EDGE_WORDS, NODE_WORDS
+from dagnet.values import FACTOR, NOT_NEGATIVE, whole
+
+START = ("bias", "center", "scale")
+COLUMNS = ("what", "name", "element", "first", "second", "difference")
+LISTED = 12
+
+
+def heir(graph: Any, net: Any, inputs: Any, weight: str | None, attributes: Any) -> tuple[Any, str]:
+    """A copy of the graph that says the network's numbers, and the attribute with weights.
+
+    See ``weights`` of :class:`dagnet.Network`, and its other arguments.
+    """
+    if not isinstance(net, Model):
+        raise DataError(expected("weights", "a network, whose numbers are taken over", net))
+    known, graph, problems = net.to_networkx(), checked_graph(graph).copy(), list[str]()
+    numbers = {*START, *net.topology.node_starts}.difference(net.topology.users.unread)
+    own = {word: word for word in (*NODE_WORDS, *numbers)} | dict(attributes or {})
+    said = graph.graph.get("dagnet")
+    given = said.get("inputs") if inputs is None and isinstance(said, Mapping) else inputs
+    named = [*given] if isinstance(given, Collection) else []
+    for name in (name for name in graph if name in known):
+        words, there = graph.nodes[name], known.nodes[name]
+        before, was_input = there.get("units", 1), "activation" not in there
+        units = words.get("units", 1 if words.get("categories") is None else before)
+        if units != before:
+            must = f"{before}, as in the network that is taken over"
+            problems.append(expected(f"node {shorten(name)}: units", must, units, "or rename the node"))
+        is_input = not graph.in_degree(name) and (was_input or given is None or name in named)
+        for word in numbers & there.keys() if is_input == was_input and "categories" not in words else ():
+            if there[word] is not False and (words.get(own[word]) is None or words[own[word]] is True):
+                words[own[word]] = there[word]
+    for *_, edge in graph.edges(data=True) if weight is None else ():
+        edge.pop("weight", None)
+    _weigh(known, graph, own, weight := weight or "weight", problems)
+    if problems:
+        raise GraphError(problems)
+    return graph, weight
+
+
+def _weigh(known: Any, graph: Any, own: Mapping[str, Any], weight: str, problems: list[str]) -> None:
+    """Let edges say weights; where a new node stands amid an edge of weight w that is gone, 1 and w."""
+    for node in (name for name in graph if name not in known):
+        if graph.in_degree(node) == graph.out_degree(node) == 1:
+            _split(known, graph, node, own, weight, problems)
+    for parent, child, words in graph.edges(data=True):
+        if words.get(weight) is not None or child not in known:
+            continue
+        stays = known.has_edge(parent, child)
+        words[weight] = known.edges[parent, child]["weight"] if stays else 0.0
+        aggregation = str(graph.nodes[child].get(own["aggregation"]) or "sum")
+        if not stays and aggregation != "sum":
+            where = f"edge {shorten(parent)} → {shorten(child)}: {weight}"
+            must = f"given, as any new term changes the {aggregation} that {shorten(child)} is"
+            problems.append(expected(where, must, None))
+
+
+def _split(
+    known: Any, graph: Any, node: Hashable, own: Mapping[str, Any], weight: str, problems: list[str]
+) -> None:
+    (parent,), (child,), words = graph.pred[node], graph.succ[node], graph.nodes[node]
+    edges = graph.pred[node][parent], graph.succ[node][child]
+    given = sum(edge.get(weight) is not None for edge in edges)
+    if given == len(edges) or not known.has_edge(parent, child) or graph.has_edge(parent, child):
+        return
+    activation, aggregation, bias = (words.get(own[word]) for word in ("activation", "aggregation", "bias"))
+    plain = (str(activation or "identity"), str(aggregation or "sum")) == ("identity", "sum")
+    plain = plain and not words.get(own["normalization"]) and (bias is True or not np.any(bias))
+    units = known.nodes[parent].get("units", 1)
+    if given or not plain or words.get("units", 1) != units:
+        where = f"node {shorten(node)}, which splits {shorten(parent)} → {shorten(child)},"
+        must = f"an identity of units={units} without a bias, to keep its function"
+        problems.append(expected(where, must, dict(words), "or say the weight of both its edges"))
+    words[own["activation"]] = "identity"
+    edges[0][weight], edges[1][weight] = np.eye(units), known.edges[parent, child]["weight"]
+    known.remove_edge(parent, child)  # a second node there is as any new one
+
+
+def prune(
+    net: Any, *, fraction: float | None = None, threshold: float | None = None, keep: int | None = None
+) -> tuple[Any, Comparison]:
+    """A network without the edges of the smallest |weight|, and :func:`compare` with it; ``net`` stays.
+
+    All nodes stay, the order of inputs and outputs, and all other numbers.  Nodes that lost all parents are
+    then constants, those that lost all children, inputs too, act on nothing: the report lists them.  Of an
+    edge's elements the largest counts; edges that share a weight go together, by the largest, where all may.
+    ``pruned.fit(X, y, state=net)`` goes on with what the optimizer remembers.
+
+    Parameters
+    ----------
+    fraction, threshold, keep
+        One of: the part of the edges that goes, rounded down; below which |weight| they go; how many stay.
+
+    Raises
+    ------
+    DataError
+        If not exactly one of the three is given, or it will not do.
+
+    Examples
+    --------
+    >>> import dagnet
+    >>> pruned, report = dagnet.Network(dagnet.layered([2, 2, 1]), seed=0).prune(fraction=0.4)
+    >>> report.topology["edges only in the first"]
+    [('x1', 'h11'), ('x1', 'h12')]
+    """
+    topology, n = net.topology, net.topology.n_edges
+    given = {"fraction": fraction, "threshold": threshold, "keep": keep}
+    if len(said := [name for name, value in given.items() if value is not None]) != 1:
+        must, got = "called with one of fraction=, threshold=, keep=", Verbatim(" and ".join(said) or "none")
+        raise DataError(expected("prune", must, got))
+    owners, size = topology.weight_owners(), np.zeros(n)
+    weights = np.abs(net.layout.weights_of(net.parameters).astype(np.float64))
+    np.maximum.at(size, np.repeat(owners, np.diff(topology.weight_starts)), weights)
+    order = np.lexsort((owners, size[owners]))
+    if threshold is not None:
+        most = int(np.count_nonzero(size[owners] < NOT_NEGATIVE.check("prune: threshold", threshold)))
+    elif keep is not None:
+        most = n - int(whole(0, n).check("prune: keep", keep))
+    else:
+        most = int(round(FACTOR.check("prune: fraction", fraction) * n, 6))
+    last = np.flatnonzero(np.diff(owners[order], append=-1)) + 1  # those of one weight follow each other
+    graph, edges = net.to_networkx(), net.edges
+    graph.remove_edges_from(edges[edge] for edge in order[: last[last <= most].max(initial=0)].tolist())
+    pruned = type(net)(graph, engine=net._prepared.asked, threads=net.threads)  # noqa: SLF001 - "auto", say
+    pruned.named = net.named
+    return pruned, compare(net, pruned)
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
+    """Where two networks differ, by name; ``print`` shows the largest differences.
+
+    Attributes
+    ----------
+    topology
+        By what differs in the graphs, inputs, outputs, loss and dtype, the nodes or edges, or what both say.
+    rows
+        (what, name, element, first, second, |difference|) of weights, biases, other parameters of nodes, and
+        where X was given of values: their means, and the largest difference.  NaN where one has none.
+    """
+
+    topology: Mapping[str, Sequence[Any]]
+    rows: Sequence[tuple[Any, ...]]
+
+    def to_frame(self) -> Any:
+        """The rows as a ``pandas.DataFrame``."""
+        return needed("comparison.to_frame()", "pandas", "pandas").DataFrame(list(self.rows), columns=COLUMNS)
+
+    def _report(self) -> Report:
+        other = sorted((row for row in self.rows if row[-1] > 0), key=lambda row: -row[-1])
+        cells = [(row[0], label(row[1]), str(row[2]), *map(number, row[3:])) for row in other[:LISTED]]
+        facts = [(what, f"{len(said):,}", names_text(said)) for what, said in self.topology.items()]
+        tables = Table(("the graphs", "", ""), facts or [("are the same", "", "")], left=(0, 2))
+        title = f"{len(other):,} of {counted(len(self.rows), 'number')} differ"
+        return Report("", title, [tables, Table(COLUMNS, cells, left=(0, 1))])
+
+
+def compare(first: Model, second: Model, X: Any = None) -> Comparison:
+    """Compare two networks by name: graphs, parameters and, for the rows X, the values of all nodes.
+
+    Examples
+    --------
+    >>> import dagnet
+    >>> nets = [dagnet.Network(dagnet.layered([2, 2, 1]), seed=seed) for seed in (0, 1)]
+    >>> dagnet.compare(*nets, X=[[1.0, 2.0]])
+    <Comparison: 9 of 14 numbers differ>
+    """
+    for net in (first, second):
+        if not isinstance(net, Model):
+            raise DataError(expected("compare", "called with two networks", net))
+    here, there = (dict(_numbers(net, X)) for net in (first, second))
+    both = ((key, here.get(key, np.nan), there.get(key, np.nan)) for key in {**here, **there})
+    rows = [(*key, float(np.mean(a)), float(np.mean(b)), float(np.max(np.abs(a - b)))) for key, a, b in both]
+    one, other = first.to_networkx(), second.to_networkx()
+    facts = dict[str, list[Any]]()
+    for what, own, its in (("nodes", one.nodes, other.nodes), ("edges", one.edges, other.edges)):
+        facts[f"{what} only in the first"] = [name for name in own if name not in its]
+        facts[f"{what} only in the second"] = [name for name in its if name not in own]
+        facts[f"{what} that differ"] = [
+            name for name in own if name in its and _said(own[name]) != _said(its[name])
+        ]
+    for what, before, after in (
+        ("without parents", one.in_degree, other.in_degree),
+        ("without children", one.out_degree, other.out_degree),
+    ):
+        facts[f"{what} only in the second"] = [
+            name for name, k in after if not k and name in one and before[name]
+        ]
+    said, then = one.graph["dagnet"], other.graph["dagnet"]
+    facts |= {what: [said[what], then.get(what)] for what in said if said[what] != then.get(what)}
+    return Comparison({what: names for what, names in facts.items() if names}, rows)
+
+
+def _said(words: Mapping[str, Any]) -> dict[str, str]:
+    """What a node or an edge says beside the numbers that it learns."""
+    learned = ("bias", "weight", *(("scale",) if "activation" in words else ()))
+    return {word: str(words[word]) for word in {*NODE_WORDS, *EDGE_WORDS}.difference(learned) & words.keys()}
+
+
+def _numbers(net: Model, X: Any) -> Iterator[tuple[tuple[str, Hashable, int], Any]]:
+    """By what, name and element; of values (rows,)."""
+    views = {"weight": net.weights, "bias": net.biases, "node parameter": net.node_parameters}
+    for what, view in views.items():
+        for name, value in view.items():
+            yield from (((what, name, k), each) for k, each in enumerate(np.ravel(value).tolist()))
+    for name, values in net.forward(X).items() if X is not None else ():
+        columns = np.float64(values).reshape(len(values), -1).T
+        yield from ((("value", name, k), column) for k, column in enumerate(columns))
