@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,19 +13,15 @@ from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import counted, label, names_text, number
 from dagnet.model import Model
 from dagnet.topology import checked_graph
-from dagnet.topology.attributes import EDGE_WORDS, NODE_WORDS
-from dagnet.values import FACTOR, NOT_NEGATIVE, whole
+from dagnet.topology.attributes import NODE_WORDS
+from dagnet.values import FACTOR, NOT_NEGATIVE, as_real, whole
 
 START = ("bias", "center", "scale")
 COLUMNS = ("what", "name", "element", "first", "second", "difference")
-LISTED = 12
 
 
 def heir(graph: Any, net: Any, inputs: Any, weight: str | None, attributes: Any) -> tuple[Any, str]:
-    """A copy of the graph that says the network's numbers, and the attribute with weights.
-
-    See ``weights`` of :class:`dagnet.Network`, and its other arguments.
-    """
+    """A copy of the graph that says a network's numbers, and where its weights stand; see ``Network``."""
     if not isinstance(net, Model):
         raise DataError(expected("weights", "a network, whose numbers are taken over", net))
     known, graph, problems = net.to_networkx(), checked_graph(graph).copy(), list[str]()
@@ -70,9 +66,7 @@ def _weigh(known: Any, graph: Any, own: Mapping[str, Any], weight: str, problems
             problems.append(expected(where, must, None))
 
 
-def _split(
-    known: Any, graph: Any, node: Hashable, own: Mapping[str, Any], weight: str, problems: list[str]
-) -> None:
+def _split(known: Any, graph: Any, node: Any, own: Any, weight: str, problems: list[str]) -> None:
     (parent,), (child,), words = graph.pred[node], graph.succ[node], graph.nodes[node]
     edges = graph.pred[node][parent], graph.succ[node][child]
     given = sum(edge.get(weight) is not None for edge in edges)
@@ -148,9 +142,9 @@ class Comparison(Shown):
     Attributes
     ----------
     topology
-        By what differs in the graphs, inputs, outputs, loss and dtype, the nodes or edges, or what both say.
+        By what they are, the nodes, edges and words (of whom, word, value) that one of the graphs alone has.
     rows
-        (what, name, element, first, second, |difference|) of weights, biases, other parameters of nodes, and
+        (what, name, element, first, second, |difference|) of weights, biases, all else that is learned, and
         where X was given of values: their means, and the largest difference.  NaN where one has none.
     """
 
@@ -163,7 +157,7 @@ class Comparison(Shown):
 
     def _report(self) -> Report:
         other = sorted((row for row in self.rows if row[-1] > 0), key=lambda row: -row[-1])
-        cells = [(row[0], label(row[1]), str(row[2]), *map(number, row[3:])) for row in other[:LISTED]]
+        cells = [(row[0], label(row[1]), str(row[2]), *map(number, row[3:])) for row in other[:12]]
         facts = [(what, f"{len(said):,}", names_text(said)) for what, said in self.topology.items()]
         tables = Table(("the graphs", "", ""), facts or [("are the same", "", "")], left=(0, 2))
         title = f"{len(other):,} of {counted(len(self.rows), 'number')} differ"
@@ -180,44 +174,36 @@ def compare(first: Model, second: Model, X: Any = None) -> Comparison:
     >>> dagnet.compare(*nets, X=[[1.0, 2.0]])
     <Comparison: 9 of 14 numbers differ>
     """
-    for net in (first, second):
-        if not isinstance(net, Model):
-            raise DataError(expected("compare", "called with two networks", net))
-    here, there = (dict(_numbers(net, X)) for net in (first, second))
+    if not (isinstance(first, Model) and isinstance(second, Model)):
+        raise DataError(expected("compare", "called with two networks", (first, second)))
+    (one, here), (other, there) = (_taken_apart(net, X) for net in (first, second))
     both = ((key, here.get(key, np.nan), there.get(key, np.nan)) for key in {**here, **there})
     rows = [(*key, float(np.mean(a)), float(np.mean(b)), float(np.max(np.abs(a - b)))) for key, a, b in both]
-    one, other = first.to_networkx(), second.to_networkx()
     facts = dict[str, list[Any]]()
-    for what, own, its in (("nodes", one.nodes, other.nodes), ("edges", one.edges, other.edges)):
-        facts[f"{what} only in the first"] = [name for name in own if name not in its]
-        facts[f"{what} only in the second"] = [name for name in its if name not in own]
-        facts[f"{what} that differ"] = [
-            name for name in own if name in its and _said(own[name]) != _said(its[name])
-        ]
-    for what, before, after in (
-        ("without parents", one.in_degree, other.in_degree),
-        ("without children", one.out_degree, other.out_degree),
-    ):
-        facts[f"{what} only in the second"] = [
-            name for name, k in after if not k and name in one and before[name]
-        ]
-    said, then = one.graph["dagnet"], other.graph["dagnet"]
-    facts |= {what: [said[what], then.get(what)] for what in said if said[what] != then.get(what)}
-    return Comparison({what: names for what, names in facts.items() if names}, rows)
+    for what in one:
+        for where, own, its in (("first", one, other), ("second", other, one)):
+            if only := [part for part in own[what] if part not in its[what]]:
+                facts[f"{what} only in the {where}"] = only
+    return Comparison(facts, rows)
 
 
-def _said(words: Mapping[str, Any]) -> dict[str, str]:
-    """What a node or an edge says beside the numbers that it learns."""
-    learned = ("bias", "weight", *(("scale",) if "activation" in words else ()))
-    return {word: str(words[word]) for word in {*NODE_WORDS, *EDGE_WORDS}.difference(learned) & words.keys()}
-
-
-def _numbers(net: Model, X: Any) -> Iterator[tuple[tuple[str, Hashable, int], Any]]:
-    """By what, name and element; of values (rows,)."""
-    views = {"weight": net.weights, "bias": net.biases, "node parameter": net.node_parameters}
-    for what, view in views.items():
-        for name, value in view.items():
-            yield from (((what, name, k), each) for k, each in enumerate(np.ravel(value).tolist()))
+def _taken_apart(net: Model, X: Any) -> tuple[dict[str, dict[Any, None]], dict[Any, Any]]:
+    """What a graph has and says, by what it is; its numbers by (what, name, element), of values (rows,)."""
+    graph, learned = net.to_networkx(), {"weight", *START, *net.topology.node_starts}
+    said = [*graph.nodes.items(), *graph.edges.items(), ("graph", graph.graph["dagnet"])]
+    words = [(name, word, value) for name, own in said for word, value in own.items()]
+    parts: dict[str, Iterable[Any]] = {
+        "nodes": graph,
+        "edges": graph.edges,
+        "nodes without parents": (name for name, degree in graph.in_degree if not degree),
+        "nodes without children": (name for name, degree in graph.out_degree if not degree),
+        "words": ((name, word, str(value)) for name, word, value in words if word not in learned),
+    }
+    numbers = {(word, name): as_real(value) for name, word, value in words if word in learned}
+    found = {
+        (*key, k): x for key, own in numbers.items() if own is not None for k, x in enumerate(own.ravel())
+    }
     for name, values in net.forward(X).items() if X is not None else ():
         columns = np.float64(values).reshape(len(values), -1).T
-        yield from ((("value", name, k), column) for k, column in enumerate(columns))
+        found |= {("value", name, k): column for k, column in enumerate(columns)}
+    return {what: dict.fromkeys(each) for what, each in parts.items()}, found

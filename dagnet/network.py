@@ -294,7 +294,8 @@ class Network(Model):
             run.train()
         finally:
             self.history = run.history
-        run.history.state = training.carried(run)
+        own = run.settings.optimizer.name, run.learner.steps, run.learner.state()
+        run.history.state = training.Carried(self.layout, *own)
         explain.warn_of_fit(self, run, done)
         return run.history
 

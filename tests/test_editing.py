@@ -292,7 +292,7 @@ def test_states_that_will_not_do():
     for other in ("adam", "lbfgs(memory=3)"):
         with pytest.raises(DataError, match="state must be of optimizer"):
             net.fit(X, y, epochs=1, optimizer=other, batch_size=20, state=history)
-    with pytest.raises(DataError, match="and of the same parameters"):
+    with pytest.raises(DataError, match="of the same parameters"):
         net.prune(keep=5)[0].fit(X, y, optimizer="lbfgs", batch_size=20, state=history)
     np.testing.assert_array_equal(net.parameters, before)
     assert net.history is history
@@ -319,7 +319,7 @@ def test_pruned_is_masked(engine):
         assert pruned.topology.center.tolist() == net.topology.center.tolist()
         lost = [node for node in net.nodes if net.topology.parents.of(net.topology.index[node]).size]
         lost = [node for node in lost if not pruned.topology.parents.of(pruned.topology.index[node]).size]
-        assert report.topology.get("without parents only in the second", []) == lost
+        assert report.topology.get("nodes without parents only in the second", []) == lost
         summed = net.to_networkx()
         if all(summed.nodes[child].get("aggregation", "sum") == "sum" for _, child in gone):
             copy = pickle.loads(pickle.dumps(net))
@@ -345,7 +345,7 @@ def test_how_many_go():
     empty, report = net.prune(fraction=1.0)
     assert not empty.edges
     assert empty([[1.0, 2.0, 3.0]]).shape == (1, 2)
-    assert report.topology["without children only in the second"] == [
+    assert report.topology["nodes without children only in the second"] == [
         "x1",
         "x2",
         "x3",
@@ -389,10 +389,12 @@ def test_compare():
     found = dagnet.compare(net, other, X)
     assert found.topology == {
         "nodes only in the second": ["new"],
-        "nodes that differ": ["q"],
         "edges only in the first": [("m", "y1")],
         "edges only in the second": [("k", "y2")],
-        "without children only in the second": ["m"],
+        "nodes without parents only in the second": ["new"],
+        "nodes without children only in the second": ["m", "new"],
+        "words only in the first": [("q", "activation", "tanh")],
+        "words only in the second": [("q", "activation", "sigmoid"), ("new", "activation", "identity")],
     }
     frame = found.to_frame()
     assert isinstance(frame, pd.DataFrame)
@@ -405,16 +407,15 @@ def test_compare():
     values = np.abs(net.forward(X)["y2"] - other.forward(X)["y2"]).max(axis=0)
     assert numbers[("value", "y2", 1)]["difference"] == values[1]
     assert numbers[("value", "p", 0)]["first"] == pytest.approx(net.forward(X)["p"].mean())
-    assert {"scale", "mean"} <= {name[1] for what, name, *_ in found.rows if what == "node parameter"}
+    assert {"scale", "mean", "slope", "center"} <= {what for what, *_ in found.rows}
     text = str(found)
     assert max(map(len, text.splitlines())) <= 120
     assert len(text.splitlines()) <= 24
     assert "<table" in found._repr_html_()
     graph.graph["dagnet"]["loss"] = "absolute_error"
-    assert [*map(str, dagnet.compare(net, dagnet.Network(graph)).topology["loss"])] == [
-        "squared_error",
-        "absolute_error",
-    ]
+    said = dagnet.compare(net, dagnet.Network(graph)).topology
+    assert ("graph", "loss", "squared_error") in said["words only in the first"]
+    assert ("graph", "loss", "absolute_error") in said["words only in the second"]
     with pytest.raises(DataError, match="two networks"):
         dagnet.compare(net, graph)
 

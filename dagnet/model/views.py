@@ -72,12 +72,10 @@ class _View(Mapping[Any, Any]):
 
     def to_frame(self) -> Any:
         """A ``pandas.DataFrame``: parent, child or node (name); units where some have several; value."""
-        names, arrays = list(self), [np.atleast_1d(value) for value in self.values()]
-        units = max((array.ndim for array in arrays if array.size > 1), default=0)
+        found = [(name if len(self._columns) > 1 else (name,), np.atleast_1d(self[name])) for name in self]
+        units = max((value.ndim for _, value in found if value.size > 1), default=0)
         rows = [
-            (*(name if len(self._columns) > 1 else (name,)), *(*place, 0)[:units], float(value))
-            for name, array in zip(names, arrays, strict=True)
-            for place, value in np.ndenumerate(array)
+            (*name, *(*at, 0)[:units], each) for name, value in found for at, each in np.ndenumerate(value)
         ]
         columns = [*self._columns, *("unit", "parent_unit")[:units], "value"]
         return needed("to_frame()", "pandas", "pandas").DataFrame(rows, columns=columns)

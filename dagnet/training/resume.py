@@ -155,11 +155,6 @@ class Carried(NamedTuple):
     vectors: Mapping[str, Array]
 
 
-def carried(run: TrainingRun) -> Carried:
-    """What a run leaves to the next."""
-    return Carried(run.model.layout, run.settings.optimizer.name, run.learner.steps, run.learner.state())
-
-
 def carry(run: TrainingRun, previous: Any) -> None:
     """Let a run, not yet trained, go on with what ``previous``, a History or its network, has by name."""
     old = getattr(getattr(previous, "history", previous), "state", None)
@@ -170,12 +165,9 @@ def carry(run: TrainingRun, previous: Any) -> None:
     names, were = _free(run.model.layout), {name: place for place, name in enumerate(_free(old.layout))}
     kept = [place for place, name in enumerate(names) if name in were]
     shapes = [{name: vector.shape[:-1] for name, vector in state.items()} for state in (fresh, old.vectors)]
-    same = not optimizer.searches or len(kept) == len(names) == len(
-        were
-    )  # a search sees all of them together
+    same = len(kept) == len(names) == len(were) or not optimizer.searches  # which sees all of them together
     if optimizer.name != old.optimizer or shapes[0] != shapes[1] or not same:
-        more = " and of the same parameters" if optimizer.searches else ""
-        must = f"of optimizer {optimizer.name!r} with this fit's settings{more}"
+        must = f"of optimizer {optimizer.name!r}, its settings, and for 'lbfgs' of the same parameters"
         raise DataError(expected("state", must, old.optimizer, "or leave state out"))
     vectors = {name: vector.copy() for name, vector in fresh.items()}
     for name, vector in vectors.items():
