@@ -25,8 +25,12 @@ def heir(graph: Any, net: Any, inputs: Any, weight: str | None, attributes: Any)
     if not isinstance(net, Model):
         raise DataError(expected("weights", "a network, whose numbers are taken over", net))
     known, graph, problems = net.to_networkx(), checked_graph(graph).copy(), list[str]()
-    numbers = {*START, *net.topology.node_starts}.difference(net.topology.users.unread)
-    own = {word: word for word in (*NODE_WORDS, *numbers)} | dict(attributes or {})
+    own = {word: word for word in (*NODE_WORDS, *net.topology.node_starts, "weight")}
+    own |= attributes if isinstance(attributes, Mapping) else {}
+    if own["weight"] is None:
+        raise DataError("attributes: say weight=None, not 'weight': None, where weights= names a network")
+    unread = {*net.topology.users.unread, *(word for word, name in own.items() if name is None)}
+    numbers = {*START, *net.topology.node_starts} - unread
     said = graph.graph.get("dagnet")
     given = said.get("inputs") if inputs is None and isinstance(said, Mapping) else inputs
     named = [*given] if isinstance(given, Collection) else []
@@ -42,8 +46,9 @@ def heir(graph: Any, net: Any, inputs: Any, weight: str | None, attributes: Any)
             if there[word] is not False and (words.get(own[word]) is None or words[own[word]] is True):
                 words[own[word]] = there[word]
     for *_, edge in graph.edges(data=True) if weight is None else ():
-        edge.pop("weight", None)
-    _weigh(known, graph, own, weight := weight or "weight", problems)
+        edge.pop(own["weight"], None)
+    weight = own["weight"] if weight in {None, "weight"} else weight
+    _weigh(known, graph, own, weight, problems)
     if problems:
         raise GraphError(problems)
     return graph, weight

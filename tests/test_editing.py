@@ -128,12 +128,23 @@ def test_what_the_graph_says_wins():
     assert again.biases["m"] == 0.75
     assert again.topology.center[0] == 3.0
     assert again.weights["p", "y1"] == net.weights["p", "y1"]
-    nx.set_edge_attributes(graph, 7.0, "w")
+    nx.set_edge_attributes(graph, 1.5, "w")
     other = dagnet.Network(graph, weights=net, weight=None)
     assert other.weights["m", "y1"] == net.weights["m", "y1"]
     graph.nodes["p"]["b0"] = 0.5
     renamed = dagnet.Network(graph, weights=net, attributes={"bias": "b0"})
     assert renamed.biases["p"] == 0.5
+    assert dagnet.Network(graph, weights=net, attributes={"weight": "w"}).weights["p", "y1"] == 1.5
+    graph.edges["p", "y1"].pop("w")
+    for words in ({"attributes": {"weight": "w"}}, {"weight": "w"}):
+        again = dagnet.Network(graph, weights=net, **words)
+        assert again.weights["p", "y1"] == net.weights["p", "y1"]
+        assert again.weights["q", "y1"] == 1.5
+    with pytest.raises(DataError, match="say weight=None"):
+        dagnet.Network(graph, weights=net, attributes={"weight": None})
+    unread = dagnet.Network(graph, weights=net, weight=None, attributes={"center": None})
+    assert unread.topology.center[0] == 0.0
+    assert set(unread.to_networkx().nodes["x1"]) == {"center", "scale"}
 
 
 def refused(change, *, error=GraphError, net=None):
