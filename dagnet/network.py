@@ -248,8 +248,8 @@ class Network(Model):
             Rows count so many times by class: ``{0: 1, 1: 5}``, or ``"balanced"``, rows/(classes · rows of
             the class); of heads whose targets are 0 and 1, or classes.
         state
-            A fitted network, or what its ``fit`` returned: what the same optimizer remembers of parameters of
-            the same names, and its number of steps, go on; all others' begin afresh.
+            A fitted network, or what its ``fit`` returned: the same optimizer goes on with its count of steps
+            and what it remembers of parameters of the same names.
 
         Returns
         -------

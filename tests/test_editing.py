@@ -1,6 +1,7 @@
 """Networks that begin with another one's numbers, prune, compare, and what optimizers remember by name."""
 
 import pickle
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -456,3 +457,33 @@ def test_numbers_as_frames():
     ]
     gradient = net.gradient(X, y, wrt=[("x1", "b")])
     assert gradient.weights.to_frame()["value"].tolist() == [gradient.weights["x1", "b"]]
+
+
+@pytest.mark.parametrize("grow", ["random", "gradient"])
+def test_edges_move_at_a_constant_number(grow, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "examples")
+    import sparse
+
+    class Watched(sparse.Rewiring):
+        sets, counts = (), ()
+
+        def on_epoch_end(self, run):
+            before = self.alive.copy()
+            super().on_epoch_end(run)
+            self.sets = (*self.sets, frozenset(np.flatnonzero(self.alive).tolist()))
+            come = self.alive & ~before
+            assert come.sum() == (before & ~self.alive).sum()
+            assert not run.model.parameters[self.places[come]].any()
+            if grow == "gradient" and come.any():
+                assert self.steepness[come].min() >= self.steepness[~self.alive & ~before].max()
+            self.counts = (*self.counts, np.count_nonzero(self.alive))
+
+    net = dagnet.Network(dagnet.layered([20, 16, 1], activation="tanh"), seed=0)
+    watched = Watched(sparse.KEPT, grow)
+    X, y = sparse.data(200, 0)
+    net.fit(X, y, epochs=12, learning_rate=0.02, seed=0, callbacks=[watched])
+    assert set(watched.counts) == {sparse.KEPT}
+    assert len(set(watched.sets)) > 4
+    pruned = net.prune(keep=sparse.KEPT)[0]
+    assert len(pruned.edges) == sparse.KEPT
+    np.testing.assert_allclose(pruned(X), net(X), atol=1e-12)

@@ -74,9 +74,7 @@ class _View(Mapping[Any, Any]):
         """A ``pandas.DataFrame``: parent, child or node (name); units where some have several; value."""
         found = [(name if len(self._columns) > 1 else (name,), np.atleast_1d(self[name])) for name in self]
         units = max((value.ndim for _, value in found if value.size > 1), default=0)
-        rows = [
-            (*name, *(*at, 0)[:units], each) for name, value in found for at, each in np.ndenumerate(value)
-        ]
+        rows = [(*name, *(*k, 0)[:units], x) for name, value in found for k, x in np.ndenumerate(value)]
         columns = [*self._columns, *("unit", "parent_unit")[:units], "value"]
         return needed("to_frame()", "pandas", "pandas").DataFrame(rows, columns=columns)
 
