@@ -31,9 +31,7 @@ def heir(graph: Any, net: Any, inputs: Any, weight: str | None, attributes: Any)
         raise DataError("attributes: say weight=None, not 'weight': None, where weights= names a network")
     unread = {*net.topology.users.unread, *(word for word, name in own.items() if name is None)}
     numbers = {*START, *net.topology.node_starts} - unread
-    said = graph.graph.get("dagnet")
-    given = said.get("inputs") if inputs is None and isinstance(said, Mapping) else inputs
-    named = [*given] if isinstance(given, Collection) else []
+    named = [*inputs] if isinstance(inputs, Collection) else []
     for name in (name for name in graph if name in known):
         words, there = graph.nodes[name], known.nodes[name]
         before, was_input = there.get("units", 1), "activation" not in there
@@ -41,7 +39,7 @@ def heir(graph: Any, net: Any, inputs: Any, weight: str | None, attributes: Any)
         if units != before:
             must = f"{before}, as in the network that is taken over"
             problems.append(expected(f"node {shorten(name)}: units", must, units, "or rename the node"))
-        is_input = not graph.in_degree(name) and (was_input or given is None or name in named)
+        is_input = not graph.in_degree(name) and (was_input or inputs is None or name in named)
         for word in numbers & there.keys() if is_input == was_input and "categories" not in words else ():
             if there[word] is not False and (words.get(own[word]) is None or words[own[word]] is True):
                 words[own[word]] = there[word]
@@ -182,8 +180,10 @@ def compare(first: Model, second: Model, X: Any = None) -> Comparison:
     if not (isinstance(first, Model) and isinstance(second, Model)):
         raise DataError(expected("compare", "called with two networks", (first, second)))
     (one, here), (other, there) = (_taken_apart(net, X) for net in (first, second))
-    both = ((key, here.get(key, np.nan), there.get(key, np.nan)) for key in {**here, **there})
-    rows = [(*key, float(np.mean(a)), float(np.mean(b)), float(np.max(np.abs(a - b)))) for key, a, b in both]
+    both = [(*key, here.get(key, np.nan), there.get(key, np.nan)) for key in {**here, **there}]
+    rows = [(*row, abs(row[-2] - row[-1])) for row in both if type(row[-2]) is type(row[-1]) is float]
+    values = [row for row in both if row[0] == "value"]
+    rows += [(*k, float(np.mean(a)), float(np.mean(b)), np.abs(a - b).max().item()) for *k, a, b in values]
     facts = dict[str, list[Any]]()
     for what in one:
         for where, own, its in (("first", one, other), ("second", other, one)):
@@ -204,10 +204,8 @@ def _taken_apart(net: Model, X: Any) -> tuple[dict[str, dict[Any, None]], dict[A
         "nodes without children": (name for name, degree in graph.out_degree if not degree),
         "words": ((name, word, str(value)) for name, word, value in words if word not in learned),
     }
-    numbers = {(word, name): as_real(value) for name, word, value in words if word in learned}
-    found = {
-        (*key, k): x for key, own in numbers.items() if own is not None for k, x in enumerate(own.ravel())
-    }
+    numbers = (((word, name), as_real(value)) for name, word, value in words if word in learned)
+    found = {(*key, k): x for key, a in numbers if a is not None for k, x in enumerate(a.ravel().tolist())}
     for name, values in net.forward(X).items() if X is not None else ():
         columns = np.float64(values).reshape(len(values), -1).T
         found |= {("value", name, k): column for k, column in enumerate(columns)}

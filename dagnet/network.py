@@ -128,11 +128,11 @@ class Network(Model):
         weights: Model | None = None,
     ) -> None:
         graph = formats.as_drawn(graph)
-        if weights is not None:
-            graph, weight = editing.heir(graph, weights, inputs, weight, attributes)
         settings = read_settings(
             graph, inputs=inputs, outputs=outputs, loss=loss, loss_weights=loss_weights, dtype=dtype
         )
+        if weights is not None:
+            graph, weight = editing.heir(graph, weights, settings.inputs, weight, attributes)
         super().__init__(
             topology_from_graph(graph, settings, activation=activation, weight=weight, attributes=attributes),
             loss=settings.loss,
