@@ -7,6 +7,8 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
+from data.strategies import dags, network, seeds
+from hypothesis import given, settings
 
 import dagnet
 from dagnet import DataError, GraphError
@@ -487,3 +489,19 @@ def test_edges_move_at_a_constant_number(grow, monkeypatch):
     pruned = net.prune(keep=sparse.KEPT)[0]
     assert len(pruned.edges) == sparse.KEPT
     np.testing.assert_allclose(pruned(X), net(X), atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:no input reaches output", "ignore:sign of")
+@settings(max_examples=30)
+@given(dags(), seeds)
+def test_any_graph_begins_with_the_numbers_of_its_like(graph, seed):
+    net = network(graph, engine="reference", seed=seed)
+    again = dagnet.Network(bare(net), weights=net, engine="reference", seed=seed + 1)
+    np.testing.assert_allclose(again.vector, net.vector, rtol=1e-15)
+    compared = dagnet.compare(net, again)
+    assert not compared.topology
+    assert all(row[-1] <= 1e-15 * abs(row[3]) for row in compared.rows)
+    half = len(net.edges) // 2
+    pruned, _ = net.prune(keep=half)
+    assert half <= len(pruned.edges)
+    assert pruned.nodes == net.nodes
