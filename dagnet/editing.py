@@ -77,7 +77,8 @@ def _split(known: Any, graph: Any, node: Any, own: Any, weight: str, problems: l
         return
     activation, aggregation, bias = (words.get(own[word]) for word in ("activation", "aggregation", "bias"))
     plain = (str(activation or "identity"), str(aggregation or "sum")) == ("identity", "sum")
-    plain = plain and not words.get(own["normalization"]) and (bias is True or not np.any(bias))
+    plain = plain and bool(own["activation"]) and not words.get(own["normalization"])
+    plain = plain and (bias is True or not np.any(bias))
     units = known.nodes[parent].get("units", 1)
     if given or not plain or words.get("units", 1) != units:
         where = f"node {shorten(node)}, which splits {shorten(parent)} → {shorten(child)},"

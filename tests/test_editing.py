@@ -200,6 +200,10 @@ def test_refusals_by_name():
         assert "node 'n', which splits 'x1' → 'b', must be an identity of units=1 without a bias" in text
     refused(lambda graph: split(graph, {}, (1.0, None)))
     graph = bare(net)
+    split(graph, {})
+    with pytest.raises(GraphError, match="must be an identity"):
+        dagnet.Network(graph, weights=net, attributes={"activation": None})
+    graph = bare(net)
     split(graph, {"activation": "relu"}, (1.0, 2.0))
     assert dagnet.Network(graph, weights=net).weights["n", "b"] == 2.0
     for wrong in ([0.5], "net", 3):
