@@ -30,7 +30,8 @@ from dagnet.errors import (
 from dagnet.formats import read_graph
 from dagnet.hookspecs import hookimpl
 from dagnet.layered import layered
-from dagnet.network import Network, load
+from dagnet.loading import load
+from dagnet.network import Network
 from dagnet.registry import (
     activations,
     aggregations,
@@ -43,6 +44,7 @@ from dagnet.registry import (
 )
 
 if TYPE_CHECKING:
+    from dagnet.editing import compare
     from dagnet.explain.gradient_check import check_gradient
     from dagnet.explain.verification import verify
     from dagnet.formula import Formula
@@ -82,6 +84,7 @@ __all__ = [
     "activations",
     "aggregations",
     "check_gradient",
+    "compare",
     "engines",
     "exporters",
     "hookimpl",
@@ -102,6 +105,7 @@ LATE = {
     "Formula": "formula",
     "Population": "population",
     "check_gradient": "explain.gradient_check",
+    "compare": "editing",
     "prepare_graph": "preparing",
     "unroll": "unrolling",
     "verify": "explain.verification",

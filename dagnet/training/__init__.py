@@ -4,8 +4,8 @@ What else should happen while a network learns (a bar, a log, early stopping, ch
 callback's business; see :class:`dagnet.contracts.Callback`.
 """
 
-from dagnet.training.resume import restore
+from dagnet.training.resume import Carried, carry, restore
 from dagnet.training.run import TrainingRun
 from dagnet.training.settings import Settings
 
-__all__ = ["Settings", "TrainingRun", "restore"]
+__all__ = ["Carried", "Settings", "TrainingRun", "carry", "restore"]
