@@ -31,7 +31,7 @@ from dagnet.engine.compiled.kernels import (
     load_tile,
     store_tile,
 )
-from dagnet.engine.compiled.microkernels import Rows, _Pull, named, pointer
+from dagnet.engine.compiled.microkernels import Rows, _Pull, named, of_tile, pointer
 from dagnet.engine.compiled.opened import State, Tile, opened
 from dagnet.engine.compiled.passes import whole_pass
 from dagnet.engine.compiled.vectors import I64, Emitter, Vector
@@ -77,26 +77,29 @@ def _gathering(code: int) -> Any:
     def gather_terms(typingctx, program, theta, state, tile, unit, kept):
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             plan = named(context, builder, sig.args[0], args[0])
-            weights = pointer(context, builder, sig.args[1], args[1])
-            emit, (unit, kept) = Rows(context, builder, sig.args[2:4], args[2:4]), args[4:]
-            first, n = emit.span(plan.indptr, unit)
+            weights, (unit, kept) = pointer(context, builder, sig.args[1], args[1]), args[4:]
 
-            def add(number: Any, carried: list[Any]) -> list[Any]:
-                edge = builder.add(first, number)
-                value = emit.load(emit.place(emit.state.values, emit.at(plan.sources, edge)))
-                weight = emit.splat(emit.at(weights, edge))
-                return [_combined(code, Vector(emit, carried[0]), weight, value).value]
+            def body(emit: Rows) -> None:
+                first, n = emit.span(plan.indptr, unit)
 
-            total = Vector(emit, emit.loop(n, 1, [emit.splat(START[code]).value], add)[1])
-            if code == MEAN:
-                total = total.times(_shared(emit, n))
-            elif code != PRODUCT:
-                with builder.if_then(builder.icmp_signed(">=", kept, ir.Constant(I64, 0))):
-                    emit.store(total, _kept(emit, kept))
-            here, slot = emit.place(emit.state.values, unit), emit.at(plan.bias_slot, unit)
-            emit.store(total, here)
-            with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
-                emit.store(total + emit.splat(emit.at(weights, slot)), here)
+                def add(number: Any, carried: list[Any]) -> list[Any]:
+                    edge = builder.add(first, number)
+                    value = emit.load(emit.place(emit.state.values, emit.at(plan.sources, edge)))
+                    weight = emit.splat(emit.at(weights, edge))
+                    return [_combined(code, Vector(emit, carried[0]), weight, value).value]
+
+                total = Vector(emit, emit.loop(n, 1, [emit.splat(START[code]).value], add)[1])
+                if code == MEAN:
+                    total = total.times(_shared(emit, n))
+                elif code != PRODUCT:
+                    with builder.if_then(builder.icmp_signed(">=", kept, ir.Constant(I64, 0))):
+                        emit.store(total, _kept(emit, kept))
+                here, slot = emit.place(emit.state.values, unit), emit.at(plan.bias_slot, unit)
+                emit.store(total, here)
+                with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
+                    emit.store(total + emit.splat(emit.at(weights, slot)), here)
+
+            of_tile(context, builder, sig.args[2:4], args[2:4], body)
             return context.get_dummy_value()
 
         return types.void(program, theta, state, tile, unit, kept), codegen
@@ -180,14 +183,17 @@ def _pushing(code: int) -> Any:
     def push_back(typingctx, program, walk, state, tile, unit, place, row):
         def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             plan, found = (named(context, builder, sig.args[k], args[k]) for k in (0, 1))
-            emit = Rows(context, builder, sig.args[2:4], args[2:4])
-            push = _Push(code, emit, plan, found, *args[4:])
 
-            def four(number: Any, carried: list[Any]) -> list[Any]:
-                return [push.edges(builder.add(push.first, number), 4, carried[0])]
+            def body(emit: Rows) -> None:
+                push = _Push(code, emit, plan, found, *args[4:])
 
-            done, total = emit.loop(push.n, 4, [emit.splat(1.0).value], four)
-            push.rest(builder.add(push.first, done), builder.sub(push.n, done), total)
+                def four(number: Any, carried: list[Any]) -> list[Any]:
+                    return [push.edges(builder.add(push.first, number), 4, carried[0])]
+
+                done, total = emit.loop(push.n, 4, [emit.splat(1.0).value], four)
+                push.rest(builder.add(push.first, done), builder.sub(push.n, done), total)
+
+            of_tile(context, builder, sig.args[2:4], args[2:4], body)
             return context.get_dummy_value()
 
         return types.void(program, walk, state, tile, unit, place, row), codegen
@@ -291,10 +297,10 @@ def backward_sweep(table, found, arrays, layout, steps, units):
 
 
 @kernel
-def evaluate(table, inputs, theta, outputs, values, part, parts):
+def evaluate(table, inputs, theta, outputs, values, share):
     """As that of :mod:`dagnet.engine.compiled.passes`."""
     program, n_rows, some_nan = opened(table), len(inputs), False
-    lanes, state = program.lanes, State(values, values, values[:0])  # no z is kept
+    (part, parts, lanes), state = share, State(values, values, values[:0])  # no z is kept
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         first = number * lanes
         there = min(lanes, n_rows - first)

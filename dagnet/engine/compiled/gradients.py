@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,8 +35,10 @@ class FusedGradient:
 
     draw: Draw | None = None
 
-    def __init__(self, program: Program, loss: Called, parts: Callable[[int], int], dtype: Any) -> None:
-        self._program, self._parts, self._loss, self._dtype = program, parts, loss, dtype
+    def __init__(self, runner: Any, losses: dict[int, Called]) -> None:
+        """``losses``: by the number of a tile's rows."""
+        program, dtype = runner.program, runner.dtype
+        self._program, self._tiling, self._losses, self._dtype = program, runner.tiling, losses, dtype
         self._calls: list[tuple[Array, Array, Array]] = []
         self._others = np.empty((0, program.plan.n_slots), dtype)
         self._unwanted, self._key = program.unwanted, np.zeros(2, np.uint64)
@@ -53,12 +54,12 @@ class FusedGradient:
 
         ``inputs`` (rows, input units), ``targets`` (rows, output units), ``factor`` (rows,).
         """
-        parts = self._parts(-(-len(inputs) // self._program.lanes))
+        lanes, parts = self._tiling(len(inputs))
         if self.draw is not None:
             self._key[:] = self.draw.key, self.draw.first
         given = (parts, inputs, targets, factor, into)
         if not self._written or any(map(operator.is_not, given, self._written)):
-            self._write(*given)
+            self._write(*given, lanes)
         loss = self._pass(self._calls[0][0], theta) if parts == 1 else self._shared(parts, theta, into)
         if len(self._unwanted):
             into[self._unwanted] = 0
@@ -75,20 +76,24 @@ class FusedGradient:
             into += other
         return sum(losses)
 
-    def _write(self, parts: int, inputs: Array, targets: Array, factor: Array, into: Array) -> None:
+    def _write(
+        self, parts: int, inputs: Array, targets: Array, factor: Array, into: Array, lanes: int
+    ) -> None:
         """Each part's table for these arrays; it serves again while they are the same objects."""
         given = inputs, targets, factor
         self._kept = [np.ascontiguousarray(array, self._dtype) for array in given]
         if len(self._others) < parts - 1:
             self._others = np.empty((parts - 1, self._program.plan.n_slots), self._dtype)
+        size = memory_of(self._program, lanes)
+        if self._calls and len(self._calls[0][2]) < size:
+            self._calls = []
         while len(self._calls) < parts:
-            memory = aligned(memory_of(self._program), self._dtype)
-            self._calls.append((*call_table(self._table), memory))
-        loss, starts = self._loss, [array.ctypes.data for array in self._kept]
+            self._calls.append((*call_table(self._table), aligned(size, self._dtype)))
+        loss, starts = self._losses[lanes], [array.ctypes.data for array in self._kept]
         for part, (_, room, memory) in enumerate(self._calls[:parts]):
             own = into if part == 0 else self._others[part - 1]
             places = (*starts, memory.ctypes.data, len(memory), own.ctypes.data)
-            room[:] = Call(loss.address, loss.numbers, part, parts, len(inputs), *places)
+            room[:] = Call(loss.address, loss.numbers, part, parts, lanes, len(inputs), *places)
         copied = any(map(operator.is_not, given, self._kept))
         self._written = () if copied else (parts, *given, into)
 
@@ -98,11 +103,11 @@ class StagedGradient:
 
     draw: Draw | None = None
 
-    def __init__(self, runner: Any, loss: Called) -> None:
-        self._runner, self._compiled = runner, loss  # which keeps what the addresses are of
-        self._loss = (loss.address, loss.numbers)
+    def __init__(self, runner: Any, losses: dict[int, Called]) -> None:
+        """``losses``: by the number of a tile's rows."""
+        self._runner, self._losses = runner, losses
         self._state: Any = None
-        self._wanted = np.empty((runner.threads, len(runner.program.outputs) * runner.lanes), runner.dtype)
+        self._wanted = np.empty((runner.threads, len(runner.program.outputs) * max(losses)), runner.dtype)
 
     def __call__(
         self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
@@ -110,11 +115,12 @@ class StagedGradient:
         """As :meth:`FusedGradient.__call__`."""
         state = self._state = self._runner.forward(theta, writable(inputs), reuse=self._state, draw=self.draw)
         rows = writable(targets), writable(factor)
-        places, losses = self._runner.program.outputs * state.stride, dict[int, float]()
+        outputs, losses = self._runner.program.outputs, dict[int, float]()
+        loss = self._losses[state.tile].address, self._losses[state.tile].numbers
 
         def begin(part: int, parts: int) -> None:
             arrays, layout = (state.values, state.deltas), state.layout(part, parts)
-            losses[part] = passes.lose(self._loss, arrays, places, rows, self._wanted[part], layout)
+            losses[part] = passes.lose(loss, arrays, outputs, rows, self._wanted[part], layout)
 
         square = self._runner.walk(theta, state, begin, into)
         return sum(losses[part] for part in sorted(losses)), square

@@ -132,7 +132,7 @@ def add_bias_gradients(walk, state, tile, first, last):
     """∂L/∂bias of some units: the sum of δ over a tile's rows."""
     base, stride, lanes = tile.base, tile.stride, tile.lanes
     sums, deltas, rest = walk.bias_gradient, state.deltas, first
-    if lanes * deltas.itemsize == TILE_BYTES:
+    if lanes * deltas.itemsize <= TILE_BYTES and lanes & (lanes - 1) == 0:
         rest = last - (last - first) % 4
         for unit in range(first, rest, 4):
             add_row_sums(sums, state, tile, unit)

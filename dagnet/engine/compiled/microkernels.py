@@ -1,8 +1,9 @@
 """Micro-kernels: one unit's rows of a tile, in LLVM's own language; and calls of machine code by its address.
 
 Numba's loops over rows vectorise at half the width of the processor; here vectors are explicit.
-A unit's rows of a tile are one vector of 128 bytes; LLVM splits it where a processor's are
-narrower.  Unit u of a tile begins at ``base + u · stride``.
+A unit's rows of a tile are one vector; LLVM splits it where a processor's are narrower.  Code is written
+once for each number of rows that a tile may have, and a tile's ``lanes`` say where to go.  Unit u of a tile
+begins at ``base + u · stride``.
 """
 
 # ruff: noqa: ANN001, ANN201, ARG001 - Numba's protocol for intrinsics
@@ -10,6 +11,7 @@ narrower.  Unit u of a tile begins at ``base + u · stride``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,12 +41,31 @@ def named(context: Any, builder: Any, kind: Any, value: Any) -> SimpleNamespace:
     return SimpleNamespace(**parts)
 
 
+def by_width(
+    builder: Any, dtype: str, lanes: Any, body: Callable[[int], list[Any] | None]
+) -> list[ir.PhiInstr]:
+    """What ``body(width)`` writes for each number of rows that a tile may have, where ``lanes`` say so."""
+    blocks = {width: builder.append_basic_block(f"rows{width}") for width in TILE_ROWS[dtype]}
+    after, found = builder.append_basic_block("rows"), []
+    switch = builder.switch(lanes, next(iter(blocks.values())))
+    for width, block in blocks.items():
+        switch.add_case(ir.Constant(I64, width), block)
+        builder.position_at_end(block)
+        found.append((body(width) or [], builder.block))
+        builder.branch(after)
+    builder.position_at_end(after)
+    phis = [builder.phi(value.type) for value in found[0][0]]
+    for values, block in found:
+        for phi, value in zip(phis, values, strict=True):
+            phi.add_incoming(value, block)
+    return phis
+
+
 class Rows(Emitter):
     """Vector code for the rows of a tile; ``state`` and ``tile`` as kernels have them."""
 
-    def __init__(self, context: Any, builder: Any, kinds: Any, values: Any) -> None:
-        dtype = str(kinds[0].types[0].dtype)
-        super().__init__(builder, dtype, TILE_ROWS[dtype])
+    def __init__(self, context: Any, builder: Any, kinds: Any, values: Any, lanes: int) -> None:
+        super().__init__(builder, str(kinds[0].types[0].dtype), lanes)
         self.state, self.tile = map(named, [context] * 2, [builder] * 2, kinds, values)
 
     def place(self, array: Any, unit: Any) -> Any:
@@ -69,8 +90,8 @@ class Rows(Emitter):
         return Vector(self, self.builder.shuffle_vector(vector.value, vector.value, mask))
 
     def prefetch(self, pointer: Any) -> None:
-        """Ask for a unit's rows from memory: two cache lines."""
-        for line in (0, self.lanes // 2):
+        """Ask for a unit's rows from memory, a cache line each time."""
+        for line in range(0, self.lanes, 64 // self.dtype.itemsize):
             place = self.builder.gep(pointer, [ir.Constant(I64, line)])
             flags = [ir.Constant(I32, flag) for flag in (0, 3, 1)]
             address = self.builder.bitcast(place, ir.IntType(8).as_pointer())
@@ -118,31 +139,39 @@ class Rows(Emitter):
             builder.store(builder.fadd(builder.load(one), total), one)
 
 
+def of_tile(context: Any, builder: Any, kinds: Any, values: Any, body: Callable[[Rows], None]) -> None:
+    """What ``body(emit)`` writes for a tile, by its number of rows."""
+    tile, dtype = named(context, builder, kinds[1], values[1]), str(kinds[0].types[0].dtype)
+    by_width(builder, dtype, tile.lanes, lambda lanes: body(Rows(context, builder, kinds, values, lanes)))
+
+
 @intrinsic
 def weighted_sum(typingctx, program, theta, state, tile, unit):
     """z[unit] = b + Σ over its parents of w·a, for a tile's rows."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         plan = named(context, builder, sig.args[0], args[0])
-        weights = pointer(context, builder, sig.args[1], args[1])
-        emit = Rows(context, builder, sig.args[2:4], args[2:4])
-        values, unit = emit.state.values, args[4]
-        slot, before = emit.at(plan.bias_slot, unit), builder.block
-        with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
-            read, biased = emit.at(weights, slot), builder.block
-        bias = builder.phi(emit.element)
-        bias.add_incoming(ir.Constant(emit.element, 0.0), before)
-        bias.add_incoming(read, biased)
-        first, n = emit.span(plan.indptr, unit)
+        weights, unit = pointer(context, builder, sig.args[1], args[1]), args[4]
 
-        def add(number: Any, carried: list[Any]) -> list[Any]:
-            edge = builder.add(first, number)
-            rows = emit.load(emit.place(values, emit.at(plan.sources, edge)))
-            weight = emit.splat(emit.at(weights, edge))
-            return [emit.intrinsic("fmuladd", weight, rows, Vector(emit, carried[0])).value]
+        def body(emit: Rows) -> None:
+            slot, before = emit.at(plan.bias_slot, unit), builder.block
+            with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
+                read, biased = emit.at(weights, slot), builder.block
+            bias = builder.phi(emit.element)
+            bias.add_incoming(ir.Constant(emit.element, 0.0), before)
+            bias.add_incoming(read, biased)
+            first, n = emit.span(plan.indptr, unit)
 
-        _, total = emit.loop(n, 1, [emit.splat(bias).value], add)
-        emit.store(Vector(emit, total), emit.place(values, unit))
+            def add(number: Any, carried: list[Any]) -> list[Any]:
+                edge = builder.add(first, number)
+                rows = emit.load(emit.place(emit.state.values, emit.at(plan.sources, edge)))
+                weight = emit.splat(emit.at(weights, edge))
+                return [emit.intrinsic("fmuladd", weight, rows, Vector(emit, carried[0])).value]
+
+            _, total = emit.loop(n, 1, [emit.splat(bias).value], add)
+            emit.store(Vector(emit, total), emit.place(emit.state.values, unit))
+
+        of_tile(context, builder, sig.args[2:4], args[2:4], body)
         return context.get_dummy_value()
 
     return types.void(program, theta, state, tile, unit), codegen
@@ -209,21 +238,25 @@ def pull_back(typingctx, program, walk, state, tile, unit):
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         plan, found = (named(context, builder, sig.args[k], args[k]) for k in (0, 1))
-        emit, unit = Rows(context, builder, sig.args[2:4], args[2:4]), args[4]
-        first, n = emit.span(plan.indptr_out, unit)
-        fresh = builder.icmp_signed("==", emit.at(plan.started, unit), ir.Constant(I64, 0))
-        some = builder.icmp_signed(">", n, ir.Constant(I64, 0))
-        with builder.if_then(builder.or_(fresh, some)):
-            here = emit.place(emit.state.deltas, unit)
-            pull = _Pull(emit, plan, found, unit)
-            start = builder.select(fresh, emit.splat(0.0).value, emit.load(here).value)
 
-            def four(number: Any, carried: list[Any]) -> list[Any]:
-                return [pull.edges(builder.add(first, number), 4, carried[0])]
+        def body(emit: Rows) -> None:
+            unit = args[4]
+            first, n = emit.span(plan.indptr_out, unit)
+            fresh = builder.icmp_signed("==", emit.at(plan.started, unit), ir.Constant(I64, 0))
+            some = builder.icmp_signed(">", n, ir.Constant(I64, 0))
+            with builder.if_then(builder.or_(fresh, some)):
+                here = emit.place(emit.state.deltas, unit)
+                pull = _Pull(emit, plan, found, unit)
+                start = builder.select(fresh, emit.splat(0.0).value, emit.load(here).value)
 
-            done, total = emit.loop(n, 4, [start], four)
-            total = pull.rest(builder.add(first, done), builder.sub(n, done), total)
-            emit.store(Vector(emit, total), here)
+                def four(number: Any, carried: list[Any]) -> list[Any]:
+                    return [pull.edges(builder.add(first, number), 4, carried[0])]
+
+                done, total = emit.loop(n, 4, [start], four)
+                total = pull.rest(builder.add(first, done), builder.sub(n, done), total)
+                emit.store(Vector(emit, total), here)
+
+        of_tile(context, builder, sig.args[2:4], args[2:4], body)
         return context.get_dummy_value()
 
     return types.void(program, walk, state, tile, unit), codegen
@@ -235,10 +268,13 @@ def add_row_sums(typingctx, into, state, tile, unit):
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         sums = builder.gep(pointer(context, builder, sig.args[0], args[0]), [args[3]])
-        emit = Rows(context, builder, sig.args[1:3], args[1:3])
-        units = [builder.add(args[3], ir.Constant(I64, k)) for k in range(4)]
-        rows = (emit.halves(emit.load(emit.place(emit.state.deltas, unit))) for unit in units)
-        emit.add_four_sums([emit.added(*halves) for halves in rows], sums)
+
+        def body(emit: Rows) -> None:
+            units = [builder.add(args[3], ir.Constant(I64, k)) for k in range(4)]
+            rows = (emit.halves(emit.load(emit.place(emit.state.deltas, unit))) for unit in units)
+            emit.add_four_sums([emit.added(*halves) for halves in rows], sums)
+
+        of_tile(context, builder, sig.args[1:3], args[1:3], body)
         return context.get_dummy_value()
 
     return types.void(into, state, tile, unit), codegen
@@ -315,8 +351,8 @@ def call_learning(typingctx, called, state, sums, place, kept, start, n):
 
 
 @intrinsic
-def call_loss(typingctx, called, state, tile, places, rows):
-    """A loss of a tile's rows (targets, factors) whose outputs begin at ``places``; its result."""
+def call_loss(typingctx, called, state, tile, outputs, rows):
+    """A loss of a tile's rows (targets, factors); its result."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         state, tile = (named(context, builder, sig.args[k], args[k]) for k in (1, 2))
@@ -324,7 +360,7 @@ def call_loss(typingctx, called, state, tile, places, rows):
         given = [builder.extract_value(args[4], k) for k in (0, 1)]
         wanted, factor = (pointer(context, builder, sig.args[4].types[k], given[k]) for k in (0, 1))
         values, deltas = (builder.gep(array, [tile.base]) for array in (state.values, state.deltas))
-        arguments = [values, units.data, wanted, factor, deltas, units.nitems, tile.there]
+        arguments = [values, units.data, tile.stride, wanted, factor, deltas, units.nitems, tile.there]
         return _call(builder, args[0], arguments, ir.DoubleType())
 
-    return types.float64(called, state, tile, places, rows), codegen
+    return types.float64(called, state, tile, outputs, rows), codegen

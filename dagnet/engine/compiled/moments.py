@@ -40,8 +40,8 @@ def find_moments(values, layout, units, weights, found):
     zero = values.dtype.type(0)
     for k in range(part, len(units), parts):
         base = units[k] * stride
-        origin, n_tiles = values[base], (n_rows + lanes - 1) // lanes
-        total, square = moment_sums(values, weights, base, block, n_tiles, origin)
+        origin, tiles = values[base], (block, (n_rows + lanes - 1) // lanes, lanes)
+        total, square = moment_sums(values, weights, base, tiles, origin)
         found[0, k] = origin + total
         found[1, k] = max(square - total * total, zero)
 
@@ -55,14 +55,14 @@ def through_moments(arrays, layout, ends, weights, numbers, found):
     values, deltas = arrays
     sources, targets = ends
     block, _, stride, lanes, n_rows, part, parts = layout
-    n_tiles = (n_rows + lanes - 1) // lanes
+    tiles = block, (n_rows + lanes - 1) // lanes, lanes
     for k in range(part, len(sources), parts):
         mean, inverse, scale = numbers[0, k], numbers[1, k], numbers[2, k]
         starts = sources[k] * stride, targets[k] * stride
-        plain, along = delta_sums(values, deltas, starts, block, n_tiles, mean)
+        plain, along = delta_sums(values, deltas, starts, tiles, mean)
         found[k] = along * inverse
         pulls = mean, -scale * plain, -scale * found[k] * inverse
-        write_pulls((values, deltas, weights), starts[0], block, n_tiles, pulls)
+        write_pulls((values, deltas, weights), starts[0], tiles, pulls)
 
 
 class Moments:

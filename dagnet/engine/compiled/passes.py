@@ -72,10 +72,13 @@ def evaluate_few(table, inputs, theta, outputs, state):
 
 
 @kernel
-def evaluate(table, inputs, theta, outputs, values, part, parts):
-    """All steps for this part's rows, with the memory of one tile; whether an input is NaN."""
+def evaluate(table, inputs, theta, outputs, values, share):
+    """All steps for this part's rows, with the memory of one tile; whether an input is NaN.
+
+    ``share``: part, parts, rows of a tile.
+    """
     program, n_rows, some_nan = opened(table), len(inputs), False
-    lanes = program.lanes
+    part, parts, lanes = share
     state = State(values, values, values[:0])  # no z is kept
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         first = number * lanes
@@ -87,24 +90,24 @@ def evaluate(table, inputs, theta, outputs, values, part, parts):
 
 
 @numba.njit(**INNER)
-def _loss_of_tile(loss, state, tile, places, rows, wanted):
+def _loss_of_tile(loss, state, tile, outputs, rows, wanted):
     """Σ factor·ℓ over a tile's rows (its targets, its factors); ∂/∂a of the outputs goes to δ.
 
-    ``places`` is where the outputs begin in a tile, ``wanted`` room for its targets.
+    ``wanted`` is room for its targets.
     """
-    base, lanes, there = tile.base, tile.lanes, tile.there
+    lanes, there = tile.lanes, tile.there
     targets, factor = rows
-    for column in range(len(places)):
+    for column in range(len(outputs)):
         run = wanted[column * lanes : column * lanes + there]
         for row in range(there):
             run[row] = targets[row, column]
-        here = base + places[column]
+        here = tile.base + outputs[column] * tile.stride
         state.deltas[here + there : here + lanes] = 0
-    return call_loss(loss, state, tile, places, (wanted, factor))
+    return call_loss(loss, state, tile, outputs, (wanted, factor))
 
 
 @kernel
-def lose(loss, arrays, places, rows, wanted, layout):
+def lose(loss, arrays, outputs, rows, wanted, layout):
     """The same for this part's tiles; ``arrays``: values, δ; ``rows``: all targets and factors."""
     state, (targets, factor) = State(arrays[0], arrays[1], arrays[0]), rows
     _, _, _, lanes, n_rows, part, parts = layout
@@ -112,7 +115,7 @@ def lose(loss, arrays, places, rows, wanted, layout):
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         first, tile = number * lanes, tile_of(layout, number)
         here = targets[first : first + tile.there], factor[first : first + tile.there]
-        total += _loss_of_tile(loss, state, tile, places, here, wanted)
+        total += _loss_of_tile(loss, state, tile, outputs, here, wanted)
     return total
 
 
@@ -122,9 +125,8 @@ def whole_pass(table, theta, forward, backward):
 
     ``table`` is one of :func:`dagnet.engine.compiled.opened.call_table`; ∂/∂theta goes to ``into`` (slots,).
     """
-    program, (loss, part, parts, arrays) = opened(table), opened_call(table, theta)
+    program, (loss, (part, parts, lanes), arrays) = opened(table), opened_call(table, theta)
     inputs, targets, factor, memory, into = arrays
-    lanes = program.lanes
     n_units, n_walked, n_steps = len(program.bias_slot), len(program.slots_out), len(program.steps)
     size, at = n_units * lanes, 2 * n_units * lanes
     values, deltas = memory[:size], memory[size:at]
@@ -138,7 +140,7 @@ def whole_pass(table, theta, forward, backward):
         weights[k] = theta[program.slots_out[k]]
     gradient[:] = 0
     walk.bias_gradient[:] = 0
-    places, total = program.output_places, 0.0
+    total = 0.0
     for number in range(part, (len(inputs) + lanes - 1) // lanes, parts):
         first = number * lanes
         there = min(lanes, len(inputs) - first)
@@ -146,7 +148,7 @@ def whole_pass(table, theta, forward, backward):
         here = targets[first : first + there], factor[first : first + there]
         load_tile(inputs[first : first + there], values, 0, lanes, lanes)
         forward(program, theta, state, tile, 0, n_steps)
-        total += _loss_of_tile(loss, state, tile, places, here, wanted)
+        total += _loss_of_tile(loss, state, tile, program.outputs, here, wanted)
         backward(program, walk, state, tile, 0, n_steps)
         if program.walks_to_inputs:
             pull_tile(program, walk, state, tile, 0, inputs.shape[1])

@@ -11,16 +11,15 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from dagnet.engine.compiled.microkernels import Rows, pointer
-from dagnet.engine.compiled.vectors import I32, I64, TILE_ROWS, Emitter, Vector
+from dagnet.engine.compiled.microkernels import Rows, by_width, pointer
+from dagnet.engine.compiled.vectors import I32, I64, Emitter, Vector
 
 
 class _Unit(Rows):
     """Vector code for one unit's rows, tile after tile; lanes without a row hold 0, as their weights do."""
 
-    def __init__(self, context: Any, builder: Any, kinds: Any, arrays: Any) -> None:
-        dtype = str(kinds[0].dtype)
-        Emitter.__init__(self, builder, dtype, TILE_ROWS[dtype])
+    def __init__(self, context: Any, builder: Any, kinds: Any, arrays: Any, lanes: int) -> None:
+        Emitter.__init__(self, builder, str(kinds[0].dtype), lanes)
         self.arrays = [pointer(context, builder, *pair) for pair in zip(kinds, arrays, strict=True)]
 
     def run(self, array: int, tile: Any, start: Any, block: Any) -> Any:
@@ -48,58 +47,78 @@ class _Unit(Rows):
         return found
 
 
+def _parts(builder: Any, value: Any, n: int) -> list[Any]:
+    return [builder.extract_value(value, k) for k in range(n)]
+
+
 @intrinsic
-def moment_sums(typingctx, values, weights, start, block, n_tiles, origin):
-    """Σ w(a − origin) and Σ w(a − origin)² of the unit that begins at ``start``."""
+def moment_sums(typingctx, values, weights, start, tiles, origin):
+    """Σ w(a − origin) and Σ w(a − origin)² of the unit that begins at ``start``.
+
+    ``tiles``, here and below: numbers from one to the next, how many they are, rows of one.
+    """
     result = types.UniTuple(values.dtype, 2)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        emit = _Unit(context, builder, sig.args[:2], args[:2])
+        block, n_tiles, lanes = _parts(builder, args[3], 3)
 
-        def body(tile: Any) -> tuple[Vector, Vector]:
-            away = emit.load(emit.run(0, tile, args[2], args[3])) - emit.splat(args[5])
-            weighted = emit.share(tile) * away
-            return weighted, weighted * away
+        def sums(width: int) -> list[Any]:
+            emit = _Unit(context, builder, sig.args[:2], args[:2], width)
 
-        return context.make_tuple(builder, result, emit.sums(args[4], body))
+            def body(tile: Any) -> tuple[Vector, Vector]:
+                away = emit.load(emit.run(0, tile, args[2], block)) - emit.splat(args[4])
+                weighted = emit.share(tile) * away
+                return weighted, weighted * away
 
-    return result(values, weights, start, block, n_tiles, values.dtype), codegen
+            return emit.sums(n_tiles, body)
+
+        return context.make_tuple(builder, result, by_width(builder, str(values.dtype), lanes, sums))
+
+    return result(values, weights, start, tiles, values.dtype), codegen
 
 
 @intrinsic
-def delta_sums(typingctx, values, deltas, starts, block, n_tiles, mean):
+def delta_sums(typingctx, values, deltas, starts, tiles, mean):
     """Σδ of the unit that begins at ``starts[1]``, and Σδ(a − mean) with that at ``starts[0]``."""
     result = types.UniTuple(values.dtype, 2)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        emit = _Unit(context, builder, sig.args[:2], args[:2])
-        here, there = (builder.extract_value(args[2], k) for k in (0, 1))
+        (here, there), (block, n_tiles, lanes) = _parts(builder, args[2], 2), _parts(builder, args[3], 3)
 
-        def body(tile: Any) -> tuple[Vector, Vector]:
-            delta = emit.load(emit.run(1, tile, there, args[3]))
-            away = emit.load(emit.run(0, tile, here, args[3])) - emit.splat(args[5])
-            return delta, delta * away
+        def sums(width: int) -> list[Any]:
+            emit = _Unit(context, builder, sig.args[:2], args[:2], width)
 
-        return context.make_tuple(builder, result, emit.sums(args[4], body))
+            def body(tile: Any) -> tuple[Vector, Vector]:
+                delta = emit.load(emit.run(1, tile, there, block))
+                away = emit.load(emit.run(0, tile, here, block)) - emit.splat(args[4])
+                return delta, delta * away
 
-    return result(values, deltas, starts, block, n_tiles, values.dtype), codegen
+            return emit.sums(n_tiles, body)
+
+        return context.make_tuple(builder, result, by_width(builder, str(values.dtype), lanes, sums))
+
+    return result(values, deltas, starts, tiles, values.dtype), codegen
 
 
 @intrinsic
-def write_pulls(typingctx, arrays, start, block, n_tiles, numbers):
+def write_pulls(typingctx, arrays, start, tiles, numbers):
     """∂L/∂a = w(level + (a − mean)·slope); ``arrays``: a, ∂L/∂a, w; ``numbers``: mean, level, slope."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        arrays = [builder.extract_value(args[0], k) for k in range(3)]
-        emit = _Unit(context, builder, sig.args[0].types, arrays)
-        mean, level, slope = (emit.splat(builder.extract_value(args[4], k)) for k in range(3))
+        given, (block, n_tiles, lanes) = _parts(builder, args[0], 3), _parts(builder, args[2], 3)
 
-        def body(tile: Any, _: Any) -> list[Any]:
-            away = emit.load(emit.run(0, tile, args[1], args[2])) - mean
-            emit.store(emit.share(tile) * (level + away * slope), emit.run(1, tile, args[1], args[2]))
-            return []
+        def write(width: int) -> None:
+            emit = _Unit(context, builder, sig.args[0].types, given, width)
+            mean, level, slope = map(emit.splat, _parts(builder, args[3], 3))
 
-        emit.loop(args[3], 1, [], body)
+            def body(tile: Any, _: Any) -> list[Any]:
+                away = emit.load(emit.run(0, tile, args[1], block)) - mean
+                emit.store(emit.share(tile) * (level + away * slope), emit.run(1, tile, args[1], block))
+                return []
+
+            emit.loop(n_tiles, 1, [], body)
+
+        by_width(builder, str(arrays.types[0].dtype), lanes, write)
         return context.get_dummy_value()
 
-    return types.void(arrays, start, block, n_tiles, numbers), codegen
+    return types.void(arrays, start, tiles, numbers), codegen

@@ -20,11 +20,13 @@ CONTRACT = ("contract",)
 """Floating-point arithmetic may turn a·b + c into one FMA, and nothing else."""
 I32, I64, TRUTH = ir.IntType(32), ir.IntType(64), ir.IntType(1)
 ELEMENTS = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
-TILE_BYTES = 128
-"""Of a unit's rows in a tile: two vectors of the widest processors."""
+TILE_BYTES = 256
+"""Most of a unit's rows in a tile: four vectors of the widest processors."""
 MOST_LEARNED, MOST_NUMBERS = 4, 8
 """How many numbers an activation may learn, and read in all, as machine code."""
-TILE_ROWS = {name: TILE_BYTES // np.dtype(name).itemsize for name in ELEMENTS}
+TILE_ROWS = {"float32": (8, 16, 32, 64), "float64": (8, 16, 32)}
+"""How many rows a tile may have; ``USUAL_ROWS`` are two vectors of the widest processors."""
+USUAL_ROWS = {"float32": 32, "float64": 16}
 LIBRARY = "dagnet_"
 """Put before a C function's name, so that nobody else's symbol of that name is replaced."""
 
