@@ -15,12 +15,15 @@ import numba
 
 from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.microkernels import (
+    SQUARE,
     add_row_sums,
     call_elementwise,
     call_learning,
     call_slope,
     own_numbers,
     pull_back,
+    square_into_rows,
+    square_into_units,
     weighted_sum,
 )
 from dagnet.engine.compiled.opened import Reverse, State, Tile, opened
@@ -222,22 +225,35 @@ def backward_sweep(table, found, arrays, layout, steps, units):
 @numba.njit(**INNER)
 def load_tile(rows, state, place, stride, lanes):
     """(rows, units) into runs that begin at ``place`` and every ``stride``; whether a number is NaN."""
-    there, some_nan = len(rows), False
-    for unit in range(rows.shape[1]):
+    there, n_units, some_nan = len(rows), rows.shape[1], False
+    turned = n_units // SQUARE * SQUARE
+    for unit in range(0, turned, SQUARE):
+        for row in range(0, lanes, SQUARE):
+            here = place + unit * stride + row
+            square_into_units(rows, (unit, row, there), n_units, state, here, stride)
+    for unit in range(turned, n_units):
         run = state[place + unit * stride : place + unit * stride + lanes]
         for row in range(there):
             run[row] = rows[row, unit]
-            some_nan |= rows[row, unit] != rows[row, unit]
         run[there:] = 0
+    for row in range(there):
+        for unit in range(n_units):
+            some_nan |= rows[row, unit] != rows[row, unit]
     return some_nan
 
 
 @numba.njit(**INNER)
 def store_tile(state, place, stride, units, rows):
     """Some units of the tile that begins at ``place`` into (rows, units)."""
-    for column in range(len(units)):
-        run = state[place + units[column] * stride : place + units[column] * stride + len(rows)]
-        for row in range(len(rows)):
+    there, n_units = len(rows), len(units)
+    full, turned = there // SQUARE * SQUARE, n_units // SQUARE * SQUARE
+    for column in range(0, turned, SQUARE):
+        for row in range(0, full, SQUARE):
+            start = row * n_units + column, n_units
+            square_into_rows(state, (place + row, stride), units, column, rows, start)
+    for column in range(turned if full == there else 0, n_units):
+        run = state[place + units[column] * stride : place + units[column] * stride + there]
+        for row in range(full if column < turned else 0, there):
             rows[row, column] = run[row]
 
 

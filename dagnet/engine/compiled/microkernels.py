@@ -24,6 +24,10 @@ from dagnet.engine.compiled.vectors import I32, I64, MOST_LEARNED, MOST_NUMBERS,
 
 AHEAD = 32
 """How many edges ahead the rows of a unit are asked for from memory."""
+LATER = 128
+"""How many numbers of a row ahead the next ones are asked for."""
+SQUARE = 8
+"""Rows and columns that are turned at once."""
 REORDER = ("reassoc", "nsz", "contract")
 
 
@@ -88,14 +92,6 @@ class Rows(Emitter):
     def _part(self, vector: Vector, *places: int) -> Vector:
         mask = ir.Constant(ir.VectorType(I32, len(places)), places)
         return Vector(self, self.builder.shuffle_vector(vector.value, vector.value, mask))
-
-    def prefetch(self, pointer: Any) -> None:
-        """Ask for a unit's rows from memory, a cache line each time."""
-        for line in range(0, self.lanes, 64 // self.dtype.itemsize):
-            place = self.builder.gep(pointer, [ir.Constant(I64, line)])
-            flags = [ir.Constant(I32, flag) for flag in (0, 3, 1)]
-            address = self.builder.bitcast(place, ir.IntType(8).as_pointer())
-            self._call("llvm.prefetch.p0", ir.VoidType(), [address, *flags])
 
     def halves(self, vector: Vector) -> tuple[Vector, Vector]:
         """The first and the second half of its lanes."""
@@ -278,6 +274,69 @@ def add_row_sums(typingctx, into, state, tile, unit):
         return context.get_dummy_value()
 
     return types.void(into, state, tile, unit), codegen
+
+
+def _turned(emit: Emitter, vectors: list[Vector]) -> list[Vector]:
+    """As many vectors as they have lanes, lane k of which becomes vector k: by runs of 1, 2, 4 lanes."""
+    builder, n, width = emit.builder, emit.lanes, 1
+    while width < n:
+        low = [lane - width + n if lane & width else lane for lane in range(n)]
+        masks = [ir.Constant(ir.VectorType(I32, n), [lane + more for lane in low]) for more in (0, width)]
+        found = list(vectors)
+        for k in (k for k in range(n) if not k & width):
+            pair = vectors[k].value, vectors[k + width].value
+            found[k], found[k + width] = (Vector(emit, builder.shuffle_vector(*pair, m)) for m in masks)
+        vectors, width = found, 2 * width
+    return vectors
+
+
+@intrinsic
+def square_into_units(typingctx, rows, corner, step, state, place, stride):
+    """A square of (rows, units) into lanes of units; ``corner``: unit, row, how many rows there are.
+
+    Lanes of rows that are not there become 0.  Rows begin every ``step``.
+    """
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        given, into = (pointer(context, builder, sig.args[k], args[k]) for k in (0, 3))
+        unit, first, there = (builder.extract_value(args[1], k) for k in range(3))
+        emit, vectors = Emitter(builder, str(rows.dtype), SQUARE), []
+        for k in range(SQUARE):
+            row = builder.add(first, ir.Constant(I64, k))
+            exists = builder.icmp_signed("<", row, there)
+            start = builder.select(exists, builder.add(unit, builder.mul(row, args[2])), unit)
+            emit.prefetch(builder.gep(given, [builder.add(start, ir.Constant(I64, LATER))]))
+            read = emit.load(builder.gep(given, [start])).value
+            vectors.append(Vector(emit, builder.select(exists, read, emit.splat(0.0).value)))
+        for k, vector in enumerate(_turned(emit, vectors)):
+            lane = builder.add(args[4], builder.mul(args[5], ir.Constant(I64, k)))
+            emit.store(vector, builder.gep(into, [lane]))
+        return context.get_dummy_value()
+
+    return types.void(rows, corner, step, state, place, stride), codegen
+
+
+@intrinsic
+def square_into_rows(typingctx, state, place, units, column, rows, start):
+    """Eight lanes of the units from ``units[column]`` on into eight rows' columns.
+
+    ``place``: where lanes of unit 0 begin, and the stride; ``start``: the first number, and the step.
+    """
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        held, numbers, into = (pointer(context, builder, sig.args[k], args[k]) for k in (0, 2, 4))
+        emit, vectors = Emitter(builder, str(state.dtype), SQUARE), []
+        (place, stride), (first, step) = ([builder.extract_value(args[k], j) for j in (0, 1)] for k in (1, 5))
+        for k in range(SQUARE):
+            unit = builder.load(builder.gep(numbers, [builder.add(args[3], ir.Constant(I64, k))]))
+            vectors.append(emit.load(builder.gep(held, [builder.add(place, builder.mul(unit, stride))])))
+        for k, vector in enumerate(_turned(emit, vectors)):
+            emit.store(
+                vector, builder.gep(into, [builder.add(first, builder.mul(step, ir.Constant(I64, k)))])
+            )
+        return context.get_dummy_value()
+
+    return types.void(state, place, units, column, rows, start), codegen
 
 
 def _call(builder: Any, called: Any, arguments: list[Any], result: Any = None) -> Any:

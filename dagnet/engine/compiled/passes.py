@@ -97,10 +97,8 @@ def _loss_of_tile(loss, state, tile, outputs, rows, wanted):
     """
     lanes, there = tile.lanes, tile.there
     targets, factor = rows
+    load_tile(targets, wanted, 0, lanes, lanes)
     for column in range(len(outputs)):
-        run = wanted[column * lanes : column * lanes + there]
-        for row in range(there):
-            run[row] = targets[row, column]
         here = tile.base + outputs[column] * tile.stride
         state.deltas[here + there : here + lanes] = 0
     return call_loss(loss, state, tile, outputs, (wanted, factor))

@@ -104,6 +104,14 @@ class Emitter:
         arguments = [vector.value, self._place(pointer), alignment, mask.value]
         self._call(f"llvm.masked.store.{self._suffix()}.p0", ir.VoidType(), arguments)
 
+    def prefetch(self, pointer: ir.Value) -> None:
+        """Ask for the numbers from ``pointer`` on, a cache line each time."""
+        for line in range(0, self.lanes, 64 // self.dtype.itemsize):
+            place = self.builder.gep(pointer, [ir.Constant(I64, line)])
+            flags = [ir.Constant(I32, flag) for flag in (0, 3, 1)]
+            address = self.builder.bitcast(place, ir.IntType(8).as_pointer())
+            self._call("llvm.prefetch.p0", ir.VoidType(), [address, *flags])
+
     def first(self, n: ir.Value) -> Vector:
         """Truth in the first ``n`` lanes; ``n`` is an i64."""
         all_lanes = ir.Constant(I64, self.lanes)
