@@ -31,10 +31,10 @@ from dagnet.engine.compiled.kernels import (
     load_tile,
     store_tile,
 )
-from dagnet.engine.compiled.microkernels import Rows, _Pull, named, of_tile, pointer
+from dagnet.engine.compiled.microkernels import Rows, _Pull, named, of_tile, pointer, pull_tile
 from dagnet.engine.compiled.opened import State, Tile, opened
 from dagnet.engine.compiled.passes import whole_pass
-from dagnet.engine.compiled.vectors import I64, Emitter, Vector
+from dagnet.engine.compiled.vectors import I64, Vector
 from dagnet.plan import AGGREGATE
 
 MEAN, PRODUCT, MAX, MIN = 0, 1, 2, 3
@@ -112,7 +112,6 @@ class _Push(_Pull):
 
     def __init__(self, code: int, emit: Rows, plan: Any, walk: Any, unit: Any, place: Any, row: Any) -> None:
         self.code, self.emit, self.plan, self.walk, self.row = code, emit, plan, walk, row
-        self.half = Emitter(emit.builder, emit.dtype, emit.lanes // 2)
         self.slot, self.n = emit.span(plan.indptr, unit)
         self.first = place
         self.share = emit.load(emit.place(emit.state.deltas, unit))  # of each term, or of those that are best
@@ -162,7 +161,7 @@ class _Push(_Pull):
         emit.loop(self.n, 1, [self.share.value], multiply)
 
     def _edge(self, place: Any, total: Vector) -> tuple[Vector, Vector]:
-        """The products of δ·∂A/∂(w a) and a, one a lane of half a vector; the product of the terms so far."""
+        """The products of δ·∂A/∂(w a) and a, one a lane of a piece; the product of the terms so far."""
         emit, (weight, value, pulled) = self.emit, self._read(place)
         term, own = weight.times(value), self.share
         if self.code == PRODUCT:
@@ -171,9 +170,7 @@ class _Push(_Pull):
         elif self.code != MEAN:
             own = emit.select(_alike(term, self.best), own, 0.0)
         emit.store(emit.intrinsic("fmuladd", weight, own, emit.load(pulled)), pulled)
-        (low, high), (a_low, a_high) = emit.halves(own), emit.halves(value)
-        product = self.half.intrinsic("fmuladd", low, a_low, self.half.splat(0.0))
-        return self.half.intrinsic("fmuladd", high, a_high, product), total
+        return emit.products(own, value), total
 
 
 def _pushing(code: int) -> Any:
@@ -258,9 +255,9 @@ def _forward(program, theta, state, tile, begin, end):
 
 
 @numba.njit(**INNER)
-def _backward(program, walk, state, tile, begin, end):
-    """The same steps, last first."""
-    number = end
+def _backward(program, walk, state, tile, span, units):
+    """The same steps, last first, then ∂L/∂a of some units."""
+    begin, number = span
     while number > begin:
         if program.steps[number - 1, 0] == _AGGREGATE:
             number -= 1
@@ -269,7 +266,8 @@ def _backward(program, walk, state, tile, begin, end):
         stop = number
         while number > begin and program.steps[number - 1, 0] != _AGGREGATE:
             number -= 1
-        backward_dropping(program, walk, state, tile, number, stop)
+        backward_dropping(program, walk, state, tile, (number, stop), (0, 0))
+    pull_tile(program, walk, state, tile, units[0], units[1])
 
 
 @numba.njit(**INNER)

@@ -23,10 +23,10 @@ from dagnet.engine.compiled.kernels import (
     CACHED,
     add_bias_gradients,
     forward_tile,
-    pull_tile,
     tile_of,
     times_slope,
 )
+from dagnet.engine.compiled.microkernels import pull_tile
 from dagnet.engine.compiled.opened import Reverse, State, opened
 from dagnet.engine.compiled.passes import whole_pass
 from dagnet.plan import ACTIVATE, DROP
@@ -151,18 +151,22 @@ def _masked(program, state, tile, number, start, stop):
 
 
 @numba.njit(**INNER)
-def backward_dropping(program, walk, state, tile, begin, end):
-    """The activation steps among ``begin`` … ``end`` − 1, last first, for one tile.
+def backward_dropping(program, walk, state, tile, span, units):
+    """As :func:`dagnet.engine.compiled.kernels.backward_tile`.
 
     A DROP step is right behind the activation of the same units.
     """
     steps, near = program.steps, max(4, CACHED // tile.stride // 4 * 4)
-    for number in range(end - 1, begin - 1, -1):
-        if steps[number, 0] != _ACTIVATE:
-            continue
-        what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
+    for number in range(span[1] - 1, span[0] - 2, -1):
+        what, (first, last) = -1, units
+        if number >= span[0]:
+            if steps[number, 0] != _ACTIVATE:
+                continue
+            what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
         drops = number + 1 < len(steps) and steps[number + 1, 0] == _DROP and steps[number + 1, 2] == first
         pull_tile(program, walk, state, tile, first, last)
+        if number < span[0]:
+            break
         if drops:
             _restored(program, state.values, tile, number + 1)
         stop = first
@@ -194,8 +198,7 @@ def backward_tiles(table, found, arrays, layout, spans, backward):
     _, _, _, lanes, n_rows, part, parts = layout
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         tile = tile_of(layout, number)
-        backward(program, walk, state, tile, steps[0], steps[1])
-        pull_tile(program, walk, state, tile, units[0], units[1])
+        backward(program, walk, state, tile, steps, units)
 
 
 @kernel

@@ -14,17 +14,14 @@ from __future__ import annotations
 import numba
 
 from dagnet.engine.compiled.caching import INNER, kernel
+from dagnet.engine.compiled.calls import call_elementwise, call_learning, call_slope, own_numbers
 from dagnet.engine.compiled.microkernels import (
     SQUARE,
     add_row_sums,
-    call_elementwise,
-    call_learning,
-    call_slope,
-    own_numbers,
-    pull_back,
+    pull_tile,
     square_into_rows,
     square_into_units,
-    weighted_sum,
+    weighted_sums,
 )
 from dagnet.engine.compiled.opened import Reverse, State, Tile, opened
 from dagnet.engine.compiled.vectors import TILE_BYTES
@@ -86,8 +83,7 @@ def forward_tile(program, theta, state, tile, begin, end):
     for number in range(begin, end):
         kind, what, first, last = steps[number, 0], steps[number, 1], steps[number, 2], steps[number, 3]
         if kind == _SPARSE:
-            for unit in range(first, last):
-                weighted_sum(program, theta, state, tile, unit)
+            weighted_sums(program, theta, state, tile, first, last)
             continue
         if kind == _DENSE:
             if not _begins_with(steps, number + 1, end, first, last):
@@ -118,16 +114,6 @@ def forward_sweep(table, theta, arrays, layout, span):
     _, _, _, lanes, n_rows, part, parts = layout
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         forward_tile(program, theta, state, tile_of(layout, number), span[0], span[1])
-
-
-@numba.njit(**INNER)
-def pull_tile(program, walk, state, tile, begin, end):
-    """∂L/∂a of units ``begin`` … ``end`` − 1 over their sparse children, last first.
-
-    The derivatives of those edges' weights are found on the way.
-    """
-    for unit in range(end - 1, begin - 1, -1):
-        pull_back(program, walk, state, tile, unit)
 
 
 @numba.njit(**INNER)
@@ -186,17 +172,21 @@ def times_slope(program, walk, what, state, tile, first, last):
 
 
 @numba.njit(**INNER)
-def backward_tile(program, walk, state, tile, begin, end):
-    """The activation steps among ``begin`` … ``end`` − 1, last first, for one tile.
+def backward_tile(program, walk, state, tile, span, units):
+    """The activation steps of a span, last first, for one tile, then ∂L/∂a of some units.
 
     Each unit first pulls ∂L/∂a over its sparse children.  Then δ = ∂L/∂a · g'(z).
     """
     steps, near = program.steps, max(4, CACHED // tile.stride // 4 * 4)
-    for number in range(end - 1, begin - 1, -1):
-        if steps[number, 0] != _ACTIVATE:
-            continue
-        what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
-        pull_tile(program, walk, state, tile, first, last)
+    for number in range(span[1] - 1, span[0] - 2, -1):
+        what, (first, last) = -1, units
+        if number >= span[0]:
+            if steps[number, 0] != _ACTIVATE:
+                continue
+            what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
+        pull_tile(program, walk, state, tile, first, last)  # once: it is most of what compiling takes
+        if number < span[0]:
+            break
         stop = first
         while stop < last:  # a range with a step would cost a division
             start, stop = stop, min(stop + near, last)
@@ -215,8 +205,7 @@ def backward_sweep(table, found, arrays, layout, steps, units):
     _, _, _, lanes, n_rows, part, parts = layout
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         tile = tile_of(layout, number)
-        backward_tile(program, walk, state, tile, steps[0], steps[1])
-        pull_tile(program, walk, state, tile, units[0], units[1])
+        backward_tile(program, walk, state, tile, steps, units)
 
 
 # -- copies: rows into tiles and out of them, vectors into another order --------------------

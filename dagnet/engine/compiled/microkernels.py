@@ -1,4 +1,4 @@
-"""Micro-kernels: one unit's rows of a tile, in LLVM's own language; and calls of machine code by its address.
+"""Micro-kernels: units' rows of a tile, in LLVM's own language.
 
 Numba's loops over rows vectorise at half the width of the processor; here vectors are explicit.
 A unit's rows of a tile are one vector; LLVM splits it where a processor's are narrower.  Code is written
@@ -12,15 +12,22 @@ begins at ``base + u · stride``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from types import SimpleNamespace
 from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from dagnet.engine.compiled.vectors import I32, I64, MOST_LEARNED, MOST_NUMBERS, TILE_ROWS, Emitter, Vector
+from dagnet.engine.compiled.vectors import (
+    I32,
+    I64,
+    TILE_ROWS,
+    USUAL_ROWS,
+    Emitter,
+    Vector,
+)
 
 AHEAD = 32
 """How many edges ahead the rows of a unit are asked for from memory."""
@@ -71,6 +78,8 @@ class Rows(Emitter):
     def __init__(self, context: Any, builder: Any, kinds: Any, values: Any, lanes: int) -> None:
         super().__init__(builder, str(kinds[0].types[0].dtype), lanes)
         self.state, self.tile = map(named, [context] * 2, [builder] * 2, kinds, values)
+        half = min(lanes, USUAL_ROWS[self.dtype.name]) // 2
+        self.piece = Emitter(builder, self.dtype, half)
 
     def place(self, array: Any, unit: Any) -> Any:
         """Where a unit's rows begin."""
@@ -82,6 +91,15 @@ class Rows(Emitter):
         value = self.builder.load(self.builder.gep(array, [place]))
         narrow = isinstance(value.type, ir.IntType) and value.type.width < 64
         return self.builder.sext(value, I64) if narrow else value
+
+    def each(self, n: Any, body: Callable[[Any], None]) -> None:
+        """``body(k)`` for k = 0 … n − 1."""
+
+        def once(k: Any, carried: list[Any]) -> list[Any]:
+            body(k)
+            return carried
+
+        self.loop(n, 1, [], once)
 
     def span(self, indptr: Any, unit: Any) -> tuple[Any, Any]:
         """A unit's first edge, and how many it has."""
@@ -97,6 +115,18 @@ class Rows(Emitter):
         """The first and the second half of its lanes."""
         n = vector.value.type.count // 2
         return self._part(vector, *range(n)), self._part(vector, *range(n, 2 * n))
+
+    def pieces(self, vector: Vector) -> list[Vector]:
+        """Its lanes by halves, or by vectors of the widest processors where these are narrower."""
+        n = self.piece.lanes
+        return [self._part(vector, *range(k, k + n)) for k in range(0, self.lanes, n)]
+
+    def products(self, a: Vector, b: Vector) -> Vector:
+        """a·b, the pieces added up."""
+        total = self.piece.splat(0.0)
+        for pair in zip(self.pieces(a), self.pieces(b), strict=True):
+            total = self.piece.intrinsic("fmuladd", *pair, total)
+        return total
 
     def added(self, a: Vector, b: Vector) -> Vector:
         """The sum, in any order."""
@@ -116,7 +146,7 @@ class Rows(Emitter):
         return self.added(*(Vector(self, part) for part in parts))
 
     def add_four_sums(self, vectors: list[Vector], target: Any, n: int = 4) -> None:
-        """Add the sums of four vectors of half as many lanes, or of the first n, to numbers in memory.
+        """Add the sums of four pieces, or of the first n, to numbers in memory.
 
         A tree of shuffles instead of four of them.
         """
@@ -142,14 +172,14 @@ def of_tile(context: Any, builder: Any, kinds: Any, values: Any, body: Callable[
 
 
 @intrinsic
-def weighted_sum(typingctx, program, theta, state, tile, unit):
-    """z[unit] = b + Σ over its parents of w·a, for a tile's rows."""
+def weighted_sums(typingctx, program, theta, state, tile, begin, end):
+    """z[unit] = b + Σ over its parents of w·a for units ``begin`` … ``end`` − 1 and a tile's rows."""
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         plan = named(context, builder, sig.args[0], args[0])
-        weights, unit = pointer(context, builder, sig.args[1], args[1]), args[4]
+        weights = pointer(context, builder, sig.args[1], args[1])
 
-        def body(emit: Rows) -> None:
+        def sum_of(emit: Rows, unit: Any) -> None:
             slot, before = emit.at(plan.bias_slot, unit), builder.block
             with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
                 read, biased = emit.at(weights, slot), builder.block
@@ -167,10 +197,13 @@ def weighted_sum(typingctx, program, theta, state, tile, unit):
             _, total = emit.loop(n, 1, [emit.splat(bias).value], add)
             emit.store(Vector(emit, total), emit.place(emit.state.values, unit))
 
+        def body(emit: Rows) -> None:
+            emit.each(builder.sub(args[5], args[4]), lambda k: sum_of(emit, builder.add(args[4], k)))
+
         of_tile(context, builder, sig.args[2:4], args[2:4], body)
         return context.get_dummy_value()
 
-    return types.void(program, theta, state, tile, unit), codegen
+    return types.void(program, theta, state, tile, begin, end), codegen
 
 
 class _Pull:
@@ -178,29 +211,24 @@ class _Pull:
 
     def __init__(self, emit: Rows, plan: SimpleNamespace, walk: SimpleNamespace, unit: Any) -> None:
         self.emit, self.plan, self.walk = emit, plan, walk
-        self.half = Emitter(emit.builder, emit.dtype, emit.lanes // 2)
-        self.own = emit.halves(emit.load(emit.place(emit.state.values, unit)))
+        self.own = emit.load(emit.place(emit.state.values, unit))
 
     def _rows(self, place: Any) -> Any:
         return self.emit.place(self.emit.state.deltas, self.emit.at(self.plan.children, place))
 
     def _edge(self, place: Any, total: Vector) -> tuple[Vector, Vector]:
-        """The products a·δ, still one a lane of half a vector, and the total with w·δ added."""
+        """The products a·δ, still one a lane of a piece, and the total with w·δ added."""
         emit, builder = self.emit, self.emit.builder
         early = builder.sub(place, ir.Constant(I64, AHEAD))
         early = builder.select(builder.icmp_signed("<", early, ir.Constant(I64, 0)), place, early)
         emit.prefetch(self._rows(early))
         delta = emit.load(self._rows(place))
-        low, high = emit.halves(delta)
-        zero = self.half.splat(0.0)
-        product = self.half.intrinsic("fmuladd", self.own[0], low, zero)
-        product = self.half.intrinsic("fmuladd", self.own[1], high, product)
         weight = emit.splat(emit.at(self.walk.weights, place))
-        return product, emit.intrinsic("fmuladd", weight, delta, total)
+        return emit.products(self.own, delta), emit.intrinsic("fmuladd", weight, delta, total)
 
     def edges(self, place: Any, n: int, total: Any) -> Any:
         """N ≤ 4 edges from ``place``: their derivatives are added up in memory."""
-        emit, products, pulled = self.emit, [self.half.splat(0.0)] * 4, Vector(self.emit, total)
+        emit, products, pulled = self.emit, [self.emit.piece.splat(0.0)] * 4, Vector(self.emit, total)
         for k in range(n):
             products[k], pulled = self._edge(emit.builder.add(place, ir.Constant(I64, k)), pulled)
         emit.add_four_sums(products, emit.builder.gep(self.walk.gradient, [place]), n)
@@ -226,36 +254,40 @@ class _Pull:
 
 
 @intrinsic
-def pull_back(typingctx, program, walk, state, tile, unit):
+def pull_tile(typingctx, program, walk, state, tile, begin, end):
     """∂L/∂a[unit] = start + Σ over its children of w·δ, and ∂L/∂w += Σ over rows of a·δ on the way.
 
-    It starts from what is there if the unit is ``started``, else from 0.
+    Units ``begin`` … ``end`` − 1, last first.  It starts from what is there if the unit is ``started``, else
+    from 0.
     """
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         plan, found = (named(context, builder, sig.args[k], args[k]) for k in (0, 1))
 
-        def body(emit: Rows) -> None:
-            unit = args[4]
+        def pull(emit: Rows, unit: Any) -> None:
             first, n = emit.span(plan.indptr_out, unit)
             fresh = builder.icmp_signed("==", emit.at(plan.started, unit), ir.Constant(I64, 0))
             some = builder.icmp_signed(">", n, ir.Constant(I64, 0))
             with builder.if_then(builder.or_(fresh, some)):
                 here = emit.place(emit.state.deltas, unit)
-                pull = _Pull(emit, plan, found, unit)
+                by = _Pull(emit, plan, found, unit)
                 start = builder.select(fresh, emit.splat(0.0).value, emit.load(here).value)
 
                 def four(number: Any, carried: list[Any]) -> list[Any]:
-                    return [pull.edges(builder.add(first, number), 4, carried[0])]
+                    return [by.edges(builder.add(first, number), 4, carried[0])]
 
                 done, total = emit.loop(n, 4, [start], four)
-                total = pull.rest(builder.add(first, done), builder.sub(n, done), total)
+                total = by.rest(builder.add(first, done), builder.sub(n, done), total)
                 emit.store(Vector(emit, total), here)
+
+        def body(emit: Rows) -> None:
+            last = builder.sub(args[5], ir.Constant(I64, 1))
+            emit.each(builder.sub(args[5], args[4]), lambda k: pull(emit, builder.sub(last, k)))
 
         of_tile(context, builder, sig.args[2:4], args[2:4], body)
         return context.get_dummy_value()
 
-    return types.void(program, walk, state, tile, unit), codegen
+    return types.void(program, walk, state, tile, begin, end), codegen
 
 
 @intrinsic
@@ -267,8 +299,8 @@ def add_row_sums(typingctx, into, state, tile, unit):
 
         def body(emit: Rows) -> None:
             units = [builder.add(args[3], ir.Constant(I64, k)) for k in range(4)]
-            rows = (emit.halves(emit.load(emit.place(emit.state.deltas, unit))) for unit in units)
-            emit.add_four_sums([emit.added(*halves) for halves in rows], sums)
+            rows = (emit.pieces(emit.load(emit.place(emit.state.deltas, unit))) for unit in units)
+            emit.add_four_sums([reduce(emit.added, pieces) for pieces in rows], sums)
 
         of_tile(context, builder, sig.args[1:3], args[1:3], body)
         return context.get_dummy_value()
@@ -337,89 +369,3 @@ def square_into_rows(typingctx, state, place, units, column, rows, start):
         return context.get_dummy_value()
 
     return types.void(state, place, units, column, rows, start), codegen
-
-
-def _call(builder: Any, called: Any, arguments: list[Any], result: Any = None) -> Any:
-    """Call a function, (address, numbers), with its numbers and some arguments."""
-    address, numbers = (builder.extract_value(called, k) for k in (0, 1))
-    arguments = [numbers, *arguments]
-    function_type = ir.FunctionType(result or ir.VoidType(), [argument.type for argument in arguments])
-    return builder.call(builder.inttoptr(address, function_type.as_pointer()), arguments)
-
-
-@intrinsic
-def call_elementwise(typingctx, called, array, start, n):
-    """A function of n numbers from ``array[start]`` on, in place."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        place = builder.gep(pointer(context, builder, sig.args[1], args[1]), [args[2]])
-        _call(builder, args[0], [place, args[3]])
-        return context.get_dummy_value()
-
-    return types.void(called, array, start, n), codegen
-
-
-@intrinsic
-def call_slope(typingctx, called, state, kept, start, n):
-    """A slope: n numbers z from ``state.pre[kept]`` on, a and δ from ``start`` on."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        state = named(context, builder, sig.args[1], args[1])
-        places = ((state.pre, args[2]), (state.values, args[3]), (state.deltas, args[3]))
-        _call(builder, args[0], [*(builder.gep(array, [place]) for array, place in places), args[4]])
-        return context.get_dummy_value()
-
-    return types.void(called, state, kept, start, n), codegen
-
-
-@intrinsic
-def own_numbers(typingctx, called, theta, slot, m):
-    """A function with numbers of which the first m stand from ``theta[slot]`` on."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        double = ir.DoubleType()
-        room = cgutils.alloca_once(builder, double, size=I64(MOST_NUMBERS))
-        given = builder.inttoptr(builder.extract_value(args[0], 1), double.as_pointer())
-        learned = pointer(context, builder, sig.args[1], args[1])
-        for k in range(MOST_NUMBERS):
-            number = builder.load(builder.gep(given, [I64(k)]))
-            if k < MOST_LEARNED:
-                is_own = builder.icmp_signed("<", I64(k), args[3])
-                place = builder.select(is_own, builder.add(args[2], I64(k)), args[2])
-                own = builder.load(builder.gep(learned, [place]))
-                own = own if own.type == double else builder.fpext(own, double)
-                number = builder.select(is_own, own, number)
-            builder.store(number, builder.gep(room, [I64(k)]))
-        return builder.insert_value(args[0], builder.ptrtoint(room, I64), 1)
-
-    return called(called, theta, slot, m), codegen
-
-
-@intrinsic
-def call_learning(typingctx, called, state, sums, place, kept, start, n):
-    """A slope as :func:`call_slope`'s, that adds what it finds for numbers to ``sums[place]`` and on."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        state = named(context, builder, sig.args[1], args[1])
-        found = pointer(context, builder, sig.args[2], args[2])
-        places = ((state.pre, args[4]), (state.values, args[5]), (state.deltas, args[5]), (found, args[3]))
-        _call(builder, args[0], [*(builder.gep(array, [place]) for array, place in places), args[6]])
-        return context.get_dummy_value()
-
-    return types.void(called, state, sums, place, kept, start, n), codegen
-
-
-@intrinsic
-def call_loss(typingctx, called, state, tile, outputs, rows):
-    """A loss of a tile's rows (targets, factors); its result."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        state, tile = (named(context, builder, sig.args[k], args[k]) for k in (1, 2))
-        units = context.make_array(sig.args[3])(context, builder, args[3])
-        given = [builder.extract_value(args[4], k) for k in (0, 1)]
-        wanted, factor = (pointer(context, builder, sig.args[4].types[k], given[k]) for k in (0, 1))
-        values, deltas = (builder.gep(array, [tile.base]) for array in (state.values, state.deltas))
-        arguments = [values, units.data, tile.stride, wanted, factor, deltas, units.nitems, tile.there]
-        return _call(builder, args[0], arguments, ir.DoubleType())
-
-    return types.float64(called, state, tile, outputs, rows), codegen

@@ -12,15 +12,14 @@ import numba
 import numpy as np
 
 from dagnet.engine.compiled.caching import INNER, kernel
+from dagnet.engine.compiled.calls import call_elementwise, call_loss, own_numbers
 from dagnet.engine.compiled.kernels import (
     backward_tile,
     forward_tile,
     load_tile,
-    pull_tile,
     store_tile,
     tile_of,
 )
-from dagnet.engine.compiled.microkernels import call_elementwise, call_loss, own_numbers
 from dagnet.engine.compiled.opened import Reverse, State, Tile, opened, opened_call, padded
 from dagnet.plan import ACTIVATE
 
@@ -138,7 +137,7 @@ def whole_pass(table, theta, forward, backward):
         weights[k] = theta[program.slots_out[k]]
     gradient[:] = 0
     walk.bias_gradient[:] = 0
-    total = 0.0
+    total, walked = 0.0, inputs.shape[1] if program.walks_to_inputs else 0
     for number in range(part, (len(inputs) + lanes - 1) // lanes, parts):
         first = number * lanes
         there = min(lanes, len(inputs) - first)
@@ -147,9 +146,7 @@ def whole_pass(table, theta, forward, backward):
         load_tile(inputs[first : first + there], values, 0, lanes, lanes)
         forward(program, theta, state, tile, 0, n_steps)
         total += _loss_of_tile(loss, state, tile, program.outputs, here, wanted)
-        backward(program, walk, state, tile, 0, n_steps)
-        if program.walks_to_inputs:
-            pull_tile(program, walk, state, tile, 0, inputs.shape[1])
+        backward(program, walk, state, tile, (0, n_steps), (0, walked))
     for k in range(n_walked):
         into[program.slots[k]] = gradient[program.places[k]]
     for unit in range(n_units):

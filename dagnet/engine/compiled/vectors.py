@@ -40,6 +40,14 @@ def _registered(name: str) -> str:
     return LIBRARY + name
 
 
+def _as_it_stands(module: ir.Module) -> Any:
+    """What tells LLVM not to write a loop's body several times, which takes longer and is no faster."""
+    told = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    node = module.add_metadata([told])
+    node.operands = (node, told)
+    return node
+
+
 class Emitter:
     """Vector code for one kind of number: ``lanes`` of them at a time."""
 
@@ -172,7 +180,9 @@ class Emitter:
         builder.cbranch(builder.icmp_signed("<=", following, stop), inside, after)
         builder.position_at_end(inside)
         new = body(place, list(phis))
-        last = builder.branch(top).parent
+        back = builder.branch(top)
+        back.set_metadata("llvm.loop", _as_it_stands(builder.module))
+        last = back.parent
         place.add_incoming(following, last)
         for phi, start, value in zip(phis, carried, new, strict=True):
             phi.add_incoming(start, before)
