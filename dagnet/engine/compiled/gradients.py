@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Draw
+from dagnet.contracts import LossGradient, Steps
 from dagnet.engine.compiled import kernels, passes
-from dagnet.engine.compiled.functions import Called
+from dagnet.engine.compiled.functions import Called, FusedStep
 from dagnet.engine.compiled.opened import Call, call_table, keyed, memory_of
 from dagnet.engine.compiled.segments import Program
 from dagnet.engine.compiled.state import aligned, writable
@@ -18,32 +18,31 @@ from dagnet.engine.compiled.threads import run_parts
 
 
 def kernels_of(program: Program) -> Any:
-    """The kernels of aggregations or of dropout, compiled where some node says it; else None."""
+    """Its kernels; those of aggregations and of dropout are compiled where some node says it."""
     if program.aggregates:
         from dagnet.engine.compiled import aggregating  # noqa: PLC0415 - see above
 
-        return aggregating
+        return aggregating.KERNELS
     if program.drops:
         from dagnet.engine.compiled import dropping  # noqa: PLC0415 - see above
 
-        return dropping
-    return None
+        return dropping.KERNELS
+    return passes.PLAIN
 
 
-class FusedGradient:
+class FusedGradient(LossGradient):
     """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
-
-    draw: Draw | None = None
 
     def __init__(self, runner: Any, losses: dict[int, Called]) -> None:
         """``losses``: by the number of a tile's rows."""
         program, dtype = runner.program, runner.dtype
         self._program, self._tiling, self._losses, self._dtype = program, runner.tiling, losses, dtype
         self._calls: list[tuple[Array, Array, Array]] = []
-        self._others = np.empty((0, program.plan.n_slots), dtype)
+        self.n_slots = program.plan.n_slots
+        self._others = np.empty((0, self.n_slots), dtype)
         self._unwanted, self._key = program.unwanted, np.zeros(2, np.uint64)
         self._table = keyed(program.table, self._key) if program.drops else program.table
-        self._pass = (kernels_of(program) or passes).loss_and_gradient
+        self._pass = kernels_of(program).loss_and_gradient
         self._written: tuple[Any, ...] = ()
         self._kept: list[Array] = []
 
@@ -54,12 +53,13 @@ class FusedGradient:
 
         ``inputs`` (rows, input units), ``targets`` (rows, output units), ``factor`` (rows,).
         """
-        lanes, parts = self._tiling(len(inputs))
+        tiling = self._tiling(len(inputs))
+        parts = tiling[1]
         if self.draw is not None:
             self._key[:] = self.draw.key, self.draw.first
-        given = (parts, inputs, targets, factor, into)
+        given = (tiling, inputs, targets, factor, into)
         if not self._written or any(map(operator.is_not, given, self._written)):
-            self._write(*given, lanes)
+            self._write(*given)
         loss = self._pass(self._calls[0][0], theta) if parts == 1 else self._shared(parts, theta, into)
         if len(self._unwanted):
             into[self._unwanted] = 0
@@ -76,14 +76,29 @@ class FusedGradient:
             into += other
         return sum(losses)
 
+    def stepping(self, update: Any, inputs: Array, targets: Array, size: int) -> Steps | None:
+        """See :meth:`dagnet.contracts.LossGradient.stepping`: where one thread does them."""
+        tilings = {self._tiling(rows) for rows in (size, len(inputs) % size) if rows}
+        alike = len(tilings) == 1 and self._tiling(size)[1] == 1
+        if not isinstance(update, FusedStep) or self._program.drops or not alike:
+            return None
+        from dagnet.engine.compiled.stepping import Stepping  # noqa: PLC0415 - most runs of one step need it not
+
+        return Stepping(self, update, (inputs, targets), size)
+
+    def call_for(self, inputs: Array, targets: Array, factor: Array, into: Array) -> tuple[Any, Array, Array]:
+        """What to call, its table for these arrays, and the slots that are 0."""
+        self._write(self._tiling(len(inputs)), inputs, targets, factor, into)
+        return self._pass, self._calls[0][0], self._unwanted
+
     def _write(
-        self, parts: int, inputs: Array, targets: Array, factor: Array, into: Array, lanes: int
+        self, tiling: tuple[int, int], inputs: Array, targets: Array, factor: Array, into: Array
     ) -> None:
         """Each part's table for these arrays; it serves again while they are the same objects."""
-        given = inputs, targets, factor
+        given, (lanes, parts) = (inputs, targets, factor), tiling
         self._kept = [np.ascontiguousarray(array, self._dtype) for array in given]
         if len(self._others) < parts - 1:
-            self._others = np.empty((parts - 1, self._program.plan.n_slots), self._dtype)
+            self._others = np.empty((parts - 1, self.n_slots), self._dtype)
         size = memory_of(self._program, lanes)
         if self._calls and len(self._calls[0][2]) < size:
             self._calls = []
@@ -95,13 +110,11 @@ class FusedGradient:
             places = (*starts, memory.ctypes.data, len(memory), own.ctypes.data)
             room[:] = Call(loss.address, loss.numbers, part, parts, lanes, len(inputs), *places)
         copied = any(map(operator.is_not, given, self._kept))
-        self._written = () if copied else (parts, *given, into)
+        self._written = () if copied else (tiling, *given, into)
 
 
-class StagedGradient:
+class StagedGradient(LossGradient):
     """The same, where matrix products or NumPy's activations stand between sweeps."""
-
-    draw: Draw | None = None
 
     def __init__(self, runner: Any, losses: dict[int, Called]) -> None:
         """``losses``: by the number of a tile's rows."""

@@ -6,13 +6,13 @@ once for each number of rows that a tile may have, and a tile's ``lanes`` say wh
 begins at ``base + u · stride``.
 """
 
-# ruff: noqa: ANN001, ANN201, ARG001 - Numba's protocol for intrinsics
+# ruff: noqa: ANN001, ANN201 - Numba infers types
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from functools import reduce, wraps
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,14 +20,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from dagnet.engine.compiled.vectors import (
-    I32,
-    I64,
-    TILE_ROWS,
-    USUAL_ROWS,
-    Emitter,
-    Vector,
-)
+from dagnet.engine.compiled.vectors import I32, I64, TILE_ROWS, USUAL_ROWS, Emitter, Vector
 
 AHEAD = 32
 """How many edges ahead the rows of a unit are asked for from memory."""
@@ -38,18 +31,45 @@ SQUARE = 8
 REORDER = ("reassoc", "nsz", "contract")
 
 
-def pointer(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
-    """The pointer to an array's first element."""
-    return context.make_array(array_type)(context, builder, array).data
+def _unpacked(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """Of an array the pointer to its first element; of a tuple its parts, by name where they have names."""
+    if isinstance(kind, types.Array):
+        return context.make_array(kind)(context, builder, value).data
+    if not isinstance(kind, types.BaseTuple):
+        return value
+    pairs = ((part, builder.extract_value(value, number)) for number, part in enumerate(kind.types))
+    parts = [_unpacked(context, builder, *pair) for pair in pairs]
+    return SimpleNamespace(**dict(zip(kind.fields, parts, strict=True))) if hasattr(kind, "fields") else parts
 
 
-def named(context: Any, builder: Any, kind: Any, value: Any) -> SimpleNamespace:
-    """The parts of a named tuple; of an array the pointer to its first element."""
-    parts = {}
-    for number, (name, part) in enumerate(zip(kind.fields, kind.types, strict=True)):
-        found = builder.extract_value(value, number)
-        parts[name] = pointer(context, builder, part, found) if isinstance(part, types.Array) else found
-    return SimpleNamespace(**parts)
+def microkernel(result: Callable[..., Any] = lambda *_: types.void) -> Callable[..., Any]:
+    """What kernels call, from a function that writes it: it gets the builder and what arguments consist of.
+
+    ``result`` gives the type of what is returned, of those of the arguments; a list becomes a tuple.
+    """
+
+    def decorate(write: Callable[..., Any]) -> Any:
+        @wraps(write)
+        def definition(_: Any, *kinds: Any) -> Any:
+            returned = result(*kinds)
+
+            def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+                pairs = zip(sig.args, args, strict=True)
+                found = write(builder, *(_unpacked(context, builder, *pair) for pair in pairs))
+                if returned == types.void:
+                    return context.get_dummy_value()
+                return context.make_tuple(builder, returned, found) if isinstance(found, list) else found
+
+            return returned(*kinds), codegen
+
+        return intrinsic(definition)
+
+    return decorate
+
+
+def number_of(pointer: Any) -> str:
+    """The dtype of the numbers in memory."""
+    return "float32" if pointer.type.pointee == ir.FloatType() else "float64"
 
 
 def by_width(
@@ -75,11 +95,26 @@ def by_width(
 class Rows(Emitter):
     """Vector code for the rows of a tile; ``state`` and ``tile`` as kernels have them."""
 
-    def __init__(self, context: Any, builder: Any, kinds: Any, values: Any, lanes: int) -> None:
-        super().__init__(builder, str(kinds[0].types[0].dtype), lanes)
-        self.state, self.tile = map(named, [context] * 2, [builder] * 2, kinds, values)
+    def __init__(self, builder: Any, state: Any, tile: Any, lanes: int) -> None:
+        super().__init__(builder, number_of(state.values), lanes)
+        self.state, self.tile = state, tile
         half = min(lanes, USUAL_ROWS[self.dtype.name]) // 2
         self.piece = Emitter(builder, self.dtype, half)
+
+    @classmethod
+    def each(cls, builder: Any, state: Any, tile: Any, body: Callable[[Rows], None]) -> None:
+        """What ``body(emit)`` writes for a tile, by its number of rows."""
+        dtype = number_of(state.values)
+        by_width(builder, dtype, tile.lanes, lambda lanes: body(cls(builder, state, tile, lanes)))
+
+    def for_units(self, n: Any, body: Callable[[Any], None]) -> None:
+        """``body(k)`` for k = 0 … n − 1."""
+
+        def once(k: Any, carried: list[Any]) -> list[Any]:
+            body(k)
+            return carried
+
+        self.loop(n, 1, [], once)
 
     def place(self, array: Any, unit: Any) -> Any:
         """Where a unit's rows begin."""
@@ -91,15 +126,6 @@ class Rows(Emitter):
         value = self.builder.load(self.builder.gep(array, [place]))
         narrow = isinstance(value.type, ir.IntType) and value.type.width < 64
         return self.builder.sext(value, I64) if narrow else value
-
-    def each(self, n: Any, body: Callable[[Any], None]) -> None:
-        """``body(k)`` for k = 0 … n − 1."""
-
-        def once(k: Any, carried: list[Any]) -> list[Any]:
-            body(k)
-            return carried
-
-        self.loop(n, 1, [], once)
 
     def span(self, indptr: Any, unit: Any) -> tuple[Any, Any]:
         """A unit's first edge, and how many it has."""
@@ -165,49 +191,40 @@ class Rows(Emitter):
             builder.store(builder.fadd(builder.load(one), total), one)
 
 
-def of_tile(context: Any, builder: Any, kinds: Any, values: Any, body: Callable[[Rows], None]) -> None:
-    """What ``body(emit)`` writes for a tile, by its number of rows."""
-    tile, dtype = named(context, builder, kinds[1], values[1]), str(kinds[0].types[0].dtype)
-    by_width(builder, dtype, tile.lanes, lambda lanes: body(Rows(context, builder, kinds, values, lanes)))
+@microkernel()
+def weighted_sums(builder, program, theta, state, tile, units):
+    """z[unit] = b + Σ over its parents of w·a, for a tile's rows; ``units``: first, last + 1."""
+    n = builder.sub(units[1], units[0])
+    Rows.each(
+        builder,
+        state,
+        tile,
+        lambda emit: emit.for_units(n, lambda k: _sum(emit, program, theta, builder.add(units[0], k))),
+    )
 
 
-@intrinsic
-def weighted_sums(typingctx, program, theta, state, tile, begin, end):
-    """z[unit] = b + Σ over its parents of w·a for units ``begin`` … ``end`` − 1 and a tile's rows."""
+def _sum(emit: Rows, program: Any, theta: Any, unit: Any) -> None:
+    builder, state = emit.builder, emit.state
+    slot, before = emit.at(program.bias_slot, unit), builder.block
+    with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
+        read, biased = emit.at(theta, slot), builder.block
+    bias = builder.phi(emit.element)
+    bias.add_incoming(ir.Constant(emit.element, 0.0), before)
+    bias.add_incoming(read, biased)
+    first, n = emit.span(program.indptr, unit)
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        plan = named(context, builder, sig.args[0], args[0])
-        weights = pointer(context, builder, sig.args[1], args[1])
+    def add(number: Any, carried: list[Any]) -> list[Any]:
+        edge = builder.add(first, number)
+        rows = emit.load(emit.place(state.values, emit.at(program.sources, edge)))
+        weight = emit.splat(emit.at(theta, edge))
+        return [emit.intrinsic("fmuladd", weight, rows, Vector(emit, carried[0])).value]
 
-        def sum_of(emit: Rows, unit: Any) -> None:
-            slot, before = emit.at(plan.bias_slot, unit), builder.block
-            with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
-                read, biased = emit.at(weights, slot), builder.block
-            bias = builder.phi(emit.element)
-            bias.add_incoming(ir.Constant(emit.element, 0.0), before)
-            bias.add_incoming(read, biased)
-            first, n = emit.span(plan.indptr, unit)
-
-            def add(number: Any, carried: list[Any]) -> list[Any]:
-                edge = builder.add(first, number)
-                rows = emit.load(emit.place(emit.state.values, emit.at(plan.sources, edge)))
-                weight = emit.splat(emit.at(weights, edge))
-                return [emit.intrinsic("fmuladd", weight, rows, Vector(emit, carried[0])).value]
-
-            _, total = emit.loop(n, 1, [emit.splat(bias).value], add)
-            emit.store(Vector(emit, total), emit.place(emit.state.values, unit))
-
-        def body(emit: Rows) -> None:
-            emit.each(builder.sub(args[5], args[4]), lambda k: sum_of(emit, builder.add(args[4], k)))
-
-        of_tile(context, builder, sig.args[2:4], args[2:4], body)
-        return context.get_dummy_value()
-
-    return types.void(program, theta, state, tile, begin, end), codegen
+    _, total = emit.loop(n, 1, [emit.splat(bias).value], add)
+    emit.store(Vector(emit, total), emit.place(state.values, unit))
 
 
-class _Pull:
-    """One unit's walk over its children; shared by the loop over fours and the rest."""
+class Pull:
+    """One unit's walk over its children, four edges at a time, and the rest."""
 
     def __init__(self, emit: Rows, plan: SimpleNamespace, walk: SimpleNamespace, unit: Any) -> None:
         self.emit, self.plan, self.walk = emit, plan, walk
@@ -234,17 +251,23 @@ class _Pull:
         emit.add_four_sums(products, emit.builder.gep(self.walk.gradient, [place]), n)
         return pulled.value
 
-    def rest(self, place: Any, left: Any, total: Any) -> Any:
-        """The last none to three edges, a block of code for each count."""
+    def all(self, first: Any, n: Any, start: Any) -> Any:
+        """N edges from ``first`` on; of the last none to three there is a block of code for each count."""
         builder = self.emit.builder
+
+        def four(number: Any, carried: list[Any]) -> list[Any]:
+            return [self.edges(builder.add(first, number), 4, carried[0])]
+
+        done, total = self.emit.loop(n, 4, [start], four)
+        place, left = builder.add(first, done), builder.sub(n, done)
         found = [(builder.block, total)]
         after = builder.append_basic_block("pulled")
         switch = builder.switch(left, after)
-        for n in (1, 2, 3):
-            block = builder.append_basic_block(f"rest{n}")
-            switch.add_case(ir.Constant(I64, n), block)
+        for few in (1, 2, 3):
+            block = builder.append_basic_block(f"rest{few}")
+            switch.add_case(ir.Constant(I64, few), block)
             builder.position_at_end(block)
-            found.append((block, self.edges(place, n, total)))
+            found.append((block, self.edges(place, few, total)))
             builder.branch(after)
         builder.position_at_end(after)
         result = builder.phi(total.type)
@@ -253,59 +276,44 @@ class _Pull:
         return result
 
 
-@intrinsic
-def pull_tile(typingctx, program, walk, state, tile, begin, end):
+@microkernel()
+def pull_tile(builder, program, walk, state, tile, units):
     """∂L/∂a[unit] = start + Σ over its children of w·δ, and ∂L/∂w += Σ over rows of a·δ on the way.
 
-    Units ``begin`` … ``end`` − 1, last first.  It starts from what is there if the unit is ``started``, else
-    from 0.
+    ``units``: first, last + 1; the last comes first.  A unit starts from what is there if it is ``started``,
+    else from 0.
     """
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        plan, found = (named(context, builder, sig.args[k], args[k]) for k in (0, 1))
-
-        def pull(emit: Rows, unit: Any) -> None:
-            first, n = emit.span(plan.indptr_out, unit)
-            fresh = builder.icmp_signed("==", emit.at(plan.started, unit), ir.Constant(I64, 0))
-            some = builder.icmp_signed(">", n, ir.Constant(I64, 0))
-            with builder.if_then(builder.or_(fresh, some)):
-                here = emit.place(emit.state.deltas, unit)
-                by = _Pull(emit, plan, found, unit)
-                start = builder.select(fresh, emit.splat(0.0).value, emit.load(here).value)
-
-                def four(number: Any, carried: list[Any]) -> list[Any]:
-                    return [by.edges(builder.add(first, number), 4, carried[0])]
-
-                done, total = emit.loop(n, 4, [start], four)
-                total = by.rest(builder.add(first, done), builder.sub(n, done), total)
-                emit.store(Vector(emit, total), here)
-
-        def body(emit: Rows) -> None:
-            last = builder.sub(args[5], ir.Constant(I64, 1))
-            emit.each(builder.sub(args[5], args[4]), lambda k: pull(emit, builder.sub(last, k)))
-
-        of_tile(context, builder, sig.args[2:4], args[2:4], body)
-        return context.get_dummy_value()
-
-    return types.void(program, walk, state, tile, begin, end), codegen
+    n, last = builder.sub(units[1], units[0]), builder.sub(units[1], ir.Constant(I64, 1))
+    Rows.each(
+        builder,
+        state,
+        tile,
+        lambda emit: emit.for_units(n, lambda k: _pull(emit, program, walk, builder.sub(last, k))),
+    )
 
 
-@intrinsic
-def add_row_sums(typingctx, into, state, tile, unit):
+def _pull(emit: Rows, program: Any, walk: Any, unit: Any) -> None:
+    builder, state = emit.builder, emit.state
+    first, n = emit.span(program.indptr_out, unit)
+    fresh = builder.icmp_signed("==", emit.at(program.started, unit), ir.Constant(I64, 0))
+    some = builder.icmp_signed(">", n, ir.Constant(I64, 0))
+    with builder.if_then(builder.or_(fresh, some)):
+        here = emit.place(state.deltas, unit)
+        pull = Pull(emit, program, walk, unit)
+        start = builder.select(fresh, emit.splat(0.0).value, emit.load(here).value)
+        emit.store(Vector(emit, pull.all(first, n, start)), here)
+
+
+@microkernel()
+def add_row_sums(builder, into, state, tile, unit):
     """``into[unit + k]`` += Σ over a tile's rows of δ[unit + k], for k in 0 … 3."""
+    units, target = [builder.add(unit, ir.Constant(I64, k)) for k in range(4)], builder.gep(into, [unit])
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        sums = builder.gep(pointer(context, builder, sig.args[0], args[0]), [args[3]])
+    def body(emit: Rows) -> None:
+        rows = (emit.pieces(emit.load(emit.place(state.deltas, unit))) for unit in units)
+        emit.add_four_sums([reduce(emit.added, pieces) for pieces in rows], target)
 
-        def body(emit: Rows) -> None:
-            units = [builder.add(args[3], ir.Constant(I64, k)) for k in range(4)]
-            rows = (emit.pieces(emit.load(emit.place(emit.state.deltas, unit))) for unit in units)
-            emit.add_four_sums([reduce(emit.added, pieces) for pieces in rows], sums)
-
-        of_tile(context, builder, sig.args[1:3], args[1:3], body)
-        return context.get_dummy_value()
-
-    return types.void(into, state, tile, unit), codegen
+    Rows.each(builder, state, tile, body)
 
 
 def _turned(emit: Emitter, vectors: list[Vector]) -> list[Vector]:
@@ -322,50 +330,38 @@ def _turned(emit: Emitter, vectors: list[Vector]) -> list[Vector]:
     return vectors
 
 
-@intrinsic
-def square_into_units(typingctx, rows, corner, step, state, place, stride):
-    """A square of (rows, units) into lanes of units; ``corner``: unit, row, how many rows there are.
+@microkernel()
+def square_into_units(builder, rows, corner, step, state, lanes):
+    """A square of (rows, units) into lanes of units.
 
-    Lanes of rows that are not there become 0.  Rows begin every ``step``.
+    ``corner``: unit, row, how many rows there are; lanes of others become 0.  Rows begin every ``step``,
+    ``lanes`` at the first of two numbers and every second.
     """
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        given, into = (pointer(context, builder, sig.args[k], args[k]) for k in (0, 3))
-        unit, first, there = (builder.extract_value(args[1], k) for k in range(3))
-        emit, vectors = Emitter(builder, str(rows.dtype), SQUARE), []
-        for k in range(SQUARE):
-            row = builder.add(first, ir.Constant(I64, k))
-            exists = builder.icmp_signed("<", row, there)
-            start = builder.select(exists, builder.add(unit, builder.mul(row, args[2])), unit)
-            emit.prefetch(builder.gep(given, [builder.add(start, ir.Constant(I64, LATER))]))
-            read = emit.load(builder.gep(given, [start])).value
-            vectors.append(Vector(emit, builder.select(exists, read, emit.splat(0.0).value)))
-        for k, vector in enumerate(_turned(emit, vectors)):
-            lane = builder.add(args[4], builder.mul(args[5], ir.Constant(I64, k)))
-            emit.store(vector, builder.gep(into, [lane]))
-        return context.get_dummy_value()
-
-    return types.void(rows, corner, step, state, place, stride), codegen
+    (unit, first, there), (place, stride) = corner, lanes
+    emit, vectors = Emitter(builder, number_of(rows), SQUARE), []
+    for k in range(SQUARE):
+        row = builder.add(first, ir.Constant(I64, k))
+        exists = builder.icmp_signed("<", row, there)
+        start = builder.select(exists, builder.add(unit, builder.mul(row, step)), unit)
+        emit.prefetch(builder.gep(rows, [builder.add(start, ir.Constant(I64, LATER))]))
+        read = emit.load(builder.gep(rows, [start])).value
+        vectors.append(Vector(emit, builder.select(exists, read, emit.splat(0.0).value)))
+    for k, vector in enumerate(_turned(emit, vectors)):
+        lane = builder.add(place, builder.mul(stride, ir.Constant(I64, k)))
+        emit.store(vector, builder.gep(state, [lane]))
 
 
-@intrinsic
-def square_into_rows(typingctx, state, place, units, column, rows, start):
+@microkernel()
+def square_into_rows(builder, state, lanes, units, column, rows, corner):
     """Eight lanes of the units from ``units[column]`` on into eight rows' columns.
 
-    ``place``: where lanes of unit 0 begin, and the stride; ``start``: the first number, and the step.
+    ``lanes``: where those of unit 0 begin, and the stride; ``corner``: the first number, and the step.
     """
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        held, numbers, into = (pointer(context, builder, sig.args[k], args[k]) for k in (0, 2, 4))
-        emit, vectors = Emitter(builder, str(state.dtype), SQUARE), []
-        (place, stride), (first, step) = ([builder.extract_value(args[k], j) for j in (0, 1)] for k in (1, 5))
-        for k in range(SQUARE):
-            unit = builder.load(builder.gep(numbers, [builder.add(args[3], ir.Constant(I64, k))]))
-            vectors.append(emit.load(builder.gep(held, [builder.add(place, builder.mul(unit, stride))])))
-        for k, vector in enumerate(_turned(emit, vectors)):
-            emit.store(
-                vector, builder.gep(into, [builder.add(first, builder.mul(step, ir.Constant(I64, k)))])
-            )
-        return context.get_dummy_value()
-
-    return types.void(state, place, units, column, rows, start), codegen
+    (place, stride), (first, step) = lanes, corner
+    emit, vectors = Emitter(builder, number_of(state), SQUARE), []
+    for k in range(SQUARE):
+        unit = builder.load(builder.gep(units, [builder.add(column, ir.Constant(I64, k))]))
+        vectors.append(emit.load(builder.gep(state, [builder.add(place, builder.mul(unit, stride))])))
+    for k, vector in enumerate(_turned(emit, vectors)):
+        row = builder.add(first, builder.mul(step, ir.Constant(I64, k)))
+        emit.store(vector, builder.gep(rows, [row]))

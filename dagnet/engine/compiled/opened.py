@@ -191,6 +191,8 @@ def memory_of(program: Any, lanes: int) -> int:
 
 
 _CALL = 2 * len(ARRAYS) + len(NUMBERS)
+ROWS = _CALL + Call._fields.index("rows")
+"""Where a call's table says how many rows there are."""
 
 
 @numba.njit(**INNER)

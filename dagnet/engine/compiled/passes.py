@@ -8,18 +8,14 @@ For programs that are one sweep, with neither matrix products nor NumPy's activa
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numba
 import numpy as np
 
 from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.calls import call_elementwise, call_loss, own_numbers
-from dagnet.engine.compiled.kernels import (
-    backward_tile,
-    forward_tile,
-    load_tile,
-    store_tile,
-    tile_of,
-)
+from dagnet.engine.compiled.kernels import load_tile, named_in, store_tile, tile_kernels, tile_of
 from dagnet.engine.compiled.opened import Reverse, State, Tile, opened, opened_call, padded
 from dagnet.plan import ACTIVATE
 
@@ -70,24 +66,6 @@ def evaluate_few(table, inputs, theta, outputs, state):
     return some_nan
 
 
-@kernel
-def evaluate(table, inputs, theta, outputs, values, share):
-    """All steps for this part's rows, with the memory of one tile; whether an input is NaN.
-
-    ``share``: part, parts, rows of a tile.
-    """
-    program, n_rows, some_nan = opened(table), len(inputs), False
-    part, parts, lanes = share
-    state = State(values, values, values[:0])  # no z is kept
-    for number in range(part, (n_rows + lanes - 1) // lanes, parts):
-        first = number * lanes
-        there = min(lanes, n_rows - first)
-        some_nan |= load_tile(inputs[first : first + there], values, 0, lanes, lanes)
-        forward_tile(program, theta, state, Tile(0, 0, lanes, lanes, there, first), 0, len(program.steps))
-        store_tile(values, 0, lanes, program.outputs, outputs[first : first + there])
-    return some_nan
-
-
 @numba.njit(**INNER)
 def _loss_of_tile(loss, state, tile, outputs, rows, wanted):
     """Σ factor·ℓ over a tile's rows (its targets, its factors); ∂/∂a of the outputs goes to δ.
@@ -100,7 +78,7 @@ def _loss_of_tile(loss, state, tile, outputs, rows, wanted):
     for column in range(len(outputs)):
         here = tile.base + outputs[column] * tile.stride
         state.deltas[here + there : here + lanes] = 0
-    return call_loss(loss, state, tile, outputs, (wanted, factor))
+    return call_loss(loss, state, tile, (outputs, len(outputs)), (wanted, factor))
 
 
 @kernel
@@ -117,7 +95,7 @@ def lose(loss, arrays, outputs, rows, wanted, layout):
 
 
 @numba.njit(**INNER)
-def whole_pass(table, theta, forward, backward):
+def _whole_pass(table, theta, forward, backward, zeroed):
     """Forward, loss and backward for a part of the rows, by kernels of a tile; their loss.
 
     ``table`` is one of :func:`dagnet.engine.compiled.opened.call_table`; ∂/∂theta goes to ``into`` (slots,).
@@ -145,6 +123,7 @@ def whole_pass(table, theta, forward, backward):
         here = targets[first : first + there], factor[first : first + there]
         load_tile(inputs[first : first + there], values, 0, lanes, lanes)
         forward(program, theta, state, tile, 0, n_steps)
+        zeroed(program, state, tile)
         total += _loss_of_tile(loss, state, tile, program.outputs, here, wanted)
         backward(program, walk, state, tile, (0, n_steps), (0, walked))
     for k in range(n_walked):
@@ -157,7 +136,63 @@ def whole_pass(table, theta, forward, backward):
     return total
 
 
-@kernel
-def loss_and_gradient(table, theta):
-    """The whole pass of a network that trains as it predicts."""
-    return whole_pass(table, theta, forward_tile, backward_tile)
+class Kernels(NamedTuple):
+    """What runs all plans of a kind, tile after tile."""
+
+    forward_sweep: Any
+    backward_sweep: Any
+    evaluate: Any
+    loss_and_gradient: Any
+
+
+@numba.njit(**INNER)
+def none_zeroed(program, state, tile):
+    """Plain plans begin ∂L/∂a where it is first written."""
+
+
+def kernels_of_tiles(module: str, tiles: list[Any], zeroed: Any = none_zeroed) -> Kernels:
+    """Kernels from those of a tile, forth and back; ``zeroed`` writes zeros where ∂L/∂a is added to."""
+    forward, backward = tiles
+
+    def forward_sweep(table, theta, arrays, layout, span):
+        """Steps ``begin`` … ``end`` − 1 of the span, for this part's tiles; ``arrays``: values, z."""
+        program, state = opened(table), State(arrays[0], arrays[0], arrays[1])
+        _, _, _, lanes, n_rows, part, parts = layout
+        for number in range(part, (n_rows + lanes - 1) // lanes, parts):
+            forward(program, theta, state, tile_of(layout, number), span[0], span[1])
+
+    def backward_sweep(table, found, arrays, layout, steps, units):
+        """Some steps back for this part's tiles, then ∂L/∂a of some units.
+
+        ``found``: weights, derivatives; ``arrays``: a, δ, z; ``steps`` and ``units``: first, last + 1.
+        """
+        program = opened(table)
+        walk, state = Reverse(found[0], found[1], found[2], found[3]), State(arrays[0], arrays[1], arrays[2])
+        _, _, _, lanes, n_rows, part, parts = layout
+        for number in range(part, (n_rows + lanes - 1) // lanes, parts):
+            backward(program, walk, state, tile_of(layout, number), steps, units)
+
+    def evaluate(table, inputs, theta, outputs, values, share):
+        """All steps for a part's rows, with the memory of one tile; whether an input is NaN.
+
+        ``share``: part, parts, rows of a tile.
+        """
+        program, n_rows, some_nan = opened(table), len(inputs), False
+        part, parts, lanes = share
+        state = State(values, values, values[:0])  # no z is kept
+        for number in range(part, (n_rows + lanes - 1) // lanes, parts):
+            first = number * lanes
+            there = min(lanes, n_rows - first)
+            some_nan |= load_tile(inputs[first : first + there], values, 0, lanes, lanes)
+            forward(program, theta, state, Tile(0, 0, lanes, lanes, there, first), 0, len(program.steps))
+            store_tile(values, 0, lanes, program.outputs, outputs[first : first + there])
+        return some_nan
+
+    def loss_and_gradient(table, theta):
+        return _whole_pass(table, theta, forward, backward, zeroed)
+
+    made = forward_sweep, backward_sweep, evaluate, loss_and_gradient
+    return Kernels(*(kernel(named_in(module, function)) for function in made))
+
+
+PLAIN = kernels_of_tiles(__name__, tile_kernels(__name__))

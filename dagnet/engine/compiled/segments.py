@@ -17,16 +17,8 @@ from dagnet.hashing import ODD, mixed
 from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, SPARSE, THIN, Plan
 from dagnet.plan.aggregating import aggregate_steps
 
-SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT, MOMENTS_SEGMENT, AGGREGATE_SEGMENT = 0, 1, 2, 3, 4
-LAYER_SEGMENT, THIN_SEGMENT = 5, 6
-SINGLE = {
-    ACTIVATE: NUMPY_SEGMENT,
-    AGGREGATE: AGGREGATE_SEGMENT,
-    LAYER: LAYER_SEGMENT,
-    THIN: THIN_SEGMENT,
-}
-BETWEEN = MOMENTS_SEGMENT, LAYER_SEGMENT, THIN_SEGMENT
-"""What is run by objects of :mod:`dagnet.engine.compiled.moments`."""
+SWEEP, DENSE_SEGMENT, ACTIVATE_SEGMENT, MOMENTS_SEGMENT, TEXTBOOK_SEGMENT = 0, 1, 2, 3, 4
+"""All but sweeps are run by objects of :mod:`dagnet.engine.compiled.between`."""
 BY_KERNELS = (aggregations.mean, aggregations.product, aggregations.largest, aggregations.smallest)
 PRODUCT, BEST = 1, (2, 3)
 """Aggregations that kernels know, in the order of their codes there; NumPy runs all others."""
@@ -38,7 +30,7 @@ NEAR = 2**18
 
 @dataclass(frozen=True)
 class Segment:
-    """Steps ``begin`` … ``end`` − 1; a dense or NumPy segment is one step.
+    """Steps ``begin`` … ``end`` − 1; what is neither a sweep nor of moments is one step.
 
     ``wide``, of a sweep: nothing in it gathers sparsely, so that all rows may be one tile.  The rest
     belongs to dense segments: what is read, whether that is inputs only, whether the reverse walk
@@ -51,7 +43,6 @@ class Segment:
     end: int
     first: int = 0
     last: int = 0
-    what: int = 0
     slot: int = 0
     sources: Any = None
     n_source: int = 0
@@ -102,7 +93,7 @@ class Program:
         self.n_learned = plan.n_slots - plan.n_weights - int((plan.bias_slot >= 0).sum())
         self.pre_place, self.n_pre = self._pre_places()
         pushed = self._aggregate_rows()
-        self.outputs = plan.outputs.astype(np.int64)
+        self.inputs, self.outputs = np.arange(plan.n_inputs), plan.outputs.astype(np.int64)
         self.indptr, self.indptr_out, self.bias_slot = (
             np.ascontiguousarray(a, np.int64) for a in (plan.indptr, plan.indptr_out, plan.bias_slot)
         )
@@ -209,14 +200,15 @@ class Program:
         for segment in self.segments:
             if segment.walked:
                 written[segment.slots] = True
-        written[self.aggregated] = True
+        written[self.by_numpy] = True
         return np.flatnonzero(~(written & plan.needs_gradient))
 
     @cached_property
-    def aggregated(self) -> Array:
-        """Slots of all aggregated terms."""
-        slots = (np.arange(step.slots.start, step.slots.stop) for step in aggregate_steps(self.plan))
-        return np.concatenate([np.zeros(0, np.int64), *slots])
+    def by_numpy(self) -> Array:
+        """Slots whose derivatives NumPy finds, and those of all aggregated terms."""
+        kinds = AGGREGATE, LAYER, THIN
+        steps = (step.slots for step in self.plan.program() if step.kind in kinds)
+        return np.concatenate([np.zeros(0, np.int64), *(np.arange(s.start, s.stop) for s in steps)])
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which functions NumPy runs, and why."""
@@ -256,7 +248,7 @@ def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -
             segments.append(Segment(MOMENTS_SEGMENT, number, number, steps[number, 2], steps[last - 1, 3]))
             begin = number
             continue
-        segments.append(_single(plan, number, *steps[number].tolist()))
+        segments.append(_single(plan, number, *steps[number, [0, 2, 3]].tolist()))
         # the kernel adds a dense step's biases, so its sweep begins at the step itself
         begin = number if steps[number, 0] == DENSE else number + 1
     if begin < len(steps):
@@ -264,23 +256,18 @@ def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -
     return segments
 
 
-def _single(plan: Plan, number: int, kind: int, what: int, first: int, last: int) -> Segment:
+def _single(plan: Plan, number: int, kind: int, first: int, last: int) -> Segment:
     step = plan.steps[number]
     if kind != DENSE:
-        return Segment(SINGLE[kind], number, number + 1, first, last, int(step["what"]))
+        segment = ACTIVATE_SEGMENT if kind == ACTIVATE else TEXTBOOK_SEGMENT
+        return Segment(segment, number, number + 1, first, last)
     sources, needed = plan.step_sources(step), plan.needs_delta
     walked = bool(needed[first:last].any())
     walks_on = walked and bool(needed[sources].any())
-    from_inputs = isinstance(sources, slice) and sources.stop <= plan.n_inputs
-    from_inputs = from_inputs and not _drops_inputs(plan)
+    dropped = (plan.steps["kind"] == DROP) & (plan.steps["target"] < plan.n_inputs)  # not read as given then
+    from_inputs = isinstance(sources, slice) and sources.stop <= plan.n_inputs and not dropped.any()
     read = int(step["slot"]), sources, int(step["n_source"]), from_inputs
-    return Segment(DENSE_SEGMENT, number, number + 1, first, last, what, *read, walked, walks_on)
-
-
-def _drops_inputs(plan: Plan) -> bool:
-    """Whether training drops inputs: then rows are not read as given."""
-    drops = plan.steps[plan.steps["kind"] == DROP]
-    return bool((drops["target"] < plan.n_inputs).any())
+    return Segment(DENSE_SEGMENT, number, number + 1, first, last, *read, walked, walks_on)
 
 
 def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segment]]:
@@ -299,9 +286,8 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
             first = isinstance(segment.sources, slice) and not started[segment.sources].any()
             marked.append(replace(segment, first_write=first))
             started[segment.sources] = 1
-        elif segment.kind in BETWEEN:
-            marked.append(segment)
+            continue
+        marked.append(segment)
+        if segment.kind in (MOMENTS_SEGMENT, TEXTBOOK_SEGMENT):
             started[plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]] = 1
-        else:
-            marked.append(segment)
     return started, marked[::-1]
