@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.errors import DataError, expected
-from dagnet.explain.chain_rule import Edge, Fact
-from dagnet.explain.report import plain
+from dagnet.explain.chain_rule import Derived, Edge, Fact
+from dagnet.explain.report import Number, plain
 from dagnet.markup import number
-from dagnet.model import Model, is_sparse, is_table
+from dagnet.model import Model
 from dagnet.topology import normalizations
+
+if TYPE_CHECKING:
+    from dagnet.formula import Formula
 
 
 def checked_network(net: object) -> Model:
@@ -36,24 +39,6 @@ def activation_text(net: Model, node: int) -> str:
     return f"{activation.name}({', '.join(f'{name}={text}' for name, text in shown.items())})"
 
 
-def as_table(what: str, values: Any, names: Sequence[Hashable] = ()) -> Any:
-    """One row as a table of one row; what is a table already is left to the usual checks."""
-    values = values.toarray() if is_sparse(values) else values
-    if is_table(values) and not isinstance(values, Mapping):
-        return values  # a data frame, whose columns are found by name
-    if hasattr(values, "to_dict") and not set(names).isdisjoint(getattr(values, "index", ())):
-        values = values.to_dict()  # a row taken of a data frame, which carries its columns' names
-    if isinstance(values, Mapping):
-        return {name: as_table(what, value) for name, value in values.items()}
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        return values
-    if array.ndim == 0 or (array.ndim == 1 and (what == "x" or len(array) != 1)):
-        return array[None]
-    return array
-
-
 class OneRow:
     """One row: ``z(node)``, ``a``, ``slope`` = g′(z) and ``delta`` = δ, (units,), by the node's number.
 
@@ -63,20 +48,19 @@ class OneRow:
 
     def __init__(self, net: Model, x: Any, y: Any, wrt: Sequence[Edge] | None = None) -> None:
         self.net, self.topology = net, net.topology
-        inputs, targets = as_table("x", x, net.inputs), as_table("y", y, net.targets)
-        forward = net.forward(inputs)
+        forward = net.forward(x)
         outputs = forward.outputs
         if len(outputs) != 1:
             got, mend = f"{len(outputs)} rows", "choose one, for instance X[0]"
             raise DataError(expected("x", "one row", got, mend))
-        self.gradient = net.gradient(inputs, targets, wrt=wrt)
+        self.gradient = net.gradient(x, y, wrt=wrt)
         self.z = self._by_node(forward.pre_activation)
         self.a = self._by_node(forward.__getitem__)
         self.delta = self._by_node(self.gradient.delta)
         self.shares = cache(self._shares)
         self.normalized = cache(self._normalized)
         self._forward, self._kinds = forward, normalizations(net.topology.node_words)
-        encoded = net.encode(inputs, targets).targets
+        encoded = net.encode(x, y).targets
         ends = np.cumsum(self.topology.units[self.topology.outputs])[:-1]
         _, pulls = net.objective.by_row(outputs, encoded)
         self._heads = {name: head for head in net.objective.heads for name in head.nodes}
@@ -180,5 +164,26 @@ class OneRow:
         loss = ("", 1.0) if head is None else (str(head.loss), head.weight)
         kind, aggregation = self._kinds.get(node), self.topology.aggregation(node)
         numbers = plain(self.z(node)), plain(self.a(node)), target
-        argument = plain(self.argument(node))
-        return Fact(activation_text(self.net, node), *numbers, *loss, aggregation, kind, argument)
+        argument, text = plain(self.argument(node)), activation_text(self.net, node)
+        return Fact(text, *numbers, *loss, aggregation, kind, argument, *self._derived(node, argument))
+
+    def _derived(self, node: int, argument: Number) -> tuple[Derived | None, Derived | None]:
+        """g′ and, of an output, ∂loss/∂output, as formulas of this row."""
+        topology, net, name = self.topology, self.net, self.node(node)
+        activation, kind = topology.activations[topology.activation_of[node]], self._kinds.get(node)
+        learned = net.layout.activation_numbers(node, net.parameters)
+        values = {"z": argument, **activation.parameters, **learned}
+        if kind is None or kind.before_activation:
+            values["a"] = self.a(node)
+        slope, head = _derived(activation.formulas.slope, values), self._heads.get(name)
+        if head is None or name not in self._targets:
+            return slope, None
+        values = {"outputs": self.a(node), "targets": self._targets[name], **head.loss.parameters}
+        return slope, _derived(head.loss.formulas.slope, values)
+
+
+def _derived(formula: Formula | None, values: Mapping[str, Any]) -> Derived | None:
+    if formula is None:
+        return None
+    known = {name: values[name] for name in formula.arguments if name in values}
+    return Derived(formula, {name: plain(np.asarray(value, np.float64)) for name, value in known.items()})

@@ -23,7 +23,7 @@ from dagnet.model.prepared import Prepared
 from dagnet.model.regraph import regraph
 from dagnet.model.results import Forward, Gradient, Walk
 from dagnet.model.selection import checked_threads, make_generator
-from dagnet.model.tables import aligned, is_table
+from dagnet.model.tables import aligned, bare_row, is_table
 from dagnet.model.targets import encode_heads, encode_sample_weight
 from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableNodeParameters, WritableWeights
 from dagnet.plan import Plan
@@ -261,11 +261,13 @@ class Model:
         Where ``lazy``, sparse rows stay so until some of them are looked at.
         """
         own = self._prepared
+        X = bare_row(X, own.columns_in)
         y, sample_weight = aligned("y", y, X), aligned("sample_weight", sample_weight, X)
         self._check_named(X)
         inputs = encode_inputs(X, own.columns_in, own.dtype, own.standardisation, finite=finite)
         n, dtype, targets = len(inputs), own.dtype, None
         if y is not ABSENT:
+            y = bare_row(y, own.columns_out) if n == 1 else y
             y = own.table_of(y) if is_table(y) else y
             targets = encode_heads(own, y, n, finite=finite, missing=missing)
         if sample_weight is not None and not own.objective.rowwise:

@@ -137,6 +137,46 @@ class Columns:
         return np.eye(len(words))[codes]
 
 
+def bare_row(data: Any, columns: Columns) -> Any:
+    """A table of one row where data are one without its axis of rows; anything else as it is.
+
+    That is an array (width,), of y also a number or a word; a mapping from node to a number, a word, or
+    (units,) where there are several; a Series, by the names in its index.
+    """
+    of_y, several = columns.what == "y", columns.width > 1
+    if hasattr(data, "to_dict") and not hasattr(data, "columns"):
+        index = list(getattr(data, "index", ()))
+        counts = index == list(range(len(index)))  # which of a column of one input says nothing
+        named = not set(columns.names).isdisjoint(index)
+        data = data.to_dict() if (several or not counts) and (named or not (of_y or counts)) else data
+    if isinstance(data, Mapping):
+        units = dict(zip(columns.names, columns.units, strict=True))
+        sizes = [
+            (value, 1 if name in columns.categories else units.get(name, 1))
+            for name, value in data.items()
+            if of_y or name in units
+        ]
+        bare = all(_is_bare(value, n, single=n == 1) for value, n in sizes)
+        return {name: [value] for name, value in data.items()} if bare and sizes else data
+    if is_table(data) or data is None:
+        return data
+    if is_sparse(data):
+        return data if len(data.shape) == 2 else data.toarray()[None]
+    bare = _is_bare(data, columns.width, single=False) or (of_y and _is_bare(data, 1, single=True))
+    return (data[None] if isinstance(data, np.ndarray) else [data]) if bare else data
+
+
+def _is_bare(data: Any, width: int, *, single: bool) -> bool:
+    """Whether it is one number or word where ``single``, else a list of so many, by its first item."""
+    lists = isinstance(data, (list, tuple))
+    depth = (
+        1 + isinstance(data[0] if data else 0, (list, tuple, np.ndarray))
+        if lists
+        else getattr(data, "ndim", 0)
+    )
+    return depth == 0 if single else depth == 1 and len(data) == width
+
+
 def is_sparse(data: object) -> bool:
     """Whether this is a matrix or an array of ``scipy.sparse``, or what becomes one."""
     return hasattr(data, "tocsr") and hasattr(data, "shape")
