@@ -195,9 +195,8 @@ def steps_hold(text, values):
     names = {"−": "-", "·": "*", "²": "**2", "³": "**3", "^": "**"}
     _, *steps, last = text.split(" = ")
     for step in steps:
-        for sign, python in names.items():
-            step = step.replace(sign, python)
-        assert eval(step, dict(values)) == pytest.approx(float(last), rel=2e-4, abs=1e-6), text
+        python = re.sub("|".join(map(re.escape, names)), lambda sign: names[sign[0]], step)
+        assert eval(python, dict(values)) == pytest.approx(float(last), rel=2e-4, abs=1e-6), text
 
 
 SLOPES = (

@@ -254,15 +254,8 @@ class _Writer:
         rule, write = self.rule, self.write
         written = [write.product(list(map(self.symbol, path.factors))) for path in rule.paths]
         symbols = [(self.asked, written[0]), *(("", f"+ {text}") for text in written[1:])]
-        factors = [
-            (
-                write.derivative("z", self.name) if f.above else self.symbol(f),
-                *self.origin(f),
-                write.quantity(f.value),
-            )
-            for f in rule.factors
-        ]
-        more = elided(factors, lambda n: ("", write.words(f"… {n:,} more factors …"), ""), HEAD, TAIL)
+        factors: list[Factor | int] = [*rule.factors]
+        more = list(map(self.factor, elided(factors, lambda n: n, HEAD, TAIL)))
         blocks = [Equations("in symbols", symbols), Equations("factor", more)]
         if len(rule.paths) == 1:
             return blocks, self.product(rule.paths[0]), []
@@ -273,6 +266,13 @@ class _Writer:
                 name += f" ({write.parameter(rule.kind, path.edge)})"
             lines.append((name, self.product(path), write.quantity(path.value)))
         return [*blocks, Equations("path", lines)], write.total([value for *_, value in lines]), []
+
+    def factor(self, factor: Factor | int) -> tuple[str, ...]:
+        """A factor in symbols and in numbers; or how many are left out."""
+        if isinstance(factor, int):
+            return "", self.write.words(f"… {factor:,} more factors …"), ""
+        left = self.write.derivative("z", self.name) if factor.above else self.symbol(factor)
+        return left, *self.origin(factor), self.write.quantity(factor.value)
 
     def product(self, path: Path) -> str:
         *above, last = [factor.value for factor in path.factors]

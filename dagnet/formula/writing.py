@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TypeVar
 
 from dagnet.formula.data import ARGUMENT, CONSTANT, PLACE, SIZE, Calculation, Op, Recorder
@@ -90,6 +91,7 @@ def expression(formula: Calculation, names: Mapping[str, str], *, latex: bool, f
     return writer.tight(result) if factor else writer.text(result)
 
 
+@lru_cache(maxsize=256)
 def readable(formula: Some) -> Some:
     """The same in fewer signs, perhaps not to the last bit: what one condition decides, is one choice."""
     ops, (result, *_), recorder = formula.ops, formula.results, Recorder()
