@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.errors import DataError, expected
 from dagnet.explain.chain_rule import Derived, Edge, Fact
-from dagnet.explain.report import Number, plain
+from dagnet.explain.report import plain
 from dagnet.markup import number
 from dagnet.model import Model
 from dagnet.topology import normalizations
-
-if TYPE_CHECKING:
-    from dagnet.formula import Formula
 
 
 def checked_network(net: object) -> Model:
@@ -54,7 +51,6 @@ class OneRow:
             got, mend = f"{len(outputs)} rows", "choose one, for instance X[0]"
             raise DataError(expected("x", "one row", got, mend))
         self.gradient = net.gradient(x, y, wrt=wrt)
-        self.z = self._by_node(forward.pre_activation)
         self.a = self._by_node(forward.__getitem__)
         self.delta = self._by_node(self.gradient.delta)
         self.shares = cache(self._shares)
@@ -74,6 +70,11 @@ class OneRow:
     def _by_node(self, read: Callable[[Hashable], Array]) -> Callable[[int], Array]:
         """What is read of the only row by a node's name, by its number; read once."""
         return cache(lambda number: np.atleast_1d(read(self.node(number))[0]))
+
+    def z(self, node: int) -> Array:
+        """The weighted sum, (units,)."""
+        result: Array = self._forward.by_unit[0][self.net.layout.summed_units_of(node), 0]
+        return result
 
     def slope(self, node: int) -> Array:
         """g′(z), of an input 1; (units,)."""
@@ -164,26 +165,15 @@ class OneRow:
         loss = ("", 1.0) if head is None else (str(head.loss), head.weight)
         kind, aggregation = self._kinds.get(node), self.topology.aggregation(node)
         numbers = plain(self.z(node)), plain(self.a(node)), target
-        argument, text = plain(self.argument(node)), activation_text(self.net, node)
-        return Fact(text, *numbers, *loss, aggregation, kind, argument, *self._derived(node, argument))
-
-    def _derived(self, node: int, argument: Number) -> tuple[Derived | None, Derived | None]:
-        """g′ and, of an output, ∂loss/∂output, as formulas of this row."""
-        topology, net, name = self.topology, self.net, self.node(node)
-        activation, kind = topology.activations[topology.activation_of[node]], self._kinds.get(node)
-        learned = net.layout.activation_numbers(node, net.parameters)
-        values = {"z": argument, **activation.parameters, **learned}
+        argument, topology = self.argument(node), self.topology
+        activation = topology.activations[topology.activation_of[node]]
+        values = {"z": argument, **activation.parameters}
+        values |= self.net.layout.activation_numbers(node, self.net.parameters)
         if kind is None or kind.before_activation:
             values["a"] = self.a(node)
-        slope, head = _derived(activation.formulas.slope, values), self._heads.get(name)
-        if head is None or name not in self._targets:
-            return slope, None
-        values = {"outputs": self.a(node), "targets": self._targets[name], **head.loss.parameters}
-        return slope, _derived(head.loss.formulas.slope, values)
-
-
-def _derived(formula: Formula | None, values: Mapping[str, Any]) -> Derived | None:
-    if formula is None:
-        return None
-    known = {name: values[name] for name in formula.arguments if name in values}
-    return Derived(formula, {name: plain(np.asarray(value, np.float64)) for name, value in known.items()})
+        slope, pull = Derived(activation.formulas.slope, values), None
+        if head is not None and y is not None:
+            values = {"outputs": self.a(node), "targets": y, **head.loss.parameters}
+            pull = Derived(head.loss.formulas.slope, values)
+        text = activation_text(self.net, node)
+        return Fact(text, *numbers, *loss, aggregation, kind, plain(argument), slope, pull)

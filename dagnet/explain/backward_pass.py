@@ -152,11 +152,9 @@ def _lines(
     yield delta[0][0], *write.steps(factors), write.quantity(step.delta)
     for edge in step.edges:
         weight, a = write.parameter("weight", edge.edge), write.name(edge.edge[0])
-        between = (
-            []
-            if edge.share is None
-            else [([write.slope(fact.aggregation, f"{weight}{write.dot}{a}")], edge.share)]
-        )
+        between = list[tuple[list[str], Number]]()
+        if edge.share is not None:
+            between = [([write.slope(fact.aggregation, f"{weight}{write.dot}{a}")], edge.share)]
         symbols, *_, numbers = write.steps([delta, *between, ([weight], edge.weight)])
         terms.setdefault(edge.edge[0], []).append((symbols, numbers))
         remarks = ["frozen"] * (not edge.trainable) + ["shared"] * edge.shared

@@ -18,8 +18,20 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import numpy as np
+
 from dagnet.contracts import Normalization
-from dagnet.explain.report import LATEX, TEXT, Equations, Notation, Number, Report, ShownAsMathematics, elided
+from dagnet.explain.report import (
+    LATEX,
+    TEXT,
+    Equations,
+    Notation,
+    Number,
+    Report,
+    ShownAsMathematics,
+    elided,
+    plain,
+)
 from dagnet.markup import counted
 
 if TYPE_CHECKING:
@@ -92,23 +104,23 @@ class Derivative(NamedTuple):
 
 
 class Derived(NamedTuple):
-    """A derivative as a formula, and what its arguments are on this row, by name."""
+    """A derivative as a formula, or None, and what its arguments are on this row, by name."""
 
-    formula: Formula
-    values: Mapping[str, Number]
+    formula: Formula | None
+    values: Mapping[str, Any]
 
     def written(self, write: Notation, names: Mapping[str, str], *, factor: bool = False) -> list[str]:
         """In symbols, and if it is short in numbers; nothing where it is long."""
         from dagnet.formula.writing import expression, readable, size  # noqa: PLC0415 - only traces need it
 
-        formula, latex = readable(self.formula), write is LATEX
-        used = [name for name in formula.arguments if formula.uses(name)]
-        given = {name: write.quantity(self.values[name]) for name in used if name in self.values}
-        single = all(isinstance(self.values.get(name), float) for name in used)
-        ways = [{**given, **names}, given] if single and size(formula) <= NUMBERS else [{**given, **names}]
-        if size(formula) > SYMBOLS:
+        if self.formula is None or size(formula := readable(self.formula)) > SYMBOLS:
             return []
-        return [expression(formula, way, latex=latex, factor=factor) for way in ways]
+        used = [name for name in formula.arguments if formula.uses(name)]
+        given = {name: plain(np.asarray(self.values[name], float)) for name in used if name in self.values}
+        texts = {name: write.quantity(value) for name, value in given.items()}
+        single = all(isinstance(given.get(name), float) for name in used)
+        ways = [{**texts, **names}, texts][: 2 if single and size(formula) <= NUMBERS else 1]
+        return [expression(formula, way, latex=write is LATEX, factor=factor) for way in ways]
 
 
 class Fact(NamedTuple):
@@ -212,12 +224,10 @@ def slope_of(write: Notation, node: Hashable, fact: Fact) -> list[str]:
 def pull_of(write: Notation, node: Hashable, fact: Fact, y: str) -> list[str]:
     """The loss's derivative by an output with the target y, what it counts included."""
     target = "" if fact.target is None else f", y = {write.quantity(fact.target)}"
-    names, counts = {"outputs": write.name(node), "targets": y}, fact.loss_weight != 1
-    found = fact.pull.written(write, names, factor=counts) if fact.pull else []
+    names, weight = {"outputs": write.name(node), "targets": y}, fact.loss_weight
+    found = fact.pull.written(write, names, factor=weight != 1) if fact.pull else []
     found = found or [write.slope(fact.loss, f"{write.quantity(fact.a)}{target}")]
-    return (
-        [write.in_brackets([write.quantity(fact.loss_weight), text]) for text in found] if counts else found
-    )
+    return [text if weight == 1 else write.in_brackets([write.quantity(weight), text]) for text in found]
 
 
 class _Writer:

@@ -131,11 +131,9 @@ def _shorter(recorder: Recorder, name: str, reads: tuple[int, ...]) -> int:
         both = {op.name: op.reads for op in ops}
         if both.keys() == set(SUMS) and set(both["add"]) == set(both["subtract"]):
             return apply("subtract", *(apply("square", read) for read in both["subtract"]))
-        pairs = zip(reads, ops, strict=True)
-        reads = tuple(
-            apply("negative", apply("subtract", 1, 0)) if op[:2] == ("subtract", (0, 1)) else read
-            for read, op in pairs
-        )
+        for k, op in enumerate(ops):
+            if op[:2] == ("subtract", (0, 1)):
+                return apply("negative", apply(name, apply("subtract", 1, 0), reads[1 - k]))
     if name == "add" and 0.0 in known:
         return reads[1 - known.index(0.0)]
     return apply(name, *reads)
@@ -195,8 +193,6 @@ class _Expression:
 
     def tight(self, place: int, *, sums: bool = True) -> str:
         """In brackets where something stands beside it that binds tighter."""
-        if place in self.named:
-            return self.text(place)
         op, text = self.ops[place], self.text(place)
         if place in self.named:
             return text

@@ -150,31 +150,27 @@ def bare_row(data: Any, columns: Columns) -> Any:
         named = not set(columns.names).isdisjoint(index)
         data = data.to_dict() if (several or not counts) and (named or not (of_y or counts)) else data
     if isinstance(data, Mapping):
-        units = dict(zip(columns.names, columns.units, strict=True))
-        sizes = [
-            (value, 1 if name in columns.categories else units.get(name, 1))
-            for name, value in data.items()
-            if of_y or name in units
-        ]
-        bare = all(_is_bare(value, n, single=n == 1) for value, n in sizes)
-        return {name: [value] for name, value in data.items()} if bare and sizes else data
-    if is_table(data) or data is None:
+        pairs = zip(columns.names, columns.units, strict=True)
+        units = {name: 1 if name in columns.categories else n for name, n in pairs}
+        own = [name for name in data if of_y or name in units]
+        bare = bool(own) and all(_is_bare(data[name], units.get(name, 1)) for name in own)
+        return {name: [value] for name, value in data.items()} if bare else data
+    if is_table(data) or data is None or (is_sparse(data) and len(data.shape) == 2):
         return data
-    if is_sparse(data):
-        return data if len(data.shape) == 2 else data.toarray()[None]
-    bare = _is_bare(data, columns.width, single=False) or (of_y and _is_bare(data, 1, single=True))
+    data = data.toarray() if is_sparse(data) else data
+    bare = (of_y and not _depth(data)) or (_depth(data) == 1 and len(data) == columns.width)
     return (data[None] if isinstance(data, np.ndarray) else [data]) if bare else data
 
 
-def _is_bare(data: Any, width: int, *, single: bool) -> bool:
-    """Whether it is one number or word where ``single``, else a list of so many, by its first item."""
-    lists = isinstance(data, (list, tuple))
-    depth = (
-        1 + isinstance(data[0] if data else 0, (list, tuple, np.ndarray))
-        if lists
-        else getattr(data, "ndim", 0)
-    )
-    return depth == 0 if single else depth == 1 and len(data) == width
+def _is_bare(data: Any, units: int) -> bool:
+    return not _depth(data) if units == 1 else _depth(data) == 1 and len(data) == units
+
+
+def _depth(data: Any) -> int:
+    """How many axes it has, by its first items; a number or a word has none."""
+    if isinstance(data, (list, tuple)):
+        return 1 + (_depth(data[0]) if data else 0)
+    return int(getattr(data, "ndim", 0))
 
 
 def is_sparse(data: object) -> bool:
