@@ -258,6 +258,7 @@ class Model:
     ) -> Encoded:  # fmt: skip
         """All that is given checked, X standardised, y and weights in the order of X's labels.
 
+        A bare row of X, and the target of one row, are a table of one row (:func:`bare_row`).
         Where ``lazy``, sparse rows stay so until some of them are looked at.
         """
         own = self._prepared
@@ -288,7 +289,7 @@ class Model:
 
     @np.errstate(all="ignore")
     def __call__(self, X: Any) -> Array:
-        """Values of the output nodes, (rows, output units)."""
+        """Values of the output nodes, (rows, output units); a bare row, (input units,), is one row."""
         prepared = self._prepared
         if prepared.takes(X) and not self.named:  # as it stands: engines look for NaN
             quick = prepared.runner.evaluate(prepared.layout.theta(self._vector), X)

@@ -149,7 +149,7 @@ def bare_row(data: Any, columns: Columns) -> Any:
         counts = index == list(range(len(index)))  # which of a column of one input says nothing
         named = not set(columns.names).isdisjoint(index)
         data = data.to_dict() if (several or not counts) and (named or not (of_y or counts)) else data
-    if isinstance(data, Mapping):
+    if isinstance(data, Mapping) and not is_sparse(data):  # some sparse ones are a dict
         pairs = zip(columns.names, columns.units, strict=True)
         units = {name: 1 if name in columns.categories else n for name, n in pairs}
         own = [name for name in data if of_y or name in units]
