@@ -23,7 +23,7 @@ from dagnet.model.prepared import Prepared
 from dagnet.model.regraph import regraph
 from dagnet.model.results import Forward, Gradient, Walk
 from dagnet.model.selection import checked_threads, make_generator
-from dagnet.model.tables import aligned, is_table
+from dagnet.model.tables import aligned, bare_row, is_table
 from dagnet.model.targets import encode_heads, encode_sample_weight
 from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableNodeParameters, WritableWeights
 from dagnet.plan import Plan
@@ -258,14 +258,17 @@ class Model:
     ) -> Encoded:  # fmt: skip
         """All that is given checked, X standardised, y and weights in the order of X's labels.
 
+        A bare row of X, and the target of one row, are a table of one row (:func:`bare_row`).
         Where ``lazy``, sparse rows stay so until some of them are looked at.
         """
         own = self._prepared
+        X = bare_row(X, own.columns_in)
         y, sample_weight = aligned("y", y, X), aligned("sample_weight", sample_weight, X)
         self._check_named(X)
         inputs = encode_inputs(X, own.columns_in, own.dtype, own.standardisation, finite=finite)
         n, dtype, targets = len(inputs), own.dtype, None
         if y is not ABSENT:
+            y = bare_row(y, own.columns_out) if n == 1 else y
             y = own.table_of(y) if is_table(y) else y
             targets = encode_heads(own, y, n, finite=finite, missing=missing)
         if sample_weight is not None and not own.objective.rowwise:
@@ -286,7 +289,7 @@ class Model:
 
     @np.errstate(all="ignore")
     def __call__(self, X: Any) -> Array:
-        """Values of the output nodes, (rows, output units)."""
+        """Values of the output nodes, (rows, output units); a bare row, (input units,), is one row."""
         prepared = self._prepared
         if prepared.takes(X) and not self.named:  # as it stands: engines look for NaN
             quick = prepared.runner.evaluate(prepared.layout.theta(self._vector), X)
