@@ -82,7 +82,7 @@ GUARDS = {
     "hookspecs": "registry plugin_docs",
     "layered": "network docs",
     "markup": "notebook_reprs explain",
-    "model": "network layout heads properties classical_models drugcell pnet",
+    "model": "network layout heads properties asking classical_models drugcell pnet",
     "network": "network properties notebook notebook_reprs small_things newcomers binn kpnn worm",
     "population": "population",
     "plan": "plan scale aggregations",

@@ -6,7 +6,7 @@ read from elsewhere comes from one forward pass of the whole network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from dagnet.adjacency import reachable
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
+from dagnet.engine.pulls import reading
 from dagnet.model.averaging import row_weights
 from dagnet.model.data import Encoded
 from dagnet.model.naming import ParameterNames
@@ -129,11 +130,6 @@ def kinks_of(plan: Plan) -> Array:
     return kinks
 
 
-def _reading(state: Any) -> Callable[[Array], Array]:
-    """(…, rows) values of units in an array of any shape."""
-    return lambda units: state.value(units.reshape(-1)).reshape(*units.shape, -1)
-
-
 class _Chain:
     """The units that some parameters act on, made ready to run alone."""
 
@@ -204,7 +200,7 @@ class _Chain:
         found, here = [], self.theta[place]
         for point, state in zip(points, self.states, strict=True):
             self.theta[place] = point
-            theta, read = self._theta(), _reading(state)
+            theta, read = self._theta(), reading(state)
             parts = [slopes(self.cut, step, theta, read) for step in self.jumping]
             found.append([slope for part in parts for *_, slope in part])
         self.theta[place] = here

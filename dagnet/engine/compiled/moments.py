@@ -24,8 +24,8 @@ from dagnet.engine.training_steps import (
     layer_sums,
     over_units,
     thinned_sums,
+    through_layer,
     through_thinned,
-    through_units,
 )
 from dagnet.plan import Plan, Step
 
@@ -131,12 +131,11 @@ class Layers:
 
     def backward(self, state: Any, theta: Array, _parts: int) -> None:
         """Write ∂L/∂a of the sources, which nothing else reads, and Σδx̂ for later."""
-        eps, width = self.plan.normalizations[self.step.what].eps, self.step.source
-        x, inverse = over_units(state.rows(state.values, self.sources), width, eps)
-        delta = state.rows(state.deltas, self.targets)
-        state.along[self.step.target] = (delta * x).sum(axis=1)
+        kind, width = self.plan.normalizations[self.step.what], self.step.source
+        a, delta = state.rows(state.values, self.sources), state.rows(state.deltas, self.targets)
+        state.along[self.step.target] = (delta * over_units(a, width, kind.eps)[0]).sum(axis=1)
         pull = theta[self.step.slots, None] * delta
-        state.put(state.deltas, self.sources, through_units(pull, x, inverse, width))
+        state.put(state.deltas, self.sources, through_layer(kind, a, pull, width))
 
     def collect(self, state: Any, into: Array) -> float:
         """Write ∂L/∂scale; the sum of the squares."""
