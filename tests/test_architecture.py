@@ -76,7 +76,7 @@ GUARDS = {
     "drawing": "drawing",
     "engine": "engines compiled_engine compiled_caching compiled_losses compiled_proof vectors",
     "errors": "errors bad_input",
-    "explain": "explain verify check_gradient diagnose noticed textbook",
+    "explain": "explain attribution verify check_gradient diagnose noticed textbook",
     "formats": "formats formats_hostile formats_users readers inspector inspector_browser",
     "formula": "formula formula_slopes formula_conformance tracing_again arrays",
     "hookspecs": "registry plugin_docs",

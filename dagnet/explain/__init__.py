@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from dagnet.explain.attribution import Attribution, attribute
 from dagnet.explain.backward_pass import BackwardPass, EdgeStep, NodeStep, trace_all
 from dagnet.explain.chain_rule import ChainRule, Derivative, Fact, Factor, Path
 from dagnet.explain.diagnosis import Diagnosis, Finding, diagnose
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from dagnet.explain.verification import Verification, verify
 
 __all__ = [
+    "Attribution",
     "BackwardPass",
     "ChainRule",
     "Derivative",
@@ -29,6 +31,7 @@ __all__ = [
     "Path",
     "Summary",
     "Verification",
+    "attribute",
     "check_gradient",
     "diagnose",
     "formula",

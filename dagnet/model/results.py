@@ -62,6 +62,12 @@ class Walk:
             self._back(state, self.pull)
         return state
 
+    def at(self, inputs: Array) -> Walk:
+        """Forth on other rows, with the same runner."""
+        walk = replace(self, inputs=inputs, pull=None)
+        vars(walk)["runner"] = self.runner
+        return walk
+
     def value(self, units: Array) -> Array:
         """Values, (units, rows)."""
         return np.asarray(self.state.value(self.numbers[units]))
