@@ -7,7 +7,7 @@ import networkx as nx
 import numpy as np
 import pytest
 from data.strategies import KINKED, SMOOTH, dags, network, row_counts, rows_for, seeds
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from test_asking import ENGINES, normalised, output_of, table
 
@@ -41,6 +41,7 @@ def test_deeplift_is_complete(graph, seed, rows, data):
     seeds,
     st.data(),
 )
+@settings(max_examples=15)
 def test_integrated_gradients_are_complete_on_smooth_graphs(graph, seed, data):
     for node in graph:
         if graph.nodes[node].get("aggregation") in {"max", "min"}:
@@ -64,7 +65,7 @@ def test_every_node_kind(engine, of):
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("method", METHODS[:3])
 def test_edges_share_what_their_ends_have(engine, method):
-    """Where all children are sums, edges out of a node add up to it; edges into one to its Δz · multiplier."""
+    """Where all are sums: edges out of a node add up to it, and edges into one by DeepLIFT."""
     graph = dagnet.layered([3, 4, 3, 1], activation="tanh")
     graph.add_edge("x1", "eta")
     net = dagnet.Network(graph, engine=engine, seed=0)
