@@ -13,8 +13,8 @@ from dagnet.plan import ACTIVATE, AGGREGATE, LAYER, Plan
 from dagnet.plan.aggregating import slopes
 from dagnet.plan.transposition import slot_targets
 
-PORTION = 2**22
-"""Terms and rows that are held at once."""
+PORTION = 2**17
+"""Terms and rows that are held at once: they stay in the processor's cache."""
 
 
 def reading(state: Any) -> Callable[[Array], Array]:

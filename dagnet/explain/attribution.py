@@ -84,17 +84,14 @@ def attribute(
     net, (name, steps), topology = checked_network(net), _checked_method(method), net.topology
     if of is None and (len(net.outputs) > 1 or topology.units[topology.outputs[0]] > 1):
         listed, first = ", ".join(map(shorten, net.outputs[:8])), shorten(net.outputs[0])
-        raise DataError(
-            f"of: say which output is meant ({listed}): of={first}, or of several units ({first}, 0)"
-        )
+        raise DataError(f"of: say which output is meant ({listed}): of={first}, or of its units ({first}, 0)")
     of = net.outputs[0] if of is None else of
     walk = walk_of(net, net.encode(X).inputs.copy())
     plan = replace(walk.plan, outputs=np.array([unit_meant(net.prepared, of)]))
     plan = plan.restrict(parameters=np.zeros(plan.n_slots, bool), deltas=np.ones(plan.n_units, bool))
     start, members = _baseline(net, baseline, walk.inputs), _checked_groups(net, groups)
-    return Attribution(
-        method, of, replace(walk, plan=plan), start, baseline is not None, name, steps, members
-    )
+    walk, said = replace(walk, plan=plan), baseline is not None
+    return Attribution(method, of, walk, start, said, name, steps, members)
 
 
 def _checked_method(method: object) -> tuple[str, int]:
@@ -125,16 +122,14 @@ def _baseline(net: Model, baseline: Any, inputs: Array) -> Array:
                 raise DataError(expected("baseline: each name", "an input", name))
         rows = {name: [each] * len(inputs) if np.ndim(each) == 0 else each for name, each in baseline.items()}
     elif np.ndim(baseline) < 2:
-        rows = (
-            np.full((1, inputs.shape[1]), baseline) if np.ndim(baseline) == 0 else np.asarray(baseline)[None]
-        )
+        rows = np.asarray(baseline)[None] if np.ndim(baseline) else np.full((1, inputs.shape[1]), baseline)
     try:
         found = net.encode(rows, finite=True).inputs
     except DataError as error:
         raise DataError(f"baseline: {error}") from None
     if len(found) not in {1, len(inputs)}:
         raise DataError(
-            expected("baseline", f"one row, or {len(inputs)} as X", Verbatim(f"{len(found)} rows"))
+            expected("baseline", f"of 1 row, or {len(inputs)} as X", Verbatim(f"{len(found)} rows"))
         )
     return np.ascontiguousarray(np.broadcast_to(found, inputs.shape))
 
@@ -180,6 +175,10 @@ class Attribution(Mapping[Hashable, Array]):
     _steps: int
     _groups: Mapping[Hashable, tuple[int, ...]]
     _known: dict[Any, Array] = field(default_factory=dict)
+    _cones: dict[bytes, Any] = field(default_factory=dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cones": {}}  # an engine's runners stay with it
 
     def __getitem__(self, name: Any) -> Array:
         topology = self._walk.prepared.layout.topology
@@ -231,9 +230,8 @@ class Attribution(Mapping[Hashable, Array]):
         return self._known[nodes].copy()
 
     def _of_units(self, units: Array) -> Array:
-        return (
-            self._without(units) if self._name == "knockout" else np.asarray(self._by_unit[units].sum(axis=0))
-        )
+        is_knockout = self._name == "knockout"
+        return self._without(units) if is_knockout else np.asarray(self._by_unit[units].sum(axis=0))
 
     def _of_edge(self, edge: int) -> Array:
         if self._name == "knockout":
@@ -261,7 +259,8 @@ class Attribution(Mapping[Hashable, Array]):
     def _without_value(self) -> Array:
         """(units, rows) what is there where nothing is: a₀ if a baseline was given, or else of inputs."""
         result = self._values_at_start.copy()
-        result[self._start.shape[1] * (not self._said) + len(result) * self._said :] = 0
+        if not self._said:
+            result[self._start.shape[1] :] = 0
         return result
 
     def _passes(self) -> Iterator[tuple[Walk, Array]]:
@@ -289,9 +288,8 @@ class Attribution(Mapping[Hashable, Array]):
     @cached_property
     @np.errstate(all="ignore")
     def _by_unit(self) -> Array:
-        return np.asarray(
-            sum((walk.pulls * change)[:, : len(self._start)] for walk, change in self._passes())
-        )
+        n = len(self._start)
+        return np.asarray(sum((walk.pulls * change)[:, :n] for walk, change in self._passes()))
 
     @cached_property
     @np.errstate(all="ignore")
@@ -321,9 +319,11 @@ class Attribution(Mapping[Hashable, Array]):
         mask[units] = False
         if not mask[output]:  # it is one of them, or does not depend on them
             return values[output] - (self._without_value if output in units else values)[output]
-        cut = plan.restrict(units=mask, parameters=np.zeros(plan.n_slots, bool))
-        border, slots = np.asarray(cut.unit_ids)[: cut.n_inputs], np.asarray(cut.slot_ids)
+        if (key := mask.tobytes()) not in self._cones:  # which siblings share
+            cut = plan.restrict(units=mask, parameters=np.zeros(plan.n_slots, bool))
+            border = np.asarray(cut.unit_ids)[: cut.n_inputs]
+            self._cones[key] = self._walk.prepared.runner_for(cut), border, self._walk.theta[cut.slot_ids]
+        runner, border, theta = self._cones[key]
         rows = np.where(np.isin(border, units)[:, None], self._without_value[border], values[border]).T
-        runner = self._walk.prepared.runner_for(cut)
-        after = runner.forward(self._walk.theta[slots], np.ascontiguousarray(rows), keep=False)
+        after = runner.forward(theta, np.ascontiguousarray(rows), keep=False)
         return np.asarray(values[output] - after.outputs[:, 0])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -19,14 +19,13 @@ from dagnet.builtins import aggregations
 from dagnet.contracts import Activation, Aggregation, Normalization
 from dagnet.plan import Plan
 
-P = TypeVar("P", bound=Plan)
 POINTS = 160
 """At how many points averages are taken that no formula gives."""
 FLAT = 1e-4
 """Below this share of the variance a squared change needs no points where it is least."""
 
 
-def secant_plan(plan: P) -> P:
+def secant_plan(plan: Plan) -> Plan:
     """The same plan with mean slopes."""
     return replace(
         plan,

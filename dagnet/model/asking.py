@@ -59,12 +59,13 @@ def walk_of(model: Any, inputs: Array, do: Any = None) -> Walk:
     if do is None:
         return Walk(prepared, plan, theta, inputs)
     units, values = _given(prepared, do, len(inputs))
-    by_unit = np.zeros((len(inputs), plan.n_units), inputs.dtype)
-    by_unit[:, : plan.n_inputs], by_unit[:, units] = inputs, values
-    border = np.arange(plan.n_units) < plan.n_inputs
+    border, order = np.arange(plan.n_units) < plan.n_inputs, np.argsort(units)
+    inside = order[units[order] >= plan.n_inputs]
+    rows = np.concatenate([inputs, values[:, inside]], axis=1)
+    rows[:, units[units < plan.n_inputs]] = values[:, units < plan.n_inputs]
     border[units] = True
     plan = plan.restrict(units=~border, inputs=border)
-    return Walk(prepared, plan, theta, np.ascontiguousarray(by_unit[:, border]), fixed=units)
+    return Walk(prepared, plan, theta, rows, fixed=units)
 
 
 def _given(prepared: Prepared, do: Any, rows: int) -> tuple[Array, Array]:
