@@ -56,7 +56,7 @@ def walk_of(model: Any, inputs: Array, do: Any = None) -> Walk:
     prepared, plan = model.prepared, model.layout.plan
     with np.errstate(all="ignore"):
         theta = model.layout.theta(model.vector).copy()  # the caller may write to the parameters
-    if do is None:
+    if do is None or (isinstance(do, Mapping) and not do):
         return Walk(prepared, plan, theta, inputs)
     units, values = _given(prepared, do, len(inputs))
     border, order = np.arange(plan.n_units) < plan.n_inputs, np.argsort(units)
@@ -70,9 +70,9 @@ def walk_of(model: Any, inputs: Array, do: Any = None) -> Walk:
 
 def _given(prepared: Prepared, do: Any, rows: int) -> tuple[Array, Array]:
     """The units that have given values, and these as the engine takes them, (rows, units)."""
-    if not isinstance(do, Mapping) or not do:
+    if not isinstance(do, Mapping):
         must = "a mapping from node to a number or a column"
-        raise DataError(expected("do", must, do, "write do={'TP53': 0.0}, or leave it out"))
+        raise DataError(expected("do", must, do, "write do={'TP53': 0.0}"))
     layout, topology = prepared.layout, prepared.layout.topology
     nodes = [node_meant("do", topology, name) for name in do]
     sizes, table = topology.units[nodes].tolist(), dict(do)
