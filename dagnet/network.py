@@ -100,6 +100,7 @@ class Network(Model):
     history: History | None = None
     """What the last :meth:`fit` recorded; the inspector draws it."""
 
+    attribute = explain.attribute
     trace = explain.trace
     trace_all = explain.trace_all
     formula = explain.formula
