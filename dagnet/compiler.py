@@ -21,7 +21,7 @@ from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, LAYER, SPARSE, STEP, Plan
 from dagnet.plan.transposition import first_learned
 from dagnet.topology import Topology
 
-DENSE_MINIMUM = 4096
+DENSE_MINIMUM = 64
 """Weights that a block must have to become a matrix product.
 
 Below, the sparse kernels are as fast as the BLAS call with its overhead, above they lose; the
@@ -250,7 +250,7 @@ def _steps(
     start, stop = bounds[:-1], bounds[1:]
     level, group, act = topology.level[computed], block[computed], topology.activation_of[computed]
     agg = topology.aggregation_of[computed]
-    summed, activated = _runs(level, group, layer, width, agg), _runs(level, act)
+    summed, activated = _runs(level, group, layer, width, agg), _runs(level, group, act)
     table = np.zeros(len(summed) + len(activated), STEP)
     nodes = np.concatenate([summed, activated])
     last = np.concatenate([_run_ends(summed, len(computed)), _run_ends(activated, len(computed))])
@@ -266,7 +266,8 @@ def _steps(
     sums["slot"] = packing.indptr[sums["target"]]
     sums["n_source"] = packing.indptr[sums["target"] + sums["n_target"]] - sums["slot"]
     gather = _dense_sources(sums, packing)
-    program = np.lexsort((table["target"], table["kind"] == ACTIVATE, level[nodes]))
+    behind = np.searchsorted(summed, last, side="right")  # so many sums: what activates follows at once
+    program = np.lexsort((table["target"], table["kind"] == ACTIVATE, behind))
     return table[program], gather
 
 

@@ -266,18 +266,6 @@ def _backward(program, walk, state, tile, begin, end):
         backward_dropping(program, walk, state, tile, number, stop)
 
 
-@numba.njit(**INNER)
-def _forward_and_zeros(program, theta, state, tile, begin, end):
-    """The same, and ∂L/∂a at 0 where it is added to."""
-    _forward(program, theta, state, tile, begin, end)
-    for unit in range(len(program.bias_slot)):
-        if program.started[unit]:
-            place = tile.base + unit * tile.stride
-            run = state.deltas[place : place + tile.lanes]
-            for lane in range(tile.lanes):
-                run[lane] = 0
-
-
 @kernel
 def forward_sweep(table, theta, arrays, layout, span):
     """As that of :mod:`dagnet.engine.compiled.kernels`."""
@@ -307,4 +295,4 @@ def evaluate(table, inputs, theta, outputs, values, part, parts):
 @kernel
 def loss_and_gradient(table, theta):
     """The whole pass of a network with aggregations."""
-    return whole_pass(table, theta, _forward_and_zeros, _backward)
+    return whole_pass(table, theta, _forward, _backward)

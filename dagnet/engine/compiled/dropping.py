@@ -24,6 +24,7 @@ from dagnet.engine.compiled.kernels import (
     add_bias_gradients,
     forward_tile,
     pull_tile,
+    push_step,
     tile_of,
     times_slope,
 )
@@ -158,6 +159,7 @@ def backward_dropping(program, walk, state, tile, begin, end):
     steps, near = program.steps, max(4, CACHED // tile.stride // 4 * 4)
     for number in range(end - 1, begin - 1, -1):
         if steps[number, 0] != _ACTIVATE:
+            push_step(program, walk, state, tile, number)
             continue
         what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
         drops = number + 1 < len(steps) and steps[number + 1, 0] == _DROP and steps[number + 1, 2] == first
@@ -189,7 +191,7 @@ def forward_tiles(table, theta, arrays, layout, span, forward):
 def backward_tiles(table, found, arrays, layout, spans, backward):
     """Some steps back for this part's tiles, by a kernel of a tile, then ∂L/∂a of some units."""
     program, (steps, units) = opened(table), spans
-    walk, state = Reverse(found[0], found[1], found[2], found[3]), State(arrays[0], arrays[1], arrays[2])
+    walk, state = Reverse(found[0], found[1], found[2], found[3], found[4]), State(arrays[0], arrays[1], arrays[2])
     _, _, _, lanes, n_rows, part, parts = layout
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         tile = tile_of(layout, number)

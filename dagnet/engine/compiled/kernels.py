@@ -19,17 +19,20 @@ from dagnet.engine.compiled.microkernels import (
     call_elementwise,
     call_learning,
     call_slope,
+    find_over,
     own_numbers,
     pull_back,
-    weighted_sum,
+    pull_over,
+    weighted_sums,
 )
-from dagnet.engine.compiled.opened import Reverse, State, Tile, opened
+from dagnet.engine.compiled.opened import BLOCK, Reverse, State, Tile, opened
 from dagnet.engine.compiled.vectors import TILE_BYTES
 from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
 CACHED = 4096
 """Numbers that stay in the nearest cache: units are done in runs of so many."""
-_ACTIVATE, _DENSE, _SPARSE = ACTIVATE, DENSE, SPARSE
+NEAR = 32
+_ACTIVATE, _DENSE, _SPARSE, _BLOCK = ACTIVATE, DENSE, SPARSE, BLOCK
 
 
 @numba.njit(**INNER)
@@ -84,7 +87,13 @@ def forward_tile(program, theta, state, tile, begin, end):
         kind, what, first, last = steps[number, 0], steps[number, 1], steps[number, 2], steps[number, 3]
         if kind == _SPARSE:
             for unit in range(first, last):
-                weighted_sum(program, theta, state, tile, unit)
+                weighted_sums(program, theta, state, tile, (unit,))
+            continue
+        if kind == _BLOCK:
+            for unit in range(first, last, 4):
+                end_ = last - 1
+                units = unit, min(unit + 1, end_), min(unit + 2, end_), min(unit + 3, end_)
+                weighted_sums(program, theta, state, tile, units)
             continue
         if kind == _DENSE:
             if not _begins_with(steps, number + 1, end, first, last):
@@ -125,6 +134,25 @@ def pull_tile(program, walk, state, tile, begin, end):
     """
     for unit in range(end - 1, begin - 1, -1):
         pull_back(program, walk, state, tile, unit)
+
+
+@numba.njit(**INNER)
+def push_step(program, walk, state, tile, number):
+    """From δ of a block's units to ∂L/∂a of their parents and to ∂L/∂ of their weights; of no other step."""
+    steps = program.steps
+    if steps[number, 0] == _BLOCK and steps[number, 1]:
+        stop, last = steps[number, 2], steps[number, 3]
+        slot, n = program.indptr[stop], program.indptr[stop + 1] - program.indptr[stop]
+        while stop < last:
+            start, stop = stop, min(stop + NEAR, last)
+            for k in range(0, n, tile.lanes // 2):
+                find_over(program, walk, state, tile, (start, stop), k)
+            for k in range(0, n, 4):
+                needed = False
+                for place in range(slot + k, slot + min(k + 4, n)):
+                    needed |= program.needs_delta[program.sources[place]]
+                if needed:
+                    pull_over(program, walk, state, tile, (start, stop), k)
 
 
 @numba.njit(**INNER)
@@ -191,6 +219,7 @@ def backward_tile(program, walk, state, tile, begin, end):
     steps, near = program.steps, max(4, CACHED // tile.stride // 4 * 4)
     for number in range(end - 1, begin - 1, -1):
         if steps[number, 0] != _ACTIVATE:
+            push_step(program, walk, state, tile, number)
             continue
         what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
         pull_tile(program, walk, state, tile, first, last)
@@ -208,7 +237,7 @@ def backward_sweep(table, found, arrays, layout, steps, units):
     ``found``: weights, derivatives; ``arrays``: a, δ, z; ``steps`` and ``units``: first, last + 1.
     """
     program = opened(table)
-    walk, state = Reverse(found[0], found[1], found[2], found[3]), State(arrays[0], arrays[1], arrays[2])
+    walk, state = Reverse(found[0], found[1], found[2], found[3], found[4]), State(arrays[0], arrays[1], arrays[2])
     _, _, _, lanes, n_rows, part, parts = layout
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         tile = tile_of(layout, number)

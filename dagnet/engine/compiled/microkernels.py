@@ -87,6 +87,10 @@ class Rows(Emitter):
 
     def _folded(self, a: Vector, b: Vector, width: int) -> Vector:
         """Add neighbouring runs of ``width`` lanes of a and of b, interleaved within twice as many."""
+        return self.added(*self._woven(a, b, width))
+
+    def _woven(self, a: Vector, b: Vector, width: int) -> list[Vector]:
+        """Every other run of ``width`` lanes of a and of b in turn, and the rest."""
         n = a.value.type.count
         low = [
             vector + start + lane
@@ -95,8 +99,15 @@ class Rows(Emitter):
             for lane in range(width)
         ]
         masks = (ir.Constant(ir.VectorType(I32, n), [k + more for k in low]) for more in (0, width))
-        parts = (self.builder.shuffle_vector(a.value, b.value, mask) for mask in masks)
-        return self.added(*(Vector(self, part) for part in parts))
+        return [Vector(self, self.builder.shuffle_vector(a.value, b.value, mask)) for mask in masks]
+
+    def transposed(self, rows: list[Vector]) -> list[Vector]:
+        """Of as many vectors as they have lanes the k-th lanes, for each k; in place."""
+        for width in (1 << k for k in range(len(rows).bit_length() - 1)):
+            for k in range(len(rows)):
+                if not k & width:
+                    rows[k], rows[k | width] = self._woven(rows[k], rows[k | width], width)
+        return rows
 
     def add_four_sums(self, vectors: list[Vector], target: Any, n: int = 4) -> None:
         """Add the sums of four vectors of half as many lanes, or of the first n, to numbers in memory.
@@ -118,34 +129,44 @@ class Rows(Emitter):
             builder.store(builder.fadd(builder.load(one), total), one)
 
 
+def _bias(emit: Rows, plan: SimpleNamespace, weights: Any, unit: Any) -> Any:
+    """A unit's bias in every lane, or 0."""
+    builder = emit.builder
+    slot, before = emit.at(plan.bias_slot, unit), builder.block
+    with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
+        read, biased = emit.at(weights, slot), builder.block
+    bias = builder.phi(emit.element)
+    bias.add_incoming(ir.Constant(emit.element, 0.0), before)
+    bias.add_incoming(read, biased)
+    return emit.splat(bias).value
+
+
 @intrinsic
-def weighted_sum(typingctx, program, theta, state, tile, unit):
-    """z[unit] = b + Σ over its parents of w·a, for a tile's rows."""
+def weighted_sums(typingctx, program, theta, state, tile, units):
+    """Z of some units that have the same parents: z = b + Σ w·a, for a tile's rows."""
+    n_units = len(units)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         plan = named(context, builder, sig.args[0], args[0])
         weights = pointer(context, builder, sig.args[1], args[1])
         emit = Rows(context, builder, sig.args[2:4], args[2:4])
-        values, unit = emit.state.values, args[4]
-        slot, before = emit.at(plan.bias_slot, unit), builder.block
-        with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
-            read, biased = emit.at(weights, slot), builder.block
-        bias = builder.phi(emit.element)
-        bias.add_incoming(ir.Constant(emit.element, 0.0), before)
-        bias.add_incoming(read, biased)
-        first, n = emit.span(plan.indptr, unit)
+        values, units = emit.state.values, [builder.extract_value(args[4], k) for k in range(n_units)]
+        biases = [_bias(emit, plan, weights, unit) for unit in units]
+        first, n = emit.span(plan.indptr, units[0])
+        starts = [builder.gep(weights, [emit.at(plan.indptr, unit)]) for unit in units]
 
         def add(number: Any, carried: list[Any]) -> list[Any]:
-            edge = builder.add(first, number)
-            rows = emit.load(emit.place(values, emit.at(plan.sources, edge)))
-            weight = emit.splat(emit.at(weights, edge))
-            return [emit.intrinsic("fmuladd", weight, rows, Vector(emit, carried[0])).value]
+            rows = emit.load(emit.place(values, emit.at(plan.sources, builder.add(first, number))))
+            found = [emit.splat(emit.at(start, number)) for start in starts]
+            pairs = zip(found, carried, strict=True)
+            return [emit.intrinsic("fmuladd", weight, rows, Vector(emit, z)).value for weight, z in pairs]
 
-        _, total = emit.loop(n, 1, [emit.splat(bias).value], add)
-        emit.store(Vector(emit, total), emit.place(values, unit))
+        _, *totals = emit.loop(n, 1, biases, add)
+        for unit, total in zip(units, totals, strict=True):
+            emit.store(Vector(emit, total), emit.place(values, unit))
         return context.get_dummy_value()
 
-    return types.void(program, theta, state, tile, unit), codegen
+    return types.void(program, theta, state, tile, units), codegen
 
 
 class _Pull:
@@ -227,6 +248,92 @@ def pull_back(typingctx, program, walk, state, tile, unit):
         return context.get_dummy_value()
 
     return types.void(program, walk, state, tile, unit), codegen
+
+
+def _parents(emit: Rows, plan: SimpleNamespace, first: Any, number: Any, n: int) -> tuple[Any, Any, list[Any]]:
+    """A unit's first edge, how many it has, and n of its parents from ``number`` on, the last again and again."""
+    builder, (slot, count) = emit.builder, emit.span(plan.indptr, first)
+    last, parents = builder.sub(count, I64(1)), []
+    for k in range(n):
+        place = builder.add(number, I64(k))
+        place = builder.select(builder.icmp_signed("<", place, last), place, last)
+        parents.append(place)
+    return slot, count, parents
+
+
+@intrinsic
+def pull_over(typingctx, program, walk, state, tile, units, number):
+    """∂L/∂a of parents ``number`` … ``number`` + 3 of a block's units, first and last + 1: w·δ is added."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        plan, found = (named(context, builder, sig.args[k], args[k]) for k in (0, 1))
+        emit, deltas = Rows(context, builder, sig.args[2:4], args[2:4]), None
+        deltas = emit.state.deltas
+        first, last = (builder.extract_value(args[4], k) for k in (0, 1))
+        slot, n, places = _parents(emit, plan, first, args[5], 4)
+        pulled = [emit.place(deltas, emit.at(plan.sources, builder.add(slot, k))) for k in places]
+
+        def child(k: Any, carried: list[Any]) -> list[Any]:
+            row, delta = builder.mul(k, n), emit.load(emit.place(deltas, builder.add(first, k)))
+            starts = [builder.add(slot, builder.add(row, place)) for place in places]
+            weights = [emit.splat(emit.at(found.theta, start)) for start in starts]
+            pairs = zip(weights, carried, strict=True)
+            return [emit.intrinsic("fmuladd", weight, delta, Vector(emit, t)).value for weight, t in pairs]
+
+        starts = [emit.load(row).value for row in pulled]
+        for row, total in zip(pulled, emit.loop(builder.sub(last, first), 1, starts, child)[1:], strict=True):
+            emit.store(Vector(emit, total), row)
+        return context.get_dummy_value()
+
+    return types.void(program, walk, state, tile, units, number), codegen
+
+
+@intrinsic
+def find_over(typingctx, program, walk, state, tile, units, number):
+    """∂L/∂w of a block's units, first and last + 1, and half as many parents as lanes, from ``number`` on.
+
+    With rows and parents exchanged there are no sums over lanes.
+    """
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        plan, found = (named(context, builder, sig.args[k], args[k]) for k in (0, 1))
+        emit, number = Rows(context, builder, sig.args[2:4], args[2:4]), args[5]
+        half = Emitter(builder, emit.dtype, emit.lanes // 2)
+        first, last = (builder.extract_value(args[4], k) for k in (0, 1))
+        slot, n, places = _parents(emit, plan, first, number, half.lanes)
+        sources = [emit.at(plan.sources, builder.add(slot, place)) for place in places]
+        own = [emit.halves(emit.load(emit.place(emit.state.values, source))) for source in sources]
+        room = cgutils.alloca_once(builder, emit.element, size=I64(emit.lanes * half.lanes))
+        for k, row in enumerate([row for part in zip(*own, strict=True) for row in emit.transposed(list(part))]):
+            half.store(row, builder.gep(room, [I64(k * half.lanes)]))
+        there, stop = half.first(builder.sub(n, number)), builder.sub(last, I64(1))
+
+        def four(k: Any, carried: list[Any]) -> list[Any]:
+            children = [builder.add(builder.add(first, k), I64(more)) for more in range(4)]
+            less = [builder.select(builder.icmp_signed("<", child, stop), child, stop) for child in children]
+            rows = [builder.mul(builder.sub(child, first), n) for child in less]
+            places = [builder.add(builder.add(slot, row), number) for row in rows]
+            targets = [builder.gep(found.into, [place]) for place in places]
+            deltas = [emit.place(emit.state.deltas, child) for child in less]
+
+            def row(r: Any, sums: list[Any]) -> list[Any]:
+                a = half.load(builder.gep(room, [builder.mul(r, I64(half.lanes))]))
+                pairs = zip(deltas, sums, strict=True)
+                return [
+                    half.intrinsic("fmuladd", half.splat(emit.at(delta, r)), a, Vector(half, total)).value
+                    for delta, total in pairs
+                ]
+
+            starts = [half.load(target, there).value for target in targets]
+            for target, total in zip(targets, emit.loop(I64(emit.lanes), 1, starts, row)[1:], strict=True):
+                half.store(Vector(half, total), target, there)
+            return []
+
+        fours = builder.add(builder.sub(last, first), I64(3))
+        emit.loop(fours, 4, [], four)
+        return context.get_dummy_value()
+
+    return types.void(program, walk, state, tile, units, number), codegen
 
 
 @intrinsic

@@ -117,6 +117,14 @@ def lose(loss, arrays, places, rows, wanted, layout):
 
 
 @numba.njit(**INNER)
+def _tile_in(layout, number, first):
+    """The tile of a number, in memory that begins with that of another of the same part."""
+    block, pre_block, stride, lanes, n_rows, _, parts = layout
+    place, row = (number - first) // parts, number * lanes
+    return Tile(place * block, place * pre_block, stride, lanes, min(lanes, n_rows - row), row)
+
+
+@numba.njit(**INNER)
 def whole_pass(table, theta, forward, backward):
     """Forward, loss and backward for a part of the rows, by kernels of a tile; their loss.
 
@@ -126,30 +134,44 @@ def whole_pass(table, theta, forward, backward):
     inputs, targets, factor, memory, into = arrays
     lanes = program.lanes
     n_units, n_walked, n_steps = len(program.bias_slot), len(program.slots_out), len(program.steps)
-    size, at = n_units * lanes, 2 * n_units * lanes
+    group, n_tiles = program.group, (len(inputs) + lanes - 1) // lanes
+    size, at = group * n_units * lanes, 2 * group * n_units * lanes
     values, deltas = memory[:size], memory[size:at]
-    pre, at = memory[at : at + program.n_pre * lanes], at + program.n_pre * lanes
+    pre, at = memory[at : at + group * program.n_pre * lanes], at + group * program.n_pre * lanes
     wanted, at = memory[at : at + len(program.outputs) * lanes], at + len(program.outputs) * lanes
     weights, at = memory[at : at + n_walked], at + padded(n_walked)
     gradient, at = memory[at : at + n_walked], at + padded(n_walked)
     biases = memory[at : at + n_units + program.n_learned]
-    state, walk = State(values, deltas, pre), Reverse(weights, gradient, biases, theta)
+    state, walk = State(values, deltas, pre), Reverse(weights, gradient, biases, theta, into)
     for k in range(n_walked):
         weights[k] = theta[program.slots_out[k]]
     gradient[:] = 0
+    if program.has_blocks:
+        into[:] = 0
     walk.bias_gradient[:] = 0
     places, total = program.output_places, 0.0
-    for number in range(part, (len(inputs) + lanes - 1) // lanes, parts):
-        first = number * lanes
-        there = min(lanes, len(inputs) - first)
-        tile = Tile(0, 0, lanes, lanes, there, first)
-        here = targets[first : first + there], factor[first : first + there]
-        load_tile(inputs[first : first + there], values, 0, lanes, lanes)
-        forward(program, theta, state, tile, 0, n_steps)
-        total += _loss_of_tile(loss, state, tile, places, here, wanted)
-        backward(program, walk, state, tile, 0, n_steps)
+    for begin in range(part, n_tiles, parts * group):
+        layout = n_units * lanes, program.n_pre * lanes, lanes, lanes, len(inputs), part, parts
+        stop = min(begin + parts * group, n_tiles)
+        for number in range(begin, stop, parts):
+            tile = _tile_in(layout, number, begin)
+            load_tile(inputs[tile.row : tile.row + tile.there], values, tile.base, lanes, lanes)
+            for k in range(np.uint64(len(program.zeroed))):
+                place = tile.base + program.zeroed[k] * lanes
+                deltas[place : place + lanes] = 0
+        for step in range(n_steps):
+            for number in range(begin, stop, parts):
+                forward(program, theta, state, _tile_in(layout, number, begin), step, step + 1)
+        for number in range(begin, stop, parts):
+            tile = _tile_in(layout, number, begin)
+            here = targets[tile.row : tile.row + tile.there], factor[tile.row : tile.row + tile.there]
+            total += _loss_of_tile(loss, state, tile, places, here, wanted)
+        for step in range(n_steps - 1, -1, -1):
+            for number in range(begin, stop, parts):
+                backward(program, walk, state, _tile_in(layout, number, begin), step, step + 1)
         if program.walks_to_inputs:
-            pull_tile(program, walk, state, tile, 0, inputs.shape[1])
+            for number in range(begin, stop, parts):
+                pull_tile(program, walk, state, _tile_in(layout, number, begin), 0, inputs.shape[1])
     for k in range(n_walked):
         into[program.slots[k]] = gradient[program.places[k]]
     for unit in range(n_units):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.builtins import aggregations
 from dagnet.engine.compiled.functions import CompiledActivation, compile_activation
-from dagnet.engine.compiled.opened import table_of
+from dagnet.engine.compiled.opened import BLOCK, table_of
 from dagnet.engine.compiled.vectors import TILE_ROWS
 from dagnet.hashing import ODD, mixed
-from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, SPARSE, THIN, Plan
+from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, SPARSE, THIN, Plan, Step
 from dagnet.plan.aggregating import aggregate_steps
 
 SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT, MOMENTS_SEGMENT, AGGREGATE_SEGMENT = 0, 1, 2, 3, 4
@@ -28,6 +29,7 @@ SINGLE = {
 BETWEEN = MOMENTS_SEGMENT, LAYER_SEGMENT, THIN_SEGMENT
 """What is run by objects of :mod:`dagnet.engine.compiled.moments`."""
 BY_KERNELS = (aggregations.mean, aggregations.product, aggregations.largest, aggregations.smallest)
+LARGE, SHARE = 2**18, float(__import__("os").environ.get("SHARE", .9))
 PRODUCT, BEST = 1, (2, 3)
 """Aggregations that kernels know, in the order of their codes there; NumPy runs all others."""
 
@@ -76,12 +78,16 @@ class Program:
         self.activations = [compile_activation(activation, dtype) for activation in plan.activations]
         known = [a.function in BY_KERNELS for a in plan.aggregations]
         self.steps = _steps(plan)
+        self.blocks = list(compress(plan.program(), self.steps[:, 0] == BLOCK))
+        for number in np.flatnonzero(self.steps[:, 0] == BLOCK).tolist():
+            self.steps[number, 1] = plan.needs_delta[slice(*self.steps[number, 2:])].any()
         self.aggregates = any(known[step.what] for step in aggregate_steps(plan))
         self.has_dense = bool((self.steps[:, 0] == DENSE).any())
         segments = _segments(plan, self.steps, self.activations)
-        self.started, segments = _first_writes(plan, segments)
+        self.started, segments = _first_writes(plan, self.blocks, segments)
         self.segments = [self._widened(segment) for segment in segments] if self.has_dense else segments
-        self.adds = self.has_dense or bool(plan.aggregations) or bool((self.steps[:, 0] == THIN).any())
+        pushing = bool(self.blocks) or bool((self.steps[:, 0] == THIN).any())
+        self.adds = self.has_dense or bool(plan.aggregations) or pushing
         self.is_one_sweep = all(segment.kind == SWEEP for segment in self.segments)
         self._lay_out()
 
@@ -158,7 +164,7 @@ class Program:
         active = steps[steps[:, 0] == ACTIVATE]
         pulls = indptr_out[active[:, 3]] > indptr_out[active[:, 2]]
         begun = (self.started[first:last].all() for first, last in active[:, 2:].tolist())
-        wide = not np.isin(steps[:, 0], (SPARSE, AGGREGATE)).any() and not pulls.any() and all(begun)
+        wide = not np.isin(steps[:, 0], (SPARSE, AGGREGATE, BLOCK)).any() and not pulls.any() and all(begun)
         return replace(segment, wide=wide)
 
     @cached_property
@@ -177,7 +183,7 @@ class Program:
         for segment in self.segments:
             if segment.first_write:
                 written[segment.sources] = True
-        return np.flatnonzero((self.started != 0) & ~written)
+        return np.flatnonzero((self.started != 0) & self.needs_delta & ~written)
 
     @cached_property
     def biased(self) -> tuple[Array, Array]:
@@ -197,6 +203,8 @@ class Program:
             if segment.walked:
                 written[segment.slots] = True
         written[self.aggregated] = True
+        for step in self.blocks:
+            written[step.slots] = plan.needs_delta[step.targets].any()
         return np.flatnonzero(~(written & plan.needs_gradient))
 
     @cached_property
@@ -204,6 +212,16 @@ class Program:
         """Slots of all aggregated terms."""
         slots = (np.arange(step.slots.start, step.slots.stop) for step in aggregate_steps(self.plan))
         return np.concatenate([np.zeros(0, np.int64), *slots])
+
+    @property
+    def group(self) -> int:
+        """How many tiles go through a training step's steps side by side."""
+        import os; return int(os.environ.get("GROUP", 1))
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether kernels do dense steps."""
+        return bool(self.blocks)
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which functions NumPy runs, and why."""
@@ -220,6 +238,11 @@ def _steps(plan: Plan) -> Array:
     columns = kind, steps["what"], steps["target"], steps["target"] + steps["n_target"]
     table = np.ascontiguousarray(np.stack(columns, axis=1), np.int64)
     codes = [BY_KERNELS.index(a.function) if a.function in BY_KERNELS else -1 for a in plan.aggregations]
+    dense = table[:, 0] == DENSE
+    large = dense & (steps["n_target"] * steps["n_source"] >= LARGE)
+    if (steps["n_target"] * steps["n_source"])[large].sum() < SHARE * plan.n_weights:
+        large[:] = False
+    table[dense & ~large, 0] = BLOCK
     aggregates = table[:, 0] == AGGREGATE
     table[aggregates, 1] = np.array(codes, np.int64)[table[aggregates, 1]]
     return table
@@ -270,7 +293,7 @@ def _drops_inputs(plan: Plan) -> bool:
     return bool((drops["target"] < plan.n_inputs).any())
 
 
-def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segment]]:
+def _first_writes(plan: Plan, blocks: list[Step], segments: list[Segment]) -> tuple[Array, list[Segment]]:
     """Units whose ∂L/∂a something writes before they pull it, and which dense step is the first to.
 
     Sources that something else has written, or will write (sparse children pull, outputs start), begin at
@@ -280,6 +303,8 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
     started[plan.outputs] = 1
     for step in aggregate_steps(plan):  # which push to their sources
         started[plan.sources[step.slots]] = 1
+    for step in blocks:
+        started[plan.step_sources(step)] = 1
     marked: list[Segment] = []
     for segment in reversed(segments):
         if segment.kind == DENSE_SEGMENT:
