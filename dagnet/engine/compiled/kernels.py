@@ -145,9 +145,9 @@ def push_step(program, walk, state, tile, number):
         slot, n = program.indptr[stop], program.indptr[stop + 1] - program.indptr[stop]
         while stop < last:
             start, stop = stop, min(stop + NEAR, last)
-            for k in range(0, n, tile.lanes // 2):
-                find_over(program, walk, state, tile, (start, stop), k)
             for k in range(0, n, 4):
+                if k % (tile.lanes // 2) == 0:
+                    find_over(program, walk, state, tile, (start, stop), k)
                 needed = False
                 for place in range(slot + k, slot + min(k + 4, n)):
                     needed |= program.needs_delta[program.sources[place]]

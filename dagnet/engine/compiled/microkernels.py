@@ -267,7 +267,7 @@ def pull_over(typingctx, program, walk, state, tile, units, number):
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         plan, found = (named(context, builder, sig.args[k], args[k]) for k in (0, 1))
-        emit, deltas = Rows(context, builder, sig.args[2:4], args[2:4]), None
+        emit = Rows(context, builder, sig.args[2:4], args[2:4])
         deltas = emit.state.deltas
         first, last = (builder.extract_value(args[4], k) for k in (0, 1))
         slot, n, places = _parents(emit, plan, first, args[5], 4)
@@ -280,7 +280,10 @@ def pull_over(typingctx, program, walk, state, tile, units, number):
             pairs = zip(weights, carried, strict=True)
             return [emit.intrinsic("fmuladd", weight, delta, Vector(emit, t)).value for weight, t in pairs]
 
-        starts = [emit.load(row).value for row in pulled]
+        starts = []
+        for row, k in zip(pulled, places, strict=True):
+            fresh = builder.icmp_signed("!=", emit.at(plan.fresh, builder.add(slot, k)), I64(0))
+            starts.append(builder.select(fresh, emit.splat(0.0).value, emit.load(row).value))
         for row, total in zip(pulled, emit.loop(builder.sub(last, first), 1, starts, child)[1:], strict=True):
             emit.store(Vector(emit, total), row)
         return context.get_dummy_value()
@@ -324,9 +327,11 @@ def find_over(typingctx, program, walk, state, tile, units, number):
                     for delta, total in pairs
                 ]
 
-            starts = [half.load(target, there).value for target in targets]
-            for target, total in zip(targets, emit.loop(I64(emit.lanes), 1, starts, row)[1:], strict=True):
-                half.store(Vector(half, total), target, there)
+            starts = [half.splat(0.0).value] * 4
+            found_here = [Vector(half, total) for total in emit.loop(I64(emit.lanes), 1, starts, row)[1:]]
+            totals = [half.load(target, there) + total for target, total in zip(targets, found_here, strict=True)]
+            for target, total in zip(targets, totals, strict=True):
+                half.store(total, target, there)
             return []
 
         fours = builder.add(builder.sub(last, first), I64(3))

@@ -44,6 +44,7 @@ ARRAYS = {
     "places": _SLOT,
     "started": types.int8,
     "zeroed": types.int64,
+    "fresh": types.int8,
     "needs_delta": types.boolean,
     "unit_hashes": types.uint64,
     "rates": types.float64,

@@ -29,6 +29,7 @@ SINGLE = {
 BETWEEN = MOMENTS_SEGMENT, LAYER_SEGMENT, THIN_SEGMENT
 """What is run by objects of :mod:`dagnet.engine.compiled.moments`."""
 BY_KERNELS = (aggregations.mean, aggregations.product, aggregations.largest, aggregations.smallest)
+BY_BLOCK = 2
 LARGE, SHARE = 2**18, float(__import__("os").environ.get("SHARE", .9))
 PRODUCT, BEST = 1, (2, 3)
 """Aggregations that kernels know, in the order of their codes there; NumPy runs all others."""
@@ -84,7 +85,8 @@ class Program:
         self.aggregates = any(known[step.what] for step in aggregate_steps(plan))
         self.has_dense = bool((self.steps[:, 0] == DENSE).any())
         segments = _segments(plan, self.steps, self.activations)
-        self.started, segments = _first_writes(plan, self.blocks, segments)
+        self.started, segments = _first_writes(plan, segments)
+        self.fresh = self._first_pulls()
         self.segments = [self._widened(segment) for segment in segments] if self.has_dense else segments
         pushing = bool(self.blocks) or bool((self.steps[:, 0] == THIN).any())
         self.adds = self.has_dense or bool(plan.aggregations) or pushing
@@ -124,6 +126,16 @@ class Program:
         self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
         self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or plan.needs_delta[: plan.n_inputs].any())
         self.table = table_of(self)
+
+    def _first_pulls(self) -> Array:
+        """(weights,) of a block's first unit, where it is the first to write ∂L/∂a of a parent, which is marked."""
+        fresh = np.zeros(self.plan.n_weights if self.blocks else 0, np.int8)
+        for step in reversed(self.blocks):
+            if self.plan.needs_delta[step.targets].any():
+                sources = self.plan.step_sources(step)
+                fresh[step.slot : step.slot + step.n_source] = self.started[sources] == 0
+                self.started[sources] |= BY_BLOCK
+        return fresh
 
     def _aggregate_rows(self) -> Array:
         """Slots of the terms that kernels aggregate, behind those that are pulled over, and room for them.
@@ -183,7 +195,7 @@ class Program:
         for segment in self.segments:
             if segment.first_write:
                 written[segment.sources] = True
-        return np.flatnonzero((self.started != 0) & self.needs_delta & ~written)
+        return np.flatnonzero((self.started & ~BY_BLOCK != 0) & ~written)
 
     @cached_property
     def biased(self) -> tuple[Array, Array]:
@@ -293,7 +305,7 @@ def _drops_inputs(plan: Plan) -> bool:
     return bool((drops["target"] < plan.n_inputs).any())
 
 
-def _first_writes(plan: Plan, blocks: list[Step], segments: list[Segment]) -> tuple[Array, list[Segment]]:
+def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segment]]:
     """Units whose ∂L/∂a something writes before they pull it, and which dense step is the first to.
 
     Sources that something else has written, or will write (sparse children pull, outputs start), begin at
@@ -303,8 +315,6 @@ def _first_writes(plan: Plan, blocks: list[Step], segments: list[Segment]) -> tu
     started[plan.outputs] = 1
     for step in aggregate_steps(plan):  # which push to their sources
         started[plan.sources[step.slots]] = 1
-    for step in blocks:
-        started[plan.step_sources(step)] = 1
     marked: list[Segment] = []
     for segment in reversed(segments):
         if segment.kind == DENSE_SEGMENT:
