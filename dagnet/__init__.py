@@ -43,8 +43,10 @@ from dagnet.registry import (
 )
 
 if TYPE_CHECKING:
-    from dagnet.explain import check_gradient, verify
+    from dagnet.explain.gradient_check import check_gradient
+    from dagnet.explain.verification import verify
     from dagnet.formula import Formula
+    from dagnet.population import Population
     from dagnet.preparing import prepare_graph
     from dagnet.unrolling import unroll
 
@@ -74,6 +76,7 @@ __all__ = [
     "Observations",
     "Optimizer",
     "PluginError",
+    "Population",
     "ProgressBar",
     "Run",
     "activations",
@@ -97,10 +100,11 @@ __all__ = [
 
 LATE = {
     "Formula": "formula",
-    "check_gradient": "explain",
+    "Population": "population",
+    "check_gradient": "explain.gradient_check",
     "prepare_graph": "preparing",
     "unroll": "unrolling",
-    "verify": "explain",
+    "verify": "explain.verification",
 }
 
 

@@ -32,7 +32,8 @@ class Rows:
 
     def degrees(self) -> Array:
         """How many neighbours each node has."""
-        return np.diff(self.indptr)
+        result: Array = self.indptr[1:] - self.indptr[:-1]
+        return result
 
     def expand(self, nodes: Array) -> Array:
         """Positions of all neighbours of some nodes, node after node."""

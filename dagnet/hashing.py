@@ -10,15 +10,19 @@ from dagnet.arrays import Array
 
 ODD = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ divided by the golden ratio
 STRIDE = np.uint32(0x9E3779B1)  # 2³² divided by it
+SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
+FACTORS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 FIRST, SECOND = np.uint32(0x85EBCA6B), np.uint32(0xC2B2AE35)
 
 
 def mixed(keys: Array) -> Array:
     """64 bits each, all of which depend on all bits of the key (Steele et al., SplitMix64, 2014)."""
-    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    result: Array = keys ^ (keys >> np.uint64(31))
-    return result
+    keys = keys ^ (keys >> SHIFTS[0])
+    keys *= FACTORS[0]
+    keys ^= keys >> SHIFTS[1]
+    keys *= FACTORS[1]
+    keys ^= keys >> SHIFTS[2]
+    return keys
 
 
 def step_key(seed: int, step: int) -> int:

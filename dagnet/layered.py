@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import chain, pairwise, product
 from typing import Any
 
 import networkx as nx
 
 from dagnet.contracts import Activation
-from dagnet.values import Rule, whole
+from dagnet.errors import DataError, expected
+from dagnet.values import whole
 
 SINGLE_DIGITS = 9
 COUNT = whole(1)
-
-
-def _are_sizes(value: Any, settings: Mapping[str, Any]) -> bool:
-    return isinstance(value, list) and len(value) >= 2 and all(COUNT.holds(size, settings) for size in value)
-
-
-SIZES = Rule("at least two whole numbers of 1 or more", _are_sizes, lambda sizes: list(map(int, sizes)))
 
 
 def layered(
@@ -57,7 +51,9 @@ def layered(
     """
     given = list(sizes) if isinstance(sizes, Iterable) else sizes
     mend = "write the nodes of each layer, inputs first: layered([2, 2, 1])"
-    counts: list[int] = SIZES.check("sizes", given, mend=mend)
+    if not isinstance(given, list) or len(given) < 2 or not all(COUNT.holds(size, {}) for size in given):
+        raise DataError(expected("sizes", "at least two whole numbers of 1 or more", given, mend))
+    counts = list(map(int, given))
     joint = "_" if len(counts) - 2 > SINGLE_DIGITS else ""
     layers = [[f"x{k}" for k in range(1, counts[0] + 1)]]
     for number, count in enumerate(counts[1:-1], 1):

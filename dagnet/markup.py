@@ -123,23 +123,18 @@ def table_html(
 ) -> str:
     """A table in which every cell is escaped text, columns aligned as in :func:`table_text`."""
     sides = ["left" if place in left else "right" for place in range(len(header))]
-    body = [_row("td", row, sides) for row in rows]
-    head = _row("th", header, sides) if body else ""
-    foot = f"<div>{_text(note)}</div>" if note else ""
-    return f"<table>{_caption(caption)}{head}{''.join(body)}</table>{foot}"
 
+    def line(tag: str, cells: Sequence[str]) -> str:
+        placed = zip(cells, sides, strict=True)
+        row = (f'<{tag} style="text-align:{side}">{_text(cell)}</{tag}>' for cell, side in placed)
+        return f"<tr>{''.join(row)}</tr>"
 
-def _caption(text: str) -> str:
+    body = [line("td", row) for row in rows]
+    head = line("th", header) if body else ""
     style = "caption-side:top;text-align:left;white-space:nowrap"
-    return f'<caption style="{style}">{_text(text)}</caption>' if text else ""
-
-
-def _row(tag: str, cells: Sequence[str], sides: Sequence[str]) -> str:
-    return f"<tr>{''.join(_cell(tag, cell, side) for cell, side in zip(cells, sides, strict=True))}</tr>"
-
-
-def _cell(tag: str, text: str, side: str) -> str:
-    return f'<{tag} style="text-align:{side}">{_text(text)}</{tag}>'
+    above = f'<caption style="{style}">{_text(caption)}</caption>' if caption else ""
+    below = f"<div>{_text(note)}</div>" if note else ""
+    return f"<table>{above}{head}{''.join(body)}</table>{below}"
 
 
 def listing_html(text: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dagnet import explain, formats, training
 from dagnet.callbacks import found_checkpoint, with_progress
 from dagnet.contracts import Callback, History, Loss, Optimizer
@@ -100,6 +102,7 @@ class Network(Model):
     summary = explain.summary
     diagnose = explain.diagnose
     export = formats.export
+    to_networkx = formats.to_networkx
 
     def __init__(
         self,
@@ -118,6 +121,7 @@ class Network(Model):
         weight: str | None = "weight",
         attributes: Mapping[str, str | None] | None = None,
     ) -> None:
+        graph = formats.as_drawn(graph)
         settings = read_settings(
             graph, inputs=inputs, outputs=outputs, loss=loss, loss_weights=loss_weights, dtype=dtype
         )
@@ -277,7 +281,9 @@ class Network(Model):
             run.train()
         finally:
             self.history = run.history
-        explain.warn_of_fit(self, run, done)
+        from dagnet.explain.noticed import warn_of_fit  # noqa: PLC0415 - only those who fit pay for it
+
+        warn_of_fit(self, run, done)
         return run.history
 
     def score(self, X: Any, y: Any, metric: Any, *, of: str | None = None, missing: str = "refuse") -> float:
@@ -391,8 +397,7 @@ def load(path: str | Path, *, engine: str = "auto", threads: int | None = None) 
 
     stored = load_model(path)
     network = Network.__new__(Network)
-    Model.__init__(
-        network, stored.topology, loss=stored.loss, dtype=stored.dtype, engine=engine, threads=threads
-    )
+    dtype = np.dtype(stored.dtype)
+    Model.__init__(network, stored.topology, loss=stored.loss, dtype=dtype, engine=engine, threads=threads)
     network.named = stored.named
     return network

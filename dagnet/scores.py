@@ -148,13 +148,30 @@ def concordance(truth: Array, predicted: Array) -> float:
     """
     survival = truth.ndim == 2
     time, event = (truth[:, 0], truth[:, 1] > 0.5) if survival else (truth, np.ones(len(truth), bool))
-    later = -predicted.ravel() if survival else predicted
-    right = pairs = 0.0
-    for row in np.flatnonzero(event):
-        known = (time > time[row]) | ((time == time[row]) & ~event)
-        pairs += known.sum()
-        right += (later[known] > later[row]).sum() + 0.5 * (later[known] == later[row]).sum()
-    return float(right / pairs) if pairs else float("nan")
+    order = np.lexsort((~event, time))  # of one time those with an event first
+    time, event, risk = time[order], event[order], predicted.ravel()[order]
+    ranks = np.unique(risk if survival else -risk, return_inverse=True)[1]
+    at = np.flatnonzero(event)
+    key = np.unique(time, return_inverse=True)[1] * 2 + ~event
+    later = np.searchsorted(key, key[at], side="right")  # where those begin that an event comes before
+    lower, upper = (_below(ranks, later, ranks[at] + k) for k in (0, 1))
+    pairs = int((len(time) - later).sum())
+    return float((lower + upper).sum() / (2 * pairs)) if pairs else float("nan")
+
+
+def _below(values: Array, starts: Array, bounds: Array) -> Array:
+    """How many of ``values[start:]`` are below each bound: a wavelet matrix, a bit a round."""
+    first, last = starts, np.full_like(starts, len(values))
+    found = np.zeros_like(starts)
+    for bit in reversed(range(len(values).bit_length())):  # no value or bound is more than their number
+        ones = values >> bit & 1
+        zeros = np.concatenate([[0], np.cumsum(1 - ones)])
+        inside, upper = (zeros[first], zeros[last]), bounds >> bit & 1 == 1
+        found += np.where(upper, inside[1] - inside[0], 0)
+        first = np.where(upper, zeros[-1] + first - inside[0], inside[0])
+        last = np.where(upper, zeros[-1] + last - inside[1], inside[1])
+        values = np.concatenate([values[ones == 0], values[ones == 1]])
+    return found
 
 
 def _labels(truth: Array, predicted: Array) -> tuple[Array, Array]:

@@ -10,11 +10,11 @@ import networkx as nx
 
 from dagnet.errors import CycleError, DataError, GraphError, did_you_mean, expected, shorten
 from dagnet.topology import checked_graph, refuse_cycles
+from dagnet.topology.heads import HEAD_WORDS
 from dagnet.values import whole
 
 Moment = tuple[Hashable, int]
 TICKS, DELAY = whole(1), whole(0)
-HEAD = ("loss", "loss_weight", "target")
 NO_INPUT = ("activation", "bias", "trainable", "share")
 """What a node that is an input at some ticks says of the others."""
 
@@ -178,7 +178,7 @@ def _nodes(
                 if node in outputs and copy.get("activation") is None:
                     copy["activation"] = "identity"
             if (node, tick) not in read:  # what is learned stands on the copies that are outputs
-                for word in HEAD:
+                for word in HEAD_WORDS:
                     copy.pop(word, None)
             elif copy.get("target") is not None:
                 copy["target"] = (copy["target"], tick)

@@ -24,6 +24,7 @@ FLOORS: list[set[str]] = [
     {"training", "storage", "explain", "drawing"},
     {"callbacks", "formats"},
     {"network", "layered", "preparing", "unrolling"},
+    {"population"},
     {"testing"},
     {"cli"},  # runs the kit for plugins
     {"__init__", "__main__"},
@@ -37,6 +38,7 @@ NETWORKX = {
     "layered",
     "preparing",
     "unrolling",
+    "population",
     "network",
     "formats",
     "explain",
@@ -63,8 +65,8 @@ GUARDS = {
     "adjacency": "topology scale",
     "ancestry": "network explain scale",
     "arrays": "architecture",
-    "builtins": "builtin_activations builtin_activations_border builtin_initializers builtin_losses "
-    "builtin_optimizers lbfgs builtin_special conformance learning_activations",
+    "builtins": "builtin_activations builtin_initializers builtin_losses "
+    "builtin_optimizers lbfgs conformance learning_activations",
     "callbacks": "callbacks resume killed_runs",
     "cli": "cli cli_files cli_program",
     "compiler": "plan engines",
@@ -82,6 +84,7 @@ GUARDS = {
     "markup": "notebook_reprs explain",
     "model": "network layout heads properties classical_models drugcell pnet",
     "network": "network properties notebook notebook_reprs small_things newcomers binn kpnn worm",
+    "population": "population",
     "plan": "plan scale aggregations",
     "preparing": "prepare_graph",
     "registry": "registry plugin_copy plugin_docs plugin_isolation",
@@ -89,7 +92,7 @@ GUARDS = {
     "storage": "storage storage_damage storage_plugins storage_writing",
     "testing": "testing_kit conformance",
     "topology": "topology exactly_as_drawn edge_words scale bad_input",
-    "training": "training target_columns training_refusals resume killed_runs benchmarks_smoke",
+    "training": "training many_steps target_columns training_refusals resume killed_runs benchmarks_smoke",
     "unrolling": "unrolling fly",
     "values": "values data_as_people_have_it storage formats",
 }

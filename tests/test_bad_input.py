@@ -528,7 +528,7 @@ def wide(loss):
         ("cross_entropy", [0, np.nan, 1], ["y: row 1", "label", "nan"]),
         ("cross_entropy", [0, 1], ["(3,)", "shape (2,)"]),
         ("cross_entropy", [[0.5, 0.6]] * 3, ["y: row 0", "sum to 1", "1.1"]),
-        ("cross_entropy", [[1.5, -0.5]] * 3, ["y: row 0", "probability from 0 to 1", "1.5"]),
+        ("cross_entropy", [[1.5, -0.5]] * 3, ["y: row 0", "probability in [0, 1]", "1.5"]),
         ("cross_entropy", [[1.0]] * 3, ["or labels (3,)", "shape (3, 1); np.ravel(y)"]),
         ("binary_cross_entropy_with_logits", [[0, 1], [1, 2], [0, 0]], ["y: row 1, column 'z'", "got 2"]),
         ("binary_cross_entropy", [[0, 1], [1, -1], [0, 0]], ["y: row 1, column 'z'"]),

@@ -1,72 +1,52 @@
-"""Built-in activations against closed forms, difference quotients, mpmath and PyTorch."""
+"""Built-in activations against closed forms, difference quotients, mpmath and PyTorch; their edges.
 
+What every activation must do, the kit says of each form of them: tests/test_conformance.py.
+"""
+
+import copy
+import inspect
 import math
+import pickle
 
 import numpy as np
 import pytest
 from data.activation_forms import ACTIVATIONS, DTYPES, NAMES, VARIANTS, bound
 
 from dagnet.contracts import Activation
+from dagnet.errors import DataError, PluginError
+from dagnet.registry import parse_call
 
-
-def formula(m, name, z, *p):
-    """The textbook's g(z), written for one number; ``m`` is the module math or mpmath's mp."""
-    one = z * 0 + 1
-    match name:
-        case "identity":
-            return z
-        case "relu":
-            return z if z > 0 else 0 * one
-        case "leaky_relu":
-            return z if z > 0 else p[0] * z
-        case "elu":
-            return z if z > 0 else p[0] * m.expm1(z)
-        case "selu":
-            scale, alpha = 1.0507009873554805, 1.6732632423543772
-            return scale * z if z > 0 else scale * (alpha * m.expm1(z))
-        case "celu":
-            return z if z > 0 else p[0] * m.expm1(z / p[0])
-        case "gelu" if p[0] == "tanh":
-            return z / 2 * (1 + m.tanh(m.sqrt(2 / m.pi) * (z + 0.044715 * z**3)))
-        case "gelu":
-            return z * m.erfc(-z / m.sqrt(2)) / 2
-        case "silu":
-            return z / (1 + m.exp(-z))
-        case "mish":
-            return z * m.tanh(m.log1p(m.exp(z)))
-        case "sigmoid":
-            return 1 / (1 + m.exp(-z))
-        case "log_sigmoid":
-            return -m.log1p(m.exp(-z))
-        case "tanh":
-            return m.tanh(z)
-        case "softplus":
-            return z if p[0] * z > p[1] else m.log1p(m.exp(p[0] * z)) / p[0]
-        case "softsign":
-            return z / (1 + abs(z))
-        case "hard_sigmoid":
-            return min(max(z + 3, 0 * one), 6 * one) / 6
-        case "hard_swish":
-            return z * min(max(z + 3, 0 * one), 6 * one) / 6
-        case "hard_tanh":
-            return min(max(z, p[0] * one), p[1] * one)
-        case "relu6":
-            return min(max(z, 0 * one), 6 * one)
-        case "tanhshrink":
-            return z - m.tanh(z)
-        case "softshrink":
-            return z - p[0] if z > p[0] else z + p[0] if z < -p[0] else 0 * one
-        case "hardshrink":
-            return z if abs(z) > p[0] else 0 * one
-        case "threshold":
-            return z if z > p[0] else p[1] * one
-        case "square":
-            return z * z
-        case "gaussian":
-            return m.exp(-z * z)
-        case "exp" | "sin" | "cos" | "atan":
-            return getattr(m, name)(z)
-    raise AssertionError(name)
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+TEXTBOOK = {  # g(z) of one number; m is the module math or mpmath's mp
+    "identity": lambda m, z: z,
+    "relu": lambda m, z: max(z, 0 * z),
+    "leaky_relu": lambda m, z, slope: z if z > 0 else slope * z,
+    "elu": lambda m, z, alpha: z if z > 0 else alpha * m.expm1(z),
+    "selu": lambda m, z: SELU_SCALE * (z if z > 0 else SELU_ALPHA * m.expm1(z)),
+    "celu": lambda m, z, alpha: z if z > 0 else alpha * m.expm1(z / alpha),
+    "gelu": lambda m, z, form: (
+        z / 2 * (1 + m.tanh(m.sqrt(2 / m.pi) * (z + 0.044715 * z**3)))
+        if form == "tanh"
+        else z * m.erfc(-z / m.sqrt(2)) / 2
+    ),
+    "silu": lambda m, z: z / (1 + m.exp(-z)),
+    "mish": lambda m, z: z * m.tanh(m.log1p(m.exp(z))),
+    "sigmoid": lambda m, z: 1 / (1 + m.exp(-z)),
+    "log_sigmoid": lambda m, z: -m.log1p(m.exp(-z)),
+    "softplus": lambda m, z, beta, threshold: z if beta * z > threshold else m.log1p(m.exp(beta * z)) / beta,
+    "softsign": lambda m, z: z / (1 + abs(z)),
+    "hard_sigmoid": lambda m, z: min(max(z + 3, 0 * z), 6 + 0 * z) / 6,
+    "hard_swish": lambda m, z: z * min(max(z + 3, 0 * z), 6 + 0 * z) / 6,
+    "hard_tanh": lambda m, z, low, high: min(max(z, low + 0 * z), high + 0 * z),
+    "relu6": lambda m, z: min(max(z, 0 * z), 6 + 0 * z),
+    "tanhshrink": lambda m, z: z - m.tanh(z),
+    "softshrink": lambda m, z, by: z - by if z > by else z + by if z < -by else 0 * z,
+    "hardshrink": lambda m, z, by: z if abs(z) > by else 0 * z,
+    "threshold": lambda m, z, above, value: z if z > above else value + 0 * z,
+    "square": lambda m, z: z * z,
+    "gaussian": lambda m, z: m.exp(-z * z),
+    **{name: lambda m, z, name=name: getattr(m, name)(z) for name in ("exp", "sin", "cos", "tanh", "atan")},
+}
 
 
 def grid(act: Activation, *, clearance: float = 0.0) -> np.ndarray:
@@ -84,28 +64,26 @@ def close(got, want, tolerance, scale):
     assert excess[worst] <= 0, (worst, got[worst], want[worst])
 
 
-def test_exactly_the_promised_names_are_there():
-    assert sorted(ACTIVATIONS) == sorted(NAMES)
-    assert all(type(name) is str and item.name == name for name, item in ACTIVATIONS.items())
+def test_exactly_the_promised_names_are_there_and_say_their_formulas():
+    assert sorted(ACTIVATIONS) == sorted(NAMES) == sorted(TEXTBOOK)
+    for name, act in ACTIVATIONS.items():
+        assert type(name) is str
+        assert act.name == name
+        assert inspect.getdoc(act.function).startswith("g(z) = "), act
 
 
 @pytest.mark.parametrize("form", VARIANTS)
-def test_values_are_those_of_the_formula(form):
-    act = bound(form)
-    z = grid(act)
-    want = np.array([formula(math, act.name, float(x), *act.arguments) for x in z])
-    close(act.value(z), want, 2e-15, np.maximum(np.abs(z), np.abs(want)))
-
-
-@pytest.mark.parametrize("form", VARIANTS)
-def test_derivatives_are_those_of_a_difference_quotient(form):
+def test_values_and_derivatives_are_those_of_the_formula(form):
     act, h = bound(form), 0.01
-    z = grid(act, clearance=5 * h)
-    weights = {1: 3 / 4, 2: -3 / 20, 3: 1 / 60}  # sixth order
 
     def g(x):
-        return np.array([formula(math, act.name, float(v), *act.arguments) for v in x])
+        return np.array([TEXTBOOK[act.name](math, float(v), *act.arguments) for v in x])
 
+    z = grid(act)
+    want = g(z)
+    close(act.value(z), want, 2e-15, np.maximum(np.abs(z), np.abs(want)))
+    z = grid(act, clearance=5 * h)
+    weights = {1: 3 / 4, 2: -3 / 20, 3: 1 / 60}  # sixth order
     want = sum(w * (g(z + k * h) - g(z - k * h)) for k, w in weights.items()) / h
     close(act.slope(z, act.value(z)), want, 3e-10, np.abs(want))
 
@@ -117,78 +95,57 @@ def test_values_and_derivatives_are_those_of_mpmath(form):
     z = grid(act, clearance=0.01)[::9]
     parameters = [mp.mpf(p) if isinstance(p, float) else p for p in act.arguments]
     with mp.workdps(40):
-        want = [formula(mp, act.name, mp.mpf(float(x)), *parameters) for x in z]
-        slopes = [mp.diff(lambda x: formula(mp, act.name, x, *parameters), mp.mpf(float(x))) for x in z]
-    value = np.array([float(w) for w in want])
-    slope = np.array([float(w) for w in slopes])
+        g = lambda x: TEXTBOOK[act.name](mp, x, *parameters)
+        value = np.array([float(g(mp.mpf(float(x)))) for x in z])
+        slope = np.array([float(mp.diff(g, mp.mpf(float(x)))) for x in z])
     close(act.value(z), value, 2e-15, np.maximum(np.abs(z), np.abs(value)))
     # a(1 − a) and the like: exact to rounding of 1, not of themselves, as in PyTorch.
     close(act.slope(z, act.value(z)), slope, 3e-15, np.maximum(np.abs(z), np.abs(slope)))
 
 
-@pytest.mark.parametrize(
-    ("form", "z", "slope"),
-    [
-        ("relu", 0.0, 0.0),
-        ("leaky_relu", 0.0, 0.01),
-        ("leaky_relu(-0.5)", 0.0, -0.5),
-        ("elu", 0.0, 1.0),
-        ("elu(2.0)", 0.0, 2.0),
-        ("elu(-0.7)", 0.0, -0.7),
-        ("selu", 0.0, 1.0507009873554805 * 1.6732632423543772),
-        ("celu(2.0)", 0.0, 1.0),
-        ("softsign", 0.0, 1.0),
-        ("softplus", 20.0, 1 / (1 + math.exp(-20.0))),
-        ("softplus(2.0, 3.0)", 1.5, 1 / (1 + math.exp(-3.0))),
-        ("hard_sigmoid", -3.0, 0.0),
-        ("hard_sigmoid", 3.0, 0.0),
-        ("hard_swish", -3.0, 0.0),
-        ("hard_swish", 3.0, 1.0),
-        ("hard_tanh", -1.0, 0.0),
-        ("hard_tanh", 1.0, 0.0),
-        ("hard_tanh(-0.1, 0.7)", -0.1, 0.0),
-        ("hard_tanh(-0.1, 0.7)", 0.7, 0.0),
-        ("relu6", 0.0, 0.0),
-        ("relu6", 6.0, 0.0),
-        ("softshrink", 0.5, 0.0),
-        ("softshrink", -0.5, 0.0),
-        ("softshrink(0.0)", 0.0, 0.0),
-        ("hardshrink", 0.5, 0.0),
-        ("hardshrink", -0.5, 0.0),
-        ("hardshrink(0.0)", 0.0, 0.0),
-        ("threshold(0.1, -2.0)", 0.1, 0.0),
-    ],
-)
+SMOOTH = {"identity", "gelu", "silu", "mish", "sigmoid", "log_sigmoid", "tanh"}
+SMOOTH |= {"tanhshrink", "exp", "sin", "cos", "square", "gaussian", "atan"}
+KINKS = {  # where they are, and PyTorch's derivative there
+    **{name: {} for name in (*SMOOTH, "softplus(threshold=1e999)")},
+    "relu": {0.0: 0.0},
+    "leaky_relu": {0.0: 0.01},
+    "leaky_relu(-0.5)": {0.0: -0.5},
+    "elu": {0.0: 1.0},
+    "elu(2.0)": {0.0: 2.0},
+    "elu(-0.7)": {0.0: -0.7},
+    "selu": {0.0: SELU_SCALE * SELU_ALPHA},
+    "celu": {0.0: 1.0},
+    "celu(2.0)": {0.0: 1.0},
+    "softsign": {0.0: 1.0},
+    "softplus": {20.0: 1 / (1 + math.exp(-20.0))},
+    "softplus(2.0, 3.0)": {1.5: 1 / (1 + math.exp(-3.0))},
+    "softplus(-2.0, 3.0)": {-1.5: 1 / (1 + math.exp(-3.0))},
+    "hard_sigmoid": {-3.0: 0.0, 3.0: 0.0},
+    "hard_swish": {-3.0: 0.0, 3.0: 1.0},
+    "hard_tanh": {-1.0: 0.0, 1.0: 0.0},
+    "hard_tanh(-0.1, 0.7)": {-0.1: 0.0, 0.7: 0.0},
+    "hard_tanh(0, 1e999)": {0.0: 0.0},
+    "relu6": {0.0: 0.0, 6.0: 0.0},
+    "softshrink": {-0.5: 0.0, 0.5: 0.0},
+    "softshrink(0.1)": {-0.1: 0.0, 0.1: 0.0},
+    "softshrink(0.0)": {-0.0: 0.0},
+    "hardshrink": {-0.5: 0.0, 0.5: 0.0},
+    "hardshrink(0.0)": {-0.0: 0.0},
+    "threshold": {0.0: 0.0},
+    "threshold(0.1, -2.0)": {0.1: 0.0},
+    "threshold(1.0, 20.0)": {1.0: 0.0},
+}
+
+
+@pytest.mark.parametrize("form", KINKS)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_derivative_at_a_kink_is_pytorchs(form, z, slope, dtype):
+def test_kinks_are_declared_and_the_derivative_there_is_pytorchs(form, dtype):
     act = bound(form)
-    at = np.array([z, -z if z == 0.0 else z], dtype=dtype)  # −0 is 0
-    got = act.slope(at, act.value(at))
-    np.testing.assert_allclose(got, np.full(2, slope), rtol=4 * np.finfo(dtype).eps, atol=0)
-    assert z in act.kink_points()
-
-
-@pytest.mark.parametrize(
-    ("form", "kinks"),
-    [
-        *((name, (0.0,)) for name in ("relu", "leaky_relu", "elu", "selu", "celu", "softsign", "threshold")),
-        *((name, (-0.5, 0.5)) for name in ("softshrink", "hardshrink")),
-        ("softshrink(0.1)", (-0.1, 0.1)),
-        ("threshold(1.0, 20.0)", (1.0,)),
-        ("relu6", (0.0, 6.0)),
-        ("hard_tanh", (-1.0, 1.0)),
-        ("hard_tanh(0, 1e999)", (0.0,)),
-        ("hard_sigmoid", (-3.0, 3.0)),
-        ("hard_swish", (-3.0, 3.0)),
-        ("softplus", (20.0,)),
-        ("softplus(-2.0, 3.0)", (-1.5,)),
-        ("softplus(threshold=1e999)", ()),
-        *((name, ()) for name in ("identity", "gelu", "silu", "mish", "sigmoid", "log_sigmoid", "tanh")),
-        *((name, ()) for name in ("tanhshrink", "exp", "sin", "cos", "square", "gaussian", "atan")),
-    ],
-)
-def test_the_declared_kinks(form, kinks):
-    assert bound(form).kink_points() == kinks
+    assert sorted(set(act.kink_points())) == list(KINKS[form])
+    for z, slope in KINKS[form].items():
+        at = np.array([z, -z if z == 0.0 else z], dtype=dtype)  # −0 is 0
+        got = act.slope(at, act.value(at))
+        np.testing.assert_allclose(got, np.full(2, slope), rtol=4 * np.finfo(dtype).eps, atol=0)
 
 
 WITHOUT_UNDERSCORE = {"log_sigmoid", "hard_sigmoid", "hard_swish", "hard_tanh"}
@@ -196,63 +153,146 @@ WITHOUT_UNDERSCORE = {"log_sigmoid", "hard_sigmoid", "hard_swish", "hard_tanh"}
 ROUNDED_IN_TORCH = {"hard_sigmoid": 1e-8, "celu(0.3)": 5e-8}
 
 
-class TestAgainstTorch:
-    def points(self, act):
-        z = np.concatenate(
-            [np.linspace(-30, 30, 2401), np.geomspace(1e-12, 1e4, 300), act.kink_points(), [0.0, 1e4]]
-        )
-        z = np.concatenate([z, -z])
-        return np.concatenate([z, np.nextafter(z, np.inf), np.nextafter(z, -np.inf)])
+def torch_pair(act, z):
+    torch = pytest.importorskip("torch")
+    functional = torch.nn.functional
+    name = act.name.replace("_", "") if act.name in WITHOUT_UNDERSCORE else act.name
+    x = torch.tensor(z, requires_grad=True)
+    if act.name == "gaussian":
+        y = torch.exp(-(x**2))
+    elif act.name == "identity":
+        y = x * 1
+    elif act.name == "threshold":
+        y = functional.threshold(x, *act.arguments)
+    elif hasattr(functional, name) and act.name not in ("tanh", "sigmoid"):
+        y = getattr(functional, name)(x, **act.parameters)
+    else:
+        y = getattr(torch, name)(x)
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    return y.detach().numpy(), slope.numpy()
 
-    def torch_pair(self, act, z):
-        torch = pytest.importorskip("torch")
-        functional = torch.nn.functional
-        name = act.name.replace("_", "") if act.name in WITHOUT_UNDERSCORE else act.name
-        x = torch.tensor(z, requires_grad=True)
-        if act.name == "gaussian":
-            y = torch.exp(-(x**2))
-        elif act.name == "identity":
-            y = x * 1
-        elif hasattr(functional, name) and act.name not in ("tanh", "sigmoid", "threshold"):
-            y = getattr(functional, name)(x, **act.parameters)
-        elif act.name == "threshold":
-            y = functional.threshold(x, *act.arguments)
-        else:
-            y = getattr(torch, name)(x)
-        (slope,) = torch.autograd.grad(y.sum(), x)
-        return y.detach().numpy(), slope.numpy()
 
-    @pytest.mark.parametrize("dtype", DTYPES)
-    @pytest.mark.parametrize("form", VARIANTS)
-    def test_values_and_derivatives(self, form, dtype):
-        act, eps = bound(form), np.finfo(dtype).eps
-        z = self.points(act).astype(dtype)
-        if act.name == "hard_sigmoid":  # one unit below 3, z + 3 is 6, and the value no longer tells
-            z = z[z != np.nextafter(dtype(3), dtype(0))]
-        value, slope = self.torch_pair(act, z)
-        a = act.value(z)
-        finite = np.isfinite(value)
-        assert np.array_equal(a[~finite], value[~finite])
-        scale = np.maximum(np.abs(z), np.abs(value))[finite].astype(float)
-        close(a[finite].astype(float), value[finite].astype(float), 4 * eps, scale)
-        scale = np.maximum(np.abs(z), np.abs(slope))[finite].astype(float)
-        tolerance = 8 * eps + ROUNDED_IN_TORCH.get(form, 0.0)
-        close(act.slope(z, a)[finite].astype(float), slope[finite].astype(float), tolerance, scale)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("form", VARIANTS)
+def test_values_and_derivatives_are_pytorchs(form, dtype):
+    act, eps = bound(form), np.finfo(dtype).eps
+    kinks = [*act.kink_points(), 0.0, 1e4]
+    z = np.concatenate([np.linspace(-30, 30, 2401), np.geomspace(1e-12, 1e4, 300), kinks])
+    z = np.concatenate([z, -z])
+    z = np.concatenate([z, np.nextafter(z, np.inf), np.nextafter(z, -np.inf)]).astype(dtype)
+    if act.name == "hard_sigmoid":  # one unit below 3, z + 3 is 6, and the value no longer tells
+        z = z[z != np.nextafter(dtype(3), dtype(0))]
+    value, slope = torch_pair(act, z)
+    a = act.value(z)
+    finite = np.isfinite(value)
+    assert np.array_equal(a[~finite], value[~finite])
+    scale = np.maximum(np.abs(z), np.abs(value))[finite].astype(float)
+    close(a[finite].astype(float), value[finite].astype(float), 4 * eps, scale)
+    if dtype == np.float64 and form in SMALL_VALUES:
+        np.testing.assert_allclose(a[np.abs(z) < 600], value[np.abs(z) < 600], rtol=1e-15, atol=0)
+    scale = np.maximum(np.abs(z), np.abs(slope))[finite].astype(float)
+    tolerance = 8 * eps + ROUNDED_IN_TORCH.get(form, 0.0)
+    close(act.slope(z, a)[finite].astype(float), slope[finite].astype(float), tolerance, scale)
 
-    @pytest.mark.parametrize(
-        "form", ["sigmoid", "log_sigmoid", "softplus", "elu", "selu", "celu", "exp", "silu"]
-    )
-    def test_small_values_are_right_relatively_too(self, form):
-        act = bound(form)
-        z = self.points(act)
-        z = z[np.abs(z) < 600]
-        value, _ = self.torch_pair(act, z)
-        np.testing.assert_allclose(act.value(z), value, rtol=1e-15, atol=0)
 
-    @pytest.mark.parametrize("form", VARIANTS)
-    def test_infinity_and_nan(self, form):
-        act = bound(form)
-        z = np.array([-np.inf, np.inf, np.nan])
-        value, _ = self.torch_pair(act, z)
-        with np.errstate(invalid="ignore"):
-            np.testing.assert_allclose(act.value(z), value, rtol=1e-15)
+SMALL_VALUES = {"sigmoid", "log_sigmoid", "softplus", "elu", "selu", "celu", "exp", "silu"}
+"""Those that are right relatively, too, where they are small."""
+
+
+# -- at the edges ------------------------------------------------------------------------------
+
+AT_INFINITY = {  # the limits at −∞ and ∞; 0·∞ and ∞/∞ are NaN as in PyTorch
+    **dict.fromkeys(("identity", "leaky_relu", "tanhshrink", "softshrink", "hardshrink"), (-np.inf, np.inf)),
+    **dict.fromkeys(("relu", "softplus", "exp"), (0.0, np.inf)),
+    **dict.fromkeys(("sigmoid", "hard_sigmoid"), (0.0, 1.0)),
+    **dict.fromkeys(("tanh", "hard_tanh"), (-1.0, 1.0)),
+    **dict.fromkeys(("gelu", "silu", "mish", "hard_swish"), (np.nan, np.inf)),
+    **dict.fromkeys(("softsign", "sin", "cos"), (np.nan, np.nan)),
+    "elu": (-1.0, np.inf),
+    "selu": (-SELU_SCALE * SELU_ALPHA, np.inf),
+    "celu(2.0)": (-2.0, np.inf),
+    "log_sigmoid": (-np.inf, 0.0),
+    "relu6": (0.0, 6.0),
+    "threshold(1.0, 20.0)": (20.0, np.inf),
+    "square": (np.inf, np.inf),
+    "gaussian": (0.0, 0.0),
+    "atan": (-np.pi / 2, np.pi / 2),
+}
+
+
+@pytest.mark.parametrize("form", AT_INFINITY)
+def test_infinity_gives_the_limit_silently(form):
+    with np.errstate(invalid="ignore" if np.isnan(AT_INFINITY[form]).any() else "warn"):
+        found = bound(form).value(np.array([-np.inf, np.inf]))
+    np.testing.assert_allclose(found, AT_INFINITY[form], rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("form", VARIANTS)
+def test_far_out_and_nan_silently_and_nothing_is_written_or_shared(form, dtype):
+    act = bound(form)  # warnings are errors
+    z = np.array([-1e4, -1e3, -100.0, 0.5, 100.0, 1e3, 1e4, np.nan], dtype=dtype)
+    kept = z.copy()
+    a = act.value(z)
+    value = a.copy()
+    s = act.slope(z, a)
+    for results in (a, s):
+        assert not np.isnan(results[:-1]).any()
+        # exp(1e4) is no float: infinite, as in PyTorch
+        assert np.isfinite(results[: 4 if act.name == "exp" else -1]).all()
+    assert np.isinf(a[-2]) == (act.name == "exp")
+    assert np.isnan(a[-1])
+    assert not any(np.shares_memory(one, other) for one, other in ((a, z), (s, z), (s, a)))
+    assert np.array_equal(z, kept, equal_nan=True)
+    assert np.array_equal(a, value, equal_nan=True)
+    assert [act.value(dtype(0.5)).shape, act.slope(z[:0], a[:0]).shape] == [(), (0,)]
+    for other in (pickle.loads(pickle.dumps(act)), copy.deepcopy(act), bound(form)):
+        assert other == act
+        assert hash(other) == hash(act)
+
+
+NEED_Z = {"gelu", "silu", "mish", "softplus", "hard_swish", "tanhshrink", "threshold"}
+NEED_Z |= {"sin", "cos", "square", "gaussian", "atan"}
+
+
+def needs_z(act) -> bool:
+    return act.formulas.slope.uses("z")
+
+
+def test_which_derivatives_need_the_value_alone_so_that_an_engine_need_not_keep_z():
+    assert {name for name, act in ACTIVATIONS.items() if needs_z(act)} == NEED_Z
+    # A negative slope reads z, because the value lost its sign.
+    assert not needs_z(bound("leaky_relu(0.2)"))
+    assert needs_z(bound("leaky_relu(-0.2)"))
+    assert needs_z(bound("elu(-0.2)"))
+    again = bound("leaky_relu(-0.2)").bind(0.2)
+    z = np.array([-1.0, 1.0])
+    assert again.slope(z, again.value(z)).tolist() == [0.2, 1.0]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("leaky_relu('x')", "leaky_relu(None)", "leaky_relu(True)", "elu(1e999)", "celu(0.0)", "celu(-1.0)"),
+        *("softplus(beta=0)", "softplus(threshold='high')", "gelu(approximate='sigmoid')"),
+        *("gelu(approximate=1)", "hard_tanh(1.0, -1.0)", "hard_tanh(min_val=2.0)", "softshrink(-0.1)"),
+        *("hardshrink(-0.1)", "threshold(value='a')"),
+    ],
+)
+def test_a_parameter_that_makes_no_sense_is_refused(form):
+    name = parse_call(form)[0]
+    with pytest.raises(DataError, match=f"^activation '{name}': .* must be .*, got "):
+        bound(form)
+
+
+def test_parameters_are_plain_floats_that_keep_float32():
+    leaky = ACTIVATIONS["leaky_relu"]
+    with pytest.raises(DataError, match="negative_slope must be a finite number"):
+        leaky.bind(10**400)
+    with pytest.raises(PluginError, match="no parameter 'slope'"):
+        leaky.bind(slope=0.1)
+    act = leaky.bind(np.float64(0.25))
+    assert act.arguments == (0.25,)
+    assert type(act.arguments[0]) is float
+    assert act.value(np.array([-1.0], dtype=np.float32)).dtype == np.float32
+    assert str(ACTIVATIONS["elu"].bind(2)) == "elu(alpha=2.0)"

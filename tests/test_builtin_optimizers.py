@@ -2,7 +2,6 @@
 
 import copy
 import math
-import pickle
 from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
@@ -12,6 +11,7 @@ from dagnet.builtins import optimizers
 from dagnet.builtins.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from dagnet.errors import DataError
 from dagnet.formula.formula import evaluate
+from dagnet.testing import parametrize_with_checks
 
 CASES = [
     SGD(),
@@ -101,12 +101,10 @@ def run(item, dtype=np.float64, steps=STEPS):
     path = []
     for step in range(1, steps + 1):
         gradient = gradient_at(theta, step).astype(dtype)
-        kept = gradient.copy()
         item.step(theta, gradient, state, step=step, learning_rate=item.learning_rate)
-        assert np.array_equal(gradient, kept)
         path.append(theta.copy())
     assert set(state) == set(item.state_names)
-    assert all(vector.dtype == dtype and vector.shape == (5,) for vector in state.values())
+    assert all(vector.dtype == dtype and vector.shape == (5,) for vector in (theta, *state.values()))
     return np.array(path)
 
 
@@ -123,7 +121,7 @@ def test_a_hundred_steps_are_those_of_the_documented_rule(item):
 
 
 @pytest.mark.parametrize("item", CASES, ids=str)
-def test_a_hundred_steps_are_pytorchs(item):
+def test_a_hundred_steps_and_the_defaults_are_pytorchs(item):
     torch = pytest.importorskip("torch")
     theta = torch.tensor(START, requires_grad=True)
     settings = {key: value for key, value in vars(item).items() if key != "learning_rate"}
@@ -132,13 +130,8 @@ def test_a_hundred_steps_are_pytorchs(item):
         theta.grad = torch.tensor(gradient_at(theta.detach().numpy(), step))
         there.step()
         np.testing.assert_allclose(got, theta.detach().numpy(), rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("cls", [cls for cls in optimizers.dagnet_optimizers() if not cls().searches])
-def test_names_and_defaults_are_pytorchs(cls):
-    torch = pytest.importorskip("torch")
-    defaults = getattr(torch.optim, cls.__name__)([torch.zeros(1)]).defaults
-    for key, value in vars(cls()).items():
+    defaults = type(there)([theta]).defaults
+    for key, value in vars(type(item)()).items():
         assert defaults["lr" if key == "learning_rate" else key] == value, key
 
 
@@ -156,25 +149,15 @@ def test_names_and_defaults():
     ]
 
 
+@parametrize_with_checks(CASES)
+def test_what_every_optimizer_must_do(check):
+    check()
+
+
 @pytest.mark.parametrize("item", CASES, ids=str)
 def test_float32_stays_float32_and_follows_float64(item):
     single, double = run(item, np.float32, steps=10), run(item, steps=10)
-    assert single.dtype == np.float32
     np.testing.assert_allclose(single, double, rtol=2e-4, atol=2e-4)
-
-
-@pytest.mark.parametrize("item", CASES, ids=str)
-def test_the_rule_is_elementwise(item):
-    state = {name: np.array([0.2, 0.7, 0.4]) for name in item.state_names}
-    theta, gradient = np.array([1.0, -1.0, 0.5]), np.array([0.1, -0.2, 0.3])
-    for step in (1, 7):
-        whole, vectors = item.update(theta, gradient, state, step, item.learning_rate)
-        for k in range(3):
-            one = {name: float(vector[k]) for name, vector in state.items()}
-            alone, new = item.update(float(theta[k]), float(gradient[k]), one, step, item.learning_rate)
-            np.testing.assert_allclose(alone, whole[k], rtol=1e-15)
-            for name, vector in vectors.items():
-                np.testing.assert_allclose(new[name], vector[k], rtol=1e-15)
 
 
 @pytest.mark.parametrize("item", CASES, ids=str)
@@ -199,16 +182,6 @@ def test_settings_are_arguments_of_the_formula_and_choices_are_not():
     assert len(contents) == 1
     assert SGD(momentum=0.9, nesterov=True).formula != SGD(momentum=0.9).formula
     assert "betas[1]" in Adam().formula.arguments
-
-
-@pytest.mark.parametrize("item", CASES, ids=str)
-def test_a_pause_between_two_steps_changes_no_bit(item):
-    theta = START.copy()
-    state = item.start(theta)
-    for step in range(1, 11):
-        theta, state, item = pickle.loads(pickle.dumps((theta, state, item)))
-        item.step(theta, gradient_at(theta, step), state, step=step, learning_rate=item.learning_rate)
-    assert np.array_equal(theta, run(item, steps=10)[-1])
 
 
 def test_a_constant_gradient_leaves_centred_rmsprop_a_number():

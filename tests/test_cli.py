@@ -111,6 +111,15 @@ def test_several_targets_and_edges_from_csv(folder):
     assert len(lines) == 61
 
 
+def test_a_constant_input_is_centred_and_not_scaled(folder):
+    rows = "".join(f"0.1,{k},{k % 2}\n" for k in range(12))
+    Path("constant.csv").write_text(f"a,b,sick\n{rows}")
+    assert np.full(12, 0.1).std() > 0
+    run("train", "graph.graphml", "constant.csv", "-t", "sick", "-o", "m.json", "--test", 0, "--epochs", 1)
+    node = dagnet.read_graph("m.json").nodes["a"]
+    assert (node["center"], node["scale"]) == (0.1, 1)
+
+
 @pytest.mark.filterwarnings("default::dagnet.DagnetWarning")  # shifted, and raw
 def test_inputs_are_standardised_on_the_training_rows_only_once(folder):
     run(*TRAIN, "model.json", "--test", 0)

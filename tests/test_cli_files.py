@@ -251,6 +251,28 @@ def test_rows_with_gaps_are_dropped(folder):
     assert "a gap in a target only with --missing drop" in said
 
 
+def test_evaluate_takes_gaps_as_training_does(folder):
+    run("train", "graph.graphml", "data.csv", "-t", "sick", "-o", "m.json", "--epochs", 3)
+    a = with_gaps()
+    evaluate = ("evaluate", "m.json", "gaps.csv")
+    assert "train or evaluate with --missing" in run(*evaluate, code=1)
+    rows = Path("gaps.csv").read_text().splitlines()
+    Path("whole.csv").write_text("\n".join(row for row in rows if not row.startswith(",")))
+    dropped = run(*evaluate, "--missing", "drop").splitlines()
+    assert f"gaps.csv: {sum(map(bool, a))} rows" in dropped[0]
+    assert dropped[1:] == run("evaluate", "m.json", "whole.csv").splitlines()[1:]
+    middle = repr(float(np.median([float(text) for text in a if text])))
+    Path("filled.csv").write_text("\n".join(middle + row if row.startswith(",") else row for row in rows))
+    filled = run("evaluate", "m.json", "filled.csv").splitlines()[1:]
+    assert run(*evaluate, "--missing", "median").splitlines()[1:] == filled
+    Path("gaps.csv").write_text("\n".join([*rows[:1], "1,2,", *rows[2:]]).replace("\n,", "\n1,"))
+    Path("whole.csv").write_text("\n".join([*rows[:1], *rows[2:]]).replace("\n,", "\n1,"))
+    skipped = run(*evaluate, "--missing", "skip").splitlines()[1:]
+    assert skipped == run("evaluate", "m.json", "whole.csv").splitlines()[1:]
+    Path("gaps.csv").write_text("a,b,sick\n,1,0\n,2,1\n")
+    assert "the column 'a' has no value to take the mean of" in run(*evaluate, "--missing", "mean", code=1)
+
+
 # -- problems, names, results ----------------------------------------------------------------
 
 

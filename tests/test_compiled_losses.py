@@ -9,7 +9,7 @@ from data.own import own
 
 import dagnet
 from dagnet.contracts import ThreeCalls
-from dagnet.model.averaging import row_weights
+from dagnet.model.heads import row_weights
 
 pytest.importorskip("numba")
 

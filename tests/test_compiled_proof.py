@@ -125,7 +125,7 @@ def test_rows_that_may_not_be_written_to_compile_nothing_anew():
         return net(X), net.gradient(X, y).flat, history["loss"]
 
     wanted = answers(net)
-    compiled = (passes.evaluate, passes.loss_and_gradient, kernels.load_rows)
+    compiled = (passes.PLAIN.evaluate, passes.PLAIN.loss_and_gradient, kernels.load_rows)
     before = [len(kernel.signatures) for kernel in compiled]
     X.flags.writeable = y.flags.writeable = weights.flags.writeable = False
     net = dagnet.Network(dagnet.layered([3, 4, 2]), engine="compiled", seed=0)

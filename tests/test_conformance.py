@@ -6,26 +6,14 @@ import json
 
 import networkx as nx
 import pytest
+from data.activation_forms import NAMES, VARIANTS, bound
 
 import dagnet
 from dagnet.testing import check_exporter, parametrize_with_checks
 
 
-@parametrize_with_checks(dagnet.activations().values())
+@parametrize_with_checks([*dagnet.activations().values(), *map(bound, VARIANTS[len(NAMES) :])])
 def test_activations(check):
-    check()
-
-
-@parametrize_with_checks(
-    [
-        *map(
-            dagnet.registry.find_activation, ("leaky_relu(negative_slope=0.3)", "elu(alpha=0.5)", "celu(0.7)")
-        ),
-        *map(dagnet.registry.find_activation, ("softplus(beta=2.0)", "gelu('tanh')", "hard_tanh(-2.0, 0.5)")),
-        *map(dagnet.registry.find_activation, ("softshrink(0.25)", "threshold(0.5, -1.0)")),
-    ]
-)
-def test_activations_with_other_parameters(check):
     check()
 
 

@@ -229,6 +229,30 @@ def test_many_rows_are_taken_in_blocks(small, monkeypatch):
     assert whole.gradient == pytest.approx(small.gradient(X, y).flat)
 
 
+def test_plain_graphs_go_through_networkx_and_back(small, tmp_path):
+    graph = dagnet.layered([3, 2, 1])
+    graph.add_node("m", units=2, bias=False, normalization="layer", own={"a": (1, None)}, seen="text")
+    graph.add_edges_from([(*edge, {"dropout": 0.5}) for edge in (("x1", "m"), ("m", "eta"))])
+    graph.graph["mode"] = "fast"
+    for net in (small, hostile_network(), dagnet.Network(graph, seed=1, dtype="float32", loss="huber(2.0)")):
+        flat, path = net.to_networkx(plain=True), tmp_path / "plain.graphml"
+        nx.write_graphml(flat, path)
+        assert isinstance(flat.graph["dagnet"], str)
+        for back in (dagnet.read_graph(path), nx.read_graphml(path), flat, flat):
+            other = dagnet.Network(back)
+            assert_same(net, other)
+            assert repr(other.topology.users) == repr(dagnet.Network(net.to_networkx()).topology.users)
+    assert flat.nodes["m"]["dagnet_own_own"] == '{"dict":[["a",{"tuple":[1,null]}]]}'
+    assert "level" not in flat.nodes["m"]
+    with pytest.raises(dagnet.GraphError, match="must be a mapping with the keys"):
+        dagnet.Network(nx.DiGraph([("a", "b")], dagnet="text of another program"))
+    with pytest.raises(dagnet.DataError, match="plain must be True or False"):
+        net.to_networkx(plain="yes")
+    with pytest.warns(dagnet.DagnetWarning, match="the file keeps no") as caught:
+        dagnet.Network(nx.DiGraph([("a", "b")], odd=object())).to_networkx(plain=True)
+    assert caught[0].filename == __file__
+
+
 @pytest.mark.parametrize("kind", ["graphml", "gexf", "svg"])
 def test_strict_xml(kind):
     ET.fromstring(written(hostile_network(), dagnet.exporters()[kind]))

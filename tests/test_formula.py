@@ -10,7 +10,7 @@ import pytest
 
 import dagnet
 from dagnet.errors import DagnetError
-from dagnet.formula import Formula, Untraceable, erf, sigmoid, traced
+from dagnet.formula import Formula, Untraceable, erf, exp, sigmoid, traced
 from dagnet.formula.data import Op
 from dagnet.formula.formula import probe_numbers
 
@@ -296,3 +296,38 @@ def test_equal_functions_have_equal_contents_and_pickles_come_back():
         assert again.content == formula.content
     with pytest.raises(AttributeError):
         same[0].results = (0,)
+
+
+# -- functions that NumPy lacks ----------------------------------------------------------------
+
+NEAR = np.concatenate([np.linspace(-6.5, 6.5, 26001), np.linspace(0.999, 1.001, 2001)])
+ANY = np.concatenate([NEAR, np.geomspace(1e-320, 1.0, 4000), [1e4, -1e4, 1e300, -1e300]])
+
+
+@pytest.mark.parametrize(("dtype", "near"), [(np.float64, 1e-15), (np.float32, 2e-7)])
+def test_erf_is_as_good_as_the_standard_librarys(dtype, near):
+    x = ANY if dtype == np.float64 else ANY[np.abs(ANY) < 1e30].astype(dtype)
+    want, got = np.array([math.erf(float(v)) for v in x]), erf(x)
+    assert got.dtype == dtype
+    assert np.all(np.abs(got - want) <= near * np.abs(want) + np.finfo(dtype).smallest_subnormal)
+    edges = erf(np.array([np.inf, -np.inf, 0.0, -0.0, np.nan], dtype=dtype))
+    np.testing.assert_array_equal(edges, np.array([1, -1, 0, 0, np.nan], dtype=dtype))
+    assert np.signbit(edges[2:4]).tolist() == [False, True]
+
+
+def test_erf_is_within_two_units_in_the_last_place_of_mpmath():
+    mp = pytest.importorskip("mpmath").mp
+    x = ANY[::5]
+    with mp.workdps(40):
+        want = np.array([float(mp.erf(mp.mpf(float(v)))) for v in x])
+    assert np.all(np.abs(erf(x) - want) <= 2 * np.spacing(np.abs(want)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exp_overflows_exactly_where_numpy_does(dtype):
+    largest = np.log(np.finfo(dtype).max)
+    z = np.array([largest, *(largest + np.arange(-40, 41) * np.spacing(largest))], dtype=dtype)
+    with np.errstate(over="ignore"):
+        want = np.exp(z)
+    np.testing.assert_array_equal(exp(z), want)
+    assert set(np.isinf(want)) == {True, False}

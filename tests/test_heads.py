@@ -376,7 +376,7 @@ def test_a_resume_has_the_same_bits(epochs):
 # -- files --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("suffix", [".graphml", ".json", ".dagnet", ".gexf"])
+@pytest.mark.parametrize("suffix", [".graphml", ".json", ".csv", ".cyjs", ".dot", ".dagnet", ".gexf"])
 def test_files_bring_heads_back(tmp_path, suffix):
     graph = drawn(("y1", "a", "y2", "b", "p", "c", "t"))
     graph.nodes["t"].update(target="y1", loss_weight=0.5)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import dagnet
-from dagnet import explain, training
+from dagnet import training
+from dagnet.explain import noticed
 from dagnet.topology import fingerprint
 
 RNG = np.random.default_rng(0)
@@ -37,7 +38,7 @@ def train(net, X=X, y=Y, **how):
     assert {one.category for one in caught} <= {dagnet.DagnetWarning}
     assert {one.filename for one in caught} <= {__file__}
     targets = net.encode(X, y).targets
-    best, constant = explain.noticed.ends(net.loss, targets, None) or (0, 1)
+    best, constant = noticed.ends(net.loss, targets, None) or (0, 1)
     return [str(one.message) for one in caught], (net.evaluate(X, y) - best) / (constant - best)
 
 
@@ -212,7 +213,7 @@ def test_looking_is_cheap():
     looked = []
     for _ in range(5):
         begun = time.perf_counter()
-        explain.warn_of_fit(net, run, 0)
+        noticed.warn_of_fit(net, run, 0)
         looked.append(time.perf_counter() - begun)
     assert min(looked) < 0.02 * max(trained, 1.0)
 

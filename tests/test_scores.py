@@ -62,12 +62,15 @@ def test_they_are_scikit_learns_and_scipys(seed):
         assert scores.METRICS[name](np.eye(3)[y], p) == pytest.approx(theirs(y, p), rel=1e-12), name
 
 
-def test_concordance_of_survival_by_its_definition():
-    rng = np.random.default_rng(0)
-    time, event, risk = rng.integers(1, 9, 30), rng.integers(0, 2, 30), rng.integers(0, 6, 30)
+@pytest.mark.parametrize("rows", [5, 9, 30])
+@pytest.mark.parametrize("seed", range(8))
+def test_concordance_of_survival_by_its_definition(rows, seed):
+    rng = np.random.default_rng(seed)
+    time, event, risk = rng.integers(1, 9, rows), rng.integers(0, 2, rows), rng.permutation(rows)
+    event[0], risk = 1, risk if seed % 2 else risk % 6
     right = pairs = 0.0
-    for i in range(30):
-        for j in range(30):
+    for i in range(rows):
+        for j in range(rows):
             if event[i] and (time[i] < time[j] or (time[i] == time[j] and not event[j])):
                 pairs += 1
                 right += 1.0 if risk[i] > risk[j] else 0.5 if risk[i] == risk[j] else 0.0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import dagnet
 from dagnet.adjacency import components, find_cycle, levels, ranges, reachable, rows_by, stable_order
 from dagnet.topology import Topology
-from dagnet.topology.attributes import edit_distance, near_misses
+from dagnet.topology.said import edit_distance, near_misses
 
 
 def topology(graph, **arguments) -> Topology:

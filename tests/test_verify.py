@@ -1,7 +1,5 @@
 """verify: right engines obey the equations, a tampered one is found out, at the node where it goes wrong."""
 
-from types import SimpleNamespace
-
 import networkx as nx
 import numpy as np
 import pytest
@@ -11,6 +9,8 @@ from hypothesis import given
 import dagnet
 from dagnet.engine.reference import ReferenceEngine
 from dagnet.explain import verification
+from dagnet.model import prepared
+from dagnet.model.selection import prepare
 
 
 @given(dags(), seeds, row_counts)
@@ -63,13 +63,10 @@ class TamperedState:
 
 
 def tampered(monkeypatch, net, X, y, what, place, amount):
-    prepare = verification.prepare
-
     def other(engine, plan, dtype, threads):
-        name, runner = prepare("reference", plan, dtype, threads)
-        return name, runner if engine == "reference" else Tampered(runner, what, place, amount)
+        return "tampered", Tampered(prepare("reference", plan, dtype, threads)[1], what, place, amount)
 
-    monkeypatch.setattr(verification, "prepare", other)
+    monkeypatch.setattr(prepared, "prepare", other)
     return dagnet.verify(net, X, y)
 
 
@@ -141,23 +138,14 @@ def test_an_engine_that_goes_on_with_a_wrong_number_is_found_out_where_it_began(
 ):
     net, X, y = drawn_network(dtype)
     runner = Wrong(net, what, unit := 20, amount)
-    monkeypatch.setattr(verification, "prepare", lambda *_: ("wrong", runner))
+    monkeypatch.setattr(prepared.Prepared, "runner_for", lambda *_: runner)
     monkeypatch.setattr(verification, "_fused", lambda *_: [])
-    monkeypatch.setattr(net, "gradient", lambda X, y, **_: its_gradient(runner, net, X, y))
     outcome = dagnet.verify(net, X, y)
     assert outcome.passed == (what is None)
     if what is not None:
         node = net.nodes[int(net.layout.node_of_unit[unit])]
         assert outcome.worst == (node,)
         assert next(name for name, error in outcome.errors(node).items() if error > outcome.tolerance) == kind
-
-
-def its_gradient(runner, net, X, y):
-    inputs, targets, _ = net.encode(X, y)
-    state, flat = runner.forward(net.layout.by_slot(net.parameters), inputs), np.zeros_like(net.parameters)
-    pull = net.loss.row_gradients(state.outputs, targets) / len(inputs)
-    runner.backward(net.layout.by_slot(net.parameters), state, pull, into=flat)
-    return SimpleNamespace(loss=float(net.loss.row_values(state.outputs, targets).mean()), flat=flat)
 
 
 @pytest.mark.parametrize("what", ["gradient", "loss"])

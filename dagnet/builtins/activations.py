@@ -26,12 +26,12 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.builtins.special import Elementwise, exp, step
 from dagnet.contracts import Activation
-from dagnet.formula import erf, sigmoid
+from dagnet.formula import erf, exp, sigmoid, step
 from dagnet.hookspecs import hookimpl
 from dagnet.values import FINITE, NOT_NEGATIVE, NUMBER, POSITIVE, Rule, is_number, one_of
 
+Elementwise = Any  # an array of any shape, float32 or float64, or one scalar
 _SQRT_HALF = math.sqrt(0.5)
 _SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 _CUBIC = 0.044715  # the cubic term in the tanh form of gelu

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dagnet.builtins.special import Elementwise, step
+from dagnet.builtins.activations import Elementwise
 from dagnet.contracts import Activation
-from dagnet.formula import sigmoid
+from dagnet.formula import sigmoid, step
 from dagnet.hookspecs import hookimpl
 
 

@@ -18,9 +18,8 @@ from __future__ import annotations
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.builtins.special import exp
 from dagnet.contracts import Loss
-from dagnet.formula import sigmoid
+from dagnet.formula import exp, sigmoid
 from dagnet.hookspecs import hookimpl
 from dagnet.values import POSITIVE
 

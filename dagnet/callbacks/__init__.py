@@ -5,8 +5,7 @@ Each is a :class:`dagnet.contracts.Callback`, as anybody's own would be.
 
 from dagnet.callbacks.checkpoint import Checkpoint, found_checkpoint
 from dagnet.callbacks.progress import CSVLog, ProgressBar, with_progress
-from dagnet.callbacks.schedule import LearningRateSchedule
-from dagnet.callbacks.stopping import EarlyStopping
+from dagnet.callbacks.watching import EarlyStopping, LearningRateSchedule
 
 __all__ = [
     "CSVLog",

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from dagnet.callbacks.stopping import COUNT
+from dagnet.callbacks.watching import COUNT
 from dagnet.contracts import Callback, Run
 from dagnet.errors import DagnetWarning
 from dagnet.values import PATH, one_of
@@ -44,6 +44,7 @@ class Checkpoint(Callback):
     """
 
     runs_last: ClassVar[bool] = True
+    every_batch: ClassVar[bool] = False
 
     def __init__(self, path: str | Path, every: int = 1, on_error: str = "raise") -> None:
         self.path: Path = PATH.check("path", path)
@@ -94,5 +95,4 @@ def found_checkpoint(path: str | Path, callbacks: Iterable[Callback]) -> dict[st
         raise FileNotFoundError(errno.ENOENT, mend, str(place))
     from dagnet.storage import load_checkpoint  # noqa: PLC0415 - only runs that resume pay for it
 
-    snapshot: dict[str, Any] = load_checkpoint(place)
-    return snapshot
+    return load_checkpoint(place)

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 from dagnet.contracts import Callback, Run
 from dagnet.values import FLAG, PATH, optional
@@ -102,6 +102,8 @@ class ProgressBar(Callback):
     >>> net = dagnet.Network(dagnet.layered([1, 1]), seed=0)
     >>> _ = net.fit([[1.0]], [1.0], epochs=2, callbacks=[ProgressBar()])  # silent: no terminal here
     """
+
+    every_batch: ClassVar[bool] = False
 
     def __init__(self, *, always: bool = False) -> None:
         self.always: bool = FLAG.check("always", always)

@@ -55,6 +55,8 @@ def _attributes(_ctx: object, _param: object, pairs: tuple[str, ...]) -> dict[st
 
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+WAYS = click.Choice(["refuse", "drop", "skip", "median", "mean"])
+missing = partial(with_default, "--missing", type=WAYS, default="refuse")
 ATTRIBUTES = click.option(
     "--attribute", "attributes", multiple=True, metavar="WORD=NAME", callback=_attributes,
     help="Read a word of dagnet from another attribute of the graph, such as activation=act; WORD= leaves "
@@ -115,8 +117,7 @@ def main() -> None:
     "and keep the best.",
 )  # fmt: skip
 @click.option("--l2", default=0.0, help="Add so much times the sum of the squared weights to the loss.")
-@with_default(
-    "--missing", type=click.Choice(["refuse", "drop", "skip", "median", "mean"]), default="refuse",
+@missing(
     help="Of empty cells: refuse them, drop the row, skip targets' (no label, no loss), or put the middle of "
     "the training rows into inputs, which stays in the written network.",
 )  # fmt: skip
@@ -175,16 +176,22 @@ def predict(model: Path, data: Path, out: Path | None, threads: int | None) -> N
 @main.command()
 @click.argument("model", type=FILE)
 @click.argument("data", type=FILE)
+@missing(
+    help="Of empty cells: refuse them, drop the row, skip targets', or put the middle of these rows into "
+    "inputs for which the network has none from training.",
+)  # fmt: skip
 @JSON
 @THREADS
-def evaluate(model: Path, data: Path, threads: int | None, as_json: bool) -> None:  # noqa: FBT001
+def evaluate(
+    model: Path, data: Path, threads: int | None, missing: str, as_json: bool  # noqa: FBT001
+) -> None:  # fmt: skip
     """Measure predictions on a CSV file.
 
     Prints the loss, and accuracy and AUC or R²; DATA has columns for the targets, too.
     """
     from dagnet.cli.applying import evaluate_file  # noqa: PLC0415 - keeps --help fast
 
-    evaluate_file(model, data, threads, as_json=as_json)
+    evaluate_file(model, data, threads, missing, as_json=as_json)
 
 
 @main.command()

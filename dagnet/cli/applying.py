@@ -14,10 +14,21 @@ from typing import Any
 import numpy as np
 from click import echo as say
 
+from dagnet import markup
 from dagnet.arrays import Array
 from dagnet.cli.files import Attributes, check_places, check_writable, open_network
-from dagnet.cli.tables import Columns, classes_of, harmless, inputs_of, read_table
-from dagnet.markup import names_text
+from dagnet.cli.tables import (
+    Columns,
+    categories_of,
+    classes_of,
+    fill_values,
+    filled,
+    harmless,
+    middles,
+    read_table,
+    said,
+    used_rows,
+)
 from dagnet.network import Network
 from dagnet.scores import accuracy
 from dagnet.storage import atomically
@@ -35,8 +46,8 @@ def show_file(path: Path, attributes: Attributes) -> None:
     """Print what a network is, and its plan."""
     network = open_network(path, attributes)
     say(f"{path}: {counted(network)}")
-    say(f"inputs    {names_text(network.inputs, LISTED)}")
-    say(f"outputs   {names_text(network.outputs, LISTED)}")
+    say(f"inputs    {markup.names_text(network.inputs, LISTED)}")
+    say(f"outputs   {markup.names_text(network.outputs, LISTED)}")
     say(f"loss      {network.loss}")
     say(f"runs on   {network.engine}, {network.dtype}, {network.threads} threads")
     say(f"\n{network.plan}")
@@ -48,7 +59,8 @@ def predict_file(model: Path, data: Path, out: Path | None, threads: int | None)
     if out is not None:
         check_writable(out)
     network, table = open_network(model, threads=threads, trained=True), read_table(data)
-    predicted = network.predict(inputs_of(network, table))
+    fill = fill_values(network.inputs, said(network))
+    predicted = network.predict(table.columns(network.inputs, fill, categories_of(network)))
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     columns = predicted_columns(network, predicted)
@@ -75,12 +87,13 @@ def predicted_columns(network: Network, predicted: Array) -> dict[str, list[Any]
     return columns
 
 
-def evaluate_file(model: Path, data: Path, threads: int | None, *, as_json: bool) -> None:
+def evaluate_file(model: Path, data: Path, threads: int | None, missing: str, *, as_json: bool) -> None:
     """Print how good the predictions are."""
     network, table = open_network(model, threads=threads, trained=True), read_table(data)
-    coded = table.coded(classes_of(network), network.targets)
-    X = inputs_of(network, coded)
-    found = scores(network, X, coded.columns(network.targets))
+    fill = fill_values(network.inputs, said(network))
+    ends = network.inputs, network.targets
+    table, X, y = used_rows(table, *ends, classes_of(network), missing, fill, categories_of(network))
+    found = scores(network, filled(X, middles(X, missing, fill)), y)
     if as_json:
         say(json_text({"data": str(table.path), "rows": len(table), "scores": found}))
         return
@@ -102,13 +115,11 @@ def counted(network: Network) -> str:
     >>> counted(dagnet.Network(dagnet.layered([2, 3, 1]), seed=0))
     '6 nodes, 9 edges, 3 levels, 13 parameters'
     """
-    return ", ".join(
-        f"{count:,} {noun[:-1] if count == 1 else noun}" for noun, count in sizes(network).items()
-    )
+    return ", ".join(markup.counted(count, noun[:-1]) for noun, count in sizes(network).items())
 
 
 def sizes(network: Network) -> dict[str, int]:
-    """Nodes, edges, levels, parameters."""
+    """The same as numbers."""
     topology = network.topology
     return {
         "nodes": topology.n_nodes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +22,7 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 FILL, WORDS = "missing_value", "class_words"
 """Node attributes: what stands for an input's empty cells; an output's column and its words, as JSON."""
 LISTED = 8
+MIDDLES: dict[str, Callable[[Array], Any]] = {"median": np.median, "mean": np.mean}
 
 
 class Refusals(GraphError):
@@ -123,7 +124,8 @@ class Table:
         text, more = self._texts(name)[row], f"; {others:,} more in this column" if others else ""
         where = f"{self.path}, line {self._rows[row][0]} (row {row + 1}), column {str(name)!r}"
         if _is_missing(text):
-            mend = "fill it in, or train with --missing, a gap in a target only with --missing drop or skip"
+            mend = "fill it in, or train or evaluate with --missing"
+            mend += ", a gap in a target only with --missing drop or skip"
             raise DataError(f"{where}: the value is missing; {mend}{more}")
         comma = "," in text and np.isfinite(number(text.replace(",", ".")))
         mend = "a decimal comma must be a point" if comma else ""
@@ -144,24 +146,23 @@ class Table:
 
     def coded(
         self, classes: Mapping[str, Sequence[str]], nodes: Iterable[Hashable], *, gaps: bool = False
-    ) -> Table:
-        """Words as numbers: 0 and 1 in the column of a node, else a column for each word; perhaps gaps."""
-        header, rows, names = list(self.header), [cells for _, cells in self._rows], set(map(str, nodes))
+    ) -> dict[str, Array]:
+        """Words as numbers: 0 and 1 for a node of the column's name, else for each word's; perhaps gaps."""
+        found, names = dict[str, Array](), set(map(str, nodes))
         for column, words in classes.items():
             if self.place(column) is None:
                 mend = did_you_mean(column, self.header, listed=LISTED)
                 raise DataError(f"{self.path} has no column {column!r}{mend}")
             known = {harmless(word): index for index, word in enumerate(words)}
             known |= {word: index for index, word in enumerate(words)}
-            labels = np.array([known.get(text, -1) for text in self._texts(column)])
-            empty = np.array(list(map(_is_missing, self._texts(column)))) & gaps
+            texts = self._texts(column)
+            labels = np.array([known.get(text, -1) for text in texts])
+            empty = np.array(list(map(_is_missing, texts))) & gaps
             self._refuse((labels < 0) & ~empty, column, f"one of the classes {', '.join(words[:LISTED])}")
-            one_hot = (labels[:, None] == np.arange(len(words)))[:, int(column in names) :].astype(int)
-            header += [column] if column in names else words
-            cells_of = np.where(empty[:, None], "", one_hot.astype(str)).tolist()
-            rows = [[*cells, *more] for cells, more in zip(rows, cells_of, strict=True)]
-        lines = [line for line, _ in self._rows]
-        return Table(self.path, header, list(zip(lines, rows, strict=True)))
+            one_hot = (labels[:, None] == np.arange(len(words)))[:, int(column in names) :].astype(float)
+            one_hot[empty] = np.nan
+            found |= zip([column] if column in names else words, one_hot.T, strict=True)
+        return found
 
 
 def _is_missing(text: str) -> bool:
@@ -233,9 +234,45 @@ def categories_of(network: Network) -> dict[Hashable, Sequence[Any]]:
     return {network.topology.nodes[node]: words for node, words in network.topology.categories.items()}
 
 
-def inputs_of(network: Network, table: Table) -> Columns:
-    """The columns of the inputs, without gaps."""
-    return table.columns(network.inputs, fill_values(network.inputs, said(network)), categories_of(network))
+def used_rows(
+    table: Table, inputs: Iterable[Hashable], outputs: Sequence[Hashable],
+    classes: Mapping[str, Sequence[str]], missing: str, fill: Mapping[Hashable, float],
+    categories: Mapping[Hashable, Sequence[Any]],
+) -> tuple[Table, Columns, Columns]:  # fmt: skip
+    """The rows used, inputs (NaN where a gap is to be filled with a middle) and targets."""
+    values = dict(fill)
+    if missing == "drop":
+        table = table.without_gaps([*(name for name in inputs if name not in fill), *outputs, *classes])
+    elif missing == "skip":
+        values |= dict.fromkeys(outputs, float("nan"))
+    elif missing in MIDDLES:
+        values = dict.fromkeys(inputs, float("nan")) | values
+    coded = table.coded(classes, outputs, gaps=missing == "skip")
+    found = table.columns(
+        [*inputs, *(name for name in outputs if str(name) not in coded)], values, categories
+    )
+    y = {name: coded[str(name)] if str(name) in coded else found[name] for name in outputs}
+    return table, {name: found[name] for name in inputs}, y
+
+
+def middles(X: Columns, missing: str, fill: Mapping[Hashable, float]) -> dict[Hashable, float]:
+    """What stands for the gaps of each column of numbers: what ``fill`` says, else the middle."""
+    found: dict[Hashable, float] = {}
+    for name, column in X.items() if missing in MIDDLES else ():
+        if column.ndim == 1:  # no categories
+            known = column[~np.isnan(column)]
+            if not len(known):
+                raise DataError(f"--missing: the column {str(name)!r} has no value to take the {missing} of")
+            found[name] = fill.get(name, float(MIDDLES[missing](known)))
+    return found
+
+
+def filled(X: Columns, values: Mapping[Hashable, float]) -> Columns:
+    """The columns with these values in their gaps."""
+    return {
+        name: np.where(np.isnan(column), values[name], column) if name in values else column
+        for name, column in X.items()
+    }
 
 
 def classes_of(network: Network) -> dict[str, list[str]]:

@@ -9,11 +9,11 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import networkx as nx
 import numpy as np
@@ -36,7 +36,6 @@ Classes = dict[str, list[str]]
 Split = dict[str, tuple[Columns, Columns]]
 """Inputs and targets by node name, for each purpose that there is: train, validation, test."""
 VERBS = {"train": "train", "validation": "validate", "test": "test"}
-MIDDLES: dict[str, Callable[[Array], Any]] = {"median": np.median, "mean": np.mean}
 PATIENCE = 2.0
 """Seconds after which a first batch is not counted as training: kernels are compiled in it."""
 
@@ -79,6 +78,8 @@ class Request:
 class Watch(Callback):
     """Ctrl-C stops the run at the end of the batch, a second one the program; the first batch is timed."""
 
+    every_batch: ClassVar[bool] = False
+
     def __init__(self) -> None:
         self.pressed = False
         self.compiling: float | None = None
@@ -113,8 +114,12 @@ class Watch(Callback):
 
 
 def train_from_files(request: Request) -> None:
-    """Read, train, report, write."""
-    _check_files(request)
+    """Read, train, report, write; what could not be written, or would destroy an input, is refused first."""
+    files.is_graph_file(request.out, written=True)
+    read = {"GRAPH": request.graph, "DATA": request.data, "--resume": request.resume}
+    read |= {"--validation": request.validation_file}
+    files.check_places(read, {"--out": request.out, "--checkpoint": request.checkpoint})
+    files.check_writable(request.out)
     tell = partial(say, file=io.StringIO()) if request.as_json else say
     table, network, split = _prepared(request, tell)
     tell(f"graph     {request.graph}: {counted(network)}")
@@ -132,15 +137,6 @@ def train_from_files(request: Request) -> None:
     if request.as_json:
         said = {"graph": str(request.graph), **sizes(network), "data": str(table.path), "rows": rows}
         say(json_text({**said, **fitted, "scores": found, "written": str(request.out)}))
-
-
-def _check_files(request: Request) -> None:
-    """Refuse, before the work is done, an output that could not be written, or would destroy an input."""
-    files.is_graph_file(request.out, written=True)
-    inputs = {"GRAPH": request.graph, "DATA": request.data, "--resume": request.resume}
-    outputs = {"--out": request.out, "--checkpoint": request.checkpoint}
-    files.check_places({**inputs, "--validation": request.validation_file}, outputs)
-    files.check_writable(request.out)
 
 
 def _target_nodes(graph: Graph, request: Request, table: Table) -> tuple[list[Hashable], Classes]:
@@ -208,19 +204,22 @@ def _prepared(request: Request, tell: Callable[[object], None]) -> tuple[Table, 
         drafts.append(build(loss=request.loss))
         outputs = () if problems else drafts[0].targets
     inputs = drafts[0].inputs if drafts else [node for node in graph if not graph.in_degree(node)]
-    read = partial(_columns, graph=graph, categories=tables.categories_of(drafts[0]) if drafts else {})
+    read = partial(
+        tables.used_rows, missing=request.missing, fill=tables.fill_values(inputs, graph.nodes),
+        categories=tables.categories_of(drafts[0]) if drafts else {},
+    )  # fmt: skip
     with noted(problems):
         classes = classes or tables.find_classes(table, outputs)
     outputs = () if problems else outputs  # nobody knows what their cells should be
     with noted(problems):
-        table, X, y = read(table, inputs, outputs, classes, request)
+        table, X, y = read(table, inputs, outputs, classes)
     if problems:
         raise Refusals(problems)
     _refuse_constant(table, y)
     split = _split(X, y, classes, request)
     if request.validation_file is not None:
         other = tables.read_table(request.validation_file)
-        split["validation"] = read(other, inputs, outputs, classes, request)[1:]
+        split["validation"] = read(other, inputs, outputs, classes)[1:]
     _write_what_rows_say(graph, split, classes, request)
     network = build(loss=request.loss or _fitting_loss(graph, drafts[0], y, classes))
     if (
@@ -233,23 +232,6 @@ def _prepared(request: Request, tell: Callable[[object], None]) -> tuple[Table, 
     return table, network, {purpose: split[purpose] for purpose in VERBS if purpose in split}
 
 
-def _columns(
-    table: Table, inputs: Iterable[Hashable], outputs: Sequence[Hashable], classes: Classes,
-    request: Request, *, graph: Graph, categories: Mapping[Hashable, Sequence[Any]],
-) -> tuple[Table, Columns, Columns]:  # fmt: skip
-    """The rows used, inputs (NaN where a gap is to be filled) and targets."""
-    fill = tables.fill_values(inputs, graph.nodes)
-    if request.missing == "drop":
-        table = table.without_gaps([*(name for name in inputs if name not in fill), *outputs, *classes])
-    elif request.missing == "skip":
-        fill |= dict.fromkeys(outputs, float("nan"))
-    elif request.missing in MIDDLES:
-        fill = dict.fromkeys(inputs, float("nan")) | fill
-    coded = table.coded(classes, outputs, gaps=request.missing == "skip")
-    found = coded.columns([*inputs, *outputs], fill, categories)
-    return table, {name: found[name] for name in inputs}, {name: found[name] for name in outputs}
-
-
 def _write_what_rows_say(graph: Graph, split: Split, classes: Classes, request: Request) -> None:
     """To the nodes: words, what fills gaps (and does so in the split), mean and scale."""
     for node in split["train"][1]:
@@ -257,18 +239,12 @@ def _write_what_rows_say(graph: Graph, split: Split, classes: Classes, request: 
         for column, words in classes.items():
             if str(node) in {column, *words}:
                 graph.nodes[node][WORDS] = json.dumps([column, *words], ensure_ascii=False)
-    if request.missing in MIDDLES:
-        own = tables.fill_values(split["train"][0], graph.nodes)
-        for name, values in split["train"][0].items():
-            if values.ndim > 1:  # categories
-                continue
-            known = values[~np.isnan(values)]
-            if not len(known):
-                raise DataError(f"--missing: the column {str(name)!r} is empty in all rows to train")
-            value = own.get(name, float(MIDDLES[request.missing](known)))
-            graph.nodes[name][FILL] = value
-            for X, _ in split.values():
-                X[name] = np.where(np.isnan(X[name]), value, X[name])
+    inputs = split["train"][0]
+    values = tables.middles(inputs, request.missing, tables.fill_values(inputs, graph.nodes))
+    for name, value in values.items():
+        graph.nodes[name][FILL] = value
+    for X, _ in split.values():
+        X.update(tables.filled(X, values))
     if not request.raw:
         numbers = {name: column for name, column in split["train"][0].items() if column.ndim == 1}
         standardise(graph, numbers, request.attributes)
@@ -319,9 +295,9 @@ def standardise(graph: Graph, X: Columns, attributes: files.Attributes) -> None:
     if any(center in graph.nodes[name] or scale in graph.nodes[name] for name in X):
         return
     for name, column in X.items():
-        spread = float(column.std())
-        graph.nodes[name][center] = float(column.mean())
-        graph.nodes[name][scale] = spread if spread > 0 else 1.0
+        constant = (column == column[0]).all()  # whose deviation may be 1e-17 by rounding
+        graph.nodes[name][center] = float(column[0] if constant else column.mean())
+        graph.nodes[name][scale] = 1.0 if constant else float(column.std()) or 1.0
 
 
 def _fit(network: Network, split: Split, request: Request) -> dict[str, Any]:

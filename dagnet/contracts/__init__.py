@@ -14,14 +14,14 @@ from dagnet.contracts.execution import (
     NotFinite,
     Runner,
     State,
+    Steps,
     ThreeCalls,
     Unsupported,
     weighted_gradient,
 )
 from dagnet.contracts.functions import Activation, Aggregation
 from dagnet.contracts.losses import TARGETS, Loss
-from dagnet.contracts.named import Exporter, Initializer, Observations
-from dagnet.contracts.normalization import LEARNED, MOMENTS, Normalization
+from dagnet.contracts.named import LEARNED, MOMENTS, Exporter, Initializer, Normalization, Observations
 from dagnet.contracts.optimizer import Optimizer
 from dagnet.contracts.training import Callback, History, Run
 
@@ -47,6 +47,7 @@ __all__ = [
     "Run",
     "Runner",
     "State",
+    "Steps",
     "ThreeCalls",
     "Unsupported",
     "weighted_gradient",

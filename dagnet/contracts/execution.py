@@ -78,6 +78,15 @@ class Learner:
         """
         raise NotImplementedError
 
+    def several(self, rows: Array, starts: Array, learning_rate: float) -> list[float]:
+        """Learn from some batches in one go; the losses of as many as were made, from the first on.
+
+        Batch k are the rows ``rows[starts[k] : starts[k + 1]]``, by their numbers.  What is left is learned
+        from by :meth:`step`, which says what is wrong where something is.
+        """
+        del rows, starts, learning_rate
+        return []
+
     def parts(self) -> Any:
         """Of the heads, in the last step, Σwℓ and Σw, where there are several; None if it does not say."""
         return None
@@ -121,14 +130,20 @@ class Draw:
     first: int = 0
 
 
-class LossGradient(Protocol):
+Steps = Callable[..., "list[float]"]
+"""``steps(theta, state, rows, starts, step=, learning_rate=, most=)``: as :meth:`Learner.several`, where
+``theta`` are all parameters, ``state`` the optimizer's vectors, and ``step`` the number of the first.  It
+ends before a step whose loss is not finite or whose gradient's squares add up to more than ``most``."""
+
+
+class LossGradient:
     """Forward, loss and backward as one call.
 
     It owns its memory, which the next call overwrites: each run of steps asks for one of its own.
     Where the plan is one for training, ``draw`` is set before each call.
     """
 
-    draw: Draw | None
+    draw: Draw | None = None
 
     def __call__(
         self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
@@ -139,6 +154,15 @@ class LossGradient(Protocol):
         units), ``factor`` (rows,), all in the runner's dtype.  Where L is not finite ``into`` may hold
         anything.
         """
+        raise NotImplementedError
+
+    def stepping(self, update: Any, inputs: Array, targets: Array, size: int) -> Steps | None:
+        """Steps over batches of up to ``size`` of all rows as one call; None where there is no such thing.
+
+        ``update`` is what :meth:`Engine.fused_step` gave.
+        """
+        del update, inputs, targets, size
+        return None
 
 
 class Runner:
@@ -188,12 +212,11 @@ class Runner:
         return {}
 
 
-class ThreeCalls:
+class ThreeCalls(LossGradient):
     """A :class:`LossGradient` of forward, loss and backward, the loss in NumPy."""
 
     def __init__(self, runner: Runner, loss: Loss) -> None:
         self._runner, self._loss = runner, loss
-        self.draw: Draw | None = None
         self._state: Any = None
 
     def __call__(

@@ -30,6 +30,9 @@ def _probing() -> Any:
 class Differentiable(Parametric):
     """What these share: formulas, traced when one is made and where they may be others."""
 
+    calculates: ClassVar[tuple[str, str]] = ("value", "slope")
+    """The methods that calculate by the functions; a class with others has no formula."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         probing = _probing()
@@ -38,7 +41,9 @@ class Differentiable(Parametric):
 
     def _no_formula(self) -> str:
         """Why there can be none."""
-        return ""
+        base = next(kind for kind in type(self).__mro__ if "kind" in vars(kind))
+        own = all(getattr(type(self), name) is getattr(base, name) for name in self.calculates)
+        return "" if own else "its class calculates by itself"
 
     @property
     def formulas(self) -> Formulas:
@@ -180,10 +185,6 @@ class Activation(Differentiable):
         starts = {name: self.parameters[name] for name in self.trainable}
         object.__setattr__(self, "trainable", Learned(starts))
 
-    def _no_formula(self) -> str:
-        own = type(self).value is Activation.value and type(self).slope is Activation.slope
-        return "" if own else "its class calculates by itself"
-
     def value(self, z: Array, **learned: Array) -> Array:
         """g(z), of z's shape; of parameters that learn the start values, or arrays that go with z."""
         return self._value(z, **learned)
@@ -262,10 +263,6 @@ class Aggregation(Differentiable):
     parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
     kinks: bool = field(default=False, kw_only=True)
-
-    def _no_formula(self) -> str:
-        own = type(self).value is Aggregation.value and type(self).slope is Aggregation.slope
-        return "" if own else "its class calculates by itself"
 
     def value(self, terms: Array) -> Array:
         """The aggregation of (terms, …), (…)."""

@@ -16,19 +16,16 @@ from dagnet.values import Rule, is_number
 Targets = Literal["real", "positive", "binary", "probability", "count", "duration", "class"]
 TARGETS: tuple[str, ...] = get_args(Targets)
 Outputs = Literal["real", "positive", "probability"]
-DOMAINS: dict[str, tuple[str, str, Callable[[Any], Any]]] = {
-    "probability": ("a probability in [0, 1]", "sigmoid", lambda o: (o < 0.0) | (o > 1.0)),
-    "positive": ("above 0", "softplus", lambda o: o <= 0.0),
-}
-"""What outputs must be, an activation that makes them so, and which of them are not."""
+LINKS = {"probability": "sigmoid", "positive": "softplus"}
+"""By what outputs must be that are not any real numbers: an activation that makes them so."""
 RANGES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "binary": ("0 or 1", lambda y: (y != 0) & (y != 1)),
     "positive": ("above 0", lambda y: y <= 0),
     "count": ("a count of 0 or more", lambda y: y < 0),
     "duration": ("a time, finite and 0 or more", lambda y: (y < 0) | (y == np.inf)),
-    "probability": ("a probability from 0 to 1", lambda y: (y < 0) | (y > 1)),
+    "probability": ("a probability in [0, 1]", lambda y: (y < 0) | (y > 1)),
 }
-"""What targets that are not any real numbers must be, and which of them are not."""
+"""What targets and outputs that are not any real numbers must be, and which of them are not."""
 DRAWN_OUTPUTS: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]] = {
     "real": lambda rng, shape: rng.normal(0, 1.5, shape),
     "positive": lambda rng, shape: rng.gamma(2.0, 1.0, shape) + 0.05,
@@ -102,6 +99,7 @@ class Loss(Differentiable):
 
     kind: ClassVar[str] = "loss"
     functions: ClassVar[tuple[str, ...]] = ("value", "gradient", "predict")
+    calculates: ClassVar[tuple[str, str]] = ("row_values", "row_gradients")
     value: Callable[..., Any]
     gradient: Callable[..., Any] | None = None
     predict: Callable[..., Any] | None = field(default=None, kw_only=True)
@@ -117,17 +115,14 @@ class Loss(Differentiable):
 
     def __post_init__(self) -> None:
         kinds = [("targets", TARGETS, kind) for kind in self.target_kinds]
-        for what, known, got in (*kinds, ("outputs", ("real", *DOMAINS), self.outputs)):
+        for what, known, got in (*kinds, ("outputs", ("real", *LINKS), self.outputs)):
             if got not in known:
                 where, must = f"loss {self.name!r}: {what}", f"one of {', '.join(known)}"
                 raise PluginError(expected(where, must, got))
         n, must = self.columns, "a whole number, or 1 over one"
         right = is_number(n) and n > 0 and float(n if n >= 1 else 1 / n).is_integer()
         if isinstance(self.targets, tuple) or self.targets == "class":
-            must, right = (
-                f"{len(self.target_kinds)} with targets={self.targets!r}",
-                n == len(self.target_kinds),
-            )
+            must, right = f"{len(kinds)} with targets={self.targets!r}", n == len(kinds)
         if not right:
             raise PluginError(expected(f"loss {self.name!r}: columns", must, n))
         super().__post_init__()
@@ -138,25 +133,22 @@ class Loss(Differentiable):
         return self.targets if isinstance(self.targets, tuple) else (self.targets,)
 
     def _no_formula(self) -> str:
-        own = type(self).row_values is Loss.row_values and type(self).row_gradients is Loss.row_gradients
-        if not own:
-            return "its class calculates by itself"
-        return "couples rows" if not self.rowwise else "" if self.columns == 1 else "columns is not 1"
+        couples = "couples rows" if not self.rowwise else "" if self.columns == 1 else "columns is not 1"
+        return super()._no_formula() or couples
 
     def outside(self, outputs: Any) -> Any:
         """Which outputs are outside the loss's domain; None where it takes any numbers."""
         with np.errstate(all="ignore"):
-            return None if self.outputs == "real" else DOMAINS[self.outputs][2](outputs)
+            return None if self.outputs == "real" else RANGES[self.outputs][1](outputs)
 
     def refuse_outside(self, outputs: Array) -> None:
         """Raise DataError for the first output outside the loss's domain; rows and units count from 0."""
         outside = self.outside(outputs)
         if outside is not None and outside.any():
             row, unit = (int(index) for index in np.argwhere(outside)[0])
-            must, link, _ = DOMAINS[self.outputs]
             where = f"loss {self.name!r}: output unit {unit} in row {row}"
-            mend = f"give the outputs activation={link!r}, or use a loss on logits"
-            raise DataError(expected(where, must, float(outputs[row, unit]), mend))
+            mend = f"give the outputs activation={LINKS[self.outputs]!r}, or use a loss on logits"
+            raise DataError(expected(where, RANGES[self.outputs][0], float(outputs[row, unit]), mend))
 
     def row_values(self, outputs: Array, targets: Array) -> Array:
         """The loss of each row, (rows,)."""

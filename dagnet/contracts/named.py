@@ -1,4 +1,4 @@
-"""What has a name: the parameters and the call form of functions; initializers and file formats."""
+"""What has a name: parameters and the call form of functions; initializers, formats, normalisations."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self
 
 import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.errors import PluginError, did_you_mean, expected
-from dagnet.values import Rule, checked
+from dagnet.values import FACTOR, FLAG, POSITIVE, Rule, checked
 
 
 def checked_name(kind: str, name: object) -> None:
@@ -59,10 +59,7 @@ class Learned(dict[str, Any]):
 
 def check_trainable(where: str, given: object, parameters: Mapping[str, Any]) -> None:
     """Refuse what cannot be the names and start values of parameters that learn."""
-    named = isinstance(given, Mapping) and all(
-        isinstance(name, str) and name.isidentifier() for name in given
-    )
-    if not isinstance(given, Mapping) or not named:
+    if not isinstance(given, Mapping) or not all(isinstance(x, str) and x.isidentifier() for x in given):
         raise PluginError(expected(where, "a mapping from name to start value", given))
     for name in given:
         if name in TAKEN or name in parameters:
@@ -207,12 +204,72 @@ class Exporter:
 
     def __post_init__(self) -> None:
         checked_name(self.kind, self.name)
-        if (
-            not isinstance(self.suffix, str)
-            or not self.suffix.startswith(".")
-            or self.suffix != self.suffix.lower()
-        ):
-            raise PluginError(
-                expected(f"exporter {self.name!r}: suffix", "a lower-case suffix such as '.xyz'", self.suffix)
-            )
-        checked_function(f"exporter {self.name!r}: write", self.write)
+        where, suffix = f"exporter {self.name!r}", self.suffix
+        if not isinstance(suffix, str) or not suffix.startswith(".") or suffix != suffix.lower():
+            raise PluginError(expected(f"{where}: suffix", "a lower-case suffix such as '.xyz'", suffix))
+        checked_function(f"{where}: write", self.write)
+
+
+MOMENTS = {"mean": 0.0, "variance": 1.0}
+"""The running statistics of a normalisation of a batch, and where they begin."""
+LEARNED = {"scale": 1.0, "shift": 0.0}
+"""What a normalisation learns, and where it begins."""
+KNOWN = {"batch": ("momentum", "eps", "before_activation"), "layer": ("eps", "before_activation")}
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """How a node's value is normalised, over the rows of a batch or over the units of the node.
+
+    Of a batch (Ioffe and Szegedy, 2015): of each unit x̂ = (a − mean) / √(variance + eps) over the rows, and
+    y = scale · x̂ + shift.  Of a layer (Ba, Kiros and Hinton, 2016): the same over the units of one node, row
+    by row.
+
+    Parameters
+    ----------
+    name
+        ``"batch"`` or ``"layer"``.
+    momentum
+        The share of a batch's moments in the running ones, as in PyTorch.
+    eps
+        Added to the variance.
+    before_activation
+        Whether z is normalised, else the activation's value.
+    """
+
+    name: str
+    momentum: float = 0.1
+    eps: float = 1e-5
+    before_activation: bool = False
+
+    rules: ClassVar[Mapping[str, Rule]] = {
+        "momentum": FACTOR,
+        "eps": POSITIVE,
+        "before_activation": FLAG,
+    }
+
+    @classmethod
+    def of(cls, name: str, settings: Mapping[str, Any]) -> Self:
+        """By name and settings; PluginError or DataError for those that there are not."""
+        where = f"normalization {name!r}"
+        if name not in KNOWN:
+            raise PluginError(f"unknown {where}{did_you_mean(name, KNOWN, listed=2)}")
+        for word in settings:
+            if word not in KNOWN[name]:
+                mend = did_you_mean(word, KNOWN[name], listed=3)
+                raise PluginError(f"{where} has no parameter {word!r}{mend}")
+        defaults = {item.name: item.default for item in fields(cls)[1:]}
+        return cls(name, **checked(where, {**defaults, **settings}, cls.rules))
+
+    @property
+    def over_rows(self) -> bool:
+        """Whether it normalises over the rows of a batch."""
+        return self.name == "batch"
+
+    def __str__(self) -> str:
+        said = [
+            f"{item.name}={getattr(self, item.name)!r}"
+            for item in fields(self)[1:]
+            if getattr(self, item.name) != item.default
+        ]
+        return f"{self.name}({', '.join(said)})" if said else self.name

@@ -169,7 +169,7 @@ class Optimizer:
         try:
             return traced(rule, arguments, self.settings(), numbers=(STEP, RATE)), ""
         except Untraceable as error:
-            return None, f"{error.what}; {error.mend}" if error.mend else error.what
+            return None, str(error)
 
     def settings(self) -> dict[str, Any]:
         """The fields after ``learning_rate``; of a pair, ``betas`` say, one number each: ``betas[0]``."""

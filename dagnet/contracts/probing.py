@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -213,12 +212,11 @@ def check_activation(item: Any) -> None:
         for numbers in [arguments, tuple({**item.parameters, **moved}.values())][: 1 + bool(moved)]:
             with np.errstate(all="ignore"):
                 given = derivative(z.copy(), item.function(z.copy(), *numbers), *numbers)
-            right = partial(_called, item.function, numbers)
+
+            def right(x: Array, numbers: tuple[Any, ...] = numbers) -> Any:
+                return item.function(x, *numbers)
+
             refuse_wrong(where, given, z, right, "the function's", mend)
-
-
-def _called(function: Any, numbers: tuple[Any, ...], z: Array) -> Any:
-    return function(z, *numbers)
 
 
 def _check_learned(where: str, item: Any, z: Array, a: Array) -> None:

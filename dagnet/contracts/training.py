@@ -38,6 +38,9 @@ class History(Mapping[str, list[float]]):
                 f"no {name!r} in this history{did_you_mean(name, self._columns, listed=8)}"
             ) from None
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)
 
@@ -169,6 +172,8 @@ class Callback:
     """
 
     runs_last: ClassVar[bool] = False
+    every_batch: ClassVar[bool] = True
+    """False: of batches that are learned from in one go, ``on_batch_end`` need hear of the last alone."""
 
     def on_training_begin(self, run: Run) -> None:
         """Before the first epoch, after a resume was restored."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.drawing.layout import Layout, layered_layout
-from dagnet.drawing.sketch import Floats, Sketch
+from dagnet.drawing.sketch import ROLES, Floats, Sketch
 from dagnet.markup import node_labels, visible
 
 POSITIVE = "#0072b2"
@@ -33,7 +34,7 @@ Point = tuple[float, float]
 Piece = tuple[Point, Point, Point, Point]
 HEIGHT, ASPECT = 760.0, 1.5
 SIDE_LABEL = 170.0
-NUMBERS = 24
+ARROWS, NUMBERS = 60, 24
 
 
 def sign_colour(weight: float) -> str:
@@ -148,6 +149,28 @@ def cut_end(pieces: list[Piece], distance: float) -> tuple[list[Piece], Point]:
     return [*pieces[:-1], cut], (dx / length, dy / length)
 
 
+def arrow_head(at: Point, direction: Point, size: float) -> tuple[Point, Point, Point]:
+    """Its tip and its wings."""
+    (x, y), (dx, dy), half = at, direction, size * 0.42
+    return (x + dx * size, y + dy * size), (x - dy * half, y + dx * half), (x + dy * half, y - dx * half)
+
+
+def key(sketch: Sketch) -> Iterator[tuple[str, str]]:
+    """A role or a line's colour, and what it means."""
+    if sketch.counted:
+        yield NEUTRAL, "edges, the wider the more"
+        return
+    for role in ROLES:
+        kinds = {a for a, r in zip(sketch.activations, sketch.roles, strict=False) if r == role}
+        if role in sketch.roles:
+            only = f" ({kinds.pop()})" if len(kinds) == 1 and role in ("hidden", "output") else ""
+            yield role, role + only[:40]
+    if (sketch.weights > 0).any():
+        yield POSITIVE, "positive weight"
+    if (sketch.weights < 0).any():
+        yield NEGATIVE, "negative weight"
+
+
 @dataclass(frozen=True)
 class Page:
     """Where everything stands, in pixels; ``column`` and ``row`` are the layout's units."""
@@ -167,6 +190,17 @@ class Page:
     """(2, nodes): how far it is to the node above and below in the column; inf where there is none."""
     strength: Floats
     """(edges,): |weight| as a share of the largest, 0 where there is none."""
+
+    @property
+    def opacity(self) -> float:
+        """Of lines: many are faint."""
+        n = len(self.strength)
+        return 0.9 if n <= ARROWS else max(0.25, 0.85 - 0.2 * math.log10(n / ARROWS))
+
+    @property
+    def thickest(self) -> float:
+        """The width of the strongest line."""
+        return min(3.2, max(0.8, self.radius * 0.3))
 
     def colour(self, weight: float) -> str:
         """Of a line; counts have none of their own."""

@@ -96,27 +96,20 @@ def _note(model: Model, node: int) -> str:
     return "\n".join(filter(None, (many, bias)))
 
 
-@dataclass(frozen=True)
-class Groups:
-    """A sketch of groups, and which group each node went to: ``member`` (nodes,)."""
-
-    sketch: Sketch
-    member: Ints
-    inside: int
-    """How many edges run inside a group and are not drawn."""
-
-
 def summarised(sketch: Sketch, *, max_nodes: int = 2_000, max_edges: int = 12_000) -> Sketch:
     """The sketch itself while it is small enough to draw, else its groups."""
     if len(sketch.names) <= max_nodes and len(sketch.sources) <= max_edges:
         return sketch
-    return group(sketch).sketch
+    return group(sketch)
 
 
-def group(sketch: Sketch, *, columns: int = COLUMNS) -> Groups:
-    """Gather nodes by level, role and activation; an edge of groups counts the edges that it stands for."""
+def group(sketch: Sketch) -> Sketch:
+    """Gather nodes by level, role and activation; an edge of groups counts the edges that it stands for.
+
+    Edges that run inside a group are not drawn.
+    """
     n_levels = int(sketch.levels.max(initial=0)) + 1
-    column = sketch.levels if n_levels <= columns else sketch.levels * columns // n_levels
+    column = sketch.levels if n_levels <= COLUMNS else sketch.levels * COLUMNS // n_levels
     kind_of = list(zip(sketch.roles, sketch.activations or [""] * len(sketch.roles), strict=True))
     kinds = list(dict.fromkeys(kind_of))
     numbers = {kind: i for i, kind in enumerate(kinds)}
@@ -127,7 +120,11 @@ def group(sketch: Sketch, *, columns: int = COLUMNS) -> Groups:
     sizes = np.bincount(member, minlength=len(keys)).tolist()
     names = [_group_name(kinds[key % len(kinds)], size) for key, size in zip(keys, sizes, strict=True)]
     total, seen = Counter(names), defaultdict[str, Iterator[int]](lambda: count(1))
-    sources, targets, weights, inside = _group_edges(sketch, member, depth)
+    tails, heads = member[sketch.sources], member[sketch.targets]
+    across = depth[tails] < depth[heads]
+    pairs, counts = np.unique(tails[across] * len(depth) + heads[across], return_counts=True)
+    n_groups = max(len(depth), 1)
+    edges = pairs // n_groups, pairs % n_groups, counts.astype(np.float64)
     notes = [_levels_note(sketch.levels[member == i]) for i in range(len(keys))]
     message = (
         f"{len(sketch.names):,} nodes and {len(sketch.sources):,} edges are too many to draw one by one; "
@@ -135,9 +132,7 @@ def group(sketch: Sketch, *, columns: int = COLUMNS) -> Groups:
     )
     names = [f"{name} · {next(seen[name])}" if total[name] > 1 else name for name in names]
     roles, levels = ["group"] * len(keys), np.unique(depth, return_inverse=True)[1].reshape(-1)
-    edges = sources, targets, weights
-    groups = Sketch(names, roles, levels, *edges, notes=notes, counted=True, message=message)
-    return Groups(groups, member, inside)
+    return Sketch(names, roles, levels, *edges, notes=notes, counted=True, message=message)
 
 
 def _group_name(kind: tuple[str, str], size: int) -> str:
@@ -149,11 +144,3 @@ def _group_name(kind: tuple[str, str], size: int) -> str:
 def _levels_note(levels: Ints) -> str:
     low, high = int(levels.min()), int(levels.max())
     return f"level {low}" if low == high else f"levels {low} to {high}"
-
-
-def _group_edges(sketch: Sketch, member: Ints, depth: Ints) -> tuple[Ints, Ints, Floats, int]:
-    tails, heads = member[sketch.sources], member[sketch.targets]
-    across = depth[tails] < depth[heads]
-    pairs, counts = np.unique(tails[across] * len(depth) + heads[across], return_counts=True)
-    n_groups = max(len(depth), 1)
-    return pairs // n_groups, pairs % n_groups, counts.astype(np.float64), int((~across).sum())

@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dagnet.drawing.page import (
+    ARROWS,
     INK,
     MUTED,
     NEGATIVE,
-    NEUTRAL,
     NUMBERS,
     PAPER,
-    POSITIVE,
     ROLE_FILL,
     Page,
-    Point,
+    arrow_head,
     cut_end,
+    key,
     lay_out,
     path_data,
     point_at,
@@ -32,8 +32,7 @@ from dagnet.model import Model
 
 FONT = "Inter,'Helvetica Neue',Helvetica,Arial,'Liberation Sans',sans-serif"
 MARGIN, LINE = 14.0, 17.0
-ARROWS, TITLES = 60, 1_500
-WIDTHS = 6
+TITLES, WIDTHS = 1_500, 6
 
 
 class Drawing:
@@ -133,63 +132,47 @@ def _legend(page: Page, left: float, y: float, right: float) -> tuple[list[str],
 
 
 def _keys(page: Page) -> Iterator[tuple[str, str]]:
-    sketch = page.sketch
-    for role in ROLES:
-        kinds = {a for a, r in zip(sketch.activations, sketch.roles, strict=False) if r == role}
-        if role in sketch.roles and not sketch.counted:
-            only = f" ({kinds.pop()})" if len(kinds) == 1 and role in ("hidden", "output") else ""
-            yield f'<g stroke="{MUTED}">{shape(role, 0, 0, 5)}</g>', role + only[:40]
-    if sketch.counted:
-        yield f'<path d="M-6 0H6" stroke="{NEUTRAL}" stroke-width="2"/>', "edges, the wider the more"
-        return
-    negative = "negative" if (sketch.weights > 0).any() else "negative weight"
-    signs = (("positive weight", POSITIVE, sketch.weights > 0), (negative, NEGATIVE, sketch.weights < 0))
-    for word, colour, present in signs:
-        if present.any():
-            yield f'<path d="M-6 0H6" stroke="{colour}" stroke-width="2"/>', word
+    both = (page.sketch.weights > 0).any()
+    for mark, text in key(page.sketch):
+        if mark in ROLES:
+            yield f'<g stroke="{MUTED}">{shape(mark, 0, 0, 5)}</g>', text
+        else:
+            word = "negative" if mark == NEGATIVE and both else text
+            yield f'<path d="M-6 0H6" stroke="{mark}" stroke-width="2"/>', word
 
 
 def edge_marks(page: Page) -> Iterator[str]:
     """All lines, the faintest first; each with a tooltip and an arrow head while they are few."""
-    n = len(page.strength)
-    opacity = 0.9 if n <= ARROWS else max(0.25, 0.85 - 0.2 * math.log10(n / ARROWS))
-    thickest = min(3.2, max(0.8, page.radius * 0.3))
     faint_first = np.argsort(page.strength, kind="stable")
-    yield f'<g fill="none" stroke-linecap="round" stroke-opacity="{opacity:.2f}">'
-    if n <= TITLES:
-        yield from (_line(page, int(edge), thickest) for edge in faint_first)
+    yield f'<g fill="none" stroke-linecap="round" stroke-opacity="{page.opacity:.2f}">'
+    if len(faint_first) <= TITLES:
+        yield from (_line(page, int(edge)) for edge in faint_first)
     else:
-        yield from _bundles(page, faint_first, thickest)
+        yield from _bundles(page, faint_first)
     yield "</g>"
 
 
-def _line(page: Page, edge: int, thickest: float) -> str:
+def _line(page: Page, edge: int) -> str:
     sketch, pieces = page.sketch, page.route(edge)
     weight = float(sketch.weights[edge])
-    colour, width, head = page.colour(weight), 0.5 + (thickest - 0.5) * float(page.strength[edge]), ""
+    colour, width, head = page.colour(weight), 0.5 + (page.thickest - 0.5) * float(page.strength[edge]), ""
     if len(page.strength) <= ARROWS:
         size = 5 + width
         pieces, direction = cut_end(pieces, page.radius + 1.5 + size)
-        head = _arrow_head(pieces[-1][3], direction, size, colour)
+        corners = "L".join(f"{x:.1f} {y:.1f}" for x, y in arrow_head(pieces[-1][3], direction, size))
+        head = f'<path d="M{corners}Z" fill="{colour}"/>'
     number = "" if math.isnan(weight) else f": {weight:.6g}"
     title = f"{page.labels[sketch.sources[edge]][:60]} → {page.labels[sketch.targets[edge]][:60]}{number}"
     line = f'<path d="{path_data(pieces)}" stroke="{colour}" stroke-width="{width:.2f}"/>'
     return f"<g><title>{xml(title)}</title>{line}{head}</g>"
 
 
-def _arrow_head(at: Point, direction: Point, size: float, colour: str) -> str:
-    (x, y), (dx, dy), half = at, direction, size * 0.42
-    tip = f"{x + dx * size:.1f} {y + dy * size:.1f}"
-    wings = f"{x - dy * half:.1f} {y + dx * half:.1f}L{x + dy * half:.1f} {y - dx * half:.1f}"
-    return f'<path d="M{tip}L{wings}Z" fill="{colour}"/>'
-
-
-def _bundles(page: Page, faint_first: NDArray[np.int64], thickest: float) -> Iterator[str]:
+def _bundles(page: Page, faint_first: NDArray[np.int64]) -> Iterator[str]:
     """Many lines as a few paths: one for each sign and width."""
     steps = np.minimum(page.strength * WIDTHS, WIDTHS - 1).astype(int)
     signs = np.nan_to_num(np.sign(page.sketch.weights))
     for step in range(WIDTHS):
-        width = 0.4 + (thickest - 0.4) * (step + 0.5) / WIDTHS
+        width = 0.4 + (page.thickest - 0.4) * (step + 0.5) / WIDTHS
         for sign in (0, -1, 1):
             chosen = faint_first[(steps[faint_first] == step) & (signs[faint_first] == sign)]
             if len(chosen):
@@ -251,7 +234,6 @@ def label_marks(page: Page) -> Iterator[str]:
     for node in range(len(page.labels)):
         text, x, y, anchor = page.label(node)
         if text:
-            inside = anchor == "middle" and abs(y - page.y[node]) < page.radius
-            halo = ' stroke="none"' if inside else ""
+            halo = ' stroke="none"' if page.inside[node] else ""
             yield f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{halo}>{xml(text)}</text>'
     yield "</g>"

@@ -18,13 +18,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Draw, Engine, Optimizer, Runner, State
-from dagnet.engine.training_steps import (
-    drop,
-    standardized,
-    thinned_sums,
-    through_moments,
-    through_thinned,
-)
+from dagnet.engine.training_steps import drop, standardized, thinned_sums, through_moments, through_thinned
 from dagnet.hookspecs import hookimpl
 from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, THIN, Plan, Step
 from dagnet.plan.aggregating import aggregated, slopes
@@ -83,34 +77,9 @@ class _Runner(Runner):
                 a[step.targets] = plan.activations[step.what].value(z[step.targets], **learned)
             elif step.kind == DROP:
                 state.dropped[step.target] = drop(plan, step, state.draw, a)
-            elif step.kind in (NORMALISE, LAYER):
-                x, _ = standardized(plan, step, state.draw, a)
-                z[step.targets] = theta[step.slots, None] * x + self._bias(theta, step.targets)
-            elif step.kind == THIN:
-                sums = thinned_sums(plan, step, state.draw, theta, a, plan.sources[step.slots])
-                z[step.targets] = sums + self._bias(theta, step.targets)
             else:
-                z[step.targets] = self._weighted_sum(step, theta, a) + self._bias(theta, step.targets)
+                z[step.targets] = sums(plan, step, theta, a, state.draw)
         return state
-
-    def _weighted_sum(self, step: Step, theta: Array, a: Array) -> Array:
-        if step.kind == DENSE:
-            return self._matrix(step, theta) @ a[self.plan.step_sources(step)]
-        if step.kind == AGGREGATE:
-            return aggregated(self.plan, step, theta, a.__getitem__, a.shape[1])
-        if step.n_source == 0:
-            return np.zeros((step.n_target, a.shape[1]), self.dtype)
-        terms = theta[step.slots, None] * a[self.plan.sources[step.slots]]
-        return np.add.reduceat(terms, self.plan.indptr[step.targets] - step.slot)
-
-    def _matrix(self, step: Step, theta: Array) -> Array:
-        return theta[step.slots].reshape(step.n_target, step.n_source)
-
-    def _bias(self, theta: Array, targets: slice) -> Array:
-        slots = self.plan.bias_slot[targets]
-        biases = np.zeros(len(slots), self.dtype)
-        biases[slots >= 0] = theta[slots[slots >= 0]]
-        return biases[:, None]
 
     def backward(self, theta: Array, state: _State, output_gradient: Array, *, into: Array) -> None:
         plan, z, a, d = self.plan, state.z, state.a, state.d
@@ -134,38 +103,70 @@ class _Runner(Runner):
                 for name, slots in plan.learned_slots(step).items():
                     into[slots] = (da[targets] * activation.slope_by(name, z[targets], **learned)).sum(axis=1)
             elif plan.needs_delta[targets].any():
-                if step.kind in (NORMALISE, LAYER):
-                    back = through_moments(plan, step, state.draw, theta, a, d, into)
-                    np.add.at(da, plan.sources[step.slots], back)
-                elif step.kind == THIN:
-                    place, found = plan.sources[step.slots], into[step.slots]
-                    da += through_thinned(plan, step, state.draw, theta, a, place, d[targets], found)
-                else:
-                    self._walk_back(step, theta, state, da, into)
+                walk_back(plan, step, theta, (a, d, da), state.draw, into)
                 slots = plan.bias_slot[targets]
                 into[slots[slots >= 0]] = d[targets].sum(axis=1)[slots >= 0]
         d[: plan.n_inputs] = np.where(plan.needs_delta[: plan.n_inputs, None], da[: plan.n_inputs], 0)
         into[~plan.needs_gradient] = 0
 
-    def _walk_back(self, step: Step, theta: Array, state: _State, da: Array, into: Array) -> None:
-        """From the δ of a step's targets to its weights and to its sources."""
-        plan, a, delta = self.plan, state.a, state.d[step.targets]
-        if step.kind == DENSE:
-            sources = plan.step_sources(step)
-            into[step.slots] = (delta @ a[sources].T).ravel()
-            da[sources] += self._matrix(step, theta).T @ delta
-            return
-        if step.kind == AGGREGATE:
-            for units, slots, values, slope in slopes(plan, step, theta, a.__getitem__):
-                of_terms = slope * state.d[units]
-                into[slots] = (of_terms * values).sum(axis=-1)
-                np.add.at(da, plan.sources[slots], theta[slots, None] * of_terms)
-            return
+
+# -- the equations of steps; of a, δ and ∂L/∂a they read and write the rows of some units ------
+
+
+def sums(plan: Plan, step: Step, theta: Array, a: Any, draw: Draw) -> Array:
+    """Z of a step's units, (units, rows)."""
+    slots = plan.bias_slot[step.targets]
+    bias = np.zeros((len(slots), 1), theta.dtype)
+    bias[slots >= 0, 0] = theta[slots[slots >= 0]]
+    if step.kind == DENSE:
+        return _matrix(step, theta) @ a[plan.step_sources(step)] + bias
+    if step.kind == AGGREGATE:
+        return aggregated(plan, step, theta, a.__getitem__, a.shape[1]) + bias
+    if step.kind in (NORMALISE, LAYER):
+        x, _ = standardized(plan, step, draw, a)
+        return theta[step.slots, None] * x + bias
+    if step.kind == THIN:
+        return thinned_sums(plan, step, draw, theta, a) + bias
+    if step.n_source == 0:
+        return np.zeros((step.n_target, a.shape[1]), theta.dtype) + bias
+    terms = theta[step.slots, None] * a[plan.sources[step.slots]]
+    return np.add.reduceat(terms, plan.indptr[step.targets] - step.slot) + bias
+
+
+def walk_back(plan: Plan, step: Step, theta: Array, found: Any, draw: Draw, into: Array) -> None:
+    """From the δ of a step's targets to its weights and to its sources; ``found``: a, δ, ∂L/∂a."""
+    a, d, da = found
+    if step.kind in (NORMALISE, LAYER):  # which alone read their sources
+        da[plan.sources[step.slots]] = through_moments(plan, step, draw, theta, a, d, into)
+    elif step.kind == THIN:
+        sources, back = through_thinned(plan, step, draw, theta, a, d, into)
+        da[sources] += back
+    elif step.kind == AGGREGATE:
+        for units, slots, values, slope in slopes(plan, step, theta, a.__getitem__):
+            of_terms = slope * d[units]
+            into[slots] = (of_terms * values).sum(axis=-1)
+            _add_at(da, plan.sources[slots], theta[slots, None] * of_terms)
+    elif step.kind == DENSE:
+        sources, delta = plan.step_sources(step), d[step.targets]
+        into[step.slots] = (delta @ a[sources].T).ravel()
+        da[sources] += _matrix(step, theta).T @ delta
+    else:
         sources = plan.sources[step.slots]
-        degrees = np.diff(plan.indptr[step.target : step.target + step.n_target + 1])
-        spread = np.repeat(delta, degrees, axis=0)
+        spread = np.repeat(d[step.targets], np.diff(plan.indptr)[step.targets], axis=0)
         into[step.slots] = (spread * a[sources]).sum(axis=1)
-        np.add.at(da, sources, theta[step.slots, None] * spread)
+        _add_at(da, sources, theta[step.slots, None] * spread)
+
+
+def _matrix(step: Step, theta: Array) -> Array:
+    return theta[step.slots].reshape(step.n_target, step.n_source)
+
+
+def _add_at(da: Any, sources: Array, block: Array) -> None:
+    """Add (…, rows) to ∂L/∂a of sources, one of which may be there several times."""
+    units, places = np.unique(sources, return_inverse=True)
+    pulled = da[units]
+    np.add.at(pulled, places.reshape(sources.shape), block)
+    da[units] = pulled
 
 
 class ReferenceEngine:

@@ -1,8 +1,13 @@
-"""Dropout and normalisations, by moments of the batch or of the units of a node, in NumPy."""
+"""Dropout and normalisations, by moments of the batch or of the units of a node, in NumPy.
+
+``values`` and ``deltas``, a and δ of all units, are arrays (units, rows), or give the rows of some units for
+an index, as arrays do.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -28,25 +33,26 @@ def drop(plan: Plan, step: Step, draw: Draw, values: Array) -> tuple[Array, Arra
     return before, factor
 
 
-def standardized(plan: Plan, step: Step, draw: Draw, values: Array) -> tuple[Array, Array]:
+def standardized(plan: Plan, step: Step, draw: Draw, values: Any) -> tuple[Array, Array]:
     """x̂ of a NORMALISE or LAYER step's sources, (units, rows), and 1 / √(variance + eps), (units, 1 or rows).
 
     The moments of rows, in double precision, are written to the draw.
     """
-    a, p = values[plan.sources[step.slots]], draw.weights
+    a = values[plan.sources[step.slots]]
     if step.kind == LAYER:
         return over_units(a, step.source, plan.normalizations[step.what].eps)
+    p = draw.weights
     mean = (a * p).sum(axis=1, dtype=np.float64)[:, None]
     variance = ((a - mean) ** 2 * p).sum(axis=1, dtype=np.float64)[:, None]
     draw.mean[step.targets], draw.variance[step.targets] = mean[:, 0], variance[:, 0]
     inverse = 1 / np.sqrt(variance + plan.normalizations[step.what].eps)
-    return ((a - mean) * inverse).astype(values.dtype), inverse.astype(values.dtype)
+    return ((a - mean) * inverse).astype(a.dtype), inverse.astype(a.dtype)
 
 
 def through_moments(
-    plan: Plan, step: Step, draw: Draw, theta: Array, values: Array, deltas: Array, into: Array
+    plan: Plan, step: Step, draw: Draw, theta: Array, values: Any, deltas: Any, into: Array
 ) -> Array:
-    """What such a step adds to ∂L/∂a of its sources, (units, rows); ∂L/∂scale is written to ``into``.
+    """∂L/∂a of the sources of such a step, (units, rows); ∂L/∂scale is written to ``into``.
 
     ∂x̂ᵣ/∂aₛ = (1[r = s] − pₛ (1 + x̂ᵣ x̂ₛ)) / √(variance + eps), p the rows' shares in the moments.
     """
@@ -76,13 +82,6 @@ def through_units(pull: Array, x: Array, inverse: Array, width: int) -> Array:
     return inverse * (nodes - plain - own * along).reshape(x.shape)
 
 
-def layer_sums(plan: Plan, step: Step, theta: Array, a: Array) -> Array:
-    """Z of a LAYER step from its sources' values, (units, rows) each."""
-    x, _ = over_units(a, step.source, plan.normalizations[step.what].eps)
-    sums: Array = theta[step.slots, None] * x + theta[plan.bias_slot[step.targets], None]
-    return sums
-
-
 def _masks(plan: Plan, step: Step, draw: Draw, n_rows: int) -> Iterator[tuple[slice, Array]]:
     """Some rows, and 0 or 1 / (1 − rate) of each term of a THIN step, (terms, rows)."""
     none = np.zeros(plan.n_weights)
@@ -94,9 +93,11 @@ def _masks(plan: Plan, step: Step, draw: Draw, n_rows: int) -> Iterator[tuple[sl
         yield slice(first, first + n), kept(draw.key, numbers, n, rates, draw.first + first) / (1 - rates)
 
 
-def thinned_sums(plan: Plan, step: Step, draw: Draw, theta: Array, a: Array, place: Array) -> Array:
-    """Weighted sums of a THIN step, (units, rows), from values ``a`` that its weights read at ``place``."""
-    sums, starts = np.empty((step.n_target, a.shape[1]), a.dtype), plan.indptr[step.targets] - step.slot
+def thinned_sums(plan: Plan, step: Step, draw: Draw, theta: Array, values: Any) -> Array:
+    """Weighted sums of a THIN step, (units, rows)."""
+    sources, place = np.unique(plan.sources[step.slots], return_inverse=True)
+    a, starts = values[sources], plan.indptr[step.targets] - step.slot
+    sums = np.empty((step.n_target, a.shape[1]), a.dtype)
     for rows, mask in _masks(plan, step, draw, a.shape[1]):
         terms = np.where(mask > 0, theta[step.slots, None] * a[place, rows] * mask, 0)
         sums[:, rows] = np.add.reduceat(terms, starts)
@@ -104,13 +105,15 @@ def thinned_sums(plan: Plan, step: Step, draw: Draw, theta: Array, a: Array, pla
 
 
 def through_thinned(
-    plan: Plan, step: Step, draw: Draw, theta: Array, a: Array, place: Array, delta: Array, into: Array
-) -> Array:
-    """What it adds to ∂L/∂a, shaped as ``a``; ∂L/∂ of its weights is written to ``into``, (weights,)."""
-    back, degrees = np.zeros_like(a), np.diff(plan.indptr[step.target : step.target + step.n_target + 1])
-    into[:] = 0
+    plan: Plan, step: Step, draw: Draw, theta: Array, values: Any, deltas: Any, into: Array
+) -> tuple[Array, Array]:
+    """Its sources, and what it adds to ∂L/∂a of them; ∂L/∂ of its weights is written to ``into``."""
+    sources, place = np.unique(plan.sources[step.slots], return_inverse=True)
+    a, delta = values[sources], deltas[step.targets]
+    back, degrees, found = np.zeros_like(a), np.diff(plan.indptr)[step.targets], into[step.slots]
+    found[:] = 0
     for rows, mask in _masks(plan, step, draw, a.shape[1]):
         spread = np.where(mask > 0, np.repeat(delta[:, rows], degrees, axis=0) * mask, 0)
-        into += (spread * a[place, rows]).sum(axis=1).astype(into.dtype)
+        found += (spread * a[place, rows]).sum(axis=1).astype(into.dtype)
         np.add.at(back[:, rows], place, theta[step.slots, None] * spread)
-    return back
+    return sources, back

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Activation
 from dagnet.errors import DataError, expected
 from dagnet.explain.chain_rule import Edge, Fact
 from dagnet.explain.report import plain
@@ -74,7 +73,7 @@ class OneRow:
         self.z = self._by_node(forward.pre_activation)
         self.a = self._by_node(forward.__getitem__)
         self.delta = self._by_node(self.gradient.delta)
-        self.slope, self.shares = cache(self._slope), cache(self._shares)
+        self.shares = cache(self._shares)
         self.normalized = cache(self._normalized)
         self._forward, self._kinds = forward, normalizations(net.topology.node_words)
         encoded = net.encode(inputs, targets).targets
@@ -92,15 +91,13 @@ class OneRow:
         """What is read of the only row by a node's name, by its number; read once."""
         return cache(lambda number: np.atleast_1d(read(self.node(number))[0]))
 
-    def _slope(self, node: int) -> Array:
-        if self.topology.is_input[node]:
-            return np.ones_like(self.a(node))
+    def slope(self, node: int) -> Array:
+        """g′(z), of an input 1; (units,)."""
+        layout, slopes = self.net.layout, self._forward.by_unit[2][:, 0]
+        result: Array = slopes[layout.units_of(node)]
         if node in self._kinds:  # of its two halves one has the activation, the other the slope 1
-            layout, slopes = self.net.layout, self._forward.by_unit[2][:, 0]
-            result: Array = slopes[layout.units_of(node)] * slopes[layout.summed_units_of(node)]
-            return result
-        learned = self.net.layout.activation_numbers(node, self.net.parameters)
-        return np.asarray(self._activation(node).slope(self.z(node), self.a(node), **learned))
+            result = result * slopes[layout.summed_units_of(node)]
+        return result
 
     def _normalized(self, node: int) -> Array | None:
         """What normalisation makes of changes: scale/√(variance + eps), (units,), or a matrix; None without.
@@ -128,9 +125,6 @@ class OneRow:
             return self.z(node)
         result: Array = self._forward.by_unit[0][self.net.layout.units_of(node), 0]
         return result
-
-    def _activation(self, node: int) -> Activation:
-        return self.topology.activations[self.topology.activation_of[node]]
 
     def node(self, number: int) -> Hashable:
         """The name of a node."""

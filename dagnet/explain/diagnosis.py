@@ -19,7 +19,7 @@ useless      no output is reached from it along weights other than 0
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -96,11 +96,9 @@ class Diagnosis(Shown):
         return not self.findings
 
     def _rows(self) -> Iterator[tuple[str, str, str]]:
-        for kind, meaning in KINDS.items():
-            found = [str(finding) for finding in self.findings if finding.kind == kind]
-            if found:
-                more = f", … {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
-                yield f"{kind} ({len(found):,})", ", ".join(found[:SHOWN]) + more, meaning
+        for kind, found, meaning in by_kind(self.findings):
+            more = f", … {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
+            yield f"{kind} ({len(found):,})", ", ".join(found[:SHOWN]) + more, meaning
 
     def _report(self) -> Report:
         n = len(self.findings)
@@ -112,6 +110,13 @@ class Diagnosis(Shown):
     def __str__(self) -> str:
         lines = [f"  {kind}: {names}\n    {meaning}" for kind, names, meaning in self._rows()]
         return "\n".join([self._report().heading, *lines])
+
+
+def by_kind(findings: Sequence[Finding]) -> Iterator[tuple[str, list[str], str]]:
+    """Each kind that there is, its findings, and what it means."""
+    for kind, meaning in KINDS.items():
+        if found := [str(finding) for finding in findings if finding.kind == kind]:
+            yield kind, found, meaning
 
 
 def diagnose(net: Model, X: Any) -> Diagnosis:
@@ -173,7 +178,7 @@ def _measure(net: Model, inputs: Array) -> _Measured:
     n, rows = len(computed), 0
     low, high = np.full((2, n), np.inf), np.full((2, n), -np.inf)
     finite, flat, dead, alike = np.ones(n, bool), np.zeros(n), computed, np.zeros((2, n))
-    for forward in net.forwards_of(inputs):
+    for forward in net.forwards(inputs):
         z, a, slopes = forward.by_unit
         if not rows:
             alike = np.random.default_rng(0).normal(size=(2, len(z[0][:COMPARED]))) @ z[:, :COMPARED].T

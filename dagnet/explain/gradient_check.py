@@ -15,11 +15,17 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
+from dagnet.contracts import Draw
 from dagnet.explain.arguments import checked_network
-from dagnet.explain.in_training import TrainingBatch
 from dagnet.explain.report import Report, Shown, Table
+from dagnet.hashing import step_key
 from dagnet.model import Model
+from dagnet.model.data import Encoded
+from dagnet.model.differences import Differences, kinks_of
+from dagnet.model.heads import row_weights
 from dagnet.model.naming import ParameterNames
+from dagnet.plan import Plan, training_plan
+from dagnet.registry import engines
 from dagnet.values import FLAG, whole
 
 TOLERANCE = 1e-6
@@ -77,9 +83,8 @@ def check_gradient(
     True
     """
     loss, engine, threads = checked_network(net).objective.default, net.engine, net.threads
-    double = Model(
-        net.topology, loss=loss, initializer="zeros", dtype="float64", engine=engine, threads=threads
-    )
+    dtype = np.dtype(np.float64)
+    double = Model(net.topology, loss=loss, initializer="zeros", dtype=dtype, engine=engine, threads=threads)
     double.vector[:] = net.vector
     gradient = double.gradient(X, y, wrt=wrt, sample_weight=sample_weight, missing=missing)
     asked = np.flatnonzero(gradient.asked)
@@ -87,7 +92,7 @@ def check_gradient(
     steps = STEP * np.maximum(1.0, np.abs(double.parameters[parameters]))
     if FLAG.check("training", training):
         data = double.encode(X, y, sample_weight, missing=missing)
-        batch = TrainingBatch(double, data, whole(0).check("seed", seed))
+        batch = _TrainingBatch(double, data, whole(0).check("seed", seed))
         gradient = replace(gradient, **batch.gradient(gradient.asked))
         found = batch.differences(parameters, steps)
     else:
@@ -111,6 +116,56 @@ def _sample(parameters: Array) -> Array:
         return parameters
     runs = np.linspace(0, len(parameters), SAMPLE + 1).astype(np.int64)
     return parameters[np.random.default_rng(0).integers(runs[:-1], runs[1:])]
+
+
+class _TrainingBatch:
+    """Rows as one batch of training: normalised by their own moments, with dropout by masks of a seed."""
+
+    def __init__(self, net: Model, data: Encoded, seed: int) -> None:
+        self.net, self.data, self.plan = net, data, net.layout.plan
+        one = data.weights if data.weights is None or data.weights.ndim == 1 else data.weights.sum(axis=1)
+        self.weights = row_weights(one, len(data.inputs), net.dtype)
+        self.key = step_key(seed, 0)
+
+    def _runner(self, engine: str, plan: Plan) -> Any:
+        net = self.net
+        return engines()[engine].prepare(training_plan(plan), dtype=net.dtype, threads=net.threads)
+
+    def _draw(self) -> Draw | None:
+        return Draw(self.key, self.weights) if self.plan.trains_otherwise else None
+
+    def gradient(self, asked: Array) -> dict[str, Any]:
+        """``loss``, and ``flat`` of the parameters asked for, by the network's engine."""
+        net, slots = self.net, np.zeros(self.plan.n_slots, self.net.dtype)
+        plan = self.plan.restrict(parameters=asked[net.layout.owners])
+        theta, (inputs, targets, weights) = net.layout.by_slot(net.parameters), self.data
+        factor, gaps = self.weights, bool(np.isnan(targets).any())
+        if gaps or net.objective.one is None:  # of heads, whose scale is free
+            factor = np.ones(len(inputs)) if weights is None else weights
+        walk = net.objective.gradient_of(self._runner(net.engine, plan), gaps=gaps)
+        walk.draw = self._draw()
+        loss, _ = walk(theta, inputs, targets, factor, into=slots)
+        return {"loss": loss, "flat": np.where(asked, net.layout.by_parameter(slots), 0)}
+
+    def differences(self, places: Array, steps: Array) -> Differences:
+        """As :meth:`dagnet.model.Model.differences`, by the reference engine."""
+        runner, kinks = self._runner("reference", self.plan), kinks_of(self.plan)[:, None]
+        parameters, everything = self.net.parameters.copy(), np.arange(self.plan.n_units)
+        quotients, on_kinks = np.zeros(len(places)), np.zeros(len(places), bool)
+        for member, (place, step) in enumerate(zip(places.tolist(), steps.tolist(), strict=True)):
+            here, losses, z = parameters[place], [], []
+            points = here + step, here - step
+            for point in points:
+                parameters[place] = point
+                theta, draw = self.net.layout.by_slot(parameters), self._draw()
+                state = runner.forward(theta, self.data.inputs, draw=draw)
+                losses.append(self.net.objective.mean(state.outputs, *self.data[1:]))
+                z.append(state.pre_activation(everything)[..., None])
+            parameters[place] = here
+            quotients[member] = (losses[0] - losses[1]) / (points[0] - points[1])
+            parted = ((z[0] > kinks) != (z[1] > kinks)) | (z[0] == kinks) | (z[1] == kinks)
+            on_kinks[member] = (parted & (z[0] != z[1])).any()
+        return Differences(quotients, np.full(len(places), self.plan.n_units), on_kinks)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -17,10 +17,10 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
 from dagnet.errors import DagnetWarning
-from dagnet.explain.diagnosis import KINDS, LARGE, Finding, bounded, diagnosis_of, reaches, unscaled
+from dagnet.explain.diagnosis import LARGE, Finding, bounded, by_kind, diagnosis_of, reaches, unscaled
 from dagnet.markup import label, number
 from dagnet.model import Model
-from dagnet.model.averaging import mean_loss
+from dagnet.model.heads import mean_loss
 
 LOOKED, FEW, FEWEST, WORTH, SAID = 1000, 200, 4, 20, 3
 LEARNED, HARDLY, WORSE, MUCH_WORSE, ROSE = 0.05, 0.9, 1.05, 2.0, 10.0
@@ -62,7 +62,7 @@ def _said(
     net: Model, inputs: Array, targets: Array, weights: Array | None, losses: Sequence[float], settings: Any
 ) -> Iterator[str]:
     found = None  # of several heads, or where labels are missing, nothing is said
-    if net.objective.one is not None and not np.isnan(targets).any():
+    if net.objective.whole(targets) is not None:
         found = ends(net.loss, targets, weights)
     if found is None:
         return
@@ -103,11 +103,9 @@ def ends(loss: Loss, targets: Array, weights: Array | None) -> tuple[float, floa
 
 
 def _by_kind(findings: Sequence[Finding]) -> Iterator[str]:
-    for kind, meaning in KINDS.items():
-        found = [finding for finding in findings if finding.kind == kind]
-        if found:
-            more = f" and {len(found) - SAID:,} more" if len(found) > SAID else ""
-            yield f"{kind}: {', '.join(map(str, found[:SAID]))}{more}: {meaning.replace(';', ':')}"
+    for kind, found, meaning in by_kind(findings):
+        more = f" and {len(found) - SAID:,} more" if len(found) > SAID else ""
+        yield f"{kind}: {', '.join(found[:SAID])}{more}: {meaning.replace(';', ':')}"
 
 
 def _out_of_reach(net: Model, targets: Array) -> Iterator[str]:

@@ -41,9 +41,8 @@ from dagnet.explain.magnitudes import (
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import label
 from dagnet.model import Model
-from dagnet.model.averaging import row_weights
+from dagnet.model.heads import row_weights
 from dagnet.model.layout import Layout
-from dagnet.model.selection import prepare
 from dagnet.plan import ACTIVATE, LAYER, Step
 from dagnet.plan.aggregating import aggregate_steps, aggregated, slopes
 from dagnet.plan.transposition import slot_units
@@ -81,29 +80,19 @@ def verify(net: Model, X: Any, y: Any, *, sample_weight: Any = None, missing: st
     True
     """
     inputs, targets, weights = checked_network(net).encode(X, y, sample_weight, missing=missing)
-    walk = _walk(net, inputs, targets, weights)
     gradient = net.gradient(X, y, sample_weight=sample_weight, missing=missing)
+    *by_unit, slots = gradient.by_unit
+    z, a, delta = (part.T.copy() for part in by_unit)
+    outputs = np.ascontiguousarray(a[:, net.layout.plan.outputs])
+    pull = net.objective.pull(outputs, targets, weights)
+    walk = Numbers(inputs, pull, z, a, delta, slots)
     taken = [(gradient.loss, gradient.flat), *_fused(net, inputs, targets, weights)]
     flats = [np.where(net.trainable, flat, np.nan) for _, flat in taken]
     condition = _condition(net, walk, targets, weights)
     found = residuals(net.layout, net.vector, walk, flats, condition)
-    right = net.objective.mean(walk.a[:, net.layout.plan.outputs], targets, weights)
+    right = net.objective.mean(outputs, targets, weights)
     loss_error = loss_residual([loss for loss, _ in taken], right, net.dtype)
     return Verification(net, found, loss_error, rows=len(inputs))
-
-
-def _walk(net: Model, inputs: Array, targets: Array, weights: Array | None) -> Numbers:
-    plan = net.layout.plan.everywhere()
-    everything = np.arange(plan.n_units)
-    _, runner = prepare(net.engine, plan, net.dtype, net.threads)
-    theta = net.layout.theta(net.vector).copy()
-    state = runner.forward(theta, inputs)
-    pull = net.objective.pull(state.outputs, targets, weights)
-    slots = np.zeros(plan.n_slots, net.dtype)
-    runner.backward(theta, state, pull, into=slots)
-    parts = (state.pre_activation(everything), state.value(everything), state.delta(everything))
-    z, a, delta = (part.T.copy() for part in parts)
-    return Numbers(inputs, pull, z, a, delta, slots)
 
 
 def _fused(net: Model, inputs: Array, targets: Array, weights: Array | None) -> list[tuple[float, Array]]:

@@ -17,10 +17,21 @@ from dagnet.errors import DagnetWarning, DataError, FormatError, did_you_mean
 from dagnet.hookspecs import hookimpl
 from dagnet.model import Model, aligned
 from dagnet.registry import exporters
-from dagnet.values import PATH
+from dagnet.values import FLAG, PATH
 
-__all__ = ["bounded", "bounded_text", "dagnet_exporters", "export", "read_graph", "readers"]
+__all__ = [
+    "as_drawn",
+    "bounded",
+    "bounded_text",
+    "dagnet_exporters",
+    "export",
+    "read_graph",
+    "readers",
+    "to_networkx",
+]
 LARGEST = 1 << 30
+SETTINGS = '{"format":'
+"""How the settings begin where they are text."""
 T = TypeVar("T")
 
 
@@ -29,9 +40,8 @@ def dagnet_exporters() -> Iterable[Exporter]:
     """The formats that come with dagnet; only those who look for one pay for their import."""
     from dagnet.formats import graph_files as graphs  # noqa: PLC0415
     from dagnet.formats import xml_files as xml  # noqa: PLC0415
-    from dagnet.formats.dot import read_dot  # noqa: PLC0415
     from dagnet.formats.inspector import write_html  # noqa: PLC0415
-    from dagnet.formats.pictures import write_dot, write_svg  # noqa: PLC0415
+    from dagnet.formats.pictures import read_dot, write_dot, write_svg  # noqa: PLC0415
 
     return [
         Exporter("graphml", ".graphml", xml.write_graphml, xml.read_graphml),
@@ -101,6 +111,55 @@ def export(model: Model, path: str | Path, X: Any = None, y: Any = None) -> None
 
     with _uncollected(), atomically(path) as stream:
         exporter.write(model, stream, None if X is None else Observations(X, aligned("y", y, X)))
+
+
+def to_networkx(model: Model, *, plain: bool = False) -> nx.DiGraph[Any]:
+    """A fresh graph with every weight, bias, activation and attribute; it builds the same network.
+
+    ``graph.graph["dagnet"]`` is a mapping with inputs, outputs, loss and dtype.
+
+    Parameters
+    ----------
+    plain
+        Whether names are text, and all that GraphML cannot hold (that mapping, arrays,
+        ``bias=False``) is JSON text, in attributes that begin with ``dagnet_``: for
+        ``nx.write_graphml``.  :class:`Network` takes such a graph, and what ``nx.read_graphml`` makes
+        of the file, as if it were the graph itself.
+
+    Raises
+    ------
+    DataError, NumericalError
+        Where ``plain``, as for :meth:`export`.
+
+    Examples
+    --------
+    >>> import dagnet, networkx as nx, os, tempfile
+    >>> net = dagnet.Network(dagnet.layered([2, 1]), seed=0)
+    >>> path = os.path.join(tempfile.mkdtemp(), "net.graphml")
+    >>> nx.write_graphml(net.to_networkx(plain=True), path)
+    >>> (dagnet.Network(nx.read_graphml(path)).parameters == net.parameters).all()
+    np.True_
+    """
+    graph = Model.to_networkx(model)
+    if not FLAG.check("plain", plain):
+        return graph
+    from dagnet.formats.plain_attributes import flattened  # noqa: PLC0415 - only for those who ask
+    from dagnet.formats.users import GRAPHML, keep_users  # noqa: PLC0415 - as above
+
+    keep_users(graph, model.topology, GRAPHML, stacklevel=3)
+    return flattened(graph)
+
+
+def as_drawn(graph: Any) -> Any:
+    """What :func:`to_networkx` made plain as it was before; anything else as it is."""
+    if not isinstance(graph, nx.DiGraph) or graph.is_multigraph():
+        return graph
+    text = graph.graph.get("dagnet")
+    if not isinstance(text, str) or not text.startswith(SETTINGS):
+        return graph
+    from dagnet.formats.xml_files import with_defaults  # noqa: PLC0415 - only for such graphs
+
+    return with_defaults(graph.copy(), {"node": {}, "edge": {}})
 
 
 def read_graph(path: str | Path) -> nx.DiGraph[Any]:

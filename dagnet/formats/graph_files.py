@@ -20,6 +20,7 @@ from dagnet.formats.plain_attributes import (
     COLUMNS,
     PREFIX,
     add_edge,
+    as_kind,
     flatten,
     flattened,
     parse_json,
@@ -158,14 +159,15 @@ def write_csv(model: Model, stream: BinaryIO, observations: Observations | None)
     ids = flatten(graph)
     edges = [(source, *edge) for source, children in graph.adjacency() for edge in children.items()]
     keys: frozenset[str] = frozenset().union(*graph.nodes.values(), *(data for _, _, data in edges))
-    ordered = [key for key in COLUMNS if key in keys] + sorted(key for key in keys if key not in COLUMNS)
+    ordered = [key for key in COLUMNS if key in keys and key not in FIRST]  # a node's target stands there
+    ordered += sorted(keys - COLUMNS.keys())
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*FIRST, *ordered, "dagnet"])
     blank = [""] * len(ordered)
     writer.writerow(["graph", "", "", "", *blank, graph.graph["dagnet"]])
     writer.writerows(
-        ["node", ids[name], "", "", *map(attributes.get, ordered), ""]
+        ["node", ids[name], "", attributes.get("target"), *map(attributes.get, ordered), ""]
         for name, attributes in graph.nodes(data=True)
     )
     writer.writerows(
@@ -287,13 +289,8 @@ def _values(record: dict[str, str], where: str, kinds: Mapping[str, type]) -> di
 
 
 def _value(cell: str, kind: type, where: str) -> Any:
-    if kind is str:
-        return cell
-    text = cell.lower()
-    try:
-        if "_" not in text:
-            return {"true": True, "false": False}[text] if kind is bool else kind(text)
-    except (ValueError, KeyError):
-        pass
+    value = as_kind(cell, kind)
+    if kind is str or type(value) is not str:
+        return value
     mend = "a decimal comma must be a point" if kind is float and "," in cell else ""
     raise FormatError(expected(where, KINDS[kind], cell, mend))

@@ -44,11 +44,9 @@ def read_sif(stream: BinaryIO) -> nx.DiGraph[Any]:
 
     FormatError, which names the line, for lines of two cells.
     """
-    text = bounded_text(stream)
     graph: nx.DiGraph[Any] = nx.DiGraph()
-    for where, line in _lines(text):
-        cells = [cell.strip() for cell in line.split("\t" if "\t" in text else None)]
-        source, *rest = [cell for cell in cells if cell]
+    for where, line, cells in _rows(bounded_text(stream)):
+        source, *rest = filter(None, cells)
         if len(rest) == 1:
             raise FormatError(expected(where, "a node, or source, interaction and targets", line.strip()))
         graph.add_node(source)
@@ -66,15 +64,14 @@ def read_txt(stream: BinaryIO) -> nx.DiGraph[Any]:
     FormatError, which names the line, for lines of other lengths.
     """
     text = bounded_text(stream)
-    lines = [(where, line) for where, line in _lines(text) if not line.startswith("#")]
-    if lines and {"source", "target"} <= set(usual(re.split(r"[\t,; ]+", lines[0][1]))):
+    rows = [row for row in _rows(text) if not row[1].startswith("#")]
+    if rows and {"source", "target"} <= set(usual(re.split(r"[\t,; ]+", rows[0][1]))):
         return read_csv(io.BytesIO(text.encode()))
     graph: nx.DiGraph[Any] = nx.DiGraph()
-    rows = [[cell.strip() for cell in line.split("\t" if "\t" in text else None)] for _, line in lines]
     key = "type"
     with contextlib.suppress(ValueError):
-        key = "weight" if [float(cells[2]) for cells in rows if len(cells) == 3] else key
-    for (where, line), cells in zip(lines, rows, strict=True):
+        key = "weight" if [float(cells[2]) for *_, cells in rows if len(cells) == 3] else key
+    for where, line, cells in rows:
         if len(cells) not in {2, 3} or not all(cells):
             must = "a parent, a child and perhaps a type, with tabs or blanks between"
             raise FormatError(expected(where, must, line))
@@ -144,6 +141,12 @@ def _lines(text: str) -> Iterator[tuple[str, str]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             yield f"line {number}", line.rstrip("\r")
+
+
+def _rows(text: str) -> Iterator[tuple[str, str, list[str]]]:
+    """The same with their cells, between tabs if the text has any, else between blanks."""
+    for where, line in _lines(text):
+        yield where, line, [cell.strip() for cell in line.split("\t" if "\t" in text else None)]
 
 
 def _relate(graph: nx.DiGraph[Any], source: str, target: str, key: str, relation: str) -> None:

@@ -242,14 +242,17 @@ def _flatten(attributes: dict[str, Any], owner: tuple[Any, ...], *, native: bool
             attributes[key] = str(value)
         elif isinstance(value, (float, np.ndarray)) and not np.isfinite(value).all():
             if key not in SHOWN:  # what is only shown may be left out; a parameter must not be lost
-                mend = "set it to a number, or train again with a smaller learning rate"
-                raise NumericalError(
-                    expected(f"{_worded(owner)}: {key}", "finite to be written", value, mend)
-                )
+                raise not_finite(f"{_worded(owner)}: {key}", value)
         elif native and (isinstance(value, (np.ndarray, list)) or value is False):
             attributes[key] = value.tolist() if isinstance(value, np.ndarray) else value
         else:
             attributes[PREFIX + key] = dumps(value, f"{_worded(owner)}: {key}")
+
+
+def not_finite(where: str, value: Any) -> NumericalError:
+    """The refusal to write a number."""
+    mend = "set it to a number, or train again with a smaller learning rate"
+    return NumericalError(expected(where, "finite to be written", value, mend))
 
 
 def _worded(owner: tuple[Any, ...]) -> str:
@@ -278,7 +281,10 @@ def restored(flat: nx.DiGraph[Any]) -> nx.DiGraph[Any]:
         where = f"node {shorten(text)}"
         named = {NAME: attributes.pop(NAME)} if NAME in attributes else {}
         name = _restored_attributes(named, where, (), ()).get("name", text)
-        if not _hashable(name) or name in graph:
+        fresh = False
+        with contextlib.suppress(TypeError):  # of what cannot be a name
+            fresh = name is not None and name not in graph.nodes
+        if not fresh:
             raise FormatError(expected(where, "a name of its own, and no list", name))
         name_of[text] = name
         spec = attributes.get("activation")
@@ -309,14 +315,6 @@ def add_edge(flat: nx.DiGraph[Any], ends: Sequence[Any], attributes: dict[str, A
     flat.add_edges_from([(*ends, attributes)])  # whatever an attribute's name is
 
 
-def _hashable(value: object) -> bool:
-    try:
-        hash(value)
-    except TypeError:
-        return False
-    return value is not None
-
-
 def _restored_attributes(
     attributes: Mapping[str, Any], where: str, words: Sequence[str], shown: Sequence[str]
 ) -> dict[str, Any]:
@@ -343,16 +341,22 @@ def _restored_attributes(
 
 def _numbered(key: str, value: Any) -> Any:
     """The number or flag that stands as text where dagnet wants one; all else as it is."""
-    kind = COLUMNS.get(key, float)
-    if key == "categories" and isinstance(value, str) and value.lstrip().startswith("["):
-        return loads(value, key)
-    if kind is str or not isinstance(value, str) or "_" in value:
+    if not isinstance(value, str):
         return value
+    if key == "categories" and value.lstrip().startswith("["):
+        return loads(value, key)
+    flag = FLAGS.get(value.strip().lower()) if key == "bias" else None
+    return as_kind(value, COLUMNS.get(key, float)) if flag is None else flag
+
+
+def as_kind(value: str, kind: type) -> Any:
+    """Text as a number or a flag; as it is where it stands for none."""
     text = value.strip().lower()
-    if kind is bool or key == "bias":
-        value = FLAGS.get(text, value)
-    with contextlib.suppress(ValueError):
-        return value if kind is bool or value is False else kind(text)
+    if kind is bool:
+        return FLAGS.get(text, value)
+    if kind is not str and "_" not in text:
+        with contextlib.suppress(ValueError):
+            return kind(text)
     return value
 
 

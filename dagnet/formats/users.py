@@ -15,8 +15,17 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from dagnet.errors import DagnetWarning, DataError, NumericalError, expected, shorten
-from dagnet.formats.plain_attributes import COLUMNS, OWN, PREFIX, READABLE, dumps, is_seen, own_key
+from dagnet.errors import DagnetWarning, DataError, shorten
+from dagnet.formats.plain_attributes import (
+    COLUMNS,
+    OWN,
+    PREFIX,
+    READABLE,
+    dumps,
+    is_seen,
+    not_finite,
+    own_key,
+)
 from dagnet.markup import visible
 from dagnet.topology import Topology
 from dagnet.topology.attributes import EDGE_WORDS, NODE_WORDS
@@ -78,8 +87,7 @@ def _keep_learned(graph: nx.DiGraph[Any], topology: Topology, form: Form) -> Non
             attributes, where = graph.nodes[topology.nodes[node]], f"node {shorten(topology.nodes[node])}"
             value = attributes.pop(name)
             if not np.isfinite(value).all():
-                mend = "set it to a number, or train again with a smaller learning rate"
-                raise NumericalError(expected(f"{where}: {name}", "finite to be written", value, mend))
+                raise not_finite(f"{where}: {name}", value)
             held = value.tolist() if list in form.kinds and type(value) is np.ndarray else value
             if type(held) is not np.ndarray and form.keeps(name, "text"):
                 attributes[name] = held
@@ -87,7 +95,7 @@ def _keep_learned(graph: nx.DiGraph[Any], topology: Topology, form: Form) -> Non
                 attributes[PREFIX + name] = dumps(value, f"{where}: {name}")
 
 
-def keep_users(graph: nx.DiGraph[Any], topology: Topology, form: Form) -> None:
+def keep_users(graph: nx.DiGraph[Any], topology: Topology, form: Form, stacklevel: int = 5) -> None:
     """Write the user's attributes in what :meth:`Model.to_networkx` returned as a format holds them.
 
     What no file can bring back as it was is left out, and one :class:`DagnetWarning` says so.
@@ -120,4 +128,4 @@ def keep_users(graph: nx.DiGraph[Any], topology: Topology, form: Form) -> None:
     if lost:
         more = f" and {len(lost) - 1:,} more" if len(lost) > 1 else ""
         text = f"the file keeps no {lost[0]}{more}: it can hold {READABLE.takes}, under a name that is text"
-        warnings.warn(text, DagnetWarning, stacklevel=5)
+        warnings.warn(text, DagnetWarning, stacklevel=stacklevel)

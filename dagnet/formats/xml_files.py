@@ -13,7 +13,7 @@ from networkx.readwrite.graphml import GraphMLReader
 
 from dagnet.contracts import Observations
 from dagnet.errors import DagnetWarning, FormatError, expected, shorten
-from dagnet.formats import bounded
+from dagnet.formats import SETTINGS, bounded
 from dagnet.formats.annotated import annotated
 from dagnet.formats.plain_attributes import FLAGS, dumps, flattened, own_key, restored, simple
 from dagnet.formats.users import GEXF, GRAPHML
@@ -21,7 +21,6 @@ from dagnet.model import Model
 
 DEEPEST = 32
 LONGEST_TEXT = 1 << 28
-SETTINGS = '{"format":'
 TYPES: dict[str, Callable[[str], Any]] = {
     "boolean": {**FLAGS, "1": True, "0": False}.__getitem__,
     **dict.fromkeys(("int", "long"), int),
@@ -54,7 +53,7 @@ def read_graphml(stream: BinaryIO) -> nx.DiGraph[Any]:
     """
     reader = _Reader()
     flat = _read(lambda file: next(reader(path=file)), stream, "GraphML", 'edgedefault="directed"')
-    return _with_defaults(flat, reader.defaults)
+    return with_defaults(flat, reader.defaults)
 
 
 def read_gexf(stream: BinaryIO) -> nx.DiGraph[Any]:
@@ -68,7 +67,7 @@ def read_gexf(stream: BinaryIO) -> nx.DiGraph[Any]:
             del attributes["label"]
     if flat.graph.get("name", "").startswith(SETTINGS):
         flat.graph["dagnet"] = flat.graph.pop("name")
-    return _with_defaults(flat, {kind: flat.graph.get(f"{kind}_default", {}) for kind in ("node", "edge")})
+    return with_defaults(flat, {kind: flat.graph.get(f"{kind}_default", {}) for kind in ("node", "edge")})
 
 
 def _read(read: Callable[[BinaryIO], Any], stream: BinaryIO, kind: str, mend: str) -> nx.DiGraph[Any]:
@@ -83,7 +82,7 @@ def _read(read: Callable[[BinaryIO], Any], stream: BinaryIO, kind: str, mend: st
     return simple(graph, mend)
 
 
-def _with_defaults(flat: nx.DiGraph[Any], defaults: Mapping[str, Mapping[str, Any]]) -> nx.DiGraph[Any]:
+def with_defaults(flat: nx.DiGraph[Any], defaults: Mapping[str, Mapping[str, Any]]) -> nx.DiGraph[Any]:
     """The graph that a flat one stands for, with the defaults that its file gives attributes.
 
     An activation is no default of nodes without parents, for inputs may have none.

@@ -14,9 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dagnet.errors import DagnetError, did_you_mean
-from dagnet.formula.data import ARGUMENT, FORMS, Calculation, Op
+from dagnet.formula.data import ARGUMENT, FORMS, Calculation, Op, Recorder
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
-from dagnet.formula.recording import Recorder
 from dagnet.formula.symbols import Symbol, plain
 
 Some = TypeVar("Some", bound=Calculation)
@@ -32,7 +31,9 @@ def derivative(formula: Some, by: str, result: str = "") -> Some:
         raise DagnetError(f"formula: no argument {by!r}{did_you_mean(by, formula.arguments, listed=8)}")
     wanted, target = formula.arguments.index(by), formula.results[0]
     names = (formula.arguments[0], *([result] if result else []), *formula.arguments[1:])
-    walk, depends = _Walk(formula, names, target if result else -1), _depending(formula, wanted)
+    walk, depends = _Walk(formula, names, target if result else -1), [False] * len(formula.ops)
+    for place, op in enumerate(formula.ops):  # what the argument reaches by more than yes and no
+        depends[place] = place == wanted or (any(depends[read] for read in op.reads) and not op.truth)
     total: dict[int, Any] = {target: 1.0}
     for place in range(target, -1, -1):
         if place not in total or place == wanted or not depends[place]:
@@ -55,15 +56,6 @@ def pruned(formula: Some) -> Some:
     ops = [formula.ops[old] for old in kept]
     ops = [op._replace(reads=tuple(places[read] for read in op.reads)) for op in ops]
     return type(formula)(formula.arguments, tuple(ops), tuple(places[result] for result in formula.results))
-
-
-def _depending(formula: Calculation, wanted: int) -> list[bool]:
-    """Which operations an argument reaches by more than yes and no."""
-    depends = [False] * len(formula.ops)
-    depends[wanted] = True
-    for place, op in enumerate(formula.ops):
-        depends[place] |= any(depends[read] for read in op.reads) and not op.truth
-    return depends
 
 
 class _Walk:

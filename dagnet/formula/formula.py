@@ -13,10 +13,8 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.errors import DagnetError, Verbatim, expected
-from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, SIZE, TERM, Calculation, Op
+from dagnet.formula.data import CONSTANT, NUMBER, Calculation, Op, calculated
 from dagnet.formula.derivative import derivative
-from dagnet.formula.operations import OPERATIONS, REDUCTIONS
-from dagnet.formula.recording import number_of, value_of
 from dagnet.formula.writing import latex, listing
 
 SPECIAL = (0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0)
@@ -88,7 +86,7 @@ def evaluate(formula: Calculation, *arguments: Any) -> tuple[Any, ...]:
             if op.form != NUMBER:
                 numbers = (formula.ops[read].form == NUMBER for read in op.reads)
                 inputs = [_cast(x, first) if n else x for x, n in zip(inputs, numbers, strict=True)]
-            found[place] = _calculated(op, inputs, given, first)
+            found[place] = calculated(op, inputs, given, first)
     results = (_shaped(found[place], formula.ops[place], first) for place in formula.results)
     given_arrays = [x for x in arguments if isinstance(x, np.ndarray)]
     return tuple(x.copy() if any(np.may_share_memory(x, a) for a in given_arrays) else x for x in results)
@@ -96,23 +94,6 @@ def evaluate(formula: Calculation, *arguments: Any) -> tuple[Any, ...]:
 
 def _cast(number: Any, like: Array) -> Any:
     return number if isinstance(number, (bool, np.bool_)) else like.dtype.type(number)
-
-
-def _calculated(op: Op, inputs: list[Any], given: dict[str, Any], first: Array) -> Any:
-    if op.name == ARGUMENT:
-        value = given[str(op.value)]
-        return np.float64(value) if op.form == NUMBER else np.asarray(value, first.dtype)
-    if op.name == CONSTANT:
-        return value_of(op)
-    if op.name == SIZE:
-        return np.float64(first.shape[0 if op.value == TERM else -1])
-    if op.name == PLACE:
-        return np.broadcast_to(np.arange(first.shape[-1], dtype=first.dtype), first.shape)
-    if op.name in REDUCTIONS:
-        over_terms = op.form != "row"
-        x = np.broadcast_to(inputs[0], first.shape)
-        return REDUCTIONS[op.name].function(x, axis=0 if over_terms else -1, keepdims=not over_terms)
-    return OPERATIONS[op.name].function(*inputs)
 
 
 def _shaped(value: Any, op: Op, first: Array) -> Array:
@@ -137,10 +118,10 @@ def probe_numbers(
     rng = np.random.default_rng(0)
     magnitudes = np.concatenate([10.0 ** np.arange(-30, 31, 3), 10.0 ** rng.uniform(-3, 3, 24)])
     constants = {
-        number_of(op)
+        op.number
         for formula in formulas
         for op in formula.ops
-        if op.name == CONSTANT and not op.truth and np.isfinite(number_of(op))
+        if op.name == CONSTANT and not op.truth and np.isfinite(op.number)
     }
     near = [*points, *sorted(constants)[:CONSTANTS]]
     around = [

@@ -135,6 +135,31 @@ def erf(x: Any) -> Any:
     return np.copysign((1.0 - beyond) * (y * near) + beyond * (1.0 - np.exp(-far)), x)
 
 
+def step(x: Any) -> Any:
+    """1 where x > 0, else 0 (for NaN too), in x's dtype.
+
+    ``np.where`` costs ten times as much where the choice follows the data at random.
+
+    Examples
+    --------
+    >>> step(np.array([-1.0, 0.0, 0.5], dtype=np.float32))
+    array([0., 0., 1.], dtype=float32)
+    """
+    return (x > 0.0) * np.ones_like(x)
+
+
+def exp(z: Any) -> Any:
+    """g(z) = exp(z); where that overflows, infinity without a warning.
+
+    Examples
+    --------
+    >>> exp(np.array([0.0, 1e4]))
+    array([ 1., inf])
+    """
+    with np.errstate(over="ignore"):
+        return np.exp(z)
+
+
 def _fixed(*values: float) -> tuple[Slope, ...]:
     return tuple((lambda *_, value=value: value) for value in values)
 

@@ -2,7 +2,7 @@
 
 A symbol stands for an array that is not known yet.  Operators, ufuncs and some of NumPy's functions are
 recorded; in-place operators, masks with assignment and loops of known length mean what they mean in NumPy.
-All else raises :class:`dagnet.formula.recording.Untraceable` with the reason.
+All else raises :class:`dagnet.formula.Untraceable` with the reason.
 """
 
 # ruff: noqa: D102 - the methods are ndarray's
@@ -15,9 +15,8 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from dagnet.formula.data import NUMBER, PLACE, SIZE, TERM, UNIT, Op
+from dagnet.formula.data import NUMBER, PLACE, SIZE, TERM, UNIT, Op, Recorder, Untraceable
 from dagnet.formula.operations import BY_UFUNC, OPERATIONS, PAIRS, REDUCTIONS, full_name, polyval, select
-from dagnet.formula.recording import Recorder, Untraceable
 
 FREE, WHOLE, KEPT, GONE = "any", "whole", "kept", "gone"
 """An array's shape: any, an argument's, that with the reduced axis of length 1, that without the axis."""

@@ -19,6 +19,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from dagnet.arrays import Array
 from dagnet.errors import PluginError
+from dagnet.formula.data import Untraceable
 from dagnet.formula.operations import BY_UFUNC, OPERATIONS, PAIRS, Operation, full_name
 
 Shares = Callable[[Array], Iterable[tuple[Any, Any]]]
@@ -30,12 +31,8 @@ POWERS: dict[float, np.ufunc] = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}
 BASIC = {int, slice, type(None), type(...)}  # keys that never change and name each element once
 
 
-class NotDifferentiable(PluginError, AttributeError):
+class NotDifferentiable(Untraceable, PluginError, AttributeError):
     """What stands in the way of a derivative; the caller adds whose function it is."""
-
-    def __init__(self, what: str, mend: str = "") -> None:
-        self.what, self.mend = what, mend
-        super().__init__(what + (f"; {mend}" if mend else ""))
 
 
 class Tape(list[Callable[[], None]]):

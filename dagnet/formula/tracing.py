@@ -18,9 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.formula.data import ARGUMENT, NUMBER, TERM, UNIT, Op
+from dagnet.formula.data import ARGUMENT, NUMBER, TERM, UNIT, Op, Recorder, Untraceable
 from dagnet.formula.formula import Formula
-from dagnet.formula.recording import Recorder, Untraceable
 from dagnet.formula.symbols import FREE, WHOLE, NeedsNumber, Symbol
 
 NOT_THEIRS = tuple(str(Path(module).parent) for module in (np.__file__, __file__))

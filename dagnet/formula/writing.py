@@ -7,7 +7,6 @@ from collections import Counter
 
 from dagnet.formula.data import ARGUMENT, CONSTANT, PLACE, SIZE, Calculation, Op
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
-from dagnet.formula.recording import number_of, value_of
 
 PRODUCTS = ("multiply", "pull", "divide", "square", "reciprocal", "negative")
 SUMS = ("add", "subtract")
@@ -25,8 +24,8 @@ def listing(formula: Calculation) -> str:
 def _name(formula: Calculation, place: int) -> str:
     op = formula.ops[place]
     if op.name == CONSTANT:
-        short = str(value_of(op)) if op.truth else f"{number_of(op):g}"
-        return short if op.truth or float(short) == number_of(op) else str(op.value)
+        short = str(op.constant) if op.truth else f"{op.number:g}"
+        return short if op.truth or float(short) == op.number else str(op.value)
     if op.name == SIZE:
         return f"number of {op.value}s"
     if op.name == PLACE:
@@ -85,7 +84,7 @@ class _Expression:
 
     def _beginning(self, op: Op) -> str:
         if op.name == CONSTANT:
-            return rf"\mathrm{{{value_of(op)}}}".lower() if op.truth else _number(number_of(op))
+            return rf"\mathrm{{{op.constant}}}".lower() if op.truth else _number(op.number)
         if op.name == ARGUMENT:
             name = str(op.value)
             return name if len(name) == 1 else rf"\mathrm{{{name.replace('_', chr(92) + '_')}}}"
@@ -99,7 +98,7 @@ class _Expression:
             return rf"\begin{{cases}} {cases} \end{{cases}}"
         if op.name in SUMS:
             first, second = op.reads
-            negative = self.ops[first].name == CONSTANT and number_of(self.ops[first]) < 0
+            negative = self.ops[first].name == CONSTANT and self.ops[first].number < 0
             if op.name == "add" and negative:
                 return f"{inner[1]} - {inner[0].removeprefix('-')}"
             return f"{inner[0]} {entry.infix} {self._tight(second, sums=op.name == 'subtract')}"
@@ -117,12 +116,12 @@ class _Expression:
             return self.text(place)
         op = self.ops[place]
         loose = (sums and op.name in SUMS) or op.truth or op.name == "negative"
-        loose |= op.name == CONSTANT and not op.truth and number_of(op) < 0
+        loose |= op.name == CONSTANT and not op.truth and op.number < 0
         return rf"\left({self.text(place)}\right)" if loose and op.name != ARGUMENT else self.text(place)
 
     def _base(self, place: int) -> str:
         op = self.ops[place]
-        simple = op.name == ARGUMENT or (op.name == CONSTANT and number_of(op) >= 0)
+        simple = op.name == ARGUMENT or (op.name == CONSTANT and op.number >= 0)
         return f"{{{self.text(place)}}}" if simple else rf"\left({self.text(place)}\right)"
 
     def _fraction(self, place: int) -> str:
@@ -130,7 +129,7 @@ class _Expression:
         powers: Counter[int] = Counter()
         negative = self._collect(place, 1, powers)
         numbers = [base for base in powers if self.ops[base].name == CONSTANT]
-        number = math.prod(number_of(self.ops[base]) ** powers.pop(base) for base in numbers)
+        number = math.prod(self.ops[base].number ** powers.pop(base) for base in numbers)
         above = [place for place, n in powers.items() if n > 0]
         below = [place for place, n in powers.items() if n < 0]
         shown = "" if number == 1.0 else _number(number)

@@ -23,13 +23,12 @@ from dagnet.model.prepared import Prepared
 from dagnet.model.regraph import regraph
 from dagnet.model.results import Forward, Gradient, Walk
 from dagnet.model.selection import checked_threads, make_generator
-from dagnet.model.start import start_vector
 from dagnet.model.tables import aligned, is_table
 from dagnet.model.targets import encode_heads, encode_sample_weight
 from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableNodeParameters, WritableWeights
 from dagnet.plan import Plan
 from dagnet.registry import find_initializer
-from dagnet.topology import Head, Topology, checked_dtype
+from dagnet.topology import Head, Topology
 from dagnet.values import FLAG
 
 Edge = tuple[Hashable, Hashable]
@@ -48,16 +47,17 @@ class Model:
         topology: Topology,
         *,
         loss: Loss,
+        dtype: np.dtype[Any],
         initializer: object = "he_uniform",
-        dtype: object = "float64",
         engine: object = "auto",
         threads: int | None = None,
         seed: object = None,
     ) -> None:
-        number, count = checked_dtype(dtype), checked_threads(threads)
-        self._prepared = Prepared.of(topology, loss, number, engine, count)
+        from dagnet.model.start import start_vector  # noqa: PLC0415 - `import dagnet` without numpy.random
+
+        self._prepared = Prepared.of(topology, loss, dtype, engine, checked_threads(threads))
         generator, drawn_by = make_generator(seed), find_initializer(initializer)
-        self._vector = start_vector(self.layout, drawn_by, generator, number)
+        self._vector = start_vector(self.layout, drawn_by, generator, dtype)
         self._parameters = self._vector[: self.layout.plan.n_parameters]
 
     def refresh(self) -> None:
@@ -316,12 +316,8 @@ class Model:
         walk = Walk(self._prepared, self.layout.plan, theta, inputs)
         return Forward(walk, walk.state.outputs.copy())
 
-    def forwards(self, X: Any) -> Iterator[Forward]:
-        """:meth:`forward` portion by portion: long data need no more memory than short."""
-        return self.forwards_of(self.encode(X, lazy=True).inputs)
-
-    def forwards_of(self, inputs: Any) -> Iterator[Forward]:
-        """:meth:`forwards` of rows that are encoded."""
+    def forwards(self, inputs: Any) -> Iterator[Forward]:
+        """:meth:`forward` of encoded rows, portion by portion: long data need no more memory than short."""
         portion = max(1, PORTION // max(1, self.layout.plan.n_units))
         for start in range(0, len(inputs), portion):
             yield self._forward(inputs[start : start + portion])
@@ -379,12 +375,7 @@ class Model:
         return central_differences(self._prepared, self._vector, data, places, steps)
 
     def to_networkx(self) -> nx.DiGraph[Any]:
-        """A fresh graph with every weight, bias, activation and attribute; it builds the same network.
-
-        ``graph.graph["dagnet"]`` is a mapping with inputs, outputs, loss and dtype.  NetworkX's own
-        writers do not all take it, or arrays for weights, or ``bias=False``: ``net.export("net.graphml")``
-        writes a file of any format that brings everything back.
-        """
+        """See :meth:`dagnet.Network.to_networkx`."""
         return regraph(self.layout, self._vector, self.objective.default, self.dtype)
 
     def __repr__(self) -> str:

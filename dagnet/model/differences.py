@@ -6,7 +6,6 @@ read from elsewhere comes from one forward pass of the whole network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -14,8 +13,8 @@ import numpy as np
 from dagnet.adjacency import reachable
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
-from dagnet.model.averaging import row_weights
 from dagnet.model.data import Encoded
+from dagnet.model.heads import row_weights
 from dagnet.model.naming import ParameterNames
 from dagnet.model.prepared import Prepared
 from dagnet.plan import ACTIVATE, LAYER, Plan
@@ -45,10 +44,15 @@ def central_differences(
     prepared: Prepared, vector: Array, data: Encoded, places: Array, steps: Array
 ) -> Differences:
     """See :meth:`dagnet.model.Model.differences`; ``vector`` is the network's parameters."""
-    base = _Base(prepared, vector, data)
+    base, names = _Base(prepared, vector, data), ParameterNames(prepared.layout)
+    groups: dict[Any, list[int]] = {}
     found = Differences(np.zeros(len(places)), np.zeros(len(places), np.int64), np.zeros(len(places), bool))
-    for units, members in _by_first_units(prepared, places):
-        first = base.together(units)
+    for member, place in enumerate(places.tolist()):  # by the units that parameters act on first
+        groups.setdefault(tuple(names.units(place).tolist()), []).append(member)
+    for units, members in groups.items():
+        mask = np.zeros(base.plan.n_units, bool)
+        mask[list(units)] = True
+        first = np.flatnonzero(with_mates(base.plan, mask))
         chain = reachable(base.children, first, within=base.reaching)
         found.units[members] = len(chain)
         if len(chain):
@@ -59,22 +63,13 @@ def central_differences(
     return found
 
 
-def _by_first_units(prepared: Prepared, places: Array) -> Iterator[tuple[Array, list[int]]]:
-    """Units that parameters act on first, and which of the parameters these are."""
-    names, groups = ParameterNames(prepared.layout), dict[tuple[int, ...], list[int]]()
-    for member, place in enumerate(places.tolist()):
-        groups.setdefault(tuple(names.units(place).tolist()), []).append(member)
-    for units, members in groups.items():
-        yield np.array(units), members
-
-
 class _Base:
     """The whole network where no parameter is moved; arrays by unit."""
 
     def __init__(self, prepared: Prepared, vector: Array, data: Encoded) -> None:
         self.prepared, self.vector, self.targets = prepared, vector, data.targets
         self.weights = data.weights
-        self.one = None if np.isnan(data.targets).any() else prepared.objective.one
+        self.one = prepared.objective.whole(data.targets)
         if self.one is not None:
             self.row_weights = row_weights(data.weights, len(data.inputs), vector.dtype)
         self.plan = plan = prepared.layout.plan
@@ -95,12 +90,6 @@ class _Base:
             self.clearance[layered] = 0  # their z is not bounded by Σ|w|
         self.children, self.reaching = readers(plan), np.zeros(plan.n_units, bool)
         self.reaching[reachable(read_by(plan), plan.outputs)] = True
-
-    def together(self, units: Array) -> Array:
-        """Some units, and those that are only evaluated together with them."""
-        mask = np.zeros(self.plan.n_units, bool)
-        mask[units] = True
-        return np.flatnonzero(with_mates(self.plan, mask))
 
     def change(self, outputs: Array) -> float:
         """The loss for the first of (2, rows, output units) less that for the second."""
@@ -127,11 +116,6 @@ def kinks_of(plan: Plan) -> Array:
     for step, points in steps:
         kinks[step.targets, : len(points)] = points
     return kinks
-
-
-def _reading(state: Any) -> Callable[[Array], Array]:
-    """(…, rows) values of units in an array of any shape."""
-    return lambda units: state.value(units.reshape(-1)).reshape(*units.shape, -1)
 
 
 class _Chain:
@@ -166,8 +150,7 @@ class _Chain:
         layout = self.base.prepared.layout
         if layout.is_direct and layout.normalized is None:
             return self.theta[self.owners]
-        result: Array = layout.theta(self.theta)[self.slots]
-        return result
+        return layout.theta(self.theta)[self.slots]
 
     def difference(self, place: int, step: float) -> tuple[float, bool]:
         """The quotient of one parameter, and whether its points are parted by a kink.
@@ -204,8 +187,8 @@ class _Chain:
         found, here = [], self.theta[place]
         for point, state in zip(points, self.states, strict=True):
             self.theta[place] = point
-            theta, read = self._theta(), _reading(state)
-            parts = [slopes(self.cut, step, theta, read) for step in self.jumping]
+            theta, values = self._theta(), state.value(np.arange(self.cut.n_units))
+            parts = [slopes(self.cut, step, theta, values.__getitem__) for step in self.jumping]
             found.append([slope for part in parts for *_, slope in part])
         self.theta[place] = here
         return any((np.abs(up - down) > JUMP).any() for up, down in zip(*found, strict=True))

@@ -16,11 +16,10 @@ import numpy as np
 
 from dagnet.adjacency import offsets
 from dagnet.arrays import Array
-from dagnet.contracts import Loss, LossGradient, Runner, ThreeCalls
+from dagnet.contracts import Loss, LossGradient, Runner, ThreeCalls, weighted_gradient
 from dagnet.errors import GraphError
-from dagnet.model.averaging import mean_loss, output_gradient
 from dagnet.topology import Head, Topology, heads_of
-from dagnet.topology.attributes import Problems
+from dagnet.topology.said import Problems
 
 FILLERS: dict[str, float] = {"positive": 1.0, "duration": 1.0}
 """What stands for a missing target while a loss is calculated, if not 0; the result is not used."""
@@ -61,6 +60,8 @@ class Objective:
         Of each head, its places among the output units and among the columns of y.
     n_outputs
         How many output units there are.
+    sizes
+        By the outputs that y has columns for, in their order: how many.
     """
 
     heads: tuple[Head, ...]
@@ -68,27 +69,31 @@ class Objective:
     units: tuple[Array, ...]
     columns: tuple[Array, ...]
     n_outputs: int
+    sizes: Mapping[Any, int]
 
     @classmethod
     def of(cls, topology: Topology, default: Loss) -> Objective:
         """What a graph says; :class:`GraphError` for heads that cannot be."""
-        problems, nodes = Problems(), topology.outputs.tolist()
+        problems = Problems()
         heads = heads_of(topology, default, problems)
         if problems:
             raise GraphError(problems)
-        learned = {name for head in heads for name in head.targets}
-        own = [node for node in nodes if topology.nodes[node] in learned]
         each = {name: head.loss.columns for head in heads for name in head.targets}
-        units = _places(topology, nodes, [head.nodes for head in heads], dict.fromkeys(topology.nodes, 1))
-        columns = _places(topology, own, [head.targets for head in heads], each)
-        return cls(heads, default, units, columns, int(topology.units[nodes].sum()))
+        outputs = {topology.nodes[node]: int(topology.units[node]) for node in topology.outputs.tolist()}
+        sizes = {name: int(units * each[name]) for name, units in outputs.items() if name in each}
+        units, columns = _places(outputs, [head.nodes for head in heads]), [head.targets for head in heads]
+        return cls(heads, default, units, _places(sizes, columns), sum(outputs.values()), sizes)
 
     @cached_property
     def one(self) -> Loss | None:
         """The loss where it is one for all outputs and counts once; training then has a faster way."""
-        whole = len(self.heads) == 1 and self.heads[0].weight == 1
-        in_order = whole and np.array_equal(self.units[0], np.arange(self.n_outputs))
-        return self.heads[0].loss if in_order else None
+        head = self.heads[0]
+        alone = len(self.heads) == 1 and head.weight == 1
+        return head.loss if alone and np.array_equal(self.units[0], np.arange(self.n_outputs)) else None
+
+    def whole(self, targets: Array) -> Loss | None:
+        """:attr:`one`, where all labels are there."""
+        return None if self.one is None or np.isnan(targets).any() else self.one
 
     @cached_property
     def weights(self) -> Array:
@@ -202,20 +207,21 @@ class Objective:
 
     def mean(self, outputs: Array, targets: Array, weights: Array | None) -> float:
         """The total over some rows."""
-        if self.one is not None and not np.isnan(targets).any():
-            return mean_loss(self.one, outputs, targets, weights)
+        if (one := self.whole(targets)) is not None:
+            return mean_loss(one, outputs, targets, weights)
         return self.total(self.losses(self.parts(outputs, targets, weights)))
 
     def pull(self, outputs: Array, targets: Array, weights: Array | None) -> Array:
         """∂total/∂outputs, (rows, output units)."""
-        if self.one is not None and not np.isnan(targets).any():
-            return output_gradient(self.one, outputs, targets, weights)
+        if (one := self.whole(targets)) is not None:
+            factor = row_weights(weights, len(outputs), outputs.dtype)
+            return weighted_gradient(one, outputs, targets, factor)
         return np.asarray(self.parts(outputs, targets, weights, pull=True).pull)
 
     def by_row(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """The total of each row as if it were alone, (rows,), and ∂ of it/∂outputs, (rows, output units)."""
-        if self.one is not None and not np.isnan(targets).any():
-            return self.one.row_values(outputs, targets), self.one.row_gradients(outputs, targets)
+        if (one := self.whole(targets)) is not None:
+            return one.row_values(outputs, targets), one.row_gradients(outputs, targets)
         rows = [slice(row, row + 1) for row in range(len(outputs))]
         found = [self.parts(outputs[row], targets[row], None, pull=True) for row in rows]
         values = [self.total(self.losses(parts)) for parts in found]
@@ -262,6 +268,23 @@ class HeadsGradient(ThreeCalls):
         return self._objective.total(self._objective.losses(found)), np.asarray(found.pull)
 
 
+def row_weights(weights: Array | None, rows: int, dtype: Any) -> Array:
+    """w/Σw, (rows,); those of heads, (rows, heads), as they are."""
+    if weights is None:
+        return np.full(rows, 1 / rows, dtype)
+    if weights.ndim == 2:
+        return weights
+    return (weights / weights.sum(dtype=np.float64)).astype(dtype)
+
+
+def mean_loss(loss: Loss, outputs: Array, targets: Array, weights: Array | None) -> float:
+    """Σwℓ/Σw in double precision."""
+    values = loss.row_values(outputs, targets)
+    if weights is None:
+        return float(values.mean(dtype=np.float64))
+    return float((values * (weights / weights.sum(dtype=np.float64))).sum(dtype=np.float64))
+
+
 def is_sum(loss: Loss, width: int) -> bool:
     """Whether the loss of several outputs is the sum of the losses of each."""
     if not loss.rowwise or loss.minimum_outputs > 1 or loss.targets == "class":
@@ -276,15 +299,11 @@ def is_sum(loss: Loss, width: int) -> bool:
     return bool(np.allclose(whole, each, rtol=ALIKE, atol=0))
 
 
-def _places(
-    topology: Topology, nodes: Sequence[int], heads: Sequence[Sequence[Any]], each: Mapping[Any, float]
-) -> tuple[Array, ...]:
-    """The places of each head where units, times ``each``, of some nodes are counted in order."""
-    sizes = [int(topology.units[node] * each[topology.nodes[node]]) for node in nodes]
-    starts = offsets(np.array(sizes)).tolist()
-    ends = zip(nodes, starts[:-1], starts[1:], strict=True)
-    among = {topology.nodes[node]: np.arange(start, stop) for node, start, stop in ends}
-    return tuple(np.concatenate([among[name] for name in names]) for names in heads)
+def _places(sizes: Mapping[Any, int], groups: Sequence[Sequence[Any]]) -> tuple[Array, ...]:
+    """The places of each group of names, where each name has so many, counted in order."""
+    starts = offsets(np.array(list(sizes.values()))).tolist()
+    among = {name: np.arange(start, start + sizes[name]) for name, start in zip(sizes, starts, strict=False)}
+    return tuple(np.concatenate([among[name] for name in names]) for names in groups)
 
 
 def _taken(array: Array, places: Array) -> Array:

@@ -19,8 +19,6 @@ from dagnet.topology import Topology, parameter_limits, weight_limits
 MOST_ULPS = 4
 """How far the product of a factor and a rounded limit may be from the product's limit."""
 
-NOTHING = np.zeros(0, np.int64)
-
 
 @dataclass(frozen=True, eq=False)
 class Normalized:
@@ -83,8 +81,7 @@ class Normalized:
         return result
 
     def _inverse(self, vector: Array) -> Array:
-        inverse: Array = (1 / np.sqrt(vector[self.variance] + self.eps)).astype(vector.dtype)
-        return inverse
+        return (1 / np.sqrt(vector[self.variance] + self.eps)).astype(vector.dtype)
 
     def steepest(self, vector: Array) -> float:
         """How much faster than a scale the folded slots may change, at most; at least 1."""
@@ -188,7 +185,7 @@ class Layout:
         nodes = self.topology.nodes_with(name)
         place = int(np.searchsorted(nodes, node))
         if place == len(nodes) or nodes[place] != node:
-            return NOTHING
+            return np.zeros(0, np.int64)
         start = int(self.topology.units[nodes[:place]].sum())
         return self.node_places(name)[start : start + int(self.topology.units[node])]
 
@@ -234,22 +231,13 @@ class Layout:
 
     def node_places(self, name: str) -> Array:
         """Places in the network's vector, in the order of ``topology.node_starts[name]``."""
-        found = self.normalized
         if name in self.learned:
             return self.owners[self.learned[name]]
-        if found is None:
-            return NOTHING
-        places: Array = getattr(found, name)
+        places = getattr(self.normalized, name)
         return self.owners[places] if name in LEARNED else places
-
-    @cached_property
-    def _is_vector(self) -> bool:
-        return self.is_direct and self.normalized is None
 
     def theta(self, vector: Array) -> Array:
         """(slots,) what engines take to predict, from a network's vector."""
-        if self._is_vector:
-            return vector
         if self.normalized is None:
             return self.by_slot(vector)
         return self.normalized.folded(self.by_slot(vector[: self.plan.n_parameters]), vector)

@@ -25,11 +25,6 @@ class ParameterName(NamedTuple):
     element: tuple[int, ...]
     what: str
 
-    @property
-    def is_bias(self) -> bool:
-        """Whether it is a bias."""
-        return self.what == "bias"
-
     def __str__(self) -> str:
         text = edge_label(self.name) if self.what == "weight" else f"{self.what} of {label(self.name)}"
         return f"{text} {list(self.element)}" if self.element else text
@@ -44,16 +39,17 @@ class ParameterNames:
     """Names of parameters, and the units that each acts on first."""
 
     def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        n = layout.plan.n_parameters
-        topology = layout.topology
-        self._weight = _first_places(layout.weights, n)
-        ends = np.cumsum(topology.units)
-        self._of_nodes = {"bias": (_first_places(layout.biases, n), np.arange(topology.n_nodes), ends)}
+        self._layout, topology, n = layout, layout.topology, layout.plan.n_parameters
+        every, ends = np.arange(topology.n_nodes), topology.unit_starts[1:]
+        edges = np.arange(topology.n_edges), topology.weight_starts[1:]
+        self._tables = {
+            "weight": (_first_places(layout.weights, n), *edges),
+            "bias": (_first_places(layout.biases, n), every, ends),
+        }
         for name in topology.node_starts.keys() - MOMENTS.keys():
             nodes = topology.nodes_with(name)
             ends = np.cumsum(topology.units[nodes])
-            self._of_nodes[name] = (_first_places(layout.node_places(name), n), nodes, ends)
+            self._tables[name] = (_first_places(layout.node_places(name), n), nodes, ends)
         owners = layout.owners
         order = np.argsort(owners, kind="stable")
         self._units = slot_units(layout.plan)[order]
@@ -65,25 +61,17 @@ class ParameterNames:
 
     def __getitem__(self, parameter: int) -> ParameterName:
         topology = self._layout.topology
-        place = int(self._weight[parameter])
-        if place < 0:
-            return self._of_node(parameter)
-        edge = int(np.searchsorted(topology.weight_starts, place, side="right")) - 1
-        source, target = int(topology.sources[edge]), int(topology.targets[edge])
-        i, j = divmod(place - int(topology.weight_starts[edge]), int(topology.units[source]))
-        plain = topology.units[source] == 1 and topology.units[target] == 1
-        name = (topology.nodes[source], topology.nodes[target])
-        return ParameterName(name, () if plain else (i, j), "weight")
-
-    def _of_node(self, parameter: int) -> ParameterName:
-        topology = self._layout.topology
-        what = next(what for what, found in self._of_nodes.items() if found[0][parameter] >= 0)
-        places, nodes, ends = self._of_nodes[what]
-        place = int(places[parameter])
-        number = int(np.searchsorted(ends, place, side="right"))
-        node = int(nodes[number])
-        unit = place - int(ends[number]) + int(topology.units[node])
-        return ParameterName(topology.nodes[node], (unit,) if topology.units[node] > 1 else (), what)
+        what = next(what for what, (places, *_) in self._tables.items() if places[parameter] >= 0)
+        places, holders, ends = self._tables[what]
+        number = int(np.searchsorted(ends, places[parameter], side="right"))
+        place, holder = int(places[parameter]) - int(ends[number - 1] if number else 0), int(holders[number])
+        if what != "weight":
+            several = topology.units[holder] > 1
+            return ParameterName(topology.nodes[holder], (place,) if several else (), what)
+        source, target = int(topology.sources[holder]), int(topology.targets[holder])
+        several = topology.units[source] > 1 or topology.units[target] > 1
+        name = topology.nodes[source], topology.nodes[target]
+        return ParameterName(name, divmod(place, int(topology.units[source])) if several else (), what)
 
 
 def _first_places(parameters: Array, n: int) -> Array:

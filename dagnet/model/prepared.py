@@ -6,8 +6,7 @@ Plugins are tried out on a few numbers when it is made: what works, but badly, i
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -107,7 +106,9 @@ class Prepared:
     @cached_property
     def columns_in(self) -> Columns:
         """The columns of X."""
-        return self._columns("X", self.layout.topology.inputs, self.columns_out.names)
+        topology = self.layout.topology
+        sizes = {topology.nodes[node]: int(topology.units[node]) for node in topology.inputs.tolist()}
+        return self._columns("X", sizes, self.columns_out.names)
 
     def table_of(self, y: Any) -> Any:
         """A table of one output's columns, in their order, as one that has them under the output's name."""
@@ -122,17 +123,12 @@ class Prepared:
     @cached_property
     def columns_out(self) -> Columns:
         """The columns of y: the outputs but those that learn another one's."""
-        each = {name: head.loss.columns for head in self.objective.heads for name in head.targets}
-        topology = self.layout.topology
-        own = [node for node in topology.outputs.tolist() if topology.nodes[node] in each]
-        return self._columns("y", np.array(own), each=[each[topology.nodes[node]] for node in own])
+        return self._columns("y", self.objective.sizes)
 
-    def _columns(self, what: str, nodes: Array, others: Sequence[Hashable] = (), each: Any = 1) -> Columns:
+    def _columns(self, what: str, sizes: Mapping[Any, int], others: Sequence[Hashable] = ()) -> Columns:
         topology = self.layout.topology
-        names = [topology.nodes[node] for node in nodes.tolist()]
         categories = {topology.nodes[node]: words for node, words in topology.categories.items()}
-        units = (topology.units[nodes] * each).astype(int).tolist()
-        return Columns(what, names, units, others, categories)
+        return Columns(what, tuple(sizes), tuple(sizes.values()), others, categories)
 
     @cached_property
     def standardisation(self) -> tuple[Array, Array] | None:
@@ -181,8 +177,7 @@ class Prepared:
             return np.concatenate([self.outputs(vector, block) for _, block in inputs.blocks()])
         theta = self.layout.theta(vector)
         quick = self.runner.evaluate(theta, inputs)
-        outputs: Array = self.runner.forward(theta, inputs, keep=False).outputs if quick is None else quick
-        return outputs
+        return self.runner.forward(theta, inputs, keep=False).outputs if quick is None else quick
 
     @cached_property
     def _dropping_runner(self) -> Runner:
@@ -265,21 +260,14 @@ def probe_loss(loss: Loss, width: int, dtype: Any) -> None:
     )
     results = {}
     for what, function, arguments, shape in trials:
-        with _only_plugin_errors():
+        try:
             results[what] = checked_result(f"{where}: {what}", function, arguments, shape)
+        except PluginError as error:
+            if error.__cause__ is None or isinstance(error.__cause__, IndexError):
+                raise
+        except Exception:  # noqa: BLE001, S110 - a loss may refuse what is tried; then the first real rows decide
+            pass
     _complain(loss, results, dtype)
-
-
-@contextmanager
-def _only_plugin_errors() -> Iterator[None]:
-    """A loss may refuse the numbers that are tried here; then the first real ones decide."""
-    try:
-        yield
-    except PluginError as error:
-        if error.__cause__ is None or isinstance(error.__cause__, IndexError):
-            raise
-    except Exception:  # noqa: BLE001, S110 - a stranger's code may raise anything
-        pass
 
 
 def _complain(item: Activation | Loss, results: Mapping[str, Array], dtype: Any) -> None:

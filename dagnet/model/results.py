@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -205,6 +205,15 @@ class Gradient:
         topology = self._layout.topology
         deltas: Array = self._everywhere.state.delta(np.arange(self._walk.plan.n_inputs)).T
         return np.ascontiguousarray((deltas / topology.scale).astype(deltas.dtype))
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def by_unit(self) -> tuple[Array, Array, Array, Array]:
+        """z, a and δ of all units, (units, rows) each, and all derivatives by slot, frozen ones' too."""
+        walk = replace(self._walk, plan=self._layout.plan.everywhere(), pull=None)
+        slots = walk.back(cast("Array", self._walk.pull))
+        state, units = walk.state, np.arange(walk.plan.n_units)
+        return state.pre_activation(units), state.value(units), state.delta(units), slots
 
     @cached_property
     def visited(self) -> tuple[Hashable, ...]:

@@ -55,7 +55,8 @@ def scores_of(
     fitting = [one for one, kind in zip(own, kinds, strict=True) if not known or kind == wanted]
     if metric in METRICS.values():
         shapes = [(len(units), len(columns)) for _, units, columns in fitting]
-        same = [one for one, shape in zip(fitting, shapes, strict=True) if _fits(metric, *shape)]
+        survival = {(1, 2)} if metric is concordance else set()  # a risk with time and event
+        same = [one for one, n in zip(fitting, shapes, strict=True) if n[0] == n[1] or n in survival]
         if not same:
             must = "with a column of y for each output unit, for a metric of dagnet's"
             mend = "write a function (y_true, y_predicted)"
@@ -67,11 +68,6 @@ def scores_of(
         head.name: float(np.mean(list(_each(head, predicted[:, units], targets[:, columns], metric))))
         for head, units, columns in fitting
     }
-
-
-def _fits(metric: Metric, units: int, columns: int) -> bool:
-    """Whether one of dagnet's metrics compares so many; survival's a risk with time and event."""
-    return units == columns or (metric is concordance and (units, columns) == (1, 2))
 
 
 def mean_score(scores: Mapping[str, float]) -> float:
@@ -116,8 +112,7 @@ def class_weights(objective: Objective, targets: Array, weights: Array | None, s
         each = each[:, 0]  # that of all heads
     elif own.ndim == 1:
         own = own[:, None]
-    weighted: Array = (own * each).astype(targets.dtype)
-    return weighted
+    return (own * each).astype(targets.dtype)
 
 
 def _factors(head: Head, targets: Array, said: Any) -> Array | None:

@@ -1,4 +1,7 @@
-"""Start values of the parameters: given by the graph, or drawn by the initializer, by name."""
+"""Start values of the parameters: given by the graph, or drawn by the initializer, by name.
+
+What an edge draws depends on the seed, its parent and its child.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from dagnet.adjacency import ranges
 from dagnet.arrays import Array
 from dagnet.contracts import Initializer
-from dagnet.errors import GraphError, expected
+from dagnet.errors import GraphError, PluginError, Verbatim, expected
+from dagnet.hashing import ODD, mixed
 from dagnet.model.layout import Layout
-from dagnet.topology import are_near
+from dagnet.registry import named
+from dagnet.topology import Topology, are_near, name_keys
 
 
 def start_vector(
@@ -20,8 +26,6 @@ def start_vector(
     topology = layout.topology
     elements = topology.weight_start
     if np.isnan(elements).any():
-        from dagnet.model.draws import drawn  # noqa: PLC0415 - numpy.random is only for those who draw
-
         elements = drawn(topology, elements, initializer, generator)
     parameters = np.zeros(layout.n_numbers)
     parameters[layout.weights] = elements
@@ -29,23 +33,121 @@ def start_vector(
     parameters[layout.biases[biased]] = topology.bias_start[biased]
     for name, start in topology.node_starts.items():
         parameters[layout.node_places(name)] = start
+    factor: Any = layout.factor
     with np.errstate(over="ignore"):
-        result: Array = parameters.astype(dtype)
-        factor = np.ones(0) if layout.factor is None else layout.factor.astype(dtype)
-    odd = ~np.isfinite(factor) | (factor == 0)
-    if layout.factor is not None and odd.any():
+        result, cast = parameters.astype(dtype), None if factor is None else factor.astype(dtype)
+    if cast is not None and (odd := ~np.isfinite(cast) | (cast == 0)).any():
         must = f"finite and other than 0 in {np.dtype(dtype)}"
-        raise GraphError(expected("factor of an edge", must, float(layout.factor[odd][0]), "use float64"))
+        raise GraphError(expected("factor of an edge", must, float(factor[odd][0]), "use float64"))
     if layout.limits is not None:
         n = layout.plan.n_parameters
         missing = np.zeros(n, bool)
         missing[layout.weights] = np.isnan(topology.weight_start)
-        inside = missing | are_near(
-            parameters[:n], *layout.limits
-        )  # what was written elsewhere stays in files
+        inside = missing | are_near(parameters[:n], *layout.limits)  # what a file has otherwise stays so
         within = np.clip(result[:n], *layout.limits_in(np.dtype(dtype)))
         result[:n] = np.where(inside, within, result[:n])
     if not np.isfinite(result).all():
         must, largest = f"finite in {np.dtype(dtype)}", float(np.abs(parameters).max())
         raise GraphError(expected("weights and biases", must, largest, "use float64"))
+    return result
+
+
+def edge_keys(topology: Topology) -> Array:
+    """(edges,) a number for each pair of names."""
+    nodes = mixed(name_keys(topology.nodes))
+    return mixed((nodes * ODD)[topology.sources] + mixed(nodes + ODD)[topology.targets])
+
+
+class Draws(np.random.Generator):
+    """A generator whose usual numbers are a function of the seed and of one key a number.
+
+    ``random``, ``uniform``, ``normal`` and ``standard_normal`` of as many numbers as there are
+    keys follow the keys; all else is drawn one after the other, as by any generator, and so do
+    those that are spawned from it or copied.
+    """
+
+    def __init__(self, seed: int, keys: Array) -> None:
+        super().__init__(np.random.PCG64(seed))
+        self._keys, self._calls = mixed(keys + np.uint64(seed)), 0
+
+    def spawn(self, n_children: int) -> list[np.random.Generator]:
+        """Independent generators, without keys."""
+        return [np.random.Generator(child) for child in self.bit_generator.spawn(n_children)]
+
+    def random(self, size: Any = None, *args: Any, **options: Any) -> Any:
+        """U(0, 1) in steps of 2⁻⁵³."""
+        if args or options or not self._by_key(size):
+            return super().random(size, *args, **options)
+        self._calls += 1
+        bits = mixed(self._keys + np.uint64(self._calls * int(ODD) % 2**64))
+        return (bits >> np.uint64(11)) * 2.0**-53
+
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+        """U(low, high)."""
+        if not self._by_key(size):
+            return super().uniform(low, high, size)
+        return low + (high - low) * self.random(size)
+
+    def standard_normal(self, size: Any = None, *args: Any, **options: Any) -> Any:
+        """N(0, 1), by Box and Muller's transformation (1958) of two uniform numbers."""
+        if args or options or not self._by_key(size):
+            return super().standard_normal(size, *args, **options)
+        radius = np.sqrt(-2.0 * np.log1p(-self.random(size)))
+        return radius * np.cos(2.0 * np.pi * self.random(size))
+
+    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
+        """N(loc, scale²)."""
+        if not self._by_key(size) or np.any(np.less(scale, 0)):  # which NumPy refuses
+            return super().normal(loc, scale, size)
+        return loc + scale * self.standard_normal(size)
+
+    def _by_key(self, size: Any) -> bool:
+        if isinstance(size, np.ndarray):
+            size = tuple(np.atleast_1d(size).tolist())
+        return size in (len(self._keys), self._keys.shape)
+
+
+def drawn(
+    topology: Topology, elements: Array, initializer: Initializer, generator: np.random.Generator
+) -> Array:
+    """The weights' ``elements`` with what is missing drawn, a shared weight once."""
+    units, starts, keys = topology.units, topology.weight_starts, edge_keys(topology)
+    edges = owners = np.flatnonzero(np.isnan(elements[starts[:-1]]))
+    if topology.share is not None:  # of a group the edge with the least key draws, whatever the order
+        first = topology.weight_owners()[edges]
+        by_key = np.lexsort((keys[edges], first))
+        owners, place = np.unique(first[by_key], return_index=True)
+        edges = edges[by_key[place]]
+    sources, targets = topology.sources[edges], topology.targets[edges]
+    fan_in = np.bincount(topology.targets, weights=units[topology.sources], minlength=topology.n_nodes)
+    fan_out = np.bincount(topology.sources, weights=units[topology.targets], minlength=topology.n_nodes)
+    fans, keys, places = (fan_in[targets], fan_out[sources]), keys[edges], owners
+    if not topology.is_plain:
+        places = ranges(starts[owners], starts[owners + 1])
+        counts = starts[owners + 1] - starts[owners]
+        element = places - np.repeat(starts[owners], counts)
+        fans = (np.repeat(fans[0], counts), np.repeat(fans[1], counts))
+        keys = np.repeat(keys, counts) + element.astype(np.uint64) * ODD
+    result = elements.copy()
+    result[places] = _drawn_by(initializer, int(generator.integers(2**64, dtype=np.uint64)), keys, fans)
+    return result if topology.share is None else result[topology.element_owners()]
+
+
+def _drawn_by(initializer: Initializer, seed: int, keys: Array, fans: tuple[Array, Array]) -> Array:
+    """In the order of the keys, so that whatever the initializer does follows names."""
+    where, order, result = named(initializer), np.argsort(keys), np.empty(len(keys))
+    try:
+        array = np.array(initializer.weights(Draws(seed, keys[order]), fans[0][order], fans[1][order]))
+    except PluginError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{where} raised {type(error).__name__}: {error}") from error
+    where = f"{where}: result"
+    if array.shape != keys.shape or array.dtype.kind != "f":
+        got = Verbatim(f"{array.dtype} of shape {array.shape}")
+        raise PluginError(expected(where, f"floats of shape {keys.shape}", got))
+    with np.errstate(over="ignore"):
+        result[order] = array
+    if not np.isfinite(result).all():
+        raise PluginError(expected(where, "finite", float(result[order][~np.isfinite(result[order])][0])))
     return result

@@ -51,12 +51,9 @@ def encode_heads(own: Prepared, y: Any, rows: int, *, finite: bool, missing: obj
     return result
 
 
-def _of(head: Head, own: Prepared, *, by_unit: bool = False) -> Columns:
-    """The columns that a head learns, all of one unit each if ``by_unit``."""
-    topology = own.layout.topology
-    sizes = [int(topology.units[topology.index[name]] * head.loss.columns) for name in head.targets]
-    names = [name for name, units in zip(head.targets, sizes, strict=True) for _ in range(units)]
-    return Columns("y", names, [1] * len(names)) if by_unit else Columns("y", head.targets, sizes)
+def _of(head: Head, own: Prepared) -> Columns:
+    """The columns that a head learns."""
+    return Columns("y", head.targets, [own.objective.sizes[name] for name in head.targets])
 
 
 def _by_place(y: Any, own: Prepared, rows: int) -> Array:
@@ -101,7 +98,8 @@ def _by_name(y: Any, own: Prepared, rows: int, absent: Array) -> Array:
 
 def _labels(y: Any, head: Head, own: Prepared, rows: int) -> Array:
     """(rows, targets of the head) one-hot rows of labels, or as given."""
-    return encode_targets(y, _of(head, own, by_unit=True), head.loss, rows, np.float64, skip=True)
+    names = _of(head, own).by_unit()
+    return encode_targets(y, Columns("y", names, [1] * len(names)), head.loss, rows, np.float64, skip=True)
 
 
 def _refuse_learned(head: Head, objective: Objective, known: Any) -> None:
@@ -175,7 +173,7 @@ def _one_hot(labels: Array, width: int, rows: int, dtype: Any, *, skip: bool) ->
         row = int(np.flatnonzero(bad)[0])
         must = f"a label from 0 to {width - 1}"
         raise DataError(expected(f"y: row {row}", must, labels[row].item(), LABELS))
-    result: Array = np.zeros((rows, width), dtype)
+    result = np.zeros((rows, width), dtype)
     result[np.arange(rows), np.where(gaps, 0, numbers).astype(np.int64)] = 1
     result[gaps] = np.nan
     return result

@@ -34,9 +34,6 @@ class MissingNameError(DataError, KeyError):
 class _View(Mapping[Any, Any]):
     """A mapping from names to slices of a flat vector."""
 
-    _factor: Array | None = None
-    """(edges,) weight = factor · parameter; None where that is 1."""
-
     def __init__(self, layout: Layout, flat: Array, asked: Array | None = None) -> None:
         self._layout, self._flat, self._asked = layout, flat, asked
 
@@ -63,11 +60,11 @@ class _View(Mapping[Any, Any]):
             raise MissingNameError(f"{what} was not asked for; name it in wrt=[…]")
         if type(places) is int:
             return self._flat.item(places)
-        values = self._flat[places] if self._factor is None else self._by_weight(name)
+        values = self._values(name, places)
         return values.item() if values.size == 1 else values
 
-    def _by_weight(self, name: Any) -> Array:
-        raise NotImplementedError
+    def _values(self, _name: Any, places: Any) -> Array:
+        return self._flat[places]
 
     def __contains__(self, name: object) -> bool:
         try:
@@ -95,8 +92,7 @@ class WeightView(_View):
 
     def __init__(self, layout: Layout, flat: Array, asked: Array | None = None) -> None:
         super().__init__(layout, flat, asked)
-        self._factor = layout.topology.edge_words.get("factor")
-        self._are_numbers = layout.topology.is_plain and self._factor is None
+        self._are_numbers = layout.topology.is_plain and layout.element_factor is None
 
     def _named(self, topology: Topology, name: Any) -> Any:
         last, edge = self._last
@@ -104,7 +100,7 @@ class WeightView(_View):
             edge = topology.edge_number(name)
         return self._layout.weights.item(edge) if self._are_numbers else self._layout.weight_places(edge)
 
-    def _by_weight(self, name: Any) -> Array:
+    def _values(self, name: Any, _places: Any) -> Array:
         edge, derivatives = self._layout.topology.edge_number(name), self._asked is not None
         return self._layout.weights_of(self._flat, edge, derivatives=derivatives)
 
@@ -171,8 +167,6 @@ class NodeParameterView(_View):
 
 class _Writable(_View):
     what = "value"
-    _direct = True
-    """Whether the numbers are the parameters themselves, and may be any."""
 
     def __setitem__(self, name: Any, value: Any) -> None:
         places = self._places(name)
@@ -196,7 +190,7 @@ class _Writable(_View):
     def _checked(self, name: Any, value: Any, places: Any) -> Any:
         """The value in the vector's dtype, of the places' shape or one number for all."""
         largest = LARGEST[self._flat.itemsize]
-        if type(value) is float and -largest <= value <= largest and self._direct:
+        if type(value) is float and -largest <= value <= largest:
             return value
         shape = (1, 1) if type(places) is int else places.shape
         where = f"{self.what} of {shorten(name)}"
@@ -209,12 +203,7 @@ class _Writable(_View):
             array = given.astype(self._flat.dtype)
         if not np.isfinite(array).all():
             raise DataError(expected(where, f"finite in {self._flat.dtype}", value))
-        if not self._direct:
-            array = self._parameters(where, name, given)
         return array.reshape(()) if array.size == 1 else array
-
-    def _parameters(self, where: str, name: Any, weight: Array) -> Array:
-        raise NotImplementedError
 
 
 class TrainableMask(np.ndarray[Any, Any]):
@@ -231,32 +220,29 @@ class WritableWeights(_Writable, WeightView):
 
     what = "weight"
 
-    def __init__(self, layout: Layout, flat: Array) -> None:
-        super().__init__(layout, flat)
-        self._direct = self._factor is None and layout.limits is None
-
-    @np.errstate(all="ignore")
-    def _parameters(self, where: str, name: Any, weight: Array) -> Array:
-        """Weight / factor inside the parameter's limits, in the vector's dtype."""
-        edge, dtype = self._layout.topology.edge_number(name), self._flat.dtype
-        factor, places = (
-            1.0 if self._factor is None else float(self._factor[edge]),
-            self._layout.weight_places(edge),
-        )
-        exact = np.broadcast_to(weight / factor, places.shape)
-        result: Array = exact.astype(dtype)
+    def _checked(self, name: Any, value: Any, places: Any) -> Any:
+        """The parameters: weight / factor inside their limits, in the vector's dtype."""
+        checked, layout, dtype = super()._checked(name, value, places), self._layout, self._flat.dtype
+        if layout.element_factor is None and layout.limits is None:
+            return checked
+        where, edge = f"weight of {shorten(name)}", layout.topology.edge_number(name)
+        places, factors = layout.weight_places(edge), layout.topology.edge_words.get("factor")
+        factor = 1.0 if factors is None else float(factors[edge])
+        weight = np.broadcast_to(np.asarray(value, np.float64), places.shape)
+        with np.errstate(all="ignore"):
+            exact = weight / factor
+            result = exact.astype(dtype)
         if not np.isfinite(result).all():
             must = f"such that it is finite in {dtype} when divided by its factor {factor:g}"
-            raise DataError(expected(where, must, weight.ravel()[0]))
-        if self._layout.limits is not None:
-            low, high = (limit[places] for limit in self._layout.limits)
+            raise DataError(expected(where, must, weight.flat[0]))
+        if layout.limits is not None:
+            low, high = (limit[places] for limit in layout.limits)
             outside = (exact < low) | (exact > high)
             if outside.any():
                 ends = sorted((low[outside][0] * factor, high[outside][0] * factor))
-                got = np.broadcast_to(weight, places.shape)[outside][0]
-                raise DataError(expected(where, interval_text(*ends), float(got)))
-            result = np.clip(result, *(limit[places] for limit in self._layout.limits_in(dtype)))
-        return result
+                raise DataError(expected(where, interval_text(*ends), float(weight[outside][0])))
+            result = np.clip(result, *(limit[places] for limit in layout.limits_in(dtype)))
+        return result.reshape(()) if result.size == 1 else result
 
 
 class WritableNodeParameters(_Writable, NodeParameterView):

@@ -9,9 +9,11 @@ import numpy as np
 
 from dagnet.adjacency import Rows, levels, rows_by
 from dagnet.arrays import Array
-from dagnet.contracts import LEARNED, MOMENTS
-from dagnet.topology import Topology, parameter_limits
-from dagnet.topology.sharing import edge_facts, learned_facts, node_facts, refuse_unlike
+from dagnet.contracts import LEARNED, MOMENTS, Loss
+from dagnet.registry import find_loss
+from dagnet.topology import Topology, heads_of, parameter_limits
+from dagnet.topology.said import Problems
+from dagnet.topology.sharing import sharing_problems
 
 
 def checked_topology(parts: Topology) -> Topology:
@@ -21,7 +23,8 @@ def checked_topology(parts: Topology) -> Topology:
     """
     _check_lengths(parts)
     _check_units(parts)
-    index = _index(parts)
+    index: dict[Hashable, int] = dict(zip(parts.nodes, range(len(parts.nodes)), strict=True))
+    check(len(index) == len(parts.nodes), "two nodes have the same name")
     children = rows_by(parts.sources, parts.targets, len(parts.nodes))
     level = _checked_level(parts, children)
     _check_ports(parts)
@@ -34,7 +37,7 @@ def checked_topology(parts: Topology) -> Topology:
         _check_shared(parts, parts.share)
     elif parts.share_keys:
         raise ValueError("there are share keys without shared weights")
-    _check_shared_nodes(parts)
+    check(not (unlike := next(sharing_problems(parts), "")), unlike)
     low, high = parameter_limits(parts) or np.zeros((2, 0))
     check((low <= high).all(), "limits leave nothing to a weight")
     activation_of = parts.activation_of.astype(np.int32)
@@ -74,12 +77,6 @@ def _check_units(parts: Topology) -> None:
     check(weights == len(parts.weight_start), "the weights do not fit the edges")
     inputs = units[parts.inputs].sum()
     check(inputs == len(parts.center) == len(parts.scale), "center and scale do not fit the inputs")
-
-
-def _index(parts: Topology) -> dict[Hashable, int]:
-    index: dict[Hashable, int] = dict(zip(parts.nodes, range(len(parts.nodes)), strict=True))
-    check(len(index) == len(parts.nodes), "two nodes have the same name")
-    return index
 
 
 def _checked_level(parts: Topology, children: Rows) -> Array:
@@ -139,16 +136,12 @@ def _check_shared(parts: Topology, share: Array) -> None:
     shared = np.flatnonzero(share >= 0)
     first = np.unique(share[shared], return_index=True)[1]
     check(len(first) == groups and (np.diff(first) > 0).all(), "a share key is not used, or out of order")
-    shapes = parts.units[parts.targets], parts.units[parts.sources]
-    facts = edge_facts(*shapes, parts.edge_trainable, parts.weight_start, divided=False)
-    problems: list[str] = []
-    refuse_unlike(share, parts.share_keys, facts, lambda edge: f"edge {edge}", problems)
-    check(not problems, "; ".join(problems[:1]))
 
 
-def _check_shared_nodes(parts: Topology) -> None:
-    facts = node_facts(parts.units, parts.has_bias, parts.bias_trainable, parts.bias_start)
-    facts |= learned_facts(parts.units, parts.node_words, parts.node_starts, parts.learners)
-    problems: list[str] = []
-    refuse_unlike(*parts.node_groups(), facts, lambda node: f"node {node}", problems)
-    check(not problems, "; ".join(problems[:1]))
+def check_heads(topology: Topology, default: Loss) -> None:
+    """``ValueError`` where heads cannot be as a file says; PluginError for an unknown loss."""
+    for said in topology.node_words.get("loss", {}).values():
+        find_loss(said[0] if isinstance(said, tuple) else said)
+    problems = Problems()
+    heads_of(topology, default, problems)
+    check(not problems, "; ".join(problems))

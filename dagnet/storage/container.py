@@ -19,7 +19,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import BinaryIO, NoReturn
 
 import msgspec
 import numpy as np
@@ -34,7 +34,6 @@ NO_DIGEST = "0" * 64
 LARGEST_HEADER = 100_000_000
 """The limit of the safetensors format."""
 LARGEST_PADDING = 63
-CHUNK = 1 << 22
 PREFIX = re.compile(
     rb'\{"__metadata__":\{"dagnet":"\{\\"format\\":([1-9][0-9]{0,8}),\\"sha256\\":\\"([0-9a-f]{64})\\",'
 )
@@ -60,7 +59,7 @@ def atomically(path: object) -> Iterator[BinaryIO]:
     written to directly.
     """
     given = PATH.check("path", path)
-    before = _status(given)
+    before = given.stat() if given.exists() else None
     if before is not None and not stat.S_ISREG(before.st_mode):  # a pipe's name leads nowhere by itself
         with given.open("wb") as stream:
             yield stream
@@ -92,13 +91,6 @@ def _created(temporary: Path, target: Path) -> int:
         return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(target)) from error
-
-
-def _status(target: Path) -> os.stat_result | None:
-    try:
-        return target.stat()
-    except FileNotFoundError:
-        return None
 
 
 def _keep_permissions(descriptor: int, before: os.stat_result) -> None:
@@ -193,8 +185,7 @@ def read(path: object, kind: str) -> Content:
     """
     name: Path = PATH.check("path", path)
     with decoding(name):
-        with _opened(name) as stream:
-            version, header, data = _verified(stream)
+        version, header, data = _verified(_whole(name))
         if version > FORMAT:
             mend = f"it has format {version} and this dagnet reads format {FORMAT}; upgrade dagnet"
             raise FormatError(f"{name} was written by a newer dagnet: {mend}")
@@ -210,53 +201,48 @@ class _Peek(msgspec.Struct):
     kind: str
 
 
-def _opened(name: Path) -> BinaryIO:
+def _whole(name: Path) -> bytearray:
+    """All bytes of a file that begins as dagnet's files do."""
     # Without O_NONBLOCK, opening a named pipe waits for a writer that may never come.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    return open(name, "rb", opener=lambda path, _: os.open(path, flags))
-
-
-def _verified(stream: BinaryIO) -> tuple[int, bytes, bytearray]:
-    """Format version, header and data of a file whose digest is right."""
-    status = os.fstat(stream.fileno())
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("it is not an ordinary file")
-    size = status.st_size
-    length = int.from_bytes(stream.read(8), "little")
-    if size < 8 or length > min(size - 8, LARGEST_HEADER):
-        raise ValueError(f"the header cannot be {length:,} bytes in a file of {size:,}")
-    head = stream.read(min(length, LONGEST_PREFIX))
-    match = _prefix(head)
-    header = head + stream.read(length - len(head))
-    start, stop = match.span(2)
-    digest = hashlib.sha256(length.to_bytes(8, "little") + header[:start] + NO_DIGEST.encode())
-    digest.update(memoryview(header)[stop:])
-    if size > memory_bytes():  # a sparse file costs its writer nothing
-        raise ValueError(f"it is of {size:,} bytes, more than this machine's memory")
-    data = _data(stream, size - 8 - length, digest)
-    if len(header) != length or digest.hexdigest().encode() != match[2]:
-        raise ValueError("its SHA-256 does not match")
-    return int(match[1]), header, data
-
-
-def _data(stream: BinaryIO, size: int, digest: Any) -> bytearray:
-    data = bytearray(size)
-    view, done = memoryview(data), 0
-    while done < size:
-        got = stream.readinto(view[done : done + CHUNK])  # type: ignore[attr-defined]
-        if not got:
+    with open(name, "rb", opener=lambda path, _: os.open(path, flags)) as stream:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is not an ordinary file")
+        size, head = status.st_size, stream.read(8 + LONGEST_PREFIX)
+        length = int.from_bytes(head[:8], "little")
+        if size < 8 or length > min(size - 8, LARGEST_HEADER):
+            raise ValueError(f"the header cannot be {length:,} bytes in a file of {size:,}")
+        _prefix(head[8 : 8 + length])
+        if size > memory_bytes():  # a sparse file costs its writer nothing
+            raise ValueError(f"it is of {size:,} bytes, more than this machine's memory")
+        data = bytearray(size)
+        data[: len(head)] = head
+        if len(head) + stream.readinto(memoryview(data)[len(head) :]) < size:
             raise ValueError("it ends too early")
-        digest.update(view[done : done + got])
-        done += got
-    if stream.read(1):
-        raise ValueError("it grows while it is read")
+        if len(data) > size or stream.read(1):
+            raise ValueError("it grows while it is read")
     return data
+
+
+def _verified(data: bytearray) -> tuple[int, bytes, memoryview]:
+    """Format version, header and tensors of a file whose digest is right."""
+    view, stop = memoryview(data), 8 + int.from_bytes(data[:8], "little")
+    header = bytes(view[8:stop])
+    match = _prefix(header[:LONGEST_PREFIX])
+    first, last = (8 + place for place in match.span(2))
+    digest = hashlib.sha256(view[:first])
+    digest.update(NO_DIGEST.encode())
+    digest.update(view[last:])
+    if digest.hexdigest().encode() != match[2]:
+        raise ValueError("its SHA-256 does not match")
+    return int(match[1]), header, view[stop:]
 
 
 # -- the header --------------------------------------------------------------------------
 
 
-def _parsed(header: bytes, data: bytearray) -> tuple[bytes, dict[str, Array]]:
+def _parsed(header: bytes, data: memoryview) -> tuple[bytes, dict[str, Array]]:
     """The document and the tensors; ``ValueError`` and the like for whatever is odd."""
     text = header.decode("utf-8").rstrip(" ")
     if len(header) - len(text.encode()) > LARGEST_PADDING:
@@ -273,7 +259,7 @@ def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text[:20]} in the header is no integer")
 
 
-def _tensors(table: Mapping[str, _Entry], data: bytearray) -> dict[str, Array]:
+def _tensors(table: Mapping[str, _Entry], data: memoryview) -> dict[str, Array]:
     """Views of the data; together they cover it without gap or overlap."""
     place, tensors = 0, {}
     for name, entry in sorted(table.items(), key=lambda item: item[1].data_offsets):

@@ -15,16 +15,19 @@ import importlib.metadata
 import re
 import struct
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
 import numpy as np
 
+from dagnet import registry
 from dagnet.arrays import Array
 from dagnet.contracts import Activation, Aggregation, Loss
-from dagnet.errors import DagnetError, DagnetWarning, PluginError, shorten
-from dagnet.registry import KINDS, activations, aggregations, losses, origin
+from dagnet.errors import DagnetError, DagnetWarning, DataError, PluginError, shorten
+from dagnet.registry import KINDS, find_loss, origin
+from dagnet.topology import UserAttributes
+from dagnet.topology.extras import NODE_EXTRAS
 from dagnet.values import DEEPEST, NAMES, Codec, plain
 
 FORMAT = 1
@@ -36,25 +39,13 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Packed = Any
 """A value as :mod:`dagnet.storage.documents` spells it."""
 DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
-TABLES: dict[str, Callable[[], Mapping[str, Any]]] = {
-    "activations": activations,
-    "aggregations": aggregations,
-    "losses": losses,
-}
-
-
-class Parameter(msgspec.Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
-    """A parameter of a plugin."""
-
-    name: str
-    value: Packed
 
 
 class Plugin(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """An activation, an aggregation or a loss by name, and who provided it."""
 
     name: str
-    parameters: list[Parameter]
+    parameters: list[tuple[str, Packed]]
     distribution: str
     version: str
 
@@ -80,7 +71,7 @@ class ModelDocument(Document, forbid_unknown_fields=True, frozen=True, omit_defa
     share_keys: list[Packed]
     weight_name: Packed
     users: Packed
-    """The users' own attributes (:mod:`dagnet.storage.users`)."""
+    """The users' own attributes (:func:`pack_users`)."""
     node_words: Packed = None
     """What nodes say beside the usual, in the same way; None for nothing."""
     aggregations: list[Plugin] = []
@@ -196,8 +187,8 @@ def plugin_of(item: Activation | Aggregation | Loss) -> Plugin:
 
     PluginError if no process could find it again by its name.
     """
-    kind = next(kind for kind in TABLES if KINDS[kind].singular == item.kind)
-    registered = TABLES[kind]().get(item.name)
+    kind = next(kind for kind in KINDS if KINDS[kind].singular == item.kind)
+    registered = getattr(registry, kind)().get(item.name)
     if registered is None or registered.bind(**item.parameters) != item:
         what = "is not registered" if registered is None else "is not the one registered by that name"
         raise PluginError(
@@ -206,19 +197,19 @@ def plugin_of(item: Activation | Aggregation | Loss) -> Plugin:
         )
     where = f"{item.kind} {item.name!r}: parameter"
     given = item.parameters.items()
-    parameters = [Parameter(name, pack_name(value, f"{where} {name}")) for name, value in given]
+    parameters = [(name, pack_name(value, f"{where} {name}")) for name, value in given]
     source = origin(kind, item.name)
     return Plugin(item.name, parameters, source.distribution, source.version)  # type: ignore[union-attr]
 
 
 def plugin_for(kind: str, plugin: Plugin) -> Any:
-    """The registered thing that a file refers to; ``kind`` is one of :data:`TABLES`.
+    """The registered thing that a file refers to; ``kind`` is a plural such as ``"activations"``.
 
     PluginError if it is missing here; the message says what to install; ValueError if its parameters
     are none.
     """
     what = f"{KINDS[kind].singular} {plugin.name[:60]!r}"
-    registered = TABLES[kind]().get(plugin.name)
+    registered = getattr(registry, kind)().get(plugin.name)
     if registered is None:
         raise PluginError(f"{what} is not registered here; {_mend(plugin)}")
     source = origin(kind, plugin.name)
@@ -229,24 +220,20 @@ def plugin_for(kind: str, plugin: Plugin) -> Any:
             DagnetWarning,
             stacklevel=6,
         )
-    values = {parameter.name: EXACT.unpack(parameter.value) for parameter in plugin.parameters}
+    values = {name: EXACT.unpack(value) for name, value in plugin.parameters}
     if len(values) != len(plugin.parameters):
         raise ValueError(f"{what} has a parameter twice")
     for name, value in values.items():
         if name not in registered.parameters:
             text = f"{what} has no parameter {name[:60]!r} here; the file was written with"
             raise PluginError(f"{text} {_provider(plugin)}: install that version")
-        _check_number(f"{what}: parameter {name!r}", value, registered.parameters[name])
+        numeric = type(registered.parameters[name]) in {int, float}  # others fail later, and less clearly
+        if numeric and not isinstance(value, (int, float)):
+            raise ValueError(f"{what}: parameter {name!r} must be a number, got {shorten(value)}")
     try:
         return registered.bind(**values)
     except DagnetError as error:
         raise ValueError(f"{what} does not take the file's parameters: {error}") from error
-
-
-def _check_number(where: str, value: object, default: object) -> None:
-    """Where the default is a number, anything else would only fail later, and less clearly."""
-    if type(default) in {int, float} and not isinstance(value, (int, float)):
-        raise ValueError(f"{where} must be a number, got {shorten(value)}")
 
 
 def _is_distribution(plugin: Plugin) -> bool:
@@ -270,3 +257,103 @@ def _mend(plugin: Plugin) -> str:
         f"the file was written with {_provider(plugin)} and {here} is installed here: "
         "install that version, and see that DAGNET_DISABLE_PLUGINS is not set"
     )
+
+
+# -- what graphs say: a column for each attribute ------------------------------------------
+
+
+def pack_users(users: UserAttributes, codec: Snapshot) -> Any:
+    """Of the graph, of nodes and of edges: name, numbers and values of each attribute; words left unread.
+
+    What no file can bring back as it was is left out, and one :class:`DagnetWarning` says so.
+    """
+    lost: list[str] = []
+    tables = [
+        _columns("attribute {} of the graph", {0: users.graph}, codec, lost),
+        _columns("node attribute {}", users.nodes, codec, lost),
+        _columns("edge attribute {}", users.edges, codec, lost),
+    ]
+    if lost:
+        more = f" and {len(lost) - 1:,} more" if len(lost) > 1 else ""
+        text = f"the file keeps no {lost[0]}{more}: it can hold {Snapshot.takes}"
+        warnings.warn(text, DagnetWarning, stacklevel=5)
+    return [*tables, list(users.unread)]
+
+
+def pack_words(words: Mapping[str, Mapping[int, Any]], codec: Snapshot) -> Any:
+    """What nodes say by word and number: word, numbers and values; DataError for what no file can keep."""
+    return [
+        [
+            word,
+            list(said),
+            [codec.pack(_plain(word, value), f"node attribute {word!r}") for value in said.values()],
+        ]
+        for word, said in words.items()
+    ]
+
+
+def _plain(word: str, value: Any) -> Any:
+    if word == "loss":
+        value = NODE_EXTRAS[word].rule.convert(value)
+        plugin_of(find_loss(value[0] if isinstance(value, tuple) else value))  # which refuses unknown ones
+    return plain(value)
+
+
+def unpack_words(packed: Any, codec: Snapshot, n: int) -> list[dict[str, Any]]:
+    """What the nodes said, by node; ``ValueError`` for all else than :func:`pack_words` gave."""
+    if type(packed) is not list:
+        raise ValueError("what nodes say is no list")
+    said = _unpacked(packed, n, codec)
+    return [said.get(node, {}) for node in range(n)]
+
+
+def _columns(
+    where: str, numbered: Mapping[int, Mapping[Any, Any]], codec: Snapshot, lost: list[str]
+) -> list[list[Any]]:
+    columns: dict[Any, list[Any]] = {}
+    for number, attributes in numbered.items():
+        for name, value in attributes.items():
+            place, aside = where.format(shorten(name)), len(codec.tensors)
+            try:
+                packed = codec.pack(plain(value), place)
+                if name not in columns:
+                    columns[name] = [codec.pack(plain(name), place), [], []]
+            except DataError:
+                lost.append(place)
+                while len(codec.tensors) > aside:  # those of what was packed before the rest was refused
+                    codec.tensors.popitem()
+                continue
+            columns[name][1].append(number)
+            columns[name][2].append(packed)
+    return list(columns.values())
+
+
+def unpack_users(packed: Any, codec: Snapshot, sizes: tuple[int, int]) -> UserAttributes:
+    """What :func:`pack_users` was given; ``ValueError`` for all else.  ``sizes`` count nodes and edges."""
+    if type(packed) is not list or len(packed) != 4 or not all(type(part) is list for part in packed):
+        raise ValueError("the users' attributes are no four lists")
+    graph, nodes, edges = (
+        _unpacked(table, size, codec) for table, size in zip(packed[:3], (1, *sizes), strict=True)
+    )
+    unread = packed[3]
+    if not all(type(word) is str for word in unread):
+        raise ValueError("a word is no text")
+    return UserAttributes(graph.get(0, {}), nodes, edges, tuple(unread))
+
+
+def _unpacked(table: list[Any], size: int, codec: Snapshot) -> dict[int, dict[Any, Any]]:
+    found: dict[int, dict[Any, Any]] = {}
+    for column in table:
+        if type(column) is not list or len(column) != 3:
+            raise ValueError("an attribute is no name with numbers and values")
+        name, numbers, values = codec.unpack(column[0]), *column[1:]
+        if type(numbers) is not list or type(values) is not list or len(numbers) != len(values):
+            raise ValueError("an attribute's numbers and values differ in length")
+        for number, value in zip(numbers, values, strict=True):
+            if type(number) is not int or not 0 <= number < size:
+                raise ValueError("an attribute is of no node and of no edge")
+            owner = found.setdefault(number, {})
+            if name in owner:
+                raise ValueError("an attribute is there twice")
+            owner[name] = codec.unpack(value)
+    return found

@@ -35,7 +35,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Loss
 from dagnet.errors import DataError, NumericalError, expected, shorten
 from dagnet.model import Model
-from dagnet.storage.checks import check, checked_topology
+from dagnet.storage.checks import check, check_heads, checked_topology
 from dagnet.storage.container import NO_DIGEST, decoding, read, write
 from dagnet.storage.documents import (
     EXACT,
@@ -46,13 +46,16 @@ from dagnet.storage.documents import (
     Snapshot,
     decode,
     pack_name,
+    pack_users,
+    pack_words,
     plugin_for,
     plugin_of,
+    unpack_users,
+    unpack_words,
 )
-from dagnet.storage.users import check_heads, pack_users, pack_words, unpack_users, unpack_words
 from dagnet.topology import Topology, edge_values, fingerprint
-from dagnet.topology.attributes import Problems
 from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, edge_column, read_node_extras
+from dagnet.topology.said import Problems, Said
 
 EDGES, NODES = "edges_", "nodes_"
 MASKS = ("has_bias", "bias_trainable", "edge_trainable")
@@ -75,7 +78,9 @@ class StoredModel:
 def save_model(model: Model, path: object) -> None:
     """Write a network, whole or not at all; refusals are those of :meth:`dagnet.Network.save`."""
     topology = model.topology
-    weights, biases = _parameters(model)
+    weights, biases = model.parameters[model.layout.weights], model.layout.node_biases(model.parameters)
+    _check_finite("weight", weights, topology.weight_starts, lambda edge: model.edges[edge])
+    _check_finite("bias", biases, topology.unit_starts, lambda node: model.nodes[node])
     codec = Snapshot()
     document = ModelDocument(
         format=FORMAT,
@@ -126,15 +131,6 @@ def _numbered(topology: Topology) -> dict[str, dict[int, Any]]:
     for node, aggregation in words.get("aggregation", {}).items():
         words["aggregation"][node] = topology.aggregations.index(aggregation)
     return words
-
-
-def _parameters(model: Model) -> tuple[Array, Array]:
-    """Weights edge after edge, and biases node after node with 0 where there is none."""
-    topology, layout, parameters = model.topology, model.layout, model.parameters
-    weights, biases = parameters[layout.weights], layout.node_biases(parameters)
-    _check_finite("weight", weights, topology.weight_starts, lambda edge: model.edges[edge])
-    _check_finite("bias", biases, topology.unit_starts, lambda node: model.nodes[node])
-    return weights, biases
 
 
 def _check_finite(what: str, values: Array, starts: Array, name: Callable[[int], Any]) -> None:
@@ -209,7 +205,7 @@ def _edge_words(rest: dict[str, Array]) -> dict[str, Array]:
         default = EDGE_EXTRAS[word].default
         column = _taken(rest, EDGES + word, "f", np.dtype(np.float64)).reshape(-1, *np.shape(default))
         said = dict(edge_values(word, column))
-        found[word] = edge_column(word, len(column), said, lambda edge: f"edge {edge}", problems.tried)
+        found[word] = edge_column(word, len(column), said, "edge {}".format, problems)
     check(not problems, "; ".join(problems))
     return found
 
@@ -229,7 +225,7 @@ def _node_words(document: ModelDocument, codec: Snapshot, n: int) -> dict[str, d
             said["aggregation"] = known[number]
     unknown = {word for said in data for word in said} - NODE_EXTRAS.keys()
     check(not unknown, "nodes say unknown words")
-    found = read_node_extras(data, lambda node: f"node {node}", problems.tried)
+    found = read_node_extras(Said.of_all("node", str, data), problems)
     check(not problems, "; ".join(problems))
     return found
 

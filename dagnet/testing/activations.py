@@ -14,7 +14,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Activation
 from dagnet.contracts.probing import off_kinks
 from dagnet.contracts.trials import quotients, wrong
-from dagnet.testing.outcomes import DTYPES, copy_checks, must
+from dagnet.testing.outcomes import DTYPES, applied, copy_checks, must
 
 SHAPES = ((3, 4), (1, 7), (6, 1), (2, 0), (5,))
 GRID: Array = np.concatenate([np.arange(-30, 30.5, 0.5), np.linspace(-3, 3.1, 97), [-1e-3, 1e-3]])
@@ -22,16 +22,11 @@ FAR = np.array([-1e4, 1e4])
 NEAR = 1e-6
 
 
-def _applied(activation: Activation, z: Array) -> dict[str, Array]:
-    a = np.asarray(activation.value(z.copy()))
-    return {"function": a, "derivative": np.asarray(activation.slope(z.copy(), a.copy()))}
-
-
 def _everywhere(activation: Activation, *places: Array) -> Iterator[tuple[Array, str, Array]]:
     """The places and each result, by name, in both precisions."""
     for dtype in DTYPES:
         for z in (place.astype(dtype) for place in places):
-            for what, result in _applied(activation, z).items():
+            for what, result in applied(activation, z).items():
                 yield z, what, result
 
 
@@ -45,9 +40,9 @@ def check_shape_and_dtype_are_preserved(activation: Activation) -> None:
 def check_each_number_is_computed_on_its_own(activation: Activation) -> None:
     """An activation is elementwise: what stands beside a number does not change its result."""
     z = GRID.reshape(4, -1)
-    together = _applied(activation, z)
+    together = applied(activation, z)
     for row, column in ((0, 0), (1, 7), (3, 50)):
-        for what, alone in _applied(activation, z[row : row + 1, column : column + 1]).items():
+        for what, alone in applied(activation, z[row : row + 1, column : column + 1]).items():
             near = np.allclose(together[what][row, column], alone, rtol=1e-13, atol=1e-14, equal_nan=True)
             must(near, f"its {what} depends on what stands beside a number; it must be elementwise")
 
@@ -72,8 +67,8 @@ def check_the_derivative_is_the_functions(activation: Activation) -> None:
 def check_single_precision_agrees_with_double(activation: Activation) -> None:
     """As far as float32 goes."""
     z = GRID.astype(np.float32)
-    doubles = _applied(activation, z.astype(np.float64))
-    for what, single in _applied(activation, z).items():
+    doubles = applied(activation, z.astype(np.float64))
+    for what, single in applied(activation, z).items():
         size = np.maximum(1, np.maximum(np.abs(z), np.abs(doubles[what])))
         near = np.abs(single - doubles[what]) <= 64 * float(np.finfo(np.float32).eps) * size
         must(near.all(), f"its {what} in float32 is off {_at(z, ~near)}")
@@ -98,5 +93,5 @@ def _at(z: Array, bad: Array) -> str:
 
 
 check_it_can_be_pickled, check_it_can_be_copied = copy_checks(
-    lambda activation: np.stack(list(_applied(activation, GRID).values()))
+    lambda activation: np.stack(list(applied(activation, GRID).values()))
 )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
+from dagnet.contracts import Activation, Aggregation
 from dagnet.errors import PluginError, did_you_mean, expected
 
 Check = Callable[[Any], None]
@@ -27,6 +28,12 @@ def same_bits(first: Any, second: Any) -> bool:
     """Whether two arrays are the same to the bit, NaN, dtype and shape included."""
     one, other = np.asarray(first), np.asarray(second)
     return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+
+
+def applied(item: Activation | Aggregation, x: Array) -> dict[str, Array]:
+    """What function and derivative give for copies of z, or of terms."""
+    result = np.asarray(item.value(x.copy()))
+    return {"function": result, "derivative": np.asarray(item.slope(x.copy(), result.copy()))}
 
 
 def copy_checks(use: Callable[[Any], Array], made: Callable[[Any], Any] | None = None) -> tuple[Check, Check]:

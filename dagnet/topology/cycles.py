@@ -11,7 +11,7 @@ import numpy as np
 from dagnet.adjacency import components, find_cycle, rows_by
 from dagnet.arrays import Array
 from dagnet.errors import CycleError, shorten
-from dagnet.topology.attributes import read_ends
+from dagnet.topology.said import drawn
 
 LISTED = 12
 SHOWN = 4
@@ -24,9 +24,8 @@ MEND = (
 
 def refuse_cycles(graph: nx.DiGraph[Any]) -> None:
     """CycleError where there is one."""
-    names = list(graph)
-    ends = read_ends(graph, {name: number for number, name in enumerate(names)})
-    cycle, problems = find_cycles(names, ends.sources, ends.targets)
+    read = drawn(graph)
+    cycle, problems = find_cycles(read.names, read.sources, read.targets)
     if cycle:
         raise CycleError(problems, cycle)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,8 +16,9 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Aggregation, Loss, Normalization
-from dagnet.errors import DagnetError, DataError, PluginError, expected
+from dagnet.errors import DataError, PluginError, expected
 from dagnet.registry import find_aggregation, find_loss, parse_call, spelled
+from dagnet.topology.said import Problems, Said
 from dagnet.values import ALONE, FRACTION, LARGEST, NOT_NEGATIVE, Rule, is_number, plain
 
 WIDEST = (-math.inf, math.inf)
@@ -55,20 +55,6 @@ def _hold_bounds(pairs: Array) -> Array:
     return result
 
 
-class _CallForm(Rule):
-    """A text that is read by ``convert`` alone; what is wrong is said with the place where it stands."""
-
-    def check(self, where: str, value: Any, settings: Mapping[str, Any] = ALONE, *, mend: str = "") -> Any:
-        """See :meth:`dagnet.values.Rule.check`."""
-        del settings
-        if not isinstance(value, str):
-            raise DataError(expected(where, self.must, value, mend))
-        try:
-            return self.convert(value)
-        except DagnetError as error:
-            raise DataError(f"{where}: {error}") from None
-
-
 def normalization(text: str) -> Normalization:
     """The normalisation that a call form says."""
     name, positional, named = parse_call(text)
@@ -87,18 +73,21 @@ def _spelled(text: str) -> str:
     return str(normalization(text))
 
 
-@dataclass(frozen=True)
-class _Aggregated(Rule):
-    """A registered aggregation; None for the sum, which nodes need not say."""
+def _as_aggregation(value: object) -> Aggregation | None:
+    """None for the sum, which nodes need not say."""
+    found = find_aggregation(value)
+    return None if found == find_aggregation("sum") else found
 
-    def check(
-        self, where: str, value: Any, settings: Mapping[str, Any] = ALONE, *, mend: str = ""
-    ) -> Aggregation | None:
+
+class _Named(Rule):
+    """What a name or a call form says; what is wrong with it is said with the place where it stands."""
+
+    def check(self, where: str, value: Any, settings: Mapping[str, Any] = ALONE, *, mend: str = "") -> Any:
         """See :meth:`dagnet.values.Rule.check`."""
-        del settings, mend
+        if not self.holds(value, settings):
+            raise DataError(expected(where, self.must, value, mend))
         try:
-            found = find_aggregation(value)
-            return None if found == find_aggregation("sum") else found
+            return self.convert(value)
         except PluginError as error:
             raise DataError(f"{where}: {error}") from None
 
@@ -128,45 +117,41 @@ EDGE_EXTRAS: dict[str, Word] = {
 }
 """By word, of edges: each is one number, or as many as the default has; None stands for an infinite one."""
 NODE_EXTRAS: dict[str, Word] = {
-    "aggregation": Word(_Aggregated("an aggregation", lambda *_: False)),
+    "aggregation": Word(_Named("an aggregation", lambda *_: True, _as_aggregation)),
     "loss": Word(Rule("a loss, or (loss, nodes) of a group of outputs", _is_loss, _as_loss)),
     "loss_weight": Word(NOT_NEGATIVE),
     "target": Word(Rule("the name of another output", lambda name, _: isinstance(name, Hashable), plain)),
     "sign": Word(Rule("+1 or −1", lambda value, _: is_number(value) and abs(float(value)) == 1, int)),
     "share": Word(Rule("a hashable key", lambda key, _: isinstance(key, Hashable), lambda key: key)),
     "dropout": Word(FRACTION),
-    "normalization": Word(_CallForm("'batch', 'layer' or a call form of these", lambda *_: False, _spelled)),
+    "normalization": Word(
+        _Named("'batch', 'layer' or a call form of these", lambda said, _: isinstance(said, str), _spelled)
+    ),
 }
 """By word, of nodes; what a rule makes None of is as good as not said."""
 
 
-Data = Sequence[Mapping[str, Any]]
-Where = Callable[[int], str]
-Tried = Callable[[Callable[[Any], Any], Any, Any], Any]
-"""What a check makes of a value, or else the fallback; the problem is noted."""
+def read_edge_extras(edges: Said, problems: Problems) -> dict[str, Array]:
+    """(edges, …) numbers of each word that is said."""
+    found = {}
+    for word in EDGE_EXTRAS:
+        said = {edge: value for edge, value in edges.of(word) if value is not None}
+        if said:
+            found[word] = edge_column(word, len(edges.data), said, edges.where, problems)
+    return found
 
 
-def read_edge_extras(data: Data, seen: AbstractSet[Any], where: Where, tried: Tried) -> dict[str, Array]:
-    """(edges, …) numbers of each word that is said; ``where`` names an edge, ``seen`` all words."""
-    said = {
-        word: {edge: found[word] for edge, found in enumerate(data) if found.get(word) is not None}
-        for word in EDGE_EXTRAS
-        if word in seen
-    }
-    n = len(data)
-    return {word: edge_column(word, n, values, where, tried) for word, values in said.items() if values}
-
-
-def edge_column(word: str, n: int, said: Mapping[int, Any], where: Where, tried: Tried) -> Array:
+def edge_column(
+    word: str, n: int, said: Mapping[int, Any], where: Callable[[int], str], problems: Problems
+) -> Array:
     """(edges, …) the word's numbers, of those edges that say it and its default of the others."""
     rule, default = EDGE_EXTRAS[word].rule, EDGE_EXTRAS[word].default
     column = np.full((n, *np.shape(default)), default, np.float64)
-    places, slow = np.fromiter(said, np.int64, len(said)), said
     if (values := _plain_column(word, list(said.values()))) is not None:
-        column[places] = values
-        slow = {}
-    for edge, value in slow.items():
-        column[edge] = tried(partial(rule.check, f"{where(edge)}: {word}"), value, default)
+        column[np.fromiter(said, np.int64, len(said))] = values
+        return column
+    for edge, value in said.items():
+        column[edge] = problems.tried(partial(rule.check, f"{where(edge)}: {word}"), value, default)
     return column
 
 
@@ -189,18 +174,20 @@ def _plain_column(word: str, values: list[Any]) -> Array | None:
     return column if all_hold(column).all() else None
 
 
-def read_node_extras(data: Data, where: Where, tried: Tried) -> dict[str, dict[int, Any]]:
-    """What nodes say, by word and by the number of the node; ``where`` names a node."""
+def read_node_extras(nodes: Said, problems: Problems) -> dict[str, dict[int, Any]]:
+    """What nodes say, by word and by the number of the node."""
     found: dict[str, dict[int, Any]] = {}
-    for number, attributes in enumerate(data):
-        for word in attributes.keys() & NODE_EXTRAS.keys() if attributes else ():
-            value, rule = attributes[word], NODE_EXTRAS[word].rule
-            if value is not None and rule.holds(value, {}):  # without words for what could be wrong
-                value = rule.convert(value)
-            elif value is not None:
-                value = tried(partial(rule.check, f"{where(number)}: {word}"), value, None)
-            if value is not None:
-                found.setdefault(word, {})[number] = value
+    for word, row in NODE_EXTRAS.items():
+        for node, value in nodes.of(word):
+            if value is None:
+                continue
+            try:
+                read = row.rule.check("", value)
+            except DataError:  # and now with words for what is wrong
+                check = partial(row.rule.check, f"{nodes.where(node)}: {word}")
+                read = problems.tried(check, value, None)
+            if read is not None:
+                found.setdefault(word, {})[node] = read
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import chain
@@ -14,18 +14,47 @@ import numpy as np
 from dagnet.adjacency import Rows, offsets, ranges, rows_by
 from dagnet.arrays import Array
 from dagnet.contracts import MOMENTS, Activation, Aggregation
-from dagnet.errors import DataError, did_you_mean, shorten
+from dagnet.errors import DataError, did_you_mean, expected, shorten
 from dagnet.topology.extras import normalizations
-from dagnet.topology.sharing import first_of_group, groups
+from dagnet.topology.said import Categories, edge_text
 
 LISTED = 6
-Categories = tuple[str | float, ...]
 
 
 def edge_sizes(units: Array, sources: Array, targets: Array) -> Array:
     """(edges,) how many elements each weight has: child units times parent units."""
     result: Array = units[targets] * units[sources]
     return result
+
+
+def groups(
+    keys: Sequence[Any], where: Callable[[int], str], problems: list[str]
+) -> tuple[Array, tuple[Hashable, ...]]:
+    """The group of each key, −1 for None, and the groups' keys in the order of their first use.
+
+    Keys that are one object are looked at once.
+    """
+    ids = np.fromiter(map(id, keys), np.int64, len(keys))
+    _, first, which = np.unique(ids, return_index=True, return_inverse=True)
+    numbers: dict[Hashable, int] = {}
+    found = np.full(len(first), -1)
+    for rank in np.argsort(first).tolist():
+        key = keys[int(first[rank])]
+        try:
+            found[rank] = -1 if key is None else numbers.setdefault(key, len(numbers))
+        except TypeError:
+            problems.append(expected(f"{where(int(first[rank]))}: share", "a hashable key", key))
+    return found[which], tuple(numbers)
+
+
+def first_of_group(share: Array) -> Array:
+    """(members,) of each the first of its group: itself where ``share`` is negative."""
+    first = np.arange(len(share))
+    members = np.flatnonzero(share >= 0)
+    least = np.zeros(int(share.max(initial=-1)) + 1, np.int64)
+    least[share[members[::-1]]] = members[::-1]  # of several the last assignment stays
+    first[members] = least[share[members]]
+    return first
 
 
 @dataclass(frozen=True)
@@ -267,7 +296,7 @@ class Topology:
 
     def edge_text(self, edge: int) -> str:
         """An edge, for messages."""
-        return f"{shorten(self.nodes[self.sources[edge]])} → {shorten(self.nodes[self.targets[edge]])}"
+        return edge_text(self.nodes, self.sources, self.targets, edge)
 
     def role(self, node: int) -> str:
         """``"input"``, ``"output"``, ``"constant"`` or ``"hidden"``."""
@@ -280,7 +309,7 @@ class Topology:
 
     def has_node(self, name: object) -> bool:
         """Whether ``name`` is a node."""
-        return _known(name, self.index)
+        return number_of(name, self.index) is not None
 
     def has_edge(self, name: object) -> bool:
         """Whether ``name`` is a (parent, child) pair that is an edge."""
@@ -289,10 +318,7 @@ class Topology:
     def _edge(self, name: object) -> int | None:
         if not isinstance(name, tuple) or len(name) != 2:
             return None
-        try:
-            source, target = self.index.get(name[0]), self.index.get(name[1])
-        except TypeError:
-            return None
+        source, target = number_of(name[0], self.index), number_of(name[1], self.index)
         if source is None or target is None:
             return None
         children, edges, starts = self._sorted_edges
@@ -317,7 +343,7 @@ class Topology:
         if not isinstance(name, tuple) or len(name) != 2:
             return "; an edge is written as the pair (parent, child)"
         for end in name:
-            if not _known(end, self.index):
+            if not self.has_node(end):
                 return f": no node {shorten(end)}{did_you_mean(end, self.index, listed=LISTED)}"
         source, target = name
         if self._edge((target, source)) is not None:
@@ -335,10 +361,11 @@ class Topology:
         DataError
             If there is no such node.
         """
-        if not _known(name, self.index):
+        number = number_of(name, self.index)
+        if number is None:
             mend = did_you_mean(name, self.index, listed=LISTED)
             raise DataError(f"no node {shorten(name)} in the graph{mend}")
-        return self.index[name]
+        return number
 
     def __deepcopy__(self, memo: object) -> Topology:
         """Itself: it never changes, and copies of names would no longer be the users' names."""
@@ -360,8 +387,9 @@ def _frozen(array: Array) -> Array:
     return array
 
 
-def _known(name: object, index: dict[Hashable, int]) -> bool:
+def number_of(name: Any, index: Mapping[Hashable, int]) -> int | None:
+    """The number of a node, or None where it is none, such as a list."""
     try:
-        return name in index
+        return index.get(name)
     except TypeError:
-        return False
+        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,9 +10,9 @@ from typing import Any
 from dagnet.contracts import Loss
 from dagnet.errors import did_you_mean, expected, shorten, written
 from dagnet.registry import find_loss
-from dagnet.topology.attributes import Problems
 from dagnet.topology.extras import NODE_EXTRAS
-from dagnet.topology.frozen import Topology
+from dagnet.topology.frozen import Topology, number_of
+from dagnet.topology.said import Problems
 
 HEAD_WORDS = ("loss", "loss_weight", "target")
 ARGUMENTS = {"loss": "loss", "loss_weights": "loss_weight"}
@@ -77,13 +77,11 @@ def with_arguments(
 
 def _members(key: Any, index: Mapping[Hashable, int]) -> tuple[int, ...]:
     """The numbers of a node, or of a tuple of nodes; none where one is unknown or named twice."""
-    try:
-        if key in index:
-            return (index[key],)
-        numbers = tuple(index[name] for name in key) if isinstance(key, tuple) else ()
-    except (TypeError, KeyError):
-        return ()
-    return numbers if len(set(numbers)) == len(numbers) else ()
+    if (number := number_of(key, index)) is not None:
+        return (number,)
+    numbers = [number_of(name, index) for name in key] if isinstance(key, tuple) else []
+    found = tuple(number for number in numbers if number is not None)
+    return found if len(set(found)) == len(numbers) else ()
 
 
 def _group(spec: Any) -> Any:
@@ -91,43 +89,27 @@ def _group(spec: Any) -> Any:
     return spec[1] if isinstance(spec, tuple) else None
 
 
-def read_heads(
-    words: NodeWords,
-    names: Sequence[Hashable],
-    index: Mapping[Hashable, int],
-    outputs: Iterable[int],
-    units: Any,
-    default: Loss,
-    problems: Problems,
-) -> tuple[Head, ...]:
+def heads_of(topology: Topology, default: Loss, problems: Problems) -> tuple[Head, ...]:
     """The heads in the order of their first outputs; outputs that say nothing are one together."""
-    order = dict.fromkeys(outputs)
-    named = dict.fromkeys(node for word in HEAD_WORDS for node in words.get(word, {}))
-    for node in named:
+    words, names, order = topology.node_words, topology.nodes, dict.fromkeys(topology.outputs.tolist())
+    named = {node: word for word in reversed(HEAD_WORDS) for node in words.get(word, {})}
+    for node, word in named.items():
         if node not in order:
-            said = next(word for word in HEAD_WORDS if node in words.get(word, {}))
             mend = "name it in outputs=[…], too, or leave the word out"
-            problems.append(f"node {shorten(names[node])}: {said} is for outputs, and it is none; {mend}")
+            problems.append(f"node {shorten(names[node])}: {word} is for outputs, and it is none; {mend}")
+    rest = tuple(node for node in order if node not in named)
     if not named:
-        rest = tuple(names[node] for node in order)
         if rest:
-            _check_width("", default, int(sum(units[node] for node in order)), problems)
-        return (Head(_name(rest), rest, default, 1.0, rest),)
-    reader = _Reader(words, names, index, units, default, problems, order)
-    found: dict[tuple[int, ...], None] = {}
-    unnamed = tuple(node for node in order if node not in named)
-    for node in order:
-        found.setdefault(reader.group(node) if node in named else unnamed)
-    heads = tuple(map(reader.head, found))
+            _check_width("", default, int(topology.units[list(rest)].sum()), problems)
+        nodes = tuple(names[node] for node in rest)
+        return (Head(_name(nodes), nodes, default, 1.0, nodes),)
+    reader = _Reader(topology, default, problems, order)
+    heads = tuple(
+        map(reader.head, dict.fromkeys(reader.group(node) if node in named else rest for node in order))
+    )
     if len({head.name for head in heads}) < len(heads):  # such as the nodes 1 and "1"
         return tuple(replace(head, name=",".join(map(written, head.nodes))) for head in heads)
     return heads
-
-
-def heads_of(topology: Topology, default: Loss, problems: Problems) -> tuple[Head, ...]:
-    """The same of a whole graph."""
-    words, nodes = topology.node_words, topology.outputs.tolist()
-    return read_heads(words, topology.nodes, topology.index, nodes, topology.units, default, problems)
 
 
 def _name(nodes: tuple[Hashable, ...]) -> str:
@@ -146,17 +128,10 @@ class _Reader:
     """Reads the heads of one graph; what is wrong is noted."""
 
     def __init__(
-        self,
-        words: NodeWords,
-        names: Sequence[Hashable],
-        index: Mapping[Hashable, int],
-        units: Any,
-        default: Loss,
-        problems: Problems,
-        order: Mapping[int, None],
+        self, topology: Topology, default: Loss, problems: Problems, order: Mapping[int, None]
     ) -> None:
-        self.loss, self.weight, self.target = (words.get(word, {}) for word in HEAD_WORDS)
-        self.names, self.index, self.units = names, index, units
+        self.loss, self.weight, self.target = (topology.node_words.get(word, {}) for word in HEAD_WORDS)
+        self.names, self.index, self.units = topology.nodes, topology.index, topology.units
         self.default, self.problems, self.order = default, problems, order
         self.known: dict[Any, Loss] = {}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import Any, cast
 
 import networkx as nx
@@ -25,30 +24,20 @@ from dagnet.errors import (
     shorten,
 )
 from dagnet.registry import find_activation, find_loss
-from dagnet.topology.attributes import (
-    Ends,
-    Problems,
-    check_sizes,
-    edge_name,
-    near_misses,
-    read_edges,
-    read_ends,
-    read_nodes,
-    read_units,
-)
+from dagnet.topology.attributes import check_sizes, read_edges, read_nodes, read_units, with_starts
 from dagnet.topology.cycles import find_cycles
-from dagnet.topology.frozen import Topology
-from dagnet.topology.heads import read_heads, with_arguments
+from dagnet.topology.frozen import Topology, number_of
+from dagnet.topology.heads import heads_of, with_arguments
 from dagnet.topology.limits import limit_problems, warn_of_signs
+from dagnet.topology.said import Drawn, Problems, Said, drawn, near_misses
+from dagnet.topology.sharing import sharing_problems
 from dagnet.topology.words import (
     ON_EDGES,
     ON_NODES,
     WORDS,
-    Data,
     check_words,
     checked_words,
     reworded,
-    unlearned,
     users_attributes,
 )
 
@@ -57,7 +46,7 @@ LISTED = 12
 MOST_NODES = 2**31
 BYTES_A_NODE = 64
 KEYS = ("inputs", "outputs", "loss", "loss_weights", "dtype", "unread", "hidden")
-DTYPES = ("float64", "float32")
+DTYPES = (np.float64, np.float32)
 PLACE = 'graph.graph["dagnet"]'
 
 
@@ -110,8 +99,8 @@ def read_settings(
     given = {"loss": loss, "loss_weights": loss_weights}
     either = {name: said.get(name) if value is None else value for name, value in given.items()}
     numbers = checked_dtype(dtype)
-    if dtype is None:
-        numbers = problems.tried(checked_dtype, said.get("dtype"), numbers, f"{PLACE}: ")
+    if dtype is None and "dtype" in said:
+        numbers = problems.tried(checked_dtype, said["dtype"], numbers, f"{PLACE}: ")
     inputs = said.get("inputs") if inputs is None else inputs
     outputs = said.get("outputs") if outputs is None else outputs
     heads = {name: value for name, value in either.items() if isinstance(value, Mapping)}
@@ -147,9 +136,9 @@ def checked_dtype(dtype: object) -> np.dtype[Any]:
         result = np.dtype(np.float64 if dtype is None else dtype)  # type: ignore[call-overload]
     except Exception:  # noqa: BLE001 - NumPy raises what it likes, strangers' objects too
         result = None
-    if result is None or result.name not in DTYPES:
+    if result is None or result.type not in DTYPES:
         raise DataError(expected("dtype", "'float64' or 'float32'", dtype))
-    return np.dtype(result.name)  # the one of this machine
+    return np.dtype(result.type)  # the one of this machine
 
 
 def topology_from_graph(
@@ -164,33 +153,27 @@ def topology_from_graph(
     if weight is not None and not isinstance(weight, str):
         raise DataError(expected("weight", "the name of an edge attribute or None", weight))
     words = checked_words(attributes, settings.unread, weight)
-    hidden = find_activation(activation)
-    directed = checked_graph(graph)
-    names = list(directed)
-    index: dict[Hashable, int] = {name: number for number, name in enumerate(names)}
-    data: Data = [said for _, said in directed.nodes(data=True)]
-    ends = read_ends(directed, index)
-    users = users_attributes(directed, data, ends, words, weight)
+    hidden, directed, problems = find_activation(activation), checked_graph(graph), settings.problems
+    read = drawn(directed)
+    users = users_attributes(directed, read, words, weight)
     if words:
-        data, read = reworded(data, words, ON_NODES), reworded(ends.data, words, ON_EDGES, weight)
-        ends = replace(ends, data=read, attributes=frozenset(chain.from_iterable(read)))
-    check_words(data, ends, names, weight, settings.problems)
-    units, categories = read_units(data, names, settings.problems)
-    check_sizes(ends, names, units)
-    edges = {**read_edges(ends, names, units, weight, settings.problems), "users": users}
-    edges["categories"] = categories
-    _check_dropped(data, names, ends, edges["edge_words"], settings.problems)
-    return _assemble(names, index, data, ends, edges, units, settings, hidden, weight)
+        nodes, edges = reworded(read.nodes, words, ON_NODES), reworded(read.edges, words, ON_EDGES, weight)
+        read = replace(read, nodes=nodes, edges=edges)
+    check_words(read.nodes, read.edges, weight, problems)
+    units, categories = read_units(read.nodes, len(read.names), problems)
+    check_sizes(read, units)
+    fields = read_edges(read, units, weight, problems)
+    _check_dropped(read, fields["edge_words"], problems)
+    fields |= {"users": users, "categories": categories, "weight_name": weight}
+    return _assemble(read, units, fields, settings, hidden)
 
 
-def _check_dropped(
-    data: Data, names: list[Hashable], ends: Ends, words: Mapping[str, Any], problems: Problems
-) -> None:
+def _check_dropped(read: Drawn, words: Mapping[str, Any], problems: Problems) -> None:
     """Terms are only dropped where they are summed."""
     for edge in np.flatnonzero(words["dropout"]).tolist() if "dropout" in words else ():
-        said = data[ends.targets[edge]].get("aggregation") or "sum"
+        said = read.nodes.data[read.targets[edge]].get("aggregation") or "sum"
         if said != "sum":
-            where = f"edge {edge_name(ends, names, edge)}: dropout"
+            where = f"{read.edges.where(edge)}: dropout"
             problems.refuse(where, "on an edge into a node that sums", said, "write dropout on the parent")
 
 
@@ -206,7 +189,6 @@ def topology_from_arrays(
     if not len(parent):
         raise GraphError("the graph has no edges and so no output; give at least one edge")
     n = int(max(parent.max(), child.max())) + 1
-    ends = Ends(parent, child, (), frozenset())
     if BYTES_A_NODE * n > memory_bytes():
         must = f"such that {BYTES_A_NODE} bytes a node fit into memory, {memory_bytes():,} bytes"
         raise DataError(expected("node numbers", must, n - 1, "number nodes from 0"))
@@ -217,10 +199,11 @@ def topology_from_arrays(
         mend = "dagnet needs one weight an edge: merge them"
         settings.problems.append(f"edge {source} → {target} is given twice; {mend}")
     start = np.full(len(parent), np.nan) if weights is None else _weights(weights, len(parent))
-    edges = {"weight_start": start, "edge_trainable": np.ones(len(parent), bool)}
+    fields = {"weight_start": start, "edge_trainable": np.ones(len(parent), bool), "weight_name": "weight"}
     names = range(n)
     index: dict[Hashable, int] = dict(zip(names, names, strict=True))
-    return _assemble(names, index, (), ends, edges, np.ones(n, np.int64), settings, hidden, "weight")
+    read = Drawn(names, index, parent, child, Said("node", str), Said("edge", str))
+    return _assemble(read, np.ones(n, np.int64), fields, settings, hidden)
 
 
 def _integers(where: str, values: Any) -> Array:
@@ -272,51 +255,46 @@ def checked_graph(graph: object) -> nx.DiGraph[Any]:
 
 
 def _assemble(
-    names: Sequence[Hashable],
-    index: dict[Hashable, int],
-    data: Sequence[Mapping[str, Any]],
-    ends: Ends,
-    edges: Mapping[str, Any],
-    units: Array,
-    settings: GraphSettings,
-    hidden: Activation,
-    weight: str | None,
+    read: Drawn, units: Array, fields: Mapping[str, Any], settings: GraphSettings, hidden: Activation
 ) -> Topology:
-    n, problems = len(names), settings.problems
-    children = rows_by(ends.sources, ends.targets, n)
-    in_degrees = np.bincount(ends.targets, minlength=n)
+    names, index, n, problems = read.names, read.index, len(read.names), settings.problems
+    children = rows_by(read.sources, read.targets, n)
+    in_degrees = np.bincount(read.targets, minlength=n)
     level = levels(children, in_degrees)
-    cycle, told = find_cycles(names, ends.sources, ends.targets) if (level < 0).any() else ([], [])
+    cycle, told = find_cycles(names, read.sources, read.targets) if (level < 0).any() else ([], [])
     problems.extend(told)
     inputs = _inputs(settings.inputs, names, index, in_degrees, problems)
     outputs = _outputs(settings.outputs, index, in_degrees, children, problems)
-    identity = find_activation("identity")
     identity_by_default = in_degrees == 0
     identity_by_default[_named("hidden", settings.hidden, index, problems)] = False
     identity_by_default[outputs] = True
-    nodes = read_nodes(data, names, units, inputs, identity_by_default, hidden, identity, problems)
-    words = nodes["node_words"] = with_arguments(nodes["node_words"], settings.heads, index, problems)
-    read_heads(words, names, index, outputs.tolist(), units, settings.loss, problems)
+    nodes = read_nodes(read.nodes, units, inputs, identity_by_default, hidden, problems)
+    if settings.heads:
+        nodes["node_words"] = with_arguments(nodes["node_words"], settings.heads, index, problems)
+    topology = Topology(
+        nodes=names if isinstance(names, range) else tuple(names),
+        index=index,
+        sources=read.sources,
+        targets=read.targets,
+        inputs=inputs,
+        outputs=outputs,
+        level=level,
+        units=units,
+        **fields,
+        **nodes,
+    )
+    if topology.learners or "normalization" in topology.node_words:
+        topology = with_starts(topology, read.nodes, problems)
+    divided = "factor" in topology.edge_words
+    heads_of(topology, settings.loss, problems)
+    problems.extend(sharing_problems(topology, divided=divided))
     if cycle:
         raise CycleError(problems, cycle)
     if problems:
         raise GraphError(problems)
     _warn_unreached(names, children, inputs, outputs, int((in_degrees == 0).sum()))
-    topology = Topology(
-        nodes=names if isinstance(names, range) else tuple(names),
-        index=index,
-        sources=ends.sources,
-        targets=ends.targets,
-        inputs=inputs,
-        outputs=outputs,
-        level=level,
-        units=units,
-        weight_name=weight,
-        **edges,
-        **nodes,
-    )
-    if topology.learners and topology.users.nodes:
-        topology = replace(topology, users=unlearned(topology))
+    if divided and topology.share is not None:
+        topology = replace(topology, weight_start=topology.weight_start[topology.element_owners()])
     topology.__dict__["children"] = children
     problems.extend(limit_problems(topology))
     if problems:
@@ -332,10 +310,7 @@ def _named(what: str, given: Iterable[Hashable], index: dict[Hashable, int], pro
         return []
     unknown = 0
     for name in given:
-        try:
-            number = index.get(name)
-        except TypeError:
-            number = None
+        number = number_of(name, index)
         if number is None:
             mend = did_you_mean(name, index, listed=6) if unknown < LISTED else ""
             problems.append(f"{what}: no node {shorten(name)} in the graph{mend}")

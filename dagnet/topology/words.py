@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import networkx as nx
 
 from dagnet.errors import DagnetWarning, DataError, did_you_mean, expected, shorten
-from dagnet.topology.attributes import EDGE_WORDS, NODE_WORDS, Ends, Problems, edge_name, near_misses
+from dagnet.topology.attributes import EDGE_WORDS, NODE_WORDS
 from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS
-from dagnet.topology.frozen import NONE, Topology, UserAttributes
+from dagnet.topology.frozen import NONE, UserAttributes
+from dagnet.topology.said import Drawn, Problems, Said, near_misses
 
 _MISSING = "dagnet does not have it, and leaving it out would train another network than the one drawn"
 _EDGES_OUT = "leave edges that do not act out of the graph"
@@ -48,10 +47,8 @@ REFUSED_ON_EDGES = {
 ON_NODES = frozenset((*NODE_WORDS, *REFUSED_ON_NODES))
 ON_EDGES = frozenset((*EDGE_WORDS, *REFUSED_ON_EDGES))
 WORDS = ON_NODES | ON_EDGES
-OPTIONAL = REFUSED_ON_NODES.keys() | REFUSED_ON_EDGES.keys() | NODE_EXTRAS.keys() | EDGE_EXTRAS.keys()
+OPTIONAL = frozenset((*REFUSED_ON_NODES, *REFUSED_ON_EDGES, *NODE_EXTRAS, *EDGE_EXTRAS))
 """Words that a graph may mean otherwise, and that then stay what they were in it."""
-
-Data = Sequence[Mapping[str, Any]]
 
 
 def checked_words(attributes: object, unread: Iterable[str], weight: str | None) -> dict[str, str | None]:
@@ -78,16 +75,17 @@ def checked_words(attributes: object, unread: Iterable[str], weight: str | None)
 
 
 def reworded(
-    data: Data, words: Mapping[str, str | None], own: Iterable[str], weight: str | None = None
-) -> Data:
+    said: Said, words: Mapping[str, str | None], own: AbstractSet[str], weight: str | None = None
+) -> Said:
     """Attributes with dagnet's ``own`` words for what other attributes say, that of the weights kept."""
-    words = {word: words[word] for word in own if word in words}
+    words = {word: words[word] for word in words if word in own}
     if not words:
-        return data
+        return said
     dropped = words.keys() | set(words.values())
     if weight != "weight":
         dropped -= {weight}
-    return [_reworded(attributes, words, dropped) if attributes else attributes for attributes in data]
+    data = [_reworded(attributes, words, dropped) if attributes else attributes for attributes in said.data]
+    return Said.of_all(said.kind, said.text, data)
 
 
 def _reworded(
@@ -99,73 +97,49 @@ def _reworded(
 
 
 def users_attributes(
-    graph: nx.DiGraph[Any], data: Data, ends: Ends, words: Mapping[str, str | None], weight: str | None
+    graph: nx.DiGraph[Any], drawn: Drawn, words: Mapping[str, str | None], weight: str | None
 ) -> UserAttributes:
     """All that is not dagnet's, to be kept."""
     said = {name: value for name, value in graph.graph.items() if name != "dagnet"}
-    others = {weight, *(word if name is None else name for word, name in words.items())}
-    unread = sorted(OPTIONAL & others)
-    nodes = _kept(data, chain.from_iterable(data), frozenset(NODE_WORDS).difference(unread))
-    edges = _kept(ends.data, ends.attributes, frozenset(EDGE_WORDS).difference(unread))
-    return UserAttributes(said, nodes, edges, tuple(unread)) if said or nodes or edges or unread else NONE
+    unread = OPTIONAL.intersection(
+        {weight, *(word if name is None else name for word, name in words.items())}
+    )
+    nodes, edges = _kept(drawn.nodes, NODE_WORDS, unread), _kept(drawn.edges, EDGE_WORDS, unread)
+    if said or nodes or edges or unread:
+        return UserAttributes(said, nodes, edges, tuple(sorted(unread)))
+    return NONE
 
 
-def unlearned(topology: Topology) -> UserAttributes:
-    """The user's attributes without those that are start values of what a node's activation learns."""
-    kept = {
-        node: {name: value for name, value in said.items() if name not in topology.learns(node)}
-        for node, said in topology.users.nodes.items()
-    }
-    return replace(topology.users, nodes={node: said for node, said in kept.items() if said})
-
-
-def _kept(data: Data, seen: Iterable[Hashable], own: Iterable[str]) -> dict[int, Mapping[Any, Any]]:
+def _kept(said: Said, own: Iterable[str], unread: AbstractSet[str]) -> dict[int, Mapping[Any, Any]]:
     """The attributes that are the user's, of each node or edge that has some."""
-    spare = set(seen) - set(own)
+    spare = said.words.difference(own) | (said.words & unread)
     if not spare:
         return {}
     found = (
         (number, {name: value for name, value in attributes.items() if name in spare})
-        for number, attributes in enumerate(data)
+        for number, attributes in enumerate(said.data)
         if attributes
     )
     return {number: attributes for number, attributes in found if attributes}
 
 
-def check_words(
-    data: Data, ends: Ends, names: Sequence[Hashable], weight: str | None, problems: Problems
-) -> None:
+def check_words(nodes: Said, edges: Said, weight: str | None, problems: Problems) -> None:
     """Note the words that dagnet refuses, and warn of those that are nearly its own."""
-
-    def node(number: int) -> str:
-        return shorten(names[number])
-
-    def edge(number: int) -> str:
-        return edge_name(ends, names, number)
-
-    seen, on_edges = frozenset(chain.from_iterable(data)), (*EDGE_WORDS, *([weight] if weight else []))
-    refused = {word: mend for word, mend in REFUSED_ON_EDGES.items() if word != weight}
-    _check("node", REFUSED_ON_NODES, NODE_WORDS, data, seen, node, problems)
-    _check("edge", refused, on_edges, ends.data, ends.attributes, edge, problems)
-
-
-def _check(
-    kind: str,
-    table: Mapping[str, str],
-    own: Iterable[str],
-    data: Data,
-    seen: frozenset[Hashable],
-    name: Callable[[int], str],
-    problems: Problems,
-) -> None:
-    for word in sorted(table.keys() & seen):
-        owners = [number for number, attributes in enumerate(data) if attributes.get(word) is not None]
-        if owners:
-            more = f" and {len(owners) - 1:,} more" if len(owners) > 1 else ""
-            problems.append(
-                f"{kind} {name(owners[0])}{more}: {word!r} is not an attribute that dagnet reads: "
-                f"{table[word]}; if it means something else here, Network(…, attributes={{{word!r}: None}})"
-            )
-    for attribute, known in near_misses(seen - table.keys(), own):
-        text = f"{kind} attribute {attribute!r} is not one that dagnet reads; did you mean {known!r}?"
-        warnings.warn(text, DagnetWarning, stacklevel=5)
+    weights = () if weight is None else (weight,)
+    for said, table, own in (
+        (nodes, REFUSED_ON_NODES, NODE_WORDS),
+        (edges, REFUSED_ON_EDGES, (*EDGE_WORDS, *weights)),
+    ):
+        strange = said.words.difference(own)
+        for word in sorted(table.keys() & strange):
+            owners = [number for number, value in said.of(word) if value is not None]
+            if owners:
+                more = f" and {len(owners) - 1:,} more" if len(owners) > 1 else ""
+                elsewhere = f"if it means something else here, Network(…, attributes={{{word!r}: None}})"
+                problems.append(
+                    f"{said.where(owners[0])}{more}: {word!r} is not an attribute that dagnet reads: "
+                    f"{table[word]}; {elsewhere}"
+                )
+        for attribute, known in near_misses(strange - table.keys(), own):
+            text = f"{attribute!r} is not one that dagnet reads; did you mean {known!r}?"
+            warnings.warn(f"{said.kind} attribute {text}", DagnetWarning, stacklevel=4)

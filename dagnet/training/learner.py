@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Draw, Learner, NotFinite
+from dagnet.contracts import Draw, Learner, NotFinite, Steps
 from dagnet.hashing import step_key
 from dagnet.model import Model
 from dagnet.model.layout import Layout
@@ -60,6 +60,7 @@ class ArrayLearner(Learner):
         if model.layout.limits is not None:
             self._limits = [limit[free] for limit in model.layout.limits_in(model.dtype)]
         self._state = settings.optimizer.start(self._live)
+        self._many = self._steps_at_once()
         self._known: tuple[Array, float, Array] | None = None
         self._parts: Any = None
 
@@ -96,6 +97,40 @@ class ArrayLearner(Learner):
             if self._layout.normalized is not None and self._loss_gradient.draw is not None:
                 self._layout.normalized.keep(self._vector, self._loss_gradient.draw)
         return loss
+
+    def _steps_at_once(self) -> Steps | None:
+        """Where a step is a pass and a move and nothing else, the engine's way to make several."""
+        data = self._data
+        plain = (
+            self._free is None
+            and self._bounded
+            and not (self._clips or self._searches or self._draws)
+            and self._limits is None
+            and data.weights is None
+            and data.gaps is None
+            and isinstance(data.inputs, np.ndarray)
+        )
+        return (
+            self._loss_gradient.stepping(self._move, data.inputs, data.targets, self._settings.batch_size)
+            if plain
+            else None
+        )
+
+    def several(self, rows: Array, starts: Array, learning_rate: float) -> list[float]:
+        """See :class:`dagnet.contracts.Learner`."""
+        if self._many is None or not learning_rate <= CALM_RATE:
+            return []
+        losses = self._many(
+            self._parameters,
+            self._state,
+            rows,
+            starts,
+            step=self.steps + 1,
+            learning_rate=learning_rate,
+            most=CALM_SQUARE,
+        )
+        self.steps += len(losses)
+        return losses
 
     def _refuse_moments(self) -> None:
         """Raise where the variance of a batch is not finite in the network's dtype."""

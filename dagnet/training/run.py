@@ -25,6 +25,9 @@ from dagnet.training.rows import encode_rows, encode_validation, mean_loss_of, o
 from dagnet.training.settings import Settings, checked_callbacks
 from dagnet.values import NOT_NEGATIVE
 
+AT_ONCE = 50_000_000
+"""Edges times rows that are learned from in one go, some tenths of a second, before anybody is told."""
+
 
 class TrainingRun:
     """One run of ``fit``, from its checked arguments to its history.
@@ -106,6 +109,7 @@ class TrainingRun:
         self._at_batch_begin = _listening(self.callbacks, Callback.on_batch_begin)
         self._at_gradient = _listening(self.callbacks, Callback.on_gradient)
         self._at_batch_end = _listening(self.callbacks, Callback.on_batch_end)
+        self._several = 0 if coupling else self._at_once()
         self._refuse_noise()
 
     @property
@@ -189,12 +193,29 @@ class TrainingRun:
         if self.settings.shuffle:
             self.drawn_from = self.generator.bit_generator.state
             self._order = self.generator.permutation(self.rows)
-        for number in range(self.done, self.batches):
-            self._train_batch(number)
+        while self.done < self.batches:
+            if not (self._several and self._train_several()):
+                self._train_batch(self.done)
             if self.stop and self.done < self.batches:
                 return
         self._record()
         self._tell(callback.on_epoch_end for callback in self.callbacks)
+
+    def _train_several(self) -> bool:
+        """Learn from the next batches in one go, if the learner can; whether it did from any."""
+        last = min(self.batches, self.done + self._several)
+        starts = np.arange(self.done, last + 1) * self.size
+        starts[-1] = self.rows if last == self.batches else starts[-1]
+        order = np.arange(self.rows) if self._order is None else self._order
+        losses = self.learner.several(order, starts, self._learning_rate)
+        for loss, weight in zip(losses, np.diff(starts).tolist(), strict=False):
+            self.loss = loss
+            self.loss_sum += loss * weight
+            self.weight_sum += weight
+        if losses:
+            self.done = self.batch = self.done + len(losses)
+            self._tell(self._at_batch_end)
+        return bool(losses)
 
     def _train_batch(self, number: int) -> None:
         self.batch = number + 1
@@ -220,6 +241,14 @@ class TrainingRun:
             scale = weight if weights is None or weights.ndim == 1 else 1.0
             found = [parts.sums * scale, parts.totals * scale]
             self.head_sums = [a + b for a, b in zip(self.head_sums or (0.0, 0.0), found, strict=True)]
+
+    def _at_once(self) -> int:
+        """How many batches are learned from before anybody has to hear of them; 0 for each by itself."""
+        each = [one for one in self.callbacks if one.every_batch]
+        if self._at_batch_begin or self._at_gradient or _listening(each, Callback.on_batch_end):
+            return 0
+        plan = self.model.plan
+        return max(1, AT_ONCE // ((len(plan.sources) + plan.n_units) * self.size))
 
     def _refuse_noise(self) -> None:
         """Refuse what gives an optimizer that searches another gradient than that of one smooth loss."""

@@ -9,7 +9,7 @@ import pytest
 import dagnet
 from dagnet.compiler import DENSE_MINIMUM
 from dagnet.contracts import ThreeCalls
-from dagnet.model.averaging import row_weights
+from dagnet.model.heads import row_weights
 from dagnet.plan import DENSE, SPARSE
 from data.strategies import network
 

@@ -18,8 +18,8 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Activation, Loss, Optimizer
 from dagnet.contracts.probing import loss_probe
-from dagnet.engine.compiled.generation import Machine, elementwise, over_rows
-from dagnet.engine.compiled.learning import learning, of_numbers
+from dagnet.engine.compiled.generation import Machine, over_rows
+from dagnet.engine.compiled.runs import elementwise, learning, of_numbers
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.engine.compiled.vectors import MOST_LEARNED, MOST_NUMBERS, TILE_ROWS
 from dagnet.errors import DagnetWarning
@@ -60,7 +60,7 @@ class CompiledActivation:
     needs_z: bool
     reason: str = ""
     n_learned: int = 0
-    """Where it learns, ``slope`` is one of :func:`generation.learning`; numbers learned come first."""
+    """Where it learns, ``slope`` is one of :func:`runs.learning`; numbers learned come first."""
 
 
 _proofs: dict[tuple[Any, ...], str] = {}
@@ -196,37 +196,49 @@ def _loss_is_off(loss: Loss, called: Called, dtype: np.dtype[Any]) -> str:
     return ""
 
 
-def fused_step(optimizer: Optimizer, dtype: Any, threads: int) -> Callable[..., None] | None:
+class FusedStep:
+    """:meth:`Optimizer.step` in one pass by machine code."""
+
+    def __init__(self, optimizer: Optimizer, machine: Machine, dtype: Any, threads: int) -> None:
+        settings, names = optimizer.settings(), machine.numbers
+        self.state_names = optimizer.state_names
+        self.address, self._machine = machine.address, machine  # code lives as long as the step
+        self.fixed = [float(settings.get(name, 0.0)) for name in names]
+        self.step_at, self.rate_at = names.index("step"), names.index("learning_rate")
+        self._function = _elementwise(machine.address, 2 + len(self.state_names))
+        self._size, self._threads = np.dtype(dtype).itemsize, threads
+
+    def __call__(
+        self, parameters: Array, gradient: Array, state: dict[str, Array], *, step: int, learning_rate: float
+    ) -> None:
+        """As :meth:`Optimizer.step`."""
+        numbers = (ctypes.c_double * len(self.fixed))(*self.fixed)
+        numbers[self.step_at], numbers[self.rate_at] = step, learning_rate
+        starts = [vector.ctypes.data for vector in self.vectors(parameters, gradient, state)]
+        parts = max(1, min(self._threads, len(parameters) // WORK_PER_THREAD))
+        bounds = [len(parameters) * part // parts for part in range(parts + 1)]
+
+        def share(part: int) -> None:
+            places = (start + bounds[part] * self._size for start in starts)
+            self._function(numbers, *places, bounds[part + 1] - bounds[part])
+
+        run_parts(share, parts)
+
+    def vectors(self, parameters: Array, gradient: Array, state: Mapping[str, Array]) -> list[Array]:
+        """What the code reads and writes, in its order."""
+        return [parameters, gradient, *(state[name] for name in self.state_names)]
+
+
+def fused_step(optimizer: Optimizer, dtype: Any, threads: int) -> FusedStep | None:
     """:meth:`Optimizer.step` in one pass; None where the rule is not elementwise."""
     formula = optimizer.formula
     if formula is None:
         return None
-    names, settings = optimizer.state_names, optimizer.settings()
     try:
-        machine = elementwise(formula, dtype, (0, *range(2, 2 + len(names))))
+        machine = elementwise(formula, dtype, (0, *range(2, 2 + len(optimizer.state_names))))
     except Untraceable:
         return None
-    function = _elementwise(machine.address, 2 + len(names))
-    where = {name: place for place, name in enumerate(machine.numbers)}
-    fixed = [float(settings.get(name, 0.0)) for name in machine.numbers]
-    size, kept = np.dtype(dtype).itemsize, (machine, fixed)  # code lives as long as the step
-
-    def step(
-        parameters: Array, gradient: Array, state: dict[str, Array], *, step: int, learning_rate: float
-    ) -> None:
-        numbers = (ctypes.c_double * len(fixed))(*kept[1])
-        numbers[where["step"]], numbers[where["learning_rate"]] = step, learning_rate
-        vectors = (parameters, gradient, *(state[name] for name in names))
-        starts = [vector.ctypes.data for vector in vectors]
-        parts = max(1, min(threads, len(parameters) // WORK_PER_THREAD))
-        bounds = [len(parameters) * part // parts for part in range(parts + 1)]
-
-        def share(part: int) -> None:
-            offset = bounds[part] * size
-            function(numbers, *(start + offset for start in starts), bounds[part + 1] - bounds[part])
-
-        run_parts(share, parts)
-
+    step = FusedStep(optimizer, machine, dtype, threads)
     key = (formula.content, np.dtype(dtype).char, type(optimizer))
     if _proved(key, str(optimizer), lambda: _step_is_off(optimizer, step, np.dtype(dtype))):
         return None

@@ -1,10 +1,10 @@
 """From a formula to machine code, straight in LLVM's language: explicit vectors, compiled in milliseconds.
 
-First a formula is lowered to the operations that there is vector code for, each once.  Then there are three
-templates: a formula over runs of elements (activations, their slopes), the same over several vectors
-(optimizers), and one over the rows of a tile with reductions over units (losses).  What a formula calculates
-of numbers alone is found before the loop, in double precision.  Code is kept for the process by what it
-calculates, and on disk by its text in LLVM's language, so nothing can be stale.
+First a formula is lowered to the operations that there is vector code for, each once.  Then there are two
+templates: a formula over runs of elements (activations, their slopes, optimizers: :mod:`.runs`), and one over
+the rows of a tile with reductions over units (losses).  What a formula calculates of numbers alone is found
+before the loop, in double precision.  Code is kept for the process by what it calculates, and on disk by its
+text in LLVM's language, so nothing can be stale.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ from llvmlite import binding, ir
 from dagnet.engine.compiled.caching import kept_object
 from dagnet.engine.compiled.ufuncs import FUNCTIONS
 from dagnet.engine.compiled.vectors import ELEMENTS, TILE_ROWS, Emitter, Vector
-from dagnet.formula import Formula
-from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, ROW, SIZE, UNIT, Op
+from dagnet.formula import Formula, Untraceable
+from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, ROW, SIZE, UNIT, Op, Recorder
 from dagnet.formula.derivative import pruned
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
-from dagnet.formula.recording import Recorder, Untraceable, number_of
 from dagnet.formula.symbols import Symbol, plain
 
 I64, DOUBLE = ir.IntType(64), ir.DoubleType()
@@ -81,15 +80,6 @@ def numbers_of(formula: Formula) -> tuple[str, ...]:
     """The arguments that are one number in all."""
     ops = formula.ops[: len(formula.arguments)]
     return tuple(str(op.value) for op in ops if op.form == NUMBER)
-
-
-def elementwise(formula: Formula, dtype: Any, into: tuple[int, ...], *, multiply: bool = False) -> Machine:
-    """``run(numbers, pointer of each array …, n)``: result k goes to array ``into[k]``, or multiplies it.
-
-    Arrays are those of the arguments, in order, and those that ``into`` names behind them.
-    """
-    key = ("elementwise", formula.content, np.dtype(dtype).char, into, multiply)
-    return once(key, lambda: _elementwise(lowered(formula), dtype, into, multiply))
 
 
 def over_rows(value: Formula, slope: Formula, dtype: Any) -> Machine:
@@ -228,7 +218,7 @@ def calculate(formula: Formula, places: Iterable[int], values: Values, emit: Emi
         if place in values or op.name in REDUCTIONS:
             continue
         if op.name == CONSTANT:
-            number = number_of(op)
+            number = op.number
             values[place] = emit.splat(ir.Constant(ir.IntType(1), int(number)) if op.truth else number)
             continue
         inputs = [values[read] for read in op.reads]
@@ -237,41 +227,6 @@ def calculate(formula: Formula, places: Iterable[int], values: Values, emit: Emi
             values[place] = (condition & chosen) | (~condition & other)
         else:
             values[place] = FUNCTIONS[op.name](emit, *inputs)
-
-
-def _elementwise(formula: Formula, dtype: Any, into: tuple[int, ...], multiply: bool) -> Machine:  # noqa: FBT001
-    element = ELEMENTS[np.dtype(dtype).name]
-    arrays = [place for place in range(len(formula.arguments)) if formula.ops[place].form == UNIT]
-    n_arrays = max(len(arrays), *(place + 1 for place in into))
-    kinds = [DOUBLE.as_pointer(), *[element.as_pointer()] * n_arrays, I64]
-    module, builder, function = function_in("run", ir.VoidType(), kinds)
-    emit = Emitter(builder, dtype, VECTOR_BYTES // np.dtype(dtype).itemsize)
-    numbers = known_numbers(formula, function.args[0], None, emit)
-    pointers, n = function.args[1:-1], function.args[-1]
-    needed = formula.needed()
-
-    def body(start: ir.Value, mask: Vector | None) -> None:
-        values, here = dict(numbers), [builder.gep(pointer, [start]) for pointer in pointers]
-        for number, place in enumerate(arrays):
-            if place in needed:
-                values[place] = emit.load(here[number], mask)
-        calculate(formula, needed, values, emit)
-        for result, array in zip(formula.results, into, strict=True):
-            found = values[result]
-            found = emit.load(here[array], mask) * found if multiply else found
-            emit.store(found, here[array], mask)
-
-    def whole(start: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-        body(start, None)
-        return carried
-
-    (done,) = emit.loop(n, emit.lanes, [], whole)
-    rest = builder.sub(n, done)
-    with builder.if_then(builder.icmp_signed(">", rest, ir.Constant(I64, 0))):
-        body(done, emit.first(rest))
-    builder.ret_void()
-    code = compiled(module)
-    return Machine(code.address("run"), numbers_of(formula), code)
 
 
 def total_of(builder: ir.IRBuilder, terms: Vector) -> ir.Value:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Draw
+from dagnet.contracts import LossGradient, Steps
 from dagnet.engine.compiled import kernels, passes
-from dagnet.engine.compiled.functions import Called
+from dagnet.engine.compiled.functions import Called, FusedStep
 from dagnet.engine.compiled.opened import Call, call_table, keyed, memory_of
 from dagnet.engine.compiled.segments import Program
 from dagnet.engine.compiled.state import aligned, writable
@@ -19,30 +19,29 @@ from dagnet.engine.compiled.threads import run_parts
 
 
 def kernels_of(program: Program) -> Any:
-    """The kernels of aggregations or of dropout, compiled where some node says it; else None."""
+    """Its kernels; those of aggregations and of dropout are compiled where some node says it."""
     if program.aggregates:
         from dagnet.engine.compiled import aggregating  # noqa: PLC0415 - see above
 
-        return aggregating
+        return aggregating.KERNELS
     if program.drops:
         from dagnet.engine.compiled import dropping  # noqa: PLC0415 - see above
 
-        return dropping
-    return None
+        return dropping.KERNELS
+    return passes.PLAIN
 
 
-class FusedGradient:
+class FusedGradient(LossGradient):
     """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
-
-    draw: Draw | None = None
 
     def __init__(self, program: Program, loss: Called, parts: Callable[[int], int], dtype: Any) -> None:
         self._program, self._parts, self._loss, self._dtype = program, parts, loss, dtype
         self._calls: list[tuple[Array, Array, Array]] = []
-        self._others = np.empty((0, program.plan.n_slots), dtype)
+        self.n_slots = program.plan.n_slots
+        self._others = np.empty((0, self.n_slots), dtype)
         self._unwanted, self._key = program.unwanted, np.zeros(2, np.uint64)
         self._table = keyed(program.table, self._key) if program.drops else program.table
-        self._pass = (kernels_of(program) or passes).loss_and_gradient
+        self._pass = kernels_of(program).loss_and_gradient
         self._written: tuple[Any, ...] = ()
         self._kept: list[Array] = []
 
@@ -75,12 +74,26 @@ class FusedGradient:
             into += other
         return sum(losses)
 
+    def stepping(self, update: Any, inputs: Array, targets: Array, size: int) -> Steps | None:
+        """See :meth:`dagnet.contracts.LossGradient.stepping`: where one thread does them."""
+        n_tiles = -(-size // self._program.lanes)
+        if not isinstance(update, FusedStep) or self._program.drops or self._parts(n_tiles) > 1:
+            return None
+        from dagnet.engine.compiled.stepping import Stepping  # noqa: PLC0415 - most runs of one step need it not
+
+        return Stepping(self, update, (inputs, targets), size)
+
+    def call_for(self, inputs: Array, targets: Array, factor: Array, into: Array) -> tuple[Any, Array, Array]:
+        """What to call, its table for these arrays, and the slots that are 0."""
+        self._write(1, inputs, targets, factor, into)
+        return self._pass, self._calls[0][0], self._unwanted
+
     def _write(self, parts: int, inputs: Array, targets: Array, factor: Array, into: Array) -> None:
         """Each part's table for these arrays; it serves again while they are the same objects."""
         given = inputs, targets, factor
         self._kept = [np.ascontiguousarray(array, self._dtype) for array in given]
         if len(self._others) < parts - 1:
-            self._others = np.empty((parts - 1, self._program.plan.n_slots), self._dtype)
+            self._others = np.empty((parts - 1, self.n_slots), self._dtype)
         while len(self._calls) < parts:
             memory = aligned(memory_of(self._program), self._dtype)
             self._calls.append((*call_table(self._table), memory))
@@ -93,10 +106,8 @@ class FusedGradient:
         self._written = () if copied else (parts, *given, into)
 
 
-class StagedGradient:
+class StagedGradient(LossGradient):
     """The same, where matrix products or NumPy's activations stand between sweeps."""
-
-    draw: Draw | None = None
 
     def __init__(self, runner: Any, loss: Called) -> None:
         self._runner, self._compiled = runner, loss  # which keeps what the addresses are of

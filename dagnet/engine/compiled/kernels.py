@@ -6,32 +6,32 @@ kernel does tiles ``part``, ``part + parts``, … of the rows; ``lanes`` rows ar
 the last tile that have no row hold 0.  ``layout`` is (block, pre_block, stride, lanes, rows, part, parts).
 """
 
-# ruff: noqa: ANN001, ANN201, ANN202 - Numba infers types and takes arguments by position
+# ruff: noqa: ANN001, ANN201, ANN202, ARG001 - Numba infers types and takes arguments by position
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 
+from dagnet.engine.compiled.blocks import push_block, sum_block
 from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.microkernels import (
     add_row_sums,
     call_elementwise,
     call_learning,
     call_slope,
-    find_over,
     own_numbers,
     pull_back,
-    pull_over,
     weighted_sums,
 )
-from dagnet.engine.compiled.opened import BLOCK, Reverse, State, Tile, opened
+from dagnet.engine.compiled.opened import BLOCK, State, Tile
 from dagnet.engine.compiled.vectors import TILE_BYTES
 from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
 CACHED = 4096
 """Numbers that stay in the nearest cache: units are done in runs of so many."""
-NEAR = 32
 _ACTIVATE, _DENSE, _SPARSE, _BLOCK = ACTIVATE, DENSE, SPARSE, BLOCK
 
 
@@ -54,9 +54,9 @@ def _add_biases(program, theta, values, tile, first, last):
 
 
 @numba.njit(**INNER)
-def _activate(program, theta, what, state, tile, first, last):
+def _activate(program, theta, what, state, tile, span):
     """A = g(z) for some units, z kept where a derivative needs it."""
-    base, pre_base, stride, lanes, there, _ = tile
+    (first, last), (base, pre_base, stride, lanes, there, _) = span, tile
     values, function = state.values, (program.functions[what, 0], program.functions[what, 1])
     if len(state.pre) > 0 and program.pre_place[first] >= 0:
         for unit in range(first, last):
@@ -80,50 +80,11 @@ def _activate(program, theta, what, state, tile, first, last):
 
 
 @numba.njit(**INNER)
-def forward_tile(program, theta, state, tile, begin, end):
-    """Steps ``begin`` … ``end`` − 1 for one tile."""
-    steps, near = program.steps, max(4, CACHED // tile.stride // 4 * 4)
-    for number in range(begin, end):
-        kind, what, first, last = steps[number, 0], steps[number, 1], steps[number, 2], steps[number, 3]
-        if kind == _SPARSE:
-            for unit in range(first, last):
-                weighted_sums(program, theta, state, tile, (unit,))
-            continue
-        if kind == _BLOCK:
-            for unit in range(first, last, 4):
-                end_ = last - 1
-                units = unit, min(unit + 1, end_), min(unit + 2, end_), min(unit + 3, end_)
-                weighted_sums(program, theta, state, tile, units)
-            continue
-        if kind == _DENSE:
-            if not _begins_with(steps, number + 1, end, first, last):
-                _add_biases(program, theta, state.values, tile, first, last)
-            continue
-        biased = number > begin and steps[number - 1, 0] == _DENSE
-        biased = biased and _begins_with(steps, number, end, steps[number - 1, 2], steps[number - 1, 3])
-        stop = first
-        while stop < last:  # a range with a step would cost a division
-            start, stop = stop, min(stop + near, last)
-            if biased:
-                _add_biases(program, theta, state.values, tile, start, stop)
-            _activate(program, theta, what, state, tile, start, stop)
-
-
-@numba.njit(**INNER)
 def tile_of(layout, number):
     """The tile of a number."""
     block, pre_block, stride, lanes, n_rows, _, _ = layout
     row = number * lanes
     return Tile(number * block, number * pre_block, stride, lanes, min(lanes, n_rows - row), row)
-
-
-@kernel
-def forward_sweep(table, theta, arrays, layout, span):
-    """Steps ``begin`` … ``end`` − 1 of the span, for this part's tiles; ``arrays``: values, z."""
-    program, state = opened(table), State(arrays[0], arrays[0], arrays[1])
-    _, _, _, lanes, n_rows, part, parts = layout
-    for number in range(part, (n_rows + lanes - 1) // lanes, parts):
-        forward_tile(program, theta, state, tile_of(layout, number), span[0], span[1])
 
 
 @numba.njit(**INNER)
@@ -134,25 +95,6 @@ def pull_tile(program, walk, state, tile, begin, end):
     """
     for unit in range(end - 1, begin - 1, -1):
         pull_back(program, walk, state, tile, unit)
-
-
-@numba.njit(**INNER)
-def push_step(program, walk, state, tile, number):
-    """From δ of a block's units to ∂L/∂a of their parents and to ∂L/∂ of their weights; of no other step."""
-    steps = program.steps
-    if steps[number, 0] == _BLOCK and steps[number, 1]:
-        stop, last = steps[number, 2], steps[number, 3]
-        slot, n = program.indptr[stop], program.indptr[stop + 1] - program.indptr[stop]
-        while stop < last:
-            start, stop = stop, min(stop + NEAR, last)
-            for k in range(0, n, 4):
-                if k % (tile.lanes // 2) == 0:
-                    find_over(program, walk, state, tile, (start, stop), k)
-                needed = False
-                for place in range(slot + k, slot + min(k + 4, n)):
-                    needed |= program.needs_delta[program.sources[place]]
-                if needed:
-                    pull_over(program, walk, state, tile, (start, stop), k)
 
 
 @numba.njit(**INNER)
@@ -172,28 +114,28 @@ def add_bias_gradients(walk, state, tile, first, last):
 
 
 @numba.njit(**INNER)
-def _learn(program, walk, what, state, tile, first, last):
+def _learn(program, walk, what, state, tile, span):
     """∂L/∂ what activations learn, then δ, for some units."""
     base, pre_base, stride, _, there, _ = tile
     slope, m = (program.slopes[what, 0], program.slopes[what, 1]), program.learned_counts[what]
     behind = len(program.bias_slot) + program.n_learned - len(walk.theta)
-    for unit in range(first, last):
+    for unit in range(span[0], span[1]):
         if program.needs_delta[unit]:
             here, slot = base + unit * stride, program.learned_slot[unit]
             kept = pre_base + program.pre_place[unit] * stride
             own = own_numbers(slope, walk.theta, slot, m)
-            call_learning(own, state, walk.bias_gradient, behind + slot, kept, here, there)
+            call_learning(own, state, walk.bias_gradient, (behind + slot, kept, here), there)
 
 
 @numba.njit(**INNER)
-def times_slope(program, walk, what, state, tile, first, last):
+def times_slope(program, walk, what, state, tile, span):
     """δ = ∂L/∂a · g'(z) for some units; what is learned there has its derivatives found."""
-    base, pre_base, stride, lanes, there, _ = tile
+    (first, last), (base, pre_base, stride, lanes, there, _) = span, tile
     slope = program.slopes[what, 0], program.slopes[what, 1]
     deltas, pre_place = state.deltas, program.pre_place
     without_z = State(state.values, deltas, state.values)
     if program.learned_counts[what] > 0:
-        _learn(program, walk, what, state, tile, first, last)
+        _learn(program, walk, what, state, tile, span)
     elif stride == lanes and pre_place[first] < 0:
         place = base + first * stride
         call_slope(slope, without_z, place, place, (last - first) * stride)
@@ -211,38 +153,92 @@ def times_slope(program, walk, what, state, tile, first, last):
 
 
 @numba.njit(**INNER)
-def backward_tile(program, walk, state, tile, begin, end):
-    """The activation steps among ``begin`` … ``end`` − 1, last first, for one tile.
+def no_step(program, theta, state, tile, number):
+    """Plain plans have no other steps."""
 
-    Each unit first pulls ∂L/∂a over its sparse children.  Then δ = ∂L/∂a · g'(z).
+
+@numba.njit(**INNER)
+def not_dropped(program, state, tile, number):
+    """Plain plans drop nothing."""
+    return False
+
+
+@numba.njit(**INNER)
+def no_mask(program, state, tile, number, start, stop):
+    """Plain plans mask nothing."""
+
+
+def named_in(module: str, function: Any) -> Any:
+    """The function as one of a module: machine code of the same name must be the same."""
+    function.__module__, function.__qualname__ = module, function.__name__
+    return function
+
+
+def tile_kernels(  # noqa: C901 - it only holds them
+    module: str, step: Any = no_step, back: Any = no_step, undropped: Any = not_dropped, masked: Any = no_mask
+) -> list[Any]:
+    """Kernels that run steps of a tile, forth and back; what plain plans have not is told by other kernels.
+
+    ``step`` and ``back`` run a step of another kind.  ``undropped`` says whether values are dropped behind an
+    activation, and then restores what was kept; ``masked`` does to some δ what was done to the values.
     """
-    steps, near = program.steps, max(4, CACHED // tile.stride // 4 * 4)
-    for number in range(end - 1, begin - 1, -1):
-        if steps[number, 0] != _ACTIVATE:
-            push_step(program, walk, state, tile, number)
-            continue
-        what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
-        pull_tile(program, walk, state, tile, first, last)
-        stop = first
-        while stop < last:  # a range with a step would cost a division
-            start, stop = stop, min(stop + near, last)
-            times_slope(program, walk, what, state, tile, start, stop)
-            add_bias_gradients(walk, state, tile, start, stop)
 
+    def forward_tile(program, theta, state, tile, begin, end):
+        """Steps ``begin`` … ``end`` − 1 for one tile."""
+        steps, near = program.steps, max(4, CACHED // tile.stride // 4 * 4)
+        for number in range(begin, end):
+            kind, what, first, last = steps[number, 0], steps[number, 1], steps[number, 2], steps[number, 3]
+            if kind == _SPARSE:
+                for unit in range(first, last):
+                    weighted_sums(program, theta, state, tile, (unit,))
+                continue
+            if kind == _BLOCK:
+                sum_block(program, theta, state, tile, number)
+                continue
+            if kind == _DENSE:
+                if not _begins_with(steps, number + 1, end, first, last):
+                    _add_biases(program, theta, state.values, tile, first, last)
+                continue
+            if kind != _ACTIVATE:
+                step(program, theta, state, tile, number)
+                continue
+            biased = number > begin and steps[number - 1, 0] == _DENSE
+            biased = biased and _begins_with(steps, number, end, steps[number - 1, 2], steps[number - 1, 3])
+            stop = first
+            while stop < last:  # a range with a step would cost a division
+                start, stop = stop, min(stop + near, last)
+                if biased:
+                    _add_biases(program, theta, state.values, tile, start, stop)
+                _activate(program, theta, what, state, tile, (start, stop))
 
-@kernel
-def backward_sweep(table, found, arrays, layout, steps, units):
-    """Some steps back for this part's tiles, then ∂L/∂a of some units.
+    def backward_tile(program, walk, state, tile, begin, end):
+        """The activation steps among ``begin`` … ``end`` − 1, last first, for one tile.
 
-    ``found``: weights, derivatives; ``arrays``: a, δ, z; ``steps`` and ``units``: first, last + 1.
-    """
-    program = opened(table)
-    walk, state = Reverse(found[0], found[1], found[2], found[3], found[4]), State(arrays[0], arrays[1], arrays[2])
-    _, _, _, lanes, n_rows, part, parts = layout
-    for number in range(part, (n_rows + lanes - 1) // lanes, parts):
-        tile = tile_of(layout, number)
-        backward_tile(program, walk, state, tile, steps[0], steps[1])
-        pull_tile(program, walk, state, tile, units[0], units[1])
+        Each unit first pulls ∂L/∂a over its sparse children.  Then δ = ∂L/∂a · g'(z).
+        """
+        steps, near = program.steps, max(4, CACHED // tile.stride // 4 * 4)
+        for number in range(end - 1, begin - 1, -1):
+            if steps[number, 0] == _BLOCK:
+                if steps[number, 1]:
+                    push_block(program, walk, state, tile, number)
+                continue
+            if steps[number, 0] != _ACTIVATE:
+                back(program, walk, state, tile, number)
+                continue
+            what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
+            pull_tile(program, walk, state, tile, first, last)
+            drops, learns = undropped(program, state, tile, number), program.learned_counts[what] > 0
+            stop = first
+            while stop < last:  # a range with a step would cost a division
+                start, stop = stop, min(stop + near, last)
+                if drops and learns:  # what is learned reads ∂L/∂a
+                    masked(program, state, tile, number + 1, start, stop)
+                times_slope(program, walk, what, state, tile, (start, stop))
+                if drops and not learns:
+                    masked(program, state, tile, number + 1, start, stop)
+                add_bias_gradients(walk, state, tile, start, stop)
+
+    return [numba.njit(**INNER)(named_in(module, made)) for made in (forward_tile, backward_tile)]
 
 
 # -- copies: rows into tiles and out of them, vectors into another order --------------------
@@ -271,27 +267,17 @@ def store_tile(state, place, stride, units, rows):
 
 
 @kernel
-def load_rows(inputs, state, layout):
-    """Copy (rows, units) into the units 0 … of this part's tiles; ``layout`` as kernels take it."""
-    block, _, stride, lanes, n_rows, part, parts = layout
-    for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
-        first = tile * lanes
-        load_tile(inputs[first : min(first + lanes, n_rows)], state, tile * block, stride, lanes)
-
-
-@kernel
-def start_deltas(deltas, layout, units, gradient):
-    """∂L/∂a of the output units, from (rows, units), in this part's tiles."""
+def load_rows(rows, state, units, layout):
+    """Copy (rows, units) into some units of this part's tiles; ``layout`` as kernels take it."""
     block, _, stride, lanes, n_rows, part, parts = layout
     for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
         first = tile * lanes
         there = min(lanes, n_rows - first)
-        rows = gradient[first : first + there]
         for column in range(len(units)):
             place = tile * block + units[column] * stride
-            run = deltas[place : place + lanes]
+            run = state[place : place + lanes]
             for row in range(there):
-                run[row] = rows[row, column]
+                run[row] = rows[first + row, column]
             run[there:] = 0
 
 

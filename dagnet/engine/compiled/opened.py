@@ -51,7 +51,7 @@ ARRAYS = {
     "key": types.uint64,
 }
 """Arrays of a :class:`dagnet.engine.compiled.segments.Program`: of what, and how wide their rows are."""
-NUMBERS = ("n_pre", "all_needed", "walks_to_inputs", "n_inputs", "lanes", "n_learned", "has_blocks", "group")
+NUMBERS = ("n_pre", "all_needed", "walks_to_inputs", "n_inputs", "lanes", "n_learned", "has_blocks")
 NARROW = {_UNIT: types.int32, _SLOT: types.uint32}
 WIDE = {_UNIT: types.int64, _SLOT: types.uint64}
 Opened: Any = namedtuple("Opened", [*ARRAYS, *NUMBERS])  # noqa: PYI024 - its fields are the table's
@@ -191,12 +191,14 @@ def padded(n):
 def memory_of(program: Any) -> int:
     """How many numbers a thread's memory of a training step holds."""
     n_units, n_walked = len(program.bias_slot), len(program.slots_out)
-    by_rows = program.group * (2 * n_units + program.n_pre) + len(program.outputs)
+    by_rows = 2 * n_units + program.n_pre + len(program.outputs)
     size: int = by_rows * program.lanes + 2 * padded(n_walked) + padded(n_units + program.n_learned)
     return size
 
 
 _CALL = 2 * len(ARRAYS) + len(NUMBERS)
+ROWS = _CALL + Call._fields.index("rows")
+"""Where a call's table says how many rows there are."""
 
 
 @numba.njit(**INNER)

@@ -8,18 +8,13 @@ For programs that are one sweep, with neither matrix products nor NumPy's activa
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numba
 import numpy as np
 
 from dagnet.engine.compiled.caching import INNER, kernel
-from dagnet.engine.compiled.kernels import (
-    backward_tile,
-    forward_tile,
-    load_tile,
-    pull_tile,
-    store_tile,
-    tile_of,
-)
+from dagnet.engine.compiled.kernels import load_tile, named_in, pull_tile, store_tile, tile_kernels, tile_of
 from dagnet.engine.compiled.microkernels import call_elementwise, call_loss, own_numbers
 from dagnet.engine.compiled.opened import Reverse, State, Tile, opened, opened_call, padded
 from dagnet.plan import ACTIVATE
@@ -71,21 +66,6 @@ def evaluate_few(table, inputs, theta, outputs, state):
     return some_nan
 
 
-@kernel
-def evaluate(table, inputs, theta, outputs, values, part, parts):
-    """All steps for this part's rows, with the memory of one tile; whether an input is NaN."""
-    program, n_rows, some_nan = opened(table), len(inputs), False
-    lanes = program.lanes
-    state = State(values, values, values[:0])  # no z is kept
-    for number in range(part, (n_rows + lanes - 1) // lanes, parts):
-        first = number * lanes
-        there = min(lanes, n_rows - first)
-        some_nan |= load_tile(inputs[first : first + there], values, 0, lanes, lanes)
-        forward_tile(program, theta, state, Tile(0, 0, lanes, lanes, there, first), 0, len(program.steps))
-        store_tile(values, 0, lanes, program.outputs, outputs[first : first + there])
-    return some_nan
-
-
 @numba.njit(**INNER)
 def _loss_of_tile(loss, state, tile, places, rows, wanted):
     """Σ factor·ℓ over a tile's rows (its targets, its factors); ∂/∂a of the outputs goes to δ.
@@ -100,7 +80,7 @@ def _loss_of_tile(loss, state, tile, places, rows, wanted):
             run[row] = targets[row, column]
         here = base + places[column]
         state.deltas[here + there : here + lanes] = 0
-    return call_loss(loss, state, tile, places, (wanted, factor))
+    return call_loss(loss, state, tile, (places, len(places)), (wanted, factor))
 
 
 @kernel
@@ -117,15 +97,7 @@ def lose(loss, arrays, places, rows, wanted, layout):
 
 
 @numba.njit(**INNER)
-def _tile_in(layout, number, first):
-    """The tile of a number, in memory that begins with that of another of the same part."""
-    block, pre_block, stride, lanes, n_rows, _, parts = layout
-    place, row = (number - first) // parts, number * lanes
-    return Tile(place * block, place * pre_block, stride, lanes, min(lanes, n_rows - row), row)
-
-
-@numba.njit(**INNER)
-def whole_pass(table, theta, forward, backward):
+def _whole_pass(table, theta, forward, backward):
     """Forward, loss and backward for a part of the rows, by kernels of a tile; their loss.
 
     ``table`` is one of :func:`dagnet.engine.compiled.opened.call_table`; ∂/∂theta goes to ``into`` (slots,).
@@ -134,10 +106,9 @@ def whole_pass(table, theta, forward, backward):
     inputs, targets, factor, memory, into = arrays
     lanes = program.lanes
     n_units, n_walked, n_steps = len(program.bias_slot), len(program.slots_out), len(program.steps)
-    group, n_tiles = program.group, (len(inputs) + lanes - 1) // lanes
-    size, at = group * n_units * lanes, 2 * group * n_units * lanes
+    size, at = n_units * lanes, 2 * n_units * lanes
     values, deltas = memory[:size], memory[size:at]
-    pre, at = memory[at : at + group * program.n_pre * lanes], at + group * program.n_pre * lanes
+    pre, at = memory[at : at + program.n_pre * lanes], at + program.n_pre * lanes
     wanted, at = memory[at : at + len(program.outputs) * lanes], at + len(program.outputs) * lanes
     weights, at = memory[at : at + n_walked], at + padded(n_walked)
     gradient, at = memory[at : at + n_walked], at + padded(n_walked)
@@ -150,28 +121,19 @@ def whole_pass(table, theta, forward, backward):
         into[:] = 0
     walk.bias_gradient[:] = 0
     places, total = program.output_places, 0.0
-    for begin in range(part, n_tiles, parts * group):
-        layout = n_units * lanes, program.n_pre * lanes, lanes, lanes, len(inputs), part, parts
-        stop = min(begin + parts * group, n_tiles)
-        for number in range(begin, stop, parts):
-            tile = _tile_in(layout, number, begin)
-            load_tile(inputs[tile.row : tile.row + tile.there], values, tile.base, lanes, lanes)
-            for k in range(np.uint64(len(program.zeroed))):
-                place = tile.base + program.zeroed[k] * lanes
-                deltas[place : place + lanes] = 0
-        for step in range(n_steps):
-            for number in range(begin, stop, parts):
-                forward(program, theta, state, _tile_in(layout, number, begin), step, step + 1)
-        for number in range(begin, stop, parts):
-            tile = _tile_in(layout, number, begin)
-            here = targets[tile.row : tile.row + tile.there], factor[tile.row : tile.row + tile.there]
-            total += _loss_of_tile(loss, state, tile, places, here, wanted)
-        for step in range(n_steps - 1, -1, -1):
-            for number in range(begin, stop, parts):
-                backward(program, walk, state, _tile_in(layout, number, begin), step, step + 1)
+    for number in range(part, (len(inputs) + lanes - 1) // lanes, parts):
+        first = number * lanes
+        there = min(lanes, len(inputs) - first)
+        tile = Tile(0, 0, lanes, lanes, there, first)
+        here = targets[first : first + there], factor[first : first + there]
+        load_tile(inputs[first : first + there], values, 0, lanes, lanes)
+        forward(program, theta, state, tile, 0, n_steps)
+        for k in range(len(program.zeroed)):
+            deltas[program.zeroed[k] * lanes : (program.zeroed[k] + 1) * lanes] = 0
+        total += _loss_of_tile(loss, state, tile, places, here, wanted)
+        backward(program, walk, state, tile, 0, n_steps)
         if program.walks_to_inputs:
-            for number in range(begin, stop, parts):
-                pull_tile(program, walk, state, _tile_in(layout, number, begin), 0, inputs.shape[1])
+            pull_tile(program, walk, state, tile, 0, inputs.shape[1])
     for k in range(n_walked):
         into[program.slots[k]] = gradient[program.places[k]]
     for unit in range(n_units):
@@ -182,7 +144,60 @@ def whole_pass(table, theta, forward, backward):
     return total
 
 
-@kernel
-def loss_and_gradient(table, theta):
-    """The whole pass of a network that trains as it predicts."""
-    return whole_pass(table, theta, forward_tile, backward_tile)
+class Kernels(NamedTuple):
+    """What runs all plans of a kind, tile after tile."""
+
+    forward_sweep: Any
+    backward_sweep: Any
+    evaluate: Any
+    loss_and_gradient: Any
+
+
+def kernels_of_tiles(module: str, tiles: list[Any]) -> Kernels:
+    """Kernels from those of a tile, forth and back."""
+    forward, backward = tiles
+
+    def forward_sweep(table, theta, arrays, layout, span):
+        """Steps ``begin`` … ``end`` − 1 of the span, for this part's tiles; ``arrays``: values, z."""
+        program, state = opened(table), State(arrays[0], arrays[0], arrays[1])
+        _, _, _, lanes, n_rows, part, parts = layout
+        for number in range(part, (n_rows + lanes - 1) // lanes, parts):
+            forward(program, theta, state, tile_of(layout, number), span[0], span[1])
+
+    def backward_sweep(table, found, arrays, layout, steps, units):
+        """Some steps back for this part's tiles, then ∂L/∂a of some units.
+
+        ``found``: weights, derivatives; ``arrays``: a, δ, z; ``steps`` and ``units``: first, last + 1.
+        """
+        program = opened(table)
+        walk, state = Reverse(*found), State(arrays[0], arrays[1], arrays[2])
+        _, _, _, lanes, n_rows, part, parts = layout
+        for number in range(part, (n_rows + lanes - 1) // lanes, parts):
+            tile = tile_of(layout, number)
+            backward(program, walk, state, tile, steps[0], steps[1])
+            pull_tile(program, walk, state, tile, units[0], units[1])
+
+    def evaluate(table, inputs, theta, outputs, values, share):
+        """All steps for a part's rows, with the memory of one tile; whether an input is NaN.
+
+        ``share``: part, parts.
+        """
+        program, n_rows, some_nan = opened(table), len(inputs), False
+        lanes = program.lanes
+        state = State(values, values, values[:0])  # no z is kept
+        for number in range(share[0], (n_rows + lanes - 1) // lanes, share[1]):
+            first = number * lanes
+            there = min(lanes, n_rows - first)
+            some_nan |= load_tile(inputs[first : first + there], values, 0, lanes, lanes)
+            forward(program, theta, state, Tile(0, 0, lanes, lanes, there, first), 0, len(program.steps))
+            store_tile(values, 0, lanes, program.outputs, outputs[first : first + there])
+        return some_nan
+
+    def loss_and_gradient(table, theta):
+        return _whole_pass(table, theta, forward, backward)
+
+    made = forward_sweep, backward_sweep, evaluate, loss_and_gradient
+    return Kernels(*(kernel(named_in(module, function)) for function in made))
+
+
+PLAIN = kernels_of_tiles(__name__, tile_kernels(__name__))

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import groupby
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Draw, Loss, LossGradient, Runner
-from dagnet.engine.compiled import kernels, numpy_activations, passes, through_numpy
+from dagnet.engine.compiled import kernels, passes
+from dagnet.engine.compiled.between import Moments, between
 from dagnet.engine.compiled.functions import compile_loss
 from dagnet.engine.compiled.gradients import FusedGradient, StagedGradient, kernels_of
-from dagnet.engine.compiled.moments import between_sweeps
-from dagnet.engine.compiled.segments import (
-    AGGREGATE_SEGMENT,
-    BETWEEN,
-    DENSE_SEGMENT,
-    SWEEP,
-    Program,
-    Segment,
-)
-from dagnet.engine.compiled.state import CompiledState, OutputsOnly, Scratch, aligned, writable
+from dagnet.engine.compiled.segments import ACTIVATE_SEGMENT, Program, Segment
+from dagnet.engine.compiled.state import CompiledState, Scratch, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.plan import Plan
 
@@ -45,8 +39,9 @@ class CompiledRunner(Runner):
         self._table = self.program.table if self.program.is_one_sweep else None
         self._n_outputs = len(plan.outputs)
         self.lanes = self.program.lanes
-        self._sweeps: Any = kernels_of(self.program) or kernels
-        self._moments = between_sweeps(plan, self.program.segments)
+        self._sweeps: Any = kernels_of(self.program)
+        self._segments = list(zip(self.program.segments, between(self.program), strict=True))
+        self._moments = [runs for _, runs in self._segments if isinstance(runs, Moments)]
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which functions NumPy runs, and why."""
@@ -99,42 +94,21 @@ class CompiledRunner(Runner):
         stages: list[Stage] = []
         if not self.program.skips_inputs:
             stages.append((True, lambda part: state.load_inputs(part, parts)))
-        stages += [
-            self._forward_stage(state, state.theta, segment, parts) for segment in self.program.segments
-        ]
+        stages += [self._forward_stage(state, *of, parts) for of in self._segments]
         self._run(stages, parts)
         return state
 
-    def _forward_stage(self, state: CompiledState, theta: Array, segment: Segment, parts: int) -> Stage:
-        if segment.kind == SWEEP and segment.wide:  # one tile: nothing to share
-            return False, lambda: self._sweep(state, theta, segment, 0, 1)
-        if segment.kind == SWEEP:
-            return True, lambda part: self._sweep(state, theta, segment, part, parts)
-        if segment.kind == DENSE_SEGMENT:
-            return False, lambda: self._product(state, theta, segment)
-        if segment.kind == AGGREGATE_SEGMENT:
-            return False, lambda: through_numpy.aggregate(state, theta, segment)
-        if segment.kind in BETWEEN:
-            return False, lambda: self._moments[segment.first].forward(state, theta, parts)
-        return False, lambda: numpy_activations.activate(self.program, state, segment)
+    def _forward_stage(self, state: CompiledState, segment: Segment, runs: Any, parts: int) -> Stage:
+        if runs is not None:
+            return False, lambda: runs.forward(state, state.theta, parts)
+        if segment.wide:  # one tile: nothing to share
+            return False, lambda: self._sweep(state, state.theta, segment, 0, 1)
+        return True, lambda part: self._sweep(state, state.theta, segment, part, parts)
 
     def _sweep(self, state: CompiledState, theta: Array, segment: Segment, part: int, parts: int) -> None:
         layout = state.wide_layout if segment.wide else state.layout(part, parts)
         span, arrays = (segment.begin, segment.end), (state.values, state.pre)
         self._sweeps.forward_sweep(state.kernel_table, theta, arrays, layout, span)
-
-    def _matrix(self, vector: Array, segment: Segment) -> Array:
-        return vector[segment.slots].reshape(-1, segment.n_source)
-
-    def _product(self, state: CompiledState, theta: Array, segment: Segment) -> None:
-        targets = state.matrix(state.values, slice(segment.first, segment.last))
-        np.matmul(self._matrix(theta, segment), self._sources(state, segment), out=targets)
-
-    def _sources(self, state: CompiledState, segment: Segment) -> Array:
-        """What a dense step reads, (sources, rows)."""
-        if segment.from_inputs:
-            return state.inputs[:, segment.sources].T
-        return state.matrix(state.values, segment.sources)
 
     def evaluate(self, theta: Array, inputs: Array) -> Array | None:
         """The outputs of (rows, input units), or None where an input is NaN or a dense step needs more.
@@ -146,9 +120,7 @@ class CompiledRunner(Runner):
             return None
         inputs = writable(inputs)
         outputs = np.empty((len(inputs), self._n_outputs), self.dtype)
-        aggregates = self.program.aggregates
-        calculate = self._sweeps.evaluate if aggregates else passes.evaluate
-        if len(inputs) <= passes.FEW and not aggregates:
+        if len(inputs) <= passes.FEW and not self.program.aggregates:
             memory = np.empty(self.plan.n_units, self.dtype)
             return None if passes.evaluate_few(table, inputs, theta, outputs, memory) else outputs
         parts = self._parts(-(-len(inputs) // self.lanes))
@@ -156,7 +128,7 @@ class CompiledRunner(Runner):
 
         def share(part: int) -> None:
             memory = aligned(self.plan.n_units * self.lanes, self.dtype)
-            some_nan[part] = calculate(table, inputs, theta, outputs, memory, part, parts)
+            some_nan[part] = self._sweeps.evaluate(table, inputs, theta, outputs, memory, (part, parts))
 
         run_parts(share, parts)
         return None if any(some_nan) else outputs
@@ -170,14 +142,14 @@ class CompiledRunner(Runner):
             return StagedGradient(self, compiled)
         return FusedGradient(self.program, compiled, self._parts, self.dtype)
 
-    def _outputs_only(self, theta: Array, inputs: Array) -> OutputsOnly:
+    def _outputs_only(self, theta: Array, inputs: Array) -> SimpleNamespace:
         """Rows in chunks, the outputs of all: memory does not grow with the rows."""
         state: CompiledState | None = None
         outputs = np.empty((len(inputs), len(self.plan.outputs)), self.dtype)
         for first in range(0, len(inputs), CHUNK_ROWS):
             state = self.forward(theta, inputs[first : first + CHUNK_ROWS], keep=False, reuse=state)
             outputs[first : first + CHUNK_ROWS] = state.outputs
-        return OutputsOnly(outputs)
+        return SimpleNamespace(outputs=outputs)
 
     # -- backward ------------------------------------------------------------------------
 
@@ -186,7 +158,7 @@ class CompiledRunner(Runner):
         gradient = np.ascontiguousarray(output_gradient, self.dtype)
 
         def begin(part: int, parts: int) -> None:
-            kernels.start_deltas(state.deltas, state.layout(part, parts), self.program.outputs, gradient)
+            kernels.load_rows(gradient, state.deltas, self.program.outputs, state.layout(part, parts))
 
         return self.walk(theta, state, begin, into)
 
@@ -201,10 +173,9 @@ class CompiledRunner(Runner):
             state.scratch = Scratch(program, self.dtype, parts)
         scratch = state.scratch
         scratch.bound, scratch.theta = 0.0, writable(theta)
-        others = [np.empty_like(into) for _ in range(parts - 1)] if program.has_blocks else [into] * (parts - 1)
-        scratch.intos = [into, *others]
+        scratch.intos = [into if part == 0 or not program.has_blocks else np.empty_like(into) for part in range(parts)]
         kernels.gather(theta, program.slots_out, scratch.weights)
-        if program.adds:
+        if len(program.zeroed):
             state.table(state.deltas)[:, program.zeroed] = 0
 
         def start(part: int) -> None:
@@ -216,35 +187,26 @@ class CompiledRunner(Runner):
 
         state.deltas  # noqa: B018 - allocated before threads share it
         stages: list[Stage] = [(True, start)]
-        for segment in reversed(program.segments):
-            stages += self._backward_stages(state, theta, segment, into)
+        for segment, runs in reversed(self._segments):
+            stages += self._backward_stages(state, theta, segment, runs, into)
         if program.walks_to_inputs:
             stages.append((True, lambda part: self._pull(state, (0, plan.n_inputs), part)))
         self._run(stages, parts)
         self._collect(scratch, into)
-        for moments in self._moments.values():
+        for moments in self._moments:
             scratch.bound += moments.collect(state, into)
         return scratch.bound if program.has_dense else float(kernels.sum_of_squares(into))
 
     def _backward_stages(
-        self, state: CompiledState, theta: Array, segment: Segment, into: Array
+        self, state: CompiledState, theta: Array, segment: Segment, runs: Any, into: Array
     ) -> list[Stage]:
-        if segment.kind == SWEEP and segment.wide:
+        if runs is not None:
+            units, back = (segment.first, segment.last), lambda: runs.backward(state, theta, into)
+            pulls = [(True, lambda part: self._pull(state, units, part))]
+            return [*(pulls if segment.kind == ACTIVATE_SEGMENT else []), (False, back)]
+        if segment.wide:
             return [(False, lambda: self._walk(state, segment, 0))]
-        if segment.kind == SWEEP:
-            return [(True, lambda part: self._walk(state, segment, part))]
-        if segment.kind == DENSE_SEGMENT:
-            return [(False, lambda: self._product_back(state, theta, segment, into))]
-        if segment.kind == AGGREGATE_SEGMENT:
-            return [(False, lambda: through_numpy.push_back(state, theta, segment, into))]
-        if segment.kind in BETWEEN:
-            moments, parts = self._moments[segment.first], state.scratch.parts
-            return [(False, lambda: moments.backward(state, theta, parts))]
-        units = (segment.first, segment.last)
-        return [
-            (True, lambda part: self._pull(state, units, part)),
-            (False, lambda: numpy_activations.slope(self.program, state, theta, segment)),
-        ]
+        return [(True, lambda part: self._walk(state, segment, part))]
 
     def _walk(self, state: CompiledState, segment: Segment, part: int) -> None:
         layout = state.wide_layout if segment.wide else state.layout(part, state.scratch.parts)
@@ -259,24 +221,6 @@ class CompiledRunner(Runner):
         arrays = (state.values, state.deltas, state.pre)
         self._sweeps.backward_sweep(state.kernel_table, state.scratch.of(part), arrays, layout, *spans)
 
-    def _product_back(self, state: CompiledState, theta: Array, segment: Segment, into: Array) -> None:
-        if not segment.walked:
-            if segment.first_write:
-                state.table(state.deltas)[0][segment.sources] = 0
-            return
-        here = state.matrix(state.deltas, slice(segment.first, segment.last))
-        sources = self._sources(state, segment)
-        np.matmul(here, sources.T, out=self._matrix(into, segment))
-        # ‖δ aᵀ‖ ≤ ‖δ‖ ‖a‖ (Cauchy and Schwarz): far fewer numbers to read
-        state.scratch.bound += state.squares(here) * state.squares(sources)
-        if not segment.walks_on:
-            return
-        matrix = self._matrix(theta, segment)
-        if segment.first_write:
-            np.matmul(matrix.T, here, out=state.matrix(state.deltas, segment.sources))
-        else:
-            state.table(state.deltas)[0][segment.sources, : state.n_rows] += matrix.T @ here
-
     def _collect(self, scratch: Scratch, into: Array) -> None:
         """The threads' derivatives into one vector, always in the same order."""
         program = self.program
@@ -287,10 +231,10 @@ class CompiledRunner(Runner):
             written = (scratch.gradients, scratch.bias_gradients)
             scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in written)
         kernels.collect(into, program.slots, program.places, scratch.gradients)
-        if program.has_dense and len(program.aggregated):
-            scratch.bound += float(np.square(into[program.aggregated]).sum())
         found = scratch.bias_gradients
         sums = found[0] if len(found) == 1 else found.sum(axis=0)
         into[program.biased[1]] = sums[program.biased[0]]
         into[len(into) - program.n_learned :] = sums[len(sums) - program.n_learned :]
         into[program.unwanted] = 0
+        if program.has_dense and len(program.by_numpy):
+            scratch.bound += float(np.square(into[program.by_numpy]).sum())

@@ -18,26 +18,24 @@ from dagnet.hashing import ODD, mixed
 from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, SPARSE, THIN, Plan, Step
 from dagnet.plan.aggregating import aggregate_steps
 
-SWEEP, DENSE_SEGMENT, NUMPY_SEGMENT, MOMENTS_SEGMENT, AGGREGATE_SEGMENT = 0, 1, 2, 3, 4
-LAYER_SEGMENT, THIN_SEGMENT = 5, 6
-SINGLE = {
-    ACTIVATE: NUMPY_SEGMENT,
-    AGGREGATE: AGGREGATE_SEGMENT,
-    LAYER: LAYER_SEGMENT,
-    THIN: THIN_SEGMENT,
-}
-BETWEEN = MOMENTS_SEGMENT, LAYER_SEGMENT, THIN_SEGMENT
-"""What is run by objects of :mod:`dagnet.engine.compiled.moments`."""
+SWEEP, DENSE_SEGMENT, ACTIVATE_SEGMENT, MOMENTS_SEGMENT, TEXTBOOK_SEGMENT = 0, 1, 2, 3, 4
+"""All but sweeps are run by objects of :mod:`dagnet.engine.compiled.between`."""
 BY_KERNELS = (aggregations.mean, aggregations.product, aggregations.largest, aggregations.smallest)
+LARGE, MOST = 2**18, 0.9
+"""Weights from which a dense step is a matrix product of all rows, where such steps have most of the plan's.
+
+Such a matrix no longer stays in a core's cache; smaller ones are as fast tile by tile, in one sweep with
+all else.  ARCHITECTURE.md has the figures.
+"""
 BY_BLOCK = 2
-LARGE, SHARE = 2**18, float(__import__("os").environ.get("SHARE", .9))
+"""Set in ``started``: a block writes ∂L/∂a of the unit, and the first to do so begins it."""
 PRODUCT, BEST = 1, (2, 3)
 """Aggregations that kernels know, in the order of their codes there; NumPy runs all others."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Steps ``begin`` … ``end`` − 1; a dense or NumPy segment is one step.
+    """Steps ``begin`` … ``end`` − 1; what is neither a sweep nor of moments is one step.
 
     ``wide``, of a sweep: nothing in it gathers sparsely, so that all rows may be one tile.  The rest
     belongs to dense segments: what is read, whether that is inputs only, whether the reverse walk
@@ -50,7 +48,6 @@ class Segment:
     end: int
     first: int = 0
     last: int = 0
-    what: int = 0
     slot: int = 0
     sources: Any = None
     n_source: int = 0
@@ -79,17 +76,14 @@ class Program:
         self.activations = [compile_activation(activation, dtype) for activation in plan.activations]
         known = [a.function in BY_KERNELS for a in plan.aggregations]
         self.steps = _steps(plan)
-        self.blocks = list(compress(plan.program(), self.steps[:, 0] == BLOCK))
-        for number in np.flatnonzero(self.steps[:, 0] == BLOCK).tolist():
-            self.steps[number, 1] = plan.needs_delta[slice(*self.steps[number, 2:])].any()
+        walked = (self.steps[:, 0] == BLOCK) & (self.steps[:, 1] != 0)
+        self.blocks: list[Step] = list(compress(plan.program(), walked))
         self.aggregates = any(known[step.what] for step in aggregate_steps(plan))
         self.has_dense = bool((self.steps[:, 0] == DENSE).any())
         segments = _segments(plan, self.steps, self.activations)
         self.started, segments = _first_writes(plan, segments)
-        self.fresh = self._first_pulls()
         self.segments = [self._widened(segment) for segment in segments] if self.has_dense else segments
-        pushing = bool(self.blocks) or bool((self.steps[:, 0] == THIN).any())
-        self.adds = self.has_dense or bool(plan.aggregations) or pushing
+        self.fresh = self._first_pulls()
         self.is_one_sweep = all(segment.kind == SWEEP for segment in self.segments)
         self._lay_out()
 
@@ -106,7 +100,7 @@ class Program:
         self.n_learned = plan.n_slots - plan.n_weights - int((plan.bias_slot >= 0).sum())
         self.pre_place, self.n_pre = self._pre_places()
         pushed = self._aggregate_rows()
-        self.outputs = plan.outputs.astype(np.int64)
+        self.inputs, self.outputs = np.arange(plan.n_inputs), plan.outputs.astype(np.int64)
         self.output_places = self.outputs * self.lanes  # where they begin in a tile that stands alone
         self.indptr, self.indptr_out, self.bias_slot = (
             np.ascontiguousarray(a, np.int64) for a in (plan.indptr, plan.indptr_out, plan.bias_slot)
@@ -128,13 +122,12 @@ class Program:
         self.table = table_of(self)
 
     def _first_pulls(self) -> Array:
-        """(weights,) of a block's first unit, where it is the first to write ∂L/∂a of a parent, which is marked."""
+        """(weights,) marks in the rows of blocks' first units: nothing has written ∂L/∂a of the parent before."""
         fresh = np.zeros(self.plan.n_weights if self.blocks else 0, np.int8)
         for step in reversed(self.blocks):
-            if self.plan.needs_delta[step.targets].any():
-                sources = self.plan.step_sources(step)
-                fresh[step.slot : step.slot + step.n_source] = self.started[sources] == 0
-                self.started[sources] |= BY_BLOCK
+            sources = self.plan.step_sources(step)
+            fresh[step.slot : step.slot + step.n_source] = self.started[sources] == 0
+            self.started[sources] |= BY_BLOCK
         return fresh
 
     def _aggregate_rows(self) -> Array:
@@ -192,6 +185,7 @@ class Program:
     def zeroed(self) -> Array:
         """Units whose ∂L/∂a must be 0 before the walk: added to, and not written at once."""
         written = np.zeros(self.plan.n_units, bool)
+        written[self.plan.outputs] = True
         for segment in self.segments:
             if segment.first_write:
                 written[segment.sources] = True
@@ -214,25 +208,21 @@ class Program:
         for segment in self.segments:
             if segment.walked:
                 written[segment.slots] = True
-        written[self.aggregated] = True
+        written[self.by_numpy] = True
         for step in self.blocks:
-            written[step.slots] = plan.needs_delta[step.targets].any()
+            written[step.slots] = True
         return np.flatnonzero(~(written & plan.needs_gradient))
 
     @cached_property
-    def aggregated(self) -> Array:
-        """Slots of all aggregated terms."""
-        slots = (np.arange(step.slots.start, step.slots.stop) for step in aggregate_steps(self.plan))
-        return np.concatenate([np.zeros(0, np.int64), *slots])
-
-    @property
-    def group(self) -> int:
-        """How many tiles go through a training step's steps side by side."""
-        import os; return int(os.environ.get("GROUP", 1))
+    def by_numpy(self) -> Array:
+        """Slots whose derivatives NumPy finds, and those of all aggregated terms."""
+        kinds = AGGREGATE, LAYER, THIN
+        steps = (step.slots for step in self.plan.program() if step.kind in kinds)
+        return np.concatenate([np.zeros(0, np.int64), *(np.arange(s.start, s.stop) for s in steps)])
 
     @property
     def has_blocks(self) -> bool:
-        """Whether kernels do dense steps."""
+        """Whether kernels find derivatives of dense steps."""
         return bool(self.blocks)
 
     def notes(self) -> dict[str, str]:
@@ -250,11 +240,12 @@ def _steps(plan: Plan) -> Array:
     columns = kind, steps["what"], steps["target"], steps["target"] + steps["n_target"]
     table = np.ascontiguousarray(np.stack(columns, axis=1), np.int64)
     codes = [BY_KERNELS.index(a.function) if a.function in BY_KERNELS else -1 for a in plan.aggregations]
-    dense = table[:, 0] == DENSE
-    large = dense & (steps["n_target"] * steps["n_source"] >= LARGE)
-    if (steps["n_target"] * steps["n_source"])[large].sum() < SHARE * plan.n_weights:
-        large[:] = False
-    table[dense & ~large, 0] = BLOCK
+    dense, weights = table[:, 0] == DENSE, steps["n_target"] * steps["n_source"]
+    large = dense & (weights >= LARGE)
+    blocks = dense & ~large if weights[large].sum() >= MOST * plan.n_weights else dense
+    table[blocks, 0] = BLOCK
+    for number in np.flatnonzero(blocks).tolist():  # what: whether the way back enters it
+        table[number, 1] = plan.needs_delta[slice(*table[number, 2:])].any()
     aggregates = table[:, 0] == AGGREGATE
     table[aggregates, 1] = np.array(codes, np.int64)[table[aggregates, 1]]
     return table
@@ -278,7 +269,7 @@ def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -
             segments.append(Segment(MOMENTS_SEGMENT, number, number, steps[number, 2], steps[last - 1, 3]))
             begin = number
             continue
-        segments.append(_single(plan, number, *steps[number].tolist()))
+        segments.append(_single(plan, number, *steps[number, [0, 2, 3]].tolist()))
         # the kernel adds a dense step's biases, so its sweep begins at the step itself
         begin = number if steps[number, 0] == DENSE else number + 1
     if begin < len(steps):
@@ -286,23 +277,18 @@ def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -
     return segments
 
 
-def _single(plan: Plan, number: int, kind: int, what: int, first: int, last: int) -> Segment:
+def _single(plan: Plan, number: int, kind: int, first: int, last: int) -> Segment:
     step = plan.steps[number]
     if kind != DENSE:
-        return Segment(SINGLE[kind], number, number + 1, first, last, int(step["what"]))
+        segment = ACTIVATE_SEGMENT if kind == ACTIVATE else TEXTBOOK_SEGMENT
+        return Segment(segment, number, number + 1, first, last)
     sources, needed = plan.step_sources(step), plan.needs_delta
     walked = bool(needed[first:last].any())
     walks_on = walked and bool(needed[sources].any())
-    from_inputs = isinstance(sources, slice) and sources.stop <= plan.n_inputs
-    from_inputs = from_inputs and not _drops_inputs(plan)
+    dropped = (plan.steps["kind"] == DROP) & (plan.steps["target"] < plan.n_inputs)  # not read as given then
+    from_inputs = isinstance(sources, slice) and sources.stop <= plan.n_inputs and not dropped.any()
     read = int(step["slot"]), sources, int(step["n_source"]), from_inputs
-    return Segment(DENSE_SEGMENT, number, number + 1, first, last, what, *read, walked, walks_on)
-
-
-def _drops_inputs(plan: Plan) -> bool:
-    """Whether training drops inputs: then rows are not read as given."""
-    drops = plan.steps[plan.steps["kind"] == DROP]
-    return bool((drops["target"] < plan.n_inputs).any())
+    return Segment(DENSE_SEGMENT, number, number + 1, first, last, *read, walked, walks_on)
 
 
 def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segment]]:
@@ -321,9 +307,8 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
             first = isinstance(segment.sources, slice) and not started[segment.sources].any()
             marked.append(replace(segment, first_write=first))
             started[segment.sources] = 1
-        elif segment.kind in BETWEEN:
-            marked.append(segment)
+            continue
+        marked.append(segment)
+        if segment.kind in (MOMENTS_SEGMENT, TEXTBOOK_SEGMENT):
             started[plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]] = 1
-        else:
-            marked.append(segment)
     return started, marked[::-1]

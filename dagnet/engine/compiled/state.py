@@ -11,8 +11,8 @@ from dagnet.contracts import State
 from dagnet.engine.compiled import kernels
 from dagnet.engine.compiled.opened import keyed
 from dagnet.engine.compiled.segments import Program
-from dagnet.engine.training_steps import layer_sums
-from dagnet.plan import LAYER, Step
+from dagnet.engine.reference import sums
+from dagnet.plan import AGGREGATE, LAYER
 
 
 def aligned(n: int, dtype: Any, *, zero: bool = False) -> Array:
@@ -28,6 +28,28 @@ def writable(array: Array) -> Array:
     return array if array.flags.writeable else array.copy()
 
 
+class Units:
+    """A flat buffer of a state, read (a copy) and written as an array (units, rows)."""
+
+    def __init__(self, state: CompiledState, flat: Array) -> None:
+        self._state, self._flat = state, flat
+        self.shape = len(flat) // state.capacity, state.n_rows
+
+    def __getitem__(self, units: Any) -> Array:
+        table = self._state.table(self._flat)
+        if not isinstance(units, slice) and units.ndim > 1:  # (…, rows)
+            return self[units.reshape(-1)].reshape(*units.shape, self.shape[1])
+        lanes = np.moveaxis(table[:, units], 0, 1)
+        rows = lanes.reshape(len(lanes), len(table) * table.shape[2])
+        return np.ascontiguousarray(rows[:, : self.shape[1]])
+
+    def __setitem__(self, units: Any, block: Array) -> None:
+        table = self._state.table(self._flat)
+        padded = np.zeros((len(block), len(table) * table.shape[2]), table.dtype)
+        padded[:, : self.shape[1]] = block
+        table[:, units] = np.moveaxis(padded.reshape(len(block), len(table), table.shape[2]), 1, 0)
+
+
 class CompiledState(State):
     """Values, δ and the z that derivatives need.
 
@@ -40,9 +62,9 @@ class CompiledState(State):
         self.dtype = dtype
         self.tile = program.lanes
         self._shape(n_rows)
-        self._capacity = self.blocks * self.stride
-        self.values = aligned(self._capacity * program.plan.n_units, dtype)
-        self.pre = aligned(self._capacity * program.n_pre, dtype)
+        self.capacity = self.blocks * self.stride
+        self.values = aligned(self.capacity * program.plan.n_units, dtype)
+        self.pre = aligned(self.capacity * program.n_pre, dtype)
         self._deltas: Array | None = None
         self.theta = self._own = np.zeros(0, dtype)
         self.scratch: Any = None  # of the walk that is on
@@ -71,7 +93,7 @@ class CompiledState(State):
         if n_rows != self.n_rows:
             before = self.n_rows
             self._shape(n_rows)
-            if self.blocks * self.stride > self._capacity:
+            if self.blocks * self.stride > self.capacity:
                 self._shape(before)
                 return False
         return True
@@ -104,7 +126,7 @@ class CompiledState(State):
 
     def load_inputs(self, part: int, parts: int) -> None:
         """Copy a thread's share of the rows into the inputs' units."""
-        kernels.load_rows(self.inputs, self.values, self.layout(part, parts))
+        kernels.load_rows(self.inputs, self.values, self.program.inputs, self.layout(part, parts))
 
     def matrix(self, flat: Array, units: Any) -> Array:
         """A view (units, rows) for matrix products; only without tiles."""
@@ -119,38 +141,26 @@ class CompiledState(State):
 
     def table(self, flat: Array) -> Array:
         """A view (blocks, units, stride) of a flat buffer."""
-        n_units = len(flat) // self._capacity
+        n_units = len(flat) // self.capacity
         return flat[: self.blocks * n_units * self.stride].reshape(self.blocks, n_units, self.stride)
-
-    def rows(self, flat: Array, units: Any) -> Array:
-        """(units, rows), a copy."""
-        chosen = self.table(flat)[:, units]
-        lanes = np.moveaxis(chosen, 0, 1).reshape(chosen.shape[1], self.blocks * self.stride)
-        return np.ascontiguousarray(lanes[:, : self.n_rows])
-
-    def put(self, flat: Array, units: Any, block: Array) -> None:
-        """Write (units, rows) back; lanes without a row become 0."""
-        padded = np.zeros((len(block), self.blocks * self.stride), self.dtype)
-        padded[:, : self.n_rows] = block
-        self.table(flat)[:, units] = np.moveaxis(padded.reshape(len(block), self.blocks, self.stride), 1, 0)
 
     # -- what the engine contract asks for --------------------------------------------------
 
     @property
     def outputs(self) -> Array:
         """Values of the output units, (rows, output units)."""
-        return np.ascontiguousarray(self.rows(self.values, self.program.outputs).T)
+        return np.ascontiguousarray(Units(self, self.values)[self.program.outputs].T)
 
     def value(self, units: Array) -> Array:
         """Values of some units, (units, rows)."""
         if self.program.skips_inputs:
             self.load_inputs(0, 1)
-        return self.rows(self.values, units)
+        return Units(self, self.values)[units]
 
     def delta(self, units: Array) -> Array:
         """∂loss/∂z of some units, (units, rows)."""
         needed = self.program.plan.needs_delta[units, None]
-        return np.where(needed, self.rows(self.deltas, units), self.dtype.type(0))
+        return np.where(needed, Units(self, self.deltas)[units], self.dtype.type(0))
 
     def pre_activation(self, units: Array) -> Array:
         """Z of some units, (units, rows); computed again from the parents' values."""
@@ -160,18 +170,14 @@ class CompiledState(State):
             if unit < plan.n_inputs:
                 continue
             slots = slice(int(plan.indptr[unit]), int(plan.indptr[unit + 1]))
-            bias, kind = plan.bias_slot[unit], plan.aggregation_of[unit]
+            bias = plan.bias_slot[unit]
             result[row] = self.theta[bias] if bias >= 0 else 0
-            if kind >= 0:
-                terms = self.theta[slots, None] * self.value(plan.sources[slots])
-                result[row] += plan.aggregations[kind].value(terms[:, None])[0]
-            elif slots.stop > slots.start:
+            if slots.stop > slots.start:
                 result[row] += self.theta[slots] @ self.value(plan.sources[slots])
-        for entry in plan.steps[plan.steps["kind"] == LAYER].tolist():
-            step = Step._make(entry)
+        for step in plan.program():
             here = (units >= step.target) & (units < step.targets.stop)
-            if here.any():
-                z = layer_sums(plan, step, self.theta, self.value(plan.sources[step.slots]))
+            if step.kind in (LAYER, AGGREGATE) and here.any():
+                z = sums(plan, step, self.theta, Units(self, self.values), self.draw)
                 result[here] = z[units[here] - step.target]
         return result
 
@@ -188,20 +194,9 @@ class Scratch:
         n_sums = n_units + program.n_learned
         self.bias_gradients = aligned(parts * n_sums, dtype).reshape(parts, n_sums)
         self.theta = self.weights  # of the walk that is on
-        self.intos: list[Array] = []  # each thread's, the result first
+        self.intos: list[Array] = []  # each thread's own, the result first
 
-    def of(self, part: int) -> tuple[Array, Array, Array, Array, Array]:
-        """A thread's: weights, the derivatives that it finds, all slots, and those that blocks find."""
-        return self.weights, self.gradients[part], self.bias_gradients[part], self.theta, self.intos[part]
-
-
-class OutputsOnly(State):
-    """The outputs of many rows, and nothing else."""
-
-    def __init__(self, outputs: Array) -> None:
-        self._outputs = outputs
-
-    @property
-    def outputs(self) -> Array:
-        """Values of the output units, (rows, output units)."""
-        return self._outputs
+    def of(self, part: int) -> tuple[Array, ...]:
+        """A thread's :class:`dagnet.engine.compiled.opened.Reverse`."""
+        found = self.gradients[part], self.bias_gradients[part]
+        return self.weights, *found, self.theta, self.intos[part]

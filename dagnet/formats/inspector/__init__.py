@@ -44,7 +44,6 @@ import html
 import json
 from collections.abc import Hashable, Sequence
 from importlib import resources
-from importlib.resources.abc import Traversable
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -82,19 +81,16 @@ def write_html(model: Model, stream: BinaryIO, observations: Observations | None
 def page(data: dict[str, Any]) -> str:
     """The page for a payload (see :mod:`dagnet.formats.inspector`)."""
     folder = resources.files(__name__)
+    names = ("viewer.html", "viewer.css", *(f"{name}.js" for name in SCRIPTS))
+    text, style, *scripts = (folder.joinpath(name).read_text(encoding="utf-8") for name in names)
     parts = {
         "title": html.escape(str(data["title"])),
-        "style": _text(folder, "viewer.css"),
+        "style": style,
         "data": script_json(data),
-        "script": "\n".join(_text(folder, f"{name}.js") for name in SCRIPTS),
+        "script": "\n".join(scripts),
     }
-    text = _text(folder, "viewer.html")
     pieces = text.split("@@")  # text, name, text, name, …
     return "".join(parts[piece] if place % 2 else piece for place, piece in enumerate(pieces))
-
-
-def _text(folder: Traversable, name: str) -> str:
-    return folder.joinpath(name).read_text(encoding="utf-8")
 
 
 def packed(values: ArrayLike, kind: str) -> dict[str, str]:
@@ -135,7 +131,6 @@ def payload(model: Model, observations: Observations | None) -> dict[str, Any]:
         page |= _summary(drawn)
     else:
         page |= _nodes(model, drawn)
-        page["edges"] |= _edge_numbers(model)
         if observations is not None:
             observed = row_statistics(model, observations.X, observations.y)
             page["rows"] = kept_rows(model, observations, observed)
@@ -209,8 +204,14 @@ def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
         for node, said in topology.node_words.get(word, {}).items():
             text = f"{word} {said}"
             words[node] = f"{words[node]}, {text}" if node in words else text
+    placed, several = _placed(drawn), topology.n_edges < len(layout.weights) <= MAX_ELEMENTS
+    placed["edges"] |= {
+        "elements": packed(layout.weights_of(model.parameters), "f8") if several else None,
+        "frozen": packed(~topology.edge_trainable, "u1"),
+        "share": None if topology.share is None else packed(topology.share, "i4"),
+    }
     return {
-        **_placed(drawn),
+        **placed,
         "words": words,
         "units": packed(topology.units, "i4"),
         **_curves(model),
@@ -237,22 +238,10 @@ def _curves(model: Model) -> dict[str, Any]:
     return {"activation": packed(of, "i4"), "activations": curves}
 
 
-def _edge_numbers(model: Model) -> dict[str, Any]:
-    topology, layout = model.topology, model.layout
-    several = topology.n_edges < len(layout.weights) <= MAX_ELEMENTS
-    elements = layout.weights_of(model.parameters)
-    return {
-        "elements": packed(elements, "f8") if several else None,
-        "frozen": packed(~topology.edge_trainable, "u1"),
-        "share": None if topology.share is None else packed(topology.share, "i4"),
-    }
-
-
 def _summary(drawn: Sketch) -> dict[str, Any]:
-    groups = group(drawn)
-    found = groups.sketch
-    n = len(found.names)
-    inside = f" {groups.inside:,} edges run inside a box." if groups.inside else ""
+    found = group(drawn)
+    n, undrawn = len(found.names), len(drawn.sources) - int(found.weights.sum())
+    inside = f" {undrawn:,} edges run inside a box." if undrawn else ""
     return {
         **_placed(found),
         "message": found.message + inside,

@@ -179,6 +179,9 @@ def test_concordance_at_its_borders():
     assert np.isnan(dagnet_glm.concordance([[1, 0], [2, 0]], [1.0, 2.0]))
     assert np.isnan(dagnet_glm.concordance([[1, 1]], [[1.0]]))
     assert dagnet_glm.concordance([[1, 1], [1, 0]], [2.0, 1.0]) == 1.0
+    # the highest risk of all is one that no event has: only the others are compared with it from below
+    y = [[2.3, 0], [0.6, 1], [3.2, 0], [0.1, 1], [0.3, 0]]
+    assert dagnet_glm.concordance(y, [-0.3, 1.5, 2.0, 1.8, 1.3]) == pytest.approx(4 / 6)
     for y, scores in (([1, 2], [1, 2]), ([[1, 1], [2, 1]], [1.0]), ([[1, 2], [2, 1]], [1, 2])):
         with pytest.raises(dagnet.DataError, match="concordance: "):
             dagnet_glm.concordance(y, scores)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dagnet import DataError
+from dagnet.scores import concordance as harrell
 
 __all__ = ["concordance", "cox", "cox_gradient", "lacks_event"]
 
@@ -124,27 +125,4 @@ def concordance(y: Any, predictions: Any) -> float:
         raise DataError(f"concordance: it takes {must}, got shapes {rows.shape} and {scores.shape}")
     if not (np.isfinite(rows).all() and np.isin(rows[:, 1], (0, 1)).all() and not np.isnan(scores).any()):
         raise DataError("concordance: times must be finite, events 0 or 1 and predictions no NaN")
-    time, event = rows[:, 0], rows[:, 1] == 1.0
-    order = np.lexsort((~event, time))
-    time, event, ranks = time[order], event[order], np.unique(scores[order], return_inverse=True)[1]
-    at = np.flatnonzero(event)
-    key = np.unique(time, return_inverse=True)[1] * 2 + ~event
-    later = np.searchsorted(key, key[at], side="right")  # where those begin that an event comes before
-    lower, upper = (_below(ranks, later, ranks[at] + k) for k in (0, 1))
-    pairs = int((len(time) - later).sum())
-    return float((lower + upper).sum() / (2 * pairs)) if pairs else float("nan")
-
-
-def _below(values: Any, starts: Any, bounds: Any) -> Any:
-    """How many of ``values[start:]`` are below each bound: a wavelet matrix, a bit a round."""
-    first, last = starts, np.full_like(starts, len(values))
-    found = np.zeros_like(starts)
-    for bit in range(int(bounds.max(initial=0)).bit_length() - 1, -1, -1):
-        ones = values >> bit & 1
-        zeros = np.concatenate([[0], np.cumsum(1 - ones)])
-        inside, upper = (zeros[first], zeros[last]), bounds >> bit & 1 == 1
-        found += np.where(upper, inside[1] - inside[0], 0)
-        first = np.where(upper, zeros[-1] + first - inside[0], inside[0])
-        last = np.where(upper, zeros[-1] + last - inside[1], inside[1])
-        values = np.concatenate([values[ones == 0], values[ones == 1]])
-    return found
+    return harrell(rows, scores)

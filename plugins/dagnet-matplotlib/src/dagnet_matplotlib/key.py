@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from matplotlib.lines import Line2D
 
-from dagnet.drawing.page import MUTED, NEGATIVE, NEUTRAL, POSITIVE, Page, text_width
-from dagnet.drawing.sketch import ROLES, Sketch
+from dagnet.drawing.page import MUTED, Page, key, text_width
+from dagnet.drawing.sketch import ROLES
 from dagnet_matplotlib.lettering import plain
 from dagnet_matplotlib.marks import Pen, add_shapes
 
@@ -50,7 +49,7 @@ def lay_out_key(page: Page, box: Box, size: float) -> tuple[Key, Box]:
     left, top, right, bottom = box
     right = max(right, min(left + LEAST, left + (bottom - top) * 1.5))
     x, y, entries, line = left, bottom + 2.3 * size, [], 1.8 * size
-    for mark, text in _entries(page.sketch):
+    for mark, text in ((mark, plain(text)) for mark, text in key(page.sketch)):
         room = 2.1 * size + text_width(text, size)
         if x > left and x + room > right:
             x, y = left, y + line
@@ -62,19 +61,3 @@ def lay_out_key(page: Page, box: Box, size: float) -> tuple[Key, Box]:
     rows = textwrap.wrap(plain(page.sketch.message), letters)
     message = [(text, left, y + line * (i + 1)) for i, text in enumerate(rows)]
     return Key(entries, message, size), (left, top, right, y + line * len(rows) + 0.3 * size)
-
-
-def _entries(sketch: Sketch) -> Iterator[tuple[str, str]]:
-    """A role or a line's colour, and what it means."""
-    if sketch.counted:
-        yield NEUTRAL, "edges, the wider the more"
-        return
-    for role in ROLES:
-        kinds = {a for a, r in zip(sketch.activations, sketch.roles, strict=False) if r == role}
-        if role in sketch.roles:
-            only = f" ({kinds.pop()})" if len(kinds) == 1 and role in ("hidden", "output") else ""
-            yield role, plain(role + only[:40])
-    if (sketch.weights > 0).any():
-        yield POSITIVE, "positive weight"
-    if (sketch.weights < 0).any():
-        yield NEGATIVE, "negative weight"

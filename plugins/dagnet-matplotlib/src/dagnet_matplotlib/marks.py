@@ -14,8 +14,19 @@ from matplotlib.patches import Circle, FancyBboxPatch, Patch, Polygon
 from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 
-from dagnet.drawing.page import INK, NUMBERS, PAPER, ROLE_FILL, Page, Piece, cut_end, point_at, text_width
-from dagnet.drawing.svg import ARROWS
+from dagnet.drawing.page import (
+    ARROWS,
+    INK,
+    NUMBERS,
+    PAPER,
+    ROLE_FILL,
+    Page,
+    Piece,
+    arrow_head,
+    cut_end,
+    point_at,
+    text_width,
+)
 from dagnet_matplotlib.lettering import LETTERS, NARROWER
 
 __all__ = ["Pen", "add_edges", "add_labels", "add_nodes", "add_numbers", "add_shapes"]
@@ -51,39 +62,31 @@ def _path(pieces: list[Piece]) -> Path:
     return Path(points, [Path.MOVETO, *[Path.CURVE4] * (len(points) - 1)])
 
 
-def _head(at: tuple[float, float], direction: tuple[float, float], size: float) -> Path:
-    (x, y), (dx, dy), half = at, direction, size * 0.42
-    tip = (x + dx * size, y + dy * size)
-    wings = [(x - dy * half, y + dx * half), (x + dy * half, y - dx * half)]
-    return Path([tip, *wings, tip], closed=True)
-
-
 def add_edges(pen: Pen) -> None:
     """All lines, the faintest first, with arrow heads while they are few."""
     page, n = pen.page, len(pen.page.strength)
     if n == 0:
         return
-    opacity = 0.9 if n <= ARROWS else max(0.25, 0.85 - 0.2 * math.log10(n / ARROWS))
-    thickest = min(3.2, max(0.8, page.radius * 0.3))
     order = np.argsort(page.strength, kind="stable")
-    widths = 0.5 + (thickest - 0.5) * page.strength[order]
+    widths = 0.5 + (page.thickest - 0.5) * page.strength[order]
     colours = [page.colour(weight) for weight in page.sketch.weights[order].tolist()]
     lines, heads = [], []
     for edge, width in zip(order.tolist(), widths.tolist(), strict=True):
         pieces = page.route(edge)
         if n <= ARROWS:
             pieces, direction = cut_end(pieces, page.radius + 1.5 + 5 + width)
-            heads.append(_head(pieces[-1][3], direction, 5 + width))
+            corners = arrow_head(pieces[-1][3], direction, 5 + width)
+            heads.append(Path([*corners, corners[0]], closed=True))
         lines.append(_path(pieces))
     thick = np.maximum(widths * pen.scale, THINNEST)
     line: dict[str, Any] = {
         "facecolors": "none",
         "edgecolors": colours,
         "linewidths": thick,
-        "alpha": opacity,
+        "alpha": page.opacity,
     }
     pen.ax.add_collection(PathCollection(lines, capstyle="round", zorder=1, **line), autolim=False)
-    points: dict[str, Any] = {"facecolors": colours, "edgecolors": "none", "alpha": opacity}
+    points: dict[str, Any] = {"facecolors": colours, "edgecolors": "none", "alpha": page.opacity}
     pen.ax.add_collection(PathCollection(heads, zorder=1, **points), autolim=False)
 
 
@@ -159,6 +162,6 @@ def add_labels(pen: Pen) -> None:
     labelled = np.array([text != "" for text, *_ in labels], np.float64)
     sparse = np.bincount(columns, weights=labelled) < MOST * np.bincount(columns)
     for node, (text, x, y, anchor) in enumerate(labels):
-        inside = anchor == "middle" and abs(y - page.y[node]) < page.radius
+        inside = page.inside[node]
         if text and (inside or not sparse[columns[node]]):
             pen.write(x, y, text, page.font, 0.0 if inside else 2.6, color=INK, ha=SIDES[anchor])

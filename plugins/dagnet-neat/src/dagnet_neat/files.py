@@ -12,6 +12,13 @@ from dagnet_neat.graphs import Connection, Node, drawn
 
 __all__ = ["from_json"]
 
+KINDS: dict[str, Any] = {
+    "a string": str,
+    "a list": list,
+    "a whole number": int,
+    "a finite number": (int, float),
+}
+
 
 def from_json(path: str | Path) -> "nx.DiGraph[Any]":
     """Draw a feed-forward network that neat-python exported as JSON.
@@ -49,21 +56,25 @@ class _MalformedError(Exception):
 
 
 def _drawn(data: Any) -> "nx.DiGraph[Any]":
-    kind = _text(data, "network_type", "the file")
+    kind = _at(data, "network_type", "the file", "a string")
     if kind != "feedforward":
         raise _MalformedError(f"network_type must be 'feedforward', got {kind!r}")
-    version = _text(data, "format_version", "the file")
+    version = _at(data, "format_version", "the file", "a string")
     if version.partition(".")[0] != "1":
         raise _MalformedError(f"format_version must be 1.x, got {version!r}")
     ends = _at(data, "topology", "the file")
-    inputs = [_key(key, "input_keys") for key in _list(ends, "input_keys", "topology")]
-    outputs = [_key(key, "output_keys") for key in _list(ends, "output_keys", "topology")]
-    nodes = [_node(entry, f"node {k}") for k, entry in enumerate(_list(data, "nodes", "the file"))]
+    inputs, outputs = (
+        [_checked(key, name, "a whole number") for key in _at(ends, name, "topology", "a list")]
+        for name in ("input_keys", "output_keys")
+    )
+    nodes = [_node(entry, f"node {k}") for k, entry in enumerate(_at(data, "nodes", "the file", "a list"))]
     genes = [node for node in nodes if node.key not in inputs]
     if len({node.key for node in nodes}) < len(nodes):
         raise _MalformedError("nodes must have different ids")
-    links = list(enumerate(_list(data, "connections", "the file")))
-    connections = [_connection(entry, f"connection {k}") for k, entry in links if _enabled(entry, k)]
+    links = [
+        (f"connection {k}", link) for k, link in enumerate(_at(data, "connections", "the file", "a list"))
+    ]
+    connections = [_connection(entry, where) for where, entry in links if _at(entry, "enabled", where)]
     if len({(link.source, link.target) for link in connections}) < len(connections):
         raise _MalformedError("connections must differ in their ends")
     return drawn(inputs, outputs, genes, connections)
@@ -71,50 +82,26 @@ def _drawn(data: Any) -> "nx.DiGraph[Any]":
 
 def _node(entry: Any, where: str) -> Node:
     functions = {kind: _at(entry, kind, where) for kind in ("activation", "aggregation")}
-    names = [_text(function, "name", f"{where}: {kind}") for kind, function in functions.items()]
+    names = [_at(function, "name", f"{where}: {kind}", "a string") for kind, function in functions.items()]
     custom = [kind for kind, function in functions.items() if function.get("custom", False)]
-    bias, response = (_number(entry, key, where) for key in ("bias", "response"))
-    key = _key(_at(entry, "id", where), f"{where}: id")
-    return Node(key, bias, response, names[0], names[1], tuple(custom))
-
-
-def _enabled(entry: Any, number: int) -> bool:
-    return bool(_at(entry, "enabled", f"connection {number}"))
+    bias, response = (float(_at(entry, key, where, "a finite number")) for key in ("bias", "response"))
+    return Node(_at(entry, "id", where, "a whole number"), bias, response, names[0], names[1], tuple(custom))
 
 
 def _connection(entry: Any, where: str) -> Connection:
-    source, target = (_key(_at(entry, end, where), f"{where}: {end}") for end in ("from", "to"))
-    return Connection(source, target, _number(entry, "weight", where))
+    source, target = (_at(entry, end, where, "a whole number") for end in ("from", "to"))
+    return Connection(source, target, float(_at(entry, "weight", where, "a finite number")))
 
 
-def _at(data: Any, key: str, where: str) -> Any:
+def _at(data: Any, key: str, where: str, must: str = "") -> Any:
+    """An entry of an object, which must be of one of the :data:`KINDS` if any is said."""
     if not isinstance(data, dict) or key not in data:
         raise _MalformedError(f"{where} must be an object with the entry {key!r}")
-    return data[key]
+    return _checked(data[key], f"{where}: {key}", must) if must else data[key]
 
 
-def _list(data: Any, key: str, where: str) -> list[Any]:
-    value = _at(data, key, where)
-    if not isinstance(value, list):
-        raise _MalformedError(f"{where}: {key} must be a list")
-    return value
-
-
-def _text(data: Any, key: str, where: str) -> str:
-    value = _at(data, key, where)
-    if not isinstance(value, str):
-        raise _MalformedError(f"{where}: {key} must be a string")
-    return value
-
-
-def _number(data: Any, key: str, where: str) -> float:
-    value = _at(data, key, where)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise _MalformedError(f"{where}: {key} must be a finite number, got {value!r}")
-    return float(value)
-
-
-def _key(value: Any, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _MalformedError(f"{where} must be a whole number, got {value!r}")
+def _checked(value: Any, where: str, must: str) -> Any:
+    finite = not isinstance(value, float) or math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, KINDS[must]) or not finite:
+        raise _MalformedError(f"{where} must be {must}, got {value!r}")
     return value

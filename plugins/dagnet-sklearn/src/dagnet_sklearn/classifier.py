@@ -116,31 +116,7 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
         threads: int | None = 1,
         random_state: Any = None,
     ) -> None:
-        super().__init__(
-            graph,
-            columns=columns,
-            features=features,
-            hidden=hidden,
-            activation=activation,
-            initializer=initializer,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            epochs=epochs,
-            batch_size=batch_size,
-            l1=l1,
-            l2=l2,
-            standardize=standardize,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            patience=patience,
-            tol=tol,
-            warm_start=warm_start,
-            dtype=dtype,
-            engine=engine,
-            threads=threads,
-            random_state=random_state,
-        )
-        self.class_weight = class_weight
+        self._keep(locals())
 
     classes_: Array
 
@@ -160,9 +136,7 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
             (rows,) or None.
         """
         warm = self.warm_start and self._is_built()
-        X, y, weight = self._checked(X, y, sample_weight, fresh=not warm)
-        check_classification_targets(y)
-        weight = self._by_class(weight, y)
+        X, y, weight = self._labelled(X, y, sample_weight, fresh=not warm)
         classes = np.unique(y)
         if warm:
             if not np.array_equal(classes, self.classes_):
@@ -170,10 +144,7 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
                 raise ValueError(f"{text}, got {classes}; use warm_start=False for other classes")
         else:
             self.classes_ = self._checked_classes(classes)
-        X, numbers, weight = self._present(X, self._encoded(y), weight)
-        if not warm:
-            self._build(X, weight)
-        return self._fit(X, numbers, weight)
+        return self._fit(*self._numbered(X, y, weight, fresh=not warm))
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
@@ -187,9 +158,7 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
             All labels that will ever come; needed in the first call.
         """
         first = not self._is_built()
-        X, y, weight = self._checked(X, y, sample_weight, fresh=first)
-        check_classification_targets(y)
-        weight = self._by_class(weight, y)
+        X, y, weight = self._labelled(X, y, sample_weight, fresh=first)
         if first and classes is None:
             raise ValueError("the first call of partial_fit must have classes=…, all labels that will come")
         known = self._checked_classes(unique_labels(classes)) if classes is not None else self.classes_
@@ -200,25 +169,28 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ValueError(f"y has labels {unknown[:8]}, which are not among the classes {self.classes_}")
-        X, numbers, weight = self._present(X, self._encoded(y), weight)
-        if first:
-            self._build(X, weight)
-        return self._partial_fit(X, numbers, weight)
+        return self._partial_fit(*self._numbered(X, y, weight, fresh=first))
 
-    def _by_class(self, weight: Array, y: Array) -> Array:
-        if self.class_weight is None:
-            return weight
-        result: Array = weight * compute_sample_weight(self.class_weight, y)
-        return result
+    def _labelled(self, X: Any, y: Any, sample_weight: Any, *, fresh: bool) -> tuple[Array, Array, Array]:
+        """X and y checked, and what rows weigh by their class, too."""
+        X, y, weight = self._checked(X, y, sample_weight, fresh=fresh)
+        check_classification_targets(y)
+        if self.class_weight is not None:
+            weight = weight * compute_sample_weight(self.class_weight, y)
+        return X, y, weight
+
+    def _numbered(self, X: Array, y: Array, weight: Array, *, fresh: bool) -> tuple[Array, Array, Array]:
+        """The rows with a weight, their classes as numbers, and where ``fresh`` a network for them."""
+        numbers = np.searchsorted(self.classes_, column_or_1d(y))
+        X, numbers, weight = self._present(X, numbers, weight)
+        if fresh:
+            self._build(X, weight)
+        return X, numbers, weight
 
     def _checked_classes(self, classes: Array) -> Array:
         if len(classes) < 2:
             raise ValueError(f"y must have at least 2 classes, got 1 class: {classes}")
         return classes
-
-    def _encoded(self, y: Array) -> Array:
-        numbers: Array = np.searchsorted(self.classes_, column_or_1d(y))
-        return numbers
 
     # -- the network -------------------------------------------------------------------------
 
@@ -296,8 +268,7 @@ class DAGClassifier(ClassifierMixin, DAGEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         decision = self.decision_function(X)
         places = (decision > 0).astype(int) if decision.ndim == 1 else decision.argmax(axis=1)
-        labels: Array = self.classes_[places]
-        return labels
+        return self.classes_[places]
 
 
 def _listed(names: Sequence[Hashable]) -> str:

@@ -19,7 +19,6 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 import dagnet
 from dagnet.model import aligned
 from dagnet.registry import find_optimizer
-from dagnet_sklearn.continued import Continued
 from dagnet_sklearn.frames import column_names, numbers, refuse_missing, single_column
 from dagnet_sklearn.graphs import Inputs, Shown, default_graph, standardised, unit_names
 
@@ -59,54 +58,10 @@ class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
         "random_state": ["random_state"],
     }
 
-    def __init__(
-        self,
-        graph: nx.DiGraph[Any] | None = None,
-        *,
-        columns: Sequence[Hashable] | None = None,
-        features: Sequence[Hashable] | None = None,
-        hidden: int = 16,
-        activation: str | dagnet.Activation = "relu",
-        initializer: str | dagnet.Initializer = "he_uniform",
-        optimizer: Any = "adam",
-        learning_rate: float | None = 0.01,
-        epochs: int = 200,
-        batch_size: int = 200,
-        l1: float = 0.0,
-        l2: float = 0.0,
-        standardize: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        patience: int = 10,
-        tol: float = 1e-4,
-        warm_start: bool = False,
-        dtype: str = "float64",
-        engine: str = "auto",
-        threads: int | None = 1,
-        random_state: Any = None,
-    ) -> None:
-        self.graph = graph
-        self.columns = columns
-        self.features = features
-        self.hidden = hidden
-        self.activation = activation
-        self.initializer = initializer
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.l1 = l1
-        self.l2 = l2
-        self.standardize = standardize
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.tol = tol
-        self.warm_start = warm_start
-        self.dtype = dtype
-        self.engine = engine
-        self.threads = threads
-        self.random_state = random_state
+    def _keep(self, said: dict[str, Any]) -> None:
+        """The constructor's arguments as attributes of their names, as they are."""
+        for name in self._get_param_names():
+            setattr(self, name, said[name])
 
     _inputs: Inputs | None
     """Of the graph; None until the default one is made."""
@@ -121,17 +76,17 @@ class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _default_outputs(self) -> list[Hashable]:
         """Names of the default graph's outputs."""
 
-    @abstractmethod
-    def _ordered(self, outputs: tuple[Hashable, ...]) -> list[Hashable] | None:
+    def _ordered(self, _outputs: tuple[Hashable, ...]) -> list[Hashable] | None:
         """The output nodes in the order of the targets, where their names say it."""
+        return None
 
     @abstractmethod
     def _fitting_loss(self, units: int) -> Any:
         """The loss for so many output units; ``ValueError`` where they do not fit the targets."""
 
-    @abstractmethod
-    def _strata(self, targets: Array) -> Array | None:
+    def _strata(self, _targets: Array) -> Array | None:
         """What the validation rows should have in the same proportions."""
+        return None
 
     # -- building ----------------------------------------------------------------------------
 
@@ -322,8 +277,7 @@ class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
                 )
             if fresh:
                 validate_data(self, X, skip_check_array=True)
-        chosen: Array = rows if inputs is None else rows[:, inputs.places(names)]
-        return chosen
+        return rows if inputs is None else rows[:, inputs.places(names)]
 
     def _named_columns(self) -> list[Hashable] | None:
         columns: Any = self.columns
@@ -389,3 +343,32 @@ class DAGEstimator(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]
         if self.graph is not None:
             parameters["graph"] = Shown(self.graph)
         return parameters
+
+
+class Continued(dagnet.Optimizer):
+    """A rule that goes on from call to call with the same state and count of steps."""
+
+    def __init__(self, rule: dagnet.Optimizer) -> None:
+        self.rule = rule
+        self.name = rule.name  # type: ignore[misc]
+        self.learning_rate = rule.learning_rate
+        self.steps = 0
+        self.state: dict[str, Array] | None = None
+
+    def start(self, parameters: Array) -> dict[str, Array]:
+        """The state so far, or a fresh one at first."""
+        if self.state is None:
+            self.state = self.rule.start(parameters)
+        return self.state
+
+    def step(
+        self, parameters: Array, gradient: Array, state: dict[str, Array], *, step: int, learning_rate: float
+    ) -> None:
+        """One step, counted on from the calls before."""
+        del step
+        self.steps += 1
+        with np.errstate(all="ignore"):
+            self.rule.step(parameters, gradient, state, step=self.steps, learning_rate=learning_rate)
+
+    def __str__(self) -> str:
+        return str(self.rule)

@@ -87,31 +87,7 @@ dtype, engine, threads, random_state
         threads: int | None = 1,
         random_state: Any = None,
     ) -> None:
-        super().__init__(
-            graph,
-            columns=columns,
-            features=features,
-            hidden=hidden,
-            activation=activation,
-            initializer=initializer,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            epochs=epochs,
-            batch_size=batch_size,
-            l1=l1,
-            l2=l2,
-            standardize=standardize,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            patience=patience,
-            tol=tol,
-            warm_start=warm_start,
-            dtype=dtype,
-            engine=engine,
-            threads=threads,
-            random_state=random_state,
-        )
-        self.loss = loss
+        self._keep(locals())
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -127,21 +103,15 @@ dtype, engine, threads, random_state
             (rows,) or None.
         """
         warm = self.warm_start and self._is_built()
-        X, targets, weight = self._prepared(X, y, sample_weight, fresh=not warm)
-        if not warm:
-            self._build(X, weight)
-        return self._fit(X, targets, weight)
+        return self._fit(*self._prepared(X, y, sample_weight, fresh=not warm))
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """One epoch on some rows; the optimizer goes on with its state."""
-        fresh = not self._is_built()
-        X, targets, weight = self._prepared(X, y, sample_weight, fresh=fresh)
-        if fresh:
-            self._build(X, weight)
-        return self._partial_fit(X, targets, weight)
+        return self._partial_fit(*self._prepared(X, y, sample_weight, fresh=not self._is_built()))
 
     def _prepared(self, X: Any, y: Any, sample_weight: Any, *, fresh: bool) -> tuple[Array, Array, Array]:
+        """Checked rows with a weight, and where ``fresh`` a network for them."""
         checks = {"multi_output": True, "y_numeric": True}
         X, y, weight = self._checked(X, y, sample_weight, fresh=fresh, **checks)
         width = 1 if y.ndim == 1 else y.shape[1]
@@ -149,14 +119,13 @@ dtype, engine, threads, random_state
             self._flat, self._width = y.ndim == 1, width
         elif width != self._width:
             raise ValueError(f"y must have {self._width} targets, as in the fit before, got {width}")
-        return self._present(X, y.reshape(len(y), width), weight)
+        X, targets, weight = self._present(X, y.reshape(len(y), width), weight)
+        if fresh:
+            self._build(X, weight)
+        return X, targets, weight
 
     def _default_outputs(self) -> list[Hashable]:
         return ["y"] if self._width == 1 else [f"y{place}" for place in range(self._width)]
-
-    def _ordered(self, outputs: tuple[Hashable, ...]) -> list[Hashable] | None:
-        del outputs
-        return None
 
     def _fitting_loss(self, units: int) -> Any:
         if units != self._width:
@@ -164,10 +133,6 @@ dtype, engine, threads, random_state
                 f"the graph must have {self._width} output units, one for each target, got {units}"
             )
         return self.loss
-
-    def _strata(self, targets: Array) -> Array | None:
-        del targets
-        return None
 
     def predict(self, X: Any) -> Array:
         """(rows,) or (rows, targets), as y was."""

@@ -1,0 +1,193 @@
+"""What stands between sweeps, for all rows at once: matrix products, moments of a batch, what NumPy runs.
+
+Each is made for a segment; ``forward(state, theta, parts)`` writes values, ``backward(state, theta, into)``
+∂L/∂a of the sources, and the derivatives that kernels do not find.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dagnet.arrays import Array
+from dagnet.engine import reference
+from dagnet.engine.compiled.moments import find_moments, through_moments
+from dagnet.engine.compiled.segments import (
+    ACTIVATE_SEGMENT,
+    DENSE_SEGMENT,
+    MOMENTS_SEGMENT,
+    SWEEP,
+    TEXTBOOK_SEGMENT,
+    Program,
+    Segment,
+)
+from dagnet.engine.compiled.state import CompiledState, Units
+from dagnet.engine.compiled.threads import run_parts
+from dagnet.plan import DROP, Step
+
+
+class Product:
+    """A dense step: a matrix product."""
+
+    def __init__(self, _program: Program, segment: Segment) -> None:
+        self.segment, self.units = segment, slice(segment.first, segment.last)
+
+    def _matrix(self, vector: Array) -> Array:
+        return vector[self.segment.slots].reshape(-1, self.segment.n_source)
+
+    def _sources(self, state: CompiledState) -> Array:
+        """What the step reads, (sources, rows)."""
+        if self.segment.from_inputs:
+            return state.inputs[:, self.segment.sources].T
+        return state.matrix(state.values, self.segment.sources)
+
+    def forward(self, state: CompiledState, theta: Array, _parts: int) -> None:
+        """Write z without biases, which the sweep behind adds."""
+        np.matmul(self._matrix(theta), self._sources(state), out=state.matrix(state.values, self.units))
+
+    def backward(self, state: CompiledState, theta: Array, into: Array) -> None:
+        """Write ∂L/∂W; write ∂L/∂a of the sources, or add to it."""
+        segment, pulled = self.segment, state.table(state.deltas)[0]
+        if not segment.walked:
+            if segment.first_write:
+                pulled[segment.sources] = 0
+            return
+        here, sources = state.matrix(state.deltas, self.units), self._sources(state)
+        np.matmul(here, sources.T, out=self._matrix(into))
+        # ‖δ aᵀ‖ ≤ ‖δ‖ ‖a‖ (Cauchy and Schwarz): far fewer numbers to read
+        state.scratch.bound += state.squares(here) * state.squares(sources)
+        if not segment.walks_on:
+            return
+        if segment.first_write:
+            np.matmul(self._matrix(theta).T, here, out=state.matrix(state.deltas, segment.sources))
+        else:
+            pulled[segment.sources, : state.n_rows] += self._matrix(theta).T @ here
+
+
+def _step(program: Program, segment: Segment) -> Step:
+    return Step._make(program.plan.steps[segment.begin].item())
+
+
+class Activation:
+    """An activation that NumPy runs."""
+
+    def __init__(self, program: Program, segment: Segment) -> None:
+        self.plan, self.step = program.plan, _step(program, segment)
+        self.kept = program.pre_place[self.step.targets]
+        following = program.steps[segment.end : segment.end + 1]
+        self.dropped = float(program.rates[following[0, 1]]) if DROP in following[:, 0] else 0.0
+
+    def forward(self, state: CompiledState, theta: Array, _parts: int) -> None:
+        """Write g(z); z is kept where a derivative needs it."""
+        a, step = Units(state, state.values), self.step
+        z = a[step.targets]
+        if self.kept[0] >= 0:
+            Units(state, state.pre)[self.kept] = z
+        a[step.targets] = self.plan.activations[step.what].value(z, **self.plan.learned(step, theta))
+
+    def backward(self, state: CompiledState, theta: Array, _into: Array) -> None:
+        """Write δ, and add up the derivatives for biases and for what is learned."""
+        plan, units, number = self.plan, self.step.targets, state.dtype.type
+        activation, d = plan.activations[self.step.what], Units(state, state.deltas)
+        values, learned, asked = Units(state, state.values)[units], plan.learned(self.step, theta), d[units]
+        z = Units(state, state.pre)[self.kept] if self.kept[0] >= 0 else values
+        keeps = ~((values == 0) & np.signbit(values)) if self.dropped else True
+        if self.dropped:
+            values = values * number(1 - self.dropped)
+
+        def pulled(slope: Array) -> Array:
+            found = asked * slope
+            return np.where(keeps, found * number(1 / (1 - self.dropped)), 0) if self.dropped else found
+
+        sums = state.scratch.bias_gradients[0]
+        for name, slots in plan.learned_slots(self.step).items():
+            slope = activation.slope_by(name, z, **learned)
+            sums[len(sums) - plan.n_slots + slots] += pulled(slope).sum(axis=1)
+        slope = activation.slope(z, values, **learned)
+        d[units] = delta = np.where(plan.needs_delta[units, None], pulled(slope), number(0))
+        sums[units] += delta.sum(axis=1)
+
+
+class Textbook:
+    """A step that no kernel does, by the reference engine's equations."""
+
+    def __init__(self, program: Program, segment: Segment) -> None:
+        self.plan, self.step = program.plan, _step(program, segment)
+        self.walked = bool(self.plan.needs_delta[self.step.targets].any())
+
+    def forward(self, state: CompiledState, theta: Array, _parts: int) -> None:
+        """Write z of the targets."""
+        a = Units(state, state.values)
+        a[self.step.targets] = reference.sums(self.plan, self.step, theta, a, state.draw)
+
+    def backward(self, state: CompiledState, theta: Array, into: Array) -> None:
+        """Write the derivatives of the weights, and ∂L/∂a of the sources, or add to it."""
+        if self.walked:
+            a, d = Units(state, state.values), Units(state, state.deltas)
+            reference.walk_back(self.plan, self.step, theta, (a, d, d), state.draw, into)
+
+
+class Moments:
+    """The moments over rows of units ``first`` … ``last`` − 1, each of which normalises one source."""
+
+    def __init__(self, program: Program, segment: Segment) -> None:
+        plan, first, last = program.plan, segment.first, segment.last
+        self.units = slice(first, last)
+        self.targets = np.arange(first, last)
+        self.slots = slice(int(plan.indptr[first]), int(plan.indptr[last]))  # one of each unit
+        self.sources = plan.sources[self.slots].astype(np.int64)
+        self.biases = slice(int(plan.bias_slot[first]), int(plan.bias_slot[last - 1]) + 1)
+        by = np.zeros(0, np.int64) if plan.normalized_by is None else plan.normalized_by[first:last]
+        self.eps = np.array([kind.eps for kind in plan.normalizations])[by]
+        self.wanted = plan.needs_gradient[self.slots]
+
+    def forward(self, state: CompiledState, theta: Array, parts: int) -> None:
+        """Find the moments of this pass, and write weight and bias into ``theta``."""
+        draw, found = state.draw, np.empty((2, len(self.targets)), theta.dtype)
+        if state.shares is None or len(state.shares) < state.n_tiles * state.tile:
+            state.shares = np.zeros(state.n_tiles * state.tile, theta.dtype)
+        weights = state.shares
+        weights[: len(draw.weights)], weights[len(draw.weights) :] = draw.weights, 0
+
+        def share(part: int) -> None:
+            find_moments(state.values, state.layout(part, parts), self.sources, weights, found)
+
+        run_parts(share, parts)
+        draw.mean[self.units], draw.variance[self.units] = found
+        inverse = (1 / np.sqrt(found[1] + self.eps)).astype(theta.dtype)
+        scale = theta[self.slots] * inverse
+        theta[self.slots] = scale
+        theta[self.biases] -= found[0] * scale
+        state.numbers[self.units.start] = np.array([found[0], inverse, scale])
+
+    def backward(self, state: CompiledState, _theta: Array, _into: Array) -> None:
+        """Write ∂L/∂a of the sources as far as it comes by way of the moments, and Σδx̂ for later."""
+        numbers, parts = state.numbers[self.units.start], state.scratch.parts
+        found = np.empty(len(self.targets), numbers.dtype)
+        arrays, ends = (state.values, state.deltas), (self.sources, self.targets)
+
+        def share(part: int) -> None:
+            through_moments(arrays, state.layout(part, parts), ends, state.shares, numbers, found)
+
+        run_parts(share, parts)
+        state.along[self.units.start] = np.where(self.wanted, found, 0)
+
+    def collect(self, state: CompiledState, into: Array) -> float:
+        """Write ∂L/∂scale in place of that for the weight; the sum of the squares."""
+        into[self.slots] = found = state.along[self.units.start]
+        return float(np.dot(found, found))
+
+
+KINDS: dict[int, Any] = {
+    SWEEP: lambda *_: None,
+    DENSE_SEGMENT: Product,
+    ACTIVATE_SEGMENT: Activation,
+    MOMENTS_SEGMENT: Moments,
+    TEXTBOOK_SEGMENT: Textbook,
+}
+
+
+def between(program: Program) -> list[Any]:
+    """For each segment what runs it; None for sweeps."""
+    return [KINDS[segment.kind](program, segment) for segment in program.segments]

@@ -1,0 +1,174 @@
+"""What nodes and edges say, read from a graph once, and the problems that are found in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any, TypeVar
+
+import networkx as nx
+import numpy as np
+
+from dagnet.arrays import Array
+from dagnet.contracts import Activation
+from dagnet.errors import DagnetError, Verbatim, expected, shorten
+from dagnet.registry import find_activation
+from dagnet.values import FLAG, LARGEST, as_real, plain, whole
+
+T = TypeVar("T")
+Categories = tuple[str | float, ...]
+UNITS = whole(1, 2**31 - 1)
+CLOSE, SHORT = 2, 5
+"""Edits from a known attribute at which an unknown one is probably a misspelling; of short ones, one."""
+
+
+class Problems(list[str]):
+    """The problems of one graph, gathered; each reader notes what it cannot accept and goes on."""
+
+    def refuse(self, where: str, must: str, got: object, mend: str = "") -> None:
+        """Note one problem by the one formula."""
+        self.append(expected(where, must, got, mend))
+
+    def tried(self, read: Callable[[Any], T], value: object, fallback: T, where: str = "") -> T:
+        """What a reader makes of the value, or else the fallback."""
+        try:
+            return read(value)
+        except DagnetError as error:
+            self.append(f"{where}{error}")
+            return fallback
+
+    def activation(self, where: str, spec: object, fallback: Activation) -> Activation:
+        """The activation that ``spec`` names."""
+        return self.tried(find_activation, spec, fallback, f"{where}: ")
+
+    def units(self, where: str, value: object) -> int:
+        """A positive whole number."""
+        mend = "write units=1 or more, or leave it out"
+        return self.tried(partial(UNITS.check, f"{where}: units", mend=mend), value, 1)
+
+    def categories(self, where: str, value: Any) -> Categories:
+        """Words or numbers, all different."""
+        found = tuple(map(plain, value)) if isinstance(value, (list, tuple, np.ndarray)) else ()
+        kinds = all(isinstance(item, (str, int, float)) and item == item for item in found)  # noqa: PLR0124
+        if not kinds or len(set(found)) != len(found) or len(found) < 2:
+            must = "a list of at least two words or numbers, all different"
+            self.refuse(f"{where}: categories", must, value, 'such as ["low", "mid", "high"]')
+            return ("", "other")
+        return found
+
+    def flag(self, where: str, value: object) -> bool:
+        """True or False."""
+        return self.tried(partial(FLAG.check, where), value, True)
+
+    def numbers(self, where: str, value: object, shape: tuple[int, ...]) -> Array | float:
+        """Finite float64 numbers of ``shape``, or one number for all."""
+        if (type(value) is float or type(value) is int) and -LARGEST <= value <= LARGEST:
+            return float(value)
+        array = as_real(value)
+        if array is None or (array.ndim and array.shape != shape):
+            form = "a number" if shape in {(), (1,), (1, 1)} else f"a number or an array of shape {shape}"
+            got = value if array is None or array.ndim == 0 else Verbatim(f"shape {array.shape}")
+            self.refuse(where, form, got, "convert it: float(…)" if isinstance(value, str) else "")
+            return np.zeros(shape)
+        if not np.isfinite(array).all():
+            self.refuse(where, "finite", value, "leave it out to have it drawn or set to its default")
+            return np.zeros(shape)
+        return array
+
+
+def near_misses(attributes: Iterable[Hashable], known: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs (attribute, known one) where an unknown attribute is a few edits away from a known one."""
+    names = list(known)
+    found = []
+    for attribute in sorted(name for name in attributes if isinstance(name, str)):
+        if attribute in names:
+            continue
+        distances = [(edit_distance(attribute, name), name) for name in names if len(name) > 3]
+        distance, name = min(distances)
+        if distance <= (CLOSE if len(name) > SHORT else 1):
+            found.append((attribute, name))
+    return found
+
+
+def edit_distance(a: str, b: str) -> int:
+    """Levenshtein's distance; strings whose lengths alone put them out of reach count as far."""
+    if abs(len(a) - len(b)) > CLOSE:
+        return CLOSE + 1
+    row = list(range(len(b) + 1))
+    for i, first in enumerate(a, 1):
+        above, row[0] = row[0], i
+        for j, second in enumerate(b, 1):
+            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (first != second))
+    return row[-1]
+
+
+@dataclass(frozen=True, eq=False)
+class Said:
+    """The attributes of all nodes, or of all edges, in the graph's order.
+
+    ``kind`` is ``"node"`` or ``"edge"``, ``text`` names one of them, ``words`` are all attributes there are.
+    """
+
+    kind: str
+    text: Callable[[int], str]
+    data: Sequence[Mapping[str, Any]] = ()
+    words: frozenset[Hashable] = frozenset()
+
+    @classmethod
+    def of_all(cls, kind: str, text: Callable[[int], str], data: Sequence[Mapping[str, Any]]) -> Said:
+        """What some nodes or edges say."""
+        return cls(kind, text, data, frozenset(chain.from_iterable(data)))
+
+    def where(self, number: int) -> str:
+        """A node or an edge, for messages."""
+        return f"{self.kind} {self.text(number)}"
+
+    def of(self, word: str) -> Iterator[tuple[int, Any]]:
+        """The numbers of those that say the word, and what."""
+        data = self.data if word in self.words else ()
+        return ((number, said[word]) for number, said in enumerate(data) if word in said)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A graph as it was drawn: names and their numbers, both ends of each edge, all attributes."""
+
+    names: Sequence[Hashable]
+    index: dict[Hashable, int]
+    sources: Array
+    targets: Array
+    nodes: Said
+    edges: Said
+
+
+def drawn(graph: nx.DiGraph[Any]) -> Drawn:
+    """Touch the graph's nodes and edges once.
+
+    No tuple is kept for a node or an edge: many new ones would set off garbage collections, each
+    of which visits all dictionaries of the graph.
+    """
+    names = list(graph)
+    index: dict[Hashable, int] = {name: number for number, name in enumerate(names)}
+    rows = [row for row, _ in graph.adjacency()]
+    adjacency = [neighbours for _, neighbours in graph.adjacency()]
+    degrees = np.fromiter(map(len, adjacency), np.int64, len(adjacency))
+    total = int(degrees.sum())
+    targets = np.fromiter(map(index.__getitem__, chain.from_iterable(adjacency)), np.int64, total)
+    sources = np.repeat(np.fromiter(map(index.__getitem__, rows), np.int64, len(rows)), degrees)
+    edges = list(chain.from_iterable(neighbours.values() for neighbours in adjacency))
+    nodes = [said for _, said in graph.nodes(data=True)]
+    return Drawn(
+        names,
+        index,
+        sources,
+        targets,
+        Said.of_all("node", lambda node: shorten(names[node]), nodes),
+        Said.of_all("edge", lambda edge: edge_text(names, sources, targets, edge), edges),
+    )
+
+
+def edge_text(names: Sequence[Hashable], sources: Array, targets: Array, edge: int) -> str:
+    """An edge, for messages."""
+    return f"{shorten(names[sources[edge]])} → {shorten(names[targets[edge]])}"

@@ -1,0 +1,137 @@
+"""Steps that are made in one go are those that are made one by one, to the bit, and fail as they do."""
+
+import networkx as nx
+import numpy as np
+import pytest
+
+import dagnet
+
+
+class Listener(dagnet.Callback):
+    """Wants to hear of each batch: then each is made by itself."""
+
+    def __init__(self):
+        self.losses = []
+
+    def on_batch_end(self, run):
+        self.losses.append(run.loss)
+
+
+class Now(Listener):
+    """Need not hear of each."""
+
+    every_batch = False
+
+
+def drawn(seed=0, **arguments):
+    rng = np.random.default_rng(seed)
+    graph = nx.gnp_random_graph(30, 0.2, seed=seed, directed=True)
+    graph = nx.DiGraph((a, b) for a, b in graph.edges if a < b)
+    net = dagnet.Network(graph, seed=seed, activation="tanh", engine="compiled", **arguments)
+    X, y = rng.normal(size=(53, len(net.inputs))), rng.normal(size=(53, len(net.outputs)))
+    return net, X, y
+
+
+def both(net, X, y, **arguments):
+    """Histories and parameters, made one by one and in one go."""
+    found = []
+    for callback in (Listener(), Now()):
+        copy = dagnet.Network(net.to_networkx(), dtype=net.dtype, loss=net.loss, engine="compiled")
+        copy.parameters[:] = net.parameters
+        history = copy.fit(X, y, seed=1, progress=False, callbacks=[callback], **arguments)
+        found.append((dict(history), copy.parameters.copy(), callback.losses))
+    return found
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", ["sgd", "sgd(momentum=0.9)", "rmsprop", "adam", "adamw", "adagrad"])
+@pytest.mark.parametrize(("batch_size", "shuffle"), [(1, True), (7, True), (7, False), (100, True)])
+def test_they_are_the_same_to_the_bit(dtype, optimizer, batch_size, shuffle):
+    net, X, y = drawn(dtype=dtype)
+    one, many = both(
+        net, X, y, optimizer=optimizer, batch_size=batch_size, shuffle=shuffle, epochs=3, learning_rate=0.01
+    )
+    assert one[0] == many[0]
+    assert (one[1] == many[1]).all()
+    assert one[2][-1] == many[2][-1]
+    assert len(many[2]) == 3  # an epoch in one go
+    assert len(one[2]) == 3 * -(-53 // batch_size)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"sample_weight": np.arange(53.0) + 1},
+        {"l2": 0.01},
+        {"clip_norm": 0.1},
+        {"optimizer": "lbfgs", "batch_size": 53},
+    ],
+    ids=str,
+)
+def test_what_asks_more_of_a_step_gives_the_same(arguments):
+    net, X, y = drawn()
+    one, many = both(net, X, y, epochs=2, **{"batch_size": 9, **arguments})
+    assert one[0] == many[0]
+    assert (one[1] == many[1]).all()
+
+
+@pytest.mark.parametrize("learning_rate", [1e3, 1e30])
+def test_a_run_that_overflows_fails_at_the_same_batch_with_the_same_words(learning_rate):
+    messages = []
+    for callback in (Listener(), Now()):
+        net, X, y = drawn(dtype="float32")
+        with pytest.raises(dagnet.NumericalError) as caught:
+            net.fit(
+                X,
+                y,
+                optimizer="sgd",
+                learning_rate=learning_rate,
+                batch_size=5,
+                epochs=50,
+                seed=0,
+                callbacks=[callback],
+            )
+        messages.append((str(caught.value), net.parameters.tobytes()))
+    assert messages[0] == messages[1]
+
+
+def test_a_row_of_huge_numbers_in_the_middle_is_stepped_the_long_way():
+    net, X, y = drawn()
+    y[20] = 1e9
+    one, many = both(net, X, y, optimizer="adam", batch_size=4, epochs=2)
+    assert one[0] == many[0]
+    assert (one[1] == many[1]).all()
+
+
+def test_frozen_shared_and_bounded_networks_are_learned_the_long_way():
+    graph = nx.DiGraph([("a", "h"), ("b", "h"), ("h", "y"), ("a", "y")])
+    graph.edges["a", "h"]["share"] = graph.edges["b", "h"]["share"] = "k"
+    graph.edges["a", "y"]["bounds"] = (-0.1, 0.1)
+    graph.edges["h", "y"]["trainable"] = False
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    net = dagnet.Network(graph, seed=0)
+    one, many = both(net, X, X.sum(axis=1), epochs=5, batch_size=4, learning_rate=0.1)
+    assert one[0] == many[0]
+    assert (one[1] == many[1]).all()
+
+
+def test_a_stop_is_heard_between_goes_and_a_checkpoint_goes_on_to_the_bit(tmp_path, monkeypatch):
+    monkeypatch.setattr("dagnet.training.run.AT_ONCE", 4 * 9 * 200)
+
+    class Stop(Now):
+        def on_batch_end(self, run):
+            super().on_batch_end(run)
+            run.stop = run.epoch == 2 and run.batch >= 5
+
+    def train(net, X, y, **arguments):
+        return net.fit(X, y, batch_size=4, epochs=4, seed=0, progress=False, **arguments)
+
+    whole, X, y = drawn()
+    history = train(whole, X, y)
+    net, _, _ = drawn()
+    path = tmp_path / "run.dagnet"
+    stopped = train(net, X, y, callbacks=[Stop(), dagnet.Checkpoint(path)])
+    assert stopped.epochs == 1
+    again, _, _ = drawn()
+    assert dict(train(again, X, y, resume=path)) == dict(history)
+    assert (again.parameters == whole.parameters).all()
