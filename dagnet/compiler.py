@@ -22,13 +22,11 @@ from dagnet.plan.transposition import first_learned
 from dagnet.topology import Topology
 
 DENSE_MINIMUM = 64
-"""Weights that a block must have to become a matrix product.
-
-Below, the sparse kernels are as fast as the BLAS call with its overhead, above they lose; the
-figures are in ARCHITECTURE.md.
-"""
+"""Weights that a block must have to become a dense step; the figures are in ARCHITECTURE.md."""
 NARROWEST = 4
-"""Units and parents that a block must have: a matrix product with a vector gains nothing."""
+"""Units and parents that a block must have: engines do so many at a time."""
+HUB, MOST = 2**14, 0.9
+"""Parents, and a share of all weights, that make fewer units a dense step, too: rows are read as given."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +86,9 @@ def _blocks(topology: Topology) -> Array:
     rows = np.bincount(group, weights=units[has_parents] * summed).astype(np.int64)
     columns = np.zeros(len(counts), np.int64)
     columns[group] = row_length
-    dense = (rows >= NARROWEST) & (columns >= NARROWEST) & (rows * columns >= DENSE_MINIMUM)
+    weights = rows * columns
+    dense = (rows >= NARROWEST) & (columns >= NARROWEST) & (weights >= DENSE_MINIMUM)
+    dense |= (columns >= HUB) & (weights >= MOST * len(topology.weight_start))
     members = np.flatnonzero(dense[group] & summed)
     by_group = members[np.argsort(group[members], kind="stable")]
     for nodes in np.split(has_parents[by_group], np.flatnonzero(np.diff(group[by_group])) + 1):

@@ -35,7 +35,9 @@ def _transposed(emit: Emitter, rows: list[Any]) -> list[Any]:
     """Of as many vectors as they have lanes: the first lanes of all, the second ones, and so on."""
     n = len(rows)
     for width in (1 << k for k in range(n.bit_length() - 1)):
-        low = [start + lane for start in range(0, n, 2 * width) for lane in (*range(width), *range(n, n + width))]
+        low = [
+            start + lane for start in range(0, n, 2 * width) for lane in (*range(width), *range(n, n + width))
+        ]
         masks = [ir.Constant(ir.VectorType(I32, n), [k + more for k in low]) for more in (0, width)]
         for k in (k for k in range(n) if not k & width):
             pair = rows[k], rows[k | width]
@@ -62,7 +64,9 @@ def _pull(builder, program, walk, state, tile, units, number):
         row, delta = builder.mul(k, n), emit.load(emit.place(state.deltas, builder.add(first, k)))
         weights = [emit.splat(emit.at(walk.theta, builder.add(row, place))) for place in places]
         pairs = zip(weights, carried, strict=True)
-        return [emit.intrinsic("fmuladd", weight, delta, Vector(emit, total)).value for weight, total in pairs]
+        return [
+            emit.intrinsic("fmuladd", weight, delta, Vector(emit, total)).value for weight, total in pairs
+        ]
 
     _, *totals = emit.loop(builder.sub(last, first), 1, starts, child)
     for row, total in zip(pulled, totals, strict=True):
@@ -92,7 +96,10 @@ def _find(builder, program, walk, state, tile, units, number):
 
         def row(lane: Any, sums: list[Any]) -> list[Any]:
             a = half.load(builder.gep(room, [builder.mul(lane, I64(half.lanes))]))
-            pairs = [(half.splat(emit.at(delta, lane)), Vector(half, z)) for delta, z in zip(deltas, sums, strict=True)]
+            pairs = [
+                (half.splat(emit.at(delta, lane)), Vector(half, z))
+                for delta, z in zip(deltas, sums, strict=True)
+            ]
             return [half.intrinsic("fmuladd", delta, a, total).value for delta, total in pairs]
 
         _, *sums = emit.loop(I64(emit.lanes), 1, [half.splat(0.0).value] * TOGETHER, row)

@@ -173,7 +173,9 @@ class CompiledRunner(Runner):
             state.scratch = Scratch(program, self.dtype, parts)
         scratch = state.scratch
         scratch.bound, scratch.theta = 0.0, writable(theta)
-        scratch.intos = [into if part == 0 or not program.has_blocks else np.empty_like(into) for part in range(parts)]
+        scratch.intos = [
+            into if part == 0 or not program.has_blocks else np.empty_like(into) for part in range(parts)
+        ]
         kernels.gather(theta, program.slots_out, scratch.weights)
         if len(program.zeroed):
             state.table(state.deltas)[:, program.zeroed] = 0

@@ -21,11 +21,11 @@ from dagnet.plan.aggregating import aggregate_steps
 SWEEP, DENSE_SEGMENT, ACTIVATE_SEGMENT, MOMENTS_SEGMENT, TEXTBOOK_SEGMENT = 0, 1, 2, 3, 4
 """All but sweeps are run by objects of :mod:`dagnet.engine.compiled.between`."""
 BY_KERNELS = (aggregations.mean, aggregations.product, aggregations.largest, aggregations.smallest)
-LARGE, MOST = 2**18, 0.9
-"""Weights from which a dense step is a matrix product of all rows, where such steps have most of the plan's.
+LARGE, SMALL, MOST, NARROW = 2**17, 4096, 0.9, 4
+"""Where dense steps of so many weights, or of fewer units, have most of a plan's, matrix products do them.
 
-Such a matrix no longer stays in a core's cache; smaller ones are as fast tile by tile, in one sweep with
-all else.  ARCHITECTURE.md has the figures.
+Such a matrix and its derivatives no longer stay in a core's cache, or rows are read as given; then those
+from ``SMALL`` on are matrix products as well.  All others are blocks, as fast, and one sweep with all else.
 """
 BY_BLOCK = 2
 """Set in ``started``: a block writes ∂L/∂a of the unit, and the first to do so begins it."""
@@ -122,7 +122,7 @@ class Program:
         self.table = table_of(self)
 
     def _first_pulls(self) -> Array:
-        """(weights,) marks in the rows of blocks' first units: nothing has written ∂L/∂a of the parent before."""
+        """(weights,) marks in rows of blocks' first units: nothing has written ∂L/∂a of the parent before."""
         fresh = np.zeros(self.plan.n_weights if self.blocks else 0, np.int8)
         for step in reversed(self.blocks):
             sources = self.plan.step_sources(step)
@@ -241,8 +241,9 @@ def _steps(plan: Plan) -> Array:
     table = np.ascontiguousarray(np.stack(columns, axis=1), np.int64)
     codes = [BY_KERNELS.index(a.function) if a.function in BY_KERNELS else -1 for a in plan.aggregations]
     dense, weights = table[:, 0] == DENSE, steps["n_target"] * steps["n_source"]
-    large = dense & (weights >= LARGE)
-    blocks = dense & ~large if weights[large].sum() >= MOST * plan.n_weights else dense
+    large = dense & ((weights >= LARGE) | (steps["n_target"] < NARROW))
+    by_products = large.any() and weights[large].sum() >= MOST * plan.n_weights
+    blocks = dense & (weights < SMALL) if by_products else dense
     table[blocks, 0] = BLOCK
     for number in np.flatnonzero(blocks).tolist():  # what: whether the way back enters it
         table[number, 1] = plan.needs_delta[slice(*table[number, 2:])].any()
