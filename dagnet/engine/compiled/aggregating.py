@@ -18,8 +18,9 @@ import numba
 import numpy as np
 from llvmlite import ir
 
+from dagnet.engine.compiled.blocks import push_block
 from dagnet.engine.compiled.caching import INNER
-from dagnet.engine.compiled.dropping import drop, masked, undropped
+from dagnet.engine.compiled.dropping import drop_or_sum, masked, undropped
 from dagnet.engine.compiled.kernels import tile_kernels
 from dagnet.engine.compiled.microkernels import Pull, Rows, microkernel
 from dagnet.engine.compiled.passes import kernels_of_tiles
@@ -194,18 +195,20 @@ def _push_step(program, walk, state, tile, number):
 
 @numba.njit(**INNER)
 def _step(program, theta, state, tile, number):
-    """A step that aggregates or drops."""
+    """A step that aggregates, drops, or is a block's."""
     if program.steps[number, 0] == _AGGREGATE:
         _aggregate(program, theta, state, tile, number)
     else:
-        drop(program, theta, state, tile, number)
+        drop_or_sum(program, theta, state, tile, number)
 
 
 @numba.njit(**INNER)
 def _back(program, walk, state, tile, number):
-    """The way back of a step that aggregates."""
+    """The way back of a step that aggregates, or of a block's."""
     if program.steps[number, 0] == _AGGREGATE:
         _push_step(program, walk, state, tile, number)
+    else:
+        push_block(program, walk, state, tile, number)
 
 
 KERNELS = kernels_of_tiles(__name__, tile_kernels(__name__, _step, _back, undropped, masked))

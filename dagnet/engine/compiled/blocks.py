@@ -1,8 +1,9 @@
-"""Micro-kernels of blocks, units that share all their parents: a matrix product in a tile's registers.
+"""Kernels for plans with blocks, units that share all their parents: matrix products in a tile's registers.
 
 Forth, four units' sums go on together, so that a parent's rows are loaded once for four; back, the
 ∂L/∂a of four parents, so that δ of a unit is.  For ∂L/∂w, Σ over rows of δ·a, parents become lanes in
-place of rows: then four units' sums go on together as well, and no lanes are added up.
+place of rows: then four units' sums go on together as well, and no lanes are added up.  Nothing here is
+compiled before a plan has a block.
 """
 
 # ruff: noqa: ANN001, ANN201, ANN202 - Numba infers types
@@ -17,9 +18,13 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from dagnet.engine.compiled.caching import INNER
+from dagnet.engine.compiled.kernels import tile_kernels
 from dagnet.engine.compiled.microkernels import Rows, microkernel, weighted_sums
+from dagnet.engine.compiled.opened import BLOCK
+from dagnet.engine.compiled.passes import kernels_of_tiles
 from dagnet.engine.compiled.vectors import I32, I64, Emitter, Vector
 
+_BLOCK = BLOCK
 TOGETHER = 4
 NEAR = 32
 """Units whose weights of one parent stay in the nearest cache, where a row's length is a power of two."""
@@ -123,7 +128,9 @@ def sum_block(program, theta, state, tile, number):
 
 @numba.njit(**INNER)
 def push_block(program, walk, state, tile, number):
-    """From δ of a block's units to the ∂L/∂a of their parents that are asked for, and to ∂L/∂w."""
+    """From δ of a block's units to the ∂L/∂a of their parents that are asked for, and to ∂L/∂w; else nothing."""
+    if program.steps[number, 0] != _BLOCK or not program.steps[number, 1]:
+        return
     stop, last = program.steps[number, 2], program.steps[number, 3]
     slot, n = program.indptr[stop], program.indptr[stop + 1] - program.indptr[stop]
     while stop < last:
@@ -136,3 +143,6 @@ def push_block(program, walk, state, tile, number):
                 needed |= program.needs_delta[program.sources[place]]
             if needed:
                 _pull(program, walk, state, tile, (start, stop), k)
+
+
+KERNELS = kernels_of_tiles(__name__, tile_kernels(__name__, sum_block, push_block))

@@ -15,7 +15,6 @@ from typing import Any
 
 import numba
 
-from dagnet.engine.compiled.blocks import push_block, sum_block
 from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.microkernels import (
     add_row_sums,
@@ -26,13 +25,13 @@ from dagnet.engine.compiled.microkernels import (
     pull_back,
     weighted_sums,
 )
-from dagnet.engine.compiled.opened import BLOCK, State, Tile
+from dagnet.engine.compiled.opened import State, Tile
 from dagnet.engine.compiled.vectors import TILE_BYTES
 from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
 CACHED = 4096
 """Numbers that stay in the nearest cache: units are done in runs of so many."""
-_ACTIVATE, _DENSE, _SPARSE, _BLOCK = ACTIVATE, DENSE, SPARSE, BLOCK
+_ACTIVATE, _DENSE, _SPARSE = ACTIVATE, DENSE, SPARSE
 
 
 @numba.njit(**INNER)
@@ -192,9 +191,6 @@ def tile_kernels(  # noqa: C901 - it only holds them
                 for unit in range(first, last):
                     weighted_sums(program, theta, state, tile, (unit,))
                 continue
-            if kind == _BLOCK:
-                sum_block(program, theta, state, tile, number)
-                continue
             if kind == _DENSE:
                 if not _begins_with(steps, number + 1, end, first, last):
                     _add_biases(program, theta, state.values, tile, first, last)
@@ -218,10 +214,6 @@ def tile_kernels(  # noqa: C901 - it only holds them
         """
         steps, near = program.steps, max(4, CACHED // tile.stride // 4 * 4)
         for number in range(end - 1, begin - 1, -1):
-            if steps[number, 0] == _BLOCK:
-                if steps[number, 1]:
-                    push_block(program, walk, state, tile, number)
-                continue
             if steps[number, 0] != _ACTIVATE:
                 back(program, walk, state, tile, number)
                 continue

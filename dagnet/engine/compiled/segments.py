@@ -222,8 +222,8 @@ class Program:
 
     @property
     def has_blocks(self) -> bool:
-        """Whether kernels find derivatives of dense steps."""
-        return bool(self.blocks)
+        """Whether kernels do dense steps."""
+        return bool((self.steps[:, 0] == BLOCK).any())
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which functions NumPy runs, and why."""
