@@ -21,8 +21,12 @@ from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, LAYER, SPARSE, STEP, Plan
 from dagnet.plan.transposition import first_learned
 from dagnet.topology import Topology
 
-DENSE_MINIMUM = 64
-"""Weights that a block must have to become a dense step; the figures are in ARCHITECTURE.md."""
+DENSE_MINIMUM, MANY, DENSE_AMONG_MANY = 64, 2**15, 4096
+"""Weights that a block must have to become a dense step, and where there are more than so many units.
+
+The values of so many no longer stay in a core's cache: then children pull with less memory moved than
+small blocks push.  The figures are in ARCHITECTURE.md.
+"""
 NARROWEST = 4
 """Units and parents that a block must have: engines do so many at a time."""
 HUB, MOST = 2**14, 0.9
@@ -86,8 +90,8 @@ def _blocks(topology: Topology) -> Array:
     rows = np.bincount(group, weights=units[has_parents] * summed).astype(np.int64)
     columns = np.zeros(len(counts), np.int64)
     columns[group] = row_length
-    weights = rows * columns
-    dense = (rows >= NARROWEST) & (columns >= NARROWEST) & (weights >= DENSE_MINIMUM)
+    weights, least = rows * columns, DENSE_MINIMUM if units.sum() <= MANY else DENSE_AMONG_MANY
+    dense = (rows >= NARROWEST) & (columns >= NARROWEST) & (weights >= least)
     dense |= (columns >= HUB) & (weights >= MOST * len(topology.weight_start))
     members = np.flatnonzero(dense[group] & summed)
     by_group = members[np.argsort(group[members], kind="stable")]

@@ -128,7 +128,7 @@ def sum_block(program, theta, state, tile, number):
 
 @numba.njit(**INNER)
 def push_block(program, walk, state, tile, number):
-    """From δ of a block's units to the ∂L/∂a of their parents that are asked for, and to ∂L/∂w; else nothing."""
+    """From δ of a block's units to the ∂L/∂a of their parents that are asked for, and to ∂L/∂w."""
     if program.steps[number, 0] != _BLOCK or not program.steps[number, 1]:
         return
     stop, last = program.steps[number, 2], program.steps[number, 3]
