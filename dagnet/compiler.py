@@ -22,15 +22,9 @@ from dagnet.plan.transposition import first_learned
 from dagnet.topology import Topology
 
 DENSE_MINIMUM, MANY, DENSE_AMONG_MANY = 64, 2**15, 4096
-"""Weights that a block must have to become a dense step, and where there are more than so many units.
-
-The values of so many no longer stay in a core's cache: then children pull with less memory moved than
-small blocks push.  The figures are in ARCHITECTURE.md.
-"""
-NARROWEST = 4
-"""Units and parents that a block must have: engines do so many at a time."""
-HUB, MOST = 2**14, 0.9
-"""Parents, and a share of all weights, that make fewer units a dense step, too: rows are read as given."""
+"""Weights of a dense step at least; units whose values leave a core's cache, and weights beside more."""
+NARROWEST, HUB, MOST = 4, 2**14, 0.9
+"""Units and parents of a dense step; parents, and a share of all weights, that let it have fewer units."""
 
 
 @dataclass(frozen=True, eq=False)
