@@ -21,14 +21,10 @@ from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, LAYER, SPARSE, STEP, Plan
 from dagnet.plan.transposition import first_learned
 from dagnet.topology import Topology
 
-DENSE_MINIMUM = 4096
-"""Weights that a block must have to become a matrix product.
-
-Below, the sparse kernels are as fast as the BLAS call with its overhead, above they lose; the
-figures are in ARCHITECTURE.md.
-"""
-NARROWEST = 4
-"""Units and parents that a block must have: a matrix product with a vector gains nothing."""
+DENSE_MINIMUM, MANY, DENSE_AMONG_MANY = 64, 2**15, 4096
+"""Weights of a dense step at least; units whose values leave a core's cache, and weights beside more."""
+NARROWEST, HUB, MOST = 4, 2**14, 0.9
+"""Units and parents of a dense step; parents, and a share of all weights, that let it have fewer units."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +84,9 @@ def _blocks(topology: Topology) -> Array:
     rows = np.bincount(group, weights=units[has_parents] * summed).astype(np.int64)
     columns = np.zeros(len(counts), np.int64)
     columns[group] = row_length
-    dense = (rows >= NARROWEST) & (columns >= NARROWEST) & (rows * columns >= DENSE_MINIMUM)
+    weights, least = rows * columns, DENSE_MINIMUM if units.sum() <= MANY else DENSE_AMONG_MANY
+    dense = (rows >= NARROWEST) & (columns >= NARROWEST) & (weights >= least)
+    dense |= (columns >= HUB) & (weights >= MOST * len(topology.weight_start))
     members = np.flatnonzero(dense[group] & summed)
     by_group = members[np.argsort(group[members], kind="stable")]
     for nodes in np.split(has_parents[by_group], np.flatnonzero(np.diff(group[by_group])) + 1):
@@ -250,7 +248,7 @@ def _steps(
     start, stop = bounds[:-1], bounds[1:]
     level, group, act = topology.level[computed], block[computed], topology.activation_of[computed]
     agg = topology.aggregation_of[computed]
-    summed, activated = _runs(level, group, layer, width, agg), _runs(level, act)
+    summed, activated = _runs(level, group, layer, width, agg), _runs(level, group, act)
     table = np.zeros(len(summed) + len(activated), STEP)
     nodes = np.concatenate([summed, activated])
     last = np.concatenate([_run_ends(summed, len(computed)), _run_ends(activated, len(computed))])
@@ -266,7 +264,8 @@ def _steps(
     sums["slot"] = packing.indptr[sums["target"]]
     sums["n_source"] = packing.indptr[sums["target"] + sums["n_target"]] - sums["slot"]
     gather = _dense_sources(sums, packing)
-    program = np.lexsort((table["target"], table["kind"] == ACTIVATE, level[nodes]))
+    behind = np.searchsorted(summed, last, side="right")  # so many sums: what activates follows at once
+    program = np.lexsort((table["target"], table["kind"] == ACTIVATE, behind))
     return table[program], gather
 
 

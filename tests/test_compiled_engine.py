@@ -20,6 +20,7 @@ import dagnet
 
 pytest.importorskip("numba")
 
+from dagnet.engine.compiled import segments
 from dagnet.engine.compiled import threads as worker_threads
 from dagnet.engine.compiled.functions import compile_activation
 from dagnet.engine.compiled.runner import CompiledRunner
@@ -99,11 +100,14 @@ DENSE = {
 @pytest.mark.parametrize("n_rows", [1, 5, 64, 512, 1024])
 @pytest.mark.parametrize("n_threads", [1, 2, 3])
 @pytest.mark.parametrize("shape", DENSE)
-def test_dense_steps_agree_with_the_reference(spread, shape, n_threads, n_rows):
+@pytest.mark.parametrize("large", [1, segments.LARGE])
+def test_dense_steps_agree_with_the_reference(spread, monkeypatch, large, shape, n_threads, n_rows):
+    monkeypatch.setattr(segments, "LARGE", large)
     graph = DENSE[shape]()
     compiled = dagnet.Network(graph, engine="compiled", threads=n_threads, seed=0)
     reference = dagnet.Network(graph, engine="reference", seed=0)
     assert "W[" in str(compiled.plan)
+    assert compiled.runner.program.has_dense == (large == 1)
     X, y = rows(compiled, n_rows)
     np.testing.assert_allclose(compiled(X), reference(X), rtol=1e-12, atol=1e-12)
     ours, theirs = compiled.gradient(X, y), reference.gradient(X, y)
@@ -118,7 +122,9 @@ def test_dense_steps_agree_with_the_reference(spread, shape, n_threads, n_rows):
         np.testing.assert_allclose(values.pre_activation(node), pre, rtol=1e-11, atol=1e-12)
 
 
-def test_memory_reused_for_fewer_rows_holds_no_old_ones(spread):
+@pytest.mark.parametrize("large", [1, segments.LARGE])
+def test_memory_reused_for_fewer_rows_holds_no_old_ones(spread, monkeypatch, large):
+    monkeypatch.setattr(segments, "LARGE", large)
     for graph in (layered_with_skips(), irregular()):
         net = dagnet.Network(graph, engine="compiled", threads=2, seed=0)
         X, _ = rows(net, 300)

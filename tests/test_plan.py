@@ -236,13 +236,13 @@ def test_a_plan_without_wanted_parameters_walks_nowhere(plan):
 def test_a_dense_step_cut_to_some_of_its_units_stays_dense():
     plan = plan_of(dagnet.layered([SIDE, SIDE, 1]))
     kept = np.zeros(plan.n_units, bool)
-    kept[SIDE + 5 : SIDE + 30] = True
+    kept[SIDE + 2 : SIDE + 7] = True
     cut = plan.restrict(units=kept, deltas=np.ones(plan.n_units, bool))
     cut.verify()
     assert cut.n_inputs == SIDE
     assert cut.steps["kind"].tolist() == [DENSE, ACTIVATE]
-    assert cut.steps["n_target"].tolist() == [25, 25]
-    assert cut.unit_ids.tolist() == [*range(SIDE), *range(SIDE + 5, SIDE + 30)]
+    assert cut.steps["n_target"].tolist() == [5, 5]
+    assert cut.unit_ids.tolist() == [*range(SIDE), *range(SIDE + 2, SIDE + 7)]
 
 
 def test_what_a_cut_plan_reads_is_an_input_without_biases(plan):

@@ -31,14 +31,15 @@ def available():
 
 @contextmanager
 def tiles_of(rows: int) -> Iterator[None]:
-    """The compiled engine's tiles have so many rows, or the most that their dtype allows."""
+    """The compiled engine's tiles have so many rows, or the most that their dtype allows; but for blocks."""
     if importlib.util.find_spec("numba") is None:
         yield
         return
-    from dagnet.engine.compiled.segments import TILE_ROWS, Program
+    from dagnet.engine.compiled.segments import TILE_ROWS, USUAL_ROWS, Program
 
     def widths(program: Program) -> tuple[int]:
-        return (min(rows, TILE_ROWS[program.dtype.name][-1]),)
+        name = program.dtype.name
+        return (USUAL_ROWS[name] if program.has_blocks else min(rows, TILE_ROWS[name][-1]),)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Program, "widths", property(widths))

@@ -19,8 +19,9 @@ import numba
 import numpy as np
 from llvmlite import ir
 
+from dagnet.engine.compiled.blocks import push_block
 from dagnet.engine.compiled.caching import INNER
-from dagnet.engine.compiled.dropping import drop, masked, undropped
+from dagnet.engine.compiled.dropping import drop_or_sum, masked, undropped
 from dagnet.engine.compiled.kernels import tile_kernels
 from dagnet.engine.compiled.microkernels import Pull, Rows, microkernel
 from dagnet.engine.compiled.passes import kernels_of_tiles
@@ -196,29 +197,20 @@ def _push_step(program, walk, state, tile, number):
 
 @numba.njit(**INNER)
 def _step(program, theta, state, tile, number):
-    """A step that aggregates or drops."""
+    """A step that aggregates, drops, or is a block's."""
     if program.steps[number, 0] == _AGGREGATE:
         _aggregate(program, theta, state, tile, number)
     else:
-        drop(program, theta, state, tile, number)
+        drop_or_sum(program, theta, state, tile, number)
 
 
 @numba.njit(**INNER)
 def _back(program, walk, state, tile, number):
-    """The way back of a step that aggregates."""
+    """The way back of a step that aggregates, or of a block's."""
     if program.steps[number, 0] == _AGGREGATE:
         _push_step(program, walk, state, tile, number)
+    else:
+        push_block(program, walk, state, tile, number)
 
 
-@numba.njit(**INNER)
-def _zeroed(program, state, tile):
-    """∂L/∂a at 0 where it is added to."""
-    for unit in range(len(program.bias_slot)):
-        if program.started[unit]:
-            place = tile.base + unit * tile.stride
-            run = state.deltas[place : place + tile.lanes]
-            for lane in range(tile.lanes):
-                run[lane] = 0
-
-
-KERNELS = kernels_of_tiles(__name__, tile_kernels(__name__, _step, _back, undropped, masked), _zeroed)
+KERNELS = kernels_of_tiles(__name__, tile_kernels(__name__, _step, _back, undropped, masked))

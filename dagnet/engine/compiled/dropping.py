@@ -15,8 +15,9 @@ from llvmlite import ir
 from numba import types
 
 from dagnet import hashing
+from dagnet.engine.compiled.blocks import push_block, sum_block
 from dagnet.engine.compiled.caching import INNER
-from dagnet.engine.compiled.kernels import no_step, tile_kernels
+from dagnet.engine.compiled.kernels import tile_kernels
 from dagnet.engine.compiled.microkernels import microkernel
 from dagnet.engine.compiled.passes import kernels_of_tiles
 from dagnet.plan import DROP
@@ -124,4 +125,13 @@ def masked(program, state, tile, number, start, stop):
             delta[lane] = zero if _is_marked(run[lane]) else delta[lane] * scale
 
 
-KERNELS = kernels_of_tiles(__name__, tile_kernels(__name__, drop, no_step, undropped, masked))
+@numba.njit(**INNER)
+def drop_or_sum(program, theta, state, tile, number):
+    """A step that drops, or a block's."""
+    if program.steps[number, 0] == _DROP:
+        drop(program, theta, state, tile, number)
+    else:
+        sum_block(program, theta, state, tile, number)
+
+
+KERNELS = kernels_of_tiles(__name__, tile_kernels(__name__, drop_or_sum, push_block, undropped, masked))

@@ -18,7 +18,7 @@ from dagnet.engine.compiled.threads import run_parts
 
 
 def kernels_of(program: Program) -> Any:
-    """Its kernels; those of aggregations and of dropout are compiled where some node says it."""
+    """Its kernels; those of aggregations, of dropout and of blocks are compiled where a plan has these."""
     if program.aggregates:
         from dagnet.engine.compiled import aggregating  # noqa: PLC0415 - see above
 
@@ -27,6 +27,10 @@ def kernels_of(program: Program) -> Any:
         from dagnet.engine.compiled import dropping  # noqa: PLC0415 - see above
 
         return dropping.KERNELS
+    if program.has_blocks:
+        from dagnet.engine.compiled import blocks  # noqa: PLC0415 - see above
+
+        return blocks.KERNELS
     return passes.PLAIN
 
 

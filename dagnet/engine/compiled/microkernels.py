@@ -199,28 +199,39 @@ def weighted_sums(builder, program, theta, state, tile, units):
         builder,
         state,
         tile,
-        lambda emit: emit.for_units(n, lambda k: _sum(emit, program, theta, builder.add(units[0], k))),
+        lambda emit: emit.for_units(n, lambda k: sums(emit, program, theta, [builder.add(units[0], k)])),
     )
 
 
-def _sum(emit: Rows, program: Any, theta: Any, unit: Any) -> None:
-    builder, state = emit.builder, emit.state
+def _bias(emit: Rows, program: Any, theta: Any, unit: Any) -> Any:
+    """A unit's bias, or 0, in every lane."""
+    builder = emit.builder
     slot, before = emit.at(program.bias_slot, unit), builder.block
     with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
         read, biased = emit.at(theta, slot), builder.block
     bias = builder.phi(emit.element)
     bias.add_incoming(ir.Constant(emit.element, 0.0), before)
     bias.add_incoming(read, biased)
-    first, n = emit.span(program.indptr, unit)
+    return emit.splat(bias).value
+
+
+def sums(emit: Rows, program: Any, theta: Any, units: list[Any]) -> None:
+    """Z of some units that have the same parents: b + Σ w·a, for a tile's rows."""
+    builder, state = emit.builder, emit.state
+    biases = [_bias(emit, program, theta, unit) for unit in units]
+    first, n = emit.span(program.indptr, units[0])
+    starts = [emit.at(program.indptr, unit) for unit in units]
 
     def add(number: Any, carried: list[Any]) -> list[Any]:
         edge = builder.add(first, number)
         rows = emit.load(emit.place(state.values, emit.at(program.sources, edge)))
-        weight = emit.splat(emit.at(theta, edge))
-        return [emit.intrinsic("fmuladd", weight, rows, Vector(emit, carried[0])).value]
+        weights = [emit.splat(emit.at(theta, builder.add(start, number))) for start in starts]
+        pairs = zip(weights, carried, strict=True)
+        return [emit.intrinsic("fmuladd", weight, rows, Vector(emit, z)).value for weight, z in pairs]
 
-    _, total = emit.loop(n, 1, [emit.splat(bias).value], add)
-    emit.store(Vector(emit, total), emit.place(state.values, unit))
+    _, *totals = emit.loop(n, 1, biases, add)
+    for unit, total in zip(units, totals, strict=True):
+        emit.store(Vector(emit, total), emit.place(state.values, unit))
 
 
 class Pull:

@@ -23,6 +23,8 @@ from dagnet.engine.compiled.caching import INNER
 
 I64 = ir.IntType(64)
 _UNIT, _SLOT = "unit", "slot"
+BLOCK = 16
+"""The kind of a dense step that kernels do, a tile at a time; DENSE are matrix products of all rows."""
 ARRAYS = {
     "steps": (types.int64, 4),
     "indptr": types.int64,
@@ -40,13 +42,15 @@ ARRAYS = {
     "slots": _SLOT,
     "places": _SLOT,
     "started": types.int8,
+    "zeroed": types.int64,
+    "fresh": types.int8,
     "needs_delta": types.boolean,
     "unit_hashes": types.uint64,
     "rates": types.float64,
     "key": types.uint64,
 }
 """Arrays of a :class:`dagnet.engine.compiled.segments.Program`: of what, and how wide their rows are."""
-NUMBERS = ("n_pre", "all_needed", "walks_to_inputs", "n_inputs", "n_learned")
+NUMBERS = ("n_pre", "all_needed", "walks_to_inputs", "n_inputs", "n_learned", "has_blocks")
 NARROW = {_UNIT: types.int32, _SLOT: types.uint32}
 WIDE = {_UNIT: types.int64, _SLOT: types.uint64}
 Opened: Any = namedtuple("Opened", [*ARRAYS, *NUMBERS])  # noqa: PYI024 - its fields are the table's
@@ -64,13 +68,15 @@ class State(NamedTuple):
 class Reverse(NamedTuple):
     """What the reverse walk reads and finds: weights in its own order, derivatives of them and of biases.
 
-    Those of what activations learn stand behind the biases'; ``theta`` has their numbers, last.
+    Those of what activations learn stand behind the biases'; ``theta`` has their numbers, last.  The
+    weights of blocks are read in ``theta``, and their derivatives found in ``into`` (slots,).
     """
 
     weights: Any
     gradient: Any
     bias_gradient: Any
     theta: Any
+    into: Any
 
 
 class Tile(NamedTuple):

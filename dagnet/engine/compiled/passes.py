@@ -95,7 +95,7 @@ def lose(loss, arrays, outputs, rows, wanted, layout):
 
 
 @numba.njit(**INNER)
-def _whole_pass(table, theta, forward, backward, zeroed):
+def _whole_pass(table, theta, forward, backward):
     """Forward, loss and backward for a part of the rows, by kernels of a tile; their loss.
 
     ``table`` is one of :func:`dagnet.engine.compiled.opened.call_table`; ∂/∂theta goes to ``into`` (slots,).
@@ -110,10 +110,12 @@ def _whole_pass(table, theta, forward, backward, zeroed):
     weights, at = memory[at : at + n_walked], at + padded(n_walked)
     gradient, at = memory[at : at + n_walked], at + padded(n_walked)
     biases = memory[at : at + n_units + program.n_learned]
-    state, walk = State(values, deltas, pre), Reverse(weights, gradient, biases, theta)
+    state, walk = State(values, deltas, pre), Reverse(weights, gradient, biases, theta, into)
     for k in range(n_walked):
         weights[k] = theta[program.slots_out[k]]
     gradient[:] = 0
+    if program.has_blocks:
+        into[:] = 0
     walk.bias_gradient[:] = 0
     total, walked = 0.0, inputs.shape[1] if program.walks_to_inputs else 0
     for number in range(part, (len(inputs) + lanes - 1) // lanes, parts):
@@ -123,7 +125,8 @@ def _whole_pass(table, theta, forward, backward, zeroed):
         here = targets[first : first + there], factor[first : first + there]
         load_tile(inputs[first : first + there], values, 0, lanes, lanes)
         forward(program, theta, state, tile, 0, n_steps)
-        zeroed(program, state, tile)
+        for k in range(len(program.zeroed)):
+            deltas[program.zeroed[k] * lanes : (program.zeroed[k] + 1) * lanes] = 0
         total += _loss_of_tile(loss, state, tile, program.outputs, here, wanted)
         backward(program, walk, state, tile, (0, n_steps), (0, walked))
     for k in range(n_walked):
@@ -145,13 +148,8 @@ class Kernels(NamedTuple):
     loss_and_gradient: Any
 
 
-@numba.njit(**INNER)
-def none_zeroed(program, state, tile):
-    """Plain plans begin ∂L/∂a where it is first written."""
-
-
-def kernels_of_tiles(module: str, tiles: list[Any], zeroed: Any = none_zeroed) -> Kernels:
-    """Kernels from those of a tile, forth and back; ``zeroed`` writes zeros where ∂L/∂a is added to."""
+def kernels_of_tiles(module: str, tiles: list[Any]) -> Kernels:
+    """Kernels from those of a tile, forth and back."""
     forward, backward = tiles
 
     def forward_sweep(table, theta, arrays, layout, span):
@@ -167,7 +165,7 @@ def kernels_of_tiles(module: str, tiles: list[Any], zeroed: Any = none_zeroed) -
         ``found``: weights, derivatives; ``arrays``: a, δ, z; ``steps`` and ``units``: first, last + 1.
         """
         program = opened(table)
-        walk, state = Reverse(found[0], found[1], found[2], found[3]), State(arrays[0], arrays[1], arrays[2])
+        walk, state = Reverse(*found), State(arrays[0], arrays[1], arrays[2])
         _, _, _, lanes, n_rows, part, parts = layout
         for number in range(part, (n_rows + lanes - 1) // lanes, parts):
             backward(program, walk, state, tile_of(layout, number), steps, units)
@@ -189,7 +187,7 @@ def kernels_of_tiles(module: str, tiles: list[Any], zeroed: Any = none_zeroed) -
         return some_nan
 
     def loss_and_gradient(table, theta):
-        return _whole_pass(table, theta, forward, backward, zeroed)
+        return _whole_pass(table, theta, forward, backward)
 
     made = forward_sweep, backward_sweep, evaluate, loss_and_gradient
     return Kernels(*(kernel(named_in(module, function)) for function in made))

@@ -184,13 +184,18 @@ class CompiledRunner(Runner):
             state.scratch = Scratch(program, self.dtype, parts)
         scratch = state.scratch
         scratch.bound, scratch.theta = 0.0, writable(theta)
+        scratch.intos = [
+            into if part == 0 or not program.has_blocks else np.empty_like(into) for part in range(parts)
+        ]
         kernels.gather(theta, program.slots_out, scratch.weights)
-        if program.adds:
+        if len(program.zeroed):
             state.table(state.deltas)[:, program.zeroed] = 0
 
         def start(part: int) -> None:
             scratch.gradients[part] = 0
             scratch.bias_gradients[part] = 0
+            if program.has_blocks:
+                scratch.intos[part][:] = 0
             begin(part, parts)
 
         state.deltas  # noqa: B018 - allocated before threads share it
@@ -232,6 +237,9 @@ class CompiledRunner(Runner):
     def _collect(self, scratch: Scratch, into: Array) -> None:
         """The threads' derivatives into one vector, always in the same order."""
         program = self.program
+        if program.has_blocks:
+            for other in scratch.intos[1:]:
+                into += other
         if program.has_dense:
             written = (scratch.gradients, scratch.bias_gradients)
             scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in written)

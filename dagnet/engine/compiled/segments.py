@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -11,18 +12,26 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.builtins import aggregations
 from dagnet.engine.compiled.functions import CompiledActivation, compile_activation
-from dagnet.engine.compiled.opened import table_of
+from dagnet.engine.compiled.opened import BLOCK, table_of
 from dagnet.engine.compiled.vectors import TILE_ROWS, USUAL_ROWS
 from dagnet.hashing import ODD, mixed
-from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, SPARSE, THIN, Plan
+from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, SPARSE, THIN, Plan, Step
 from dagnet.plan.aggregating import aggregate_steps
 
 SWEEP, DENSE_SEGMENT, ACTIVATE_SEGMENT, MOMENTS_SEGMENT, TEXTBOOK_SEGMENT = 0, 1, 2, 3, 4
 """All but sweeps are run by objects of :mod:`dagnet.engine.compiled.between`."""
 BY_KERNELS = (aggregations.mean, aggregations.product, aggregations.largest, aggregations.smallest)
+LARGE, SMALL, MOST, NARROW = 2**17, 4096, 0.9, 4
+"""Where dense steps of so many weights, or of fewer units, have most of a plan's, matrix products do them.
+
+Such a matrix and its derivatives no longer stay in a core's cache, or rows are read as given; then those
+from ``SMALL`` on are matrix products as well.  All others are blocks, as fast, and one sweep with all else.
+"""
+BY_BLOCK = 2
+"""Set in ``started``: a block writes ∂L/∂a of the unit, and the first to do so begins it."""
 PRODUCT, BEST = 1, (2, 3)
 """Aggregations that kernels know, in the order of their codes there; NumPy runs all others."""
-SMALL = 5_000
+FEW_EDGES = 5_000
 """Edges and units up to which a call costs more than its tiles: these have the usual number of rows."""
 NEAR = 2**18
 """Bytes of what lies between an edge's ends, on average, up to which tiles may be wide."""
@@ -71,12 +80,14 @@ class Program:
         self.activations = [compile_activation(activation, dtype) for activation in plan.activations]
         known = [a.function in BY_KERNELS for a in plan.aggregations]
         self.steps = _steps(plan)
+        walked = (self.steps[:, 0] == BLOCK) & (self.steps[:, 1] != 0)
+        self.blocks: list[Step] = list(compress(plan.program(), walked))
         self.aggregates = any(known[step.what] for step in aggregate_steps(plan))
         self.has_dense = bool((self.steps[:, 0] == DENSE).any())
         segments = _segments(plan, self.steps, self.activations)
         self.started, segments = _first_writes(plan, segments)
         self.segments = [self._widened(segment) for segment in segments] if self.has_dense else segments
-        self.adds = self.has_dense or bool(plan.aggregations) or bool((self.steps[:, 0] == THIN).any())
+        self.fresh = self._first_pulls()
         self.is_one_sweep = all(segment.kind == SWEEP for segment in self.segments)
         self._lay_out()
 
@@ -112,6 +123,15 @@ class Program:
         self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
         self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or plan.needs_delta[: plan.n_inputs].any())
         self.table = table_of(self)
+
+    def _first_pulls(self) -> Array:
+        """(weights,) marks in rows of blocks' first units: nothing has written ∂L/∂a of the parent before."""
+        fresh = np.zeros(self.plan.n_weights if self.blocks else 0, np.int8)
+        for step in reversed(self.blocks):
+            sources = self.plan.step_sources(step)
+            fresh[step.slot : step.slot + step.n_source] = self.started[sources] == 0
+            self.started[sources] |= BY_BLOCK
+        return fresh
 
     def _aggregate_rows(self) -> Array:
         """Slots of the terms that kernels aggregate, behind those that are pulled over, and room for them.
@@ -152,15 +172,15 @@ class Program:
         active = steps[steps[:, 0] == ACTIVATE]
         pulls = indptr_out[active[:, 3]] > indptr_out[active[:, 2]]
         begun = (self.started[first:last].all() for first, last in active[:, 2:].tolist())
-        wide = not np.isin(steps[:, 0], (SPARSE, AGGREGATE)).any() and not pulls.any() and all(begun)
+        wide = not np.isin(steps[:, 0], (SPARSE, AGGREGATE, BLOCK)).any() and not pulls.any() and all(begun)
         return replace(segment, wide=wide)
 
     @cached_property
     def widths(self) -> tuple[int, ...]:
-        """How many rows its tiles may have."""
+        """How many rows its tiles may have; with blocks, whose code is long, the usual number."""
         plan, rows = self.plan, TILE_ROWS[self.dtype.name]
         n_edges = len(plan.sources)
-        if n_edges + plan.n_units <= SMALL:
+        if n_edges + plan.n_units <= FEW_EDGES or self.has_blocks:
             return (USUAL_ROWS[self.dtype.name],)
         between = np.diff(plan.indptr) @ np.arange(plan.n_units) - plan.sources.sum(dtype=np.int64)
         return rows if between * rows[-1] * self.dtype.itemsize <= NEAR * n_edges else rows[:-1]
@@ -178,10 +198,11 @@ class Program:
     def zeroed(self) -> Array:
         """Units whose ∂L/∂a must be 0 before the walk: added to, and not written at once."""
         written = np.zeros(self.plan.n_units, bool)
+        written[self.plan.outputs] = True
         for segment in self.segments:
             if segment.first_write:
                 written[segment.sources] = True
-        return np.flatnonzero((self.started != 0) & ~written)
+        return np.flatnonzero((self.started & ~BY_BLOCK != 0) & ~written)
 
     @cached_property
     def biased(self) -> tuple[Array, Array]:
@@ -201,6 +222,8 @@ class Program:
             if segment.walked:
                 written[segment.slots] = True
         written[self.by_numpy] = True
+        for step in self.blocks:
+            written[step.slots] = True
         return np.flatnonzero(~(written & plan.needs_gradient))
 
     @cached_property
@@ -209,6 +232,11 @@ class Program:
         kinds = AGGREGATE, LAYER, THIN
         steps = (step.slots for step in self.plan.program() if step.kind in kinds)
         return np.concatenate([np.zeros(0, np.int64), *(np.arange(s.start, s.stop) for s in steps)])
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether kernels do dense steps."""
+        return bool((self.steps[:, 0] == BLOCK).any())
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which functions NumPy runs, and why."""
@@ -225,6 +253,13 @@ def _steps(plan: Plan) -> Array:
     columns = kind, steps["what"], steps["target"], steps["target"] + steps["n_target"]
     table = np.ascontiguousarray(np.stack(columns, axis=1), np.int64)
     codes = [BY_KERNELS.index(a.function) if a.function in BY_KERNELS else -1 for a in plan.aggregations]
+    dense, weights = table[:, 0] == DENSE, steps["n_target"] * steps["n_source"]
+    large = dense & ((weights >= LARGE) | (steps["n_target"] < NARROW))
+    by_products = large.any() and weights[large].sum() >= MOST * plan.n_weights
+    blocks = dense & (weights < SMALL) if by_products else dense
+    table[blocks, 0] = BLOCK
+    for number in np.flatnonzero(blocks).tolist():  # what: whether the way back enters it
+        table[number, 1] = plan.needs_delta[slice(*table[number, 2:])].any()
     aggregates = table[:, 0] == AGGREGATE
     table[aggregates, 1] = np.array(codes, np.int64)[table[aggregates, 1]]
     return table

@@ -193,7 +193,9 @@ class Scratch:
         n_sums = n_units + program.n_learned
         self.bias_gradients = aligned(parts * n_sums, dtype).reshape(parts, n_sums)
         self.theta = self.weights  # of the walk that is on
+        self.intos: list[Array] = []  # each thread's own, the result first
 
-    def of(self, part: int) -> tuple[Array, Array, Array, Array]:
-        """A thread's: weights, the derivatives that it finds, and all slots."""
-        return self.weights, self.gradients[part], self.bias_gradients[part], self.theta
+    def of(self, part: int) -> tuple[Array, ...]:
+        """A thread's :class:`dagnet.engine.compiled.opened.Reverse`."""
+        found = self.gradients[part], self.bias_gradients[part]
+        return self.weights, *found, self.theta, self.intos[part]
