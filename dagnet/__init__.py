@@ -43,7 +43,9 @@ from dagnet.registry import (
 )
 
 if TYPE_CHECKING:
+    from dagnet.controls import compare_wirings, importance, rewired
     from dagnet.explain.gradient_check import check_gradient
+    from dagnet.explain.importance import Importance
     from dagnet.explain.verification import verify
     from dagnet.formula import Formula
     from dagnet.population import Population
@@ -68,6 +70,7 @@ __all__ = [
     "Formula",
     "GraphError",
     "History",
+    "Importance",
     "Initializer",
     "LearningRateSchedule",
     "Loss",
@@ -82,9 +85,11 @@ __all__ = [
     "activations",
     "aggregations",
     "check_gradient",
+    "compare_wirings",
     "engines",
     "exporters",
     "hookimpl",
+    "importance",
     "initializers",
     "layered",
     "load",
@@ -93,6 +98,7 @@ __all__ = [
     "prepare_graph",
     "read_graph",
     "register",
+    "rewired",
     "unroll",
     "verify",
 ]
@@ -100,9 +106,13 @@ __all__ = [
 
 LATE = {
     "Formula": "formula",
+    "Importance": "explain.importance",
     "Population": "population",
     "check_gradient": "explain.gradient_check",
+    "compare_wirings": "controls",
+    "importance": "controls",
     "prepare_graph": "preparing",
+    "rewired": "controls",
     "unroll": "unrolling",
     "verify": "explain.verification",
 }

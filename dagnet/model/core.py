@@ -112,6 +112,11 @@ class Model:
         return replace(plan, notes=MappingProxyType(dict(notes))) if notes else plan
 
     @property
+    def prepared(self) -> Prepared:
+        """All that is frozen of the network, made ready to run."""
+        return self._prepared
+
+    @property
     def runner(self) -> Runner:
         """The engine's runner for the plan."""
         return self._prepared.runner

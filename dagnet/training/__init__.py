@@ -5,7 +5,8 @@ callback's business; see :class:`dagnet.contracts.Callback`.
 """
 
 from dagnet.training.resume import restore
+from dagnet.training.rows import Rows, mean_loss_of
 from dagnet.training.run import TrainingRun
 from dagnet.training.settings import Settings
 
-__all__ = ["Settings", "TrainingRun", "restore"]
+__all__ = ["Rows", "Settings", "TrainingRun", "mean_loss_of", "restore"]
