@@ -435,3 +435,11 @@ def test_a_variance_below_0_is_not_saved(tmp_path):
     net.vector[-1] = -5
     with pytest.raises(dagnet.NumericalError, match="variance of 'b'"):
         net.save(tmp_path / "net.dagnet")
+
+
+def test_what_a_node_learns_or_keeps_is_not_the_users_own_when_it_comes_back():
+    graph = nx.DiGraph([("a", "h"), ("b", "h"), ("h", "y")])
+    graph.nodes["h"].update(normalization="batch", activation="prelu", mine=3)
+    net = dagnet.Network(graph, seed=0)
+    assert dagnet.Network(net.to_networkx()).topology.users.nodes == {1: {"mine": 3}}
+    assert net.topology.users.nodes == {1: {"mine": 3}}

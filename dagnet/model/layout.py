@@ -239,7 +239,7 @@ class Layout:
     def theta(self, vector: Array) -> Array:
         """(slots,) what engines take to predict, from a network's vector."""
         if self.normalized is None:
-            return self.by_slot(vector)
+            return vector if self.is_direct else self.by_slot(vector)
         return self.normalized.folded(self.by_slot(vector[: self.plan.n_parameters]), vector)
 
     def collect(self, slots: Array, vector: Array) -> Array:

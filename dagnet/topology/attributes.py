@@ -202,10 +202,10 @@ def with_starts(topology: Topology, nodes: Said, problems: Problems) -> Topology
                 problems.refuse(where, "at least 0", value)
         if pieces:
             starts[name] = np.concatenate(pieces)
-    users = topology.users
-    if topology.learners and users.nodes:
+    users, own = topology.users, {name: frozenset(topology.nodes_with(name).tolist()) for name in starts}
+    if own and users.nodes:
         kept = {
-            node: {name: value for name, value in said.items() if name not in topology.learns(node)}
+            node: {name: value for name, value in said.items() if node not in own.get(name, ())}
             for node, said in users.nodes.items()
         }
         users = replace(users, nodes={node: said for node, said in kept.items() if said})

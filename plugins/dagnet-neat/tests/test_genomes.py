@@ -241,3 +241,19 @@ def test_recurrent_configurations_are_refused(config):
     config.genome_config.feed_forward = False
     with pytest.raises(dagnet.DataError, match="feed-forward networks, got feed_forward = False; set"):
         dagnet_neat.from_genome(None, config)
+
+
+def test_a_population_activates_trains_and_goes_back_as_each_genome_would(config):
+    rows, y = np.random.default_rng(0).normal(size=(6, 3)), np.random.default_rng(1).normal(size=(6, 2))
+    drawn = {g.key: g for g in genomes(config, 40, ["tanh", "sigmoid", "identity"], AGGREGATIONS, **THREE)}
+    graphs = {key: dagnet_neat.from_genome(genome, config) for key, genome in drawn.items()}
+    population = dagnet.Population(graphs)
+    together = population(rows)
+    for key, genome in drawn.items():
+        assert apart(together[key], theirs(genome, config, rows)) < 1e-12
+    population.fit(rows, y, epochs=3, batch_size=6, learning_rate=0.01)
+    for key, genome in drawn.items():
+        alone = dagnet.Network(graphs[key])
+        alone.fit(rows, y, epochs=3, batch_size=6, learning_rate=0.01)
+        dagnet_neat.to_genome(population[key], genome)
+        assert apart(alone(rows), theirs(genome, config, rows)) < 1e-9
