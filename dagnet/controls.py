@@ -155,7 +155,7 @@ def importance(
     numbers = np.flatnonzero(~topology.is_output & (~topology.is_input | (null == "labels")))
     nodes = tuple(topology.nodes[node] for node in numbers.tolist())
 
-    def statistic(net: Network, X: Array) -> Array:
+    def statistic(net: Any, X: Array) -> Array:
         found = net.attribute(X, of, method=method, groups=groups or None).mean_absolute()
         return np.array([found[name] for name in (*nodes, *groups)])
 
