@@ -30,7 +30,8 @@ from dagnet.errors import (
 from dagnet.formats import read_graph
 from dagnet.hookspecs import hookimpl
 from dagnet.layered import layered
-from dagnet.network import Network, load
+from dagnet.loading import load
+from dagnet.network import Network
 from dagnet.registry import (
     activations,
     aggregations,
@@ -44,6 +45,7 @@ from dagnet.registry import (
 
 if TYPE_CHECKING:
     from dagnet.controls import compare_wirings, importance, rewired
+    from dagnet.editing import compare
     from dagnet.explain.gradient_check import check_gradient
     from dagnet.explain.importance import Importance
     from dagnet.explain.verification import verify
@@ -85,6 +87,7 @@ __all__ = [
     "activations",
     "aggregations",
     "check_gradient",
+    "compare",
     "compare_wirings",
     "engines",
     "exporters",
@@ -109,6 +112,7 @@ LATE = {
     "Importance": "explain.importance",
     "Population": "population",
     "check_gradient": "explain.gradient_check",
+    "compare": "editing",
     "compare_wirings": "controls",
     "importance": "controls",
     "prepare_graph": "preparing",

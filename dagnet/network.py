@@ -6,9 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from dagnet import explain, formats, training
+from dagnet import editing, explain, formats, training
 from dagnet.callbacks import found_checkpoint, with_progress
 from dagnet.contracts import Callback, History, Loss, Optimizer
 from dagnet.model import Model, with_columns
@@ -72,6 +70,12 @@ class Network(Model):
         Where this graph says a word of dagnet by another attribute, or means something else by
         it: ``{"activation": "act", "sign": None}`` reads activations from ``act``, and leaves
         ``sign`` alone.  All attributes that are not dagnet's are kept as they are.
+    weights
+        A network whose numbers (weights, biases, what nodes learn and keep, ``center``, ``scale``) edges and
+        nodes of the same names begin with, where the graph says none.  A new edge into a node that both have
+        begins at 0, so that nothing changes until it is trained; where terms are not summed, it must have a
+        weight.  A new node amid an edge of weight w that is gone keeps its function: it is an identity, with
+        weights 1 and w, unless both weights are given.  All else is drawn.
 
     Raises
     ------
@@ -96,6 +100,7 @@ class Network(Model):
     history: History | None = None
     """What the last :meth:`fit` recorded; the inspector draws it."""
 
+    attribute = explain.attribute
     trace = explain.trace
     trace_all = explain.trace_all
     formula = explain.formula
@@ -103,6 +108,7 @@ class Network(Model):
     diagnose = explain.diagnose
     export = formats.export
     to_networkx = formats.to_networkx
+    prune = editing.prune
 
     def __init__(
         self,
@@ -120,11 +126,14 @@ class Network(Model):
         seed: Any = None,
         weight: str | None = "weight",
         attributes: Mapping[str, str | None] | None = None,
+        weights: Model | None = None,
     ) -> None:
         graph = formats.as_drawn(graph)
         settings = read_settings(
             graph, inputs=inputs, outputs=outputs, loss=loss, loss_weights=loss_weights, dtype=dtype
         )
+        if weights is not None:
+            graph, weight = editing.heir(graph, weights, settings.inputs, weight, attributes)
         super().__init__(
             topology_from_graph(graph, settings, activation=activation, weight=weight, attributes=attributes),
             loss=settings.loss,
@@ -194,7 +203,7 @@ class Network(Model):
         resume: str | Path | None = None, clip_norm: float | None = None, clip_value: float | None = None,
         l1: float = 0.0, l2: float = 0.0, standardize: bool = False,
         columns: Iterable[Hashable] | None = None, missing: str = "refuse", metrics: Iterable[Any] = (),
-        class_weight: Any = None,
+        class_weight: Any = None, state: Any = None,
     ) -> History:  # fmt: skip
         """Train on mini-batches, in place; the same seed, engine and threads give the same bits.
 
@@ -207,7 +216,7 @@ class Network(Model):
             Passes over the data (in all, with ``resume``); rows a step, at most all there are.
         optimizer, learning_rate
             A name, a call form such as ``"sgd(momentum=0.9)"``, or an :class:`Optimizer`, its
-            state fresh on each call; a rate instead of the optimizer's own.
+            state fresh on each call without ``state``; a rate instead of the optimizer's own.
         validation_data
             ``(X, y)`` or ``(X, y, sample_weight)``: the loss without penalties after each epoch.
         shuffle, seed
@@ -239,6 +248,9 @@ class Network(Model):
         class_weight
             Rows count so many times by class: ``{0: 1, 1: 5}``, or ``"balanced"``, rows/(classes · rows of
             the class); of heads whose targets are 0 and 1, or classes.
+        state
+            A fitted network, or what its ``fit`` returned: the same optimizer goes on with its count of steps
+            and what it remembers of parameters of the same names.
 
         Returns
         -------
@@ -271,6 +283,8 @@ class Network(Model):
             run = training.TrainingRun(self, X, y, settings, callbacks=watching, **data)
             if columns is not None:
                 self.named = tuple(columns) != self._prepared.columns_in.by_unit()
+            if state is not None:
+                training.carry(run, state)
             if resume is not None and (snapshot := found_checkpoint(resume, run.callbacks)) is not None:
                 training.restore(run, snapshot)
         except BaseException:
@@ -281,6 +295,8 @@ class Network(Model):
             run.train()
         finally:
             self.history = run.history
+        own = run.settings.optimizer.name, run.learner.steps, run.learner.state()
+        run.history.state = training.Carried(self.layout, *own)
         from dagnet.explain.noticed import warn_of_fit  # noqa: PLC0415 - only those who fit pay for it
 
         warn_of_fit(self, run, done)
@@ -372,32 +388,3 @@ class Network(Model):
         """The summary, below a drawing where that is small."""
         small = self.topology.n_nodes <= DRAWN[0] and self.topology.n_edges <= DRAWN[1]
         return (f"<div>{self.draw()}</div>" if small else "") + self.summary()._repr_html_()
-
-
-def load(path: str | Path, *, engine: str = "auto", threads: int | None = None) -> Network:
-    """Read a network that :meth:`Network.save` wrote; nothing in the file is run.
-
-    Parameters
-    ----------
-    path
-        The file.
-    engine, threads
-        As for :class:`Network`; a file does not say them.
-
-    Raises
-    ------
-    FormatError
-        If the file is anything but what was saved, bit for bit, or was written by a newer dagnet.
-    PluginError
-        If it needs a plugin that is not here; the message says what to install.
-    OSError
-        If there is no such file, or it may not be read.
-    """
-    from dagnet.storage import load_model  # noqa: PLC0415 - only those who load pay for it
-
-    stored = load_model(path)
-    network = Network.__new__(Network)
-    dtype = np.dtype(stored.dtype)
-    Model.__init__(network, stored.topology, loss=stored.loss, dtype=dtype, engine=engine, threads=threads)
-    network.named = stored.named
-    return network

@@ -147,7 +147,7 @@ def test_engines_agree_and_threads_change_no_bit(made, dtype):
 
 
 @pytest.mark.parametrize("made", MADE)
-def test_training_is_the_same_with_both_engines_and_fused(made):
+def test_training_is_the_same_with_both_engines_and_fused(made, tiles):
     nets = [dagnet.Network(MADE[made](), engine=e, threads=n, seed=0) for e, n in ENGINES]
     X, y = data(nets[0], rows=90)
     histories = [

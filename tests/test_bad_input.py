@@ -433,8 +433,8 @@ CALLS = {
     [
         (np.ones((3, 3)), ["2 columns wide", "'x1', 'x2'", "shape (3, 3)"]),
         (np.ones((3, 1)), ["2 columns wide", "shape (3, 1)"]),
-        (np.ones(2), ["two-dimensional", "X.reshape(1, -1)", "X.reshape(-1, 1)"]),
-        ([1.0, 2.0], ["two-dimensional", "X.reshape(1, -1)"]),
+        (np.ones(3), ["two-dimensional, (rows, 2), or one row, (2,)", "shape (3,)"]),
+        ([1.0], ["two-dimensional, (rows, 2), or one row, (2,)"]),
         (3.0, ["two-dimensional"]),
         (np.ones((3, 2, 1)), ["two-dimensional", "shape (3, 2, 1)"]),
         (np.ones((0, 2)), ["at least one row"]),

@@ -187,11 +187,21 @@ def test_an_error_in_a_worker_reaches_the_caller():
     assert sorted(seen) == [0, 1, 2]
 
 
-def test_the_rows_beside_a_row_do_not_matter():
+def test_the_rows_beside_a_row_do_not_matter(tiles):
     net = dagnet.Network(irregular(), engine="compiled", seed=0)
     X, _ = rows(net, 70)
     alone = np.concatenate([net(X[k : k + 1]) for k in range(len(X))])
     np.testing.assert_array_equal(alone, net(X))
+
+
+def test_tiles_are_as_wide_as_rows_and_threads_ask_for(spread):
+    graph = irregular(2_000, 6_000)
+    nets = [dagnet.Network(graph, engine="compiled", dtype="float32", threads=n) for n in (1, 2)]
+    one, two = (net.runner.tiling for net in nets)
+    assert [one(rows) for rows in (1, 8, 9, 16, 20, 32)] == [(8, 1)] * 2 + [(16, 1)] * 2 + [(32, 1)] * 2
+    assert [two(rows) for rows in (16, 32, 64)] == [(8, 2), (16, 2), (32, 2)]
+    small = dagnet.Network(irregular(), engine="compiled", dtype="float32", threads=2)
+    assert [small.runner.tiling(rows) for rows in (1, 32)] == [(32, 1)] * 2
 
 
 def test_nan_and_infinities_stay_in_their_row():

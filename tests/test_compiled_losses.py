@@ -77,7 +77,7 @@ def test_builtin_losses(spread, name, dtype, threads):
 
 @pytest.mark.parametrize("loss", ["squared_error", "cross_entropy"])
 @pytest.mark.parametrize("shape", GRAPHS)
-def test_programs_of_every_kind(spread, shape, loss):
+def test_programs_of_every_kind(spread, tiles, shape, loss):
     graph = GRAPHS[shape]()
     nets = [dagnet.Network(graph, loss=dagnet.losses()[loss], engine="compiled", threads=n) for n in (1, 2)]
     for net in nets:

@@ -10,11 +10,13 @@ import pytest
 from data.engine_conformance import (
     GRAPHS,
     ROWS,
+    TILES,
     assert_alike,
     assert_conforms,
     assert_has_both_kinds,
     available,
     pair,
+    tiles_of,
 )
 from data.strategies import dags, network, rows_for, seeds
 from hypothesis import assume, given, settings
@@ -35,12 +37,13 @@ def test_the_reference_engine_is_among_them():
 
 @others
 @dtypes
-@given(dags(), seeds, st.sampled_from((1, 2, 63, 64, 65)))
+@given(dags(), seeds, st.sampled_from((1, 2, 15, 63, 64, 65)), st.sampled_from(TILES))
 @settings(max_examples=40)
-def test_any_graph(engine, dtype, graph, seed, rows):
-    net, reference = pair(graph, engine, dtype, seed=seed)
-    X, y = rows_for(net, rows=rows, seed=seed)
-    assert_conforms(net, reference, X, y)
+def test_any_graph(engine, dtype, graph, seed, rows, tiles):
+    with tiles_of(tiles):
+        net, reference = pair(graph, engine, dtype, seed=seed)
+        X, y = rows_for(net, rows=rows, seed=seed)
+        assert_conforms(net, reference, X, y)
 
 
 @others

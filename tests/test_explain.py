@@ -177,11 +177,123 @@ def textbook():
 def test_the_printed_trace_reads_as_the_textbook():
     net = textbook()
     lines = str(net.trace(("x1", "h11"), [2.0, 3.0], 100.0)).splitlines()
-    assert lines[0].startswith("∂L/∂w for x1 → h11: 2 paths; w = -0.0462817, L = 10042.1 (squared_error)")
-    assert lines[2].strip() == "∂L/∂w = ∂L/∂eta · ∂eta/∂h21 · ∂h21/∂h11 · ∂h11/∂w"
-    assert lines[3].strip() == "+ ∂L/∂eta · ∂eta/∂h22 · ∂h22/∂h11 · ∂h11/∂w"
-    assert lines[-1].strip() == "∂L/∂w = 0.227079 − 0.0706756 = 0.156403"
-    assert repr(net.trace(("x1", "h11"), [2.0, 3.0], 100.0)).startswith("<ChainRule: ∂L/∂w for x1 → h11")
+    title = "∂L/∂w(x1→h11): 2 paths; w(x1→h11) = -0.0462817, L = 10042.1 (squared_error)"
+    assert lines[0] == title
+    assert lines[2].strip() == "∂L/∂w(x1→h11) = ∂L/∂eta · ∂eta/∂h21 · ∂h21/∂h11 · ∂h11/∂w(x1→h11)"
+    assert lines[3].strip() == "+ ∂L/∂eta · ∂eta/∂h22 · ∂h22/∂h11 · ∂h11/∂w(x1→h11)"
+    factors = [line.split(" = ")[0].strip() for line in lines[5:11]]  # in the order of the paths
+    inner = "∂eta/∂h21", "∂h21/∂h11", "∂h11/∂w(x1→h11)", "∂eta/∂h22", "∂h22/∂h11"
+    assert factors == ["∂L/∂eta", *inner]
+    assert " = -2·(y − eta) = -2·(100 − " in lines[5]
+    assert " = h21·(1 − h21) · w(h11→h21) = " in lines[7]
+    assert lines[-1].strip() == "∂L/∂w(x1→h11) = 0.227079 − 0.0706756 = 0.156403"
+    assert repr(net.trace(("x1", "h11"), [2.0, 3.0], 100.0)) == f"<ChainRule: {title}>"
+
+
+def steps_hold(text, values):
+    """Whether a line's steps, read as Python, have the number at its end, to the digits that are shown."""
+    names = {"−": "-", "·": "*", "²": "**2", "³": "**3", "^": "**"}
+    _, *steps, last = text.split(" = ")
+    for step in steps:
+        python = re.sub("|".join(map(re.escape, names)), lambda sign: names[sign[0]], step)
+        assert eval(python, dict(values)) == pytest.approx(float(last), rel=2e-4, abs=1e-6), text
+
+
+SLOPES = (
+    "sigmoid",
+    "tanh",
+    "relu",
+    "leaky_relu(negative_slope=0.2)",
+    "elu",
+    "softplus",
+    "silu",
+    "sin",
+    "square",
+)
+
+
+@pytest.mark.parametrize("activation", SLOPES)
+@pytest.mark.parametrize("loss", ["squared_error", "huber(delta=0.5)", "poisson", "absolute_error"])
+def test_each_step_of_a_factor_has_the_number_at_its_end(activation, loss):
+    net = dagnet.Network(dagnet.layered([2, 2, 1], activation=activation), loss=loss, seed=1)
+    row, y = [0.7, -1.3], 2.0
+    forward = net.forward(row)
+    numpy = {name: getattr(np, name) for name in ("exp", "sin", "cos", "sign", "tanh", "clip", "expm1")}
+    values = {**numpy, "min": min, "max": max, "abs": abs, "y": y, "sigmoid": lambda z: 1 / (1 + np.exp(-z))}
+    values |= {name: forward[name][0] for name in net.nodes}
+    values["z"] = lambda a: next(forward.pre_activation(n)[0] for n in net.nodes if forward[n][0] == a)
+    values |= {f"w_{parent}_{child}": net.weights[parent, child] for parent, child in net.edges}
+    for asked in (*net.edges, *net.biases):
+        rule = net.trace(asked, row, y)
+        text = re.sub(r"w\((\w+)→(\w+)\)", r"w_\1_\2", str(rule).split("\n\n")[2])
+        for line in text.splitlines():
+            steps_hold(line, values)
+
+
+@pytest.mark.parametrize("name", ["h11", "eta"])
+def test_the_bias_of_a_node_has_a_chain_rule(name):
+    net = textbook()
+    rule = net.trace(name, [2.0, 3.0], 100.0)
+    assert rule.kind == "bias"
+    assert (rule.edge, rule.edges, rule.weight) == (name, (name,), net.biases[name])
+    assert rule.value == pytest.approx(net.gradient([2.0, 3.0], 100.0).biases[name], rel=1e-12)
+    assert sum(path.value for path in rule.paths) == pytest.approx(rule.value, rel=1e-12)
+    assert f"∂{name}/∂b({name})" in str(rule)
+    assert r"\partial b_{" in rule.latex
+    with pytest.raises(dagnet.DataError, match="'x1' has no bias"):
+        net.trace("x1", [2.0, 3.0], 100.0)
+    with pytest.raises(dagnet.DataError, match="no node 'h1l' in the graph"):
+        net.trace("h1l", [2.0, 3.0], 100.0)
+
+
+@given(dags(), seeds)
+def test_a_trace_of_a_bias_equals_the_gradient(graph, seed):
+    net = network(graph, engine="reference", seed=seed)
+    X, y = one_row(net, seed)
+    names = [name for name in net.biases if name not in net.edges]  # such a pair means the edge
+    gradient = net.gradient(X, y, wrt=names) if names else None
+    for name in names:
+        rule, expected = net.trace(name, X[0], y), gradient.biases[name]
+        assert close(np.reshape(rule.value, np.shape(expected)), expected)
+        if rule.paths:
+            assert close(total(rule.paths, np.shape(expected)), expected)
+        assert_latex_is_sound(rule._repr_latex_())
+
+
+def test_what_notebooks_show_is_latex():
+    net = textbook()
+    for shown in (net.trace(("x1", "h11"), [2.0, 3.0], 100.0), net.trace_all([2.0, 3.0], 100.0)):
+        assert shown._repr_mimebundle_() == {"text/plain": repr(shown), "text/latex": f"$${shown.latex}$$"}
+        assert shown.html == shown._repr_html_()
+    steps = str(shown).count(" = ") - 1  # of the title
+    assert shown.latex.startswith(r"\begin{aligned}")
+    assert shown.latex.count("begin") == 1
+    assert shown.latex.count("=") == steps
+
+
+@pytest.mark.parametrize("x", [[2.0, 3.0], np.array([2, 3]), (2.0, 3.0), {"x1": 2.0, "x2": 3.0}])
+def test_a_bare_row_is_one_row_everywhere(x):
+    net, X = textbook(), [[2.0, 3.0]]
+    for ask in (net, net.predict, lambda X: net.forward(X).outputs):
+        np.testing.assert_array_equal(ask(x), ask(X))
+        assert ask(x).shape == (1, 1)
+    for ask in (net.evaluate, lambda *row: net.gradient(*row).flat):
+        np.testing.assert_array_equal(ask(x, 100.0), ask(X, [100.0]))
+    assert dagnet.check_gradient(net, x, 100.0)
+    assert dagnet.check_gradient(net, x, {"eta": 100.0})
+    one = dagnet.Network(dagnet.layered([1, 1]), seed=0)
+    assert one([2.0]).shape == (1, 1)
+    with pytest.raises(dagnet.DataError, match=r"X.reshape\(-1, 1\) makes it rows of one input"):
+        one([2.0, 3.0])  # two rows, or one too wide?
+    with pytest.raises(dagnet.DataError, match=r"column 'x1' must be of shape \(rows,\)"):
+        net({"x1": 2.0, "x2": [3.0]})
+
+
+def test_a_bare_row_of_other_names_is_not_taken_by_place():
+    net = textbook()
+    with pytest.raises(dagnet.DataError, match="no column 'x1', 'x2'"):
+        net(pd.Series({"a": 1.0, "b": 2.0}))
+    np.testing.assert_array_equal(net(pd.Series({"x2": 3.0, "x1": 2.0, "b": 0.0})), net([2.0, 3.0]))
 
 
 def test_many_paths_are_counted_not_walked():
@@ -229,7 +341,7 @@ def test_a_shared_weight_sums_over_its_edges():
     assert set(rule.edges) == {("x", "h1"), ("h1", "h2")}
     assert rule.value == pytest.approx(net.gradient([[0.7]], [0.0]).weights["x", "h1"], rel=1e-12)
     assert "(one weight with 1 other edge)" in str(rule)
-    assert "path 1 (x → h1)" in str(rule)
+    assert "path 1 (w(x→h1))" in str(rule)
 
 
 @pytest.mark.parametrize("y", [1, [1], np.array([1]), np.array(1), [0.0, 1.0, 0.0]])
@@ -246,7 +358,7 @@ def test_refusals():
         net.trace(("h11", "x1"), [2.0, 3.0], 100.0)
     with pytest.raises(dagnet.DataError, match="x must be one row, got '2 rows'"):
         net.trace(("x1", "h11"), [[2.0, 3.0], [1.0, 1.0]], 100.0)
-    with pytest.raises(dagnet.DataError, match="2 columns wide"):
+    with pytest.raises(dagnet.DataError, match=r"\(rows, 2\), or one row, \(2,\), got shape \(3,\)"):
         net.trace(("x1", "h11"), [2.0, 3.0, 4.0], 100.0)
     with pytest.raises(dagnet.DataError, match="NaN"):
         net.trace_all([2.0, float("nan")], 100.0)

@@ -67,6 +67,7 @@ def test_signatures():
         "seed": None,
         "weight": "weight",
         "attributes": None,
+        "weights": None,
     }
     parameters = inspect.signature(dagnet.Network).parameters
     assert list(parameters) == ["graph", *keyword]

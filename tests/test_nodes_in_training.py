@@ -64,7 +64,7 @@ class ByHand:
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("before", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_a_step_is_down_the_gradient_of_the_loss_with_the_batchs_moments(engine, before, weighted):
+def test_a_step_is_down_the_gradient_of_the_loss_with_the_batchs_moments(engine, before, weighted, tiles):
     said = "batch(before_activation=True)" if before else "batch"
     net = dagnet.Network(drawn(normalization=said), seed=1, engine=engine)
     X, y = rows(11)
@@ -253,7 +253,7 @@ def test_masks_are_even_and_independent():
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_step_is_down_the_gradient_with_the_masks(engine):
+def test_a_step_is_down_the_gradient_with_the_masks(engine, tiles):
     graph = drawn(dropout=0.5)
     graph.nodes["x1"]["dropout"] = 0.25
     net = dagnet.Network(graph, seed=1, engine=engine)
@@ -299,7 +299,7 @@ def test_prediction_drops_nothing():
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_engines_drop_the_same_values(dtype):
+def test_engines_drop_the_same_values(dtype, tiles):
     graph = drawn(dropout=0.5, normalization="batch")
     X, _ = rows(300)
     nets = [dagnet.Network(graph, seed=1, engine=engine, dtype=dtype, threads=2) for engine in ENGINES]

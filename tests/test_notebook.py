@@ -50,6 +50,9 @@ def test_the_cells_run_and_give_what_is_shown(monkeypatch):
         if value is not None:
             data = shown["execute_result"]["data"]
             assert without_numbers(repr(value)) == without_numbers("".join(data["text/plain"]))
+            if hasattr(value, "_repr_mimebundle_"):  # which is all that a notebook then asks for
+                assert data.keys() == value._repr_mimebundle_().keys()
+                continue
             for kind, name in (("text/html", "_repr_html_"), ("image/svg+xml", "_repr_svg_")):
                 assert (kind in data) == hasattr(value, name)
 

@@ -50,9 +50,10 @@ def test_who_writes_to_the_mask_is_told_how_to_freeze(net):
     assert dagnet.Network(graph).trainable.sum() == len(net.parameters) - 2
 
 
-def test_a_single_row_says_how_it_becomes_one(net):
-    with pytest.raises(DataError, match=r"got shape \(2,\); X.reshape\(1, -1\) makes it one row"):
-        net([2, 3])
+def test_a_single_row_is_one_row(net):
+    assert net([2, 3]).tolist() == net([[2, 3]]).tolist()
+    with pytest.raises(DataError, match=r"or one row, \(2,\), got shape \(3,\)"):
+        net([2, 3, 4])
     assert "(input units,)" in inspect.getdoc(net.trace)
     assert net.trace(("x1", "h11"), [2, 3], 1.0).loss == net.trace(("x1", "h11"), [[2, 3]], 1.0).loss
 

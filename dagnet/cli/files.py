@@ -13,7 +13,8 @@ import networkx as nx
 
 from dagnet.errors import DataError, FormatError, Verbatim, did_you_mean, expected, shorten
 from dagnet.formats import export, read_graph, readers
-from dagnet.network import Network, load
+from dagnet.loading import load
+from dagnet.network import Network
 from dagnet.registry import exporters
 from dagnet.storage import atomically, load_checkpoint
 

@@ -266,6 +266,11 @@ class Normalization:
         """Whether it normalises over the rows of a batch."""
         return self.name == "batch"
 
+    def points(self, values: Any, width: int) -> list[tuple[Any, Any]]:
+        """Weights and values (units, rows) at which the derivative over ``width`` units is taken."""
+        del width
+        return [(1.0, values)]
+
     def __str__(self) -> str:
         said = [
             f"{item.name}={getattr(self, item.name)!r}"

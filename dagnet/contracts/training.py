@@ -25,6 +25,9 @@ class History(Mapping[str, list[float]]):
     recorded.  A callback adds columns of its own with :meth:`record`.
     """
 
+    state: Any = None
+    """What the optimizer remembered at the end, by name: ``fit(…, state=history)`` goes on with it."""
+
     def __init__(self, columns: Mapping[str, Iterable[float]] = MappingProxyType({})) -> None:
         self._columns: dict[str, list[float]] = {name: [float(x) for x in xs] for name, xs in columns.items()}
         for name in self._columns:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Draw
+from dagnet.contracts import Draw, Normalization
 from dagnet.hashing import kept
 from dagnet.plan import LAYER, Plan, Step
 
@@ -60,7 +60,8 @@ def through_moments(
     x, inverse = standardized(plan, step, draw, values)
     into[step.slots] = (delta * x).sum(axis=1)
     if step.kind == LAYER:
-        return through_units(theta[step.slots, None] * delta, x, inverse, step.source)
+        a, kind = values[plan.sources[step.slots]], plan.normalizations[step.what]
+        return through_layer(kind, a, theta[step.slots, None] * delta, step.source)
     sums = delta.sum(axis=1, keepdims=True), into[step.slots, None]
     result: Array = theta[step.slots, None] * inverse * (delta - draw.weights * (sums[0] + x * sums[1]))
     return result
@@ -80,6 +81,14 @@ def through_units(pull: Array, x: Array, inverse: Array, width: int) -> Array:
     nodes, own = (array.reshape(-1, width, x.shape[1]) for array in (pull, x))
     plain, along = (part.mean(axis=1, keepdims=True) for part in (nodes, nodes * own))
     return inverse * (nodes - plain - own * along).reshape(x.shape)
+
+
+def through_layer(kind: Normalization, a: Array, pull: Array, width: int) -> Array:
+    """∂L/∂a of what is normalised over units, from its values and ``pull`` = ∂L/∂x̂."""
+    found = [
+        w * through_units(pull, *over_units(at, width, kind.eps), width) for w, at in kind.points(a, width)
+    ]
+    return found[0] if len(found) == 1 else np.sum(found, axis=0)
 
 
 def _masks(plan: Plan, step: Step, draw: Draw, n_rows: int) -> Iterator[tuple[slice, Array]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache
 from typing import Any
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.errors import DataError, expected
-from dagnet.explain.chain_rule import Edge, Fact
+from dagnet.explain.chain_rule import Derived, Edge, Fact
 from dagnet.explain.report import plain
 from dagnet.markup import number
-from dagnet.model import Model, is_sparse, is_table
+from dagnet.model import Model
 from dagnet.topology import normalizations
 
 
@@ -36,24 +36,6 @@ def activation_text(net: Model, node: int) -> str:
     return f"{activation.name}({', '.join(f'{name}={text}' for name, text in shown.items())})"
 
 
-def as_table(what: str, values: Any, names: Sequence[Hashable] = ()) -> Any:
-    """One row as a table of one row; what is a table already is left to the usual checks."""
-    values = values.toarray() if is_sparse(values) else values
-    if is_table(values) and not isinstance(values, Mapping):
-        return values  # a data frame, whose columns are found by name
-    if hasattr(values, "to_dict") and not set(names).isdisjoint(getattr(values, "index", ())):
-        values = values.to_dict()  # a row taken of a data frame, which carries its columns' names
-    if isinstance(values, Mapping):
-        return {name: as_table(what, value) for name, value in values.items()}
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        return values
-    if array.ndim == 0 or (array.ndim == 1 and (what == "x" or len(array) != 1)):
-        return array[None]
-    return array
-
-
 class OneRow:
     """One row: ``z(node)``, ``a``, ``slope`` = g′(z) and ``delta`` = δ, (units,), by the node's number.
 
@@ -63,20 +45,18 @@ class OneRow:
 
     def __init__(self, net: Model, x: Any, y: Any, wrt: Sequence[Edge] | None = None) -> None:
         self.net, self.topology = net, net.topology
-        inputs, targets = as_table("x", x, net.inputs), as_table("y", y, net.targets)
-        forward = net.forward(inputs)
+        forward = net.forward(x)
         outputs = forward.outputs
         if len(outputs) != 1:
             got, mend = f"{len(outputs)} rows", "choose one, for instance X[0]"
             raise DataError(expected("x", "one row", got, mend))
-        self.gradient = net.gradient(inputs, targets, wrt=wrt)
-        self.z = self._by_node(forward.pre_activation)
+        self.gradient = net.gradient(x, y, wrt=wrt)
         self.a = self._by_node(forward.__getitem__)
         self.delta = self._by_node(self.gradient.delta)
         self.shares = cache(self._shares)
         self.normalized = cache(self._normalized)
         self._forward, self._kinds = forward, normalizations(net.topology.node_words)
-        encoded = net.encode(inputs, targets).targets
+        encoded = net.encode(x, y).targets
         ends = np.cumsum(self.topology.units[self.topology.outputs])[:-1]
         _, pulls = net.objective.by_row(outputs, encoded)
         self._heads = {name: head for head in net.objective.heads for name in head.nodes}
@@ -90,6 +70,11 @@ class OneRow:
     def _by_node(self, read: Callable[[Hashable], Array]) -> Callable[[int], Array]:
         """What is read of the only row by a node's name, by its number; read once."""
         return cache(lambda number: np.atleast_1d(read(self.node(number))[0]))
+
+    def z(self, node: int) -> Array:
+        """The weighted sum, (units,)."""
+        result: Array = self._forward.by_unit[0][self.net.layout.summed_units_of(node), 0]
+        return result
 
     def slope(self, node: int) -> Array:
         """g′(z), of an input 1; (units,)."""
@@ -180,5 +165,15 @@ class OneRow:
         loss = ("", 1.0) if head is None else (str(head.loss), head.weight)
         kind, aggregation = self._kinds.get(node), self.topology.aggregation(node)
         numbers = plain(self.z(node)), plain(self.a(node)), target
-        argument = plain(self.argument(node))
-        return Fact(activation_text(self.net, node), *numbers, *loss, aggregation, kind, argument)
+        argument, topology = self.argument(node), self.topology
+        activation = topology.activations[topology.activation_of[node]]
+        values = {"z": argument, **activation.parameters}
+        values |= self.net.layout.activation_numbers(node, self.net.parameters)
+        if kind is None or kind.before_activation:
+            values["a"] = self.a(node)
+        slope, pull = Derived(activation.formulas.slope, values), None
+        if head is not None and y is not None:
+            values = {"outputs": self.a(node), "targets": y, **head.loss.parameters}
+            pull = Derived(head.loss.formulas.slope, values)
+        text = activation_text(self.net, node)
+        return Fact(text, *numbers, *loss, aggregation, kind, plain(argument), slope, pull)

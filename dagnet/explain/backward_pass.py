@@ -1,7 +1,7 @@
 """The whole backward pass of one row, node by node in the order walked: what goes on the board.
 
-For every node that reaches an output: z, a = g(z), ∂L/∂a, g′(z), δ = ∂L/∂a · g′(z); for every
-edge into it ∂L/∂w = δ · a of the parent; for its bias ∂L/∂b = δ.
+For every node that reaches an output: a = g(z); ∂L/∂a, the loss's own part and Σ δ · w over its children;
+δ = ∂L/∂a · g′(z); for every edge into it ∂L/∂w = δ · a of the parent; for its bias ∂L/∂b = δ.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ import numpy as np
 from dagnet.adjacency import reachable
 from dagnet.arrays import Array
 from dagnet.explain.arguments import OneRow
-from dagnet.explain.chain_rule import Edge, Fact
-from dagnet.explain.report import TEXT, Notation, Number, Report, ShownAsMathematics, Table, elided, plain
+from dagnet.explain.chain_rule import TERMS, Edge, Fact, pull_of, slope_of
+from dagnet.explain.report import TEXT, Equations, Notation, Number, Report, ShownAsMathematics, elided, plain
 from dagnet.model import Model
 
-LEFT = (0, 6, 7, 8)
 HEAD, TAIL = 200, 40
 
 
@@ -68,11 +67,13 @@ class BackwardPass(ShownAsMathematics):
     def _report(self, write: Notation = TEXT) -> Report:
         n = len(self.nodes)
         title = f"L = {TEXT.quantity(self.loss)} ({self.loss_name}), {n:,} node{'s' * (n != 1)}"
-        rows = [row for step in self.nodes for row in _rows(step, write)]
-        header = _header(write)
-        blank = [""] * (len(header) - 1)
-        shown = elided(rows, lambda n: [write.words(f"… {n:,} more rows …"), *blank], HEAD, TAIL)
-        return Report("backward pass: ", title, [Table(header, shown, LEFT)])
+        several = sum(step.fact.target is not None for step in self.nodes) > 1
+        terms: dict[Hashable, list[tuple[str, str]]] = {}
+        lines: list[tuple[str, ...]] = [("L", write.quantity(self.loss))]
+        for step in self.nodes:
+            lines += _lines(step, write, terms, "" if several else "y")
+        lines = elided(lines, lambda n: ("", write.words(f"… {n:,} more lines …")), HEAD, TAIL)
+        return Report("backward pass: ", title, [Equations("", lines)])
 
 
 @np.errstate(all="ignore")
@@ -127,34 +128,37 @@ def _edge_step(row: OneRow, edge: int, delta: Array) -> EdgeStep:
     )
 
 
-def _header(write: Notation) -> tuple[str, ...]:
-    gradient, weight = (write.derivative("L", by) for by in "aw")
-    node, parent = map(write.words, ("node", "from"))
-    product = f"{weight} = {write.delta}{write.dot}a"
-    return node, "z", "a", gradient, write.slope("g", "z"), write.delta, parent, product, ""
-
-
-def _rows(step: NodeStep, write: Notation) -> Iterator[list[str]]:
-    """The node's numbers in the first row, one row for each edge into it, one for the bias."""
-    name = f"{write.name(step.node)} = {write.words(step.fact.function)}"
-    if step.fact.aggregation != "sum":
-        name += write.words(f", z of {step.fact.aggregation}")
-    numbers = (step.fact.z, step.fact.a, step.gradient, step.slope, step.delta)
-    node = [name, *map(write.quantity, numbers)]
-    for line in list(_lines(step, write)) or [("", "", "")]:
-        yield [*node, *line]
-        node = [""] * len(node)
-
-
-def _lines(step: NodeStep, write: Notation) -> Iterator[tuple[str, str, str]]:
-    if (kind := step.fact.normalization) is not None and step.normalized is not None:
-        factor = write.words("scale/√(variance + eps)") if kind.over_rows else write.derivative("a", "z")
-        yield write.words(kind.name), f"{factor} = {write.quantity(step.normalized)}", ""
+def _lines(
+    step: NodeStep, write: Notation, terms: dict[Hashable, list[tuple[str, str]]], y: str
+) -> Iterator[tuple[str, ...]]:
+    """The equations of a node, symbols and numbers; its parents' ``terms`` δ · w are noted for them."""
+    fact, node = step.fact, step.node
+    name, delta = write.name(node), ([write.index.format(write.delta, write.name(node))], step.delta)
+    gradient, own = write.derivative("L", name), terms.get(node, [])
+    if fact.target is not None:
+        pulls = pull_of(write, node, fact, y or write.parameter("y", node))
+        own = [(pulls[0], pulls[-1]), *own]
+    before, _, after = fact.function.rpartition("z")
+    yield name, f"{write.words(before)}{write.quantity(fact.z)}{write.words(after)}", write.quantity(fact.a)
+    totals = [write.total(texts[:TERMS], max(0, len(own) - TERMS)) for texts in zip(*own, strict=True)]
+    yield gradient, *totals, write.quantity(step.gradient)
+    factors = [([gradient], step.gradient)]
+    if fact.activation != "identity":
+        factors.append((slope_of(write, node, fact), step.slope))
+    if fact.normalization is not None and step.normalized is not None:
+        over = fact.normalization.over_rows
+        through = write.words("scale/√(variance + eps)") if over else write.derivative(name, "z")
+        factors = [*factors[: None if over else 1], ([through], step.normalized)]
+    yield delta[0][0], *write.steps(factors), write.quantity(step.delta)
     for edge in step.edges:
-        factors = [step.delta, edge.a] if edge.share is None else [step.delta, edge.share, edge.a]
-        product = f"{write.numbers(factors)} = {write.quantity(edge.derivative)}"
+        weight, a = write.parameter("weight", edge.edge), write.name(edge.edge[0])
+        between = list[tuple[list[str], Number]]()
+        if edge.share is not None:
+            between = [([write.slope(fact.aggregation, f"{weight}{write.dot}{a}")], edge.share)]
+        symbols, *_, numbers = write.steps([delta, *between, ([weight], edge.weight)])
+        terms.setdefault(edge.edge[0], []).append((symbols, numbers))
         remarks = ["frozen"] * (not edge.trainable) + ["shared"] * edge.shared
-        yield write.name(edge.edge[0]), product, write.words(", ".join(remarks))
+        value = write.quantity(edge.derivative) + write.words(f" ({', '.join(remarks)})" if remarks else "")
+        yield write.derivative("L", weight), *write.steps([delta, *between, ([a], edge.a)]), value
     if step.bias is not None:
-        bias = f"{write.derivative('L', 'b')} = {write.delta} = {write.quantity(step.bias)}"
-        yield write.words("bias"), bias, ""
+        yield write.derivative("L", write.parameter("bias", node)), delta[0][0], write.quantity(step.bias)

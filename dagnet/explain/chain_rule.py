@@ -1,9 +1,9 @@
-"""The chain rule for one weight and one row as plain data, and how it is written.
+"""The chain rule for one weight, or bias, and one row as plain data, and how it is written.
 
 For w on the edge u → v, with one factor ∂c/∂p = g′(z_c) · w_cp for every edge p → c on the way:
 
     ∂L/∂w = Σ over paths v → … → output η of   ∂L/∂η · ∂η/∂p · … · ∂c/∂v · ∂v/∂w,
-    ∂v/∂w = g′(z_v) · a_u.
+    ∂v/∂w = g′(z_v) · a_u,        ∂v/∂b = g′(z_v).
 
 Where z is another aggregation of the terms w·a than their sum, its derivative by the term stands between
 g′ and the weight, or the value.  An output that feeds other nodes ends some paths and is passed by
@@ -16,21 +16,39 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
 
 from dagnet.contracts import Normalization
-from dagnet.explain.report import TEXT, Equations, Notation, Number, Report, ShownAsMathematics, elided
-from dagnet.model.naming import edge_label
+from dagnet.explain.report import (
+    LATEX,
+    TEXT,
+    Equations,
+    Notation,
+    Number,
+    Report,
+    ShownAsMathematics,
+    elided,
+    plain,
+)
+from dagnet.markup import counted
+
+if TYPE_CHECKING:
+    from dagnet.formula import Formula
 
 Edge = tuple[Hashable, Hashable]
 HEAD, TAIL = 24, 8
 TERMS = 4
+SYMBOLS, NUMBERS = 40, 12
+"""Of how many operations a derivative may be that is written out, and also with its numbers."""
 
 
 class Factor(NamedTuple):
     """One factor, ∂of/∂by: the node on top, None for the loss; the node below, for a weight its edge.
 
-    ``kind`` is ``"loss"`` for ∂L/∂η, ``"node"`` for ∂child/∂parent, ``"weight"`` for ∂child/∂w.
+    ``kind`` is ``"loss"`` for ∂L/∂η, ``"node"`` for ∂child/∂parent, ``"weight"`` for ∂child/∂w, ``"bias"``
+    for ∂node/∂b, (units,), of which ``by`` is the node and ``times`` 1.
     ``value`` is a float between one-unit nodes; else ∂L/∂η is (units,), ∂child/∂parent is the matrix
     (child units, parent units), and so is ∂child/∂W with its elements ∂hᵢ/∂Wᵢⱼ.  It is ``slope``,
     g′(z) of the node on top, times ``times``, the weight or the parent's value; None for the loss.
@@ -41,7 +59,7 @@ class Factor(NamedTuple):
     Between them stands ``share``, the derivative of an aggregation by the term; None where it is a sum.
     """
 
-    kind: Literal["loss", "node", "weight"]
+    kind: Literal["loss", "node", "weight", "bias"]
     of: Hashable | None
     by: Hashable
     value: Number
@@ -62,9 +80,12 @@ class Factor(NamedTuple):
 
 
 class Path(NamedTuple):
-    """One path from the loss to the weight: ``nodes`` from an output back to the edge's child."""
+    """One path from the loss to the weight: ``nodes`` from an output back to the edge's child.
 
-    edge: Edge
+    Of a bias ``edge`` is its node.
+    """
+
+    edge: Hashable
     nodes: tuple[Hashable, ...]
     factors: tuple[Factor, ...]
     value: Number
@@ -82,10 +103,30 @@ class Derivative(NamedTuple):
     terms: tuple[tuple[Hashable | None, Factor], ...]
 
 
+class Derived(NamedTuple):
+    """A derivative as a formula, or None, and what its arguments are on this row, by name."""
+
+    formula: Formula | None
+    values: Mapping[str, Any]
+
+    def written(self, write: Notation, names: Mapping[str, str], *, factor: bool = False) -> list[str]:
+        """In symbols, and if it is short in numbers; nothing where it is long."""
+        from dagnet.formula.writing import expression, readable, size  # noqa: PLC0415 - only traces need it
+
+        if self.formula is None or size(formula := readable(self.formula)) > SYMBOLS:
+            return []
+        used = [name for name in formula.arguments if formula.uses(name)]
+        given = {name: plain(np.asarray(self.values[name], float)) for name in used if name in self.values}
+        texts = {name: write.quantity(value) for name, value in given.items()}
+        single = all(isinstance(given.get(name), float) for name in used)
+        ways = [{**texts, **names}, texts][: 2 if single and size(formula) <= NUMBERS else 1]
+        return [expression(formula, way, latex=write is LATEX, factor=factor) for way in ways]
+
+
 class Fact(NamedTuple):
     """What a node did in the forward pass; of an output ``target``, y, and its loss with what it counts.
 
-    ``argument`` is that of the activation.
+    ``argument`` is that of the activation.  ``slope`` is g′, ``pull`` ∂loss/∂output, where formulas say them.
     """
 
     activation: str
@@ -97,6 +138,8 @@ class Fact(NamedTuple):
     aggregation: str = "sum"
     normalization: Normalization | None = None
     argument: Number = 0.0
+    slope: Derived | None = None
+    pull: Derived | None = None
 
     @property
     def function(self) -> str:
@@ -111,13 +154,16 @@ class Fact(NamedTuple):
 class ChainRule(ShownAsMathematics):
     """∂L/∂w for one weight and one row, in its factors; ``print`` shows it as a textbook would.
 
+    ``.latex`` and ``.html`` are the same for papers and pages; notebooks show the LaTeX.
+
     Attributes
     ----------
-    edge, edges, weight
-        The edge asked for, all edges that are this weight, and its value.
+    kind, edge, edges, weight
+        ``"weight"``, the edge asked for, all edges that are this weight, and its value; or
+        ``"bias"``, and the same of nodes.
     value
         ∂L/∂w, as ``net.gradient`` has it: a float between one-unit nodes, else
-        (child units, parent units).
+        (child units, parent units); ∂L/∂b, a float or (units,).
     loss, loss_name
         L of this row.
     n_paths, paths
@@ -129,8 +175,9 @@ class ChainRule(ShownAsMathematics):
         The last factor ∂child/∂w of each of ``edges`` whose child reaches an output.
     """
 
-    edge: Edge
-    edges: tuple[Edge, ...]
+    kind: Literal["weight", "bias"]
+    edge: Hashable
+    edges: tuple[Hashable, ...]
     weight: Number
     value: Number
     loss: float
@@ -143,18 +190,21 @@ class ChainRule(ShownAsMathematics):
 
     @property
     def factors(self) -> tuple[Factor, ...]:
-        """All distinct factors, from the loss back to the weight."""
+        """All distinct factors, from the loss back to the weight, in the order of the paths."""
         inner = [factor for derivative in self.derivatives for _, factor in derivative.terms]
-        return (*inner, *self.lasts)
+        met = [factor for path in self.paths for factor in path.factors] or [*inner, *self.lasts]
+        return tuple({(factor.kind, factor.of, factor.by): factor for factor in met}.values())
 
     def _report(self, write: Notation = TEXT) -> Report:
-        others = len(self.edges) - 1
-        shared = f" (one weight with {others:,} other edge{'s' if others > 1 else ''})" if others else ""
+        others, what = len(self.edges) - 1, "edge" if self.kind == "weight" else "node"
+        shared = f" (one {self.kind} with {counted(others, f'other {what}')})" if others else ""
+        name = TEXT.parameter(self.kind, self.edge)
         title = (
-            f"∂L/∂w for {edge_label(self.edge)}{shared}: {_path_count(self.n_paths)}; "
-            f"w = {TEXT.quantity(self.weight)}, L = {TEXT.quantity(self.loss)} ({self.loss_name})"
+            f"{TEXT.derivative('L', name)}{shared}: {_path_count(self.n_paths)}; "
+            f"{name} = {TEXT.quantity(self.weight)}, L = {TEXT.quantity(self.loss)} ({self.loss_name})"
         )
-        return Report("", title, *_Writer(self, write).account())
+        blocks, notes = _Writer(self, write).account()
+        return Report("", title, blocks, notes)
 
 
 def _path_count(n: float) -> str:
@@ -163,52 +213,76 @@ def _path_count(n: float) -> str:
     return f"{n:,.0f} paths" if n < 1e15 else f"about {n:.1e} paths"
 
 
+def slope_of(write: Notation, node: Hashable, fact: Fact) -> list[str]:
+    """g′(z) of a node as a factor: in symbols, perhaps in numbers."""
+    own = fact.normalization is None
+    names = {"z": write.parameter("z", node), "a": write.name(node)} if own else {}
+    found = fact.slope.written(write, names, factor=True) if fact.slope else []
+    return found or [write.slope(fact.activation, write.quantity(fact.argument))]
+
+
+def pull_of(write: Notation, node: Hashable, fact: Fact, y: str) -> list[str]:
+    """The loss's derivative by an output with the target y, what it counts included."""
+    target = "" if fact.target is None else f", y = {write.quantity(fact.target)}"
+    names, weight = {"outputs": write.name(node), "targets": y}, fact.loss_weight
+    found = fact.pull.written(write, names, factor=weight != 1) if fact.pull else []
+    found = found or [write.slope(fact.loss, f"{write.quantity(fact.a)}{target}")]
+    return [text if weight == 1 else write.in_brackets([write.quantity(weight), text]) for text in found]
+
+
 class _Writer:
     """Symbols, the factors with their numbers, the products, the sum."""
 
     def __init__(self, rule: ChainRule, write: Notation) -> None:
         self.rule, self.write = rule, write
-        self.asked = write.derivative("L", "w")
+        self.name = write.parameter(rule.kind, rule.edge)
+        self.asked = write.derivative("L", self.name)
+        self.several = sum(fact.target is not None for fact in rule.facts.values()) > 1
         self.gradients = {derivative.node: derivative.value for derivative in rule.derivatives}
 
     def account(self) -> tuple[list[Equations], list[str]]:
         """What stands below the title."""
         if not self.rule.derivatives:
-            where = ", ".join(TEXT.name(child) for _, child in self.rule.edges[:TERMS])
+            ends: Any = self.rule.edges[:TERMS]
+            where = ", ".join(TEXT.name(end[1] if self.rule.kind == "weight" else end) for end in ends)
             return [Equations("", [(self.asked, "0")])], [f"{where} reaches no output"]
         blocks, total, notes = self.by_path() if self.rule.paths else self.by_node()
+        if self.write is LATEX:  # which has no title
+            loss = f"{LATEX.quantity(self.rule.loss)} \\quad {LATEX.words(f'({self.rule.loss_name})')}"
+            blocks.insert(0, Equations("", [(self.name, LATEX.quantity(self.rule.weight)), ("L", loss)]))
         blocks.append(Equations("in all", [(self.asked, total, self.write.quantity(self.rule.value))]))
         return blocks, notes
 
     def symbol(self, factor: Factor) -> str:
         of = "L" if factor.of is None else self.write.name(factor.of)
+        by = self.name if factor.kind in {"weight", "bias"} else self.write.name(factor.by)
         if factor.above:
-            parts = self.write.derivative(of, "z"), self.write.derivative("z", "w")
-            return self.write.product(parts)
-        return self.write.derivative(of, "w" if factor.kind == "weight" else self.write.name(factor.by))
+            return self.write.product([self.write.derivative(of, "z"), self.write.derivative("z", by)])
+        return self.write.derivative(of, by)
 
     def by_path(self) -> tuple[list[Equations], str, list[str]]:
         rule, write = self.rule, self.write
         written = [write.product(list(map(self.symbol, path.factors))) for path in rule.paths]
         symbols = [(self.asked, written[0]), *(("", f"+ {text}") for text in written[1:])]
-        factors = [
-            (
-                write.derivative("z", "w") if f.above else self.symbol(f),
-                self.origin(f),
-                write.quantity(f.value),
-            )
-            for f in rule.factors
-        ]
-        more = elided(factors, lambda n: ("", write.words(f"… {n:,} more factors …"), ""), HEAD, TAIL)
+        factors: list[Factor | int] = [*rule.factors]
+        more = list(map(self.factor, elided(factors, lambda n: n, HEAD, TAIL)))
         blocks = [Equations("in symbols", symbols), Equations("factor", more)]
         if len(rule.paths) == 1:
             return blocks, self.product(rule.paths[0]), []
         lines = []
         for number, path in enumerate(rule.paths, 1):
-            edge = f" ({edge_label(path.edge)})" if len(rule.edges) > 1 else ""
-            name = write.words(f"path {number}{edge}")
+            name = write.words(f"path {number}")
+            if len(rule.edges) > 1:
+                name += f" ({write.parameter(rule.kind, path.edge)})"
             lines.append((name, self.product(path), write.quantity(path.value)))
         return [*blocks, Equations("path", lines)], write.total([value for *_, value in lines]), []
+
+    def factor(self, factor: Factor | int) -> tuple[str, ...]:
+        """A factor in symbols and in numbers; or how many are left out."""
+        if isinstance(factor, int):
+            return "", self.write.words(f"… {factor:,} more factors …"), ""
+        left = self.write.derivative("z", self.name) if factor.above else self.symbol(factor)
+        return left, *self.origin(factor), self.write.quantity(factor.value)
 
     def product(self, path: Path) -> str:
         *above, last = [factor.value for factor in path.factors]
@@ -217,36 +291,31 @@ class _Writer:
             return self.write.numbers([*above, last])
         return self.write.rows_times.format(self.write.numbers(above), self.write.quantity(last))
 
-    def origin(self, factor: Factor) -> str:
-        """Where a factor's number comes from: g′(z) times a weight, or times a value."""
-        rule, write = self.rule, self.write
-        if factor.of is None or factor.times is None:
-            output = rule.facts[factor.by]
-            target = "" if output.target is None else f", y = {write.quantity(output.target)}"
-            slope = write.slope(output.loss, f"{write.quantity(output.a)}{target}")
-            weight = output.loss_weight
-            return slope if weight == 1 else f"{write.quantity(weight)}{write.dot}{slope}"
-        fact = rule.facts[factor.of]
-        by = write.name(factor.by[0]) if factor.kind == "weight" else "w"  # type: ignore[index]
+    def origin(self, factor: Factor) -> list[str]:
+        """Where a factor's number comes from: g′(z) times a weight, or times a value; step by step."""
+        write, facts = self.write, self.rule.facts
+        if factor.kind == "loss" or factor.of is None:
+            y = write.parameter("y", factor.by) if self.several else "y"
+            return pull_of(write, factor.by, facts[factor.by], y)
+        fact, by = facts[factor.of], ""
+        if factor.kind != "bias":
+            edge: Any = factor.by if factor.kind == "weight" else (factor.by, factor.of)
+            weight, value = write.parameter("weight", edge), write.name(edge[0])
+            by = value if factor.kind == "weight" else weight
         if factor.per_weight != 1:
             by = f"{write.quantity(factor.per_weight)}{write.dot}{by}"
         if factor.slope is None:  # over units
-            below = write.derivative(write.name(factor.of), "z")
-            return by if factor.kind == "weight" else f"{below}{write.dot}{by}"
-        factors, numbers = list[str](), list[Number]()
+            return [by if factor.above else write.product([write.derivative(write.name(factor.of), "z"), by])]
+        factors = list[tuple[list[str], Number]]()
         if fact.activation != "identity":
-            factors.append(write.slope(fact.activation, write.quantity(fact.argument)))
-            numbers.append(factor.slope)
+            factors.append((slope_of(write, factor.of, fact), factor.slope))
         if factor.normalized is not None:
-            factors.append(write.words("scale/√(variance + eps)"))
-            numbers.append(factor.normalized)
+            factors.append(([write.words("scale/√(variance + eps)")], factor.normalized))
         if factor.share is not None:
-            term = f"w{write.dot}{by}" if factor.kind == "weight" else f"{by}{write.dot}a"
-            factors.append(write.slope(fact.aggregation, term))
-            numbers.append(factor.share)
-        if not factors:
-            return by
-        return f"{write.product([*factors, by])} = {write.numbers([*numbers, factor.times])}"
+            factors.append(([write.slope(fact.aggregation, f"{weight}{write.dot}{value}")], factor.share))
+        if by and factor.times is not None:
+            factors.append(([by], factor.times))
+        return write.steps(factors) if factors else []
 
     def by_node(self) -> tuple[list[Equations], str, list[str]]:
         rule, write = self.rule, self.write

@@ -18,7 +18,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -73,6 +73,13 @@ class Notation:
     between: tuple[str, str]
     most: int
     large: Callable[[Array], str]
+    index: str
+    arrow: str
+
+    def parameter(self, kind: str, of: Any) -> str:
+        """The weight of an edge, the bias of a node, or another letter of a node: w(h21→eta), b(eta)."""
+        names = self.arrow.join(map(self.name, of)) if kind == "weight" else self.name(of)
+        return self.index.format(kind[0], names)
 
     def derivative(self, of: str, by: str) -> str:
         """∂of/∂by."""
@@ -110,8 +117,18 @@ class Notation:
         >>> TEXT.numbers([-2.0, 3.0, -1.0])
         '-2 · 3 · (-1)'
         """
-        first, *rest = map(self.quantity, values)
+        return self.in_brackets(list(map(self.quantity, values)))
+
+    def in_brackets(self, factors: Sequence[str]) -> str:
+        """A product of what is written already, negative numbers but the first in parentheses."""
+        first, *rest = factors
         return self.product([first, *(f"({text})" if text.startswith("-") else text for text in rest)])
+
+    def steps(self, factors: Sequence[tuple[Sequence[str], Number]]) -> list[str]:
+        """A product of texts, in symbols and some in numbers as well: each step towards its numbers."""
+        parts = [texts[1] if len(texts) > 1 else self.quantity(value) for texts, value in factors]
+        symbols = self.product([texts[0] for texts, _ in factors])
+        return [symbols, self.in_brackets(parts), self.numbers([value for _, value in factors])]
 
     def total(self, terms: Sequence[str], omitted: int = 0) -> str:
         """Terms with + and − between them, and how many more there are.
@@ -193,6 +210,8 @@ TEXT = Notation(
     between=(" ", "; "),
     most=6,
     large=_large,
+    index="{}({})",
+    arrow="→",
 )
 LATEX = Notation(
     name=_latex_name,
@@ -208,6 +227,8 @@ LATEX = Notation(
     between=(" & ", r" \\ "),
     most=36,
     large=_latex_large,
+    index="{}_{{{}}}",
+    arrow=r" \to ",
 )
 
 
@@ -227,16 +248,10 @@ class Table:
         """A table."""
         return table_html(caption, self.header, self.rows, note, self.left)
 
-    def latex(self) -> str:
-        """An ``array`` with a line under its header."""
-        header = rf"{' & '.join(self.header)} \\ \hline"
-        columns = "".join("l" if place in self.left else "r" for place in range(len(self.header)))
-        return _environment("array", map(" & ".join, self.rows), f"{{{columns}}}\n{header}")
-
 
 @dataclass(frozen=True)
 class Equations:
-    """Lines (left, right, …), with = between what is not empty.
+    """Lines (left, right, …), with = between what is not empty and no repetition.
 
     A line whose left side is empty continues the one above.
     """
@@ -264,12 +279,12 @@ class Equations:
 
 def _right(left: str, rest: Sequence[str]) -> str:
     """What follows a left side."""
-    return ("= " if left else "") + " = ".join(filter(None, rest))
+    return ("= " if left else "") + " = ".join(dict.fromkeys(filter(None, rest)))
 
 
-def _environment(name: str, lines: Iterable[str], options: str = "") -> str:
+def _environment(name: str, lines: Iterable[str]) -> str:
     body = " \\\\\n".join(lines)
-    return f"\\begin{{{name}}}{options}\n{body}\n\\end{{{name}}}"
+    return f"\\begin{{{name}}}\n{body}\n\\end{{{name}}}"
 
 
 @dataclass(frozen=True)
@@ -298,9 +313,10 @@ class Report:
         return "".join(block.html(caption, note) for block, caption, note in parts)
 
     def latex(self) -> str:
-        """One display without the title."""
-        parts = [*(block.latex() for block in self.blocks), *map(LATEX.words, self.notes)]
-        return f"$${parts[0] if len(parts) == 1 else _environment('gathered', parts)}$$"
+        """One display without the title, of equations."""
+        equations = (block.latex() for block in self.blocks if isinstance(block, Equations))
+        parts = [*equations, *map(LATEX.words, self.notes)]
+        return parts[0] if len(parts) == 1 else _environment("gathered", parts)
 
 
 class Shown:
@@ -320,10 +336,24 @@ class Shown:
 
 
 class ShownAsMathematics(Shown):
-    """The same, and as LaTeX."""
+    """The same, and as LaTeX, which notebooks show where they can."""
 
     def _report(self, write: Notation = TEXT) -> Report:
         raise NotImplementedError
 
-    def _repr_latex_(self) -> str:
+    @property
+    def html(self) -> str:
+        """Title, tables and notes as HTML, whatever the names are."""
+        return self._report().html()
+
+    @property
+    def latex(self) -> str:
+        """One display with every step, for amsmath or MathJax, without the dollar signs around it."""
         return self._report(LATEX).latex()
+
+    def _repr_latex_(self) -> str:
+        return f"$${self.latex}$$"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """Without HTML, which notebooks would prefer."""
+        return {"text/plain": repr(self), "text/latex": self._repr_latex_()}

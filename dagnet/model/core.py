@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Self
@@ -15,15 +15,16 @@ from dagnet.arrays import Array
 from dagnet.contracts import Loss, Runner
 from dagnet.errors import DataError, Verbatim, expected
 from dagnet.markup import counted
+from dagnet.model import asking
 from dagnet.model.data import ABSENT, Encoded, encode_inputs
 from dagnet.model.differences import Differences, central_differences
 from dagnet.model.heads import Objective
 from dagnet.model.layout import Layout
 from dagnet.model.prepared import Prepared
 from dagnet.model.regraph import regraph
-from dagnet.model.results import Forward, Gradient, Walk
+from dagnet.model.results import Forward
 from dagnet.model.selection import checked_threads, make_generator
-from dagnet.model.tables import aligned, is_table
+from dagnet.model.tables import aligned, bare_row, is_table
 from dagnet.model.targets import encode_heads, encode_sample_weight
 from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableNodeParameters, WritableWeights
 from dagnet.plan import Plan
@@ -263,14 +264,17 @@ class Model:
     ) -> Encoded:  # fmt: skip
         """All that is given checked, X standardised, y and weights in the order of X's labels.
 
+        A bare row of X, and the target of one row, are a table of one row (:func:`bare_row`).
         Where ``lazy``, sparse rows stay so until some of them are looked at.
         """
         own = self._prepared
+        X = bare_row(X, own.columns_in)
         y, sample_weight = aligned("y", y, X), aligned("sample_weight", sample_weight, X)
         self._check_named(X)
         inputs = encode_inputs(X, own.columns_in, own.dtype, own.standardisation, finite=finite)
         n, dtype, targets = len(inputs), own.dtype, None
         if y is not ABSENT:
+            y = bare_row(y, own.columns_out) if n == 1 else y
             y = own.table_of(y) if is_table(y) else y
             targets = encode_heads(own, y, n, finite=finite, missing=missing)
         if sample_weight is not None and not own.objective.rowwise:
@@ -291,7 +295,7 @@ class Model:
 
     @np.errstate(all="ignore")
     def __call__(self, X: Any) -> Array:
-        """Values of the output nodes, (rows, output units)."""
+        """Values of the output nodes, (rows, output units); a bare row, (input units,), is one row."""
         prepared = self._prepared
         if prepared.takes(X) and not self.named:  # as it stands: engines look for NaN
             quick = prepared.runner.evaluate(prepared.layout.theta(self._vector), X)
@@ -311,21 +315,14 @@ class Model:
         outputs = self._prepared.dropped(self._vector, self.encode(X, lazy=True).inputs, seed)
         return np.asarray(self.objective.prediction(outputs), self.dtype)
 
-    def forward(self, X: Any) -> Forward:
-        """Values and pre-activations of all nodes."""
-        return self._forward(self.encode(X).inputs.copy())  # the caller may write to X
-
-    @np.errstate(all="ignore")
-    def _forward(self, inputs: Array) -> Forward:
-        theta = self.layout.theta(self._vector).copy()  # the caller may write to the parameters
-        walk = Walk(self._prepared, self.layout.plan, theta, inputs)
-        return Forward(walk, walk.state.outputs.copy())
+    forward = asking.forward
+    gradient = asking.gradient
 
     def forwards(self, inputs: Any) -> Iterator[Forward]:
         """:meth:`forward` of encoded rows, portion by portion: long data need no more memory than short."""
         portion = max(1, PORTION // max(1, self.layout.plan.n_units))
         for start in range(0, len(inputs), portion):
-            yield self._forward(inputs[start : start + portion])
+            yield asking.forward_of(self, inputs[start : start + portion])
 
     @np.errstate(all="ignore")
     def evaluate(self, X: Any, y: Any, sample_weight: Any = None, *, missing: str = "refuse") -> float:
@@ -341,34 +338,6 @@ class Model:
         """
         inputs, targets, weights = self.encode(X, y, sample_weight, missing=missing)
         return self.objective.mean(self._prepared.outputs(self._vector, inputs), targets, weights)
-
-    @np.errstate(all="ignore")
-    def gradient(
-        self, X: Any, y: Any, *, wrt: Iterable[Hashable] | None = None, sample_weight: Any = None,
-        missing: str = "refuse",
-    ) -> Gradient:  # fmt: skip
-        """Derivatives of the loss.
-
-        Parameters
-        ----------
-        X, y, sample_weight, missing
-            As for :meth:`evaluate`.
-        wrt
-            Edges (for their weights) and nodes (for their biases), frozen ones too; None: all
-            trainable ones.  The reverse walk enters exactly the nodes that have one of them
-            in their parent chain and that reach an output.
-        """
-        inputs, targets, weights = self.encode(X, y, sample_weight, missing=missing)
-        inputs = inputs.copy()  # the caller may write to X later
-        plan, asked = self.layout.plan, self.layout.trainable
-        if wrt is not None:
-            asked = self._prepared.wanted(wrt)
-            plan = plan.restrict(parameters=asked[self.layout.owners])
-        walk = Walk(self._prepared, plan, self.layout.theta(self._vector).copy(), inputs)
-        outputs = walk.state.outputs
-        loss = self.objective.mean(outputs, targets, weights)
-        slots = walk.back(self.objective.pull(outputs, targets, weights))
-        return Gradient(walk, loss, self.layout.collect(slots, self._vector), asked)
 
     @np.errstate(all="ignore")
     def differences(

@@ -82,8 +82,10 @@ def encode_inputs(
     """X as (rows, input units) in ``dtype``, standardised; NaN is refused, ±inf too if ``finite``."""
     array: Any = columns.gather(X) if is_table(X) else X if is_sparse(X) else numeric("X", X)
     if array.ndim != 2:
-        mend = "X.reshape(1, -1) makes it one row, X.reshape(-1, 1) one column" if array.ndim == 1 else ""
-        raise of_shape("X", f"two-dimensional, (rows, {columns.width})", array.shape, mend)
+        one = columns.width == 1
+        mend = "X.reshape(-1, 1) makes it rows of one input" if one and array.ndim == 1 else ""
+        must = f"two-dimensional, (rows, {columns.width})" + f", or one row, ({columns.width},)" * (not one)
+        raise of_shape("X", must, array.shape, mend)
     if array.shape[1] != columns.width:
         listed = ", ".join(map(shorten, columns.names[:LISTED]))
         more = ", …" if len(columns.names) > LISTED else ""

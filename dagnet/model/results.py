@@ -11,8 +11,9 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Runner
+from dagnet.engine.pulls import pulls
 from dagnet.errors import DataError, needed
-from dagnet.markup import number, table_html
+from dagnet.markup import label, number, table_html
 from dagnet.model.layout import Layout
 from dagnet.model.naming import ParameterNames
 from dagnet.model.prepared import Prepared
@@ -24,42 +25,93 @@ LISTED = 10
 
 @dataclass(eq=False)
 class Walk:
-    """A walk forth, and back from ``pull`` = ∂loss/∂outputs; pickled, it is walked again where it is read."""
+    """A walk forth, and back from ``pull`` = ∂loss/∂outputs; pickled, it is walked again where it is read.
+
+    Units and slots are those of the network's plan, also where ``plan`` was cut out of it and has the units
+    ``fixed``, whose values are given, among its inputs.
+    """
 
     prepared: Prepared
     plan: Plan
     theta: Array
     inputs: Array
     pull: Array | None = None
+    fixed: Array | None = None
 
     @cached_property
     def runner(self) -> Runner:
         """The engine's runner for the plan."""
         return self.prepared.runner_for(self.plan)
 
+    @property
+    def _theta(self) -> Array:
+        return self.theta if self.plan.slot_ids is None else self.theta[self.plan.slot_ids]
+
+    @cached_property
+    def numbers(self) -> Array:
+        """(units of the network's plan,) their numbers in this one."""
+        ids = self.plan.unit_ids
+        return np.arange(self.plan.n_units) if ids is None else np.argsort(ids)
+
     @cached_property
     @np.errstate(all="ignore")
     def state(self) -> Any:
-        """What the engine keeps of the walk."""
-        state = self.runner.forward(self.theta, self.inputs)
+        """What the engine keeps of the walk, by the plan's own units."""
+        state = self.runner.forward(self._theta, self.inputs)
         if self.pull is not None:
             self._back(state, self.pull)
         return state
 
+    def at(self, inputs: Array) -> Walk:
+        """Forth on other rows, with the same runner."""
+        walk = replace(self, inputs=inputs, pull=None)
+        vars(walk)["runner"] = self.runner
+        return walk
+
+    def value(self, units: Array) -> Array:
+        """Values, (units, rows)."""
+        return np.asarray(self.state.value(self.numbers[units]))
+
+    def pre_activation(self, units: Array) -> Array:
+        """Pre-activations, (units, rows)."""
+        return np.asarray(self.state.pre_activation(self.numbers[units]))
+
+    def delta(self, units: Array) -> Array:
+        """∂loss/∂z, (units, rows); 0 of what has a given value."""
+        walk = self if self.entered[units].all() else self.everywhere
+        return np.where(walk.entered[units, None], walk.state.delta(self.numbers[units]), 0)
+
     def back(self, pull: Array) -> Array:
-        """Walk back; the derivatives by slot."""
-        slots, self.pull = self._back(self.state, pull), pull
+        """Walk back; the derivatives by slot of the network's plan."""
+        own, self.pull = self._back(self.state, pull), pull
+        slots = np.zeros_like(self.theta)
+        slots[slice(None) if self.plan.slot_ids is None else self.plan.slot_ids] = own
         return slots
 
     def _back(self, state: Any, pull: Array) -> Array:
         slots = np.zeros(self.plan.n_slots, self.theta.dtype)
-        self.runner.backward(self.theta, state, pull, into=slots)
+        self.runner.backward(self._theta, state, pull, into=slots)
         return slots
 
+    @cached_property
+    def entered(self) -> Array:
+        """(units,) mask: where the reverse walk enters."""
+        mask = self.plan.needs_delta[self.numbers]
+        mask[[] if self.fixed is None else self.fixed] = False
+        return mask
+
+    @cached_property
     def everywhere(self) -> Walk:
         """The same, back into every unit."""
-        plan = self.prepared.layout.plan
-        return replace(self, plan=plan.restrict(deltas=np.ones(plan.n_units, bool)))
+        plan = self.plan.restrict(deltas=np.ones(self.plan.n_units, bool))
+        return self if (plan.needs_delta == self.plan.needs_delta).all() else replace(self, plan=plan)
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def pulls(self) -> Array:
+        """∂loss/∂a, (units, rows)."""
+        walk = self.everywhere
+        return pulls(walk.plan, walk._theta, walk.state, np.asarray(self.pull))[self.numbers]  # noqa: SLF001
 
     def __deepcopy__(self, memo: object) -> Walk:
         """Itself: nothing changes it any more."""
@@ -68,7 +120,7 @@ class Walk:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """An engine's state stays with the engine."""
-        return Walk, (self.prepared, self.plan, self.theta, self.inputs, self.pull)
+        return Walk, (self.prepared, self.plan, self.theta, self.inputs, self.pull, self.fixed)
 
 
 @np.errstate(all="ignore")
@@ -99,7 +151,7 @@ class Forward(Mapping[Hashable, Array]):
         """The value of a node, (rows,) or (rows, units)."""
         try:
             layout = self._walk.prepared.layout
-            return node_rows(layout.units_of(layout.topology.node_number(node)), self._walk.state.value)
+            return node_rows(layout.units_of(layout.topology.node_number(node)), self._walk.value)
         except DataError as error:
             raise MissingNameError(str(error)) from None
 
@@ -126,15 +178,15 @@ class Forward(Mapping[Hashable, Array]):
         """Pre-activation z of a node, (rows,) or (rows, units); of an input, its value."""
         layout = self._walk.prepared.layout
         units = layout.summed_units_of(layout.topology.node_number(node))
-        return node_rows(units, self._walk.state.pre_activation)
+        return node_rows(units, self._walk.pre_activation)
 
     @cached_property
     @np.errstate(all="ignore")
     def by_unit(self) -> tuple[Array, Array, Array]:
         """z, a and g′(z) of all units, (units, rows) each; of inputs their value, twice, and 1."""
-        state, plan = self._walk.state, self._walk.plan
+        walk, plan = self._walk, self._walk.prepared.layout.plan
         everything = np.arange(plan.n_units)
-        z, a = state.pre_activation(everything), state.value(everything)
+        z, a = walk.pre_activation(everything), walk.value(everything)
         return z, a, plan.slopes(z, a, self._walk.theta)
 
     __eq__, __hash__ = object.__eq__, object.__hash__  # a mapping's would compare arrays
@@ -148,10 +200,15 @@ class Forward(Mapping[Hashable, Array]):
 class Gradient:
     """Derivatives of the mean loss, by name.  It can be copied and pickled, as :class:`Forward`.
 
+    Of ``net.gradient(X, of="eta")`` they are those of eta: read ∂eta for ∂loss.  What there is of each
+    row is that row's own, and what parameters have is the sum over the rows.
+
     Attributes
     ----------
     loss
-        The mean loss, a float.
+        The mean loss, a float; with ``of=`` the sum of its values over the rows.
+    of
+        What ``of=`` said, else None.
     weights, biases
         ∂loss/∂weight by edge and ∂loss/∂bias by node, of those that were asked for.
     flat
@@ -165,6 +222,7 @@ class Gradient:
     loss: float
     flat: Array
     asked: Array
+    of: Hashable = None
 
     @property
     def _layout(self) -> Layout:
@@ -185,9 +243,13 @@ class Gradient:
         """∂loss/∂bias by node, of those asked for."""
         return BiasView(self._layout, self.flat, self.asked)
 
-    @cached_property
-    def _everywhere(self) -> Walk:
-        return self._walk.everywhere()
+    def value(self, node: Hashable) -> Array:
+        """∂loss/∂a of a node for each row, (rows,) or (rows, units): what its children ask, and the loss.
+
+        Of an input a is (value − center) / scale; 0 for nodes that do not reach what is differentiated.
+        """
+        units = self._layout.units_of(self._layout.topology.node_number(node))
+        return node_rows(units, self._walk.pulls.__getitem__)
 
     def delta(self, node: Hashable) -> Array:
         """δ = ∂loss/∂z of a node for each row, (rows,) or (rows, units).
@@ -195,15 +257,15 @@ class Gradient:
         For rows of a mean the factor 1/rows is in it.
         """
         units = self._layout.summed_units_of(self._layout.topology.node_number(node))
-        walk = self._walk if self._walk.plan.needs_delta[units].all() else self._everywhere
-        return node_rows(units, walk.state.delta)
+        return node_rows(units, self._walk.delta)
 
     @cached_property
     @np.errstate(all="ignore")
     def inputs(self) -> Array:
         """∂loss/∂X, (rows, input units), with respect to X as it was given."""
         topology = self._layout.topology
-        deltas: Array = self._everywhere.state.delta(np.arange(self._walk.plan.n_inputs)).T
+        inputs = np.arange(self._layout.plan.n_inputs)
+        deltas: Array = self._walk.delta(inputs).T
         return np.ascontiguousarray((deltas / topology.scale).astype(deltas.dtype))
 
     @cached_property
@@ -218,14 +280,15 @@ class Gradient:
     @cached_property
     def visited(self) -> tuple[Hashable, ...]:
         """The nodes that the reverse walk entered, in its order."""
-        units = np.flatnonzero(self._walk.plan.needs_delta)[::-1]
+        units = np.flatnonzero(self._walk.entered)[::-1]
         nodes = dict.fromkeys(self._layout.node_of_unit[units].tolist())
         return tuple(self._layout.topology.nodes[node] for node in nodes)
 
     def __repr__(self) -> str:
         asked, n = int(self.asked.sum()), len(self.flat)
         largest = number(float(np.abs(self.flat).max(initial=0.0)))
-        return f"<Gradient: loss {self.loss:.6g}, {asked:,} of {n:,} derivatives, largest {largest}>"
+        what = f"loss {self.loss:.6g}" if self.of is None else f"of {label(self.of)}"
+        return f"<Gradient: {what}, {asked:,} of {n:,} derivatives, largest {largest}>"
 
     def _repr_html_(self) -> str:
         names, asked = ParameterNames(self._layout), np.flatnonzero(self.asked)

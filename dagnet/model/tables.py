@@ -137,6 +137,42 @@ class Columns:
         return np.eye(len(words))[codes]
 
 
+def bare_row(data: Any, columns: Columns) -> Any:
+    """A table of one row where data are one without its axis of rows; anything else as it is.
+
+    That is an array (width,), of y also a number or a word; a mapping from node to a number, a word, or
+    (units,) where there are several; a Series, by the names in its index.
+    """
+    of_y, several = columns.what == "y", columns.width > 1
+    if hasattr(data, "to_dict") and not hasattr(data, "columns"):
+        index = list(getattr(data, "index", ()))
+        counts = index == list(range(len(index)))  # which of a column of one input says nothing
+        named = not set(columns.names).isdisjoint(index)
+        data = data.to_dict() if (several or not counts) and (named or not (of_y or counts)) else data
+    if isinstance(data, Mapping) and not is_sparse(data):  # some sparse ones are a dict
+        pairs = zip(columns.names, columns.units, strict=True)
+        units = {name: 1 if name in columns.categories else n for name, n in pairs}
+        own = [name for name in data if of_y or name in units]
+        bare = bool(own) and all(_is_bare(data[name], units.get(name, 1)) for name in own)
+        return {name: [value] for name, value in data.items()} if bare else data
+    if is_table(data) or data is None or (is_sparse(data) and len(data.shape) == 2):
+        return data
+    data = data.toarray() if is_sparse(data) else data
+    bare = (of_y and not _depth(data)) or (_depth(data) == 1 and len(data) == columns.width)
+    return (data[None] if isinstance(data, np.ndarray) else [data]) if bare else data
+
+
+def _is_bare(data: Any, units: int) -> bool:
+    return not _depth(data) if units == 1 else _depth(data) == 1 and len(data) == units
+
+
+def _depth(data: Any) -> int:
+    """How many axes it has, by its first items; a number or a word has none."""
+    if isinstance(data, (list, tuple)):
+        return 1 + (_depth(data[0]) if data else 0)
+    return int(getattr(data, "ndim", 0))
+
+
 def is_sparse(data: object) -> bool:
     """Whether this is a matrix or an array of ``scipy.sparse``, or what becomes one."""
     return hasattr(data, "tocsr") and hasattr(data, "shape")

@@ -11,7 +11,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import MOMENTS
-from dagnet.errors import DataError, Verbatim, expected, shorten
+from dagnet.errors import DataError, Verbatim, expected, needed, shorten
 from dagnet.model.layout import Layout
 from dagnet.topology import Topology, interval_text
 from dagnet.values import as_real
@@ -33,6 +33,8 @@ class MissingNameError(DataError, KeyError):
 
 class _View(Mapping[Any, Any]):
     """A mapping from names to slices of a flat vector."""
+
+    _columns: tuple[str, ...] = ("node",)
 
     def __init__(self, layout: Layout, flat: Array, asked: Array | None = None) -> None:
         self._layout, self._flat, self._asked = layout, flat, asked
@@ -66,6 +68,14 @@ class _View(Mapping[Any, Any]):
     def _values(self, _name: Any, places: Any) -> Array:
         return self._flat[places]
 
+    def to_frame(self) -> Any:
+        """A ``pandas.DataFrame``: parent, child or node (name); units where some have several; value."""
+        found = [(name if len(self._columns) > 1 else (name,), np.atleast_1d(self[name])) for name in self]
+        units = max((value.ndim for _, value in found if value.size > 1), default=0)
+        rows = [(*name, *(*k, 0)[:units], x) for name, value in found for k, x in np.ndenumerate(value)]
+        columns = [*self._columns, *("unit", "parent_unit")[:units], "value"]
+        return needed("to_frame()", "pandas", "pandas").DataFrame(rows, columns=columns)
+
     def __contains__(self, name: object) -> bool:
         try:
             return self._were_asked(self._places(name))
@@ -87,6 +97,7 @@ class WeightView(_View):
     Where only some were asked for they are derivatives, by weight as all else that is named.
     """
 
+    _columns = "parent", "child"
     _last: tuple[Edge | None, int] = None, 0
     """The name that an iteration gave last: ``dict(view)`` asks for its value next."""
 
@@ -138,6 +149,8 @@ class BiasView(_View):
 
 class NodeParameterView(_View):
     """Numbers by (node, name) of what nodes learn, and keep, beside weights and biases."""
+
+    _columns = "node", "name"
 
     def _named(self, topology: Topology, name: Any) -> Array:
         pair = isinstance(name, tuple) and len(name) == 2

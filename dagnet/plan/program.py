@@ -36,15 +36,16 @@ class Plan(PlanData):
                 raise DagnetError(f"this plan is broken: {sentence} does not hold; please report it")
 
     def restrict(
-        self, units: Array | None = None, parameters: Array | None = None, *, deltas: Array | None = None
-    ) -> Plan:
+        self, units: Array | None = None, parameters: Array | None = None, *, deltas: Array | None = None,
+        inputs: Array | None = None,
+    ) -> Plan:  # fmt: skip
         """Cut the plan down to what is wanted.
 
         Parameters
         ----------
         units
             (units,) mask: compute only these; the other units that they read become the inputs
-            of the restricted plan.  None: all.
+            of the restricted plan, and those in the mask ``inputs``, read or not.  None: all.
         parameters
             (slots,) mask: want the derivatives for these only.  None: those wanted now.
         deltas
@@ -58,7 +59,7 @@ class Plan(PlanData):
         """
         plan, wanted = self, self.needs_gradient if parameters is None else parameters
         if units is not None:
-            plan, kept_units, kept_slots = cut(plan, units)
+            plan, kept_units, kept_slots = cut(plan, units, inputs)
             wanted = wanted[kept_slots]
             deltas = None if deltas is None else deltas[kept_units]
         needs_delta = walked_units(plan, wanted, deltas)

@@ -42,16 +42,18 @@ def _reaching(plan: PlanData) -> Array:
     return reaching
 
 
-def cut(plan: P, units: Array) -> tuple[P, Array, Array]:
+def cut(plan: P, units: Array, inputs: Array | None = None) -> tuple[P, Array, Array]:
     """Keep the computed units in the mask and their mates in LAYER steps; what else they read is an input.
 
+    Units in the mask ``inputs`` are inputs though nothing reads them, and outputs if they were.
     Returns the plan, and which units and slots of the old one it has.
     """
     kept = with_mates(plan, units)
     kept[: plan.n_inputs] = False
     computed = np.flatnonzero(kept)
     slots = ranges(plan.indptr[computed], plan.indptr[computed + 1])
-    read = np.zeros(plan.n_units, bool)
+    stays = np.zeros(plan.n_units, bool) if inputs is None else inputs
+    read = stays.copy()
     read[plan.sources[slots]] = True
     boundary = np.flatnonzero(read & ~kept)
     unit_ids = np.concatenate([boundary, computed])
@@ -72,7 +74,7 @@ def cut(plan: P, units: Array) -> tuple[P, Array, Array]:
         plan,
         n_units=len(unit_ids),
         n_inputs=len(boundary),
-        outputs=place[plan.outputs[kept[plan.outputs]]],
+        outputs=place[plan.outputs[(kept | stays)[plan.outputs]]],
         steps=steps,
         indptr=indptr,
         sources=place[plan.sources[slots]].astype(plan.sources.dtype),

@@ -4,9 +4,9 @@ What else should happen while a network learns (a bar, a log, early stopping, ch
 callback's business; see :class:`dagnet.contracts.Callback`.
 """
 
-from dagnet.training.resume import restore
+from dagnet.training.resume import Carried, carry, restore
 from dagnet.training.rows import Rows, mean_loss_of
 from dagnet.training.run import TrainingRun
 from dagnet.training.settings import Settings
 
-__all__ = ["Rows", "Settings", "TrainingRun", "mean_loss_of", "restore"]
+__all__ = ["Carried", "Rows", "Settings", "TrainingRun", "carry", "mean_loss_of", "restore"]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from dagnet.arrays import Array
 from dagnet.contracts import History
 from dagnet.errors import DataError, expected
+from dagnet.model.layout import Layout
+from dagnet.model.naming import ParameterName, ParameterNames
 from dagnet.training.run import TrainingRun, stateful
 
 KEYS: dict[str, type | tuple[type, ...]] = {
@@ -140,3 +144,38 @@ def _checked_generator(run: TrainingRun, text: str) -> Any:
     except (ValueError, TypeError, KeyError) as error:
         raise _other("the generator", f"a state of {kind.__name__}", text) from error
     return state
+
+
+class Carried(NamedTuple):
+    """An optimizer's vectors, of the parameters that are not frozen, after so many steps."""
+
+    layout: Layout
+    optimizer: str
+    steps: int
+    vectors: Mapping[str, Array]
+
+
+def carry(run: TrainingRun, previous: Any) -> None:
+    """Let a run, not yet trained, go on with what ``previous``, a History or its network, has by name."""
+    old = getattr(getattr(previous, "history", previous), "state", None)
+    if not isinstance(old, Carried):
+        must = "what a fit that came to its end returned, or the network that it trained"
+        raise DataError(expected("state", must, previous))
+    optimizer, fresh = run.settings.optimizer, run.learner.state()
+    names, were = _free(run.model.layout), {name: place for place, name in enumerate(_free(old.layout))}
+    kept = [place for place, name in enumerate(names) if name in were]
+    shapes = [{name: vector.shape[:-1] for name, vector in state.items()} for state in (fresh, old.vectors)]
+    same = len(kept) == len(names) == len(were) or not optimizer.searches  # which sees all of them together
+    if optimizer.name != old.optimizer or shapes[0] != shapes[1] or not same:
+        must = f"of optimizer {optimizer.name!r}, its settings, and for 'lbfgs' of the same parameters"
+        raise DataError(expected("state", must, old.optimizer, "or leave state out"))
+    vectors = {name: vector.copy() for name, vector in fresh.items()}
+    for name, vector in vectors.items():
+        vector[..., kept] = old.vectors[name][..., [were[names[place]] for place in kept]]
+    run.learner.restore(run.learner.parameters(), vectors, old.steps)
+
+
+def _free(layout: Layout) -> list[ParameterName]:
+    """The names of the parameters that are not frozen."""
+    names = ParameterNames(layout)
+    return [names[place] for place in np.flatnonzero(layout.trainable).tolist()]

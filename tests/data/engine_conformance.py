@@ -1,6 +1,9 @@
 """What every engine must do as the reference engine does it; used by test_engines.py."""
 
+import importlib.util
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import networkx as nx
 import numpy as np
@@ -17,11 +20,29 @@ SIDE = math.isqrt(DENSE_MINIMUM) + 1
 """A block of so many units with so many parents becomes a dense step."""
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 ROWS = (1, 63, 64, 65, 1000)
+TILES = (8, 16, 32, 64)
+"""Rows of a tile in the compiled engine."""
 
 
 def available():
     """The names of all engines that can run here, the reference among them."""
     return [name for name, engine in sorted(dagnet.engines().items()) if engine.unavailable() is None]
+
+
+@contextmanager
+def tiles_of(rows: int) -> Iterator[None]:
+    """The compiled engine's tiles have so many rows, or the most that their dtype allows."""
+    if importlib.util.find_spec("numba") is None:
+        yield
+        return
+    from dagnet.engine.compiled.segments import TILE_ROWS, Program
+
+    def widths(program: Program) -> tuple[int]:
+        return (min(rows, TILE_ROWS[program.dtype.name][-1]),)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Program, "widths", property(widths))
+        yield
 
 
 def assert_alike(got, wanted, dtype, what, scale=None):

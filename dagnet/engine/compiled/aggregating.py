@@ -12,6 +12,7 @@ weights on the way.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numba
@@ -23,7 +24,7 @@ from dagnet.engine.compiled.dropping import drop, masked, undropped
 from dagnet.engine.compiled.kernels import tile_kernels
 from dagnet.engine.compiled.microkernels import Pull, Rows, microkernel
 from dagnet.engine.compiled.passes import kernels_of_tiles
-from dagnet.engine.compiled.vectors import I64, Emitter, Vector
+from dagnet.engine.compiled.vectors import I64, Vector
 from dagnet.plan import AGGREGATE
 
 MEAN, PRODUCT, MAX, MIN = 0, 1, 2, 3
@@ -64,10 +65,11 @@ def gather_terms(builder, program, theta, state, tile, places):
     """z[unit] = b + A(w·a) for a tile's rows; ``places``: the code, the unit, and its row of z or −1."""
     for code in START:
         with builder.if_then(builder.icmp_signed("==", places[0], ir.Constant(I64, code))):
-            _gather(code, Rows(builder, state, tile), program, theta, places[1:])
+            gather = partial(_gather, code, program, theta, places[1:])
+            Rows.each(builder, state, tile, gather)
 
 
-def _gather(code: int, emit: Rows, program: Any, theta: Any, places: list[Any]) -> None:
+def _gather(code: int, program: Any, theta: Any, places: list[Any], emit: Rows) -> None:
     builder, values, (unit, kept) = emit.builder, emit.state.values, places
     first, n = emit.span(program.indptr, unit)
 
@@ -95,7 +97,6 @@ class _Push(Pull):
     def __init__(self, code: int, emit: Rows, plan: Any, walk: Any, places: list[Any]) -> None:
         self.code, self.emit, self.plan, self.walk = code, emit, plan, walk
         unit, self.first, self.row = places
-        self.half = Emitter(emit.builder, emit.dtype, emit.lanes // 2)
         self.slot, self.n = emit.span(plan.indptr, unit)
         self.share = emit.load(emit.place(emit.state.deltas, unit))  # of each term, or of those that are best
         self.best = self.share
@@ -144,7 +145,7 @@ class _Push(Pull):
         emit.loop(self.n, 1, [self.share.value], multiply)
 
     def _edge(self, place: Any, total: Vector) -> tuple[Vector, Vector]:
-        """The products of δ·∂A/∂(w a) and a, one a lane of half a vector; the product of the terms so far."""
+        """The products of δ·∂A/∂(w a) and a, one a lane of a piece; the product of the terms so far."""
         emit, (weight, value, pulled) = self.emit, self._read(place)
         term, own = weight.times(value), self.share
         if self.code == PRODUCT:
@@ -153,9 +154,7 @@ class _Push(Pull):
         elif self.code != MEAN:
             own = emit.select(_alike(term, self.best), own, 0.0)
         emit.store(emit.intrinsic("fmuladd", weight, own, emit.load(pulled)), pulled)
-        (low, high), (a_low, a_high) = emit.halves(own), emit.halves(value)
-        product = self.half.intrinsic("fmuladd", low, a_low, self.half.splat(0.0))
-        return self.half.intrinsic("fmuladd", high, a_high, product), total
+        return emit.products(own, value), total
 
 
 @microkernel()
@@ -166,9 +165,12 @@ def push_back(builder, program, walk, state, tile, places):
     """
     for code in START:
         with builder.if_then(builder.icmp_signed("==", places[0], ir.Constant(I64, code))):
-            emit = Rows(builder, state, tile)
-            push = _Push(code, emit, program, walk, places[1:])
-            push.all(push.first, push.n, emit.splat(1.0).value)
+            Rows.each(builder, state, tile, partial(_push, code, program, walk, places[1:]))
+
+
+def _push(code: int, program: Any, walk: Any, places: list[Any], emit: Rows) -> None:
+    push = _Push(code, emit, program, walk, places)
+    push.all(push.first, push.n, emit.splat(1.0).value)
 
 
 @numba.njit(**INNER)

@@ -80,7 +80,8 @@ def drop(program, theta, state, tile, number):
         place = tile.base + unit * tile.stride
         for start in range(0, tile.lanes, 16):
             row = tile.row + start + np.int64(program.key[1])
-            words, run = (row >> 5) * 16, values[place + start : place + start + 16]
+            words = (row >> 5) * 16 + (row & 15)
+            run = values[place + start : place + min(start + 16, tile.lanes)]
             if row & 31 == 0 and start + 32 <= tile.lanes:
                 both = values[place + start : place + start + 32]
                 for lane in range(16):
@@ -91,7 +92,7 @@ def drop(program, theta, state, tile, number):
                 continue
             else:
                 shift = U32(row & 16)
-                for lane in range(16):
+                for lane in range(len(run)):
                     bits = _word(words + lane, low, high)
                     run[lane] = _dropped(run[lane], scale, zero, U32((bits >> shift) & U32(0xFFFF)) >= least)
 

@@ -21,7 +21,7 @@ from dagnet.contracts.probing import loss_probe
 from dagnet.engine.compiled.generation import Machine, over_rows
 from dagnet.engine.compiled.runs import elementwise, learning, of_numbers
 from dagnet.engine.compiled.threads import run_parts
-from dagnet.engine.compiled.vectors import MOST_LEARNED, MOST_NUMBERS, TILE_ROWS
+from dagnet.engine.compiled.vectors import MOST_LEARNED, MOST_NUMBERS, USUAL_ROWS
 from dagnet.errors import DagnetWarning
 from dagnet.formula import Untraceable
 from dagnet.formula.formula import first_difference, probe_numbers
@@ -154,27 +154,29 @@ def _learning_alone(called: Called, z: Array, a: Array, n: int) -> list[Array]:
     return [delta, *sums.T]
 
 
-def compile_loss(loss: Loss, dtype: Any) -> Called | None:
-    """The loss and its gradient for a tile's rows; None where it has to run through NumPy."""
-    formulas, name = loss.formulas, np.dtype(dtype).char
+def compile_loss(loss: Loss, dtype: Any, lanes: int = 0) -> Called | None:
+    """The loss and its gradient for a tile of so many rows; None where it has to run through NumPy."""
+    formulas, name = loss.formulas, np.dtype(dtype).name
+    lanes = lanes or USUAL_ROWS[name]
     if formulas.value is None or formulas.slope is None:
         return None
     try:
-        machine = over_rows(formulas.value, formulas.slope, dtype)
+        machine = over_rows(formulas.value, formulas.slope, dtype, lanes)
     except Untraceable:
         return None
     called = Called.of(machine, loss.parameters)
-    key = (formulas.value.content, formulas.slope.content, name)
-    reason = _proved(key, str(loss), lambda: _loss_is_off(loss, called, np.dtype(dtype)))
+    key = (formulas.value.content, formulas.slope.content, name, lanes)
+    reason = _proved(key, str(loss), lambda: _loss_is_off(loss, called, np.dtype(dtype), lanes))
     return None if reason else called
 
 
-def _loss_is_off(loss: Loss, called: Called, dtype: np.dtype[Any]) -> str:
+def _loss_is_off(loss: Loss, called: Called, dtype: np.dtype[Any], lanes: int) -> str:
     probe = loss_probe(loss)
     if probe is None:
         return "it refuses all rows that were tried"
-    lanes, pointers = TILE_ROWS[dtype.name], [ctypes.c_void_p] * 6
-    function = ctypes.CFUNCTYPE(ctypes.c_double, *pointers, ctypes.c_int64, ctypes.c_int64)(called.address)
+    many, number = ctypes.c_void_p, ctypes.c_int64
+    kinds = [many, many, many, number, many, many, many, number, number]
+    function = ctypes.CFUNCTYPE(ctypes.c_double, *kinds)(called.address)
     eps = np.finfo(dtype).eps
     for far in (1.0, 30.0) if loss.outputs == "real" else (1.0,):
         outputs, targets = (array.astype(dtype) for array in (probe[0] * far, probe[1]))
@@ -182,9 +184,9 @@ def _loss_is_off(loss: Loss, called: Called, dtype: np.dtype[Any]) -> str:
         factor = np.linspace(0.5, 1.5, n_rows).astype(dtype)
         state, wanted, deltas = np.zeros((3, width, lanes), dtype)
         state[:, :n_rows], wanted[:, :n_rows] = outputs.T, targets.T
-        places = np.arange(width) * lanes
-        arrays = [array.ctypes.data for array in (state, places, wanted, factor, deltas)]
-        found = function(called.numbers, *arrays, width, n_rows)
+        units = np.arange(width)
+        state_at, units_at, *rest = (a.ctypes.data for a in (state, units, wanted, factor, deltas))
+        found = function(called.numbers, state_at, units_at, lanes, *rest, width, n_rows)
         with np.errstate(all="ignore"):
             right = float(np.dot(loss.row_values(outputs, targets).astype(np.float64), factor))
             pull = loss.row_gradients(outputs, targets) * factor[:, None]

@@ -21,7 +21,7 @@ from llvmlite import binding, ir
 
 from dagnet.engine.compiled.caching import kept_object
 from dagnet.engine.compiled.ufuncs import FUNCTIONS
-from dagnet.engine.compiled.vectors import ELEMENTS, TILE_ROWS, Emitter, Vector
+from dagnet.engine.compiled.vectors import ELEMENTS, Emitter, Vector
 from dagnet.formula import Formula, Untraceable
 from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, ROW, SIZE, UNIT, Op, Recorder
 from dagnet.formula.derivative import pruned
@@ -82,13 +82,13 @@ def numbers_of(formula: Formula) -> tuple[str, ...]:
     return tuple(str(op.value) for op in ops if op.form == NUMBER)
 
 
-def over_rows(value: Formula, slope: Formula, dtype: Any) -> Machine:
-    """``loss(numbers, state, places, targets, factor, deltas, n_units, n)`` for up to a tile of rows.
+def over_rows(value: Formula, slope: Formula, dtype: Any, lanes: int) -> Machine:
+    """``loss(numbers, state, units, stride, targets, factor, deltas, n_units, n)`` for n of a tile's rows.
 
     Returns Σ factor·value as float64 and writes factor·slope to the rows' places in ``deltas``.
     """
-    key = ("rows", value.content, slope.content, np.dtype(dtype).char)
-    return once(key, lambda: _Rows(lowered(value, slope), dtype).machine())
+    key = ("rows", value.content, slope.content, np.dtype(dtype).char, lanes)
+    return once(key, lambda: _Rows(lowered(value, slope), dtype).machine(lanes))
 
 
 def lowered(*formulas: Formula) -> Formula:
@@ -279,15 +279,14 @@ class _Rows:
                 return min(both, key=lambda place: DEAR.index(self.formula.ops[place].name)), number
         return -1, -1
 
-    def machine(self) -> Machine:
-        """Its machine code."""
-        element = ELEMENTS[self.dtype.name]
-        many = element.as_pointer()
-        kinds = [DOUBLE.as_pointer(), many, I64.as_pointer(), many, many, many, I64, I64]
+    def machine(self, lanes: int) -> Machine:
+        """Its machine code for tiles of so many rows."""
+        many = ELEMENTS[self.dtype.name].as_pointer()
+        kinds = [DOUBLE.as_pointer(), many, I64.as_pointer(), I64, many, many, many, I64, I64]
         module, builder, function = function_in("run", DOUBLE, kinds)
-        self.emit = Emitter(builder, self.dtype, TILE_ROWS[self.dtype.name])
-        self.wide = Emitter(builder, np.float64, self.emit.lanes)
-        numbers, self.state, self.places, self.targets, factor, self.deltas, self.n_units, n = function.args
+        self.emit, self.wide = Emitter(builder, self.dtype, lanes), Emitter(builder, np.float64, lanes)
+        numbers, self.state, self.units, self.stride, self.targets, factor, *rest = function.args
+        self.deltas, self.n_units, n = rest
         self.mask = self.emit.first(n)
         self.factor = self.emit.load(factor, self.mask)
         self.known = known_numbers(self.formula, numbers, self.n_units, self.emit)
@@ -312,7 +311,7 @@ class _Rows:
         starts = [self._start(place) for place in reductions]
 
         def body(unit: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-            place = builder.load(builder.gep(self.places, [unit]))
+            place = builder.mul(builder.load(builder.gep(self.units, [unit])), self.stride)
             here = builder.gep(self.deltas, [place])
             values = dict(self.known)
             values[0] = self.emit.load(builder.gep(self.state, [place]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,8 +33,10 @@ def kernels_of(program: Program) -> Any:
 class FusedGradient(LossGradient):
     """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
 
-    def __init__(self, program: Program, loss: Called, parts: Callable[[int], int], dtype: Any) -> None:
-        self._program, self._parts, self._loss, self._dtype = program, parts, loss, dtype
+    def __init__(self, runner: Any, losses: dict[int, Called]) -> None:
+        """``losses``: by the number of a tile's rows."""
+        program, dtype = runner.program, runner.dtype
+        self._program, self._tiling, self._losses, self._dtype = program, runner.tiling, losses, dtype
         self._calls: list[tuple[Array, Array, Array]] = []
         self.n_slots = program.plan.n_slots
         self._others = np.empty((0, self.n_slots), dtype)
@@ -52,10 +53,11 @@ class FusedGradient(LossGradient):
 
         ``inputs`` (rows, input units), ``targets`` (rows, output units), ``factor`` (rows,).
         """
-        parts = self._parts(-(-len(inputs) // self._program.lanes))
+        tiling = self._tiling(len(inputs))
+        parts = tiling[1]
         if self.draw is not None:
             self._key[:] = self.draw.key, self.draw.first
-        given = (parts, inputs, targets, factor, into)
+        given = (tiling, inputs, targets, factor, into)
         if not self._written or any(map(operator.is_not, given, self._written)):
             self._write(*given)
         loss = self._pass(self._calls[0][0], theta) if parts == 1 else self._shared(parts, theta, into)
@@ -76,8 +78,9 @@ class FusedGradient(LossGradient):
 
     def stepping(self, update: Any, inputs: Array, targets: Array, size: int) -> Steps | None:
         """See :meth:`dagnet.contracts.LossGradient.stepping`: where one thread does them."""
-        n_tiles = -(-size // self._program.lanes)
-        if not isinstance(update, FusedStep) or self._program.drops or self._parts(n_tiles) > 1:
+        tilings = {self._tiling(rows) for rows in (size, len(inputs) % size) if rows}
+        alike = len(tilings) == 1 and self._tiling(size)[1] == 1
+        if not isinstance(update, FusedStep) or self._program.drops or not alike:
             return None
         from dagnet.engine.compiled.stepping import Stepping  # noqa: PLC0415 - most runs of one step need it not
 
@@ -85,35 +88,39 @@ class FusedGradient(LossGradient):
 
     def call_for(self, inputs: Array, targets: Array, factor: Array, into: Array) -> tuple[Any, Array, Array]:
         """What to call, its table for these arrays, and the slots that are 0."""
-        self._write(1, inputs, targets, factor, into)
+        self._write(self._tiling(len(inputs)), inputs, targets, factor, into)
         return self._pass, self._calls[0][0], self._unwanted
 
-    def _write(self, parts: int, inputs: Array, targets: Array, factor: Array, into: Array) -> None:
+    def _write(
+        self, tiling: tuple[int, int], inputs: Array, targets: Array, factor: Array, into: Array
+    ) -> None:
         """Each part's table for these arrays; it serves again while they are the same objects."""
-        given = inputs, targets, factor
+        given, (lanes, parts) = (inputs, targets, factor), tiling
         self._kept = [np.ascontiguousarray(array, self._dtype) for array in given]
         if len(self._others) < parts - 1:
             self._others = np.empty((parts - 1, self.n_slots), self._dtype)
+        size = memory_of(self._program, lanes)
+        if self._calls and len(self._calls[0][2]) < size:
+            self._calls = []
         while len(self._calls) < parts:
-            memory = aligned(memory_of(self._program), self._dtype)
-            self._calls.append((*call_table(self._table), memory))
-        loss, starts = self._loss, [array.ctypes.data for array in self._kept]
+            self._calls.append((*call_table(self._table), aligned(size, self._dtype)))
+        loss, starts = self._losses[lanes], [array.ctypes.data for array in self._kept]
         for part, (_, room, memory) in enumerate(self._calls[:parts]):
             own = into if part == 0 else self._others[part - 1]
             places = (*starts, memory.ctypes.data, len(memory), own.ctypes.data)
-            room[:] = Call(loss.address, loss.numbers, part, parts, len(inputs), *places)
+            room[:] = Call(loss.address, loss.numbers, part, parts, lanes, len(inputs), *places)
         copied = any(map(operator.is_not, given, self._kept))
-        self._written = () if copied else (parts, *given, into)
+        self._written = () if copied else (tiling, *given, into)
 
 
 class StagedGradient(LossGradient):
     """The same, where matrix products or NumPy's activations stand between sweeps."""
 
-    def __init__(self, runner: Any, loss: Called) -> None:
-        self._runner, self._compiled = runner, loss  # which keeps what the addresses are of
-        self._loss = (loss.address, loss.numbers)
+    def __init__(self, runner: Any, losses: dict[int, Called]) -> None:
+        """``losses``: by the number of a tile's rows."""
+        self._runner, self._losses = runner, losses
         self._state: Any = None
-        self._wanted = np.empty((runner.threads, len(runner.program.outputs) * runner.lanes), runner.dtype)
+        self._wanted = np.empty((runner.threads, len(runner.program.outputs) * max(losses)), runner.dtype)
 
     def __call__(
         self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
@@ -121,11 +128,12 @@ class StagedGradient(LossGradient):
         """As :meth:`FusedGradient.__call__`."""
         state = self._state = self._runner.forward(theta, writable(inputs), reuse=self._state, draw=self.draw)
         rows = writable(targets), writable(factor)
-        places, losses = self._runner.program.outputs * state.stride, dict[int, float]()
+        outputs, losses = self._runner.program.outputs, dict[int, float]()
+        loss = self._losses[state.tile].address, self._losses[state.tile].numbers
 
         def begin(part: int, parts: int) -> None:
             arrays, layout = (state.values, state.deltas), state.layout(part, parts)
-            losses[part] = passes.lose(self._loss, arrays, places, rows, self._wanted[part], layout)
+            losses[part] = passes.lose(loss, arrays, outputs, rows, self._wanted[part], layout)
 
         square = self._runner.walk(theta, state, begin, into)
         return sum(losses[part] for part in sorted(losses)), square

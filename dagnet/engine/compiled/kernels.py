@@ -16,14 +16,14 @@ from typing import Any
 import numba
 
 from dagnet.engine.compiled.caching import INNER, kernel
+from dagnet.engine.compiled.calls import call_elementwise, call_learning, call_slope, own_numbers
 from dagnet.engine.compiled.microkernels import (
+    SQUARE,
     add_row_sums,
-    call_elementwise,
-    call_learning,
-    call_slope,
-    own_numbers,
-    pull_back,
-    weighted_sum,
+    pull_tile,
+    square_into_rows,
+    square_into_units,
+    weighted_sums,
 )
 from dagnet.engine.compiled.opened import State, Tile
 from dagnet.engine.compiled.vectors import TILE_BYTES
@@ -87,21 +87,11 @@ def tile_of(layout, number):
 
 
 @numba.njit(**INNER)
-def pull_tile(program, walk, state, tile, begin, end):
-    """∂L/∂a of units ``begin`` … ``end`` − 1 over their sparse children, last first.
-
-    The derivatives of those edges' weights are found on the way.
-    """
-    for unit in range(end - 1, begin - 1, -1):
-        pull_back(program, walk, state, tile, unit)
-
-
-@numba.njit(**INNER)
 def add_bias_gradients(walk, state, tile, first, last):
     """∂L/∂bias of some units: the sum of δ over a tile's rows."""
     base, stride, lanes = tile.base, tile.stride, tile.lanes
     sums, deltas, rest = walk.bias_gradient, state.deltas, first
-    if lanes * deltas.itemsize == TILE_BYTES:
+    if lanes * deltas.itemsize <= TILE_BYTES and lanes & (lanes - 1) == 0:
         rest = last - (last - first) % 4
         for unit in range(first, rest, 4):
             add_row_sums(sums, state, tile, unit)
@@ -188,8 +178,7 @@ def tile_kernels(  # noqa: C901 - it only holds them
         for number in range(begin, end):
             kind, what, first, last = steps[number, 0], steps[number, 1], steps[number, 2], steps[number, 3]
             if kind == _SPARSE:
-                for unit in range(first, last):
-                    weighted_sum(program, theta, state, tile, unit)
+                weighted_sums(program, theta, state, tile, (first, last))
                 continue
             if kind == _DENSE:
                 if not _begins_with(steps, number + 1, end, first, last):
@@ -207,18 +196,22 @@ def tile_kernels(  # noqa: C901 - it only holds them
                     _add_biases(program, theta, state.values, tile, start, stop)
                 _activate(program, theta, what, state, tile, (start, stop))
 
-    def backward_tile(program, walk, state, tile, begin, end):
-        """The activation steps among ``begin`` … ``end`` − 1, last first, for one tile.
+    def backward_tile(program, walk, state, tile, span, units):
+        """The activation steps of a span, last first, for one tile, then ∂L/∂a of some units.
 
         Each unit first pulls ∂L/∂a over its sparse children.  Then δ = ∂L/∂a · g'(z).
         """
         steps, near = program.steps, max(4, CACHED // tile.stride // 4 * 4)
-        for number in range(end - 1, begin - 1, -1):
-            if steps[number, 0] != _ACTIVATE:
-                back(program, walk, state, tile, number)
-                continue
-            what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
-            pull_tile(program, walk, state, tile, first, last)
+        for number in range(span[1] - 1, span[0] - 2, -1):
+            what, (first, last) = -1, units
+            if number >= span[0]:
+                if steps[number, 0] != _ACTIVATE:
+                    back(program, walk, state, tile, number)
+                    continue
+                what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
+            pull_tile(program, walk, state, tile, (first, last))  # once: it is most of what compiling takes
+            if number < span[0]:
+                break
             drops, learns = undropped(program, state, tile, number), program.learned_counts[what] > 0
             stop = first
             while stop < last:  # a range with a step would cost a division
@@ -239,22 +232,35 @@ def tile_kernels(  # noqa: C901 - it only holds them
 @numba.njit(**INNER)
 def load_tile(rows, state, place, stride, lanes):
     """(rows, units) into runs that begin at ``place`` and every ``stride``; whether a number is NaN."""
-    there, some_nan = len(rows), False
-    for unit in range(rows.shape[1]):
+    there, n_units, some_nan = len(rows), rows.shape[1], False
+    turned = n_units // SQUARE * SQUARE
+    for unit in range(0, turned, SQUARE):
+        for row in range(0, lanes, SQUARE):
+            here = place + unit * stride + row, stride
+            square_into_units(rows, (unit, row, there), n_units, state, here)
+    for unit in range(turned, n_units):
         run = state[place + unit * stride : place + unit * stride + lanes]
         for row in range(there):
             run[row] = rows[row, unit]
-            some_nan |= rows[row, unit] != rows[row, unit]
         run[there:] = 0
+    for row in range(there):
+        for unit in range(n_units):
+            some_nan |= rows[row, unit] != rows[row, unit]
     return some_nan
 
 
 @numba.njit(**INNER)
 def store_tile(state, place, stride, units, rows):
     """Some units of the tile that begins at ``place`` into (rows, units)."""
-    for column in range(len(units)):
-        run = state[place + units[column] * stride : place + units[column] * stride + len(rows)]
-        for row in range(len(rows)):
+    there, n_units = len(rows), len(units)
+    full, turned = there // SQUARE * SQUARE, n_units // SQUARE * SQUARE
+    for column in range(0, turned, SQUARE):
+        for row in range(0, full, SQUARE):
+            start = row * n_units + column, n_units
+            square_into_rows(state, (place + row, stride), units, column, rows, start)
+    for column in range(turned if full == there else 0, n_units):
+        run = state[place + units[column] * stride : place + units[column] * stride + there]
+        for row in range(full if column < turned else 0, there):
             rows[row, column] = run[row]
 
 

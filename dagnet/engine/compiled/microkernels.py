@@ -1,8 +1,9 @@
-"""Micro-kernels: one unit's rows of a tile, in LLVM's own language; and calls of machine code by its address.
+"""Micro-kernels: units' rows of a tile, in LLVM's own language.
 
 Numba's loops over rows vectorise at half the width of the processor; here vectors are explicit.
-A unit's rows of a tile are one vector of 128 bytes; LLVM splits it where a processor's are
-narrower.  Unit u of a tile begins at ``base + u · stride``.
+A unit's rows of a tile are one vector; LLVM splits it where a processor's are narrower.  Code is written
+once for each number of rows that a tile may have, and a tile's ``lanes`` say where to go.  Unit u of a tile
+begins at ``base + u · stride``.
 """
 
 # ruff: noqa: ANN001, ANN201 - Numba infers types
@@ -11,19 +12,22 @@ narrower.  Unit u of a tile begins at ``base + u · stride``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import reduce, wraps
 from types import SimpleNamespace
 from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from dagnet.engine.compiled.vectors import I32, I64, MOST_LEARNED, MOST_NUMBERS, TILE_ROWS, Emitter, Vector
+from dagnet.engine.compiled.vectors import I32, I64, TILE_ROWS, USUAL_ROWS, Emitter, Vector
 
 AHEAD = 32
 """How many edges ahead the rows of a unit are asked for from memory."""
+LATER = 128
+"""How many numbers of a row ahead the next ones are asked for."""
+SQUARE = 8
+"""Rows and columns that are turned at once."""
 REORDER = ("reassoc", "nsz", "contract")
 
 
@@ -68,13 +72,49 @@ def number_of(pointer: Any) -> str:
     return "float32" if pointer.type.pointee == ir.FloatType() else "float64"
 
 
+def by_width(
+    builder: Any, dtype: str, lanes: Any, body: Callable[[int], list[Any] | None]
+) -> list[ir.PhiInstr]:
+    """What ``body(width)`` writes for each number of rows that a tile may have, where ``lanes`` say so."""
+    blocks = {width: builder.append_basic_block(f"rows{width}") for width in TILE_ROWS[dtype]}
+    after, found = builder.append_basic_block("rows"), []
+    switch = builder.switch(lanes, next(iter(blocks.values())))
+    for width, block in blocks.items():
+        switch.add_case(ir.Constant(I64, width), block)
+        builder.position_at_end(block)
+        found.append((body(width) or [], builder.block))
+        builder.branch(after)
+    builder.position_at_end(after)
+    phis = [builder.phi(value.type) for value in found[0][0]]
+    for values, block in found:
+        for phi, value in zip(phis, values, strict=True):
+            phi.add_incoming(value, block)
+    return phis
+
+
 class Rows(Emitter):
     """Vector code for the rows of a tile; ``state`` and ``tile`` as kernels have them."""
 
-    def __init__(self, builder: Any, state: Any, tile: Any) -> None:
-        dtype = number_of(state.values)
-        super().__init__(builder, dtype, TILE_ROWS[dtype])
+    def __init__(self, builder: Any, state: Any, tile: Any, lanes: int) -> None:
+        super().__init__(builder, number_of(state.values), lanes)
         self.state, self.tile = state, tile
+        half = min(lanes, USUAL_ROWS[self.dtype.name]) // 2
+        self.piece = Emitter(builder, self.dtype, half)
+
+    @classmethod
+    def each(cls, builder: Any, state: Any, tile: Any, body: Callable[[Rows], None]) -> None:
+        """What ``body(emit)`` writes for a tile, by its number of rows."""
+        dtype = number_of(state.values)
+        by_width(builder, dtype, tile.lanes, lambda lanes: body(cls(builder, state, tile, lanes)))
+
+    def for_units(self, n: Any, body: Callable[[Any], None]) -> None:
+        """``body(k)`` for k = 0 … n − 1."""
+
+        def once(k: Any, carried: list[Any]) -> list[Any]:
+            body(k)
+            return carried
+
+        self.loop(n, 1, [], once)
 
     def place(self, array: Any, unit: Any) -> Any:
         """Where a unit's rows begin."""
@@ -97,18 +137,22 @@ class Rows(Emitter):
         mask = ir.Constant(ir.VectorType(I32, len(places)), places)
         return Vector(self, self.builder.shuffle_vector(vector.value, vector.value, mask))
 
-    def prefetch(self, pointer: Any) -> None:
-        """Ask for a unit's rows from memory: two cache lines."""
-        for line in (0, self.lanes // 2):
-            place = self.builder.gep(pointer, [ir.Constant(I64, line)])
-            flags = [ir.Constant(I32, flag) for flag in (0, 3, 1)]
-            address = self.builder.bitcast(place, ir.IntType(8).as_pointer())
-            self._call("llvm.prefetch.p0", ir.VoidType(), [address, *flags])
-
     def halves(self, vector: Vector) -> tuple[Vector, Vector]:
         """The first and the second half of its lanes."""
         n = vector.value.type.count // 2
         return self._part(vector, *range(n)), self._part(vector, *range(n, 2 * n))
+
+    def pieces(self, vector: Vector) -> list[Vector]:
+        """Its lanes by halves, or by vectors of the widest processors where these are narrower."""
+        n = self.piece.lanes
+        return [self._part(vector, *range(k, k + n)) for k in range(0, self.lanes, n)]
+
+    def products(self, a: Vector, b: Vector) -> Vector:
+        """a·b, the pieces added up."""
+        total = self.piece.splat(0.0)
+        for pair in zip(self.pieces(a), self.pieces(b), strict=True):
+            total = self.piece.intrinsic("fmuladd", *pair, total)
+        return total
 
     def added(self, a: Vector, b: Vector) -> Vector:
         """The sum, in any order."""
@@ -128,7 +172,7 @@ class Rows(Emitter):
         return self.added(*(Vector(self, part) for part in parts))
 
     def add_four_sums(self, vectors: list[Vector], target: Any, n: int = 4) -> None:
-        """Add the sums of four vectors of half as many lanes, or of the first n, to numbers in memory.
+        """Add the sums of four pieces, or of the first n, to numbers in memory.
 
         A tree of shuffles instead of four of them.
         """
@@ -148,9 +192,19 @@ class Rows(Emitter):
 
 
 @microkernel()
-def weighted_sum(builder, program, theta, state, tile, unit):
-    """z[unit] = b + Σ over its parents of w·a, for a tile's rows."""
-    emit = Rows(builder, state, tile)
+def weighted_sums(builder, program, theta, state, tile, units):
+    """z[unit] = b + Σ over its parents of w·a, for a tile's rows; ``units``: first, last + 1."""
+    n = builder.sub(units[1], units[0])
+    Rows.each(
+        builder,
+        state,
+        tile,
+        lambda emit: emit.for_units(n, lambda k: _sum(emit, program, theta, builder.add(units[0], k))),
+    )
+
+
+def _sum(emit: Rows, program: Any, theta: Any, unit: Any) -> None:
+    builder, state = emit.builder, emit.state
     slot, before = emit.at(program.bias_slot, unit), builder.block
     with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
         read, biased = emit.at(theta, slot), builder.block
@@ -174,29 +228,24 @@ class Pull:
 
     def __init__(self, emit: Rows, plan: SimpleNamespace, walk: SimpleNamespace, unit: Any) -> None:
         self.emit, self.plan, self.walk = emit, plan, walk
-        self.half = Emitter(emit.builder, emit.dtype, emit.lanes // 2)
-        self.own = emit.halves(emit.load(emit.place(emit.state.values, unit)))
+        self.own = emit.load(emit.place(emit.state.values, unit))
 
     def _rows(self, place: Any) -> Any:
         return self.emit.place(self.emit.state.deltas, self.emit.at(self.plan.children, place))
 
     def _edge(self, place: Any, total: Vector) -> tuple[Vector, Vector]:
-        """The products a·δ, still one a lane of half a vector, and the total with w·δ added."""
+        """The products a·δ, still one a lane of a piece, and the total with w·δ added."""
         emit, builder = self.emit, self.emit.builder
         early = builder.sub(place, ir.Constant(I64, AHEAD))
         early = builder.select(builder.icmp_signed("<", early, ir.Constant(I64, 0)), place, early)
         emit.prefetch(self._rows(early))
         delta = emit.load(self._rows(place))
-        low, high = emit.halves(delta)
-        zero = self.half.splat(0.0)
-        product = self.half.intrinsic("fmuladd", self.own[0], low, zero)
-        product = self.half.intrinsic("fmuladd", self.own[1], high, product)
         weight = emit.splat(emit.at(self.walk.weights, place))
-        return product, emit.intrinsic("fmuladd", weight, delta, total)
+        return emit.products(self.own, delta), emit.intrinsic("fmuladd", weight, delta, total)
 
     def edges(self, place: Any, n: int, total: Any) -> Any:
         """N ≤ 4 edges from ``place``: their derivatives are added up in memory."""
-        emit, products, pulled = self.emit, [self.half.splat(0.0)] * 4, Vector(self.emit, total)
+        emit, products, pulled = self.emit, [self.emit.piece.splat(0.0)] * 4, Vector(self.emit, total)
         for k in range(n):
             products[k], pulled = self._edge(emit.builder.add(place, ir.Constant(I64, k)), pulled)
         emit.add_four_sums(products, emit.builder.gep(self.walk.gradient, [place]), n)
@@ -228,12 +277,23 @@ class Pull:
 
 
 @microkernel()
-def pull_back(builder, program, walk, state, tile, unit):
+def pull_tile(builder, program, walk, state, tile, units):
     """∂L/∂a[unit] = start + Σ over its children of w·δ, and ∂L/∂w += Σ over rows of a·δ on the way.
 
-    It starts from what is there if the unit is ``started``, else from 0.
+    ``units``: first, last + 1; the last comes first.  A unit starts from what is there if it is ``started``,
+    else from 0.
     """
-    emit = Rows(builder, state, tile)
+    n, last = builder.sub(units[1], units[0]), builder.sub(units[1], ir.Constant(I64, 1))
+    Rows.each(
+        builder,
+        state,
+        tile,
+        lambda emit: emit.for_units(n, lambda k: _pull(emit, program, walk, builder.sub(last, k))),
+    )
+
+
+def _pull(emit: Rows, program: Any, walk: Any, unit: Any) -> None:
+    builder, state = emit.builder, emit.state
     first, n = emit.span(program.indptr_out, unit)
     fresh = builder.icmp_signed("==", emit.at(program.started, unit), ir.Constant(I64, 0))
     some = builder.icmp_signed(">", n, ir.Constant(I64, 0))
@@ -247,64 +307,61 @@ def pull_back(builder, program, walk, state, tile, unit):
 @microkernel()
 def add_row_sums(builder, into, state, tile, unit):
     """``into[unit + k]`` += Σ over a tile's rows of δ[unit + k], for k in 0 … 3."""
-    emit = Rows(builder, state, tile)
-    units = [builder.add(unit, ir.Constant(I64, k)) for k in range(4)]
-    rows = (emit.halves(emit.load(emit.place(state.deltas, unit))) for unit in units)
-    emit.add_four_sums([emit.added(*halves) for halves in rows], builder.gep(into, [unit]))
+    units, target = [builder.add(unit, ir.Constant(I64, k)) for k in range(4)], builder.gep(into, [unit])
+
+    def body(emit: Rows) -> None:
+        rows = (emit.pieces(emit.load(emit.place(state.deltas, unit))) for unit in units)
+        emit.add_four_sums([reduce(emit.added, pieces) for pieces in rows], target)
+
+    Rows.each(builder, state, tile, body)
 
 
-def _call(builder: Any, called: list[Any], arguments: list[Any], result: Any = None) -> Any:
-    """Call a function, (address, numbers), with its numbers and some arguments."""
-    address, *arguments = *called, *arguments
-    function_type = ir.FunctionType(result or ir.VoidType(), [argument.type for argument in arguments])
-    return builder.call(builder.inttoptr(address, function_type.as_pointer()), arguments)
-
-
-@microkernel()
-def call_elementwise(builder, called, array, start, n):
-    """A function of n numbers from ``array[start]`` on, in place."""
-    _call(builder, called, [builder.gep(array, [start]), n])
-
-
-@microkernel()
-def call_slope(builder, called, state, kept, start, n):
-    """A slope: n numbers z from ``state.pre[kept]`` on, a and δ from ``start`` on."""
-    places = (state.pre, kept), (state.values, start), (state.deltas, start)
-    _call(builder, called, [*(builder.gep(array, [place]) for array, place in places), n])
-
-
-@microkernel(lambda called, *_: called)
-def own_numbers(builder, called, theta, slot, m):
-    """A function with numbers of which the first m stand from ``theta[slot]`` on."""
-    double = ir.DoubleType()
-    room = cgutils.alloca_once(builder, double, size=I64(MOST_NUMBERS))
-    given = builder.inttoptr(called[1], double.as_pointer())
-    for k in range(MOST_NUMBERS):
-        number = builder.load(builder.gep(given, [I64(k)]))
-        if k < MOST_LEARNED:
-            is_own = builder.icmp_signed("<", I64(k), m)
-            own = builder.load(builder.gep(theta, [builder.select(is_own, builder.add(slot, I64(k)), slot)]))
-            own = own if own.type == double else builder.fpext(own, double)
-            number = builder.select(is_own, own, number)
-        builder.store(number, builder.gep(room, [I64(k)]))
-    return [called[0], builder.ptrtoint(room, I64)]
+def _turned(emit: Emitter, vectors: list[Vector]) -> list[Vector]:
+    """As many vectors as they have lanes, lane k of which becomes vector k: by runs of 1, 2, 4 lanes."""
+    builder, n, width = emit.builder, emit.lanes, 1
+    while width < n:
+        low = [lane - width + n if lane & width else lane for lane in range(n)]
+        masks = [ir.Constant(ir.VectorType(I32, n), [lane + more for lane in low]) for more in (0, width)]
+        found = list(vectors)
+        for k in (k for k in range(n) if not k & width):
+            pair = vectors[k].value, vectors[k + width].value
+            found[k], found[k + width] = (Vector(emit, builder.shuffle_vector(*pair, m)) for m in masks)
+        vectors, width = found, 2 * width
+    return vectors
 
 
 @microkernel()
-def call_learning(builder, called, state, sums, places, n):
-    """A slope as :func:`call_slope`'s, that adds what it finds for numbers to ``sums[place]`` and on.
+def square_into_units(builder, rows, corner, step, state, lanes):
+    """A square of (rows, units) into lanes of units.
 
-    ``places``: place, kept, start.
+    ``corner``: unit, row, how many rows there are; lanes of others become 0.  Rows begin every ``step``,
+    ``lanes`` at the first of two numbers and every second.
     """
-    place, kept, start = places
-    arrays = (state.pre, kept), (state.values, start), (state.deltas, start), (sums, place)
-    _call(builder, called, [*(builder.gep(array, [here]) for array, here in arrays), n])
+    (unit, first, there), (place, stride) = corner, lanes
+    emit, vectors = Emitter(builder, number_of(rows), SQUARE), []
+    for k in range(SQUARE):
+        row = builder.add(first, ir.Constant(I64, k))
+        exists = builder.icmp_signed("<", row, there)
+        start = builder.select(exists, builder.add(unit, builder.mul(row, step)), unit)
+        emit.prefetch(builder.gep(rows, [builder.add(start, ir.Constant(I64, LATER))]))
+        read = emit.load(builder.gep(rows, [start])).value
+        vectors.append(Vector(emit, builder.select(exists, read, emit.splat(0.0).value)))
+    for k, vector in enumerate(_turned(emit, vectors)):
+        lane = builder.add(place, builder.mul(stride, ir.Constant(I64, k)))
+        emit.store(vector, builder.gep(state, [lane]))
 
 
-@microkernel(lambda *_: types.float64)
-def call_loss(builder, called, state, tile, outputs, rows):
-    """A loss of a tile's rows (targets, factors); its result.  ``outputs``: where each begins, how many."""
-    values, deltas = (builder.gep(array, [tile.base]) for array in (state.values, state.deltas))
-    places, n_outputs = outputs
-    arguments = [values, places, *rows, deltas, n_outputs, tile.there]
-    return _call(builder, called, arguments, ir.DoubleType())
+@microkernel()
+def square_into_rows(builder, state, lanes, units, column, rows, corner):
+    """Eight lanes of the units from ``units[column]`` on into eight rows' columns.
+
+    ``lanes``: where those of unit 0 begin, and the stride; ``corner``: the first number, and the step.
+    """
+    (place, stride), (first, step) = lanes, corner
+    emit, vectors = Emitter(builder, number_of(state), SQUARE), []
+    for k in range(SQUARE):
+        unit = builder.load(builder.gep(units, [builder.add(column, ir.Constant(I64, k))]))
+        vectors.append(emit.load(builder.gep(state, [builder.add(place, builder.mul(unit, stride))])))
+    for k, vector in enumerate(_turned(emit, vectors)):
+        row = builder.add(first, builder.mul(step, ir.Constant(I64, k)))
+        emit.store(vector, builder.gep(rows, [row]))

@@ -16,16 +16,15 @@ from llvmlite import ir
 from numba import types
 
 from dagnet.engine.compiled.caching import kernel
-from dagnet.engine.compiled.microkernels import Rows, microkernel, number_of
-from dagnet.engine.compiled.vectors import I32, I64, TILE_ROWS, Emitter, Vector
+from dagnet.engine.compiled.microkernels import Rows, by_width, microkernel, number_of
+from dagnet.engine.compiled.vectors import I32, I64, Emitter, Vector
 
 
 class _Unit(Rows):
     """Vector code for one unit's rows, tile after tile; lanes without a row hold 0, as their weights do."""
 
-    def __init__(self, builder: Any, arrays: list[Any], block: Any) -> None:
-        dtype = number_of(arrays[0])
-        Emitter.__init__(self, builder, dtype, TILE_ROWS[dtype])
+    def __init__(self, builder: Any, arrays: list[Any], block: Any, lanes: int) -> None:
+        Emitter.__init__(self, builder, number_of(arrays[0]), lanes)
         self.arrays, self.block = arrays, block
 
     def run(self, array: int, tile: Any, start: Any) -> Any:
@@ -56,41 +55,55 @@ class _Unit(Rows):
 
 @microkernel(lambda arrays, *_: types.UniTuple(arrays.types[0].dtype, 2))
 def moment_sums(builder, arrays, start, tiles, origin):
-    """Σ w(a − origin) and Σ w(a − origin)² of the unit that begins at ``start``; ``arrays``: a, w."""
-    emit = _Unit(builder, arrays, tiles[0])
+    """Σ w(a − origin) and Σ w(a − origin)² of the unit that begins at ``start``; ``arrays``: a, w.
 
-    def body(tile: Any) -> tuple[Vector, Vector]:
-        away = emit.load(emit.run(0, tile, start)) - emit.splat(origin)
-        weighted = emit.share(tile) * away
-        return weighted, weighted * away
+    ``tiles``, here and below: numbers from one to the next, how many they are, rows of one.
+    """
 
-    return emit.sums(tiles[1], body)
+    def sums(lanes: int) -> list[Any]:
+        emit = _Unit(builder, arrays, tiles[0], lanes)
+
+        def body(tile: Any) -> tuple[Vector, Vector]:
+            away = emit.load(emit.run(0, tile, start)) - emit.splat(origin)
+            weighted = emit.share(tile) * away
+            return weighted, weighted * away
+
+        return emit.sums(tiles[1], body)
+
+    return by_width(builder, number_of(arrays[0]), tiles[2], sums)
 
 
 @microkernel(lambda arrays, *_: types.UniTuple(arrays.types[0].dtype, 2))
 def delta_sums(builder, arrays, starts, tiles, mean):
     """Σδ of the unit that begins at ``starts[1]``, and Σδ(a − mean) with that at ``starts[0]``."""
-    emit = _Unit(builder, arrays, tiles[0])
 
-    def body(tile: Any) -> tuple[Vector, Vector]:
-        delta = emit.load(emit.run(1, tile, starts[1]))
-        return delta, delta * (emit.load(emit.run(0, tile, starts[0])) - emit.splat(mean))
+    def sums(lanes: int) -> list[Any]:
+        emit = _Unit(builder, arrays, tiles[0], lanes)
 
-    return emit.sums(tiles[1], body)
+        def body(tile: Any) -> tuple[Vector, Vector]:
+            delta = emit.load(emit.run(1, tile, starts[1]))
+            return delta, delta * (emit.load(emit.run(0, tile, starts[0])) - emit.splat(mean))
+
+        return emit.sums(tiles[1], body)
+
+    return by_width(builder, number_of(arrays[0]), tiles[2], sums)
 
 
 @microkernel()
 def write_pulls(builder, arrays, start, tiles, numbers):
     """∂L/∂a = w(level + (a − mean)·slope); ``arrays``: a, ∂L/∂a, w; ``numbers``: mean, level, slope."""
-    emit = _Unit(builder, arrays, tiles[0])
-    mean, level, slope = map(emit.splat, numbers)
 
-    def body(tile: Any, _: Any) -> list[Any]:
-        away = emit.load(emit.run(0, tile, start)) - mean
-        emit.store(emit.share(tile) * (level + away * slope), emit.run(1, tile, start))
-        return []
+    def write(lanes: int) -> None:
+        emit = _Unit(builder, arrays, tiles[0], lanes)
+        mean, level, slope = map(emit.splat, numbers)
 
-    emit.loop(tiles[1], 1, [], body)
+        def body(tile: Any) -> None:
+            away = emit.load(emit.run(0, tile, start)) - mean
+            emit.store(emit.share(tile) * (level + away * slope), emit.run(1, tile, start))
+
+        emit.for_units(tiles[1], body)
+
+    by_width(builder, number_of(arrays[0]), tiles[2], write)
 
 
 @kernel
@@ -103,7 +116,7 @@ def find_moments(values, layout, units, weights, found):
     zero = values.dtype.type(0)
     for k in range(part, len(units), parts):
         base = units[k] * stride
-        origin, tiles = values[base], (block, (n_rows + lanes - 1) // lanes)
+        origin, tiles = values[base], (block, (n_rows + lanes - 1) // lanes, lanes)
         total, square = moment_sums((values, weights), base, tiles, origin)
         found[0, k] = origin + total
         found[1, k] = max(square - total * total, zero)
@@ -118,7 +131,7 @@ def through_moments(arrays, layout, ends, weights, numbers, found):
     values, deltas = arrays
     sources, targets = ends
     block, _, stride, lanes, n_rows, part, parts = layout
-    tiles = block, (n_rows + lanes - 1) // lanes
+    tiles = block, (n_rows + lanes - 1) // lanes, lanes
     for k in range(part, len(sources), parts):
         mean, inverse, scale = numbers[0, k], numbers[1, k], numbers[2, k]
         starts = sources[k] * stride, targets[k] * stride

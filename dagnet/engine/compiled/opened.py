@@ -34,7 +34,6 @@ ARRAYS = {
     "learned_counts": types.int64,
     "learned_slot": types.int64,
     "outputs": types.int64,
-    "output_places": types.int64,
     "indptr_out": types.int64,
     "children": _UNIT,
     "slots_out": _SLOT,
@@ -47,7 +46,7 @@ ARRAYS = {
     "key": types.uint64,
 }
 """Arrays of a :class:`dagnet.engine.compiled.segments.Program`: of what, and how wide their rows are."""
-NUMBERS = ("n_pre", "all_needed", "walks_to_inputs", "n_inputs", "lanes", "n_learned")
+NUMBERS = ("n_pre", "all_needed", "walks_to_inputs", "n_inputs", "n_learned")
 NARROW = {_UNIT: types.int32, _SLOT: types.uint32}
 WIDE = {_UNIT: types.int64, _SLOT: types.uint64}
 Opened: Any = namedtuple("Opened", [*ARRAYS, *NUMBERS])  # noqa: PYI024 - its fields are the table's
@@ -95,6 +94,7 @@ class Call(NamedTuple):
     loss_numbers: int
     part: int
     parts: int
+    lanes: int
     rows: int
     inputs: int
     targets: int
@@ -182,11 +182,11 @@ def padded(n):
     return (n + 15) // 16 * 16
 
 
-def memory_of(program: Any) -> int:
+def memory_of(program: Any, lanes: int) -> int:
     """How many numbers a thread's memory of a training step holds."""
     n_units, n_walked = len(program.bias_slot), len(program.slots_out)
     by_rows = 2 * n_units + program.n_pre + len(program.outputs)
-    size: int = by_rows * program.lanes + 2 * padded(n_walked) + padded(n_units + program.n_learned)
+    size: int = by_rows * lanes + 2 * padded(n_walked) + padded(n_units + program.n_learned)
     return size
 
 
@@ -197,15 +197,15 @@ ROWS = _CALL + Call._fields.index("rows")
 
 @numba.njit(**INNER)
 def opened_call(table, theta):
-    """The loss, part, parts, and (inputs, targets, factor, memory, into) of a call's table."""
+    """The loss, (part, parts, lanes), and (inputs, targets, factor, memory, into) of a call's table."""
     at, program = _CALL, opened(table)
-    n_rows, n_outputs = np.int64(table[at + 4]), len(program.outputs)
+    n_rows, n_outputs = np.int64(table[at + 5]), len(program.outputs)
     arrays = (
-        _numbers(theta, table[at + 5], (n_rows, program.n_inputs)),
-        _numbers(theta, table[at + 6], (n_rows, n_outputs)),
-        _numbers(theta, table[at + 7], (n_rows,)),
-        _numbers(theta, table[at + 8], (np.int64(table[at + 9]),)),
-        _numbers(theta, table[at + 10], (len(theta),)),
+        _numbers(theta, table[at + 6], (n_rows, program.n_inputs)),
+        _numbers(theta, table[at + 7], (n_rows, n_outputs)),
+        _numbers(theta, table[at + 8], (n_rows,)),
+        _numbers(theta, table[at + 9], (np.int64(table[at + 10]),)),
+        _numbers(theta, table[at + 11], (len(theta),)),
     )
     loss = np.int64(table[at]), np.int64(table[at + 1])
-    return loss, np.int64(table[at + 2]), np.int64(table[at + 3]), arrays
+    return loss, (np.int64(table[at + 2]), np.int64(table[at + 3]), np.int64(table[at + 4])), arrays

@@ -14,8 +14,8 @@ import numba
 import numpy as np
 
 from dagnet.engine.compiled.caching import INNER, kernel
-from dagnet.engine.compiled.kernels import load_tile, named_in, pull_tile, store_tile, tile_kernels, tile_of
-from dagnet.engine.compiled.microkernels import call_elementwise, call_loss, own_numbers
+from dagnet.engine.compiled.calls import call_elementwise, call_loss, own_numbers
+from dagnet.engine.compiled.kernels import load_tile, named_in, store_tile, tile_kernels, tile_of
 from dagnet.engine.compiled.opened import Reverse, State, Tile, opened, opened_call, padded
 from dagnet.plan import ACTIVATE
 
@@ -67,24 +67,22 @@ def evaluate_few(table, inputs, theta, outputs, state):
 
 
 @numba.njit(**INNER)
-def _loss_of_tile(loss, state, tile, places, rows, wanted):
+def _loss_of_tile(loss, state, tile, outputs, rows, wanted):
     """Σ factor·ℓ over a tile's rows (its targets, its factors); ∂/∂a of the outputs goes to δ.
 
-    ``places`` is where the outputs begin in a tile, ``wanted`` room for its targets.
+    ``wanted`` is room for its targets.
     """
-    base, lanes, there = tile.base, tile.lanes, tile.there
+    lanes, there = tile.lanes, tile.there
     targets, factor = rows
-    for column in range(len(places)):
-        run = wanted[column * lanes : column * lanes + there]
-        for row in range(there):
-            run[row] = targets[row, column]
-        here = base + places[column]
+    load_tile(targets, wanted, 0, lanes, lanes)
+    for column in range(len(outputs)):
+        here = tile.base + outputs[column] * tile.stride
         state.deltas[here + there : here + lanes] = 0
-    return call_loss(loss, state, tile, (places, len(places)), (wanted, factor))
+    return call_loss(loss, state, tile, (outputs, len(outputs)), (wanted, factor))
 
 
 @kernel
-def lose(loss, arrays, places, rows, wanted, layout):
+def lose(loss, arrays, outputs, rows, wanted, layout):
     """The same for this part's tiles; ``arrays``: values, δ; ``rows``: all targets and factors."""
     state, (targets, factor) = State(arrays[0], arrays[1], arrays[0]), rows
     _, _, _, lanes, n_rows, part, parts = layout
@@ -92,7 +90,7 @@ def lose(loss, arrays, places, rows, wanted, layout):
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         first, tile = number * lanes, tile_of(layout, number)
         here = targets[first : first + tile.there], factor[first : first + tile.there]
-        total += _loss_of_tile(loss, state, tile, places, here, wanted)
+        total += _loss_of_tile(loss, state, tile, outputs, here, wanted)
     return total
 
 
@@ -102,9 +100,8 @@ def _whole_pass(table, theta, forward, backward, zeroed):
 
     ``table`` is one of :func:`dagnet.engine.compiled.opened.call_table`; ∂/∂theta goes to ``into`` (slots,).
     """
-    program, (loss, part, parts, arrays) = opened(table), opened_call(table, theta)
+    program, (loss, (part, parts, lanes), arrays) = opened(table), opened_call(table, theta)
     inputs, targets, factor, memory, into = arrays
-    lanes = program.lanes
     n_units, n_walked, n_steps = len(program.bias_slot), len(program.slots_out), len(program.steps)
     size, at = n_units * lanes, 2 * n_units * lanes
     values, deltas = memory[:size], memory[size:at]
@@ -118,7 +115,7 @@ def _whole_pass(table, theta, forward, backward, zeroed):
         weights[k] = theta[program.slots_out[k]]
     gradient[:] = 0
     walk.bias_gradient[:] = 0
-    places, total = program.output_places, 0.0
+    total, walked = 0.0, inputs.shape[1] if program.walks_to_inputs else 0
     for number in range(part, (len(inputs) + lanes - 1) // lanes, parts):
         first = number * lanes
         there = min(lanes, len(inputs) - first)
@@ -127,10 +124,8 @@ def _whole_pass(table, theta, forward, backward, zeroed):
         load_tile(inputs[first : first + there], values, 0, lanes, lanes)
         forward(program, theta, state, tile, 0, n_steps)
         zeroed(program, state, tile)
-        total += _loss_of_tile(loss, state, tile, places, here, wanted)
-        backward(program, walk, state, tile, 0, n_steps)
-        if program.walks_to_inputs:
-            pull_tile(program, walk, state, tile, 0, inputs.shape[1])
+        total += _loss_of_tile(loss, state, tile, program.outputs, here, wanted)
+        backward(program, walk, state, tile, (0, n_steps), (0, walked))
     for k in range(n_walked):
         into[program.slots[k]] = gradient[program.places[k]]
     for unit in range(n_units):
@@ -175,19 +170,17 @@ def kernels_of_tiles(module: str, tiles: list[Any], zeroed: Any = none_zeroed) -
         walk, state = Reverse(found[0], found[1], found[2], found[3]), State(arrays[0], arrays[1], arrays[2])
         _, _, _, lanes, n_rows, part, parts = layout
         for number in range(part, (n_rows + lanes - 1) // lanes, parts):
-            tile = tile_of(layout, number)
-            backward(program, walk, state, tile, steps[0], steps[1])
-            pull_tile(program, walk, state, tile, units[0], units[1])
+            backward(program, walk, state, tile_of(layout, number), steps, units)
 
     def evaluate(table, inputs, theta, outputs, values, share):
         """All steps for a part's rows, with the memory of one tile; whether an input is NaN.
 
-        ``share``: part, parts.
+        ``share``: part, parts, rows of a tile.
         """
         program, n_rows, some_nan = opened(table), len(inputs), False
-        lanes = program.lanes
+        part, parts, lanes = share
         state = State(values, values, values[:0])  # no z is kept
-        for number in range(share[0], (n_rows + lanes - 1) // lanes, share[1]):
+        for number in range(part, (n_rows + lanes - 1) // lanes, parts):
             first = number * lanes
             there = min(lanes, n_rows - first)
             some_nan |= load_tile(inputs[first : first + there], values, 0, lanes, lanes)

@@ -13,7 +13,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Draw, Loss, LossGradient, Runner
 from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.between import Moments, between
-from dagnet.engine.compiled.functions import compile_loss
+from dagnet.engine.compiled.functions import Called, compile_loss
 from dagnet.engine.compiled.gradients import FusedGradient, StagedGradient, kernels_of
 from dagnet.engine.compiled.segments import ACTIVATE_SEGMENT, Program, Segment
 from dagnet.engine.compiled.state import CompiledState, Scratch, aligned, writable
@@ -22,8 +22,10 @@ from dagnet.plan import Plan
 
 Stage = tuple[bool, Callable[..., None]]
 """Whether threads share it by tiles, and what it is: called with the thread's part, or with nothing."""
-WORK_PER_THREAD = 50_000
-"""Edges times tiles for which handing work to another thread pays."""
+WORK_PER_THREAD = 2_400_000
+"""Edges times :data:`EDGE` and rows for which handing work to another thread pays."""
+EDGE = 16
+"""How many rows take as long as the rest of an edge."""
 CHUNK_ROWS = 2048
 """Rows evaluated at once where only outputs are wanted."""
 
@@ -38,7 +40,7 @@ class CompiledRunner(Runner):
         self.program = Program(plan, self.dtype)
         self._table = self.program.table if self.program.is_one_sweep else None
         self._n_outputs = len(plan.outputs)
-        self.lanes = self.program.lanes
+        self._tiled = 0, (0, 0)
         self._sweeps: Any = kernels_of(self.program)
         self._segments = list(zip(self.program.segments, between(self.program), strict=True))
         self._moments = [runs for _, runs in self._segments if isinstance(runs, Moments)]
@@ -47,10 +49,18 @@ class CompiledRunner(Runner):
         """For the plan's listing: which functions NumPy runs, and why."""
         return self.program.notes()
 
-    def _parts(self, n_tiles: int) -> int:
-        """Over how many threads to spread the tiles."""
-        worthwhile = (len(self.plan.sources) + self.plan.n_units) * n_tiles // WORK_PER_THREAD
-        return max(1, min(self.threads, n_tiles, worthwhile))
+    def tiling(self, n_rows: int) -> tuple[int, int]:
+        """How many rows a tile has, and how many threads share them: what takes the least time."""
+        tiled = self._tiled
+        if tiled[0] != n_rows:
+            work, least = len(self.plan.sources) + self.plan.n_units, np.inf
+            for lanes in self.program.widths:
+                n_tiles, of_tile = -(-n_rows // lanes), EDGE + lanes
+                parts = max(1, min(self.threads, n_tiles, work * n_tiles * of_tile // WORK_PER_THREAD))
+                if -(-n_tiles // parts) * of_tile <= least:
+                    least, tiled = -(-n_tiles // parts) * of_tile, (n_rows, (lanes, parts))
+            self._tiled = tiled
+        return tiled[1]
 
     @staticmethod
     def _run(stages: list[Stage], parts: int) -> None:
@@ -83,14 +93,14 @@ class CompiledRunner(Runner):
         if not keep and len(inputs) > CHUNK_ROWS:
             return self._outputs_only(theta, inputs)
         state = reuse
-        if state is None or not state.fits(self.program, len(inputs)):
-            state = CompiledState(self.program, self.dtype, len(inputs))
+        lanes, parts = self.tiling(len(inputs))
+        if state is None or not state.fits(self.program, len(inputs), lanes):
+            state = CompiledState(self.program, len(inputs), lanes)
         state.theta = state.own(theta) if draw is not None and self._moments else theta
         if draw is not None:
             draw.mean, draw.variance = np.empty((2, self.plan.n_units))
             state.draw, state.key[:] = draw, (draw.key, draw.first)
         state.inputs = writable(np.ascontiguousarray(inputs))
-        parts = self._parts(state.n_tiles)
         stages: list[Stage] = []
         if not self.program.skips_inputs:
             stages.append((True, lambda part: state.load_inputs(part, parts)))
@@ -123,24 +133,25 @@ class CompiledRunner(Runner):
         if len(inputs) <= passes.FEW and not self.program.aggregates:
             memory = np.empty(self.plan.n_units, self.dtype)
             return None if passes.evaluate_few(table, inputs, theta, outputs, memory) else outputs
-        parts = self._parts(-(-len(inputs) // self.lanes))
+        lanes, parts = self.tiling(len(inputs))
         some_nan = [False] * parts
 
         def share(part: int) -> None:
-            memory = aligned(self.plan.n_units * self.lanes, self.dtype)
-            some_nan[part] = self._sweeps.evaluate(table, inputs, theta, outputs, memory, (part, parts))
+            memory, own = aligned(self.plan.n_units * lanes, self.dtype), (part, parts, lanes)
+            some_nan[part] = self._sweeps.evaluate(table, inputs, theta, outputs, memory, own)
 
         run_parts(share, parts)
         return None if any(some_nan) else outputs
 
     def fused_gradient(self, loss: Loss) -> LossGradient:
         """Forward, loss and backward as one call; some losses have to run through NumPy."""
-        compiled = compile_loss(loss, self.dtype)
-        if compiled is None:
-            return super().fused_gradient(loss)
-        if not self.program.is_one_sweep:
-            return StagedGradient(self, compiled)
-        return FusedGradient(self.program, compiled, self._parts, self.dtype)
+        compiled = dict[int, Called]()
+        for lanes in self.program.widths:
+            called = compile_loss(loss, self.dtype, lanes)
+            if called is None:
+                return super().fused_gradient(loss)
+            compiled[lanes] = called
+        return (FusedGradient if self.program.is_one_sweep else StagedGradient)(self, compiled)
 
     def _outputs_only(self, theta: Array, inputs: Array) -> SimpleNamespace:
         """Rows in chunks, the outputs of all: memory does not grow with the rows."""
@@ -168,7 +179,7 @@ class CompiledRunner(Runner):
         """Walk back from ∂loss/∂outputs, which ``begin(part, parts)`` writes to the state's tiles."""
         program, plan = self.program, self.plan
         theta = theta if state.draw is None else state.theta
-        parts = self._parts(state.n_tiles)
+        _, parts = self.tiling(state.n_rows)
         if state.scratch is None or state.scratch.parts != parts:
             state.scratch = Scratch(program, self.dtype, parts)
         scratch = state.scratch

@@ -12,7 +12,7 @@ from dagnet.arrays import Array
 from dagnet.builtins import aggregations
 from dagnet.engine.compiled.functions import CompiledActivation, compile_activation
 from dagnet.engine.compiled.opened import table_of
-from dagnet.engine.compiled.vectors import TILE_ROWS
+from dagnet.engine.compiled.vectors import TILE_ROWS, USUAL_ROWS
 from dagnet.hashing import ODD, mixed
 from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, SPARSE, THIN, Plan
 from dagnet.plan.aggregating import aggregate_steps
@@ -22,6 +22,10 @@ SWEEP, DENSE_SEGMENT, ACTIVATE_SEGMENT, MOMENTS_SEGMENT, TEXTBOOK_SEGMENT = 0, 1
 BY_KERNELS = (aggregations.mean, aggregations.product, aggregations.largest, aggregations.smallest)
 PRODUCT, BEST = 1, (2, 3)
 """Aggregations that kernels know, in the order of their codes there; NumPy runs all others."""
+SMALL = 5_000
+"""Edges and units up to which a call costs more than its tiles: these have the usual number of rows."""
+NEAR = 2**18
+"""Bytes of what lies between an edge's ends, on average, up to which tiles may be wide."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Program:
 
     def __init__(self, plan: Plan, dtype: Any) -> None:
         self.plan, self.n_inputs = plan, plan.n_inputs
-        self.lanes = TILE_ROWS[np.dtype(dtype).name]
+        self.dtype = np.dtype(dtype)
         self.activations = [compile_activation(activation, dtype) for activation in plan.activations]
         known = [a.function in BY_KERNELS for a in plan.aggregations]
         self.steps = _steps(plan)
@@ -90,7 +94,6 @@ class Program:
         self.pre_place, self.n_pre = self._pre_places()
         pushed = self._aggregate_rows()
         self.inputs, self.outputs = np.arange(plan.n_inputs), plan.outputs.astype(np.int64)
-        self.output_places = self.outputs * self.lanes  # where they begin in a tile that stands alone
         self.indptr, self.indptr_out, self.bias_slot = (
             np.ascontiguousarray(a, np.int64) for a in (plan.indptr, plan.indptr_out, plan.bias_slot)
         )
@@ -151,6 +154,16 @@ class Program:
         begun = (self.started[first:last].all() for first, last in active[:, 2:].tolist())
         wide = not np.isin(steps[:, 0], (SPARSE, AGGREGATE)).any() and not pulls.any() and all(begun)
         return replace(segment, wide=wide)
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """How many rows its tiles may have."""
+        plan, rows = self.plan, TILE_ROWS[self.dtype.name]
+        n_edges = len(plan.sources)
+        if n_edges + plan.n_units <= SMALL:
+            return (USUAL_ROWS[self.dtype.name],)
+        between = np.diff(plan.indptr) @ np.arange(plan.n_units) - plan.sources.sum(dtype=np.int64)
+        return rows if between * rows[-1] * self.dtype.itemsize <= NEAR * n_edges else rows[:-1]
 
     @cached_property
     def skips_inputs(self) -> bool:

@@ -57,11 +57,10 @@ class CompiledState(State):
     one block, (1, units, padded rows), so that matrix products see all rows.
     """
 
-    def __init__(self, program: Program, dtype: Any, n_rows: int) -> None:
-        self.program = program
-        self.dtype = dtype
-        self.tile = program.lanes
-        self._shape(n_rows)
+    def __init__(self, program: Program, n_rows: int, tile: int) -> None:
+        self.program, self.dtype = program, program.dtype
+        dtype = program.dtype
+        self._shape(n_rows, tile)
         self.capacity = self.blocks * self.stride
         self.values = aligned(self.capacity * program.plan.n_units, dtype)
         self.pre = aligned(self.capacity * program.n_pre, dtype)
@@ -76,9 +75,9 @@ class CompiledState(State):
         self.along: dict[int, Array] = {}
         self.shares: Array | None = None  # of the rows in the moments, 0 for lanes without one
 
-    def _shape(self, n_rows: int) -> None:
+    def _shape(self, n_rows: int, tile: int) -> None:
         """How the rows lie in memory."""
-        self.n_rows = n_rows
+        self.n_rows, self.tile = n_rows, tile
         self.n_tiles = -(-n_rows // self.tile)
         self.blocks, self.stride = self.n_tiles, self.tile
         if self.program.has_dense:
@@ -86,15 +85,15 @@ class CompiledState(State):
             if self.stride * np.dtype(self.dtype).itemsize % 4096 == 0:
                 self.stride += self.tile  # rows of all units on the same cache sets would evict each other
 
-    def fits(self, program: Program, n_rows: int) -> bool:
+    def fits(self, program: Program, n_rows: int, tile: int) -> bool:
         """Whether this memory can hold another pass; if so it is laid out for it."""
         if program is not self.program:
             return False
-        if n_rows != self.n_rows:
-            before = self.n_rows
-            self._shape(n_rows)
+        before = self.n_rows, self.tile
+        if (n_rows, tile) != before:
+            self._shape(n_rows, tile)
             if self.blocks * self.stride > self.capacity:
-                self._shape(before)
+                self._shape(*before)
                 return False
         return True
 

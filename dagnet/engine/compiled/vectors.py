@@ -20,11 +20,13 @@ CONTRACT = ("contract",)
 """Floating-point arithmetic may turn a·b + c into one FMA, and nothing else."""
 I32, I64, TRUTH = ir.IntType(32), ir.IntType(64), ir.IntType(1)
 ELEMENTS = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
-TILE_BYTES = 128
-"""Of a unit's rows in a tile: two vectors of the widest processors."""
+TILE_BYTES = 256
+"""Most of a unit's rows in a tile: four vectors of the widest processors."""
 MOST_LEARNED, MOST_NUMBERS = 4, 8
 """How many numbers an activation may learn, and read in all, as machine code."""
-TILE_ROWS = {name: TILE_BYTES // np.dtype(name).itemsize for name in ELEMENTS}
+TILE_ROWS = {"float32": (8, 16, 32, 64), "float64": (8, 16, 32)}
+"""How many rows a tile may have; ``USUAL_ROWS`` are two vectors of the widest processors."""
+USUAL_ROWS = {"float32": 32, "float64": 16}
 LIBRARY = "dagnet_"
 """Put before a C function's name, so that nobody else's symbol of that name is replaced."""
 
@@ -36,6 +38,14 @@ def _registered(name: str) -> str:
     address = ctypes.cast(getattr(functions, name), ctypes.c_void_p).value
     binding.add_symbol(LIBRARY + name, address)
     return LIBRARY + name
+
+
+def _as_it_stands(module: ir.Module) -> Any:
+    """What tells LLVM not to write a loop's body several times, which takes longer and is no faster."""
+    told = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    node = module.add_metadata([told])
+    node.operands = (node, told)
+    return node
 
 
 class Emitter:
@@ -102,6 +112,14 @@ class Emitter:
         arguments = [vector.value, self._place(pointer), alignment, mask.value]
         self._call(f"llvm.masked.store.{self._suffix()}.p0", ir.VoidType(), arguments)
 
+    def prefetch(self, pointer: ir.Value) -> None:
+        """Ask for the numbers from ``pointer`` on, a cache line each time."""
+        for line in range(0, self.lanes, 64 // self.dtype.itemsize):
+            place = self.builder.gep(pointer, [ir.Constant(I64, line)])
+            flags = [ir.Constant(I32, flag) for flag in (0, 3, 1)]
+            address = self.builder.bitcast(place, ir.IntType(8).as_pointer())
+            self._call("llvm.prefetch.p0", ir.VoidType(), [address, *flags])
+
     def first(self, n: ir.Value) -> Vector:
         """Truth in the first ``n`` lanes; ``n`` is an i64."""
         all_lanes = ir.Constant(I64, self.lanes)
@@ -162,7 +180,9 @@ class Emitter:
         builder.cbranch(builder.icmp_signed("<=", following, stop), inside, after)
         builder.position_at_end(inside)
         new = body(place, list(phis))
-        last = builder.branch(top).parent
+        back = builder.branch(top)
+        back.set_metadata("llvm.loop", _as_it_stands(builder.module))
+        last = back.parent
         place.add_incoming(following, last)
         for phi, start, value in zip(phis, carried, new, strict=True):
             phi.add_incoming(start, before)

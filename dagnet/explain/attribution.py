@@ -1,0 +1,329 @@
+"""Which node matters, for which output: changes of values times what the output makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from dagnet.adjacency import reachable
+from dagnet.arrays import Array
+from dagnet.engine.pulls import ways
+from dagnet.errors import DataError, Verbatim, did_you_mean, expected, needed, shorten
+from dagnet.explain.arguments import checked_network
+from dagnet.explain.secants import line, secant_plan
+from dagnet.markup import label
+from dagnet.model import Model
+from dagnet.model.asking import node_meant, unit_meant, walk_of
+from dagnet.model.results import Walk
+from dagnet.model.views import MissingNameError
+from dagnet.plan.transposition import read_by, readers, slot_targets
+from dagnet.registry import parse_call
+from dagnet.values import whole
+
+METHODS = ("deeplift", "gradient*input", "integrated_gradients", "knockout")
+STEPS = 50
+
+
+def attribute(
+    net: Model, X: Any, of: Hashable = None, *, method: str = "deeplift", baseline: Any = None,
+    groups: Mapping[Hashable, Iterable[Hashable]] | None = None,
+) -> Attribution:  # fmt: skip
+    """What each node, and each edge, has contributed to an output, row by row.
+
+    Parameters
+    ----------
+    X
+        Rows, as for :meth:`forward`.
+    of
+        The output, or another node that reaches one; of several units ``(node, unit)``.  It may be left
+        out where there is only one output.
+    method
+        - ``"deeplift"``: (a − a₀) · m, a₀ the value at the baseline, m by the walk back with Δa/Δz for
+          g′ (the rescale rule of Shrikumar, Greenside and Kundaje, 2017).  Terms of products, maxima
+          and minima, and units that are normalised together, share as Aumann and Shapley (1974) do on
+          the straight line from baseline to value; terms of a maximum that tie share evenly.
+        - ``"gradient*input"``: a · ∂eta/∂a; with a ``baseline`` (a − a₀) · ∂eta/∂a.
+        - ``"integrated_gradients(steps=50)"`` (Sundararajan, Taly and Yan, 2017): ∫ ∂eta/∂a da while the
+          inputs go straight from baseline to row, at places by Gauss and Legendre; of hidden nodes
+          the conductance (Dhamdhere, Sundararajan and Yan, 2018).
+        - ``"knockout"``: how much eta falls where a node has no value: an input that of the baseline, others
+          0, or with a ``baseline`` a₀.  Only what depends on it is evaluated again, when it is asked for.
+    baseline
+        What rows are compared with: a mapping from each input to a number or a column, an array (input
+        units,) or (rows, input units), a number for all, or ``"mean"``, that of the rows.
+        Default: the inputs' ``center``, which is 0 unless the graph says otherwise.
+    groups
+        ``{"pathway": [nodes]}``: nodes that are knocked out together; otherwise the sum over them.
+
+    Returns
+    -------
+    Attribution
+        ``[node]``, ``[edge]`` (w · Δa · multiplier; no knock-out), ``[group]``, (rows,) each.
+
+    Raises
+    ------
+    DataError
+        For rows, a baseline or names that will not do, a node that reaches no output, an unknown method.
+
+    Notes
+    -----
+    On a kink of an activation gradients are those that training uses; DeepLIFT goes across it.
+
+    Examples
+    --------
+    >>> import dagnet
+    >>> net = dagnet.Network(dagnet.layered([2, 2, 1], activation="tanh"), seed=0)
+    >>> found = net.attribute([[2.0, 3.0], [0.0, 1.0]])
+    >>> found["h11"].shape, found["x1", "h11"].shape, found.error < 1e-12
+    ((2,), (2,), True)
+    """
+    net, (name, steps), topology = checked_network(net), _checked_method(method), net.topology
+    if of is None and (len(net.outputs) > 1 or topology.units[topology.outputs[0]] > 1):
+        listed, first = ", ".join(map(shorten, net.outputs[:8])), shorten(net.outputs[0])
+        raise DataError(f"of: say which output is meant ({listed}): of={first}, or of its units ({first}, 0)")
+    of = net.outputs[0] if of is None else of
+    walk = walk_of(net, net.encode(X).inputs.copy())
+    plan = replace(walk.plan, outputs=np.array([unit_meant(net.prepared, of)]))
+    plan = plan.restrict(parameters=np.zeros(plan.n_slots, bool), deltas=np.ones(plan.n_units, bool))
+    start, members = _baseline(net, baseline, walk.inputs), _checked_groups(net, groups)
+    walk, said = replace(walk, plan=plan), baseline is not None
+    return Attribution(method, of, walk, start, said, name, steps, members)
+
+
+def _checked_method(method: object) -> tuple[str, int]:
+    """Name and steps."""
+    if not isinstance(method, str):
+        raise DataError(expected("method", f"one of {', '.join(METHODS)}", method))
+    name, positional, named = (method, (), {}) if method in METHODS else parse_call(method)
+    if name not in METHODS:
+        raise DataError(f"method: no attribution is called {name!r}{did_you_mean(name, METHODS, listed=4)}")
+    steps = named.pop("steps", *positional[:1]) if positional or "steps" in named else STEPS
+    if named or len(positional) > 1 or (steps != STEPS and name != "integrated_gradients"):
+        raise DataError(expected("method", "without settings but integrated_gradients(steps=50)", method))
+    return name, int(whole(1).check("method: steps", steps))
+
+
+def _baseline(net: Model, baseline: Any, inputs: Array) -> Array:
+    """(rows, input units), as engines take them."""
+    if baseline is None:
+        return np.zeros_like(inputs)
+    if isinstance(baseline, str):
+        if baseline != "mean":
+            raise DataError(expected("baseline", "'mean', a number, a mapping or an array", baseline))
+        return np.broadcast_to(inputs.mean(axis=0), inputs.shape).copy()
+    rows: Any = baseline
+    if isinstance(baseline, Mapping):
+        for name in baseline:
+            if node_meant("baseline", net.topology, name) not in net.topology.inputs:
+                raise DataError(expected("baseline: each name", "an input", name))
+        rows = {name: [each] * len(inputs) if np.ndim(each) == 0 else each for name, each in baseline.items()}
+    elif np.ndim(baseline) < 2:
+        rows = np.asarray(baseline)[None] if np.ndim(baseline) else np.full((1, inputs.shape[1]), baseline)
+    try:
+        found = net.encode(rows, finite=True).inputs
+    except DataError as error:
+        raise DataError(f"baseline: {error}") from None
+    if len(found) not in {1, len(inputs)}:
+        raise DataError(
+            expected("baseline", f"of 1 row, or {len(inputs)} as X", Verbatim(f"{len(found)} rows"))
+        )
+    return np.ascontiguousarray(np.broadcast_to(found, inputs.shape))
+
+
+def _checked_groups(net: Model, groups: Any) -> dict[Hashable, tuple[int, ...]]:
+    """The numbers of each group's nodes."""
+    if not isinstance(groups, Mapping | None):
+        raise DataError(expected("groups", "a mapping from name to a list of nodes", groups))
+    found = {}
+    for name, members in (groups or {}).items():
+        where = f"groups: {shorten(name)}"
+        if net.topology.has_node(name) or net.topology.has_edge(name):
+            raise DataError(f"{where} is a node or an edge; give the group another name")
+        if (
+            isinstance(members, (str, bytes))
+            or not isinstance(members, Iterable)
+            or not (nodes := list(members))
+        ):
+            raise DataError(expected(where, "a list of nodes", members))
+        found[name] = tuple(dict.fromkeys(node_meant(where, net.topology, node) for node in nodes))
+    return found
+
+
+@dataclass(eq=False, repr=False)
+class Attribution(Mapping[Hashable, Array]):
+    """Contributions to an output by name: ``[node]``, ``[edge]``, ``[group]``, (rows,) each.
+
+    A mapping from every node, in the graph's order, and every group; of a node of several units it has the
+    sum over these, and 0 for one that does not reach the output.  A name that is also an edge is the edge.
+
+    Attributes
+    ----------
+    method, of
+        What was asked.
+    """
+
+    method: str
+    of: Any
+    _walk: Walk
+    _start: Array
+    _said: bool
+    _name: str
+    _steps: int
+    _groups: Mapping[Hashable, tuple[int, ...]]
+    _known: dict[Any, Array] = field(default_factory=dict)
+    _cones: dict[bytes, Any] = field(default_factory=dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cones": {}}  # an engine's runners stay with it
+
+    def __getitem__(self, name: Any) -> Array:
+        topology = self._walk.prepared.layout.topology
+        try:
+            return self._of_edge(topology.edge_number(name)) if topology.has_edge(name) else self._of(name)
+        except DataError as error:
+            raise MissingNameError(str(error)) from None
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter((*self._walk.prepared.layout.topology.nodes, *self._groups))
+
+    def __len__(self) -> int:
+        return self._walk.prepared.layout.topology.n_nodes + len(self._groups)
+
+    __eq__, __hash__ = object.__eq__, object.__hash__  # a mapping's would compare arrays
+
+    def mean_absolute(self) -> dict[Hashable, float]:
+        """The mean of the absolute contributions over the rows, of every node and group."""
+        return {name: float(np.abs(self._of(name)).mean()) for name in self}
+
+    def to_frame(self, index: Any = None) -> Any:
+        """A ``pandas.DataFrame``: a column a node and group, a row a row, labelled by ``index``."""
+        pandas = needed("attribution.to_frame()", "pandas", "pandas")
+        names = pandas.Index(list(self), tupleize_cols=False)
+        return pandas.DataFrame(np.column_stack([self._of(name) for name in self]), index, names)
+
+    @cached_property
+    def error(self) -> float:
+        """Completeness: the largest |Σ over inputs − (eta(row) − eta(baseline))| over the rows.
+
+        Rounding for DeepLIFT; of integrated gradients what steps leave; others are not meant to add up.
+        """
+        total = sum(self._of_units(np.array([unit])) for unit in range(self._start.shape[1]))
+        unit = self._walk.plan.outputs[0]
+        return float(np.abs(total - (self._values[unit] - self._values_at_start[unit])).max())
+
+    def __repr__(self) -> str:
+        return f"<Attribution: {self.method} of {label(self.of)}, {len(self._start)} rows>"
+
+    # -- of names ------------------------------------------------------------------------
+
+    def _of(self, name: Any) -> Array:
+        layout = self._walk.prepared.layout
+        is_group = not layout.topology.has_node(name) and isinstance(name, Hashable) and name in self._groups
+        nodes = self._groups[name] if is_group else (layout.topology.node_number(name),)
+        if nodes not in self._known:
+            units = [np.arange(layout.plan.n_units)[layout.units_of(node)] for node in nodes]
+            self._known[nodes] = self._of_units(np.concatenate(units))
+        return self._known[nodes].copy()
+
+    def _of_units(self, units: Array) -> Array:
+        is_knockout = self._name == "knockout"
+        return self._without(units) if is_knockout else np.asarray(self._by_unit[units].sum(axis=0))
+
+    def _of_edge(self, edge: int) -> Array:
+        if self._name == "knockout":
+            raise DataError("knockout: edges have none; ask for nodes or groups, or for another method")
+        layout, plan = self._walk.prepared.layout, self._walk.plan
+        source, target = (int(ends[edge]) for ends in (layout.topology.sources, layout.topology.targets))
+        parent, child = layout.units_of(source), layout.summed_units_of(target)
+        slots = np.arange(plan.indptr[child.start], plan.indptr[child.stop])
+        mine = (plan.sources[slots] >= parent.start) & (plan.sources[slots] < parent.stop)
+        return np.asarray(self._by_slot[slots[mine]].sum(axis=0))
+
+    # -- of units ------------------------------------------------------------------------
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def _values(self) -> Array:
+        return self._walk.value(np.arange(self._walk.plan.n_units))
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def _values_at_start(self) -> Array:
+        return self._walk.at(self._start).value(np.arange(self._walk.plan.n_units))
+
+    @cached_property
+    def _without_value(self) -> Array:
+        """(units, rows) what is there where nothing is: a₀ if a baseline was given, or else of inputs."""
+        result = self._values_at_start.copy()
+        if not self._said:
+            result[self._start.shape[1] :] = 0
+        return result
+
+    def _passes(self) -> Iterator[tuple[Walk, Array]]:
+        """Walks back from the output, and the changes of values (units, rows of the walk) beside them."""
+        n, everyone = len(self._start), np.arange(self._walk.plan.n_units)
+        way = self._walk.inputs - self._start
+        if self._name == "gradient*input":
+            self._walk.back(np.ones((n, 1), way.dtype))
+            yield self._walk, self._values - self._without_value
+        elif self._name == "deeplift":
+            both = np.concatenate([self._walk.inputs, self._start])
+            walk = replace(self._walk, plan=secant_plan(self._walk.plan), inputs=both)
+            walk.back(np.repeat(np.array([1, 0], way.dtype), n)[:, None])
+            values = walk.value(everyone)
+            yield walk, np.tile(values[:, :n] - values[:, n:], 2)
+        else:
+            h = float(np.finfo(way.dtype).eps ** (1 / 3))
+            for weight, place in line(self._steps):
+                at = [self._walk.at(self._start + (place + step) * way) for step in (0, h, -h)]
+                at[0].back(np.ones((n, 1), way.dtype))
+                change = (at[1].value(everyone) - at[2].value(everyone)) / (2 * h)
+                change[: way.shape[1]] = way.T
+                yield at[0], weight * change
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def _by_unit(self) -> Array:
+        n = len(self._start)
+        return np.asarray(sum((walk.pulls * change)[:, :n] for walk, change in self._passes()))
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def _by_slot(self) -> Array:
+        """(weights, rows) w · Δa · ∂z/∂(w a) · ∂eta/∂z."""
+        plan, n, theta = self._walk.plan, len(self._start), self._walk.theta
+        found, child = np.zeros((plan.n_weights, n), theta.dtype), slot_targets(plan.indptr)
+        for walk, change in self._passes():
+            delta = walk.delta(np.arange(plan.n_units))
+            for slots, way in ways(walk.plan, theta, walk.state, 2 * n):
+                found[slots] += (way * change[plan.sources[slots]] * delta[child[slots]])[:, :n]
+        return found
+
+    @cached_property
+    def _reach(self) -> tuple[Any, Array]:
+        """Who reads each unit, and (units,) which reach the output."""
+        plan, reaching = self._walk.plan, np.zeros(self._walk.plan.n_units, bool)
+        reaching[reachable(read_by(plan), plan.outputs)] = True
+        return readers(plan), reaching
+
+    @np.errstate(all="ignore")
+    def _without(self, units: Array) -> Array:
+        """What the output loses without some units: what depends on them runs again, alone."""
+        plan, (children, reaching), values = self._walk.plan, self._reach, self._values
+        output, mask = plan.outputs[0], np.zeros(plan.n_units, bool)
+        mask[reachable(children, units, within=reaching)] = True
+        mask[units] = False
+        if not mask[output]:  # it is one of them, or does not depend on them
+            return values[output] - (self._without_value if output in units else values)[output]
+        if (key := mask.tobytes()) not in self._cones:  # which siblings share
+            cut = plan.restrict(units=mask, parameters=np.zeros(plan.n_slots, bool))
+            border = np.asarray(cut.unit_ids)[: cut.n_inputs]
+            self._cones[key] = self._walk.prepared.runner_for(cut), border, self._walk.theta[cut.slot_ids]
+        runner, border, theta = self._cones[key]
+        rows = np.where(np.isin(border, units)[:, None], self._without_value[border], values[border]).T
+        after = runner.forward(theta, np.ascontiguousarray(rows), keep=False)
+        return np.asarray(values[output] - after.outputs[:, 0])

@@ -1,0 +1,253 @@
+"""What nodes and edges have contributed: completeness, brute force, PyTorch's gradients, knock-outs by do."""
+
+import copy
+import pickle
+
+import networkx as nx
+import numpy as np
+import pytest
+from data.strategies import KINKED, SMOOTH, dags, network, row_counts, rows_for, seeds
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from test_asking import ENGINES, normalised, output_of, table
+
+import dagnet
+
+METHODS = ("deeplift", "gradient*input", "integrated_gradients(steps=20)", "knockout")
+
+
+def tame(net, X):
+    forwards = net.forward(X), net.forward(np.zeros_like(X))
+    return all(np.abs(values).max() < 30 for forward in forwards for values in forward.values())
+
+
+@given(dags(), seeds, row_counts, st.data())
+def test_deeplift_is_complete(graph, seed, rows, data):
+    net = network(graph, engine=data.draw(st.sampled_from(ENGINES)), seed=seed)
+    X, _ = rows_for(net, rows=rows, seed=seed)
+    assume(tame(net, X))
+    of, column = output_of(net, data)
+    baseline = data.draw(st.sampled_from([None, 0.0, "mean", 0.25]))
+    found = net.attribute(X, of, baseline=baseline)
+    assert found.error <= 1e-9
+    start = {None: net.topology.center, "mean": X.mean(axis=0)}.get(baseline, np.full(X.shape[1], baseline))
+    start = np.tile(start, (rows, 1)).astype(float)
+    change = net(X)[:, column] - net(start)[:, column]
+    if not any(map(net.topology.has_edge, net.inputs)):  # a name of both means the edge
+        assert np.allclose(sum(found[node] for node in net.inputs), change, rtol=1e-9, atol=1e-9)
+
+
+@given(
+    dags(max_nodes=7, activations=("identity", "tanh", "sigmoid", "softplus", "sin", "atan")),
+    seeds,
+    st.data(),
+)
+@settings(max_examples=15)
+def test_integrated_gradients_are_complete_on_smooth_graphs(graph, seed, data):
+    for node in graph:
+        if graph.nodes[node].get("aggregation") in {"max", "min"}:
+            graph.nodes[node]["aggregation"] = "mean"
+    net = network(graph, engine=data.draw(st.sampled_from(ENGINES)), activation="tanh", seed=seed)
+    X, _ = rows_for(net, rows=3, seed=seed)
+    assume(tame(net, X))
+    of, _ = output_of(net, data)
+    assert net.attribute(X, of, method="integrated_gradients(steps=300)").error <= 1e-6
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("of", ["y1", "y2", ("l", 2)])
+def test_every_node_kind(engine, of):
+    net, X = normalised(engine), table()
+    for baseline in (None, "mean", {"x": [[3.0, 2.0, 1.0]] * 7, "site": ["a"] * 7}):
+        assert net.attribute(X, of, baseline=baseline).error <= 1e-9
+        assert np.isfinite(net.attribute(X, of, method="integrated_gradients", baseline=baseline).error)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("method", METHODS[:3])
+def test_edges_share_what_their_ends_have(engine, method):
+    """Where all are sums: edges out of a node add up to it, and edges into one by DeepLIFT."""
+    graph = dagnet.layered([3, 4, 3, 1], activation="tanh")
+    graph.add_edge("x1", "eta")
+    net = dagnet.Network(graph, engine=engine, seed=0)
+    X = np.random.default_rng(0).normal(size=(6, 3))
+    found = net.attribute(X, method=method)
+    for node in net.nodes:
+        out = [found[node, child] for child in graph.successors(node)]
+        if out:
+            assert np.allclose(sum(out), found[node], rtol=1e-6, atol=1e-9)
+    if method == "deeplift":
+        for node in ("h11", "h21"):
+            into = sum(found[parent, node] for parent in graph.predecessors(node))
+            assert np.allclose(into, found[node], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["product", "max", "min", "mean"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_terms_have_their_aumann_shapley_share(engine, kind):
+    graph = nx.DiGraph()
+    graph.add_node("y", aggregation=kind, bias=False)
+    graph.add_weighted_edges_from([("a", "y", 1.0), ("b", "y", -2.0), ("c", "y", 0.5), ("d", "y", 0.5)])
+    net = dagnet.Network(graph, engine=engine)
+    rng = np.random.default_rng(0)
+    X, start = rng.normal(size=(2, 5, 4))
+    X[0, 3], start[0, 3] = X[0, 2], start[0, 2]  # terms that tie all along
+    found = net.attribute(X, baseline=start)
+    places = (np.arange(200_000) + 0.5) / 200_000
+    for row in range(5):
+        way = start[row] + places[:, None] * (X[row] - start[row])
+        slopes = net.gradient(way, of="y").inputs.mean(axis=0)
+        for column, node in enumerate("abcd"):
+            assert found[node][row] == pytest.approx(slopes[column] * (X - start)[row, column], abs=1e-4)
+            assert np.array_equal(found[node], found[node, "y"])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("units", [2, 3])
+def test_units_normalised_together_have_their_aumann_shapley_share(engine, units):
+    graph = nx.DiGraph()
+    graph.add_node("x", units=units)
+    graph.add_node("n", units=units, normalization="layer", activation="identity", bias=False)
+    graph.add_node("y", bias=False)
+    graph.add_edge("x", "n", weight=np.eye(units))
+    graph.add_edge("n", "y", weight=np.arange(1.0, units + 1)[None] ** 2)
+    net = dagnet.Network(graph, engine=engine)
+    X, start = np.random.default_rng(1).normal(size=(2, 4, units))
+    X[1] = start[1]
+    found = net.attribute(X, baseline=start)
+    assert found.error < 1e-12
+    places = (np.arange(100_000) + 0.5) / 100_000
+    for row in range(4):
+        way = start[row] + places[:, None] * (X[row] - start[row])
+        path = net.gradient(way, of="y").inputs.mean(axis=0) @ (X[row] - start[row])
+        assert found["x"][row] == pytest.approx(path, abs=1e-3)
+    assert not found["x"][1].any()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_conductance_is_what_brute_force_finds(engine):
+    net = dagnet.Network(dagnet.layered([2, 3, 2, 1], activation="tanh"), engine=engine, seed=1)
+    X = np.array([[1.0, -2.0], [0.3, 0.7]])
+    found = net.attribute(X, method="integrated_gradients(steps=40)")
+    places = np.linspace(0, 1, 4001)
+    for row, x in enumerate(X):
+        way = (places[:, None] + places[:, None] * 0) * x
+        forward, slopes = net.forward(way), net.gradient(way, of="eta")
+        for node in ("x1", "h11", "h21"):
+            steps, slope = np.diff(forward[node]), slopes.value(node)
+            brute = (steps * (slope[1:] + slope[:-1]) / 2).sum()
+            assert found[node][row] == pytest.approx(brute, abs=1e-6)
+
+
+@given(dags(max_nodes=7), seeds, st.data())
+def test_knockouts_are_interventions(graph, seed, data):
+    net = network(graph, engine=data.draw(st.sampled_from(ENGINES)), seed=seed)
+    X, _ = rows_for(net, rows=3, seed=seed)
+    assume(tame(net, X))
+    of, column = output_of(net, data)
+    members = data.draw(st.lists(st.sampled_from(net.nodes), min_size=1, max_size=3, unique=True))
+    found = net.attribute(X, of, method="knockout", groups={"a group": members})
+    center = dict(zip(net.prepared.columns_in.by_unit(), net.topology.center, strict=True))
+
+    def without(nodes):
+        if any(node in net.inputs and net.topology.units[net.topology.index[node]] > 1 for node in nodes):
+            return None
+        return (
+            net(X)[:, column] - net.forward(X, do={n: center.get(n, 0.0) for n in nodes}).outputs[:, column]
+        )
+
+    for node in net.nodes:
+        if not net.topology.has_edge(node) and (truth := without([node])) is not None:
+            assert np.allclose(found[node], truth, rtol=1e-9, atol=1e-11)
+    if (truth := without(members)) is not None:
+        assert np.allclose(found["a group"], truth, rtol=1e-9, atol=1e-11)
+
+
+def test_gradient_times_input_equals_autograd():
+    torch = pytest.importorskip("torch")
+    net = dagnet.Network(dagnet.layered([3, 1]), seed=0)
+    X = np.random.default_rng(0).normal(size=(4, 3))
+    x = torch.tensor(X, requires_grad=True)
+    weights = torch.tensor([float(net.weights[name, "eta"]) for name in net.inputs], dtype=float)
+    (x @ weights + float(net.biases["eta"])).sum().backward()
+    found = net.attribute(X, method="gradient*input")
+    expected = X * x.grad.numpy()
+    assert np.allclose(np.column_stack([found[name] for name in net.inputs]), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_engines_and_copies_agree(method):
+    one, other = (normalised(engine).attribute(table(), "y2", method=method) for engine in ENGINES)
+    copies = copy.deepcopy(one), pickle.loads(pickle.dumps(one))
+    assert list(one) == ["x", "site", "l", "b", "s", "m", "y1", "y2"]
+    for node in one:
+        assert np.allclose(one[node], other[node], rtol=1e-6, atol=1e-9)
+        assert all(np.array_equal(one[node], copied[node]) for copied in copies)
+    assert repr(one) == f"<Attribution: {method} of y2, 7 rows>"
+    assert one.mean_absolute()["l"] == np.abs(one["l"]).mean()
+    pytest.importorskip("pandas")
+    assert list(one.to_frame().columns) == list(one)
+
+
+def test_groups_and_what_reaches_nothing():
+    graph = dagnet.layered([2, 2, 1], activation="tanh")
+    graph.add_edge("h11", "dead")
+    net, X = dagnet.Network(graph, outputs=["eta"], seed=0), [[1.0, 2.0]]
+    for method in METHODS:
+        found = net.attribute(X, method=method, groups={"both": ["h11", "h12"]})
+        assert not found["dead"].any()
+        if method != "knockout":
+            assert np.allclose(found["both"], found["h11"] + found["h12"])
+    with pytest.raises(KeyError, match="knockout: edges have none"):
+        found["x1", "h11"]
+    with pytest.raises(KeyError, match="no node 'h9'"):
+        found["h9"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"of": "dead"}, "or a node that reaches one"),
+        ({"of": "nobody"}, "of: no node 'nobody'"),
+        ({"of": ("x1", "h11")}, "it is an edge"),
+        ({"method": "deep_lift"}, "no attribution is called 'deep_lift'; did you mean 'deeplift'"),
+        ({"method": "lime"}, "known: deeplift"),
+        ({"method": 3}, "method must be one of"),
+        ({"method": "deeplift(steps=3)"}, "without settings"),
+        ({"method": "integrated_gradients(stops=3)"}, "without settings"),
+        ({"method": "integrated_gradients(steps=0)"}, "steps"),
+        ({"baseline": "median"}, "baseline must be 'mean'"),
+        ({"baseline": {"x1": 0.0}}, "baseline: X: no column 'x2'"),
+        ({"baseline": {"x1": 0.0, "x3": 0.0}}, "baseline: no node 'x3'"),
+        ({"baseline": {"x1": 0.0, "h11": 0.0}}, "baseline: each name must be an input"),
+        ({"baseline": [0.0, 1.0, 2.0]}, "baseline: X must be 2 columns wide"),
+        ({"baseline": [[0.0, 1.0]] * 3}, "baseline must be of 1 row, or 2 as X"),
+        ({"baseline": float("nan")}, "baseline: X: row 0"),
+        ({"groups": ["h11"]}, "groups must be a mapping"),
+        ({"groups": {"g": []}}, "groups: 'g' must be a list of nodes"),
+        ({"groups": {"g": "h11"}}, "groups: 'g' must be a list of nodes"),
+        ({"groups": {"g": ["h13"]}}, "groups: 'g': no node 'h13'"),
+        ({"groups": {"h11": ["h12"]}}, "is a node or an edge"),
+    ],
+)
+def test_bad_input(arguments, message):
+    graph = dagnet.layered([2, 2, 1])
+    graph.add_edge("h11", "dead")
+    net = dagnet.Network(graph, outputs=["eta"], seed=0)
+    with pytest.raises(dagnet.DagnetError, match=message):
+        net.attribute([[1.0, 2.0], [3.0, 4.0]], **arguments)
+
+
+def test_an_output_must_be_said_where_there_are_several():
+    net = dagnet.Network(dagnet.layered([2, 2]), seed=0)
+    with pytest.raises(dagnet.DataError, match=r"of: say which output is meant \('y1', 'y2'\): of='y1'"):
+        net.attribute([[1.0, 2.0]])
+
+
+def test_a_kink_and_a_single_precision_row():
+    assert set(SMOOTH).isdisjoint(KINKED)
+    net = dagnet.Network(dagnet.layered([2, 3, 1], activation="relu"), dtype="float32", seed=0)
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    found = net.attribute(X)
+    assert found["h11"].dtype == np.float32
+    assert found.error < 1e-5
