@@ -150,6 +150,7 @@ class Importance(Judged):
     ----------
     columns
         By node: mean, low, high (95 % of the mean over seeds), z, p, p_adjusted; ``to_frame()`` has them.
+        Twins, which share what they do by chance, are judged by the mean over them: one z and p for all.
     groups
         The same of groups, by ``groups.to_frame()``.
     by_seed, under_null
@@ -186,6 +187,15 @@ class Importance(Judged):
             rest = f"; … {len(found) - LISTED:,} more groups" if len(found) > LISTED else ""
             notes += [f"{word}: {listed}{rest}"] if found else []
         nodes, grouped = judged(own[:, :n], null[:, :n]), judged(own[:, n:], null[:, n:])
+        places, tied = (
+            {name: place for place, name in enumerate(names[0])},
+            (own[:, :n].copy(), null[:, :n].copy()),
+        )
+        for group in alike[0]:
+            own_places = [places[name] for name in group]
+            for each in tied:
+                each[:, own_places] = each[:, own_places].mean(axis=1, keepdims=True)
+        nodes |= {word: column for word, column in judged(*tied).items() if word in {"z", "p", "p_adjusted"}}
         groups = Judged("group", names[1], grouped, "", ())
         return cls("node", names[0], nodes, title, notes, groups, own[:, :n], null[:, :n], *alike, said)
 
