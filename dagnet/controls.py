@@ -62,7 +62,10 @@ class Fits:
         X = with_columns(X, given.pop("columns", None))
         weight, missing = given.pop("sample_weight", None), given.pop("missing", "refuse")
         _, targets, weights = self.base.encode(X, y, weight, finite=True, lazy=True, missing=missing)
-        plain = encode_inputs(X, self.base.prepared.columns_in, np.float64, None)[:]
+        prepared = self.base.prepared
+        scaled = self._standardize or prepared.standardisation is not None
+        dtype = np.dtype(np.float64) if scaled else prepared.dtype
+        plain = encode_inputs(X, prepared.columns_in, dtype, None)[:]
         self.data = Rows(plain, targets, None if weights is None else weights / weights.max())
         self._run = given
 
