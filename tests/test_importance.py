@@ -12,30 +12,6 @@ INPUTS = [f"x{j:02d}" for j in range(20)]
 FIT = {"epochs": 20, "learning_rate": 0.02, "batch_size": 64}
 
 
-class _Simple(dict):
-    """a · ∂eta/∂a of a network of one output, from public results."""
-
-    def __init__(self, net, X, groups):
-        forward, (out,) = net.forward(X), net.outputs
-        gradient = net.gradient(X, net(X) - 1.0)
-        for node in net.nodes:
-            children = [child for parent, child in net.edges if parent == node]
-            by = sum(net.weights[node, child] * gradient.delta(child) for child in children)
-            self[node] = forward[node] * (1.0 if node == out else by * len(forward.outputs) / 2)
-        for name, members in (groups or {}).items():
-            self[name] = sum(self[member] for member in members)
-
-    def mean_absolute(self):
-        return {node: float(np.abs(values).mean()) for node, values in self.items()}
-
-
-@pytest.fixture(autouse=True)
-def _attributions(monkeypatch):
-    if not hasattr(dagnet.Network, "attribute"):
-        simple = lambda net, X, of=None, *, method="", groups=None: _Simple(net, X, groups)
-        monkeypatch.setattr(dagnet.Network, "attribute", simple, raising=False)
-
-
 def planted(seed, rows=150):
     """Ten nodes with two inputs each; y needs h0, h1, h2; ``twin`` has the parents and children of h0."""
     rng, graph = np.random.default_rng(seed), nx.DiGraph()
@@ -212,3 +188,33 @@ def test_bad_input(change, text):
     given = {"X": np.eye(10)[:, :2], "y": np.arange(10.0), "seeds": 1, "shuffles": 1, "epochs": 1, **change}
     with pytest.raises(DataError, match=text):
         dagnet.importance(dagnet.layered([2, 2, 1]), given.pop("X"), given.pop("y"), **given)
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("null", ["labels", "node"])
+def test_every_kind_of_node_is_taken(engine, dtype, null):
+    pandas = pytest.importorskip("pandas")
+    graph = nx.DiGraph([("a", "h"), ("b", "h"), ("c", "k"), ("h", "m"), ("k", "m"), ("m", "y"), ("m", "z")])
+    graph.nodes["a"].update(center=1.0, scale=2.0)
+    graph.nodes["h"].update(units=3, normalization="batch", activation="prelu")
+    graph.nodes["k"].update(aggregation="max", dropout=0.2, share="one")
+    graph.nodes["m"].update(units=2, activation="tanh")
+    graph.edges["c", "k"].update(factor=2.0, bounds=(0, None))
+    graph.nodes["y"].update(loss="binary_cross_entropy_with_logits", activation="identity")
+    rng = np.random.default_rng(0)
+    X = pandas.DataFrame(rng.normal(size=(40, 3)), columns=list("cab"), index=[f"row{k}" for k in range(40)])
+    y = pandas.DataFrame({"z": X["a"], "y": (X["b"] > 0) * 1.0}).iloc[::-1]
+    given = {
+        "seeds": 2,
+        "shuffles": 2,
+        "epochs": 2,
+        "of": "y",
+        "engine": engine,
+        "dtype": dtype,
+        "null": null,
+    }
+    found = dagnet.importance(graph, X, y, standardize=True, groups={"both": ["h", "k"]}, **given)
+    assert set(found.names) == ({"h", "k", "m"} if null == "node" else {*"abchkm"})
+    assert np.isfinite(found.by_seed).all()
+    assert (found.columns["p"] >= 1 / 3).all()
