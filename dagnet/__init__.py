@@ -44,8 +44,10 @@ from dagnet.registry import (
 )
 
 if TYPE_CHECKING:
+    from dagnet.controls import compare_wirings, importance, rewired
     from dagnet.editing import compare
     from dagnet.explain.gradient_check import check_gradient
+    from dagnet.explain.importance import Importance
     from dagnet.explain.verification import verify
     from dagnet.formula import Formula
     from dagnet.population import Population
@@ -70,6 +72,7 @@ __all__ = [
     "Formula",
     "GraphError",
     "History",
+    "Importance",
     "Initializer",
     "LearningRateSchedule",
     "Loss",
@@ -85,9 +88,11 @@ __all__ = [
     "aggregations",
     "check_gradient",
     "compare",
+    "compare_wirings",
     "engines",
     "exporters",
     "hookimpl",
+    "importance",
     "initializers",
     "layered",
     "load",
@@ -96,6 +101,7 @@ __all__ = [
     "prepare_graph",
     "read_graph",
     "register",
+    "rewired",
     "unroll",
     "verify",
 ]
@@ -103,10 +109,14 @@ __all__ = [
 
 LATE = {
     "Formula": "formula",
+    "Importance": "explain.importance",
     "Population": "population",
     "check_gradient": "explain.gradient_check",
     "compare": "editing",
+    "compare_wirings": "controls",
+    "importance": "controls",
     "prepare_graph": "preparing",
+    "rewired": "controls",
     "unroll": "unrolling",
     "verify": "explain.verification",
 }

@@ -70,7 +70,7 @@ def auc(truth: Array, score: Array) -> float:
     n_negative = len(truth) - n_positive
     if not n_positive or not n_negative:
         return float("nan")
-    wins = _ranks(score)[positive].sum() - n_positive * (n_positive + 1) / 2
+    wins = ranks(score)[positive].sum() - n_positive * (n_positive + 1) / 2
     return float(wins / (n_positive * n_negative))
 
 
@@ -132,7 +132,7 @@ def spearman(truth: Array, predicted: Array) -> float:
     """
     if truth.ndim == 2:
         return _mean(spearman, truth, predicted)
-    return pearson(_ranks(truth), _ranks(predicted))
+    return pearson(ranks(truth), ranks(predicted))
 
 
 def concordance(truth: Array, predicted: Array) -> float:
@@ -184,7 +184,7 @@ def _mean(metric: Metric, truth: Array, predicted: Array) -> float:
     return float(np.mean([metric(*columns) for columns in zip(truth.T, predicted.T, strict=True)]))
 
 
-def _ranks(values: Array) -> Array:
+def ranks(values: Array) -> Array:
     """From 1 on, ties at their mean rank."""
     _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks: Array = (np.cumsum(counts) - (counts - 1) / 2)[group]

@@ -24,7 +24,7 @@ FLOORS: list[set[str]] = [
     {"training", "storage", "explain", "drawing"},
     {"callbacks", "formats", "editing"},
     {"network", "layered", "preparing", "unrolling"},
-    {"population", "loading"},
+    {"population", "loading", "controls"},
     {"testing"},
     {"cli"},  # runs the kit for plugins
     {"__init__", "__main__"},
@@ -44,6 +44,7 @@ NETWORKX = {
     "explain",
     "drawing",
     "cli",
+    "controls",
     "testing",
     "storage",
 }
@@ -72,6 +73,7 @@ GUARDS = {
     "compiler": "plan engines",
     "expansion": "nodes_in_training layer_normalization edge_dropout",
     "hashing": "nodes_in_training",
+    "controls": "importance wirings",
     "contracts": "contracts making functions_left_to_numpy plugins_at_work",
     "drawing": "drawing",
     "engine": "engines compiled_engine compiled_caching compiled_losses compiled_proof vectors",

@@ -4,7 +4,7 @@ Each is a :class:`dagnet.contracts.Callback`, as anybody's own would be.
 """
 
 from dagnet.callbacks.checkpoint import Checkpoint, found_checkpoint
-from dagnet.callbacks.progress import CSVLog, ProgressBar, with_progress
+from dagnet.callbacks.progress import CSVLog, ProgressBar, watched, with_progress
 from dagnet.callbacks.watching import EarlyStopping, LearningRateSchedule
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "LearningRateSchedule",
     "ProgressBar",
     "found_checkpoint",
+    "watched",
     "with_progress",
 ]

@@ -7,11 +7,12 @@ import sys
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, TextIO
+from typing import Any, ClassVar, TextIO, TypeVar
 
 from dagnet.contracts import Callback, Run
 from dagnet.values import FLAG, PATH, optional
 
+T = TypeVar("T")
 PROGRESS = optional(FLAG, "None for a bar on a terminal or in a notebook only")
 
 
@@ -151,6 +152,16 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def watched(items: Iterable[T], total: int, progress: object) -> Iterable[T]:
+    """The items, with a bar that counts them: always, never, or (None) where somebody watches."""
+    wanted = PROGRESS.check("progress", progress)
+    if wanted is False or (wanted is None and not _is_watched()):
+        return items
+    from tqdm import tqdm  # noqa: PLC0415 - only runs that draw pay for it
+
+    return tqdm(items, total=total, unit=" fits", file=sys.stderr, dynamic_ncols=True)
 
 
 def with_progress(callbacks: Iterable[Callback], progress: object) -> Iterable[Callback]:

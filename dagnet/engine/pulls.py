@@ -42,13 +42,16 @@ def pulls(plan: Plan, theta: Array, state: Any, output_gradient: Array) -> Array
     delta, child = state.delta(np.arange(plan.n_units)), slot_targets(plan.indptr)
     for slots, way in ways(plan, theta, state, len(output_gradient)):
         order = np.argsort(plan.sources[slots], kind="stable")
+        order = order[plan.sources[slots][order] >= plan.n_inputs]  # of inputs that is their δ
         sources = plan.sources[slots][order]
-        starts = np.flatnonzero(np.diff(sources, prepend=-1))
-        found[sources[starts]] += np.add.reduceat((way * delta[child[slots]])[order], starts, axis=0)
+        if len(starts := np.flatnonzero(np.diff(sources, prepend=-1))):
+            terms = way[order] * delta[child[slots[order]]]
+            found[sources[starts]] += np.add.reduceat(terms, starts, axis=0)
     for step in plan.program():
         if step.kind == LAYER:
             a, pull = state.value(plan.sources[step.slots]), theta[step.slots, None] * delta[step.targets]
             found[plan.sources[step.slots]] += through_layer(
                 plan.normalizations[step.what], a, pull, step.source
             )
+    found[: plan.n_inputs] = delta[: plan.n_inputs]
     return found

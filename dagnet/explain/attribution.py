@@ -197,7 +197,12 @@ class Attribution(Mapping[Hashable, Array]):
 
     def mean_absolute(self) -> dict[Hashable, float]:
         """The mean of the absolute contributions over the rows, of every node and group."""
-        return {name: float(np.abs(self._of(name)).mean()) for name in self}
+        layout = self._walk.prepared.layout
+        if self._name == "knockout" or not layout.topology.is_plain:
+            return {name: float(np.abs(self._of(name)).mean()) for name in self}
+        each = np.abs(self._by_unit).mean(axis=1)[layout.first_unit].tolist()
+        found = dict(zip(layout.topology.nodes, each, strict=True))
+        return found | {name: float(np.abs(self._of(name)).mean()) for name in self._groups}
 
     def to_frame(self, index: Any = None) -> Any:
         """A ``pandas.DataFrame``: a column a node and group, a row a row, labelled by ``index``."""

@@ -5,7 +5,8 @@ callback's business; see :class:`dagnet.contracts.Callback`.
 """
 
 from dagnet.training.resume import Carried, carry, restore
+from dagnet.training.rows import Rows, mean_loss_of
 from dagnet.training.run import TrainingRun
 from dagnet.training.settings import Settings
 
-__all__ = ["Carried", "Settings", "TrainingRun", "carry", "restore"]
+__all__ = ["Carried", "Rows", "Settings", "TrainingRun", "carry", "mean_loss_of", "restore"]

@@ -21,7 +21,7 @@ from dagnet.model.selection import make_generator
 from dagnet.topology import fingerprint_by_part
 from dagnet.training.blame import culprit, explained
 from dagnet.training.learner import ArrayLearner
-from dagnet.training.rows import encode_rows, encode_validation, mean_loss_of, outputs_of, parts_of
+from dagnet.training.rows import Rows, encode_rows, encode_validation, mean_loss_of, outputs_of, parts_of
 from dagnet.training.settings import Settings, checked_callbacks
 from dagnet.values import NOT_NEGATIVE
 
@@ -37,7 +37,8 @@ class TrainingRun:
     model
         What learns; its parameters are changed in place.
     X, y, sample_weight, validation_data, columns
-        As for ``Network.fit``; they are encoded here, once.
+        As for ``Network.fit``; they are encoded here, once.  X may be :class:`Rows` in place of X, y
+        and sample_weight.
     settings
         How to train.
     callbacks
@@ -70,7 +71,8 @@ class TrainingRun:
     ) -> None:
         self.model, self.settings = model, settings
         model.refresh()
-        self.data = encode_rows(model, with_columns(X, columns), y, sample_weight, missing)
+        known = isinstance(X, Rows)
+        self.data = X if known else encode_rows(model, with_columns(X, columns), y, sample_weight, missing)
         if class_weight is not None:
             weights = _scoring().class_weights(
                 model.objective, self.data.targets, self.data.weights, class_weight
