@@ -59,6 +59,8 @@ class Learner:
 
     steps: int = 0
     """How many steps were made."""
+    takes_several: bool = False
+    """Whether :meth:`several` may make any."""
     masks: int = 0
     """The seed of dropout's masks, which ``fit`` sets; those of a step are drawn by
     :func:`dagnet.hashing.step_key` of it and of :attr:`steps`."""

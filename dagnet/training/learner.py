@@ -61,6 +61,7 @@ class ArrayLearner(Learner):
             self._limits = [limit[free] for limit in model.layout.limits_in(model.dtype)]
         self._state = settings.optimizer.start(self._live)
         self._many = self._steps_at_once()
+        self.takes_several = self._many is not None
         self._known: tuple[Array, float, Array] | None = None
         self._parts: Any = None
 

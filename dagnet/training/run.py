@@ -111,7 +111,7 @@ class TrainingRun:
         self._at_batch_begin = _listening(self.callbacks, Callback.on_batch_begin)
         self._at_gradient = _listening(self.callbacks, Callback.on_gradient)
         self._at_batch_end = _listening(self.callbacks, Callback.on_batch_end)
-        self._several = 0 if coupling else self._at_once()
+        self._several = self._at_once() if self.learner.takes_several and not coupling else 0
         self._refuse_noise()
 
     @property
