@@ -44,7 +44,7 @@ from dagnet.registry import (
 )
 
 if TYPE_CHECKING:
-    from dagnet.controls import compare_wirings, importance, rewired
+    from dagnet.controls import compare_wirings, importance
     from dagnet.editing import compare
     from dagnet.explain.gradient_check import check_gradient
     from dagnet.explain.importance import Importance
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from dagnet.formula import Formula
     from dagnet.population import Population
     from dagnet.preparing import prepare_graph
+    from dagnet.rewiring import rewired
     from dagnet.unrolling import unroll
 
 __version__ = "0.1.0"
@@ -116,7 +117,7 @@ LATE = {
     "compare_wirings": "controls",
     "importance": "controls",
     "prepare_graph": "preparing",
-    "rewired": "controls",
+    "rewired": "rewiring",
     "unroll": "unrolling",
     "verify": "explain.verification",
 }

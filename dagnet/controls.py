@@ -25,25 +25,23 @@ from dagnet.model.selection import checked_threads, make_generator
 from dagnet.model.start import start_vector
 from dagnet.network import Network
 from dagnet.registry import find_initializer
-from dagnet.topology import checked_graph, name_keys, refuse_cycles
-from dagnet.training import Rows, Settings, TrainingRun, mean_loss_of
+from dagnet.rewiring import afresh, rewired, wired
+from dagnet.topology import checked_graph
+from dagnet.training import Rows, Settings, TrainingRun, checked_callbacks, mean_loss_of
 from dagnet.values import one_of, whole
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-NULL, KEEP, CONTROL = (
-    one_of("labels", "node"),
-    one_of("levels", "degrees"),
-    one_of("rewired", "random", "direct"),
-)
-LOOKED, FOLDS, SWAPS = 1000, 5, 10
+NULL, CONTROL = one_of("labels", "node"), one_of("rewired", "random", "direct")
+LOOKED, FOLDS = 1000, 5
 
 
 class Fits:
     """Many fits on one data set, number k by ``seed + k``: each on one thread, some of them at once."""
 
     def __init__(self, graph: Any, X: Any, y: Any, arguments: Mapping[str, Any]) -> None:
-        given, refused = dict(arguments), {"self", "graph", "X", "y", "resume", "validation_data"}
+        given = dict(arguments)
+        refused = {"self", "graph", "X", "y", "resume", "validation_data", "state", "weights"}
         own, fit = (
             inspect.signature(one).parameters.keys() - refused for one in (Network.__init__, Network.fit)
         )
@@ -57,6 +55,7 @@ class Fits:
         names = {field.name for field in fields(Settings)} & given.keys()
         self._settings = {name: given.pop(name) for name in names}
         Settings(**self._settings)
+        self.graph = graph
         self.base, self._standardize = self.network(graph, 0), given.pop("standardize", False)
         self._network |= {"inputs": self.base.inputs, "outputs": self.base.outputs}
         X = with_columns(X, given.pop("columns", None))
@@ -67,7 +66,14 @@ class Fits:
         dtype = np.dtype(np.float64) if scaled else prepared.dtype
         plain = encode_inputs(X, prepared.columns_in, dtype, None)[:]
         self.data = Rows(plain, targets, None if weights is None else weights / weights.max())
+        self._callbacks = list(checked_callbacks(given.pop("callbacks", ())))
         self._run = given
+
+    def counting(self) -> Array:
+        """The rows that have a label and a weight."""
+        weights, gaps = self.data.weights, self.data.gaps
+        counts = np.ones(len(self.data)) if weights is None else weights.reshape(len(weights), -1).max(axis=1)
+        return np.flatnonzero(counts if gaps is None else counts * ~gaps)
 
     def network(self, graph: Any, number: int) -> Network:
         """What a fit of some graph starts from."""
@@ -85,8 +91,8 @@ class Fits:
         if self._standardize:
             net.standardize(data.inputs)
         settings = Settings(**self._settings, seed=self.seed + number)
-        own = {**self._run, "callbacks": copy.deepcopy(list(self._run.get("callbacks", ())))}
-        TrainingRun(net, encoded(net, data), None, settings, **own).train()
+        callbacks = copy.deepcopy(self._callbacks)
+        TrainingRun(net, encoded(net, data), None, settings, callbacks=callbacks, **self._run).train()
         return net
 
     def each(self, task: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
@@ -211,70 +217,6 @@ def _own_columns(net: Network, members: Iterable[Hashable]) -> Array:
     return np.flatnonzero(np.repeat(own, topology.units[topology.inputs]))
 
 
-def rewired(graph: nx.DiGraph[Any], seed: int, keep: str = "levels") -> nx.DiGraph[Any]:
-    """The same nodes wired at random: each with its level, and as many children, and parents of each level.
-
-    Pairs of edges whose parents are of one level exchange children, ten times as often as there are edges,
-    unless an edge would be there twice or their ends differ in units (Maslov and Sneppen, 2002).  Nodes
-    keep their attributes, biases and activations among them.  An edge's attributes (``share``, ``bounds``,
-    ``factor``, ``trainable``, …, yours) stay with its parent, but ``weight`` where the edge learns: that
-    belongs to a place, and is left out to be drawn anew.
-
-    Parameters
-    ----------
-    graph
-        A ``networkx.DiGraph`` without cycles; it is not changed.
-    seed
-        A whole number; the same graph in another order is rewired alike.
-    keep
-        ``"levels"``; or ``"degrees"`` alone: parents may be of any level that is lower in the graph as given.
-
-    Raises
-    ------
-    GraphError, DataError
-        For cycles and what is no graph; for other words.
-
-    Examples
-    --------
-    >>> import dagnet, networkx as nx
-    >>> graph = nx.DiGraph([("x1", "h1"), ("x2", "h1"), ("x3", "h2"), ("x4", "h2"), ("h1", "y"), ("h2", "y")])
-    >>> other = dagnet.rewired(graph, 0)
-    >>> dict(other.in_degree) == dict(graph.in_degree), other.edges == graph.edges
-    (True, False)
-    """
-    graph, keep, generator = checked_graph(graph), KEEP.check("keep", keep), make_generator(seed)
-    refuse_cycles(graph)
-    level = {node: n for n, nodes in enumerate(nx.topological_generations(graph)) for node in nodes}
-    key = dict(zip(graph, name_keys(list(graph)).tolist(), strict=True))
-    units = {node: said or 1 for node, said in graph.nodes(data="units")}
-    edges = sorted(graph.edges, key=lambda edge: (key[edge[0]], key[edge[1]]))
-    kinds: dict[Any, list[int]] = {}
-    for place, (u, v) in enumerate(edges):
-        kinds.setdefault((keep == "degrees" or level[u], units[u], units[v]), []).append(place)
-    children, taken = [v for _, v in edges], set(edges)
-    for kind in kinds.values():
-        for pair in generator.integers(len(kind), size=(SWAPS * len(kind), 2)).tolist():
-            one, other = kind[pair[0]], kind[pair[1]]
-            u, v, a, b = edges[one][0], children[one], edges[other][0], children[other]
-            if (u, b) in taken or (a, v) in taken or level[u] >= level[b] or level[a] >= level[v]:
-                continue
-            taken -= {(u, v), (a, b)}
-            taken |= {(u, b), (a, v)}
-            children[one], children[other] = b, v
-    return _wired(graph, ((edge[0], v, graph.edges[edge]) for edge, v in zip(edges, children, strict=True)))
-
-
-def _wired(graph: nx.DiGraph[Any], edges: Iterable[tuple[Any, Any, Mapping[str, Any]]]) -> nx.DiGraph[Any]:
-    """The nodes of a graph with other edges, start weights left out."""
-    result: nx.DiGraph[Any] = nx.DiGraph(**graph.graph)
-    result.add_nodes_from(graph.nodes(data=True))
-    for parent, child, said in edges:
-        result.add_edge(parent, child)
-        kept = {word for word in said if word != "weight" or said.get("trainable") is False}
-        result.edges[parent, child].update({word: said[word] for word in said if word in kept})
-    return result
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class WiringComparison(Judged):
     """What :func:`dagnet.compare_wirings` has found; ``print`` shows it.
@@ -316,9 +258,10 @@ def compare_wirings(
 ) -> WiringComparison:  # fmt: skip
     """Say whether the wiring matters: losses on held-out rows of the graph as drawn, and of others.
 
-    For each seed the graph, with weights drawn anew, and one wiring of each kind are trained on four fifths
-    of the rows, five times, and judged on the rest.  Whether the drawn wiring stands out is asked of one case
-    against a sample (Crawford and Howell, 1998): spread s·√(1 + 1/seeds), s of the wirings' mean losses.  Of
+    For each seed the graph, with weights and biases that learn begun anew, and one wiring of each kind are
+    trained on four fifths of the rows, five times, and judged on the rest.  Whether the drawn wiring stands
+    out is asked of one case against a sample (Crawford and Howell, 1998): spread s·√(1 + 1/seeds), s of the
+    wirings' mean losses.  Of
     ``"direct"`` there is one only: spread s·√(1/(seeds·folds) + 1/(folds − 1)), s of the differences in
     each fold (Nadeau and Bengio, 2003).  Both are Student's, two-sided.
 
@@ -349,20 +292,23 @@ def compare_wirings(
     ['loss', 'difference', 'low', 'high', 'p']
     """
     seeds = whole(2).check("seeds", seeds)
-    if isinstance(controls, str):
-        raise DataError(expected("controls", "a list of words", controls, f"write [{controls!r}]"))
-    controls = tuple(CONTROL.check("controls", word) for word in controls)
-    drawn = checked_graph(as_drawn(graph))
-    drawn = _wired(drawn, drawn.edges(data=True))
-    fits = Fits(drawn, X, y, arguments)
-    inputs, outputs, n = fits.base.inputs, fits.base.outputs, len(fits.data)
+    listed = () if isinstance(controls, str) or not isinstance(controls, Iterable) else tuple(controls)
+    if not listed or len({*map(str, listed)}) < len(listed):
+        must, mend = "a list of words, at least one, each once", 'write ["direct"]'
+        raise DataError(expected("controls", must, controls, mend))
+    controls = tuple(CONTROL.check("controls", word) for word in listed)
+    fits = Fits(afresh(checked_graph(as_drawn(graph)), arguments), X, y, arguments)
+    drawn, inputs, outputs = fits.graph, fits.base.inputs, fits.base.outputs
+    rows = fits.counting()
+    n = len(rows)
     if n < 2 * FOLDS:
-        raise DataError(expected("X", f"of {2 * FOLDS} rows or more, of which parts are held out", n))
+        must = f"of {2 * FOLDS} rows or more with a label and a weight, of which parts are held out"
+        raise DataError(expected("X", must, n))
     above = {node: nx.ancestors(drawn, node) for node in outputs}
-    direct = _wired(
+    direct = wired(
         drawn.subgraph([*inputs, *outputs]), ((u, v, {}) for v in outputs for u in inputs if u in above[v])
     )
-    order = np.random.default_rng(fits.seed).permutation(n)
+    order = np.random.default_rng(fits.seed).permutation(rows)
 
     def losses(k: int) -> list[list[float]]:
         make = {"rewired": "levels", "random": "degrees"}
@@ -372,7 +318,7 @@ def compare_wirings(
         ]
         starts, found = [fits.again(k), *(fits.network(one, k) for one in wired)], []
         for held in np.array_split(order, FOLDS):
-            learned, rest = (rows_of(fits.data, rows) for rows in (np.setdiff1d(order, held), held))
+            learned, rest = (rows_of(fits.data, part) for part in (np.setdiff1d(order, held), held))
             nets = [fits.train(copy.deepcopy(net), k, learned) for net in starts]
             found.append([mean_loss_of(net, encoded(net, rest), n) for net in nets])
         return found

@@ -39,6 +39,9 @@ def heir(graph: Any, net: Any, inputs: Any, weight: str | None, attributes: Any)
         if units != before:
             must = f"{before}, as in the network that is taken over"
             problems.append(expected(f"node {shorten(name)}: units", must, units, "or rename the node"))
+        if [*(words.get("categories") or ())] != [*(there.get("categories") or ())]:
+            must = "as in the network that is taken over, in the same order"
+            problems.append(expected(f"node {shorten(name)}: categories", must, words.get("categories")))
         is_input = not graph.in_degree(name) and (was_input or inputs is None or name in named)
         for word in numbers & there.keys() if is_input == was_input and "categories" not in words else ():
             if there[word] is not False and (words.get(own[word]) is None or words[own[word]] is True):
@@ -80,7 +83,10 @@ def _split(known: Any, graph: Any, node: Any, own: Any, weight: str, problems: l
     plain = plain and bool(own["activation"]) and not words.get(own["normalization"])
     plain = plain and (bias is True or not np.any(bias))
     units = known.nodes[parent].get("units", 1)
-    if given or not plain or words.get("units", 1) != units:
+    if given and plain and words.get("units", 1) == units:
+        where = f"node {shorten(node)}, which splits {shorten(parent)} → {shorten(child)},"
+        problems.append(f"{where} has the weight of one of its edges; say those of both, or of none")
+    elif not plain or words.get("units", 1) != units:
         where = f"node {shorten(node)}, which splits {shorten(parent)} → {shorten(child)},"
         must = f"an identity of units={units} without a bias, to keep its function"
         problems.append(expected(where, must, dict(words), "or say the weight of both its edges"))

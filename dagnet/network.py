@@ -74,8 +74,8 @@ class Network(Model):
         A network whose numbers (weights, biases, what nodes learn and keep, ``center``, ``scale``) edges and
         nodes of the same names begin with, where the graph says none.  A new edge into a node that both have
         begins at 0, so that nothing changes until it is trained; where terms are not summed, it must have a
-        weight.  A new node amid an edge of weight w that is gone keeps its function: it is an identity, with
-        weights 1 and w, unless both weights are given.  All else is drawn.
+        weight.  A new node of one parent and one child, amid an edge of weight w that is gone, keeps its
+        function: it is an identity, with weights 1 and w, unless both weights are given.  All else is drawn.
 
     Raises
     ------

@@ -10,13 +10,12 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Callback, History, Loss, Run
-from dagnet.errors import DagnetError, DataError, GraphError, Verbatim, did_you_mean, expected, shorten
+from dagnet.errors import DataError, Verbatim, did_you_mean, expected, shorten
+from dagnet.joining import Union, part_of_each
 from dagnet.network import Network
 from dagnet.registry import find_optimizer
-from dagnet.topology import checked_graph, read_settings
 from dagnet.values import FLAG, NOT_NEGATIVE, optional, whole
 
-HEADS = ("loss", "loss_weight", "target")
 PATIENCE = optional(whole(1))
 LISTED = 6
 
@@ -26,6 +25,9 @@ class Population(Mapping[Hashable, Network]):
 
     The parts share their inputs by name and nothing else.  Each is trained exactly as it would be alone
     by steps over the same batches; ``population[name]`` is that part as a :class:`Network` of its own.
+    Batches are those of the whole: where one part is normalised over rows, a lone last row joins the batch
+    before for all.  Start weights that no graph says, and masks of dropout, are drawn by the names
+    (part, node).
 
     Parameters
     ----------
@@ -78,12 +80,12 @@ class Population(Mapping[Hashable, Network]):
             raise DataError(f"loss: there is no part {shorten(strange[0])}{known}")
         ends = {"inputs": inputs, "outputs": outputs}
         given = {word: None if names is None else tuple(names) for word, names in ends.items()}
-        union = _Union(given, loss, dtype)
+        union = Union(given, loss, dtype)
         for name, graph in named.items():
             union.add(name, graph)
         self._union = union
         self.net: Network = union.network(arguments)
-        self.part_of = _part_of_each(self.net, union.outputs)
+        self.part_of = part_of_each(self.net, union.outputs)
         self._split: tuple[Array, dict[Hashable, nx.DiGraph[Any]]] | None = None
         self._like = {name: value for name, value in arguments.items() if name in {"engine", "threads"}}
 
@@ -138,18 +140,23 @@ class Population(Mapping[Hashable, Network]):
         return {name: outputs[:, own] for name, own in zip(self, places, strict=True)}
 
     def _targets(self, y: Any) -> Any:
-        """Targets of the whole, from that of a part, or from a mapping by the parts' names."""
-        lacking = [name for name in self if isinstance(y, Mapping) and name not in y]
-        if lacking:
-            must = "an array, or a mapping with the name of every part"
-            raise DataError(expected("y", must, Verbatim(f"nothing for part {shorten(lacking[0])}")))
-        objective, outputs = self.net.objective, self.outputs
-        each = [_numbered(y[name] if isinstance(y, Mapping) else y, outputs[name]) for name in self]
-        widths = map(len, objective.columns)
-        if all(
-            array.shape[1:] == (n,) or (array.ndim, n) == (1, 1)
-            for array, n in zip(each, widths, strict=True)
-        ):
+        """Targets of the whole, from those of a part, or from a mapping by the parts' names."""
+        by_part = isinstance(y, Mapping) and not y.keys().isdisjoint(self.outputs)
+        if by_part and y.keys() != self.outputs.keys():
+            wrong = next(iter(y.keys() ^ self.outputs.keys()))
+            must = "an array, a table, or a mapping with the name of every part"
+            got = f"{'nothing for' if wrong in self.outputs else 'what is no'} part {shorten(wrong)}"
+            raise DataError(expected("y", must, Verbatim(got)))
+        each = [_columns(name, y[name] if by_part else y, outputs) for name, outputs in self.outputs.items()]
+        lengths = {name: len(array) for name, array in zip(self, each, strict=True)}
+        if len({*lengths.values()}) > 1:
+            name = next(name for name in self if lengths[name] != len(each[0]))
+            raise DataError(expected(f"y: part {shorten(name)}", f"of {len(each[0])} rows", lengths[name]))
+        if len(each) == 1:
+            return each[0]
+        objective = self.net.objective
+        shapes = zip(each, map(len, objective.columns), strict=True)
+        if all(array.shape[1:] == (n,) or (array.ndim, n) == (1, 1) for array, n in shapes):
             return np.concatenate([array.reshape(len(array), -1) for array in each], axis=1)
         heads = zip(objective.heads, each, strict=True)
         return {head.nodes if len(head.nodes) > 1 else head.nodes[0]: array for head, array in heads}
@@ -179,9 +186,11 @@ class Population(Mapping[Hashable, Network]):
             ``(X, y)``.
         patience, min_delta, restore_best
             As of :class:`dagnet.EarlyStopping`, for each part by itself: one that has stopped stays as it is
-            while the others learn on.  By default all are trained for all epochs.
+            while the others learn on.  What is watched is ``"validation_loss"``, else ``"loss"``, without
+            penalties.  By default all are trained for all epochs.
         arguments
-            Of :meth:`Network.fit`; but not what joins the parts: ``clip_norm``, an optimizer that searches.
+            Of :meth:`Network.fit`; but not what looks at all parts together: ``clip_norm``, ``metrics``,
+            ``class_weight``, missing labels, an optimizer that searches.
 
         Returns
         -------
@@ -195,7 +204,9 @@ class Population(Mapping[Hashable, Network]):
             If NaN or infinity arises in a part; it says in which, and all have the parameters before.
         """
         optimizer = find_optimizer(arguments.get("optimizer", "adam"))
-        joined = [name for name in ("clip_norm", "resume") if arguments.get(name) is not None]
+        joined = [name for name in ("clip_norm", "resume", "state") if arguments.get(name) is not None]
+        joined += [name for name in ("metrics", "class_weight") if arguments.get(name)]
+        joined += ["missing='skip'"] if arguments.get("missing", "refuse") != "refuse" else []
         joined += [f"optimizer={optimizer.name!r}"] if optimizer.searches else []
         if joined:
             mend = "train population[name] by itself"
@@ -262,132 +273,18 @@ class _Stops(Callback):
             run.model.vector[:] = self._kept
 
 
-class _Union:
-    """The graph of all parts: inputs by their names, all other nodes by (part, node)."""
-
-    def __init__(self, ends: Mapping[str, Any], loss: Any, dtype: Any) -> None:
-        self._ends, self._loss, self._dtype = ends, loss, dtype
-        self.graph: nx.DiGraph[Any] = nx.DiGraph()
-        self.outputs: dict[Hashable, list[tuple[Any, Any]]] = {}
-        self.inputs: dict[Hashable, None] = {}
-        self._losses: dict[Hashable, Loss] = {}
-
-    def add(self, name: Hashable, drawn: nx.DiGraph[Any]) -> None:
-        """One more part."""
-        try:
-            graph = checked_graph(drawn)
-            loss = self._loss.get(name) if isinstance(self._loss, Mapping) else self._loss
-            said = read_settings(graph, **self._ends, loss=loss, dtype=self._dtype)
-            if said.problems:
-                raise GraphError(said.problems)
-        except DagnetError as error:
-            raise type(error)(f"part {shorten(name)}: {error}") from error
-        self._dtype, self._losses[name] = self._numbers(name, said.dtype), said.loss
-        inputs = (
-            [node for node, parents in graph.pred.items() if not parents]
-            if said.inputs is None
-            else list(said.inputs)
-        )
-        outputs = said.outputs
-        if outputs is None:
-            outputs = [node for node, children in graph.succ.items() if not children and graph.pred[node]]
-        if not outputs:
-            raise GraphError(f"part {shorten(name)} has no output; give one, or leave the part out")
-        own = frozenset(inputs)
-        if both := [node for node in outputs if node in own]:
-            mend = "put an identity node between"
-            raise GraphError(f"part {shorten(name)}: {shorten(both[0])} is an input and an output; {mend}")
-        names = {node: node if node in own else (name, node) for node in graph}
-        self.inputs.update(dict.fromkeys(inputs))
-        for node, attributes in graph.nodes(data=True):
-            self._add_node(name, names[node], attributes, is_input=node in own)
-        self.graph.add_edges_from(
-            (names[parent], names[child], _keyed(name, attributes))
-            for parent, child, attributes in graph.edges(data=True)
-        )
-        self.outputs[name] = [(name, node) for node in outputs]
-
-    def _add_node(self, name: Hashable, node: Hashable, attributes: Any, *, is_input: bool) -> None:
-        several = [word for word in HEADS if word in attributes]
-        if several and not is_input:
-            mend = "the outputs of a part have one loss together: Population(…, loss={part: …})"
-            raise GraphError(f"part {shorten(name)}: node {shorten(node)} says {several[0]}; {mend}")
-        if is_input and node in self.graph and dict(self.graph.nodes[node]) != dict(attributes):
-            where, mend = f"part {shorten(name)}: input {shorten(node)}", "give it another name"
-            raise GraphError(f"{where} has other attributes than that of a part before; {mend}")
-        self.graph.add_node(node, **(attributes if is_input else _keyed(name, attributes)))
-
-    def _numbers(self, name: Hashable, dtype: Any) -> Any:
-        if self._dtype is not None and np.dtype(self._dtype) != dtype:
-            mend = "write Population(…, dtype=…)"
-            raise GraphError(f"part {shorten(name)} is of {dtype}, one before of {self._dtype}; {mend}")
-        return dtype
-
-    def network(self, arguments: Mapping[str, Any]) -> Network:
-        """All of it as one network."""
-        clash = next((node for node in self.inputs if node not in self.graph), None)
-        if clash is not None:
-            raise GraphError(f"inputs: {shorten(clash)} is in no graph")
-        losses = {
-            tuple(nodes) if len(nodes) > 1 else nodes[0]: self._losses[name]
-            for name, nodes in self.outputs.items()
-        }
-        outputs = [node for nodes in self.outputs.values() for node in nodes]
-        return Network(
-            self.graph, inputs=self.inputs, outputs=outputs, loss=losses, dtype=self._dtype, **arguments
-        )
-
-    def split(self, net: Network) -> dict[Hashable, nx.DiGraph[Any]]:
-        """Each part with the numbers of now."""
-        whole = net.to_networkx()
-        found: dict[Hashable, nx.DiGraph[Any]] = {name: nx.DiGraph() for name in self.outputs}
-        for node, attributes in whole.nodes(data=True):
-            if node not in self.inputs:
-                said = {key: value for key, value in attributes.items() if key not in HEADS}
-                found[node[0]].add_node(node[1], **_plain(said))
-        for parent, child, attributes in whole.edges(data=True):
-            part, own = found[child[0]], parent in self.inputs
-            if own and parent not in part:
-                part.add_node(parent, **whole.nodes[parent])
-            part.add_edge(parent if own else parent[1], child[1], **_plain(attributes))
-        for name, part in found.items():
-            inputs = [node for node in self.inputs if node in part]
-            outputs = [node for _, node in self.outputs[name]]
-            said = {"inputs": inputs, "outputs": outputs, "loss": str(self._losses[name])}
-            part.graph["dagnet"] = {**said, "dtype": net.dtype.name}
-        return found
-
-
-def _numbered(y: Any, outputs: tuple[Hashable, ...]) -> Array:
-    """Labels that are words as the numbers of the outputs with these names; all else as an array."""
+def _columns(part: Hashable, y: Any, outputs: tuple[Hashable, ...]) -> Array:
+    """A part's targets: a table's columns by the outputs' names, and words as the numbers of outputs."""
+    if isinstance(y, Mapping) or hasattr(y, "columns"):
+        missing = [name for name in outputs if name not in (y if isinstance(y, Mapping) else y.columns)]
+        if missing:
+            known = did_you_mean(missing[0], list(y), listed=LISTED)
+            raise DataError(f"y: part {shorten(part)}: no column {shorten(missing[0])} in the data{known}")
+        return np.column_stack([np.asarray(y[name]) for name in outputs])
     array = np.asarray(y)
+    if array.ndim == 0:
+        raise DataError(expected("y", "targets, one row for each row of X", y))
     if array.ndim == 1 and array.dtype.kind in "OU" and set(array.tolist()) <= set(outputs):
         places = {name: place for place, name in enumerate(outputs)}
         return np.array([places[word] for word in array.tolist()])
     return array
-
-
-def _keyed(name: Hashable, attributes: dict[str, Any]) -> dict[str, Any]:
-    """With a key of ``share`` that is the part's own."""
-    return {**attributes, "share": (name, attributes["share"])} if "share" in attributes else attributes
-
-
-def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """With the key of ``share`` that the part's graph had."""
-    return {**attributes, "share": attributes["share"][1]} if "share" in attributes else dict(attributes)
-
-
-def _part_of_each(net: Network, names: Iterable[Hashable]) -> Array:
-    """(numbers of ``net.vector``,) the number of the part that each belongs to."""
-    number = {name: k for k, name in enumerate(names)}
-    inputs, topology, layout = frozenset(net.inputs), net.topology, net.layout
-    nodes: list[Any] = list(topology.nodes)
-    part = np.array([-1 if node in inputs else number[node[0]] for node in nodes])
-    result = np.zeros(len(net.vector), np.int64)
-    result[layout.weights] = np.repeat(part[topology.targets], np.diff(topology.weight_starts))
-    has = layout.biases >= 0
-    result[layout.biases[has]] = np.repeat(part, np.diff(topology.unit_starts))[has]
-    for word in topology.node_starts:
-        own = topology.nodes_with(word)
-        result[layout.node_places(word)] = np.repeat(part[own], topology.units[own])
-    return result

@@ -324,3 +324,16 @@ def test_what_cannot_be_differentiated():
     ):
         with pytest.raises(dagnet.DataError, match=message):
             net.gradient(X, **arguments)
+
+
+def test_interventions_and_baselines_are_put_into_the_order_of_labelled_rows():
+    pandas = pytest.importorskip("pandas")
+    net = dagnet.Network(dagnet.layered([2, 3, 1], activation="tanh"), seed=0)
+    rows = np.random.default_rng(0).normal(size=(4, 2))
+    X = pandas.DataFrame(rows, columns=["x1", "x2"], index=list("abcd"))
+    given = pandas.Series([0.0, 1.0, 2.0, 3.0], index=list("dcba"))
+    assert net.forward(X, do={"h11": given})["h11"].tolist() == [3.0, 2.0, 1.0, 0.0]
+    found = net.attribute(X, baseline=X[::-1])
+    np.testing.assert_array_equal(found["x1"], net.attribute(X, baseline=X)["x1"])
+    with pytest.raises(dagnet.DataError, match="index"):
+        net.forward(X, do={"h11": given.rename({"a": "z"})})

@@ -130,6 +130,8 @@ def test_what_will_not_do_is_refused_by_the_parts_name(graphs, arguments, messag
         ({"clip_norm": 1.0}, "clip_norm"),
         ({"optimizer": "lbfgs"}, "lbfgs"),
         ({"patience": 0}, "patience"),
+        ({"metrics": ["r2"]}, "metrics"),
+        ({"missing": "skip"}, "missing"),
         ({"y": {"p": Y}}, "nothing for part 'q'"),
     ],
 )
@@ -141,3 +143,33 @@ def test_what_joins_the_parts_is_refused_and_changes_nothing(arguments, message)
     assert (population.net.parameters == before).all()
     with pytest.raises(KeyError, match="no part 'nobody'"):
         population["nobody"]
+
+
+def test_a_table_of_targets_is_read_by_the_outputs_names():
+    graph = nx.DiGraph([("x", "p"), ("x", "q")])
+    x = np.linspace(-1, 1, 20)
+    table = {"q": 5 * x, "p": -5 * x}
+    population = dagnet.Population({"a": graph, "b": graph}, seed=0)
+    alone = dagnet.Network(population.graphs()["a"])
+    wanted = alone.evaluate(x[:, None], table)
+    for y in (table, {"a": table, "b": table}, np.column_stack([table["p"], table["q"]])):
+        assert population.evaluate(x[:, None], y)["a"] == pytest.approx(wanted, rel=1e-12)
+
+
+def test_a_population_of_one_takes_labels():
+    population = dagnet.Population({"a": dagnet.layered([2, 3, 3])}, loss="cross_entropy")
+    assert population.fit(X, np.arange(24) % 3, epochs=1)["a"].epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ({"p": Y, "q": Y[:-1]}, "part 'q' must be of 24 rows"),
+        ({"p": Y, "q": Y, "r": Y}, "no part 'r'"),
+        ({"other": Y}, "no column 'y'"),
+    ],
+)
+def test_targets_that_do_not_fit_are_refused_by_the_parts_name(y, message):
+    population = dagnet.Population({"p": genome(1), "q": genome(2)})
+    with pytest.raises(dagnet.DataError, match=message):
+        population.fit(X, y, epochs=1)

@@ -16,7 +16,7 @@ from dagnet.errors import DataError, Verbatim, did_you_mean, expected, needed, s
 from dagnet.explain.arguments import checked_network
 from dagnet.explain.secants import line, secant_plan
 from dagnet.markup import label
-from dagnet.model import Model
+from dagnet.model import Model, aligned
 from dagnet.model.asking import node_meant, unit_meant, walk_of
 from dagnet.model.results import Walk
 from dagnet.model.views import MissingNameError
@@ -86,10 +86,13 @@ def attribute(
         listed, first = ", ".join(map(shorten, net.outputs[:8])), shorten(net.outputs[0])
         raise DataError(f"of: say which output is meant ({listed}): of={first}, or of its units ({first}, 0)")
     of = net.outputs[0] if of is None else of
-    walk = walk_of(net, net.encode(X).inputs.copy())
+    walk = walk_of(net, net.encode(X, finite=True).inputs.copy())
     plan = replace(walk.plan, outputs=np.array([unit_meant(net.prepared, of)]))
     plan = plan.restrict(parameters=np.zeros(plan.n_slots, bool), deltas=np.ones(plan.n_units, bool))
-    start, members = _baseline(net, baseline, walk.inputs), _checked_groups(net, groups)
+    start, members = (
+        _baseline(net, aligned("baseline", baseline, X), walk.inputs),
+        _checked_groups(net, groups),
+    )
     walk, said = replace(walk, plan=plan), baseline is not None
     return Attribution(method, of, walk, start, said, name, steps, members)
 

@@ -67,7 +67,9 @@ class BackwardPass(ShownAsMathematics):
     def _report(self, write: Notation = TEXT) -> Report:
         n = len(self.nodes)
         title = f"L = {TEXT.quantity(self.loss)} ({self.loss_name}), {n:,} node{'s' * (n != 1)}"
-        several = sum(step.fact.target is not None for step in self.nodes) > 1
+        outputs = sum(step.fact.target is not None for step in self.nodes)
+        # of several outputs, or where a node is called y, a target is told by its output
+        several = outputs > 1 or any(step.node == "y" for step in self.nodes)
         terms: dict[Hashable, list[tuple[str, str]]] = {}
         lines: list[tuple[str, ...]] = [("L", write.quantity(self.loss))]
         for step in self.nodes:

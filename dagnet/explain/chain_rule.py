@@ -237,7 +237,8 @@ class _Writer:
         self.rule, self.write = rule, write
         self.name = write.parameter(rule.kind, rule.edge)
         self.asked = write.derivative("L", self.name)
-        self.several = sum(fact.target is not None for fact in rule.facts.values()) > 1
+        outputs = sum(fact.target is not None for fact in rule.facts.values())
+        self.several = outputs > 1 or "y" in rule.facts  # then a target is told by its output
         self.gradients = {derivative.node: derivative.value for derivative in rule.derivatives}
 
     def account(self) -> tuple[list[Equations], list[str]]:

@@ -41,6 +41,7 @@ SPECIAL = {
     **{character: rf"\{character}" for character in "#$%&_{}"},
     "→": r"\to ",
     "…": r"\ldots ",
+    "·": r"\cdot ",
 }
 
 

@@ -13,7 +13,7 @@ from dagnet.errors import DataError, expected, shorten
 from dagnet.model.data import ABSENT, as_dtype, refuse_nan
 from dagnet.model.prepared import Prepared
 from dagnet.model.results import Forward, Gradient, Walk
-from dagnet.model.tables import Columns
+from dagnet.model.tables import Columns, aligned
 from dagnet.topology import Topology
 
 
@@ -42,7 +42,12 @@ def forward(model: Any, X: Any, *, do: Mapping[Hashable, Any] | None = None) -> 
     >>> net.forward([[2.0, 3.0], [0.0, 1.0]], do={"h11": [0.5, 0.25]})["h11"]
     array([0.5 , 0.25])
     """
-    return forward_of(model, model.encode(X).inputs.copy(), do)  # the caller may write to X
+    return forward_of(model, model.encode(X).inputs.copy(), by_row(X, do))  # the caller may write to X
+
+
+def by_row(X: Any, do: Any) -> Any:
+    """Interventions in the order of X's rows, where both label them as pandas does."""
+    return {name: aligned("do", value, X) for name, value in do.items()} if isinstance(do, Mapping) else do
 
 
 def forward_of(model: Any, inputs: Array, do: Any = None) -> Forward:
@@ -77,7 +82,12 @@ def _given(prepared: Prepared, do: Any, rows: int) -> tuple[Array, Array]:
     nodes = [node_meant("do", topology, name) for name in do]
     sizes, table = topology.units[nodes].tolist(), dict(do)
     for name, node, size in zip(do, nodes, sizes, strict=True):
-        if np.ndim(do[name]) == 0:
+        try:
+            is_number = np.ndim(do[name]) == 0
+        except ValueError:
+            must = "a number or a column of numbers"
+            raise DataError(expected(f"do: {shorten(name)}", must, do[name])) from None
+        if is_number:
             coded = node in topology.categories
             table[name] = np.array([do[name]] * rows, object) if coded else np.full((rows, size), do[name])
     categories = {topology.nodes[node]: words for node, words in topology.categories.items()}
@@ -167,7 +177,7 @@ def gradient(
         raise DataError("gradient(): do= goes with of=; sample_weight= and missing= go with y")
     given = ABSENT if y is None else y
     inputs, targets, weights = model.encode(X, given, sample_weight, missing=missing)
-    walk = walk_of(model, inputs.copy(), do)  # the caller may write to X later
+    walk = walk_of(model, inputs.copy(), by_row(X, do))  # the caller may write to X later
     asked, plan = layout.trainable, walk.plan
     if of is not None:
         plan = replace(plan, outputs=walk.numbers[[unit_meant(prepared, of)]])

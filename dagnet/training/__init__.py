@@ -7,6 +7,15 @@ callback's business; see :class:`dagnet.contracts.Callback`.
 from dagnet.training.resume import Carried, carry, restore
 from dagnet.training.rows import Rows, mean_loss_of
 from dagnet.training.run import TrainingRun
-from dagnet.training.settings import Settings
+from dagnet.training.settings import Settings, checked_callbacks
 
-__all__ = ["Carried", "Rows", "Settings", "TrainingRun", "carry", "mean_loss_of", "restore"]
+__all__ = [
+    "Carried",
+    "Rows",
+    "Settings",
+    "TrainingRun",
+    "carry",
+    "checked_callbacks",
+    "mean_loss_of",
+    "restore",
+]
