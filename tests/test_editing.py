@@ -509,3 +509,14 @@ def test_any_graph_begins_with_the_numbers_of_its_like(graph, seed):
     pruned, _ = net.prune(keep=half)
     assert half <= len(pruned.edges)
     assert pruned.nodes == net.nodes
+
+
+def test_other_categories_are_refused_as_weights_belong_to_words():
+    graph = nx.DiGraph([("c", "y"), ("x", "y")])
+    graph.nodes["c"]["categories"] = ["a", "b", "c"]
+    net, other = dagnet.Network(graph, seed=0), graph.copy()
+    other.nodes["c"]["categories"] = ["c", "b", "a"]
+    with pytest.raises(dagnet.GraphError, match="categories"):
+        dagnet.Network(other, weights=net)
+    rows = {"c": np.array(["a", "c"]), "x": np.zeros(2)}
+    np.testing.assert_array_equal(dagnet.Network(graph, weights=net)(rows), net(rows))

@@ -243,3 +243,71 @@ def test_students_distribution_is_scipys():
         t, share = student(freedom)
         for x in (0.1, 1.0, 2.5, 8.0):
             assert np.interp(x, t, share) == pytest.approx(1 - 2 * stats.t.sf(x, freedom), abs=1e-6)
+
+
+def case(rows=30):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(rows, 4))
+    edges = [("x1", "h1"), ("x2", "h1"), ("x3", "h2"), ("x4", "h2"), ("h1", "y"), ("h2", "y")]
+    return nx.DiGraph(edges), X, X[:, 0] * X[:, 1] + rng.normal(size=rows)
+
+
+def test_folds_are_of_rows_that_have_a_label_and_a_weight():
+    graph, X, y = case()
+    held = np.random.default_rng(0).permutation(30)[:6]
+    y[held] = np.nan
+    arguments = {"seeds": 2, "epochs": 2, "activation": "tanh", "controls": ["direct"]}
+    found = dagnet.compare_wirings(graph, X, y, missing="skip", **arguments)
+    assert (found.losses > 0).all()
+    there = np.setdiff1d(np.arange(30), held)
+    weights = np.isin(np.arange(30), there).astype(float)
+    weighed = dagnet.compare_wirings(graph, X, np.nan_to_num(y), sample_weight=weights, **arguments)
+    np.testing.assert_allclose(weighed.losses, found.losses, rtol=1e-9)
+    y[6:] = np.nan
+    with pytest.raises(dagnet.DataError, match="with a label and a weight"):
+        dagnet.compare_wirings(graph, X, y, missing="skip", **arguments)
+
+
+def test_all_wirings_begin_anew_whatever_the_graph_has_learned():
+    graph, X, y = case()
+    trained = dagnet.Network(graph, activation="tanh", seed=0)
+    trained.fit(X, y, epochs=20, learning_rate=0.1)
+    arguments = {"seeds": 2, "epochs": 1, "activation": "tanh", "controls": ["direct"]}
+    wanted = dagnet.compare_wirings(graph, X, y, **arguments).losses
+    drawn = trained.to_networkx()
+    drawn.graph.clear()
+    np.testing.assert_array_equal(dagnet.compare_wirings(drawn, X, y, **arguments).losses, wanted)
+    named = graph.copy()
+    for edge, weight in trained.weights.items():
+        named.edges[edge]["w"] = float(weight)
+    np.testing.assert_array_equal(dagnet.compare_wirings(named, X, y, weight="w", **arguments).losses, wanted)
+    for word in ("weights", "state"):
+        with pytest.raises(dagnet.DataError, match=f"{word} is no argument"):
+            dagnet.compare_wirings(graph, X, y, **{word: trained}, **arguments)
+
+
+def test_callbacks_given_once_serve_every_fit():
+    graph, X, y = case()
+
+    def losses(callbacks):
+        arguments = {"seeds": 2, "epochs": 6, "controls": ["direct"], "activation": "tanh"}
+        return dagnet.compare_wirings(graph, X, y, callbacks=callbacks, **arguments).losses
+
+    stop = dagnet.EarlyStopping(patience=1, min_delta=10.0)
+    np.testing.assert_array_equal(losses(iter([stop])), losses([stop]))
+    with pytest.raises(dagnet.DataError, match="callbacks"):
+        losses(5)
+
+
+def test_frozen_weights_stay_however_the_flag_is_written():
+    graph, _, _ = case()
+    nx.set_edge_attributes(graph, 1.5, "weight")
+    nx.set_edge_attributes(graph, np.False_, "trainable")
+    assert {said["weight"] for *_, said in dagnet.rewired(graph, 0).edges(data=True)} == {1.5}
+
+
+@pytest.mark.parametrize("controls", [None, [], ["direct", "direct"], "direct"])
+def test_controls_are_words_each_once(controls):
+    graph, X, y = case()
+    with pytest.raises(dagnet.DataError, match="controls"):
+        dagnet.compare_wirings(graph, X, y, controls=controls)
