@@ -43,7 +43,22 @@ def tame(graph, net, X):
         activation = net.topology.activations[net.topology.activation_of[number]]
         for kink in activation.kink_points() if node not in net.inputs else ():
             near |= bool((np.abs(truth.sums[node].real - kink) < 10 * EPS ** (1 / 3)).any())
-    return calm and not near
+    return calm and not near and not tied(graph, net, X)
+
+
+def tied(graph, net, X):
+    """Whether the two largest or smallest terms of a max or min are so near that a step may exchange them."""
+    forward = net.forward(X)
+    for node, said in graph.nodes(data=True):
+        terms = [np.full((len(X), said.get("units", 1), 0), 0.0)]
+        for parent in graph.pred[node] if said.get("aggregation") in {"max", "min"} else ():
+            a = np.asarray(forward[parent]).reshape(len(X), 1, -1)
+            terms.append(np.reshape(net.weights[parent, node], (1, -1, a.shape[2])) * a)
+        gaps = np.diff(np.sort(np.concatenate(terms, axis=2), axis=2), axis=2)
+        scale = 1 + max((np.abs(part).max(initial=0) for part in terms), default=0)
+        if gaps.shape[2] and min(gaps[..., 0].min(), gaps[..., -1].min()) < 10 * EPS ** (1 / 3) * scale:
+            return True
+    return False
 
 
 @given(dags(), seeds, row_counts)
