@@ -41,6 +41,12 @@ def _limit(wiring: Wiring, rows: int, threads: int = 1) -> list[Entry]:
     ]
 
 
+def _beside_c(wiring: Wiring, rows: int, threads: int) -> list[Entry]:
+    X, y = wiring.data(rows)
+    make = partial(subject.RawStep, wiring, X, y, threads)
+    return [Entry(f"dagnet, {rows} rows", f"{DAGNET}, {rows}", make), *_limit(wiring, rows, threads)]
+
+
 def block(conditions: Conditions) -> Outcome:
     """One 64 x 64 dense block in the graph of 100,000 edges, beside one of 64 x 63."""
     outcome = Outcome("a dense block among 100,000 edges: 64 x 64 beside 64 x 63")
@@ -218,15 +224,7 @@ def few_rows(conditions: Conditions) -> Outcome:
     wiring = graphs.random_dag()
     entries = []
     for rows in (1, 8, 32):
-        X, y = wiring.data(rows)
-        entries.append(
-            Entry(
-                f"dagnet, {rows} rows",
-                f"{DAGNET}, {rows}",
-                partial(subject.RawStep, wiring, X, y, conditions.threads),
-            )
-        )
-        entries += _limit(wiring, rows, conditions.threads)
+        entries += _beside_c(wiring, rows, conditions.threads)
     outcome = _timed("irregular, few rows", entries, conditions)
     for rows, bound in ((1, 1.5), (8, 1.15), (32, 1.15)):
         outcome.at_most(f"{C}, {rows}", bound, f"{DAGNET}, {rows}")
@@ -287,15 +285,7 @@ def small_world(conditions: Conditions) -> Outcome:
     wiring = graphs.wire("small world", 10_000, n_inputs, rank[pairs[:, 0]], rank[pairs[:, 1]])
     entries = []
     for rows in (32, 256):
-        X, y = wiring.data(rows)
-        entries.append(
-            Entry(
-                f"dagnet, {rows} rows",
-                f"{DAGNET}, {rows}",
-                partial(subject.RawStep, wiring, X, y, conditions.threads),
-            )
-        )
-        entries += _limit(wiring, rows, conditions.threads)
+        entries += _beside_c(wiring, rows, conditions.threads)
     outcome = _timed(
         f"small world, {wiring.n_edges:,} edges, {wiring.level[-1]:,} levels", entries, conditions
     )
