@@ -1,0 +1,1 @@
+"""dagnet on PyTorch: an engine for GPUs, training on many machines, and networks as modules."""
