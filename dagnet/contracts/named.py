@@ -189,9 +189,9 @@ class Exporter:
     suffix
         With its dot, lower case: ``".graphml"``.
     write
-        ``write(network, stream, observations)``: writes bytes to the binary ``stream``;
-        ``observations`` is an :class:`Observations` or None.  The caller opens and renames the
-        file, so that none is ever left half-written.
+        ``write(network, stream, observations)``: writes bytes to the binary ``stream``, whose ``name``
+        is the file's if it becomes one; ``observations`` is an :class:`Observations` or None.  The
+        caller opens and renames the file, so that none is ever left half-written.
     read
         ``read(stream) -> nx.DiGraph``, or None where the format cannot be read back.
     """
