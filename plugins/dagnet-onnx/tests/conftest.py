@@ -1,4 +1,4 @@
-"""What the tests share: a network's own model in onnxruntime; dagnet's strategy for graphs, where it is at hand."""
+"""The plugin is there, and dagnet's own strategy for graphs where it is at hand."""
 
 import sys
 from pathlib import Path

@@ -41,10 +41,11 @@ def close(found, right, dtype):
 def check(net, X, model=None):
     """The outputs and each head's prediction are the network's own."""
     found = run(net, X, model)
-    assert list(found) == ["outputs", *(f"predict[{name}]" for name in net.heads)]
+    names = [f"predict[{name.encode(errors='backslashreplace').decode()}]" for name in net.heads]
+    assert list(found) == ["outputs", *names]
     close(found["outputs"], net(X), net.dtype)
     whole = net.predict(X)
-    for (head, units, _) in net.objective.each():
-        assert found[f"predict[{head.name}]"].shape == (len(X), len(units))
-        close(found[f"predict[{head.name}]"], whole[:, units], net.dtype)
+    for name, units in zip(names, net.objective.units, strict=True):
+        assert found[name].shape == (len(X), len(units))
+        close(found[name], whole[:, units], net.dtype)
     return found

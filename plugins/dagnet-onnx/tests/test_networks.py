@@ -3,10 +3,11 @@
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+from running import check, close, run
 
 import dagnet
-from running import check, close, run
 
 strategies = pytest.importorskip("data.strategies", reason="dagnet's own tests have the graphs to try")
 dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -20,13 +21,61 @@ def test_any_graph(dtype, graph, seed, rows):
     check(net, strategies.rows_for(net, rows=rows, seed=seed)[0].astype(dtype))
 
 
+NORMALIZATIONS = (
+    "batch",
+    "batch(before_activation=True, eps=0.01)",
+    "layer",
+    "layer(before_activation=True)",
+)
+
+
+@st.composite
+def adorned(draw):
+    """A graph of ``dags()`` with normalisations, what activations learn, categories and heads."""
+    graph = draw(strategies.dags())
+    said, width = graph.graph["dagnet"], {node: graph.nodes[node].get("units", 1) for node in graph}
+    for node, attributes in graph.nodes(data=True):
+        if node in said["inputs"]:
+            if width[node] > 1 and "center" not in attributes and draw(st.booleans()):
+                del attributes["units"]
+                attributes["categories"] = [f"word {k}" for k in range(width[node])]
+            continue
+        if draw(st.booleans()):
+            kinds = NORMALIZATIONS if width[node] > 1 else NORMALIZATIONS[:2]
+            attributes["normalization"] = draw(st.sampled_from(kinds))
+        if draw(st.integers(0, 2)) == 0:
+            attributes["activation"] = draw(st.sampled_from(("prelu", "swish")))
+            attributes[{"prelu": "slope", "swish": "beta"}[attributes["activation"]]] = draw(st.floats(-1, 2))
+        if node in said["outputs"] and draw(st.booleans()):
+            attributes["loss"] = draw(st.sampled_from(strategies.LOSSES[: 7 if width[node] > 1 else 6]))
+    rest = sum(width[node] for node in said["outputs"] if "loss" not in graph.nodes[node])
+    if said["loss"] == "cross_entropy" and rest == 1:
+        said["loss"] = "huber"
+    note(f"adorned: {dict(graph.nodes(data=True))}")
+    return graph
+
+
+@dtypes
+@given(graph=adorned(), seed=strategies.seeds, rows=strategies.row_counts)
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+def test_any_graph_with_every_kind_of_node(dtype, graph, seed, rows):
+    net = strategies.network(graph, engine="reference", dtype=dtype, seed=seed)
+    rng = np.random.default_rng(seed)
+    for node, name in net.node_parameters:
+        low = 0.5 if name == "variance" else -1.0
+        net.node_parameters[node, name] = rng.uniform(low, 1.5, np.shape(net.node_parameters[node, name]))
+    check(net, rng.uniform(-2, 2, (rows, net.layout.plan.n_inputs)).astype(dtype))
+
+
 def every_kind(dtype="float64", **arguments):
     """Normalisations, what activations learn, heads, categories, several units, sharing, aggregations."""
     graph = nx.DiGraph()
     graph.add_node("x", units=3, center=[0.5, 0.0, 1.0], scale=[2.0, 1.0, 0.5])
     graph.add_node("site", categories=["a", "b"])
     graph.add_node("l", units=3, activation="tanh", normalization="layer")
-    graph.add_node("b", units=2, activation="prelu", normalization="batch(before_activation=True)", dropout=0.2)
+    graph.add_node(
+        "b", units=2, activation="prelu", normalization="batch(before_activation=True)", dropout=0.2
+    )
     graph.add_node("s", activation="swish", aggregation="product", share="one")
     graph.add_node("m", activation="softplus", aggregation="max", normalization="batch")
     graph.add_edges_from([("x", "l"), ("x", "b"), ("site", "b"), ("l", "s"), ("l", "m"), ("b", "m")])
@@ -85,7 +134,9 @@ def test_each_aggregation_of_dagnet_with_terms_of_any_number(name, dtype):
 @pytest.mark.parametrize("name", [*dagnet.losses()])
 def test_what_each_loss_of_dagnet_predicts(name, dtype):
     output = {"output_activation": "sigmoid"} if name == "binary_cross_entropy" else {}
-    net = dagnet.Network(dagnet.layered([3, 4, 3], activation="tanh", **output), loss=name, dtype=dtype, seed=0)
+    net = dagnet.Network(
+        dagnet.layered([3, 4, 3], activation="tanh", **output), loss=name, dtype=dtype, seed=0
+    )
     check(net, np.random.default_rng(0).normal(size=(6, 3)).astype(dtype))
 
 
@@ -113,7 +164,9 @@ def above(outputs, targets):
 def test_functions_of_others(dtype):
     graph = nx.DiGraph([("x", "h"), ("z", "h"), ("h", "y"), ("x", "k"), ("k", "y"), ("h", "u"), ("x", "u")])
     graph.nodes["h"].update(aggregation=dagnet.Aggregation("norm_of_terms", norm))
-    graph.nodes["k"].update(activation=dagnet.Activation("signed", signed, parameters={"flip": 0.5}, kinks=(0, 0.5, -0.5)))
+    graph.nodes["k"].update(
+        activation=dagnet.Activation("signed", signed, parameters={"flip": 0.5}, kinks=(0, 0.5, -0.5))
+    )
     graph.nodes["u"]["activation"] = dagnet.Activation("two", constant)
     loss = dagnet.Loss("centred", above, predict=centred)
     net = dagnet.Network(graph, loss=loss, dtype=dtype, seed=0)
@@ -121,7 +174,9 @@ def test_functions_of_others(dtype):
 
 
 @dtypes
-@pytest.mark.parametrize("kind", ["one node", "an input that is an output", "no hidden nodes", "a constant alone"])
+@pytest.mark.parametrize(
+    "kind", ["one node", "an input that is an output", "no hidden nodes", "a constant alone"]
+)
 def test_small_networks(kind, dtype):
     graph, more = nx.DiGraph(), {}
     if kind == "one node":
@@ -145,7 +200,9 @@ def test_small_networks(kind, dtype):
 @dtypes
 def test_a_hub_and_rows_of_infinities(dtype):
     graph = nx.DiGraph((f"x{k}", "hub") for k in range(10_000))
-    graph.add_edges_from([("x0", "a"), ("x1", "a"), ("x2", "b"), ("x3", "b"), ("x3", "c"), ("hub", "y"), ("a", "y")])
+    graph.add_edges_from(
+        [("x0", "a"), ("x1", "a"), ("x2", "b"), ("x3", "b"), ("x3", "c"), ("hub", "y"), ("a", "y")]
+    )
     graph.add_edges_from([("b", "w"), ("c", "w"), ("a", "c")])
     graph.nodes["a"]["activation"] = "exp"
     net = dagnet.Network(graph, dtype=dtype, seed=0)
@@ -160,7 +217,9 @@ def test_a_hub_and_rows_of_infinities(dtype):
 @dtypes
 def test_nan_wins_a_maximum(dtype):
     graph = nx.DiGraph()
-    graph.add_weighted_edges_from([("x", "m", 0.0), ("y", "m", 1.0), ("x", "n", 0.0), ("y", "n", 1.0), ("z", "n", 1.0)])
+    graph.add_weighted_edges_from(
+        [("x", "m", 0.0), ("y", "m", 1.0), ("x", "n", 0.0), ("y", "n", 1.0), ("z", "n", 1.0)]
+    )
     graph.nodes["m"]["aggregation"], graph.nodes["n"]["aggregation"] = "max", "min"
     net = dagnet.Network(graph, dtype=dtype)
     X = np.array([[np.inf, 1.0, 2.0], [0.0, 1.0, 2.0]], dtype)
@@ -176,7 +235,9 @@ def test_a_long_chain_and_layers(dtype):
     del graph.nodes[0]["activation"]
     net = dagnet.Network(graph, dtype=dtype, seed=0)
     check(net, np.random.default_rng(0).normal(size=(4, 1)).astype(dtype))
-    net = dagnet.Network(dagnet.layered([20, 40, 30, 3], activation="gelu"), dtype=dtype, loss="cross_entropy", seed=0)
+    net = dagnet.Network(
+        dagnet.layered([20, 40, 30, 3], activation="gelu"), dtype=dtype, loss="cross_entropy", seed=0
+    )
     check(net, np.random.default_rng(0).normal(size=(4, 20)).astype(dtype))
 
 

@@ -3,18 +3,18 @@
 import numpy as np
 import onnx
 import pytest
+from dagnet_onnx.functions import nodes
+from dagnet_onnx.operators import simplified
+from dagnet_onnx.writer import IR, KINDS, OPSET, Body
 from onnx import helper
+from running import session
 
 from dagnet.formula import traced
 from dagnet.formula.formula import probe_numbers
 from dagnet.formula.operations import OPERATIONS
-from dagnet_onnx.functions import nodes
-from dagnet_onnx.operators import simplified
-from dagnet_onnx.writer import IR, KINDS, OPSET, Body
-from running import session
 
 NEAR = {**dict.fromkeys(("sigmoid", "sin", "cos", "logaddexp", "logaddexp2"), (16, 1.0)), "tan": (64, 1.0)}
-"""In units in the last place, of the number or of this, whichever is larger; onnxruntime's own are no better."""
+"""In units in the last place of the number, or of this where it is larger; onnxruntime is no better."""
 
 
 def model(formula, arguments, dtype):
@@ -48,7 +48,9 @@ def probes(formula, n, dtype):
 def test_a_row_of_the_table_is_numpys_function(name, dtype):
     function, truth = OPERATIONS[name].function, OPERATIONS[name].truth
     names = ["x", "y", "w"][: len(OPERATIONS[name].slopes)]
-    formula = traced(lambda *given: np.where(function(*given), 1.0, 0.0) if truth else +function(*given), names)
+    formula = traced(
+        lambda *given: np.where(function(*given), 1.0, 0.0) if truth else +function(*given), names
+    )
     arrays = probes(formula, len(names), dtype)
     ready = model(simplified(formula, {}, {}, dtype), names, dtype)
     given = {key: array[None] for key, array in zip(names, arrays, strict=True)}

@@ -22,44 +22,42 @@ class Functions:
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
-        self._known: dict[tuple[Any, ...], str | Formula] = {}
+        self._activations: dict[Any, str | Formula] = {}
+        self._aggregations: dict[tuple[Any, int], Formula] = {}
 
     def activation(self, item: Any, z: str, learned: Mapping[str, str]) -> str:
         """g(z), by the formula; ``learned`` has the names of what units learn, (units, 1) each."""
-        key = ("activation", item, tuple(learned))
-        if key not in self._known:
-            self._known[key] = self._prepared(item, learned)
-        found = self._known[key]
+        if item not in self._activations:
+            self._activations[item] = self._prepared(item)
+        found = self._activations[item]
         if isinstance(found, Formula):
             return nodes(self.writer, found, {"z": z, **learned})
         return self.writer.emit(found, z, *learned.values(), domain=DOMAIN)
 
-    def _prepared(self, item: Any, learned: Mapping[str, str]) -> str | Formula:
+    def _prepared(self, item: Any) -> str | Formula:
         """The formula, or the name of a function that was made of it."""
-        formula = self._simple(item, {}, learned)
+        formula = simple(item, {}, self.writer.dtype)
         if sum(bool(op.reads) for op in formula.ops) <= LONGEST:
             return formula
-        body, inputs = Body(self.writer.dtype), ["z", *learned]
-        result = nodes(body, formula, {name: name for name in inputs})
-        return self.writer.define(item.name, inputs, body, result, f"{item}\n{item.formula}")
+        body, inputs = (
+            Body(self.writer.dtype),
+            {"z": "z", **{name: f"learned_{name}" for name in item.trainable}},
+        )
+        result = nodes(body, formula, inputs)
+        return self.writer.define(item.name, list(inputs.values()), body, result, f"{item}\n{item.formula}")
 
     def aggregation(self, item: Any, terms: str, count: int) -> str:
         """From terms, (units, count, rows), (units, 1, rows)."""
-        key = ("aggregation", item, count)
-        if key not in self._known:
-            self._known[key] = self._simple(item, {"term": count}, {})
-        formula = self._known[key]
-        assert isinstance(formula, Formula)
-        return nodes(self.writer, formula, {"terms": terms})
+        if (item, count) not in self._aggregations:
+            self._aggregations[item, count] = simple(item, {"term": count}, self.writer.dtype)
+        return nodes(self.writer, self._aggregations[item, count], {"terms": terms})
 
-    def _simple(self, item: Any, sizes: Mapping[str, int], learned: Mapping[str, str]) -> Formula:
-        formula = item.formula
-        numbers = {
-            name: float(item.parameters[name])
-            for name in formula.arguments
-            if name in item.parameters and name not in learned
-        }
-        return simplified(formula, numbers, sizes, self.writer.dtype)
+
+def simple(item: Any, sizes: Mapping[str, int], dtype: Any) -> Formula:
+    """The formula of an activation or aggregation by operators; what units learn stays an argument."""
+    learned, formula = getattr(item, "trainable", {}), item.formula
+    names = [name for name in formula.arguments if name in item.parameters and name not in learned]
+    return simplified(formula, {name: float(item.parameters[name]) for name in names}, sizes, dtype)
 
 
 def nodes(body: Body, formula: Formula, names: Mapping[str, str], *, width: int = 0) -> str:
@@ -84,7 +82,7 @@ def nodes(body: Body, formula: Formula, names: Mapping[str, str], *, width: int 
         elif op.name == "maximum" and _is_zero(formula.ops[op.reads[0]]):
             found[place] = body.emit("Relu", reads[1])
         else:
-            more = {"fmod": 1} if op.name == "fmod" else {}
+            more: dict[str, Any] = {"fmod": 1} if op.name == "fmod" else {}
             found[place] = body.emit(table[op.name], *reads * (1 + (op.name == "square")), **more)
     if formula.ops[result].form == UNIT:
         return found[result]
@@ -99,7 +97,7 @@ def _is_zero(op: Op) -> bool:
 
 
 def _reduced(body: Body, kind: str, x: str) -> str:
-    """Over terms of (units, terms, rows), or units of (rows, units); NaN wins, which onnxruntime overlooks."""
+    """Over terms of (units, terms, rows), or units of (rows, units); onnxruntime's maxima overlook NaN."""
     axis = body.constant(np.array([1]))
     found = body.emit(REDUCED[kind], x, axis, keepdims=1)
     if kind not in {"max", "min"}:

@@ -1,14 +1,16 @@
 """A network as an ONNX model: its prediction plan, walked level by level.
 
-Input ``X`` (rows, input units) has the network's precision and the columns of ``net(X)``, as they are before
-standardisation; categories are 0 and 1, a column each.  Outputs are ``outputs``, what ``net(X)`` gives, (rows, output
-units), and for each head ``predict[its name]``, (rows, its units), what ``net.predict(X)`` gives.  The number of rows
-is free.  Metadata have, as JSON, ``inputs`` (the node of each column, and its unit or category), ``outputs`` (the node
-of each output unit) and ``heads`` (the loss of each head, and its outputs).
+Input ``X`` (rows, input units) has the network's precision and the columns of ``net(X)``, as they are
+before standardisation; categories are 0 and 1, a column each.  Outputs are ``outputs``, what ``net(X)``
+gives, (rows, output units), and for each head ``predict[its name]``, (rows, its units), what
+``net.predict(X)`` gives.  The number of rows is free.  Metadata have, as JSON, ``inputs`` (the node of each
+column, and its unit or category), ``outputs`` (the node of each output unit) and ``heads`` (the loss of each
+head, and its nodes).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -18,22 +20,22 @@ from onnx import helper
 import dagnet
 from dagnet.arrays import Array
 from dagnet.errors import DataError, shorten
-from dagnet.formats.plain_attributes import dumps
+from dagnet.formats.plain_attributes import READABLE
 from dagnet.formula import Formula, Untraceable, traced
 from dagnet.plan import ACTIVATE, LAYER, Plan, Step
-from dagnet_onnx.functions import Functions, nodes
+from dagnet.values import plain
+from dagnet_onnx.functions import Functions, nodes, simple
 from dagnet_onnx.operators import simplified
 from dagnet_onnx.sums import Bucket, blocks_of, buckets_of, rule_of
 from dagnet_onnx.values import Pool, Values
 from dagnet_onnx.writer import KINDS, Writer
 
 ABOUT = (
-    "A network of dagnet. X: (rows, input units), raw; the metadata 'inputs' name its columns, one for each word of a"
-    " category, 0 or 1.{scaled} outputs: (rows, output units), named by the metadata 'outputs'; predict[…]: what the loss"
-    " of each head says they predict."
+    "A network of dagnet. X: (rows, input units), raw; the metadata 'inputs' name its columns; of a category "
+    "each word has one, 0 or 1.{scaled} outputs: (rows, output units), which the metadata 'outputs' name. "
+    "predict[…]: what the loss of each head says they predict."
 )
 SCALED = " Centre and scale of the inputs are inside."
-Level = tuple[list[Step], list[Step]]
 
 
 def written(network: Any, stream: BinaryIO) -> None:
@@ -42,8 +44,8 @@ def written(network: Any, stream: BinaryIO) -> None:
     Raises
     ------
     DataError
-        For activations, aggregations and predictions without a formula, all of them by name, before anything is
-        written; where the numbers need a second file, and the stream has no place beside it.
+        For activations, aggregations and predictions without a formula, all of them by name, before
+        anything is written; where the numbers need a second file, and there is no place for it.
 
     Warns
     -----
@@ -68,19 +70,18 @@ def written(network: Any, stream: BinaryIO) -> None:
     writer.write(stream, [given], found, about)
 
 
-def levels(plan: Plan) -> Iterator[Level]:
-    """The sums of each level, whose units read earlier levels alone, and its activations."""
-    sums, activations, first = list[Step](), list[Step](), plan.n_inputs
+def levels(plan: Plan) -> Iterator[list[Step]]:
+    """The sums of each level, whose units read the values of earlier levels alone."""
+    sums, first = list[Step](), plan.n_inputs
     for step in plan.program():
         if step.kind == ACTIVATE:
-            activations.append(step)
-        elif sums and plan.sources[step.slots].max(initial=-1) >= first:
-            yield sums, activations
-            sums, activations, first = [step], [], step.target
-        else:
-            sums.append(step)
+            continue
+        if sums and plan.sources[step.slots].max(initial=-1) >= first:
+            yield sums
+            sums, first = [], step.target
+        sums.append(step)
     if sums:
-        yield sums, activations
+        yield sums
 
 
 class _Walk:
@@ -93,7 +94,11 @@ class _Walk:
         self.functions = Functions(self.writer)
         one = self.plan.n_units
         read = np.zeros(one + 1, np.int64)
-        for number, (sums, _) in enumerate(levels(self.plan)):
+        self.activation_of = np.full(one, -1)
+        for step in self.plan.program():
+            if step.kind == ACTIVATE:
+                self.activation_of[step.targets] = step.what
+        for number, sums in enumerate(levels(self.plan)):
             for step in sums:
                 read[self.plan.sources[step.slots]] = number
         read[[one, *self.plan.outputs.tolist()]] = read.max() + 1
@@ -117,35 +122,36 @@ class _Walk:
             emit, constant = self.writer.emit, self.writer.constant
             shape = emit("Concat", constant(np.array([1])), emit("Shape", "X", start=0, end=1), axis=0)
             ones = helper.make_tensor("", KINDS[self.writer.dtype.name], [1], [1.0])
-            self.values.add(emit("ConstantOfShape", shape, value=ones), np.array([self.plan.n_units]), number - 1)
+            self.values.add(
+                emit("ConstantOfShape", shape, value=ones), np.array([self.plan.n_units]), number - 1
+            )
             self._has_one = True
 
-    def level(self, number: int, level: Level) -> None:
+    def level(self, number: int, sums: list[Step]) -> None:
         """The values of one level."""
-        sums, activations = level
         z = self._sums(number, sums)
-        kinds = dict.fromkeys(step.what for step in activations)
-        for what in kinds:
-            ranges = [np.arange(step.targets.start, step.targets.stop) for step in activations if step.what == what]
-            units = np.concatenate(ranges) if len(kinds) > 1 else z.units
-            part = z if len(kinds) == 1 else self.values.taken(z, units)
+        kinds = self.activation_of[z.units]
+        for kind in np.unique(kinds).tolist():
+            item, own = self.plan.activations[kind], z.units[kinds == kind]
+            part = z if len(own) == len(kinds) else self.values.taken(z, own)
             learned = {
-                name: self.writer.constant(self.theta[self.plan.learned_slot[units] + k][:, None])
-                for k, name in enumerate(self.plan.activations[what].trainable)
+                name: self.writer.constant(self.theta[self.plan.learned_slot[own] + k][:, None])
+                for k, name in enumerate(item.trainable)
             }
-            name = self.functions.activation(self.plan.activations[what], part.name, learned)
-            self.values.add(name, units, number)
+            self.values.add(self.functions.activation(item, part.name, learned), own, number)
 
     # -- sums ----------------------------------------------------------------------------
 
     def _sums(self, number: int, steps: list[Step]) -> Pool:
-        """z of a level's units."""
+        """The pre-activations of a level's units."""
         found = [
             bucket
             for kind, blocks in blocks_of(self.plan, steps)
             for bucket in buckets_of(self.plan, kind, blocks, self.theta)
         ]
-        alone = [bucket for bucket in found if len(bucket.units) == 1 and rule_of(bucket.kind) in {"sum", "mean"}]
+        alone = [
+            bucket for bucket in found if len(bucket.units) == 1 and rule_of(bucket.kind) in {"sum", "mean"}
+        ]
         many = [bucket for bucket in found if not any(bucket is other for other in alone)]
         if any((bucket.sources == self.plan.n_units).any() for bucket in found):
             self._one(number)
@@ -157,8 +163,8 @@ class _Walk:
 
     def _bias(self, units: Array) -> list[str]:
         """(units, 1) of biases, or none where all are 0."""
-        slots = self.plan.bias_slot[units]
-        bias = np.where(slots >= 0, self.theta[slots], self.theta.dtype.type(0))
+        slots, bias = self.plan.bias_slot[units], np.zeros(len(units), self.theta.dtype)
+        bias[slots >= 0] = self.theta[slots[slots >= 0]]
         return [self.writer.constant(bias[:, None])] if bias.any() else []
 
     def _biased(self, pool: Pool) -> Pool:
@@ -173,7 +179,9 @@ class _Walk:
             weights = weights[:, np.argsort(pool.rows(sources))]
         else:
             pool = self.values.taken(pool, sources)
-        return Pool(self.writer.emit("Gemm", self.writer.constant(weights), pool.name, *self._bias(units)), units)
+        return Pool(
+            self.writer.emit("Gemm", self.writer.constant(weights), pool.name, *self._bias(units)), units
+        )
 
     def _batched(self, buckets: list[Bucket]) -> Pool:
         """Each bucket by one gathering of what its units read."""
@@ -228,21 +236,29 @@ def _checked(network: Any) -> list[Formula | None]:
     """What each head predicts, None for the outputs themselves; all that has no formula is refused."""
     topology, problems, predictions = network.topology, list[str](), list[Formula | None]()
     words = topology.node_words.get("aggregation", {})
-    drawn = [*((topology.activations[kind], node) for node, kind in enumerate(topology.activation_of.tolist()))]
+    drawn = [
+        *((topology.activations[kind], node) for node, kind in enumerate(topology.activation_of.tolist()))
+    ]
     drawn += [(item, node) for node, item in words.items()]
     inputs, seen = set(topology.inputs.tolist()), set[Any]()
     for item, node in drawn:
         if item in seen or (node in inputs and item.kind == "activation"):
             continue
         seen.add(item)
+        where = f"{item.kind} {item.name!r} (node {shorten(topology.nodes[node])})"
         if item.formula is None:
-            node_name = shorten(topology.nodes[node])
-            problems.append(f"{item.kind} {item.name!r} (node {node_name}) has no formula: it {item.reason}")
+            problems.append(f"{where} has no formula: it {item.reason}")
+            continue
+        try:
+            simple(item, {"term": 2}, network.dtype)
+        except Untraceable as error:
+            problems.append(f"{where} {error}")
     for head, units, _ in network.objective.each():
         try:
             predictions.append(_prediction(head.loss, len(units), network.dtype))
         except Untraceable as error:
-            problems.append(f"what loss {head.loss.name!r} predicts (head {shorten(head.name)}) has no formula: it {error}")
+            where = f"what loss {head.loss.name!r} predicts (head {shorten(head.name)})"
+            problems.append(f"{where} has no formula: it {error}")
     if problems:
         listed = "\n  - ".join(["", *problems]) if len(problems) > 1 else f" {problems[0]}"
         raise DataError(f"export(): .onnx holds what has a formula (print(activation.formula)):{listed}")
@@ -265,25 +281,33 @@ def _prediction(loss: Any, width: int, dtype: Any) -> Formula | None:
 def _about(network: Any) -> Mapping[str, str]:
     """What the model says of itself."""
     topology = network.topology
-    columns = []
-    for node in topology.inputs.tolist():
-        name, words, units = topology.nodes[node], topology.categories.get(node), int(topology.units[node])
+
+    def columns(node: int) -> Iterator[dict[str, Any]]:
+        words, units = topology.categories.get(node), int(topology.units[node])
         for unit in range(units):
-            more = {"category": words[unit]} if words is not None else {"unit": unit} if units > 1 else {}
-            columns.append({"node": name, **more})
-    outputs = [
-        {"node": topology.nodes[node], **({"unit": unit} if topology.units[node] > 1 else {})}
-        for node in topology.outputs.tolist()
-        for unit in range(int(topology.units[node]))
-    ]
-    heads = {head.name: {"loss": str(head.loss), "nodes": list(head.nodes)} for head in network.objective.heads}
-    said = {"inputs": columns, "outputs": outputs, "heads": heads}
-    scaled = SCALED if network.prepared.standardisation is not None else ""
-    return {
-        "doc_string": ABOUT.format(scaled=scaled),
-        "dagnet": dagnet.__version__,
-        **{word: dumps(value, f"export(): {word}") for word, value in said.items()},
+            more = {"unit": unit} if units > 1 else {}
+            yield {
+                "node": _plain(topology.nodes[node]),
+                **({"category": _plain(words[unit])} if words else more),
+            }
+
+    heads = {
+        _text(head.name): {"loss": str(head.loss), "nodes": [_plain(node) for node in head.nodes]}
+        for head in network.objective.heads
     }
+    said = {
+        "inputs": [column for node in topology.inputs.tolist() for column in columns(node)],
+        "outputs": [column for node in topology.outputs.tolist() for column in columns(node)],
+        "heads": heads,
+    }
+    scaled = SCALED if network.prepared.standardisation is not None else ""
+    texts = {word: json.dumps(value, separators=(",", ":"), allow_nan=False) for word, value in said.items()}
+    return {"doc_string": ABOUT.format(scaled=scaled), "dagnet": dagnet.__version__, **texts}
+
+
+def _plain(name: Any) -> Any:
+    """A name as JSON, with its type, as dagnet's ``.json`` files have it."""
+    return READABLE.pack(plain(name), f"export(): node or category {shorten(name)}")
 
 
 def _text(name: str) -> str:

@@ -19,21 +19,23 @@ from dagnet.formula.derivative import pruned
 from dagnet.formula.operations import OPERATIONS, REDUCTIONS
 from dagnet.formula.symbols import Symbol, plain
 
+# fmt: off
 BOTH = {
-    **{"add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow", "fmod": "Mod"},
-    **{"maximum": "Max", "minimum": "Min", "negative": "Neg", "absolute": "Abs", "square": "Mul"},
-    **{"reciprocal": "Reciprocal", "sqrt": "Sqrt", "exp": "Exp", "log": "Log", "sin": "Sin", "cos": "Cos"},
-    **{"tanh": "Tanh", "sigmoid": "Sigmoid", "sign": "Sign", "floor": "Floor", "ceil": "Ceil"},
-    **{"rint": "Round", "isnan": "IsNaN", "isinf": "IsInf", "where": "Where", "equal": "Equal"},
-    **{"less": "Less", "less_equal": "LessOrEqual", "greater": "Greater", "greater_equal": "GreaterOrEqual"},
-    **{"logical_and": "And", "logical_or": "Or", "logical_xor": "Xor", "logical_not": "Not"},
+    "add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow", "fmod": "Mod",
+    "maximum": "Max", "minimum": "Min", "negative": "Neg", "absolute": "Abs", "square": "Mul",
+    "reciprocal": "Reciprocal", "sqrt": "Sqrt", "exp": "Exp", "log": "Log", "sin": "Sin", "cos": "Cos",
+    "tanh": "Tanh", "sigmoid": "Sigmoid", "sign": "Sign", "floor": "Floor", "ceil": "Ceil", "rint": "Round",
+    "isnan": "IsNaN", "isinf": "IsInf", "where": "Where", "equal": "Equal", "less": "Less",
+    "less_equal": "LessOrEqual", "greater": "Greater", "greater_equal": "GreaterOrEqual",
+    "logical_and": "And", "logical_or": "Or", "logical_xor": "Xor", "logical_not": "Not",
 }
 """Operators that onnxruntime has in float32 and float64."""
 SINGLE = {
-    **{"tan": "Tan", "arcsin": "Asin", "arccos": "Acos", "arctan": "Atan", "sinh": "Sinh", "cosh": "Cosh"},
-    **{"arcsinh": "Asinh", "arccosh": "Acosh", "arctanh": "Atanh", "erf": "Erf"},
+    "tan": "Tan", "arcsin": "Asin", "arccos": "Acos", "arctan": "Atan", "sinh": "Sinh", "cosh": "Cosh",
+    "arcsinh": "Asinh", "arccosh": "Acosh", "arctanh": "Atanh", "erf": "Erf",
 }
 """Those that it has in float32 alone."""
+# fmt: on
 REDUCED = {"sum": "ReduceSum", "prod": "ReduceProd", "max": "ReduceMax", "min": "ReduceMin"}
 LN2 = math.log(2.0)
 LARGE = 1e8
@@ -248,5 +250,6 @@ def _recorded(recorder: Recorder, op: Op, reads: list[int], known: Any) -> int:
         return recorder.apply("logical_or", yes, recorder.apply("logical_and", no, reads[2]))
     if op.name in known:
         return recorder.apply(op.name, *reads)
-    written = (EXPANSIONS.get(op.name) or OPERATIONS[op.name].expansion)(*(plain(recorder, k) for k in reads))
+    expansion: Any = EXPANSIONS.get(op.name) or OPERATIONS[op.name].expansion
+    written = expansion(*(plain(recorder, k) for k in reads))
     return written.at if isinstance(written, Symbol) else recorder.constant(written)

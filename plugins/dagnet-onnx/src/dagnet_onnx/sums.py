@@ -1,9 +1,9 @@
 """One level's pre-activations: which units are one matrix product, which are padded to one degree.
 
-Units that have the same parents are a block, a matrix.  Blocks of one height are padded to one number of parents, in
-buckets, and each bucket is a Gather of parents, (blocks, parents, rows), and a batched MatMul.  What pads is a row of
-ones with weight 0, so that 0 · ∞ cannot come in.  More buckets are less padding and more nodes: what takes the
-fewest bytes is chosen, and is about what takes the least time.
+Units that have the same parents are a block, a matrix.  Blocks of one height are padded to one number of
+parents, in buckets, and each bucket is a Gather of parents, (blocks, parents, rows), and a batched MatMul.
+What pads is a row of ones with weight 0, so that no 0 · ∞ can come in.  More buckets are less padding and
+more nodes: what takes the fewest bytes is chosen, and is about what takes the least time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ class Block(NamedTuple):
 
 
 class Bucket(NamedTuple):
-    """Blocks of one height: (blocks, height) units, (blocks, parents) sources, (blocks, height, parents) weights."""
+    """Blocks of one height.
+
+    (blocks, height) units, (blocks, parents) sources, (blocks, height, parents) weights.
+    """
 
     kind: Any
     units: Array
@@ -82,7 +85,7 @@ def buckets_of(plan: Plan, kind: Any, blocks: list[Block], theta: Array) -> Iter
 
 
 def cut(degrees: Array, size: int, bucket: int) -> list[slice]:
-    """Where to cut degrees that rise, (blocks,), so that Σ blocks · highest degree · size + bucket is least."""
+    """Where to cut degrees that rise, so that Σ blocks · highest degree · size + bucket is least."""
     highest, counts = np.unique(degrees, return_counts=True)
     ends = np.concatenate([[0], np.cumsum(counts)])
     if not bucket:

@@ -1,9 +1,9 @@
-"""Where units' values stand while a plan is walked: few tensors, (units, rows), from which levels are read."""
+"""Where units' values stand while a plan is walked: in few tensors, (units, rows)."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,9 +31,9 @@ class Pool(NamedTuple):
 class Values:
     """The tensors of values so far.
 
-    To put all of them together for each level would copy units · levels rows.  So recent levels stay apart, √levels
-    of them at most, before they are put together with what is older; there units that nobody reads any more are
-    left out.  From an old tensor a level takes what it reads alone, where that is less work.
+    To put all of them together for each level would copy units · levels rows.  So recent levels stay apart,
+    √levels of them at most, before they are put together with what is older; there units that nobody reads
+    any more are left out.  From an old tensor a level takes what it reads alone, where that is less work.
 
     Parameters
     ----------
@@ -55,7 +55,9 @@ class Values:
             for part in self.tensors:
                 lives = self.last_read[part.units] > level
                 fewer = 2 * int(lives.sum()) < len(lives)
-                parts += [self.taken(part, part.units[lives])] if fewer and lives.any() else [part] * (not fewer)
+                parts += (
+                    [self.taken(part, part.units[lives])] if fewer and lives.any() else [part] * (not fewer)
+                )
             self._keep([self.joined(parts)])
 
     def _keep(self, tensors: list[Pool]) -> None:
@@ -66,23 +68,24 @@ class Values:
     def pool(self, units: Array) -> Pool:
         """A tensor that has the values of some units, each given once, and perhaps others."""
         places = self._where[units]
-        parts = []
-        for place in np.unique(places).tolist():
-            part, own = self.tensors[place], units[places == place]
-            parts.append(part if NODE + TAKEN * len(own) >= len(part.units) else Pool("", own))
+        parts: list[int] = np.unique(places).tolist()
+        found, whole = list[Pool](), True
         if len(parts) == 1:
-            return self.tensors[places[0]]
-        whole = all(part.name for part in parts)
-        found = self.joined([
-            part if part.name else self.taken(self.tensors[self._where[part.units[0]]], part.units) for part in parts
-        ])  # fmt: skip
+            return self.tensors[parts[0]]
+        for place in parts:
+            part, own = self.tensors[place], units[places == place]
+            all_of_it = NODE + TAKEN * len(own) >= len(part.units)
+            found.append(part if all_of_it else self.taken(part, own))
+            whole = whole and all_of_it
+        pool = self.joined(found)
         if whole and len(parts) == len(self.tensors):
-            self._keep([found])
-        return found
+            self._keep([pool])
+        return pool
 
     def taken(self, part: Pool, units: Array) -> Pool:
         """Some units of a tensor."""
-        return Pool(self.writer.emit("Gather", part.name, self.writer.constant(part.rows(units)), axis=0), units)
+        rows = self.writer.constant(part.rows(units))
+        return Pool(self.writer.emit("Gather", part.name, rows, axis=0), units)
 
     def joined(self, parts: list[Pool]) -> Pool:
         """Several tensors as one."""

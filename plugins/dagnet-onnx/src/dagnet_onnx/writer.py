@@ -1,6 +1,6 @@
 """What an ONNX model is put together from: nodes, constants, functions with a name, and the file.
 
-A model of more than 2 GB cannot be one file, as protobuf has it; its numbers are then in another one beside it.
+A model of more than 2 GiB cannot be one file, as protobuf has it; its numbers are then in a second one.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from dagnet.storage import atomically
 OPSET, IR = 18, 8
 """Of 2022: old enough for the runtimes that there are."""
 DOMAIN = "dagnet"
-LARGEST = 2**31 - 2**24
-"""Bytes of numbers in one file; the rest of a model needs some, too."""
+LARGEST = 2**31 - 2**28
+"""Bytes of numbers in one file of protobuf, which has 2 GiB at most; nodes need some, too."""
 ALONE = 1024
 """Bytes from which on a tensor goes to the other file, at a multiple of ``PAGE`` so that it can be mapped."""
 PAGE = 4096
@@ -45,7 +45,7 @@ def tensor(array: Any, name: str) -> Any:
 
 
 class Body:
-    """Nodes in order; names are letters and numbers, never those of a graph's nodes, which may be anything."""
+    """Nodes in order, whose names are letters and numbers: those of a graph's nodes may be anything."""
 
     def __init__(self, dtype: Any) -> None:
         self.dtype = np.dtype(dtype)
@@ -67,12 +67,12 @@ class Body:
 
     def constant(self, value: Any) -> str:
         """The name of an array, which is kept once."""
-        array = np.ascontiguousarray(value)
-        key = array.dtype.char, np.shape(value), array.tobytes() if array.nbytes < ALONE else id(value)
+        array = np.array(value, order="C")
         if array.nbytes >= ALONE:
-            return self._keep(array.reshape(np.shape(value)))
+            return self._keep(array)
+        key = array.dtype.char, array.shape, array.tobytes()
         if key not in self._constants:
-            self._constants[key] = self._keep(array.reshape(np.shape(value)))
+            self._constants[key] = self._keep(array)
         return self._constants[key]
 
     def number(self, value: float) -> str:
@@ -137,7 +137,7 @@ class Writer(Body):
         stream.write(model.SerializeToString())
         if beside is not None:
             stream.flush()
-            self._write_beside(beside, offsets, size)
+            self._write_beside(beside, offsets)
 
     def _offsets(self) -> dict[str, int]:
         """Where the large tensors stand in the other file."""
@@ -148,15 +148,12 @@ class Writer(Body):
                 at += -(-array.nbytes // PAGE) * PAGE
         return found
 
-    def _write_beside(self, path: Path, offsets: Mapping[str, int], size: int) -> None:
+    def _write_beside(self, path: Path, offsets: Mapping[str, int]) -> None:
         with atomically(path) as stream:
             for name, offset in offsets.items():
                 array = self.tensors[name]
                 stream.write(b"\0" * (offset - stream.tell()))
                 stream.write(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
-        text = f"{size / 2**30:.3g} GiB of numbers are more than one ONNX file may have"
-        warnings.warn(f"{text}: they are in {path.name}, beside the model; keep the two together",
-                      DagnetWarning, stacklevel=6)  # fmt: skip
 
 
 def _elsewhere(name: str, array: Any, offset: int, file: str) -> Any:
@@ -168,11 +165,16 @@ def _elsewhere(name: str, array: Any, offset: int, file: str) -> Any:
 
 
 def _beside(stream: Any, size: int) -> Path:
-    """The other file: the stream's own name and ``.data``."""
+    """The other file, the stream's own name and ``.data``; said before anything is written."""
+    text = (
+        f"export(): {size / 2**30:.3g} GiB of numbers are too many for one ONNX file, which has 2 GiB at most"
+    )
     name = getattr(stream, "name", None)
-    regular = isinstance(name, (str, os.PathLike)) and stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-    if not regular:
-        text = f"{size / 2**30:.3g} GiB of numbers are more than one ONNX file may have"
-        raise DataError(f"export(): {text}, and what is written to is no file with room beside it; give a path")
-    path = Path(os.fspath(name))
-    return path.with_name(f"{path.name}.data")
+    if not isinstance(name, (str, os.PathLike)) or not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        raise DataError(f"{text}, and there is no folder for a second one; export to a path")
+    path = Path(name)
+    beside = path.with_name(f"{path.name}.data")
+    warnings.warn(
+        f"{text}: they go to {beside.name} beside it; keep the two together", DagnetWarning, stacklevel=6
+    )
+    return beside
