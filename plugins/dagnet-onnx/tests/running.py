@@ -27,6 +27,9 @@ def run(net, X, model=None):
     """By name, what a network's model gives for rows; the model is checked whole."""
     model = model or written(net)
     onnx.checker.check_model(model, full_check=True)
+    graph = onnx.load_from_string(model).graph
+    read = {name for node in graph.node for name in node.input}
+    assert [item.name for item in graph.initializer if item.name not in read] == []
     found = session(model)
     names = [output.name for output in found.get_outputs()]
     return dict(zip(names, found.run(None, {"X": np.asarray(X, net.dtype)}), strict=True))

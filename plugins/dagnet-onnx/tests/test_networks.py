@@ -2,10 +2,12 @@
 
 import networkx as nx
 import numpy as np
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
-from running import check, close, run
+from onnx.reference import ReferenceEvaluator
+from running import check, close, run, written
 
 import dagnet
 
@@ -99,6 +101,17 @@ def test_every_node_kind_after_training(dtype):
     found = check(net, X)
     assert set(found) == {"outputs", "predict[y1]", "predict[y2]"}
     assert abs(net.node_parameters["m", "mean"]) > 0
+
+
+@dtypes
+def test_another_runtime_finds_the_same(dtype):
+    """The one of onnx itself, in NumPy, which knows nothing of onnxruntime's gaps."""
+    layers = dagnet.layered([5, 9, 2], activation="gelu")
+    for net in (every_kind(dtype), dagnet.Network(layers, loss="cross_entropy", dtype=dtype, seed=0)):
+        X, evaluator = encoded(9, dtype), ReferenceEvaluator(onnx.load_from_string(written(net)))
+        outputs, *predicted = evaluator.run(None, {"X": X})
+        close(outputs, net(X), dtype)
+        close(np.concatenate(predicted, axis=1), net.predict(X), dtype)
 
 
 @dtypes

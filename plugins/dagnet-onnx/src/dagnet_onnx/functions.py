@@ -67,29 +67,37 @@ def nodes(body: Body, formula: Formula, names: Mapping[str, str], *, width: int 
     What is one number in all, or one a row, is spread over the first argument's shape.
     """
     table, found = operators(body.dtype), dict[int, str]()
+
+    def read(place: int) -> str:
+        op = formula.ops[place]
+        if op.name != CONSTANT:
+            return found[place]
+        return body.constant(np.bool_(op.number)) if op.truth else body.number(op.number)
+
     (result,) = formula.results
     for place in formula.needed():
         op = formula.ops[place]
-        reads = [found[read] for read in op.reads]
         if op.name == ARGUMENT:
             found[place] = names[str(op.value)]
-        elif op.name == CONSTANT:
-            found[place] = body.constant(np.bool_(op.number)) if op.truth else body.number(op.number)
         elif op.name == PLACE:
             found[place] = body.constant(np.arange(width, dtype=body.dtype)[None])
         elif op.name in REDUCTIONS:
-            found[place] = _reduced(body, op.name, reads[0])
+            found[place] = _reduced(body, op.name, read(op.reads[0]))
         elif op.name == "maximum" and _is_zero(formula.ops[op.reads[0]]):
-            found[place] = body.emit("Relu", reads[1])
-        else:
+            found[place] = body.emit("Relu", read(op.reads[1]))
+        elif op.reads:
             more: dict[str, Any] = {"fmod": 1} if op.name == "fmod" else {}
-            found[place] = body.emit(table[op.name], *reads * (1 + (op.name == "square")), **more)
-    if formula.ops[result].form == UNIT:
-        return found[result]
+            reads = op.reads * (1 + (op.name == "square"))
+            found[place] = body.emit(table[op.name], *map(read, reads), **more)
+    return read(result) if formula.ops[result].form == UNIT else _spread(body, formula, read(result), names)
+
+
+def _spread(body: Body, formula: Formula, result: str, names: Mapping[str, str]) -> str:
+    """What is there less often than once a unit and row in the shape of the first argument or its sums."""
     first = names[str(formula.ops[0].value)]
     if formula.ops[0].form != UNIT:  # that of terms, (units, terms, rows)
         first = _reduced(body, "sum", first)
-    return body.emit("Expand", found[result], body.emit("Shape", first))
+    return body.emit("Expand", result, body.emit("Shape", first))
 
 
 def _is_zero(op: Op) -> bool:
