@@ -23,18 +23,18 @@ from dagnet.formula.symbols import Symbol, plain
 BOTH = {
     "add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow", "fmod": "Mod",
     "maximum": "Max", "minimum": "Min", "negative": "Neg", "absolute": "Abs", "square": "Mul",
-    "reciprocal": "Reciprocal", "sqrt": "Sqrt", "exp": "Exp", "log": "Log", "sin": "Sin", "cos": "Cos",
+    "reciprocal": "Reciprocal", "sqrt": "Sqrt", "exp": "Exp", "log": "Log", "sin": "Sin",
     "tanh": "Tanh", "sigmoid": "Sigmoid", "sign": "Sign", "floor": "Floor", "ceil": "Ceil", "rint": "Round",
     "isnan": "IsNaN", "isinf": "IsInf", "where": "Where", "equal": "Equal", "less": "Less",
     "less_equal": "LessOrEqual", "greater": "Greater", "greater_equal": "GreaterOrEqual",
     "logical_and": "And", "logical_or": "Or", "logical_xor": "Xor", "logical_not": "Not",
 }
-"""Operators that onnxruntime has in float32 and float64."""
+"""Operators that onnxruntime has in float32 and float64, as far back as version 1.20."""
 SINGLE = {
-    "tan": "Tan", "arcsin": "Asin", "arccos": "Acos", "arctan": "Atan", "sinh": "Sinh", "cosh": "Cosh",
-    "arcsinh": "Asinh", "arccosh": "Acosh", "arctanh": "Atanh", "erf": "Erf",
+    "cos": "Cos", "tan": "Tan", "arcsin": "Asin", "arccos": "Acos", "arctan": "Atan", "sinh": "Sinh",
+    "cosh": "Cosh", "arcsinh": "Asinh", "arccosh": "Acosh", "arctanh": "Atanh", "erf": "Erf",
 }
-"""Those that it has in float32 alone."""
+"""Those that it has in float32 alone (newer ones have Cos in float64, too)."""
 # fmt: on
 REDUCED = {"sum": "ReduceSum", "prod": "ReduceProd", "max": "ReduceMax", "min": "ReduceMin"}
 LN2 = math.log(2.0)
@@ -179,6 +179,7 @@ EXPANSIONS: dict[str, Callable[..., Any]] = {
     "log1p": _log1p,
     "sinh": _sinh,
     "cosh": _cosh,
+    "cos": lambda x: 1.0 - 2.0 * np.square(np.sin(0.5 * x)),
     "tan": lambda x: np.sin(x) / np.cos(x),
     "arctan": _arctan,
     "arctan2": _arctan2,
