@@ -228,15 +228,18 @@ def test_a_hub_and_rows_of_infinities(dtype):
 
 
 @dtypes
-def test_nan_wins_a_maximum(dtype):
-    graph = nx.DiGraph()
-    graph.add_weighted_edges_from(
-        [("x", "m", 0.0), ("y", "m", 1.0), ("x", "n", 0.0), ("y", "n", 1.0), ("z", "n", 1.0)]
-    )
-    graph.nodes["m"]["aggregation"], graph.nodes["n"]["aggregation"] = "max", "min"
+@pytest.mark.parametrize("kind", ["max", "min"])
+def test_nan_wins_wherever_it_stands(kind, dtype):
+    graph = nx.DiGraph((f"x{k}", node) for k in range(5) for node in ("m", "n"))
+    nx.set_edge_attributes(graph, 0.0, "weight")
+    for node in ("m", "n"):
+        graph.nodes[node]["aggregation"] = kind
     net = dagnet.Network(graph, dtype=dtype)
-    X = np.array([[np.inf, 1.0, 2.0], [0.0, 1.0, 2.0]], dtype)
-    assert np.isnan(run(net, X)["outputs"]).tolist() == [[True, True], [False, False]]
+    X = np.ones((11, 5), dtype)
+    X[np.arange(1, 10, 2), np.arange(5)] = np.inf  # 0 · ∞
+    found = run(net, X)["outputs"]
+    assert np.isnan(found[:, 0]).tolist() == [row % 2 == 1 for row in range(11)]
+    np.testing.assert_array_equal(found, net(X))
 
 
 @dtypes
