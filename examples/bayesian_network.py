@@ -2,7 +2,7 @@
 
 CHILD (Spiegelhalter et al., 1993) says how heart disease in newborns leads to findings.  Turned round,
 the same graph leads from findings to the disease, and learns from simulated children what Bayes' rule would
-say; whoever has all tables can calculate that, so guesses can be checked.  They are in the wheel of ``pgmpy``:
+say; whoever has all tables can calculate that, so guesses can be checked.  They come with ``pgmpy``:
 
     pip install --no-deps pgmpy
 """
