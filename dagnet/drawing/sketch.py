@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from dagnet.markup import number
 from dagnet.model import Model
+from dagnet.topology import Topology
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 ROLES = ("input", "hidden", "output", "constant", "group")
-COLUMNS = 12
+COLUMNS, TALLEST = 12, 600
+"""Of an overview; nodes in a column that a page can show one by one."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,23 @@ class Sketch:
     notes: Sequence[str] = field(default=())
     counted: bool = False
     message: str = ""
+    columns: Ints | None = None  # (nodes,) where they stand; by default the levels
+    biases: Floats | None = None  # (nodes,) written where a picture is small; NaN for none
+    values: Floats | None = None  # (nodes,) what colours stand for, NaN for none
+    scale: str = ""  # what these numbers are
+    kinds: Sequence[str] = ()  # (nodes,) in place of numbers each node's group, "" for none
+    sizes: Floats | None = None  # (nodes,) shares of the largest node's area
+    sized: str = ""  # what these are
+    lit: Bools | None = None  # (nodes,) what is painted, all else being faint
+    lit_edges: Bools | None = None  # (edges,) the same
+    ringed: Bools | None = None  # (nodes,) those that were asked for
+    texts: Sequence[str] | None = None  # (nodes,) written in place of names; an empty text is nothing
 
 
 def sketch(model: Model) -> Sketch:
     """Names, roles, levels, weights and biases of a network."""
-    topology = model.topology
+    topology, units = model.topology, model.topology.units
+    biases = model.layout.node_biases(model.parameters, otherwise=np.nan)[topology.unit_starts[:-1]]
     spelled = [str(activation) for activation in topology.activations]
     return Sketch(
         names=topology.nodes,
@@ -70,7 +85,18 @@ def sketch(model: Model) -> Sketch:
         weights=edge_strengths(model, model.layout.weights_of(model.parameters)),
         activations=[spelled[place] for place in topology.activation_of.tolist()],
         notes=[_note(model, node) for node in range(topology.n_nodes)],
+        columns=_columns(topology),
+        biases=np.where(units == 1, biases, np.nan),
     )
+
+
+def _columns(topology: Topology) -> Ints:
+    """The levels, but outputs as far to the right as what they feed allows: others in the last column."""
+    columns, outputs = topology.level.astype(np.int64), np.flatnonzero(topology.is_output)
+    last = int(columns.max(initial=0))
+    for node in outputs[np.argsort(-columns[outputs], kind="stable")].tolist():
+        columns[node] = columns[topology.children.of(node)].min(initial=last + 1) - 1
+    return columns
 
 
 def edge_strengths(model: Model, elements: NDArray[Any]) -> Floats:
@@ -98,7 +124,8 @@ def _note(model: Model, node: int) -> str:
 
 def summarised(sketch: Sketch, *, max_nodes: int = 2_000, max_edges: int = 12_000) -> Sketch:
     """The sketch itself while it is small enough to draw, else its groups."""
-    if len(sketch.names) <= max_nodes and len(sketch.sources) <= max_edges:
+    tallest = np.bincount(sketch.levels if sketch.columns is None else sketch.columns).max(initial=0)
+    if len(sketch.names) <= max_nodes and len(sketch.sources) <= max_edges and tallest <= TALLEST:
         return sketch
     return group(sketch)
 
@@ -108,8 +135,9 @@ def group(sketch: Sketch) -> Sketch:
 
     Edges that run inside a group are not drawn.
     """
-    n_levels = int(sketch.levels.max(initial=0)) + 1
-    column = sketch.levels if n_levels <= COLUMNS else sketch.levels * COLUMNS // n_levels
+    levels = sketch.levels if sketch.columns is None else sketch.columns
+    n_levels = int(levels.max(initial=0)) + 1
+    column = levels if n_levels <= COLUMNS else levels * COLUMNS // n_levels
     kind_of = list(zip(sketch.roles, sketch.activations or [""] * len(sketch.roles), strict=True))
     kinds = list(dict.fromkeys(kind_of))
     numbers = {kind: i for i, kind in enumerate(kinds)}

@@ -14,6 +14,7 @@ import networkx as nx
 
 from dagnet.contracts import Exporter, Observations
 from dagnet.errors import DagnetWarning, DataError, FormatError, did_you_mean
+from dagnet.formats.showing import draw
 from dagnet.hookspecs import hookimpl
 from dagnet.model import Model, aligned
 from dagnet.registry import exporters
@@ -24,6 +25,7 @@ __all__ = [
     "bounded",
     "bounded_text",
     "dagnet_exporters",
+    "draw",
     "export",
     "read_graph",
     "readers",

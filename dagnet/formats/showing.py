@@ -1,0 +1,68 @@
+"""Pictures on demand; only those who look pay for the rooms that draw."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dagnet.model import Model
+
+
+def draw(
+    net: Model, X: Any = None, y: Any = None, *, color: Any = None, size: Any = None, highlight: Any = None,
+    width: str | None = None, font_size: float | None = None, labels: Any = True,
+    top_edges: int | None = None, title: str = "", legend: bool = True,
+) -> Any:  # fmt: skip
+    """Draw the network, left to right: notebooks show the picture, ``.save(path)`` keeps it.
+
+    Squares are inputs, circles hidden nodes, double circles outputs, diamonds constants; outputs stand in
+    the last column.  A line is as wide as its weight is large, blue for a positive and orange for a negative
+    one.  Of up to 24 edges the weights are written, and the biases.  Of more than 300 edges the strongest 150
+    are drawn so, all others faint.  More than 2,000 nodes, 12,000 edges, or 600 nodes in a column are drawn
+    as an overview that says so.
+
+    Parameters
+    ----------
+    X, y
+        Rows and targets, as for :meth:`forward` and :meth:`gradient`, where colours or sizes ask for them.
+    color, size
+        What colours of nodes, or their areas, stand for: ``"value"``, the mean of a over the rows of X;
+        ``"delta"``, that of δ = ∂(a row's loss)/∂z; what :meth:`attribute` gave (of several rows its mean
+        absolute), or :func:`dagnet.importance`; a mapping from node to number.  For ``color`` also the name
+        of a node attribute: a colour a group, up to eight.  Numbers below 0 are orange, and dashed so that
+        a copy in grey has them too; the legend says the scale.
+    highlight
+        What is painted while the rest is faint: a node's parent chain, or the paths on which an edge's
+        weight goes on; a list has several of either.
+    width
+        How wide the picture is, a number and a unit: ``"85 mm"``, ``"3.3 in"``, ``"240 pt"``.  Names are then
+        7 pt, or smaller where that makes room for all, and never below 5 pt; if some have no room the
+        picture says how many.
+    font_size
+        The size of names in pt, 5 at least.
+    labels
+        False for no names; nodes that have one; a mapping from these to what is written.
+    top_edges
+        How many edges, the strongest, are drawn in full.
+    title
+        Above the picture.
+    legend
+        Whether to explain shapes and colours below it.
+
+    Raises
+    ------
+    DataError
+        For an argument that will not do, nodes that there are not, and rows that are wanting.
+
+    Examples
+    --------
+    >>> import dagnet
+    >>> net = dagnet.Network(dagnet.layered([2, 2, 1]), seed=0)
+    >>> net.draw([[1.0, 2.0]], color="value", highlight="h11", width="85 mm")
+    <Drawing: 321 × 134 px, 5,280 characters of SVG>
+    """
+    from dagnet.drawing import draw  # noqa: PLC0415 - only those who draw pay for it
+
+    return draw(
+        net, X, y, color=color, size=size, highlight=highlight, width=width, font_size=font_size,
+        labels=labels, top_edges=top_edges, title=title, legend=legend,
+    )  # fmt: skip
