@@ -108,6 +108,7 @@ class Network(Model):
     diagnose = explain.diagnose
     draw = formats.draw
     export = formats.export
+    show = formats.show
     to_networkx = formats.to_networkx
     prune = editing.prune
 

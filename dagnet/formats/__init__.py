@@ -14,7 +14,7 @@ import networkx as nx
 
 from dagnet.contracts import Exporter, Observations
 from dagnet.errors import DagnetWarning, DataError, FormatError, did_you_mean
-from dagnet.formats.showing import draw
+from dagnet.formats.showing import draw, show
 from dagnet.hookspecs import hookimpl
 from dagnet.model import Model, aligned
 from dagnet.registry import exporters
@@ -29,6 +29,7 @@ __all__ = [
     "export",
     "read_graph",
     "readers",
+    "show",
     "to_networkx",
 ]
 LARGEST = 1 << 30

@@ -2,9 +2,64 @@
 
 from __future__ import annotations
 
+import html
+from io import BytesIO
 from typing import Any
 
-from dagnet.model import Model
+from dagnet.contracts import Observations
+from dagnet.errors import DataError
+from dagnet.model import Model, aligned
+from dagnet.values import whole
+
+HEIGHT = whole(100, 10_000)
+
+
+class Shown:
+    """The inspector as ``page``, a text of HTML; notebooks show it ``height`` pixels high."""
+
+    def __init__(self, page: str, height: int) -> None:
+        self.page, self.height = page, height
+
+    def _repr_html_(self) -> str:
+        style = f'style="width:100%;height:{self.height}px;border:0" sandbox="allow-scripts"'
+        return f'<iframe title="dagnet" {style} srcdoc="{html.escape(self.page)}"></iframe>'
+
+    def __repr__(self) -> str:
+        return f"<Shown: the inspector, {len(self.page):,} characters of HTML; notebooks show it>"
+
+
+def show(net: Model, X: Any = None, y: Any = None, *, height: int = 640) -> Shown:
+    """Open the inspector in a notebook's cell: the page of ``net.export("net.html", X, y)``.
+
+    It is whole: nothing is asked of any network.  A node that is clicked says its numbers, and has a slider
+    that gives it another value.
+
+    Parameters
+    ----------
+    X, y
+        Rows and targets, as for :meth:`export`.
+    height
+        Of the cell, in pixels.
+
+    Raises
+    ------
+    DataError
+        For rows or targets that do not fit, and other heights than from 100 to 10,000.
+
+    Examples
+    --------
+    >>> import dagnet
+    >>> shown = dagnet.Network(dagnet.layered([2, 1]), seed=0).show([[1.0, 2.0]])
+    >>> shown._repr_html_()[:22]
+    '<iframe title="dagnet"'
+    """
+    from dagnet.formats.inspector import write_html  # noqa: PLC0415 - only those who look pay for it
+
+    if X is None and y is not None:
+        raise DataError("show(): y is given without X; the targets need their rows")
+    height, stream = HEIGHT.check("show(): height", height), BytesIO()
+    write_html(net, stream, None if X is None else Observations(X, aligned("y", y, X)))
+    return Shown(stream.getvalue().decode(), height)
 
 
 def draw(

@@ -8,12 +8,15 @@ What the page shows is the payload: a dict of JSON values; *array* means what :f
     What must be said about the whole page (that it is a summary, say), or "".
 ``names``
     (nodes,) labels, all different.
-``role``, ``level``, ``units``, ``x``, ``y``, ``activation``
+``role``, ``level``, ``column``, ``units``, ``x``, ``y``, ``activation``
     (nodes,) arrays: 0 input, 1 hidden, 2 output, 3 constant, 4 group; longest distance from a
-    parentless node; how many units; coordinates, in which ``radius`` is a node's size; place
+    parentless node; where it stands; how many units; coordinates, in which ``radius`` is a node's size; place
     in ``activations``, a list of {label, z, a}: the function's curve as two arrays.
 ``aggregation``
     of each node the place in ``aggregations``, a list of names; −1 for the sum.
+``function_of``, ``formulas``, ``learned``
+    Of each node the place in ``formulas``, a list of {arguments, ops, result, given}, each operation [name,
+    reads, value], or of {reason}; by node number what its activation has learned, in place of ``given``.
 ``words``
     By node number what else it says, such as its normalization and dropout, as text.
 ``bias``, ``center``, ``scale``
@@ -31,7 +34,8 @@ What the page shows is the payload: a dict of JSON values; *array* means what :f
     and, with targets, ``delta`` = ∂(the row's loss)/∂z, arrays (kept, all units); ``slope`` =
     ∂a/∂z, the same shape, NaN where it is a matrix; ``loss`` (kept,), ``mean_loss``; ``pull`` =
     ∂(the row's loss)/∂a and ``target``, (kept, output units); ``share`` = ∂(aggregation)/∂(w a), (kept,
-    edges), or null; ``outputs``: the units of the outputs.  As many rows are kept as give at most
+    edges), or null; ``outputs``: the units of the outputs; ``attribution``: by the name of an output, at
+    most four, DeepLIFT's contributions to it, (kept, nodes).  As many rows are kept as give at most
     150,000 numbers for each quantity, at most 64 and at least one.
 ``history``
     Names of at most four quantities, those of all heads first, and arrays, one number an epoch, or null.
@@ -54,6 +58,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Observations
 from dagnet.drawing import ROLES, Sketch, edge_strengths, group, layered_layout, sketch
 from dagnet.explain.arguments import activation_text
+from dagnet.explain.attribution import attribution_of
 from dagnet.formats.annotated import RowStatistics, full_runner, row_statistics
 from dagnet.markup import label, node_labels
 from dagnet.model import Model
@@ -62,14 +67,25 @@ from dagnet.plan.aggregating import aggregate_steps, slopes
 
 __all__ = ["page", "write_html"]
 
-SCRIPTS = ("data", "numbers", "geometry", "paint", "labels", "panel", "parts", "controls", "viewer")
+SCRIPTS = (
+    "data",
+    "numbers",
+    "forward",
+    "geometry",
+    "paint",
+    "labels",
+    "panel",
+    "parts",
+    "controls",
+    "viewer",
+)
 KINDS = {"f8": "<f8", "f4": "<f4", "i4": "<i4", "u1": "|u1"}
 MAX_NODES, MAX_EDGES, MAX_ELEMENTS = 6_000, 60_000, 400_000
 ASPECT = 1.3
 CURVE = np.linspace(-6.0, 6.0, 121)
 MOST_CURVES = 500
 CURVES = 4
-"""Columns of the history that are drawn."""
+"""Columns of the history that are drawn, and outputs to which contributions are shown."""
 MOST_ROWS, MOST_NUMBERS, EXACT = 64, 150_000, 60_000
 
 
@@ -164,7 +180,8 @@ def _facts(model: Model) -> list[list[str]]:
 
 def _placed(drawn: Sketch) -> dict[str, Any]:
     """Names, coordinates and the ends of edges."""
-    layout = layered_layout(len(drawn.names), drawn.sources, drawn.targets, drawn.levels)
+    columns = drawn.levels if drawn.columns is None else drawn.columns
+    layout = layered_layout(len(drawn.names), drawn.sources, drawn.targets, columns)
     few = len(drawn.names) and np.ptp(layout.x) < 7
     stretch = 8.0 if len(drawn.names) > 1_500 else 2.6
     across, down = layout.scaled(ASPECT, least=(3.6 if few else 2.4, 1.0), stretch=stretch)
@@ -172,6 +189,7 @@ def _placed(drawn: Sketch) -> dict[str, Any]:
         "names": node_labels(drawn.names),
         "role": packed([ROLES.index(role) for role in drawn.roles], "u1"),
         "level": packed(drawn.levels, "i4"),
+        "column": packed(columns, "i4"),
         "x": packed(layout.x * across, "f4"),
         "y": packed(layout.y * down, "f4"),
         "radius": 0.34 * min(down, 1.4),
@@ -215,6 +233,7 @@ def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
         "words": words,
         "units": packed(topology.units, "i4"),
         **_curves(model),
+        **_functions(model),
         "aggregation": packed(topology.aggregation_of, "i4"),
         "aggregations": list(map(str, topology.aggregations)),
         "bias": packed(bias, "f8"),
@@ -238,6 +257,27 @@ def _curves(model: Model) -> dict[str, Any]:
     return {"activation": packed(of, "i4"), "activations": curves}
 
 
+def _functions(model: Model) -> dict[str, Any]:
+    """What activations calculate, so that the page can: their formulas, or why they have none."""
+    topology, listed, learned = model.topology, list[dict[str, Any]](), dict[int, Any]()
+    for activation in topology.activations:
+        formula = activation.formula
+        if formula is None:
+            listed.append({"reason": activation.reason})
+            continue
+        ops = [[op.name, op.reads, str(op.value)] for op in formula.ops]
+        given = activation.formulas.numbers(formula, {**activation.trainable, **activation.parameters})
+        said = {"arguments": formula.arguments, "ops": ops, "result": formula.results[0]}
+        listed.append({**said, "given": [float(np.ravel(value)[0]) for value in given]})
+    for node in np.unique(np.concatenate([np.zeros(0, np.int64), *topology.learners.values()])).tolist():
+        activation = topology.activations[topology.activation_of[node]]
+        if activation.trainable and activation.formula is not None:
+            own = {**activation.parameters, **model.layout.activation_numbers(node, model.parameters)}
+            given = activation.formulas.numbers(activation.formula, own)
+            learned[node] = [np.ravel(value).astype(float).tolist() for value in given]
+    return {"function_of": packed(topology.activation_of, "i4"), "formulas": listed, "learned": learned}
+
+
 def _summary(drawn: Sketch) -> dict[str, Any]:
     found = group(drawn)
     n, undrawn = len(found.names), len(drawn.sources) - int(found.weights.sum())
@@ -249,6 +289,7 @@ def _summary(drawn: Sketch) -> dict[str, Any]:
         "units": packed(np.ones(n), "i4"),
         "activation": packed(np.zeros(n), "i4"),
         "activations": [],
+        "function_of": packed(np.zeros(n), "i4"),
         "aggregation": packed(np.full(n, -1), "i4"),
         "aggregations": [],
         "bias": packed(np.full(n, np.nan), "f8"),
@@ -300,6 +341,7 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
         "outputs": packed(place[layout.plan.outputs], "i4"),
         "share": _shares(model, a),
         "delta": None,
+        "attribution": _attributions(model, inputs[:kept]),
     }
     if observations.y is not None:
         targets = targets[:kept]
@@ -313,6 +355,18 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
         runner.backward(model.layout.theta(model.vector), state, pull, into=into)
         rows["delta"] = packed(state.delta(summed).T, kind)
     return rows
+
+
+def _attributions(model: Model, inputs: Array) -> dict[str, Any]:
+    """To each of the first outputs, or its first unit, what nodes contribute: (rows, nodes)."""
+    topology, found = model.topology, dict[str, Any]()
+    several = max(1, min(CURVES, MOST_NUMBERS // max(1, len(inputs) * topology.n_nodes)))
+    for node in topology.outputs[:several].tolist():
+        name = topology.nodes[node]
+        of = name if topology.units[node] == 1 else (name, 0)
+        attribution = attribution_of(model, inputs.copy(), of)
+        found[label(of)] = packed(np.column_stack([attribution[each] for each in topology.nodes]), "f4")
+    return found
 
 
 def _slopes(model: Model, z: Any, a: Any) -> Any:

@@ -24,7 +24,7 @@ function grouped(keys, n) {
 function readNet() {
   const raw = JSON.parse(document.getElementById("data").textContent);
   const net = { ...raw, n: raw.names.length };
-  for (const key of ["role", "level", "units", "x", "y", "activation", "aggregation", "bias", "center", "scale"]) net[key] = unpack(raw[key]);
+  for (const key of ["role", "level", "column", "units", "x", "y", "activation", "aggregation", "function_of", "bias", "center", "scale"]) net[key] = unpack(raw[key]);
   for (const key of ["source", "target", "weight", "elements", "frozen", "share", "gradient", "bend_ptr", "bend_x", "bend_y"]) net[key] = unpack(raw.edges[key]);
   net.direct = raw.edges.direct;
   net.counted = raw.edges.counted;
@@ -35,13 +35,18 @@ function readNet() {
   net.curves = raw.activations.map((item) => ({ label: item.label, z: unpack(item.z), a: unpack(item.a) }));
   if (raw.rows) {
     net.rows = { total: raw.rows.total, kept: raw.rows.kept, mean_loss: raw.rows.mean_loss };
+    net.rows.attribution = Object.entries(raw.rows.attribution).map(([name, array]) => [name, unpack(array)]);
     for (const key of ["z", "a", "slope", "delta", "loss", "pull", "target", "outputs", "share"]) net.rows[key] = unpack(raw.rows[key]);
   }
   net.history = raw.history && Object.entries(raw.history).map(([name, array]) => [name, unpack(array)]);
   net.into = grouped(net.target, net.n);
   net.outOf = grouped(net.source, net.n);
   net.columns = [];
-  for (let v = 0; v < net.n; v++) (net.columns[net.level[v]] ??= []).push(v);
+  for (let v = 0; v < net.n; v++) (net.columns[net.column[v]] ??= []).push(v);
+  net.levels = [];
+  for (let v = 0; v < net.n; v++) (net.levels[net.level[v]] ??= []).push(v);
+  net.elementStart = new Int32Array(net.m + 1);
+  for (let e = 0; e < net.m; e++) net.elementStart[e + 1] = net.elementStart[e] + net.units[net.source[e]] * net.units[net.target[e]];
   net.gap = new Float64Array(net.n).fill(Infinity); // how far it is to the nearest node of the column
   for (const column of net.columns) {
     column?.sort((a, b) => net.y[a] - net.y[b]);
