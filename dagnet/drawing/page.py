@@ -288,7 +288,7 @@ class Page:
             low = -self.most if (sketch.values < 0).any() else 0.0
             high = self.most if (sketch.values > 0).any() or not low else 0.0
             colours = (number_colour(value, self.most) for value in np.linspace(low, high, BAR).tolist())
-            below = ", dashed below 0" if low else ""
+            below = " (dashed < 0)" if low else ""
             yield "bar", " ".join(colours), f"{sketch.scale}, {figure(low)} to {figure(high)}{below}"
         yield from (("fill", colour, kind[:40]) for kind, colour in self.group_colours.items())
         if sketch.sizes is not None:
@@ -298,7 +298,7 @@ class Page:
         elif (weights > 0).any():
             yield "line", POSITIVE, "positive weight"
         if (weights < 0).any():
-            yield "line", NEGATIVE, "negative" if (weights > 0).any() else "negative weight"
+            yield "line", NEGATIVE, "negative weight"
         if not self.shown.all():
             what = "weaker edge" if sketch.lit is None else "other edge"
             yield "line", FAINT, counted(int((~self.shown).sum()), what)
