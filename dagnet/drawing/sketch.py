@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -25,50 +25,29 @@ COLUMNS, TALLEST = 12, 600
 
 @dataclass(frozen=True)
 class Sketch:
-    """Nodes and edges as a picture needs them.
+    """Nodes and edges as a picture needs them: (nodes,) and (edges,), empty or None for what is not known."""
 
-    Attributes
-    ----------
-    names
-        (nodes,): names, shown as labels.
-    roles
-        (nodes,): ``"input"``, ``"hidden"``, ``"output"``, ``"constant"``, ``"group"``.
-    levels
-        (nodes,): the column of each node.
-    sources, targets, weights
-        (edges,): node numbers; one number a weight (NaN: none), whose size is the line's
-        width and whose sign is its colour.
-    activations
-        (nodes,): as text; may be empty.
-    notes
-        (nodes,): a line or more about each node, shown under the pointer; may be empty.
-    counted
-        The weights are numbers of edges: a line has no sign, only a width.
-    message
-        What must be said about the whole picture, for instance that it is a summary.
-    """
-
-    names: Sequence[Hashable]
-    roles: Sequence[str]
+    names: Sequence[Hashable]  # shown as labels
+    roles: Sequence[str]  # of :data:`ROLES`
     levels: Ints
-    sources: Ints
+    sources: Ints  # node numbers, as targets
     targets: Ints
-    weights: Floats
-    activations: Sequence[str] = field(default=())
-    notes: Sequence[str] = field(default=())
-    counted: bool = False
-    message: str = ""
-    columns: Ints | None = None  # (nodes,) where they stand; by default the levels
-    biases: Floats | None = None  # (nodes,) written where a picture is small; NaN for none
-    values: Floats | None = None  # (nodes,) what colours stand for, NaN for none
+    weights: Floats  # one number a weight, NaN for none: its size is the line's width, its sign the colour
+    activations: Sequence[str] = ()  # as text
+    notes: Sequence[str] = ()  # a line or more about each node, shown under the pointer
+    counted: bool = False  # weights are numbers of edges: a line has no sign, only a width
+    message: str = ""  # what must be said about the whole picture, for instance that it is a summary
+    columns: Ints | None = None  # where nodes stand; by default the levels
+    biases: Floats | None = None  # written where a picture is small; NaN for none
+    values: Floats | None = None  # what colours stand for, NaN for none
     scale: str = ""  # what these numbers are
-    kinds: Sequence[str] = ()  # (nodes,) in place of numbers each node's group, "" for none
-    sizes: Floats | None = None  # (nodes,) shares of the largest node's area
+    kinds: Sequence[str] = ()  # in place of numbers each node's group, "" for none
+    sizes: Floats | None = None  # shares of the largest node's area
     sized: str = ""  # what these are
-    lit: Bools | None = None  # (nodes,) what is painted, all else being faint
-    lit_edges: Bools | None = None  # (edges,) the same
-    ringed: Bools | None = None  # (nodes,) those that were asked for
-    texts: Sequence[str] | None = None  # (nodes,) written in place of names; an empty text is nothing
+    lit: Bools | None = None  # what is painted, all else being faint
+    lit_edges: Bools | None = None  # the same of edges
+    ringed: Bools | None = None  # those that were asked for
+    texts: Sequence[str] | None = None  # written in place of names; an empty text is nothing
 
 
 def sketch(model: Model) -> Sketch:

@@ -24,27 +24,12 @@ class Shown:
         style = f'style="width:100%;height:{self.height}px;border:0" sandbox="allow-scripts"'
         return f'<iframe title="dagnet" {style} srcdoc="{html.escape(self.page)}"></iframe>'
 
-    def __repr__(self) -> str:
-        return f"<Shown: the inspector, {len(self.page):,} characters of HTML; notebooks show it>"
-
 
 def show(net: Model, X: Any = None, y: Any = None, *, height: int = 640) -> Shown:
     """Open the inspector in a notebook's cell: the page of ``net.export("net.html", X, y)``.
 
-    It is whole: nothing is asked of any network.  A node that is clicked says its numbers, and has a slider
-    that gives it another value.
-
-    Parameters
-    ----------
-    X, y
-        Rows and targets, as for :meth:`export`.
-    height
-        Of the cell, in pixels.
-
-    Raises
-    ------
-    DataError
-        For rows or targets that do not fit, and other heights than from 100 to 10,000.
+    ``height`` is that of the cell, from 100 pixels.  A node that is clicked says its numbers for rows X and
+    targets y, and has a slider that gives it another value.  :class:`DataError` for what does not fit.
 
     Examples
     --------
@@ -78,30 +63,22 @@ def draw(
     Parameters
     ----------
     X, y
-        Rows and targets, as for :meth:`forward` and :meth:`gradient`, where colours or sizes ask for them.
+        Rows and targets, where colours or sizes ask for them.
     color, size
         What colours of nodes, or their areas, stand for: ``"value"``, the mean of a over the rows of X;
         ``"delta"``, that of δ = ∂(a row's loss)/∂z; what :meth:`attribute` gave (of several rows its mean
         absolute), or :func:`dagnet.importance`; a mapping from node to number.  For ``color`` also the name
-        of a node attribute: a colour a group, up to eight.  Numbers below 0 are orange, and dashed so that
-        a copy in grey has them too; the legend says the scale.
+        of a node attribute, up to eight groups.  Below 0 nodes are orange and dashed.
     highlight
-        What is painted while the rest is faint: a node's parent chain, or the paths on which an edge's
-        weight goes on; a list has several of either.
-    width
-        How wide the picture is, a number and a unit: ``"85 mm"``, ``"3.3 in"``, ``"240 pt"``.  Names are then
-        7 pt, or smaller where that makes room for all, and never below 5 pt; if some have no room the
-        picture says how many.
-    font_size
-        The size of names in pt, 5 at least.
-    labels
-        False for no names; nodes that have one; a mapping from these to what is written.
-    top_edges
-        How many edges, the strongest, are drawn in full.
-    title
-        Above the picture.
-    legend
-        Whether to explain shapes and colours below it.
+        What is painted while the rest is faint: a node's parent chain, or the ways on from an edge's weight;
+        a list has several of either.
+    width, font_size
+        Of the picture, ``"85 mm"``, ``"3.3 in"``, ``"240 pt"``; of names in pt, 5 at least.  With a width they
+        are 7 pt, or smaller where that makes room for all, and the picture says how many have none at 5.
+    labels, top_edges
+        False, or nodes that have a name, or a mapping to what is written; how many edges are drawn in full.
+    title, legend
+        Above the picture; whether to explain shapes and colours below it.
 
     Raises
     ------

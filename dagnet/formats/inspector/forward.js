@@ -55,6 +55,15 @@ function compiled(formula) {
   return (...given) => { for (let s = 0; s < steps.length; s++) at[s] = steps[s](at, given); return at[formula.result]; };
 }
 
+function activated(curve) {
+  // The activation of a node, (z, unit) => a, with what it knows or has learned.
+  const function_ = (net.compiled ??= [])[curve.formula] ??= compiled(net.formulas[curve.formula]);
+  return (z, unit = 0) => function_(z, ...curve.given.map((each) => each[each.length > 1 ? unit : 0]));
+}
+
+const canCalculate = (curve) => net.formulas[curve.formula].ops.length && !lacking(net.formulas[curve.formula]);
+const lacking = (formula) => formula.ops.find(([name]) => name !== "constant" && name !== "argument" && !(name in OPERATIONS))?.[0];
+
 function why(v) {
   // The sentence that says why a node has no slider, or "" where it has one.
   if (!net.rows) return "No rows of data are in this page.";
@@ -62,12 +71,11 @@ function why(v) {
   const after = reach([v], false);
   for (let u = 0; u < net.n; u++) {
     if (!after[u] || u === v) continue;
-    const formula = net.formulas[net.function_of[u]], aggregation = net.aggregations[net.aggregation[u]] ?? "sum";
-    const lacking = formula.ops?.find(([name]) => name !== "constant" && name !== "argument" && !(name in OPERATIONS));
+    const formula = net.formulas[net.curves[net.activation[u]].formula], aggregation = net.aggregations[net.aggregation[u]] ?? "sum";
     if (net.words?.[u]?.includes("normalization")) return `${shortName(u)}, which it feeds, is normalised: net.forward(X, do=…) knows how.`;
     if (!AGGREGATIONS[aggregation]) return `${shortName(u)}, which it feeds, has the aggregation ${aggregation}, which this page does not know.`;
-    if (!formula.ops) return `${shortName(u)}, which it feeds, has no formula: ${formula.reason}.`;
-    if (lacking) return `${shortName(u)}, which it feeds, calculates ${lacking[0]}, which this page does not know.`;
+    if (!formula.ops.length) return `${shortName(u)}, which it feeds, has no formula: ${formula.reason}.`;
+    if (lacking(formula)) return `${shortName(u)}, which it feeds, calculates ${lacking(formula)}, which this page does not know.`;
     if (!net.elements && net.units[u] > 1) return `The weights of ${shortName(u)}, which it feeds, are too many for this page.`;
   }
   return "";
@@ -84,8 +92,7 @@ function applyDo() {
 }
 
 function calculate(v, z, a) {
-  const aggregate = AGGREGATIONS[net.aggregations[net.aggregation[v]] ?? "sum"], place = net.function_of[v];
-  const act = (net.compiled ??= [])[place] ??= compiled(net.formulas[place]), learned = net.learned[v] ?? net.formulas[place].given.map((value) => [value]);
+  const aggregate = AGGREGATIONS[net.aggregations[net.aggregation[v]] ?? "sum"], act = activated(net.curves[net.activation[v]]);
   for (let unit = 0; unit < net.units[v]; unit++) {
     const terms = [], u = net.unitStart[v] + unit;
     for (const e of edgesInto(v)) {
@@ -93,7 +100,7 @@ function calculate(v, z, a) {
       for (let k = 0; k < wide; k++) terms.push((net.elements ? net.elements[net.elementStart[e] + unit * wide + k] : net.weight[e]) * a[net.unitStart[s] + k]);
     }
     z[u] = aggregate(terms) + (net.bias[u] || 0);
-    a[u] = act(z[u], ...learned.map((each) => each[each.length > 1 ? unit : 0]));
+    a[u] = act(z[u], unit);
   }
 }
 
