@@ -12,10 +12,10 @@ import numpy as np
 from dagnet.adjacency import reachable
 from dagnet.drawing.marks import figure
 from dagnet.drawing.page import PIXELS, Page, lay_out
-from dagnet.drawing.sketch import Bools, Floats, Sketch, sketch, summarised
+from dagnet.drawing.sketch import Floats, Sketch, sketch, summarised
 from dagnet.drawing.svg import Drawing, draw_page
 from dagnet.errors import DataError, did_you_mean, expected, shorten
-from dagnet.markup import counted, node_labels
+from dagnet.markup import counted, label, node_labels
 from dagnet.model import Model
 from dagnet.values import FLAG, NUMBER, between, text, whole
 
@@ -85,19 +85,18 @@ def _numbers(model: Model, word: str, what: Any, X: Any, y: Any) -> tuple[Floats
         found, name = _means(model, f"draw(): {word}={what!r}", what, X, y)
     elif hasattr(what, "mean_absolute"):
         several = len(what[model.nodes[0]]) > 1
-        found = what.mean_absolute() if several else {node: float(what[node][0]) for node in model.nodes}
-        found = {node: found[node] for node in model.nodes}  # groups have no place in the picture
+        found = {node: np.abs(what[node]).mean() if several else what[node][0] for node in model.nodes}
         name = f"{'mean |contribution|' if several else 'contribution'} to {shorten(what.of, 30)}"
-    elif hasattr(what, "by_seed") and hasattr(what, "columns"):
+    elif hasattr(what, "by_seed"):
         found, name = dict(zip(what.names, what.columns["mean"], strict=True)), "importance"
     if not isinstance(found, Mapping):
         known = WANTED + ("; or the name of a node attribute" if word == "color" else "")
         raise DataError(expected(f"draw(): {word}", known, what))
     values = np.full(model.topology.n_nodes, np.nan)
     for node, value in found.items():
-        is_nan = isinstance(value, float) and value != value  # noqa: PLR0124 - as importance has it
-        number = np.nan if is_nan else NUMBER.check(f"draw(): {word} of node {shorten(node)}", value)
-        values[_node(model, word, node)] = number
+        if not (isinstance(value, float) and np.isnan(value)):
+            value = NUMBER.check(f"draw(): {word} of node {shorten(node)}", value)  # noqa: PLW2901
+        values[_node(model, word, node)] = value
     return values, name
 
 
@@ -116,13 +115,14 @@ def _means(model: Model, where: str, what: str, X: Any, y: Any) -> tuple[dict[An
         raise DataError(f"{where} needs {needed}")
     if what == "value":
         forward = model.forward(X)
-        name, rows = "value", len(forward.outputs)
-        found = {node: float(forward[node].mean()) for node in model.nodes}
-    else:
+        by_node, name = {node: forward[node] for node in model.nodes}, "value"
+    else:  # of the mean over rows each row's part has a factor 1/rows in it
         gradient = model.gradient(X, y)
-        name, rows = "δ", len(gradient.delta(model.nodes[0]))
-        found = {node: float(gradient.delta(node).sum(axis=0).mean()) for node in model.nodes}
-    return found, name if rows == 1 else f"{name}, mean of {rows:,} rows"
+        by_node = {node: gradient.delta(node) for node in model.nodes}
+        by_node, name = {node: len(delta) * delta for node, delta in by_node.items()}, "δ"
+    rows = len(by_node[model.nodes[0]])
+    means = {node: float(np.mean(each, dtype=np.float64)) for node, each in by_node.items()}
+    return means, name if rows == 1 else f"{name}, mean of {rows:,} rows"
 
 
 def _kinds(model: Model, attribute: str) -> list[str]:
@@ -132,10 +132,9 @@ def _kinds(model: Model, attribute: str) -> list[str]:
     if all(value is None for value in found):
         known = {str(name) for data in nodes.values() for name in data}
         mend = did_you_mean(attribute, [*NUMBERS, *sorted(known)], listed=8)
-        raise DataError(
-            expected("draw(): color", f"{WANTED}; or the name of a node attribute", attribute) + mend
-        )
-    return ["" if value is None else str(node_labels([str(value)])[0]) for value in found]
+        must = f"{WANTED}; or the name of a node attribute"
+        raise DataError(expected("draw(): color", must, attribute) + mend)
+    return ["" if value is None else label(str(value)) for value in found]
 
 
 def _texts(model: Model, labels: Any) -> list[str] | None:
@@ -159,21 +158,16 @@ def _highlighted(drawn: Sketch, model: Model, highlight: Any) -> Sketch:
     if isinstance(highlight, tuple):  # a name, an edge, or several of them
         parts = [topology.has_node(part) or topology.has_edge(part) for part in highlight]
         alone = topology.has_node(highlight) or topology.has_edge(highlight) or not all(parts)
-    found = [_way(model, name) for name in ([highlight] if alone else list(highlight))]
-    lit, edges, ringed = (np.any([one[part] for one in found], axis=0) for part in range(3))
-    return replace(drawn, lit=lit, lit_edges=edges, ringed=ringed)
-
-
-def _way(model: Model, name: Any) -> tuple[Bools, Bools, Bools]:
-    """Nodes and edges of a node's parent chain, or of the ways on from a weight; the node itself."""
-    topology = model.topology
     nodes, ringed, edges = (np.zeros(n, bool) for n in (*[topology.n_nodes] * 2, topology.n_edges))
-    if topology.has_edge(name) and not topology.has_node(name):
-        asked = model.ancestry.sharing(topology.edge_number(name))
-        nodes[reachable(topology.children, topology.targets[asked])] = True
-        edges[:] = nodes[topology.sources]
-        edges[asked] = nodes[topology.sources[asked]] = True
-        return nodes, edges, ringed
-    ringed[_node(model, "highlight", name)] = True
-    nodes[reachable(topology.parents, np.flatnonzero(ringed))] = True
-    return nodes, nodes[topology.targets], ringed
+    for name in [highlight] if alone else list(highlight):
+        if topology.has_edge(name) and not topology.has_node(name):  # the weight, and the ways on
+            asked = model.ancestry.sharing(topology.edge_number(name))
+            chain = reachable(topology.children, topology.targets[asked])
+            edges |= np.isin(topology.sources, chain)
+            edges[asked] = nodes[chain] = nodes[topology.sources[asked]] = True
+        else:
+            node = _node(model, "highlight", name)
+            chain = reachable(topology.parents, np.array([node]))
+            edges |= np.isin(topology.targets, chain)
+            ringed[node] = nodes[chain] = True
+    return replace(drawn, lit=nodes, lit_edges=edges, ringed=ringed)

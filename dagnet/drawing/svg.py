@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+# fmt: off
 from dagnet.drawing.marks import (
     FAINT,
     INK,
@@ -17,10 +17,13 @@ from dagnet.drawing.marks import (
     Box,
     Text,
     arrow_head,
+    cut,
     path_data,
     text_width,
     xml,
 )
+
+# fmt: on
 from dagnet.drawing.page import EDGE, FONTS, PIXELS, Page, lay_out
 from dagnet.drawing.sketch import Sketch
 
@@ -80,16 +83,13 @@ def draw_page(page: Page, *, title: str = "", legend: bool = True, note: bool = 
     left, right = left - spare, right + spare
     body = [*edge_marks(page), *node_marks(page), *_texts(page.numbers), *_texts(page.names)]
     rows, right, bottom = _below(page, (left, right, bottom), legend=legend, note=note)
-    if title:
-        size = 15.0 if page.width is None else 1.25 * page.font
-        lines = [title] if page.width is None else _wrapped(title, size, right - left)
-        right = (
-            max(right, left + max(text_width(line, size) for line in lines)) if page.width is None else right
-        )
-        for at, line in enumerate(reversed(lines)):
-            style = f'font-size="{size:.2f}" text-anchor="middle"'
-            body.append(_text(line, (left + right) / 2, top - 9 - 1.25 * size * at, style, INK))
-        top -= 9 + 1.25 * size * len(lines)
+    size = 15.0 if page.width is None else 1.25 * page.font
+    lines = _wrapped(title, size, max(right - left, LEAST if page.width is None else 0.0))
+    right = max(right, left + max(text_width(line, size) for line in lines))
+    for line in reversed(lines if title else []):
+        style = f'font-size="{size:.2f}" text-anchor="middle"'
+        body.append(_text(line, (left + right) / 2, top - 0.6 * size, style, INK))
+        top -= 1.3 * size + (0.3 * size if line is lines[0] else 0.0)
     box = left - margin, top - margin, right + margin, bottom + margin
     return _framed([*body, *rows], box, page, title)
 
@@ -117,8 +117,13 @@ def _text(text: str, x: float, y: float, style: str, fill: str = MUTED) -> str:
 
 
 def _wrapped(text: str, size: float, room: float) -> list[str]:
-    """The text in lines of about this room."""
-    return textwrap.wrap(text, max(12, int(room / (0.54 * size)))) or [""]
+    """The text in lines that have room."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        fits = text_width(longer, size) <= room
+        lines[-1:] = [longer] if fits else [*filter(None, lines[-1:]), cut(word, size, room)]
+    return lines
 
 
 def _below(
@@ -130,24 +135,21 @@ def _below(
     widest = max(right, left + LEAST) if page.width is None else right
     line, rows, style = 1.75 * size, list[str](), f'font-size="{size:.2f}"'
     x, y = widest, bottom + 0.6 * size
-    for kind, mark, words in page.key() if legend and page.titles else ():
-        lead = 1.7 * size + ((BAR - 1) * size if kind == "bar" else 0)
+    said = [("", "", page.sketch.message if legend else ""), ("", "", page.note if note else "")]
+    for kind, mark, words in [*(page.key() if legend and page.titles else ()), *said]:
+        lead = (1.7 * size if kind else 0.0) + ((BAR - 1) * size if kind == "bar" else 0.0)
         texts = _wrapped(words, size, widest - left - lead)
         wide = lead + max(text_width(text, size) for text in texts)
-        if x + wide > widest:
+        if words and (x + wide > widest or not kind):
             x, y = left, y + line
-        place = f'transform="translate({x + 0.6 * size:.1f} {y - 0.36 * size:.1f}) scale({size:.2f})"'
-        rows.append(f"<g {place}>{_mark(kind, mark)}</g>")
-        for at, text in enumerate(texts):
-            y += 1.2 * size if at else 0
+        if kind:
+            place = f'transform="translate({x + 0.6 * size:.1f} {y - 0.36 * size:.1f}) scale({size:.2f})"'
+            rows.append(f"<g {place}>{_mark(kind, mark)}</g>")
+        for at, text in enumerate(texts if words else []):
+            y += 1.4 * size if at else 0.0
             rows.append(_text(text, x + lead, y, style))
-        right, x = max(right, x + wide), x + wide + 1.5 * size
-    for words in filter(None, (page.sketch.message if legend else "", page.note if note else "")):
-        for row in _wrapped(words, size, widest - left):
-            y += line
-            rows.append(_text(row, left, y, style))
-            right = max(right, left + text_width(row, size))
-    return rows, right if page.width is None else box[1], y + 0.3 * size if rows else bottom
+        right, x = max(right, x + wide if words else right), x + wide + 1.5 * size
+    return rows, right, y + 0.3 * size if rows else bottom
 
 
 def _mark(kind: str, mark: str) -> str:

@@ -73,7 +73,7 @@ def draw(
         What is painted while the rest is faint: a node's parent chain, or the ways on from an edge's weight;
         a list has several of either.
     width, font_size
-        Of the picture, ``"85 mm"``, ``"3.3 in"``, ``"240 pt"``; of names in pt, 5 at least.  With a width they
+        Of the picture, ``"85 mm"``, ``"3.3 in"``, ``"240 pt"``; of names, pt, from 5 on.  With a width they
         are 7 pt, or smaller where that makes room for all, and the picture says how many have none at 5.
     labels, top_edges
         False, or nodes that have a name, or a mapping to what is written; how many edges are drawn in full.

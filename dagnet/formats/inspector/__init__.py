@@ -202,7 +202,7 @@ def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
 
 
 def _functions(model: Model) -> dict[str, Any]:
-    """What activations calculate, with what they know or have learned, for the page to do so; or why it cannot."""
+    """What activations calculate, with what they know or have learned, or why the page cannot."""
     topology, of, formulas = model.topology, model.topology.activation_of.copy(), list[dict[str, Any]]()
     known: list[tuple[str, int, Any]] = []
     for place, activation in enumerate(topology.activations):
