@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import dagnet
 from dagnet.drawing import Drawing, Sketch, draw_sketch, edge_strengths, group, layered_layout
 from dagnet.drawing.layout import _isotonic, count_crossings, order_levels, proper_graph
-from dagnet.drawing.page import curve, cut_end
+from dagnet.drawing.marks import curve, cut_end
 from dagnet.drawing.sketch import COLUMNS
 from dagnet.markup import node_labels
 

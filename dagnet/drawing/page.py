@@ -10,36 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
+from dagnet.drawing import marks
 from dagnet.drawing.layout import Layout, layered_layout
-
-# fmt: off
-from dagnet.drawing.marks import (
-    FAINT,
-    GROUPS,
-    INK,
-    MUTED,
-    NEGATIVE,
-    NEUTRAL,
-    PAPER,
-    POSITIVE,
-    ROLE_FILL,
-    Box,
-    Piece,
-    Text,
-    curve,
-    cut,
-    cut_end,
-    figure,
-    ink_on,
-    meeting,
-    number_colour,
-    point_at,
-    sign_colour,
-    swung,
-    text_width,
-)
-
-# fmt: on
 from dagnet.drawing.sketch import ROLES, Bools, Floats, Ints, Sketch
 from dagnet.markup import counted, node_labels
 
@@ -109,26 +81,26 @@ class Page:
     def group_colours(self) -> dict[str, str]:
         """The colour of each group, the largest first; if there are too many, the rest are others."""
         names = [kind for kind, _ in Counter(filter(None, self.sketch.kinds)).most_common()]
-        names = names if len(names) <= len(GROUPS) else [*names[: len(GROUPS) - 1], OTHERS]
-        return dict(zip(names, GROUPS, strict=False))
+        names = names if len(names) <= len(marks.GROUPS) else [*names[: len(marks.GROUPS) - 1], OTHERS]
+        return dict(zip(names, marks.GROUPS, strict=False))
 
     def fill(self, node: int) -> str:
         """Of a node."""
         sketch = self.sketch
         if not self.is_lit(node) or (sketch.kinds and not sketch.kinds[node]):
-            return PAPER
+            return marks.PAPER
         if sketch.values is not None:
-            return number_colour(float(sketch.values[node]), self.most)
+            return marks.number_colour(float(sketch.values[node]), self.most)
         if sketch.kinds:
             return self.group_colours.get(sketch.kinds[node]) or self.group_colours[OTHERS]
-        return ROLE_FILL[sketch.roles[node]]
+        return marks.ROLE_FILL[sketch.roles[node]]
 
     def rim(self, node: int) -> tuple[str, float, bool]:
         """Colour and width of a node's rim, and whether it is dashed: below zero."""
         values, ringed = self.sketch.values, self.sketch.ringed
         width = (1.2 if self.radius > 6 else 0.6) * (2.5 if ringed is not None and ringed[node] else 1.0)
         below = values is not None and bool(values[node] < 0)
-        return (INK, width, below) if self.is_lit(node) else (FAINT, width, False)
+        return (marks.INK, width, below) if self.is_lit(node) else (marks.FAINT, width, False)
 
     def is_lit(self, node: int) -> bool:
         """Whether a node is painted, or faint."""
@@ -150,29 +122,29 @@ class Page:
         """The width of the strongest line."""
         return min(3.2, max(0.8, self.radius * 0.3))
 
-    def line(self, edge: int) -> tuple[str, float, list[Piece], tuple[float, float], float]:
+    def line(self, edge: int) -> tuple[str, float, list[marks.Piece], tuple[float, float], float]:
         """Colour, width and curve of a line, the direction of its head, and how long that is, 0 for none."""
         weight, pieces, thin = float(self.sketch.weights[edge]), self.route(edge), min(0.5, self.thickest / 2)
         width = thin + (self.thickest - thin) * float(self.strength[edge])
         head, direction = min(5.0, 0.5 * self.radius) + width, (1.0, 0.0)
         if self.shown.sum() > ARROWS:
             return self.colour(weight), width, pieces, direction, 0.0
-        pieces, direction = cut_end(pieces, float(self.radii[self.sketch.targets[edge]]) + 1.5 + head)
+        pieces, direction = marks.cut_end(pieces, float(self.radii[self.sketch.targets[edge]]) + 1.5 + head)
         return self.colour(weight), width, pieces, direction, head
 
     def colour(self, weight: float) -> str:
         """Of a line; counts have none of their own."""
-        return NEUTRAL if self.sketch.counted else sign_colour(weight)
+        return marks.NEUTRAL if self.sketch.counted else marks.sign_colour(weight)
 
-    def route(self, edge: int) -> list[Piece]:
+    def route(self, edge: int) -> list[marks.Piece]:
         """The curve of an edge, from the middle of a node to the middle of another."""
         layout, source, target = self.layout, self.sketch.sources[edge], self.sketch.targets[edge]
         bends = slice(layout.bend_ptr[edge], layout.bend_ptr[edge + 1])
         if layout.direct and layout.x[target] - layout.x[source] > 1:
-            return swung((self.x[source], self.y[source]), (self.x[target], self.y[target]))
+            return marks.swung((self.x[source], self.y[source]), (self.x[target], self.y[target]))
         x = np.concatenate([[self.x[source]], layout.bend_x[bends] * self.column, [self.x[target]]])
         y = np.concatenate([[self.y[source]], layout.bend_y[bends] * self.row, [self.y[target]]])
-        return curve(x, y)
+        return marks.curve(x, y)
 
     # -- text ----------------------------------------------------------------------------
 
@@ -183,9 +155,9 @@ class Page:
         return np.array([text != "" for text in self.labels], bool) & np.array(lit, bool)
 
     @cached_property
-    def names(self) -> list[Text]:
+    def names(self) -> list[marks.Text]:
         """The names that have room, each hiding no other and no node: a column's in one way."""
-        boxes, names = self._node_boxes, list[Text]()
+        boxes, names = self._node_boxes, list[marks.Text]()
         columns = np.unique(self.layout.x, return_inverse=True)[1].reshape(-1)
         for column in range(int(columns.max(initial=-1)) + 1):
             nodes = np.flatnonzero((columns == column) & self.wanted)
@@ -204,25 +176,29 @@ class Page:
 
     def _ways(self, nodes: Ints) -> tuple[str, ...]:
         """How the names of a column may be written: in the nodes if all can be."""
-        wide = max((text_width(self.labels[node][:40], self.font) for node in nodes.tolist()), default=0.0)
-        if self.sketch.sizes is None and self.font <= self.radius and wide <= 1.6 * self.radius:
+        wide = [marks.text_width(self.labels[node][:40], self.font) for node in nodes.tolist()]
+        if (
+            self.sketch.sizes is None
+            and self.font <= self.radius
+            and max(wide, default=0.0) <= 1.6 * self.radius
+        ):
             return ("inside",)
         place, last = float(self.layout.x[nodes].max(initial=0)), float(self.layout.x.max(initial=0))
         return ("right",) if place == last else ("left",) if place == 0 else ("below", "beside")
 
-    def _column(self, nodes: Ints, way: str, boxes: Floats) -> list[Text]:
+    def _column(self, nodes: Ints, way: str, boxes: Floats) -> list[marks.Text]:
         """The names of a column that have room, written in one way."""
         texts = [self._name(node, way) for node in nodes.tolist()]
-        hit = meeting(np.array([text.box for text in texts]).reshape(-1, 4), boxes)
+        hit = marks.meeting(np.array([text.box for text in texts]).reshape(-1, 4), boxes)
         hit[np.arange(len(nodes)), nodes] = False
-        found, free = list[Text](), -math.inf
+        found, free = list[marks.Text](), -math.inf
         for text, hits in zip(texts, np.asarray(hit.any(axis=1)), strict=True):
             if text.text and not hits and text.box[1] >= free:
                 found.append(text)
                 free = text.box[3]
         return found
 
-    def _name(self, node: int, way: str) -> Text:
+    def _name(self, node: int, way: str) -> marks.Text:
         x, y, r, font = float(self.x[node]), float(self.y[node]), float(self.radii[node]), self.font
         side = SIDE_LABEL if self.width is None else SIDE_SHARE * self.width
         spot, anchor, room = {
@@ -232,39 +208,40 @@ class Page:
             "below": ((x, y + r + 0.95 * font), "middle", REACH * self.column),
             "beside": ((x + r + 3, y + 0.36 * font), "start", REACH * self.column),
         }[way]
-        text = cut(self.labels[node], font, room, least=KEPT if way in {"left", "right"} else math.inf)
+        text = marks.cut(self.labels[node], font, room, least=KEPT if way in {"left", "right"} else math.inf)
         if way == "inside":
-            return Text(text, *spot, anchor, font, ink_on(self.fill(node)), "")
-        return Text(text, *spot, anchor, font, INK)
+            return marks.Text(text, *spot, anchor, font, marks.ink_on(self.fill(node)), "")
+        return marks.Text(text, *spot, anchor, font, marks.INK)
 
     @cached_property
-    def numbers(self) -> list[Text]:
+    def numbers(self) -> list[marks.Text]:
         """Weights on their lines and biases beside their nodes, while they are few and have room."""
         size, sketch = 9.0 if self.width is None else max(FONTS[-1], min(self.font, 8.0)), self.sketch
-        found, boxes = dict[int, Text](), [*self._node_boxes.tolist(), *(text.box for text in self.names)]
+        boxes = [*self._node_boxes.tolist(), *(text.box for text in self.names)]
+        found: dict[int, marks.Text] = {}
         if not 0 < len(self.strength) <= NUMBERS or self.column < (70 if self.width is None else NARROWEST):
             return []
         numbered = self.shown & ~np.isnan(sketch.weights)
         for edge in (edge for edge in np.argsort(-self.strength, kind="stable").tolist() if numbered[edge]):
             weight, route = float(sketch.weights[edge]), self.route(edge)
-            text, colour = figure(weight, counted=sketch.counted), self.colour(weight)
-            fits = text_width(text, size) < 0.6 * (self.column - 2 * self.radius)
+            text, colour = marks.figure(weight, counted=sketch.counted), self.colour(weight)
+            fits = marks.text_width(text, size) < 0.6 * (self.column - 2 * self.radius)
             down, under = (size / 3, "plate") if fits else (-0.5 * size, "halo")
-            spots = (point_at(route, at) for at in PLACES)
-            texts = [Text(text, x, y + down, "middle", size, colour, under) for x, y in spots]
+            spots = (marks.point_at(route, at) for at in PLACES)
+            texts = [marks.Text(text, x, y + down, "middle", size, colour, under) for x, y in spots]
             found[edge] = _free(texts, boxes)
         biases = np.zeros(0) if sketch.biases is None else sketch.biases
         known = ~np.isnan(biases) & self.wanted if np.nan_to_num(biases).any() else np.zeros(0)
         for node in np.flatnonzero(known).tolist():
-            text, x, y = f"b {figure(float(biases[node]))}", float(self.x[node]), float(self.y[node])
+            text, x, y = f"b {marks.figure(float(biases[node]))}", float(self.x[node]), float(self.y[node])
             heights = (
                 y + (self.radii[node] + 0.4 * size) * way + 0.3 * size * (way > 0) for way in (-1, 1, 2)
             )
-            texts = [Text(text, x, float(at), "middle", size, MUTED) for at in heights]
+            texts = [marks.Text(text, x, float(at), "middle", size, marks.MUTED) for at in heights]
             found[-1 - node] = _free(texts, boxes)
         return [found[place] for place in sorted(found) if found[place].text]
 
-    def box(self) -> Box:
+    def box(self) -> marks.Box:
         """Left, top, right and bottom of all that is drawn."""
         if not self.labels:
             return -50.0, -20.0, 50.0, 20.0
@@ -287,21 +264,27 @@ class Page:
         if sketch.values is not None:
             low = -self.most if (sketch.values < 0).any() else 0.0
             high = self.most if (sketch.values > 0).any() or not low else 0.0
-            colours = (number_colour(value, self.most) for value in np.linspace(low, high, BAR).tolist())
+            colours = (
+                marks.number_colour(value, self.most) for value in np.linspace(low, high, BAR).tolist()
+            )
             below = " (dashed < 0)" if low else ""
-            yield "bar", " ".join(colours), f"{sketch.scale}, {figure(low)} to {figure(high)}{below}"
+            yield (
+                "bar",
+                " ".join(colours),
+                f"{sketch.scale}, {marks.figure(low)} to {marks.figure(high)}{below}",
+            )
         yield from (("fill", colour, kind[:40]) for kind, colour in self.group_colours.items())
         if sketch.sizes is not None:
             yield "size", "", f"area: {sketch.sized}"
         if sketch.counted:
-            yield "line", NEUTRAL, "edges, the wider the more"
+            yield "line", marks.NEUTRAL, "edges, the wider the more"
         elif (weights > 0).any():
-            yield "line", POSITIVE, "positive weight"
+            yield "line", marks.POSITIVE, "positive weight"
         if (weights < 0).any():
-            yield "line", NEGATIVE, "negative weight"
+            yield "line", marks.NEGATIVE, "negative weight"
         if not self.shown.all():
             what = "weaker edge" if sketch.lit is None else "other edge"
-            yield "line", FAINT, counted(int((~self.shown).sum()), what)
+            yield "line", marks.FAINT, counted(int((~self.shown).sum()), what)
 
     @property
     def note(self) -> str:
@@ -311,12 +294,12 @@ class Page:
         return f"{missing:,} of {n:,} names have no room at {points} pt." if missing else ""
 
 
-def _free(texts: list[Text], boxes: list[Box]) -> Text:
+def _free(texts: list[marks.Text], boxes: list[marks.Box]) -> marks.Text:
     """The first text that hides nothing, whose place is then taken; an empty one if there is none."""
     for text in texts:
         left, top, right, bottom = text.box
         box = left - 2, top, right + 2, bottom
-        if not meeting(np.array([box]), np.array(boxes)).any():
+        if not marks.meeting(np.array([box]), np.array(boxes)).any():
             boxes.append(box)
             return text
     return texts[0]._replace(text="")
@@ -371,7 +354,7 @@ def _natural(page: Page, font: float | None) -> Page:
     row = min(max(HEIGHT / rows, 5.0), 52.0)
     radius = min(0.36 * row, 16.0, WIDEST / columns / 3)
     font = min(max(0.3 * row, FONTS[-1]), 11.5) if font is None else font
-    longest = max((text_width(label[:40], font) for label in page.labels), default=0.0)
+    longest = max((marks.text_width(label[:40], font) for label in page.labels), default=0.0)
     least = max(3.4 * radius, min(longest + 2 * radius, 130.0) if row >= 16 else 0.0)
     least = min(least, max(WIDEST / columns, 3 * radius))
     across, down = page.layout.scaled(ASPECT, least=(least / row, 1.0))

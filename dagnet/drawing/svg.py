@@ -7,23 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-# fmt: off
-from dagnet.drawing.marks import (
-    FAINT,
-    INK,
-    MUTED,
-    PAPER,
-    ROLE_FILL,
-    Box,
-    Text,
-    arrow_head,
-    cut,
-    path_data,
-    text_width,
-    xml,
-)
-
-# fmt: on
+from dagnet.drawing import marks
 from dagnet.drawing.page import EDGE, FONTS, PIXELS, Page, lay_out
 from dagnet.drawing.sketch import Sketch
 
@@ -85,16 +69,16 @@ def draw_page(page: Page, *, title: str = "", legend: bool = True, note: bool = 
     rows, right, bottom = _below(page, (left, right, bottom), legend=legend, note=note)
     size = 15.0 if page.width is None else 1.25 * page.font
     lines = _wrapped(title, size, max(right - left, LEAST if page.width is None else 0.0))
-    right = max(right, left + max(text_width(line, size) for line in lines))
+    right = max(right, left + max(marks.text_width(line, size) for line in lines))
     for line in reversed(lines if title else []):
         style = f'font-size="{size:.2f}" text-anchor="middle"'
-        body.append(_text(line, (left + right) / 2, top - 0.6 * size, style, INK))
+        body.append(_text(line, (left + right) / 2, top - 0.6 * size, style, marks.INK))
         top -= 1.3 * size + (0.3 * size if line is lines[0] else 0.0)
     box = left - margin, top - margin, right + margin, bottom + margin
     return _framed([*body, *rows], box, page, title)
 
 
-def _framed(body: list[str], box: Box, page: Page, title: str) -> Drawing:
+def _framed(body: list[str], box: marks.Box, page: Page, title: str) -> Drawing:
     sketch = page.sketch
     left, top, width, height = box[0], box[1], box[2] - box[0], box[3] - box[1]
     counts = f"{len(sketch.names):,} nodes and {len(sketch.sources):,} edges, left to right by level."
@@ -102,18 +86,19 @@ def _framed(body: list[str], box: Box, page: Page, title: str) -> Drawing:
     if page.width is not None:
         area = f'width="{width * 25.4 / PIXELS:.2f}mm" height="{height * 25.4 / PIXELS:.2f}mm"'
     view = f'viewBox="{left:.2f} {top:.2f} {width:.2f} {height:.2f}"'
-    style = f'role="img" font-family="{FONT}" fill="{INK}"'
+    whole = f'x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}"'
+    style = f'role="img" font-family="{FONT}" fill="{marks.INK}"'
     head = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {area} {view} {style}>',
-        f"<title>{xml(title or 'Layered network')}</title>",
-        f"<desc>{xml(' '.join(filter(None, (counts, sketch.message, page.note))))}</desc>",
-        f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{PAPER}"/>',
+        f"<title>{marks.xml(title or 'Layered network')}</title>",
+        f"<desc>{marks.xml(' '.join(filter(None, (counts, sketch.message, page.note))))}</desc>",
+        f'<rect {whole} fill="{marks.PAPER}"/>',
     ]
     return Drawing("\n".join([*head, *body, "</svg>\n"]), width, height)
 
 
-def _text(text: str, x: float, y: float, style: str, fill: str = MUTED) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" {style} fill="{fill}">{xml(text)}</text>'
+def _text(text: str, x: float, y: float, style: str, fill: str = marks.MUTED) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" {style} fill="{fill}">{marks.xml(text)}</text>'
 
 
 def _wrapped(text: str, size: float, room: float) -> list[str]:
@@ -121,8 +106,8 @@ def _wrapped(text: str, size: float, room: float) -> list[str]:
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        fits = text_width(longer, size) <= room
-        lines[-1:] = [longer] if fits else [*filter(None, lines[-1:]), cut(word, size, room)]
+        fits = marks.text_width(longer, size) <= room
+        lines[-1:] = [longer] if fits else [*filter(None, lines[-1:]), marks.cut(word, size, room)]
     return lines
 
 
@@ -139,7 +124,7 @@ def _below(
     for kind, mark, words in [*(page.key() if legend and page.titles else ()), *said]:
         lead = (1.7 * size if kind else 0.0) + ((BAR - 1) * size if kind == "bar" else 0.0)
         texts = _wrapped(words, size, widest - left - lead)
-        wide = lead + max(text_width(text, size) for text in texts)
+        wide = lead + max(marks.text_width(text, size) for text in texts)
         if words and (x + wide > widest or not kind):
             x, y = left, y + line
         if kind:
@@ -154,9 +139,9 @@ def _below(
 
 def _mark(kind: str, mark: str) -> str:
     """The mark of a line of the legend, around (0, 0), for letters of size 1."""
-    thin = f'stroke="{MUTED}" stroke-width="0.1"'
+    thin = f'stroke="{marks.MUTED}" stroke-width="0.1"'
     if kind == "role":
-        return f"<g {thin}>{shape(mark, 0, 0, 0.5, ROLE_FILL[mark])}</g>"
+        return f"<g {thin}>{shape(mark, 0, 0, 0.5, marks.ROLE_FILL[mark])}</g>"
     if kind == "bar":
         colours = mark.split()
         step, area = BAR / len(colours), 'y="-0.5" height="1"'
@@ -179,8 +164,8 @@ def edge_marks(page: Page) -> Iterator[str]:
     faint_first = np.argsort(page.strength, kind="stable")
     faint, shown = (faint_first[page.shown[faint_first] == full].tolist() for full in (False, True))
     if faint:
-        style = f'stroke="{FAINT}" stroke-width="{min(0.6, page.thickest / 3):.2f}" fill="none"'
-        data = "".join(path_data(page.route(edge)) for edge in faint)
+        style = f'stroke="{marks.FAINT}" stroke-width="{min(0.6, page.thickest / 3):.2f}" fill="none"'
+        data = "".join(marks.path_data(page.route(edge)) for edge in faint)
         yield f'<path class="faint" d="{data}" {style} stroke-opacity="{page.haze:.2f}"/>'
     yield f'<g class="edges" fill="none" stroke-linecap="round" stroke-opacity="{page.opacity:.2f}">'
     yield from (_line(page, edge) for edge in shown)
@@ -189,12 +174,12 @@ def edge_marks(page: Page) -> Iterator[str]:
 
 def _line(page: Page, edge: int) -> str:
     sketch, (colour, width, pieces, direction, size) = page.sketch, page.line(edge)
-    corners = "L".join(f"{x:.1f} {y:.1f}" for x, y in arrow_head(pieces[-1][3], direction, size))
+    corners = "L".join(f"{x:.1f} {y:.1f}" for x, y in marks.arrow_head(pieces[-1][3], direction, size))
     head = f'<path d="M{corners}Z" fill="{colour}"/>' if size else ""
     number = "" if np.isnan(sketch.weights[edge]) else f": {sketch.weights[edge]:.6g}"
     title = " → ".join(page.titles[ends[edge]][:60] for ends in (sketch.sources, sketch.targets)) + number
-    line = f'<path d="{path_data(pieces)}" stroke="{colour}" stroke-width="{width:.2f}"/>'
-    return f"<g><title>{xml(title)}</title>{line}{head}</g>"
+    line = f'<path d="{marks.path_data(pieces)}" stroke="{colour}" stroke-width="{width:.2f}"/>'
+    return f"<g><title>{marks.xml(title)}</title>{line}{head}</g>"
 
 
 def node_marks(page: Page) -> Iterator[str]:
@@ -206,7 +191,7 @@ def node_marks(page: Page) -> Iterator[str]:
         lines = [f"{page.titles[node][:200]} ({kind}, level {sketch.levels[node]})"]
         lines += [f"{sketch.scale} {sketch.values[node]:.6g}"] if sketch.values is not None else []
         lines += filter(None, sketch.notes[node].split("\n") if sketch.notes else [])
-        title, (colour, width, dashed) = "\n".join(map(xml, lines)), page.rim(node)
+        title, (colour, width, dashed) = "\n".join(map(marks.xml, lines)), page.rim(node)
         rim = f'stroke="{colour}" stroke-width="{width:.2f}"' + (
             ' stroke-dasharray="2.4 1.6"' if dashed else ""
         )
@@ -232,7 +217,7 @@ def shape(role: str, x: float, y: float, r: float, fill: str) -> str:
     return circle
 
 
-def _texts(texts: Iterable[Text]) -> Iterator[str]:
+def _texts(texts: Iterable[marks.Text]) -> Iterator[str]:
     """On a halo of paper, or on a piece of it, since a line between two digits reads as a colon."""
     yield '<g class="texts">'
     for text in texts:
@@ -240,8 +225,8 @@ def _texts(texts: Iterable[Text]) -> Iterator[str]:
         left, top, right, _ = text.box
         if text.under == "plate":
             area = f'width="{right - left + 4:.1f}" height="{1.1 * text.size:.0f}"'
-            yield f'<rect x="{left - 2:.1f}" y="{top:.1f}" {area} fill="{PAPER}"/>'
+            yield f'<rect x="{left - 2:.1f}" y="{top:.1f}" {area} fill="{marks.PAPER}"/>'
         elif text.under == "halo":
-            style += f' stroke="{PAPER}" stroke-width="{0.23 * text.size:.1f}" paint-order="stroke"'
+            style += f' stroke="{marks.PAPER}" stroke-width="{0.23 * text.size:.1f}" paint-order="stroke"'
         yield _text(text.text, text.x, text.y, style, text.colour)
     yield "</g>"
