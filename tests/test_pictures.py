@@ -252,6 +252,9 @@ def test_attributions_importances_and_mappings_are_colours_and_sizes(textbook, r
     areas = dict(zip(textbook.nodes, (page.radii / page.radius) ** 2, strict=True))
     assert areas["h11"] == pytest.approx(max(0.04, means["h11"] / max(means.values())))
     assert "contribution to 'eta', −" in textbook.draw(color=textbook.attribute(X[:1])).svg
+    pandas = pytest.importorskip("pandas")
+    series = pandas.Series({"h11": 2.0, "eta": -1.0})
+    assert fills(textbook.draw(color=series))["eta"] == number_colour(-1.0, 2.0)
     partly = fills(textbook.draw(color={"h11": 2, "h12": np.float32(-1), "x1": float("nan")}))
     assert partly["h11"] == number_colour(1.0, 1.0)
     assert partly["h12"] == number_colour(-0.5, 1.0)

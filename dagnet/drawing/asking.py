@@ -80,7 +80,7 @@ def _pixels(width: Any) -> float:
 
 def _numbers(model: Model, word: str, what: Any, X: Any, y: Any) -> tuple[Floats, str]:
     """(nodes,) numbers, NaN for none, and what they are."""
-    found, name = what, "number"
+    found, name = what.to_dict() if hasattr(what, "to_dict") else what, "number"  # a pandas.Series
     if isinstance(what, str) and what in NUMBERS:
         found, name = _means(model, f"draw(): {word}={what!r}", what, X, y)
     elif hasattr(what, "mean_absolute"):
