@@ -106,7 +106,9 @@ class Network(Model):
     formula = explain.formula
     summary = explain.summary
     diagnose = explain.diagnose
+    draw = formats.draw
     export = formats.export
+    show = formats.show
     to_networkx = formats.to_networkx
     prune = editing.prune
 
@@ -329,30 +331,6 @@ class Network(Model):
         ((_, function),) = scoring.checked_metrics([metric]).items()
         _, targets, _ = self.encode(X, y, missing=missing)
         return scoring.mean_score(scoring.scores_of(self.objective, self(X), targets, function, of))
-
-    def draw(self, *, title: str = "", legend: bool = True) -> Any:
-        """Draw the network, left to right: notebooks show the picture, ``.save(path)`` keeps it.
-
-        Squares are inputs, circles hidden nodes, double circles outputs, diamonds constants.  A
-        line is as wide as its weight is large, blue for a positive and orange for a negative one.
-        A network of more than 2,000 nodes or 12,000 edges is drawn as an overview that says so.
-
-        Parameters
-        ----------
-        title
-            Above the picture.
-        legend
-            Whether to explain shapes and colours below it.
-
-        Examples
-        --------
-        >>> import dagnet
-        >>> dagnet.Network(dagnet.layered([2, 2, 1]), seed=0).draw()
-        <Drawing: 426 × 164 px, 4,377 characters of SVG>
-        """
-        from dagnet.drawing import draw  # noqa: PLC0415 - only those who draw pay for it
-
-        return draw(self, title=title, legend=legend)
 
     def save(self, path: str | Path) -> None:
         """Write the network to one safe file, whole or not at all; :func:`dagnet.load` reads it.

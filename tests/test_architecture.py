@@ -79,7 +79,7 @@ GUARDS = {
     "controls": "importance wirings",
     "rewiring": "wirings",
     "contracts": "contracts making functions_left_to_numpy plugins_at_work",
-    "drawing": "drawing",
+    "drawing": "drawing pictures",
     "engine": "engines compiled_engine compiled_caching compiled_losses compiled_proof vectors",
     "editing": "editing",
     "errors": "errors bad_input",

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import dagnet
 from dagnet.drawing import Drawing, Sketch, draw_sketch, edge_strengths, group, layered_layout
 from dagnet.drawing.layout import _isotonic, count_crossings, order_levels, proper_graph
-from dagnet.drawing.page import curve, cut_end
+from dagnet.drawing.marks import curve, cut_end
 from dagnet.drawing.sketch import COLUMNS
 from dagnet.markup import node_labels
 
@@ -230,7 +230,10 @@ def test_many_edges_become_few_paths():
         range(n), ["hidden"] * n, levels, sources, targets, np.random.default_rng(0).normal(size=len(sources))
     )
     root, _ = shapes(draw_sketch(sketch))
-    assert len(list(root.iter(f"{SVG}path"))) < 30
+    faint = [path for path in root.iter(f"{SVG}path") if path.get("class") == "faint"]
+    assert len(faint) == 1
+    assert faint[0].get("d").count("M") == len(sources) - 150
+    assert sum("→" in title.text for title in root.iter(f"{SVG}title")) == 150
 
 
 def test_a_large_network_is_summarised_and_says_so():

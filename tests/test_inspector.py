@@ -194,7 +194,7 @@ def test_the_scripts_parse(tmp_path):
         ["node", "--check", tmp_path / "viewer.js"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert len(SCRIPTS) == 9
+    assert len(SCRIPTS) == 10
 
 
 def test_five_thousand_nodes_are_written_within_seconds():

@@ -1,174 +1,35 @@
-"""From a sketch to pixels: colours, labels, curves, and where everything of a picture stands."""
+"""From a sketch to pixels: where everything of a picture stands, and what colour it has."""
 
 from __future__ import annotations
 
-import itertools
 import math
-import unicodedata
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dagnet.drawing import marks
 from dagnet.drawing.layout import Layout, layered_layout
-from dagnet.drawing.sketch import ROLES, Floats, Sketch
-from dagnet.markup import node_labels, visible
+from dagnet.drawing.sketch import ROLES, Bools, Floats, Ints, Sketch
+from dagnet.markup import counted, node_labels
 
-POSITIVE = "#0072b2"
-NEGATIVE = "#d55e00"
-NEUTRAL = "#8a8f98"
-INK = "#1b1f24"
-MUTED = "#5b6470"
-PAPER = "#ffffff"
-ROLE_FILL = {
-    "input": "#e9edf2",
-    "hidden": "#ffffff",
-    "output": "#fdf3d8",
-    "constant": "#f3f0fa",
-    "group": "#f4f6f8",
-}
-_NARROW = frozenset("fijlrtI.,:;|!'()[]{} ")
-_WIDE = frozenset("mwMW@%")
-Point = tuple[float, float]
-Piece = tuple[Point, Point, Point, Point]
-HEIGHT, ASPECT = 760.0, 1.5
-SIDE_LABEL = 170.0
-ARROWS, NUMBERS = 60, 24
-
-
-def sign_colour(weight: float) -> str:
-    """Blue above zero, orange below, grey for zero and for no number."""
-    return POSITIVE if weight > 0 else NEGATIVE if weight < 0 else NEUTRAL
-
-
-def xml(text: str) -> str:
-    """The text, escaped for XML content and double-quoted attributes."""
-    shown = visible(text)
-    return shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
-
-
-def text_width(text: str, size: float) -> float:
-    """About how wide a sans-serif text is, in the unit of ``size``."""
-    return size * sum(map(_advance, text))
-
-
-def _advance(character: str) -> float:
-    if character in _NARROW:
-        return 0.3
-    if character in _WIDE:
-        return 0.86
-    if ord(character) > 0x2000 and unicodedata.east_asian_width(character) in "WF":
-        return 1.0
-    if unicodedata.combining(character):
-        return 0.0
-    return 0.68 if character.isupper() else 0.56
-
-
-def cut(text: str, size: float, room: float) -> str:
-    """The text, shortened with an ellipsis to about ``room``; empty where nothing fits."""
-    if len(text) <= 200 and text_width(text, size) <= room:
-        return text
-    used = size * 0.6
-    for end, character in enumerate(text[:200]):
-        used += size * _advance(character)
-        if used > room:
-            return text[:end].rstrip() + "…" if end >= 2 else ""
-    return text[:200] + "…"
-
-
-def curve(x: Floats, y: Floats) -> list[Piece]:
-    """The cubic Bézier pieces of a curve through points with increasing ``x``.
-
-    It is monotone between the points (slopes are harmonic means, Fritsch & Butland 1984), so
-    that it never swings out of the lane that the layout gave it.  Two points make a line.
-    """
-    run = np.diff(x)
-    secants = np.diff(y) / run
-    slopes = np.empty(len(x))
-    slopes[0], slopes[-1] = secants[0], secants[-1]
-    product = secants[:-1] * secants[1:]
-    total = secants[:-1] + secants[1:]
-    slopes[1:-1] = np.where(product > 0, 2 * product / np.where(total == 0, 1, total), 0.0)
-    third = run / 3
-    leaving = zip((x[:-1] + third).tolist(), (y[:-1] + slopes[:-1] * third).tolist(), strict=True)
-    arriving = zip((x[1:] - third).tolist(), (y[1:] - slopes[1:] * third).tolist(), strict=True)
-    points = list(zip(x.tolist(), y.tolist(), strict=True))
-    return list(zip(points, leaving, arriving, points[1:], strict=False))
-
-
-def swung(start: Point, stop: Point) -> list[Piece]:
-    """One piece, an S that leaves and arrives level: a long edge that runs directly."""
-    reach = (stop[0] - start[0]) * 0.4
-    return [(start, (start[0] + reach, start[1]), (stop[0] - reach, stop[1]), stop)]
-
-
-def path_data(pieces: list[Piece]) -> str:
-    """The ``d`` attribute of an SVG path."""
-    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = pieces[0]
-    start = f"M{x0:.1f} {y0:.1f}"
-    bulge = abs((x1 - x0) * (y3 - y0) - (y1 - y0) * (x3 - x0))
-    bulge += abs((x2 - x0) * (y3 - y0) - (y2 - y0) * (x3 - x0))
-    if len(pieces) == 1 and bulge < 1e-6 * (1 + (x3 - x0) ** 2 + (y3 - y0) ** 2):
-        return f"{start}L{x3:.1f} {y3:.1f}"
-    flat = itertools.chain.from_iterable(itertools.chain.from_iterable(piece[1:] for piece in pieces))
-    return f"{start}C" + " ".join(f"{value:.1f}" for value in flat)
-
-
-def _split(piece: Piece, at: float) -> Piece:
-    """The part of a piece before the fraction ``at`` (de Casteljau)."""
-    points = list(piece)
-    kept = [points[0]]
-    while len(points) > 1:
-        points = [
-            (ax + (bx - ax) * at, ay + (by - ay) * at) for (ax, ay), (bx, by) in itertools.pairwise(points)
-        ]
-        kept.append(points[0])
-    return (kept[0], kept[1], kept[2], kept[3])
-
-
-def point_at(pieces: list[Piece], at: float) -> Point:
-    """The point at a fraction ``at`` of the curve's first piece."""
-    return _split(pieces[0], at)[3]
-
-
-def cut_end(pieces: list[Piece], distance: float) -> tuple[list[Piece], Point]:
-    """The curve without the end that lies within ``distance`` of its last point.
-
-    Returns it with the direction, of length 1, from its new end to the old one.
-    """
-    end_x, end_y = pieces[-1][3]
-    low, high = 0.0, 1.0
-    for _ in range(24):
-        middle = (low + high) / 2
-        x, y = _split(pieces[-1], middle)[3]
-        low, high = (middle, high) if math.hypot(end_x - x, end_y - y) > distance else (low, middle)
-    cut = _split(pieces[-1], low)
-    dx, dy = end_x - cut[3][0], end_y - cut[3][1]
-    length = math.hypot(dx, dy) or 1.0
-    return [*pieces[:-1], cut], (dx / length, dy / length)
-
-
-def arrow_head(at: Point, direction: Point, size: float) -> tuple[Point, Point, Point]:
-    """Its tip and its wings."""
-    (x, y), (dx, dy), half = at, direction, size * 0.42
-    return (x + dx * size, y + dy * size), (x - dy * half, y + dx * half), (x + dy * half, y - dx * half)
-
-
-def key(sketch: Sketch) -> Iterator[tuple[str, str]]:
-    """A role or a line's colour, and what it means."""
-    if sketch.counted:
-        yield NEUTRAL, "edges, the wider the more"
-        return
-    for role in ROLES:
-        kinds = {a for a, r in zip(sketch.activations, sketch.roles, strict=False) if r == role}
-        if role in sketch.roles:
-            only = f" ({kinds.pop()})" if len(kinds) == 1 and role in ("hidden", "output") else ""
-            yield role, role + only[:40]
-    if (sketch.weights > 0).any():
-        yield POSITIVE, "positive weight"
-    if (sketch.weights < 0).any():
-        yield NEGATIVE, "negative weight"
+HEIGHT, ASPECT, WIDEST = 760.0, 1.5, 1_300.0
+PIXELS, TALL, EDGE = 96.0, 830.0, 4.0
+"""In an inch; how high a printed picture is, without its legend; the margin where a width is given."""
+SIDE_LABEL, SIDE_SHARE = 170.0, 0.3
+FONTS = (28 / 3, 8.0, 20 / 3)
+"""7, 6 and 5 pt in pixels: the largest at which all names have room, else the smallest."""
+ARROWS, NUMBERS, NARROWEST = 60, 24, 48.0
+MANY, STRONGEST = 300, 150
+"""Of more edges than that only so many are drawn in full."""
+KEPT, MOST, REACH = 16, 0.55, 1.8
+"""Characters that a name beside the picture is not cut below; the share of a column's names below which none
+is written; how far a name may reach in it, in columns."""
+PLACES = (0.36, 0.28, 0.44, 0.52, 0.6, 0.68, 0.2, 0.76)
+"""Where on its line a number may stand."""
+OTHERS, BAR = "others", 20
 
 
 @dataclass(frozen=True)
@@ -176,115 +37,294 @@ class Page:
     """Where everything stands, in pixels; ``column`` and ``row`` are the layout's units."""
 
     sketch: Sketch
+    titles: list[str]
+    """(nodes,): their names, all different."""
     labels: list[str]
+    """(nodes,): what is to be written; an empty text is nothing."""
     layout: Layout
-    x: Floats
-    y: Floats
-    column: float
-    row: float
-    radius: float
-    font: float
-    inside: NDArray[np.bool_]
-    """(nodes,): whether the names of a column are written in its nodes: all of them, or none."""
-    room: Floats
-    """(2, nodes): how far it is to the node above and below in the column; inf where there is none."""
     strength: Floats
     """(edges,): |weight| as a share of the largest, 0 where there is none."""
+    shown: Bools
+    """(edges,): which are drawn in full, the others being faint."""
+    width: float | None
+    """As wide as was asked, or None."""
+    column: float = 1.0
+    row: float = 1.0
+    radius: float = 1.0
+    font: float = 1.0
+
+    @cached_property
+    def x(self) -> Floats:
+        """(nodes,) rightwards."""
+        return self.layout.x * self.column
+
+    @cached_property
+    def y(self) -> Floats:
+        """(nodes,) downwards."""
+        return self.layout.y * self.row
+
+    @cached_property
+    def radii(self) -> Floats:
+        """(nodes,) of what is drawn."""
+        sizes = np.ones(len(self.titles)) if self.sketch.sizes is None else np.nan_to_num(self.sketch.sizes)
+        return np.asarray(self.radius * np.sqrt(np.clip(sizes, 0.04, 1.0)))
+
+    # -- colours and widths --------------------------------------------------------------
+
+    @cached_property
+    def most(self) -> float:
+        """The largest finite |number| that a colour stands for."""
+        values = np.zeros(0) if self.sketch.values is None else self.sketch.values
+        return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+
+    @cached_property
+    def group_colours(self) -> dict[str, str]:
+        """The colour of each group, the largest first; if there are too many, the rest are others."""
+        names = [kind for kind, _ in Counter(filter(None, self.sketch.kinds)).most_common()]
+        names = names if len(names) <= len(marks.GROUPS) else [*names[: len(marks.GROUPS) - 1], OTHERS]
+        return dict(zip(names, marks.GROUPS, strict=False))
+
+    def fill(self, node: int) -> str:
+        """Of a node."""
+        sketch = self.sketch
+        if not self.is_lit(node) or (sketch.kinds and not sketch.kinds[node]):
+            return marks.PAPER
+        if sketch.values is not None:
+            return marks.number_colour(float(sketch.values[node]), self.most)
+        if sketch.kinds:
+            return self.group_colours.get(sketch.kinds[node]) or self.group_colours[OTHERS]
+        return marks.ROLE_FILL[sketch.roles[node]]
+
+    def rim(self, node: int) -> tuple[str, float, bool]:
+        """Colour and width of a node's rim, and whether it is dashed: below zero."""
+        values, ringed = self.sketch.values, self.sketch.ringed
+        width = (1.2 if self.radius > 6 else 0.6) * (2.5 if ringed is not None and ringed[node] else 1.0)
+        below = values is not None and bool(values[node] < 0)
+        return (marks.INK, width, below) if self.is_lit(node) else (marks.FAINT, width, False)
+
+    def is_lit(self, node: int) -> bool:
+        """Whether a node is painted, or faint."""
+        return self.sketch.lit is None or bool(self.sketch.lit[node])
 
     @property
     def opacity(self) -> float:
         """Of lines: many are faint."""
-        n = len(self.strength)
+        n = int(self.shown.sum())
         return 0.9 if n <= ARROWS else max(0.25, 0.85 - 0.2 * math.log10(n / ARROWS))
+
+    @property
+    def haze(self) -> float:
+        """Opacity of faint lines: the more there are, the less."""
+        return min(0.9, max(0.15, 18 / math.sqrt(1 + int((~self.shown).sum()))))
 
     @property
     def thickest(self) -> float:
         """The width of the strongest line."""
         return min(3.2, max(0.8, self.radius * 0.3))
 
+    def line(self, edge: int) -> tuple[str, float, list[marks.Piece], tuple[float, float], float]:
+        """Colour, width and curve of a line, the direction of its head, and how long that is, 0 for none."""
+        weight, pieces, thin = float(self.sketch.weights[edge]), self.route(edge), min(0.5, self.thickest / 2)
+        width = thin + (self.thickest - thin) * float(self.strength[edge])
+        head, direction = min(5.0, 0.5 * self.radius) + width, (1.0, 0.0)
+        if self.shown.sum() > ARROWS:
+            return self.colour(weight), width, pieces, direction, 0.0
+        pieces, direction = marks.cut_end(pieces, float(self.radii[self.sketch.targets[edge]]) + 1.5 + head)
+        return self.colour(weight), width, pieces, direction, head
+
     def colour(self, weight: float) -> str:
         """Of a line; counts have none of their own."""
-        return NEUTRAL if self.sketch.counted else sign_colour(weight)
+        return marks.NEUTRAL if self.sketch.counted else marks.sign_colour(weight)
 
-    def route(self, edge: int) -> list[Piece]:
+    def route(self, edge: int) -> list[marks.Piece]:
         """The curve of an edge, from the middle of a node to the middle of another."""
         layout, source, target = self.layout, self.sketch.sources[edge], self.sketch.targets[edge]
         bends = slice(layout.bend_ptr[edge], layout.bend_ptr[edge + 1])
         if layout.direct and layout.x[target] - layout.x[source] > 1:
-            return swung((self.x[source], self.y[source]), (self.x[target], self.y[target]))
+            return marks.swung((self.x[source], self.y[source]), (self.x[target], self.y[target]))
         x = np.concatenate([[self.x[source]], layout.bend_x[bends] * self.column, [self.x[target]]])
         y = np.concatenate([[self.y[source]], layout.bend_y[bends] * self.row, [self.y[target]]])
-        return curve(x, y)
+        return marks.curve(x, y)
 
-    def label(self, node: int) -> tuple[str, float, float, str]:
-        """Text, place and anchor of a node's label; an empty text where there is no room."""
-        label, x, y, r = self.labels[node], float(self.x[node]), float(self.y[node]), self.radius
-        middle, role = y + self.font * 0.36, self.sketch.roles[node]
-        if self.inside[node]:
-            return label, x, middle, "middle"
-        above, below = self.room[:, node]
-        if min(above, below) < self.font + 0.5:
-            return "", x, y, "middle"
-        if self.layout.x[node] == 0 and role != "output":
-            return cut(label, self.font, SIDE_LABEL), x - r - 4, middle, "end"
-        if self.layout.x[node] == self.layout.x.max():
-            return cut(label, self.font, SIDE_LABEL), x + r + 4, middle, "start"
-        if below < 2 * r + self.font + 2:
-            return "", x, y, "middle"
-        return cut(label, self.font, self.column * 0.92), x, y + r + self.font, "middle"
+    # -- text ----------------------------------------------------------------------------
 
-    def box(self) -> tuple[float, float, float, float]:
+    @property
+    def wanted(self) -> Bools:
+        """(nodes,) whose names are to be written: of what is faint none."""
+        lit = [self.is_lit(node) for node in range(len(self.labels))]
+        return np.array([text != "" for text in self.labels], bool) & np.array(lit, bool)
+
+    @cached_property
+    def names(self) -> list[marks.Text]:
+        """The names that have room, each hiding no other and no node: a column's in one way."""
+        boxes, names = self._node_boxes, list[marks.Text]()
+        columns = np.unique(self.layout.x, return_inverse=True)[1].reshape(-1)
+        for column in range(int(columns.max(initial=-1)) + 1):
+            nodes = np.flatnonzero((columns == column) & self.wanted)
+            nodes = nodes[np.argsort(self.y[nodes])]
+            found = [self._column(nodes, way, boxes) for way in self._ways(nodes)]
+            best = max(found, key=len)
+            if best and len(best) >= MOST * len(nodes):
+                names += best
+                boxes = np.concatenate([boxes, [text.box for text in best]])
+        return names
+
+    @property
+    def _node_boxes(self) -> Floats:
+        r = self.radii
+        return np.column_stack([self.x - r, self.y - r, self.x + r, self.y + r])
+
+    def _ways(self, nodes: Ints) -> tuple[str, ...]:
+        """How the names of a column may be written: in the nodes if all can be."""
+        wide = [marks.text_width(self.labels[node][:40], self.font) for node in nodes.tolist()]
+        if (
+            self.sketch.sizes is None
+            and self.font <= self.radius
+            and max(wide, default=0.0) <= 1.6 * self.radius
+        ):
+            return ("inside",)
+        place, last = float(self.layout.x[nodes].max(initial=0)), float(self.layout.x.max(initial=0))
+        return ("right",) if place == last else ("left",) if place == 0 else ("below", "beside")
+
+    def _column(self, nodes: Ints, way: str, boxes: Floats) -> list[marks.Text]:
+        """The names of a column that have room, written in one way."""
+        texts = [self._name(node, way) for node in nodes.tolist()]
+        hit = marks.meeting(np.array([text.box for text in texts]).reshape(-1, 4), boxes)
+        hit[np.arange(len(nodes)), nodes] = False
+        found, free = list[marks.Text](), -math.inf
+        for text, hits in zip(texts, np.asarray(hit.any(axis=1)), strict=True):
+            if text.text and not hits and text.box[1] >= free:
+                found.append(text)
+                free = text.box[3]
+        return found
+
+    def _name(self, node: int, way: str) -> marks.Text:
+        x, y, r, font = float(self.x[node]), float(self.y[node]), float(self.radii[node]), self.font
+        side = SIDE_LABEL if self.width is None else SIDE_SHARE * self.width
+        spot, anchor, room = {
+            "inside": ((x, y + 0.36 * font), "middle", math.inf),
+            "left": ((x - r - 4, y + 0.36 * font), "end", side),
+            "right": ((x + r + 4, y + 0.36 * font), "start", side),
+            "below": ((x, y + r + 0.95 * font), "middle", REACH * self.column),
+            "beside": ((x + r + 3, y + 0.36 * font), "start", REACH * self.column),
+        }[way]
+        text = marks.cut(self.labels[node], font, room, least=KEPT if way in {"left", "right"} else math.inf)
+        if way == "inside":
+            return marks.Text(text, *spot, anchor, font, marks.ink_on(self.fill(node)), "")
+        return marks.Text(text, *spot, anchor, font, marks.INK)
+
+    @cached_property
+    def numbers(self) -> list[marks.Text]:
+        """Weights on their lines and biases beside their nodes, while they are few and have room."""
+        size, sketch = 9.0 if self.width is None else max(FONTS[-1], min(self.font, 8.0)), self.sketch
+        boxes = [*self._node_boxes.tolist(), *(text.box for text in self.names)]
+        found: dict[int, marks.Text] = {}
+        if not 0 < len(self.strength) <= NUMBERS or self.column < (70 if self.width is None else NARROWEST):
+            return []
+        numbered = self.shown & ~np.isnan(sketch.weights)
+        for edge in (edge for edge in np.argsort(-self.strength, kind="stable").tolist() if numbered[edge]):
+            weight, route = float(sketch.weights[edge]), self.route(edge)
+            text, colour = marks.figure(weight, counted=sketch.counted), self.colour(weight)
+            fits = marks.text_width(text, size) < 0.6 * (self.column - 2 * self.radius)
+            down, under = (size / 3, "plate") if fits else (-0.5 * size, "halo")
+            spots = (marks.point_at(route, at) for at in PLACES)
+            texts = [marks.Text(text, x, y + down, "middle", size, colour, under) for x, y in spots]
+            found[edge] = _free(texts, boxes)
+        biases = np.zeros(0) if sketch.biases is None else sketch.biases
+        known = ~np.isnan(biases) & self.wanted if np.nan_to_num(biases).any() else np.zeros(0)
+        for node in np.flatnonzero(known).tolist():
+            text, x, y = f"b {marks.figure(float(biases[node]))}", float(self.x[node]), float(self.y[node])
+            heights = (
+                y + (self.radii[node] + 0.4 * size) * way + 0.3 * size * (way > 0) for way in (-1, 1, 2)
+            )
+            texts = [marks.Text(text, x, float(at), "middle", size, marks.MUTED) for at in heights]
+            found[-1 - node] = _free(texts, boxes)
+        return [found[place] for place in sorted(found) if found[place].text]
+
+    def box(self) -> marks.Box:
         """Left, top, right and bottom of all that is drawn."""
         if not self.labels:
             return -50.0, -20.0, 50.0, 20.0
-        r = self.radius * 1.2
-        left, right = float(self.x.min()) - r, float(self.x.max()) + r
-        bends = self.layout.bend_y * self.row
-        top = min(float(self.y.min()) - r, float(bends.min(initial=0)))
-        bottom = max(float(self.y.max()) + r, float(bends.max(initial=0)))
-        for node in range(len(self.labels)):
-            text, x, y, anchor = self.label(node)
-            bottom = max(bottom, y + self.font * 0.3)
-            width = text_width(text, self.font)
-            x -= width * {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]
-            left, right = min(left, x), max(right, x + width)
+        nodes, bends = self._node_boxes, self.layout.bend_y * self.row
+        rim = 0.2 * self.radius * np.array([-1, -1, 1, 1])
+        bent = [(0.0, bends.min(initial=0), 0.0, bends.max(initial=0))]
+        boxes = np.concatenate([nodes + rim, bent, *([text.box] for text in (*self.names, *self.numbers))])
+        (left, top), (right, bottom) = boxes[:, :2].min(axis=0).tolist(), boxes[:, 2:].max(axis=0).tolist()
         return left, top, right, bottom
 
+    # -- words ---------------------------------------------------------------------------
 
-def lay_out(sketch: Sketch) -> Page:
-    """Choose a layout and a size at which the picture is about as large as a printed page."""
-    labels = node_labels(sketch.names)
-    layout = layered_layout(len(labels), sketch.sources, sketch.targets, sketch.levels)
-    rows = float(np.ptp(np.concatenate([layout.y, layout.bend_y]))) + 1 if labels else 1.0
-    columns = max(float(np.ptp(layout.x)), 1.0) if labels else 1.0
-    row = min(max(HEIGHT / rows, 5.0), 52.0)
-    radius = min(0.36 * row, 16.0)
-    font = min(max(0.3 * row, 6.5), 11.5)
-    longest = max((text_width(label[:40], font) for label in labels), default=0.0)
-    least = max(3.4 * radius, min(longest + 2 * radius, 130.0) if row >= 16 else 0.0)
-    across, down = layout.scaled(ASPECT, least=(least / row, 1.0))
-    roomy = min(130.0 if len(sketch.sources) <= NUMBERS else 88.0, 700 / columns)
-    column = min(max(across * row, roomy), max(least, 1_100 / columns, 96.0))
-    row *= min(down, 1.5)
-    x, y = layout.x * column, layout.y * row
-    inside, room = _inside(x, labels, radius, font), _room(x, y)
-    return Page(sketch, labels, layout, x, y, column, row, radius, font, inside, room, _strength(sketch))
+    def key(self) -> Iterator[tuple[str, str, str]]:
+        """What marks mean: a kind (role, bar, fill, size, line), a role or colours, and a text."""
+        sketch, weights = self.sketch, self.sketch.weights[self.shown]
+        for role in (role for role in ROLES[:4] if role in sketch.roles):
+            kinds = {a for a, r in zip(sketch.activations, sketch.roles, strict=False) if r == role}
+            only = f" ({kinds.pop()})" if len(kinds) == 1 and role in ("hidden", "output") else ""
+            yield "role", role, role + only[:40]
+        if sketch.values is not None:
+            low = -self.most if (sketch.values < 0).any() else 0.0
+            high = self.most if (sketch.values > 0).any() or not low else 0.0
+            colours = (
+                marks.number_colour(value, self.most) for value in np.linspace(low, high, BAR).tolist()
+            )
+            below = " (dashed < 0)" if low else ""
+            yield (
+                "bar",
+                " ".join(colours),
+                f"{sketch.scale}, {marks.figure(low)} to {marks.figure(high)}{below}",
+            )
+        yield from (("fill", colour, kind[:40]) for kind, colour in self.group_colours.items())
+        if sketch.sizes is not None:
+            yield "size", "", f"area: {sketch.sized}"
+        if sketch.counted:
+            yield "line", marks.NEUTRAL, "edges, the wider the more"
+        elif (weights > 0).any():
+            yield "line", marks.POSITIVE, "positive weight"
+        if (weights < 0).any():
+            yield "line", marks.NEGATIVE, "negative weight"
+        if not self.shown.all():
+            what = "weaker edge" if sketch.lit is None else "other edge"
+            yield "line", marks.FAINT, counted(int((~self.shown).sum()), what)
+
+    @property
+    def note(self) -> str:
+        """How many names are not there."""
+        n, points = int(self.wanted.sum()), f"{0.75 * self.font:.3g}"
+        missing = n - len(self.names)
+        return f"{missing:,} of {n:,} names have no room at {points} pt." if missing else ""
 
 
-def _inside(x: Floats, labels: list[str], radius: float, font: float) -> NDArray[np.bool_]:
-    wide = np.array([font > radius or text_width(label[:40], font) > 1.6 * radius for label in labels], bool)
-    columns = np.unique(x, return_inverse=True)[1]
-    return np.bincount(columns, wide, len(x))[columns] == 0
+def _free(texts: list[marks.Text], boxes: list[marks.Box]) -> marks.Text:
+    """The first text that hides nothing, whose place is then taken; an empty one if there is none."""
+    for text in texts:
+        left, top, right, bottom = text.box
+        box = left - 2, top, right + 2, bottom
+        if not marks.meeting(np.array([box]), np.array(boxes)).any():
+            boxes.append(box)
+            return text
+    return texts[0]._replace(text="")
 
 
-def _room(x: Floats, y: Floats) -> Floats:
-    order = np.lexsort((y, x))
-    same = x[order][:-1] == x[order][1:]
-    gaps = np.where(same, np.diff(y[order]), np.inf)
-    room = np.full((2, len(x)), np.inf)
-    room[0, order[1:]] = gaps
-    room[1, order[:-1]] = gaps
-    return room
+def lay_out(
+    sketch: Sketch, *, width: float | None = None, font: float | None = None, top: int | None = None
+) -> Page:
+    """Choose a layout and a size: about as large as a printed page, or ``width`` wide; an inch is 96 pixels.
+
+    Names have the size ``font``; by default, with a ``width``, the largest of 7, 6 and 5 pt at which all have
+    room, or else 5 pt.  Of ``top`` edges, the strongest, all is drawn, the others are faint.
+    """
+    columns = sketch.levels if sketch.columns is None else sketch.columns
+    titles = list(map(str, node_labels(sketch.names)))
+    labels = titles if sketch.texts is None else list(sketch.texts)
+    layout, strength = layered_layout(len(labels), sketch.sources, sketch.targets, columns), _strength(sketch)
+    page = Page(sketch, titles, labels, layout, strength, _shown(sketch, strength, top), width)
+    if width is None:
+        return _natural(page, font)
+    for size in FONTS if font is None else (font,):
+        page = _fitted(page, width, size)
+        if not page.note:
+            break
+    return page
 
 
 def _strength(sketch: Sketch) -> Floats:
@@ -292,3 +332,46 @@ def _strength(sketch: Sketch) -> Floats:
     size = np.where(np.isnan(size), 0.0, np.minimum(size, np.finfo(np.float64).max))
     largest = size.max(initial=0.0)
     return size / largest if largest > 0 else size
+
+
+def _shown(sketch: Sketch, strength: Floats, top: int | None) -> Bools:
+    asked = np.ones(len(strength), bool) if sketch.lit_edges is None else sketch.lit_edges
+    if top is None:
+        top = STRONGEST if sketch.lit_edges is None and len(strength) > MANY else len(strength)
+    order = np.argsort(np.where(asked, -strength, 1.0), kind="stable")
+    return asked & (np.argsort(order) < top)
+
+
+def _extent(layout: Layout) -> tuple[float, float]:
+    """Columns, less one, and rows."""
+    if not len(layout.x):
+        return 1.0, 1.0
+    return max(float(np.ptp(layout.x)), 1.0), float(np.ptp(np.concatenate([layout.y, layout.bend_y]))) + 1
+
+
+def _natural(page: Page, font: float | None) -> Page:
+    columns, rows = _extent(page.layout)
+    row = min(max(HEIGHT / rows, 5.0), 52.0)
+    radius = min(0.36 * row, 16.0, WIDEST / columns / 3)
+    font = min(max(0.3 * row, FONTS[-1]), 11.5) if font is None else font
+    longest = max((marks.text_width(label[:40], font) for label in page.labels), default=0.0)
+    least = max(3.4 * radius, min(longest + 2 * radius, 130.0) if row >= 16 else 0.0)
+    least = min(least, max(WIDEST / columns, 3 * radius))
+    across, down = page.layout.scaled(ASPECT, least=(least / row, 1.0))
+    roomy = min(130.0 if len(page.strength) <= NUMBERS else 88.0, 700 / columns)
+    column = min(max(across * row, roomy), max(least, 1_100 / columns, 96.0), max(WIDEST / columns, least))
+    return replace(page, column=column, row=row * min(down, 1.5), radius=radius, font=font)
+
+
+def _fitted(page: Page, width: float, font: float) -> Page:
+    columns, rows = _extent(page.layout)
+    row = min(52.0, max(min(1.3 * width, TALL) / rows, min(1.15 * font, TALL / rows)))
+    column = (width - 2 * EDGE) / columns
+    for _ in range(4):
+        radius = min(0.36 * row, 16.0, column / 3.2)
+        page = replace(page, column=column, row=row, radius=radius, font=font)
+        left, _, right, _ = page.box()
+        if (excess := right - left - (width - 2 * EDGE)) <= 0.5:
+            break
+        column = max(column - excess / columns, 0.25 * width / columns)
+    return page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -13,53 +13,47 @@ from numpy.typing import NDArray
 
 from dagnet.markup import number
 from dagnet.model import Model
+from dagnet.topology import Topology
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 ROLES = ("input", "hidden", "output", "constant", "group")
-COLUMNS = 12
+COLUMNS, TALLEST = 12, 600
+"""Of an overview; nodes in a column that a page can show one by one."""
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """Nodes and edges as a picture needs them.
+    """Nodes and edges as a picture needs them: (nodes,) and (edges,), empty or None for what is not known."""
 
-    Attributes
-    ----------
-    names
-        (nodes,): names, shown as labels.
-    roles
-        (nodes,): ``"input"``, ``"hidden"``, ``"output"``, ``"constant"``, ``"group"``.
-    levels
-        (nodes,): the column of each node.
-    sources, targets, weights
-        (edges,): node numbers; one number a weight (NaN: none), whose size is the line's
-        width and whose sign is its colour.
-    activations
-        (nodes,): as text; may be empty.
-    notes
-        (nodes,): a line or more about each node, shown under the pointer; may be empty.
-    counted
-        The weights are numbers of edges: a line has no sign, only a width.
-    message
-        What must be said about the whole picture, for instance that it is a summary.
-    """
-
-    names: Sequence[Hashable]
-    roles: Sequence[str]
+    names: Sequence[Hashable]  # shown as labels
+    roles: Sequence[str]  # of :data:`ROLES`
     levels: Ints
-    sources: Ints
+    sources: Ints  # node numbers, as targets
     targets: Ints
-    weights: Floats
-    activations: Sequence[str] = field(default=())
-    notes: Sequence[str] = field(default=())
-    counted: bool = False
-    message: str = ""
+    weights: Floats  # one number a weight, NaN for none: its size is the line's width, its sign the colour
+    activations: Sequence[str] = ()  # as text
+    notes: Sequence[str] = ()  # a line or more about each node, shown under the pointer
+    counted: bool = False  # weights are numbers of edges: a line has no sign, only a width
+    message: str = ""  # what must be said about the whole picture, for instance that it is a summary
+    columns: Ints | None = None  # where nodes stand; by default the levels
+    biases: Floats | None = None  # written where a picture is small; NaN for none
+    values: Floats | None = None  # what colours stand for, NaN for none
+    scale: str = ""  # what these numbers are
+    kinds: Sequence[str] = ()  # in place of numbers each node's group, "" for none
+    sizes: Floats | None = None  # shares of the largest node's area
+    sized: str = ""  # what these are
+    lit: Bools | None = None  # what is painted, all else being faint
+    lit_edges: Bools | None = None  # the same of edges
+    ringed: Bools | None = None  # those that were asked for
+    texts: Sequence[str] | None = None  # written in place of names; an empty text is nothing
 
 
 def sketch(model: Model) -> Sketch:
     """Names, roles, levels, weights and biases of a network."""
-    topology = model.topology
+    topology, units = model.topology, model.topology.units
+    biases = model.layout.node_biases(model.parameters, otherwise=np.nan)[topology.unit_starts[:-1]]
     spelled = [str(activation) for activation in topology.activations]
     return Sketch(
         names=topology.nodes,
@@ -70,7 +64,18 @@ def sketch(model: Model) -> Sketch:
         weights=edge_strengths(model, model.layout.weights_of(model.parameters)),
         activations=[spelled[place] for place in topology.activation_of.tolist()],
         notes=[_note(model, node) for node in range(topology.n_nodes)],
+        columns=_columns(topology),
+        biases=np.where(units == 1, biases, np.nan),
     )
+
+
+def _columns(topology: Topology) -> Ints:
+    """The levels, but outputs as far to the right as what they feed allows: others in the last column."""
+    columns, outputs = topology.level.astype(np.int64), np.flatnonzero(topology.is_output)
+    last = int(columns.max(initial=0))
+    for node in outputs[np.argsort(-columns[outputs], kind="stable")].tolist():
+        columns[node] = columns[topology.children.of(node)].min(initial=last + 1) - 1
+    return columns
 
 
 def edge_strengths(model: Model, elements: NDArray[Any]) -> Floats:
@@ -98,7 +103,8 @@ def _note(model: Model, node: int) -> str:
 
 def summarised(sketch: Sketch, *, max_nodes: int = 2_000, max_edges: int = 12_000) -> Sketch:
     """The sketch itself while it is small enough to draw, else its groups."""
-    if len(sketch.names) <= max_nodes and len(sketch.sources) <= max_edges:
+    tallest = np.bincount(sketch.levels if sketch.columns is None else sketch.columns).max(initial=0)
+    if len(sketch.names) <= max_nodes and len(sketch.sources) <= max_edges and tallest <= TALLEST:
         return sketch
     return group(sketch)
 
@@ -108,8 +114,9 @@ def group(sketch: Sketch) -> Sketch:
 
     Edges that run inside a group are not drawn.
     """
-    n_levels = int(sketch.levels.max(initial=0)) + 1
-    column = sketch.levels if n_levels <= COLUMNS else sketch.levels * COLUMNS // n_levels
+    levels = sketch.levels if sketch.columns is None else sketch.columns
+    n_levels = int(levels.max(initial=0)) + 1
+    column = levels if n_levels <= COLUMNS else levels * COLUMNS // n_levels
     kind_of = list(zip(sketch.roles, sketch.activations or [""] * len(sketch.roles), strict=True))
     kinds = list(dict.fromkeys(kind_of))
     numbers = {kind: i for i, kind in enumerate(kinds)}

@@ -81,18 +81,25 @@ def attribute(
     >>> found["h11"].shape, found["x1", "h11"].shape, found.error < 1e-12
     ((2,), (2,), True)
     """
-    net, (name, steps), topology = checked_network(net), _checked_method(method), net.topology
+    net, baseline = checked_network(net), aligned("baseline", baseline, X)
+    inputs = net.encode(X, finite=True).inputs.copy()
+    return attribution_of(net, inputs, of, method=method, baseline=baseline, groups=groups)
+
+
+def attribution_of(
+    net: Model, inputs: Array, of: Hashable = None, *, method: str = "deeplift", baseline: Any = None,
+    groups: Any = None,
+) -> Attribution:  # fmt: skip
+    """The same of rows that are encoded."""
+    (name, steps), topology = _checked_method(method), net.topology
     if of is None and (len(net.outputs) > 1 or topology.units[topology.outputs[0]] > 1):
         listed, first = ", ".join(map(shorten, net.outputs[:8])), shorten(net.outputs[0])
         raise DataError(f"of: say which output is meant ({listed}): of={first}, or of its units ({first}, 0)")
     of = net.outputs[0] if of is None else of
-    walk = walk_of(net, net.encode(X, finite=True).inputs.copy())
+    walk = walk_of(net, inputs)
     plan = replace(walk.plan, outputs=np.array([unit_meant(net.prepared, of)]))
     plan = plan.restrict(parameters=np.zeros(plan.n_slots, bool), deltas=np.ones(plan.n_units, bool))
-    start, members = (
-        _baseline(net, aligned("baseline", baseline, X), walk.inputs),
-        _checked_groups(net, groups),
-    )
+    start, members = _baseline(net, baseline, walk.inputs), _checked_groups(net, groups)
     walk, said = replace(walk, plan=plan), baseline is not None
     return Attribution(method, of, walk, start, said, name, steps, members)
 

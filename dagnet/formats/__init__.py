@@ -15,6 +15,7 @@ import networkx as nx
 
 from dagnet.contracts import Exporter, Observations
 from dagnet.errors import DagnetWarning, DataError, FormatError, did_you_mean
+from dagnet.formats.showing import draw, show
 from dagnet.hookspecs import hookimpl
 from dagnet.model import Model, aligned
 from dagnet.registry import exporters
@@ -25,9 +26,11 @@ __all__ = [
     "bounded",
     "bounded_text",
     "dagnet_exporters",
+    "draw",
     "export",
     "read_graph",
     "readers",
+    "show",
     "to_networkx",
 ]
 LARGEST = 1 << 30

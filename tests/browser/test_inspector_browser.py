@@ -239,9 +239,162 @@ def test_modes_and_themes(textbook):
     textbook.find("#theme").click()
 
 
+def _ramp(z):
+    return np.interp(z, [0.0, 1.0], [0.0, 1.0])
+
+
+def _step(z, a):
+    return ((z > 0) & (z < 1)).astype(z.dtype)
+
+
+def _every_kind(seed=0):
+    """All activations and aggregations that come with dagnet, units, learned numbers, a scaled input."""
+    graph, rng = nx.DiGraph(), np.random.default_rng(seed)
+    graph.add_nodes_from(["x1", "x2", "x3"])
+    graph.nodes["x1"].update(center=2.0, scale=3.0)
+    names = ["x1", "x2", "x3"]
+    for place, name in enumerate(sorted(dagnet.activations())):
+        node = f"{name} {place}"
+        for parent in rng.choice(len(names[-6:]), 2, replace=False):
+            graph.add_edge(names[-6:][parent], node, weight=float(rng.normal()) * 0.4)
+        graph.nodes[node].update(activation=name, bias=float(rng.normal()) * 0.3)
+        graph.nodes[node]["aggregation"] = ["sum", "mean", "product", "max", "min"][place % 5]
+        names.append(node)
+    graph.add_edges_from((name, "wide") for name in names[-4:])
+    graph.nodes["wide"].update(units=3, activation="tanh")
+    graph.add_edges_from([("wide", "y"), ("wide", "z"), (names[-1], "y")])
+    graph.nodes["y"]["activation"] = "prelu"
+    return dagnet.Network(graph, outputs=["y", "z"], seed=seed)
+
+
+def test_do_in_the_page_is_do_in_python(browser, tmp_path):
+    net, rng = _every_kind(), np.random.default_rng(1)
+    X = rng.normal(size=(5, 3))
+    viewer = open_page(browser, tmp_path, net, X)
+    asked = [node for node in net.nodes if net.topology.units[net.topology.index[node]] == 1]
+    for row in (0, 3):
+        viewer.js("document.getElementById('row').value = arguments[0] + 1", row)
+        viewer.js("document.getElementById('row').dispatchEvent(new Event('change'))")
+        for node in asked:
+            assert viewer.ask("why", node) == ""
+            value = float(rng.normal())
+            viewer.ask("do", node, value)
+            want = net.forward(X[row : row + 1], do={node: value})
+            for other in net.nodes:
+                assert viewer.ask("value", other) == pytest.approx(
+                    np.ravel(want[other]), rel=1e-6, abs=1e-6
+                ), (
+                    node,
+                    other,
+                )
+            viewer.ask("do", node, None)
+    viewer.ask("do", asked[0], 1.0)
+    viewer.ask("do", asked[5], -1.0)
+    want = net.forward(X[3:4], do={asked[0]: 1.0, asked[5]: -1.0})
+    assert viewer.ask("value", "z") == pytest.approx(np.ravel(want["z"]), rel=1e-6)
+    viewer.ask("do", asked[0], None)
+    viewer.ask("do", asked[5], None)
+    assert viewer.ask("value", "z") == np.ravel(net.forward(X[3:4])["z"]).tolist()
+    viewer.check_quiet()
+
+
+def test_dragging_the_slider_of_a_node_changes_what_it_feeds(textbook):
+    textbook.click_at(textbook.ask("at", "h11"))
+    slider = textbook.find("#do")
+    before = textbook.ask("value", "eta")
+    ActionChains(textbook.driver).drag_and_drop_by_offset(slider, 40, 0).perform()
+    textbook.settle()
+    value = float(textbook.find("#do").get_attribute("value"))
+    want = textbook.net.forward(textbook.X[:1], do={"h11": value})
+    assert textbook.ask("value", "eta") == pytest.approx(want["eta"], rel=1e-6)
+    assert textbook.ask("value", "eta") != before
+    assert f"{want['eta'][0]:.5g}".rstrip("0") in textbook.find("#do-outcome").text.replace("−", "-")
+    assert "do(h11 = " in textbook.panel().lower()
+    number = textbook.find("#do-number")
+    number.send_keys(Keys.CONTROL, "a")
+    number.send_keys("0.25", Keys.TAB)
+    textbook.settle()
+    want = textbook.net.forward(textbook.X[:1], do={"h11": 0.25})
+    assert textbook.ask("value", "eta") == pytest.approx(want["eta"], rel=1e-6)
+    textbook.ask("colour", "value")
+    assert "do(h11 = 0.25)" in textbook.find("#legend").text
+    textbook.find("#do-undo").click()
+    assert textbook.ask("value", "eta") == before
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ({"normalization": "batch"}, "y, which it feeds, is normalised"),
+        ({"activation": dagnet.Activation("own", _ramp, derivative=_step)}, "has no formula: "),
+        (
+            {"aggregation": dagnet.Aggregation("rms", lambda terms: np.sqrt(np.mean(terms**2, axis=0)))},
+            "has the aggregation rms",
+        ),
+    ],
+)
+def test_where_the_page_cannot_calculate_it_says_why(browser, tmp_path, attributes, words):
+    graph = nx.DiGraph([("x", "h"), ("h", "y")])
+    graph.nodes["y"].update(attributes)
+    viewer = open_page(browser, tmp_path, dagnet.Network(graph, seed=0), np.ones((2, 1)))
+    viewer.ask("select", "h")
+    assert words in viewer.find("#do-why").text
+    assert not viewer.find("#do").is_enabled()
+    viewer.ask("select", "y")
+    assert viewer.find("#do").is_enabled()
+    viewer.check_quiet()
+
+
+def test_attributions_are_a_colour(browser, tmp_path):
+    net = dagnet.Network(dagnet.layered([2, 3, 2], activation="tanh"), seed=0)
+    X = np.random.default_rng(0).normal(size=(4, 2))
+    viewer = open_page(browser, tmp_path, net, X)
+    viewer.ask("colour", "attribution")
+    assert "contribution to y1, row 1" in viewer.find("#legend").text
+    assert viewer.ask("attribution", "h11") == pytest.approx(net.attribute(X, "y1")["h11"][0], rel=1e-6)
+    of = viewer.find("#of")
+    of.send_keys(Keys.ARROW_DOWN)
+    viewer.settle()
+    assert viewer.ask("attribution", "h11") == pytest.approx(net.attribute(X, "y2")["h11"][0], rel=1e-6)
+    viewer.ask("select", "h11")
+    assert "to y2" in viewer.panel()
+    viewer.check_quiet()
+
+
+def test_a_notebooks_cell_shows_the_inspector(browser, tmp_path):
+    net = dagnet.Network(dagnet.layered([2, 2, 1], activation="tanh"), seed=0)
+    X = np.ones((3, 2))
+    (tmp_path / "cell.html").write_text(f"<!doctype html>{net.show(X)._repr_html_()}", "utf-8")
+    browser.get_log("browser"), browser.get_log("performance")
+    browser.get((tmp_path / "cell.html").as_uri())
+    browser.switch_to.frame(0)
+    try:
+        viewer = Viewer.__new__(Viewer)
+        viewer.driver = browser
+        viewer.settle()
+        assert set(viewer.ask("names")) == set(map(str, net.nodes))
+        viewer.ask("do", "h11", 0.5)
+        want = net.forward(X[:1], do={"h11": 0.5})
+        assert viewer.ask("value", "eta") == pytest.approx(want["eta"], rel=1e-6)
+    finally:
+        browser.switch_to.default_content()
+    assert [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"] == []
+    with pytest.raises(dagnet.DataError, match="height must be a whole number from 100"):
+        net.show(X, height=3)
+    with pytest.raises(dagnet.DataError, match="y is given without X"):
+        net.show(y=[1.0])
+
+
+def test_outputs_stand_in_the_last_column(browser, tmp_path):
+    graph = nx.DiGraph([("a", "b"), ("b", "c"), ("a", "early")])
+    viewer = open_page(browser, tmp_path, dagnet.Network(graph, seed=0))
+    assert viewer.ask("at", "early")[0] == viewer.ask("at", "c")[0]
+    viewer.check_quiet()
+
+
 def test_every_control_has_a_name(textbook):
     nameless = textbook.js(
-        "return [...document.querySelectorAll('button, input, canvas')]"
+        "return [...document.querySelectorAll('button, input, canvas, select')]"
         ".filter(e => !(e.getAttribute('aria-label') || e.textContent.trim())).map(e => e.id)"
     )
     assert nameless == []

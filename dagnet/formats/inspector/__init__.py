@@ -1,40 +1,6 @@
 """The inspector: one HTML file in which a network answers questions, without any network.
 
-What the page shows is the payload: a dict of JSON values; *array* means what :func:`packed` makes.
-
-``title``, ``facts``
-    A line of text; a list of [what, value] pairs of text.
-``message``
-    What must be said about the whole page (that it is a summary, say), or "".
-``names``
-    (nodes,) labels, all different.
-``role``, ``level``, ``units``, ``x``, ``y``, ``activation``
-    (nodes,) arrays: 0 input, 1 hidden, 2 output, 3 constant, 4 group; longest distance from a
-    parentless node; how many units; coordinates, in which ``radius`` is a node's size; place
-    in ``activations``, a list of {label, z, a}: the function's curve as two arrays.
-``aggregation``
-    of each node the place in ``aggregations``, a list of names; −1 for the sum.
-``words``
-    By node number what else it says, such as its normalization and dropout, as text.
-``bias``, ``center``, ``scale``
-    (all units, node after node) arrays, NaN where there is none; the last two may be null.
-``edges``
-    ``source``, ``target``: (edges,) arrays of node numbers.  ``weight``: one number an edge (of
-    a matrix the root mean square with the sign of the sum); ``elements``: all of them, edge
-    after edge, each in row-major (child units, parent units) order, null where every edge has
-    one or where they are too many.  ``frozen``: 0 or 1.  ``share``: the group of edges that are
-    one weight, −1 alone, or null.  ``gradient``: ∂(mean loss)/∂weight over all rows, or null.
-    ``bend_ptr``, ``bend_x``, ``bend_y``: points that edges pass on their way; ``direct``: long
-    edges run freely.  ``counted``: weights are numbers of edges (in a summary).
-``rows``
-    Null without data, else ``total`` rows of which the first ``kept`` are here: ``z``, ``a``
-    and, with targets, ``delta`` = ∂(the row's loss)/∂z, arrays (kept, all units); ``slope`` =
-    ∂a/∂z, the same shape, NaN where it is a matrix; ``loss`` (kept,), ``mean_loss``; ``pull`` =
-    ∂(the row's loss)/∂a and ``target``, (kept, output units); ``share`` = ∂(aggregation)/∂(w a), (kept,
-    edges), or null; ``outputs``: the units of the outputs.  As many rows are kept as give at most
-    150,000 numbers for each quantity, at most 64 and at least one.
-``history``
-    Names of at most four quantities, those of all heads first, and arrays, one number an epoch, or null.
+What the page shows is the payload: a dict of JSON values, described where the page reads it, in ``data.js``.
 """
 
 from __future__ import annotations
@@ -54,6 +20,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Observations
 from dagnet.drawing import ROLES, Sketch, edge_strengths, group, layered_layout, sketch
 from dagnet.explain.arguments import activation_text
+from dagnet.explain.attribution import attribution_of
 from dagnet.formats.annotated import RowStatistics, full_runner, row_statistics
 from dagnet.markup import label, node_labels
 from dagnet.model import Model
@@ -62,14 +29,23 @@ from dagnet.plan.aggregating import aggregate_steps, slopes
 
 __all__ = ["page", "write_html"]
 
-SCRIPTS = ("data", "numbers", "geometry", "paint", "labels", "panel", "parts", "controls", "viewer")
+SCRIPTS = (
+    "data",
+    "numbers",
+    "forward",
+    "geometry",
+    "paint",
+    "labels",
+    "panel",
+    "parts",
+    "controls",
+    "viewer",
+)
 KINDS = {"f8": "<f8", "f4": "<f4", "i4": "<i4", "u1": "|u1"}
 MAX_NODES, MAX_EDGES, MAX_ELEMENTS = 6_000, 60_000, 400_000
 ASPECT = 1.3
-CURVE = np.linspace(-6.0, 6.0, 121)
-MOST_CURVES = 500
 CURVES = 4
-"""Columns of the history that are drawn."""
+"""Columns of the history that are drawn, and outputs to which contributions are shown."""
 MOST_ROWS, MOST_NUMBERS, EXACT = 64, 150_000, 60_000
 
 
@@ -79,7 +55,7 @@ def write_html(model: Model, stream: BinaryIO, observations: Observations | None
 
 
 def page(data: dict[str, Any]) -> str:
-    """The page for a payload (see :mod:`dagnet.formats.inspector`)."""
+    """The page for a payload."""
     folder = resources.files(__name__)
     names = ("viewer.html", "viewer.css", *(f"{name}.js" for name in SCRIPTS))
     text, style, *scripts = (folder.joinpath(name).read_text(encoding="utf-8") for name in names)
@@ -164,7 +140,8 @@ def _facts(model: Model) -> list[list[str]]:
 
 def _placed(drawn: Sketch) -> dict[str, Any]:
     """Names, coordinates and the ends of edges."""
-    layout = layered_layout(len(drawn.names), drawn.sources, drawn.targets, drawn.levels)
+    columns = drawn.levels if drawn.columns is None else drawn.columns
+    layout = layered_layout(len(drawn.names), drawn.sources, drawn.targets, columns)
     few = len(drawn.names) and np.ptp(layout.x) < 7
     stretch = 8.0 if len(drawn.names) > 1_500 else 2.6
     across, down = layout.scaled(ASPECT, least=(3.6 if few else 2.4, 1.0), stretch=stretch)
@@ -172,6 +149,7 @@ def _placed(drawn: Sketch) -> dict[str, Any]:
         "names": node_labels(drawn.names),
         "role": packed([ROLES.index(role) for role in drawn.roles], "u1"),
         "level": packed(drawn.levels, "i4"),
+        "column": packed(columns, "i4"),
         "x": packed(layout.x * across, "f4"),
         "y": packed(layout.y * down, "f4"),
         "radius": 0.34 * min(down, 1.4),
@@ -214,7 +192,7 @@ def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
         **placed,
         "words": words,
         "units": packed(topology.units, "i4"),
-        **_curves(model),
+        **_functions(model),
         "aggregation": packed(topology.aggregation_of, "i4"),
         "aggregations": list(map(str, topology.aggregations)),
         "bias": packed(bias, "f8"),
@@ -223,19 +201,26 @@ def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
     }
 
 
-@np.errstate(all="ignore")
-def _curves(model: Model) -> dict[str, Any]:
-    """Each node's curve among all: nodes of one unit whose activation learns have their own, up to some."""
-    topology, of = model.topology, model.topology.activation_of.copy()
-    found = [(str(activation), activation.value(CURVE.copy())) for activation in topology.activations]
-    learners = np.unique(np.concatenate([np.zeros(0, np.int64), *topology.learners.values()]))
-    for node in learners[topology.units[learners] == 1][:MOST_CURVES].tolist():
+def _functions(model: Model) -> dict[str, Any]:
+    """What activations calculate, with what they know or have learned, or why the page cannot."""
+    topology, of, formulas = model.topology, model.topology.activation_of.copy(), list[dict[str, Any]]()
+    known: list[tuple[str, int, Any]] = []
+    for place, activation in enumerate(topology.activations):
+        formula = activation.formula
+        ops = [] if formula is None else [[op.name, op.reads, str(op.value)] for op in formula.ops]
+        said = {} if formula is None else {"arguments": formula.arguments, "result": formula.results[0]}
+        formulas.append({"ops": ops, **said, "reason": activation.reason})
+        known.append((str(activation), place, {**activation.trainable, **activation.parameters}))
+    for node in np.unique(np.concatenate([np.zeros(0, np.int64), *topology.learners.values()])).tolist():
         learned = model.layout.activation_numbers(node, model.parameters)
-        a = topology.activations[of[node]].value(CURVE.copy(), **learned)
-        of[node] = len(found)
-        found.append((activation_text(model, node), a))
-    curves = [{"label": label, "z": packed(CURVE, "f4"), "a": packed(a, "f4")} for label, a in found]
-    return {"activation": packed(of, "i4"), "activations": curves}
+        known.append((activation_text(model, node), int(of[node]), {**known[of[node]][2], **learned}))
+        of[node] = len(known) - 1
+    found = []
+    for text, place, parameters in known:
+        names = [name for name in formulas[place].get("arguments", ()) if name in parameters]
+        given = [np.ravel(parameters[name]).astype(float).tolist() for name in names]
+        found.append({"label": text, "formula": place, "given": given})
+    return {"activation": packed(of, "i4"), "activations": found, "formulas": formulas}
 
 
 def _summary(drawn: Sketch) -> dict[str, Any]:
@@ -300,6 +285,7 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
         "outputs": packed(place[layout.plan.outputs], "i4"),
         "share": _shares(model, a),
         "delta": None,
+        "attribution": _attributions(model, inputs[:kept]),
     }
     if observations.y is not None:
         targets = targets[:kept]
@@ -313,6 +299,18 @@ def kept_rows(model: Model, observations: Observations, observed: RowStatistics)
         runner.backward(model.layout.theta(model.vector), state, pull, into=into)
         rows["delta"] = packed(state.delta(summed).T, kind)
     return rows
+
+
+def _attributions(model: Model, inputs: Array) -> dict[str, Any]:
+    """To each of the first outputs, or its first unit, what nodes contribute: (rows, nodes)."""
+    topology, found = model.topology, dict[str, Any]()
+    several = max(1, min(CURVES, MOST_NUMBERS // max(1, len(inputs) * topology.n_nodes)))
+    for node in topology.outputs[:several].tolist():
+        name = topology.nodes[node]
+        of = name if topology.units[node] == 1 else (name, 0)
+        attribution = attribution_of(model, inputs.copy(), of)
+        found[label(of)] = packed(np.column_stack([attribution[each] for each in topology.nodes]), "f4")
+    return found
 
 
 def _slopes(model: Model, z: Any, a: Any) -> Any:

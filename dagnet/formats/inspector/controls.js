@@ -62,7 +62,7 @@ function hideTip() { document.getElementById("tip").hidden = true; }
 function nodeTip(v) {
   const label = net.role[v] === 0 || net.role[v] === 4 ? "" : net.curves[net.activation[v]]?.label ?? "";
   const lines = [shortName(v, 120), [ROLES[net.role[v]], label, net.role[v] === 4 ? net.notes?.[v] : `level ${net.level[v]}`].filter(Boolean).join(" · ")];
-  if (net.rows) lines.push(`row ${state.row + 1}: a ${show(ofNode("a", v))}${net.rows.delta ? `, δ ${show(ofNode("delta", v))}` : ""}`);
+  if (net.rows) lines.push(`row ${state.row + 1}${state.done ? `, ${saidDo()}` : ""}: a ${show(ofNode("a", v))}${net.rows.delta && !state.done ? `, δ ${show(ofNode("delta", v))}` : ""}`);
   return lines;
 }
 
@@ -100,7 +100,7 @@ function arrow(side, shift) {
     const e = strongest(side === "Left" ? edgesInto(v) : edgesOutOf(v));
     return e < 0 ? undefined : choose({ kind: "node", id: side === "Left" ? net.source[e] : net.target[e] }, true);
   }
-  const column = net.columns[net.level[v]], next = column[column.indexOf(v) + (side === "Up" ? -1 : 1)];
+  const column = net.columns[net.column[v]], next = column[column.indexOf(v) + (side === "Up" ? -1 : 1)];
   if (next !== undefined) choose({ kind: "node", id: next }, true);
 }
 

@@ -17,7 +17,7 @@ function makeRoutes() {
   const pieces = new Float32Array(8 * ptr[net.m]), straight = new Uint8Array(net.m);
   for (let e = 0; e < net.m; e++) {
     const p = routePoints(e), last = p.length / 2 - 1;
-    straight[e] = last === 1 && (!net.direct || net.level[net.target[e]] - net.level[net.source[e]] === 1) ? 1 : 0;
+    straight[e] = last === 1 && (!net.direct || net.column[net.target[e]] - net.column[net.source[e]] === 1) ? 1 : 0;
     const slopes = straight[e] || last > 1 ? monotoneSlopes(p) : null;
     for (let i = 0; i < last; i++) {
       const [x0, y0, x1, y1] = [p[2 * i], p[2 * i + 1], p[2 * i + 2], p[2 * i + 3]];

@@ -40,7 +40,7 @@ function paintLabel(to, v, r, px, taken, dim) {
     to.globalAlpha = 1;
     return true;
   }
-  const first = net.level[v] === 0 && net.role[v] !== 2, last = net.level[v] === net.columns.length - 1;
+  const last = net.column[v] === net.columns.length - 1, first = net.column[v] === 0 && !last;
   const rim = r + (isAsked(v) ? 6 : 2); // room for a chosen node's ring
   const below = [x - width / 2, y + rim, x + width / 2, y + rim + px + 3], before = [x - r - width - 6, y - px / 2, x - r - 5, y + px / 2];
   const after = [x + r + 5, y - px / 2, x + r + 6 + width, y + px / 2];
@@ -120,8 +120,8 @@ function legend() {
     for (const a of used) if (net.curves[a]) colours.append(entry("dot", net.curves[a].label.slice(0, 40), { background: theme.categories[kindOf(a)] }));
   } else {
     const most = show(style.most, 3), stops = [0, 16, 32, 48, 64, 80, 96, 112, 128].map((i) => theme.ramp[i]).join(",");
-    const name = state.colour === "value" ? "value a" : "δ = ∂loss/∂z";
-    colours.append(entry("", `${name}, row ${state.row + 1}:`), `−${most}`, entry("ramp", "", { background: `linear-gradient(90deg,${stops})` }), most);
+    const name = { value: "value a", gradient: "δ = ∂loss/∂z", attribution: `contribution to ${net.rows.attribution[state.of]?.[0].slice(0, 30)}` }[state.colour];
+    colours.append(entry("", `${name}, row ${state.row + 1}${state.done ? ` with ${saidDo()}` : ""}:`), `−${most}`, entry("ramp", "", { background: `linear-gradient(90deg,${stops})` }), most);
   }
   const lines = element("div");
   const quantity = net.counted ? "number of edges" : state.width === "weight" ? "weight" : `∂loss/∂weight, row ${state.row + 1}`;

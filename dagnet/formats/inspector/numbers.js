@@ -19,20 +19,23 @@ const count = (n, one, many) => `${n.toLocaleString("en")} ${n === 1 ? one : man
 
 function ofNode(quantity, v) {
   // z, a, δ or slope of a node for the chosen row; of several units their mean.
-  const all = net.rows?.[quantity];
+  const done = state.done, all = done ? done[quantity] : net.rows?.[quantity];
   if (!all) return NaN;
-  const base = state.row * net.nUnits;
+  const base = done ? 0 : state.row * net.nUnits;
   let sum = 0;
   for (let u = net.unitStart[v]; u < net.unitStart[v + 1]; u++) sum += all[base + u];
   return sum / net.units[v];
 }
 
-const ofUnit = (quantity, u) => (net.rows?.[quantity] ? net.rows[quantity][state.row * net.nUnits + u] : NaN);
+const ofUnit = (quantity, u) => (state.done ? state.done[quantity]?.[u] ?? NaN : net.rows?.[quantity] ? net.rows[quantity][state.row * net.nUnits + u] : NaN);
+
+// What a node contributes to the chosen output, in the chosen row as it is.
+const attributed = (v) => (state.done ? NaN : net.rows?.attribution[state.of]?.[1][state.row * net.n + v] ?? NaN);
 
 function share(e) {
   // The derivative of the child's aggregation by the edge's term in the chosen row: 1 where it is a sum.
   if (net.aggregation[net.target[e]] < 0) return 1;
-  return net.rows?.share ? net.rows.share[state.row * net.m + e] : NaN;
+  return net.rows?.share && !state.done ? net.rows.share[state.row * net.m + e] : NaN;
 }
 
 function rowGradient(e) {
@@ -81,8 +84,8 @@ function nodeColours() {
     for (let v = 0; v < net.n; v++) fills[v] = net.role[v] === 0 || net.role[v] === 4 ? theme.node : theme.categories[kindOf(net.activation[v])];
     return { fills, most: 0 };
   }
-  const quantity = state.colour === "value" ? "a" : "delta", values = new Float64Array(net.n);
-  for (let v = 0; v < net.n; v++) values[v] = ofNode(quantity, v);
+  const values = new Float64Array(net.n), read = { value: (v) => ofNode("a", v), gradient: (v) => ofNode("delta", v), attribution: attributed }[state.colour];
+  for (let v = 0; v < net.n; v++) values[v] = read(v);
   const most = largest(values);
   for (let v = 0; v < net.n; v++) fills[v] = rampColour(values[v], most);
   return { fills, most };

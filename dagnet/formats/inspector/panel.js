@@ -1,9 +1,9 @@
 // The side panel: the network, a node, or an edge with its chain rule.
 
-function fillPanel() {
-  const panel = document.getElementById("panel");
+function fillPanel(stay = false) {
+  const panel = document.getElementById("panel"), top = stay ? panel.scrollTop : 0;
   panel.replaceChildren(...(!chosen ? aboutNetwork() : chosen.kind === "node" ? aboutNode(chosen.id) : aboutEdge(chosen.id)));
-  panel.scrollTop = 0;
+  panel.scrollTop = top;
 }
 
 const heading = (text) => element("h3", {}, text);
@@ -42,8 +42,9 @@ function aboutNode(v) {
   parts.push(formula(v, into, activation));
   const lit = light.up.reduce((sum, x) => sum + x, 0) - 1, fed = light.down.reduce((sum, x) => sum + x, 0) - 1;
   parts.push(element("p", {}, `${count(lit, "node is", "nodes are")} behind it, it feeds ${count(fed, "node")}.`));
-  if (net.rows) parts.push(heading(`Row ${state.row + 1}`), units === 1 ? nodeNumbers(v) : unitTable(v));
-  if (activation && units === 1) parts.push(heading(activation), curvePlot(net.curves[net.activation[v]], ofNode("z", v), ofNode("a", v)));
+  if (net.rows) parts.push(heading(`Row ${state.row + 1}${state.done ? ` with ${saidDo()}` : ""}`), units === 1 ? nodeNumbers(v) : unitTable(v));
+  parts.push(...doPart(v));
+  if (activation && units === 1 && canCalculate(net.curves[net.activation[v]])) parts.push(heading(activation), curvePlot(net.curves[net.activation[v]], ofNode("z", v), ofNode("a", v)));
   return [...parts, ...flows(into, out)];
 }
 
@@ -51,6 +52,7 @@ function nodeNumbers(v) {
   const pairs = [["z", show(ofNode("z", v))], ["a", show(ofNode("a", v))]], u = net.unitStart[v];
   if (net.center) pairs.push(...(net.role[v] === 0 ? [["datum", show(ofNode("a", v) * net.scale[u] + net.center[u])]] : []));
   if (net.rows.delta) pairs.push(["δ = ∂L/∂z", signed(ofNode("delta", v), 4)]);
+  if (!Number.isNaN(attributed(v))) pairs.push([`to ${net.rows.attribution[state.of][0].slice(0, 12)}`, signed(attributed(v), 4)]);
   if (net.role[v] !== 0) pairs.push([net.words?.[v]?.includes("norm") ? "∂a/∂z" : "g′(z)", show(ofNode("slope", v))], ["bias", show(net.bias[u])]);
   const place = net.rows.target && outputPlace(u);
   if (place >= 0 && place !== null) pairs.push(["target", show(net.rows.target[state.row * net.rows.outputs.length + place])]);
@@ -121,7 +123,7 @@ function aboutEdge(e) {
   const pairs = [[matrix ? "weight (rms)" : "weight", signed(net.weight[e], 7)]];
   if (net.gradient) pairs.push(["∂loss/∂w, all rows", signed(net.gradient[e], 6)]);
   parts.push(facts(pairs), element("div", { class: "chips" }, nodeLink(s), " → ", nodeLink(t)));
-  if (net.rows?.delta) parts.push(heading(`The chain rule, row ${state.row + 1}`), ...chainRule(e, matrix));
+  if (net.rows?.delta && !state.done) parts.push(heading(`The chain rule, row ${state.row + 1}`), ...chainRule(e, matrix));
   const nodes = [];
   for (let v = 0; v < net.n; v++) if (light.nodes[v]) nodes.push(v);
   nodes.sort((a, b) => net.level[a] - net.level[b] || net.y[a] - net.y[b]);

@@ -62,7 +62,7 @@ function cloud(nodes, most = 60) {
 
 function curvePlot(curve, z, a) {
   // An activation with the chosen row's point on it.
-  const w = 330, h = 120, xs = curve.z, ys = Array.from(curve.a).map((y) => (Number.isFinite(y) ? y : 0));
+  const w = 330, h = 120, xs = Array.from({ length: 121 }, (_, i) => (i - 60) / 10), act = activated(curve), ys = xs.map((x) => act(x)).map((y) => (Number.isFinite(y) ? y : 0));
   const low = Math.max(-6, Math.min(0, ...ys)), high = Math.min(6, Math.max(0.5, ...ys)), pad = (high - low) * 0.08;
   const X = (x) => ((x - xs[0]) / (xs[xs.length - 1] - xs[0])) * w;
   const Y = (y) => h - ((Math.max(low, Math.min(high, y)) - low + pad) / (high - low + 2 * pad)) * h;

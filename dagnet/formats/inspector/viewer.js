@@ -6,7 +6,7 @@ const net = readNet();
 timings.read = performance.now();
 const view = { x: 0, y: 0, k: 1 }, size = { w: 1, h: 1 }, limits = { least: 0.01, most: 400 };
 const frame = { canvas: document.createElement("canvas"), view: null };
-const state = { row: 0, colour: "activation", width: "weight", threshold: 0, drawn: 0, edgesOf: null };
+const state = { row: 0, colour: "activation", width: "weight", threshold: 0, drawn: 0, edgesOf: null, of: 0, given: new Map(), done: null };
 let theme = null, style = null, light = null, chosen = null, found = new Set(), grid = null, job = null, pending = null, rest = 0;
 const routes = makeRoutes();
 timings.routes = performance.now();
@@ -54,8 +54,12 @@ function fit() {
   limits.least = view.k / 4; limits.most = Math.max(60 / net.radius, view.k * 4);
   view.x = (size.w + before - after) / 2 - ((box.left + box.right) / 2) * view.k;
   view.y = (size.h - below + above + pad * 0.5) / 2 - ((box.top + box.bottom) / 2) * view.k;
+  state.fitted = { ...view };
   redraw();
 }
+
+// Whether the hand has not moved the picture since it was fitted: it may be fitted again.
+const isFitted = () => ["x", "y", "k"].every((key) => view[key] === state.fitted?.[key]);
 
 function sideLabels() {
   // Room for the names left of the first and right of the last column.
@@ -70,6 +74,7 @@ function resize(first) {
   canvas.width = Math.max(1, Math.round(box.width * ratio)); canvas.height = Math.max(1, Math.round(box.height * ratio));
   frame.view = null;
   if (first) return;
+  if (isFitted()) return fit();
   view.x += (size.w - before.w) / 2; view.y += (size.h - before.h) / 2;
   redraw();
 }
@@ -78,7 +83,7 @@ function setRow(row) {
   if (!net.rows) return;
   state.row = Math.max(0, Math.min(net.rows.kept - 1, Math.round(row) || 0));
   document.getElementById("row").value = state.row + 1;
-  restyle(); fillPanel(); redraw();
+  applyDo(); restyle(); fillPanel(); redraw();
 }
 
 function setThreshold(value) {
@@ -103,6 +108,11 @@ function setUp() {
   const rows = net.rows, gradients = Boolean(rows?.delta);
   document.getElementById("row-box").hidden = !rows;
   document.querySelector("#colour [data-value=value]").disabled = !rows;
+  const of = document.getElementById("of"), outputs = rows?.attribution ?? [];
+  of.append(...outputs.map(([name], i) => element("option", { value: i }, `to ${name.slice(0, 30)}`)));
+  of.hidden = true;
+  of.addEventListener("change", () => { state.of = Number(of.value); restyle(); redraw(); });
+  document.querySelector("#colour [data-value=attribution]").disabled = !outputs.length;
   for (const id of ["colour", "width"]) document.querySelector(`#${id} [data-value=gradient]`).disabled = !gradients;
   if (rows) { document.getElementById("row").max = rows.kept; document.getElementById("row-count").textContent = `of ${rows.kept}`; }
   restyle();
@@ -111,7 +121,7 @@ function setUp() {
 function bind() {
   bindPointer(); bindKeys(); bindSearch();
   const by = (id, kind, action) => document.getElementById(id).addEventListener(kind, action);
-  window.dagnet.colour = bindSegments("colour", (value) => { state.colour = value; restyle(); redraw(); });
+  window.dagnet.colour = bindSegments("colour", (value) => { state.colour = value; document.getElementById("of").hidden = value !== "attribution" || net.rows.attribution.length < 2; restyle(); if (isFitted()) fit(); redraw(); });
   window.dagnet.width = bindSegments("width", (value) => { state.width = value; setThreshold(state.threshold); });
   window.dagnet.colour(state.colour); window.dagnet.width(state.width);
   by("threshold", "input", (event) => setThreshold(Number(event.target.value)));
@@ -138,6 +148,10 @@ window.dagnet = {
   select: (name) => choose({ kind: "node", id: net.names.indexOf(name) }),
   selectEdge: (a, b) => choose({ kind: "edge", id: edgeBetween(a, b) }),
   clear: () => choose(null),
+  do: (name, value) => setDo(net.names.indexOf(name), value),
+  why: (name) => why(net.names.indexOf(name)),
+  value: (name) => { const v = net.names.indexOf(name); return Array.from({ length: net.units[v] }, (_, k) => ofUnit("a", net.unitStart[v] + k)); },
+  attribution: (name) => attributed(net.names.indexOf(name)),
 };
 
 function edgeBetween(a, b) {

@@ -4,12 +4,12 @@ import networkx as nx
 import numpy as np
 import pytest
 from dagnet_matplotlib import draw
-from matplotlib.collections import PathCollection
+from matplotlib.collections import PatchCollection, PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 import dagnet
-from dagnet.drawing import NEGATIVE, NEUTRAL, POSITIVE, layered_layout
+from dagnet.drawing import FAINT, NEGATIVE, NEUTRAL, POSITIVE, laid_out, layered_layout
 from dagnet.errors import DataError
 
 
@@ -132,8 +132,55 @@ def test_the_network_and_pyplot_are_left_alone(net):
         ({"ax": Figure()}, "ax must be matplotlib Axes"),
         ({"ax": Figure().add_subplot(projection="polar")}, "straight x and y"),
         ({"title": 7}, "title must be text, got 7"),
+        ({"color": "valeu"}, "draw.*color must be 'value'"),
+        ({"width": "85"}, "width must be a number and its unit"),
+        ({"ax": Figure().subplots(), "width": "85 mm"}, "width must be None on axes that are given"),
     ],
 )
 def test_wrong_arguments_are_refused(net, arguments, words):
     with pytest.raises(DataError, match=words):
         draw(**{"net": net, **arguments})
+
+
+def test_colours_and_rims_are_those_of_net_draw(net):
+    X = np.array([[1.0, 2.0], [0.5, -4.0]])
+    page = laid_out(net, X, color="value", size="value")
+    ax = draw(net, None, X, color="value", size="value")
+    nodes = next(c for c in ax.collections if isinstance(c, PatchCollection))
+    assert list(map(to_hex, nodes.get_facecolors())) == [page.fill(node) for node in range(4)]
+    shapes = [path.get_extents() for path in nodes.get_paths()]
+    assert [box.width / 2 for box in shapes][1::2] == pytest.approx(page.radii[1::2], rel=1e-3)
+    dashed = [style[1] is not None for style in nodes.get_linestyles()]
+    assert dashed == [page.rim(node)[2] for node in range(4)]
+    assert any(dashed)
+    assert any(text.startswith("value, mean of 2 rows, ") for text in words(ax))
+
+
+def test_what_is_highlighted_is_painted(net):
+    ax = draw(net, highlight="a")
+    assert "3 other edges" in words(ax)
+    assert "h" not in words(ax)
+    lit = draw(net, highlight=("a", "h"))
+    assert to_hex(lines(lit).get_edgecolors()[0]) == FAINT
+    assert "1 other edge" in words(lit)
+
+
+@pytest.mark.parametrize("width", ["85 mm", "3.3 in"])
+@pytest.mark.parametrize("sizes", [[2, 2, 1], [10, 20, 12, 3]])
+def test_a_picture_is_as_wide_as_asked_and_its_text_is_legible(sizes, width):
+    ax = draw(dagnet.Network(dagnet.layered(sizes), seed=0), width=width)
+    render(ax)
+    inches = 85 / 25.4 if "mm" in width else 3.3
+    assert ax.figure.get_figwidth() == pytest.approx(inches, abs=0.01)
+    assert min(text.get_fontsize() for text in ax.texts) >= 4.99
+    across, down = ax.figure.canvas.get_width_height()
+    for text in ax.texts:
+        box = text.get_window_extent()
+        assert box.x0 >= -1, text.get_text()
+        assert box.x1 <= across + 1, text.get_text()
+        assert -1 <= box.y0 < box.y1 <= down + 1, text.get_text()
+
+
+def test_names_are_as_large_as_asked(net):
+    sizes = {text.get_text(): text.get_fontsize() for text in draw(net, font_size=9).texts}
+    assert sizes["out"] == pytest.approx(9)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from dagnet.drawing.page import NEGATIVE, POSITIVE, text_width
+from dagnet.drawing import NEGATIVE, POSITIVE, text_width
 from dagnet.errors import DataError, did_you_mean, expected
 from dagnet_matplotlib.axes import checked_axes, new_figure
 

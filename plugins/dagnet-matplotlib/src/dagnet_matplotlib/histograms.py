@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from dagnet.drawing.page import MUTED, NEGATIVE, NEUTRAL, POSITIVE, cut
+from dagnet.drawing import MUTED, NEGATIVE, NEUTRAL, POSITIVE, cut
 from dagnet.errors import DataError, expected
 from dagnet.markup import label, number
 from dagnet_matplotlib.axes import checked_axes, checked_network, new_figure

@@ -6,58 +6,82 @@ import textwrap
 from dataclasses import dataclass
 
 from matplotlib.lines import Line2D
+from matplotlib.patches import Circle, Rectangle
 
-from dagnet.drawing.page import MUTED, Page, key, text_width
-from dagnet.drawing.sketch import ROLES
+from dagnet.drawing import MUTED, ROLE_FILL, Page, text_width
 from dagnet_matplotlib.lettering import plain
 from dagnet_matplotlib.marks import Pen, add_shapes
 
 __all__ = ["Key", "lay_out_key"]
 
 Box = tuple[float, float, float, float]
-LEAST = 400.0
+LEAST, BAR = 400.0, 6.0
+"""What a key may be wide at least; of a bar, in sizes of letters."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """Entries (mark, text, x, y) and lines of a message (text, x, y), of a size in pixels."""
+    """Entries (kind, mark, x, y) and lines of text (text, x, y), of a size in pixels."""
 
     entries: list[tuple[str, str, float, float]]
-    message: list[tuple[str, float, float]]
+    lines: list[tuple[str, float, float]]
     size: float
 
     def add(self, pen: Pen) -> None:
         """Draw it."""
-        size = self.size
-        for mark, text, x, y in self.entries:
-            middle = (x + 0.63 * size, y - 0.36 * size)
-            if mark in ROLES:
-                add_shapes(pen, [mark], [middle], 0.53 * size, MUTED, 0.11 * size)
-            else:
-                self._line(pen, mark, *middle)
-            pen.write(x + 1.7 * size, y, text, size, color=MUTED)
-        for text, x, y in self.message:
-            pen.write(x, y, text, size, color=MUTED)
+        for kind, mark, x, y in self.entries:
+            self._mark(pen, kind, mark, (x + 0.63 * self.size, y - 0.36 * self.size))
+        for text, x, y in self.lines:
+            pen.write(x, y, text, self.size, color=MUTED)
 
-    def _line(self, pen: Pen, mark: str, x: float, y: float) -> None:
-        reach, width = 0.63 * self.size, 0.21 * self.size * pen.scale
-        pen.ax.add_line(Line2D([x - reach, x + reach], [y, y], color=mark, linewidth=width))
+    def _mark(self, pen: Pen, kind: str, mark: str, at: tuple[float, float]) -> None:
+        (x, y), size, thin = at, self.size, 0.1 * self.size * pen.scale
+        if kind == "role":
+            rim = {"edgecolors": MUTED, "linewidths": thin}
+            add_shapes(pen, [mark], [at], [0.53 * size], [ROLE_FILL[mark]], rim)
+        elif kind == "line":
+            ends = [x - 0.63 * size, x + 0.63 * size], [y, y]
+            pen.ax.add_line(Line2D(*ends, color=mark, linewidth=0.21 * size * pen.scale))
+        elif kind == "bar":
+            left, colours = x - 0.5 * size, mark.split()
+            step = BAR * size / len(colours)
+            for place, colour in enumerate(colours):
+                corner = left + place * step, y - 0.5 * size
+                pen.ax.add_patch(Rectangle(corner, step * 1.02, size, facecolor=colour, edgecolor="none"))
+            frame = {"facecolor": "none", "edgecolor": MUTED, "linewidth": thin}
+            pen.ax.add_patch(Rectangle((left, y - 0.5 * size), BAR * size, size, **frame))
+        else:
+            for share in (0.5,) if kind == "fill" else (0.5, 0.2):
+                round_one = Circle(
+                    at, share * size, facecolor=mark or "none", edgecolor=MUTED, linewidth=thin
+                )
+                pen.ax.add_patch(round_one)
 
 
-def lay_out_key(page: Page, box: Box, size: float) -> tuple[Key, Box]:
+def lay_out_key(
+    page: Page, box: Box, size: float, *, legend: bool = True, note: bool = False
+) -> tuple[Key, Box]:
     """The key in as many rows as the width asks for, and the box that holds picture and key."""
     left, top, right, bottom = box
-    right = max(right, min(left + LEAST, left + (bottom - top) * 1.5))
-    x, y, entries, line = left, bottom + 2.3 * size, [], 1.8 * size
-    for mark, text in ((mark, plain(text)) for mark, text in key(page.sketch)):
-        room = 2.1 * size + text_width(text, size)
-        if x > left and x + room > right:
+    if page.width is None:
+        right = max(right, min(left + LEAST, left + (bottom - top) * 1.5))
+    x, y, line, widest = right, bottom + 0.5 * size, 1.8 * size, right
+    entries, lines = list[tuple[str, str, float, float]](), list[tuple[str, float, float]]()
+    letters = max(20, int((right - left) / (0.56 * size)))
+    for kind, mark, words in page.key() if legend else ():
+        lead = 2.1 * size + ((BAR - 1) * size if kind == "bar" else 0.0)
+        texts = textwrap.wrap(plain(words), max(12, letters - int(lead / (0.56 * size)))) or [""]
+        room = lead + max(text_width(text, size) for text in texts)
+        if x + room > right:
             x, y = left, y + line
-        entries.append((mark, text, x, y))
-        x += room + 1.3 * size
-    widest = max((ex + 2.1 * size + text_width(text, size) for _, text, ex, _ in entries), default=left)
-    right = max(right, widest)
-    letters = max(20, int((right - left) / (0.52 * size)))
-    rows = textwrap.wrap(plain(page.sketch.message), letters)
-    message = [(text, left, y + line * (i + 1)) for i, text in enumerate(rows)]
-    return Key(entries, message, size), (left, top, right, y + line * len(rows) + 0.3 * size)
+        entries.append((kind, mark, x, y))
+        for at, text in enumerate(texts):
+            y += 1.2 * size if at else 0.0
+            lines.append((text, x + lead - 0.4 * size, y))
+        widest, x = max(widest, x + room), x + room + 1.3 * size
+    for words in filter(None, (page.sketch.message if legend else "", page.note if note else "")):
+        for text in textwrap.wrap(plain(words), letters):
+            y += line
+            lines.append((text, left, y))
+    bottom = y + 0.3 * size if lines else bottom
+    return Key(entries, lines, size), (left, top, widest if page.width is None else right, bottom)

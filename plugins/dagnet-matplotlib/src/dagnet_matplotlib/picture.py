@@ -7,26 +7,29 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from dagnet.drawing import sketch, summarised
-from dagnet.drawing.page import INK, PAPER, Page, lay_out
+from dagnet.drawing import INK, PAPER, Page, laid_out
 from dagnet.errors import DataError, expected
 from dagnet_matplotlib.axes import checked_axes, checked_network, new_figure
 from dagnet_matplotlib.key import Key, lay_out_key
-from dagnet_matplotlib.lettering import LETTERS, plain
-from dagnet_matplotlib.marks import Pen, add_edges, add_labels, add_nodes, add_numbers
+from dagnet_matplotlib.lettering import LETTERS, NARROWER, plain
+from dagnet_matplotlib.marks import Pen, add_edges, add_nodes, add_texts
 
 __all__ = ["draw"]
 
 Box = tuple[float, float, float, float]
-MARGIN = 14.0
+MARGIN, EDGE, WIDER = 14.0, 4.0, 0.06
+"""Around a picture; where it is as wide as asked; the share of that width that wide letters may need."""
 PIXELS, POINTS = 96.0, 0.75
 """Pixels of a layout in an inch, and points in such a pixel."""
 MAX_INCHES = 100.0
-SMALLEST_KEY, KEY, TITLE = 6.0, 9.5, 11.0
+SMALLEST_KEY, KEY, LEAST_KEY, TITLE = 6.0, 9.5, 20 / 3, 11.0
 
 
-def draw(net: Any, ax: Axes | None = None, *, title: str = "", legend: bool = True) -> Axes:
-    """Draw a network, left to right.
+def draw(
+    net: Any, ax: Axes | None = None, X: Any = None, y: Any = None, *, title: str = "", legend: bool = True,
+    **words: Any,
+) -> Axes:  # fmt: skip
+    """Draw a network, left to right, as ``net.draw()`` does.
 
     Squares are inputs, circles hidden nodes, double circles outputs, diamonds constants.  A line
     is as wide as its weight is large, blue for a positive and orange for a negative one; names
@@ -39,6 +42,9 @@ def draw(net: Any, ax: Axes | None = None, *, title: str = "", legend: bool = Tr
     ax
         Axes to fill; None makes a figure of the size that suits the network.  Sizes of text and
         lines follow the axes' size at the time of the call.
+    X, y, words
+        As for ``net.draw``: ``color``, ``size``, ``highlight``, ``width``, ``font_size``, ``labels``,
+        ``top_edges``.  Axes that are given have a width already, and their size says that of names.
     title
         Above the picture.
     legend
@@ -57,43 +63,58 @@ def draw(net: Any, ax: Axes | None = None, *, title: str = "", legend: bool = Tr
     Examples
     --------
     >>> import dagnet
-    >>> ax = draw(dagnet.Network(dagnet.layered([2, 2, 1]), seed=0))
-    >>> [text.get_text() for text in ax.texts][-4:]
-    ['hidden (relu)', 'output (identity)', 'positive weight', 'negative weight']
+    >>> ax = draw(dagnet.Network(dagnet.layered([2, 2, 1]), seed=0), width="85 mm")
+    >>> round(ax.figure.get_figwidth() * 25.4)
+    85
     """
-    page = _laid_out(checked_network("draw()", net))
+    net = checked_network("draw()", net)
     if not isinstance(title, str):
         raise DataError(expected("draw(): title", "text", title))
-    box, key = page.box(), None
+    exact = words.get("width") is not None or words.get("font_size") is not None
+    if exact and ax is not None:
+        word = "width" if words.get("width") is not None else "font_size"
+        mend = "leave it out, or draw without ax"
+        raise DataError(expected(f"draw(): {word}", "None on axes that are given", words[word], mend))
+    page, scale = _laid_out(net, X, y, words), None
+    margin = MARGIN if page.width is None else EDGE + WIDER * page.width / 2
+    key, box = lay_out_key(page, page.box(), _key_size(page), legend=legend, note=exact)
     if ax is None:
-        if legend:
-            key, box = lay_out_key(page, box, KEY)
-        box = _widened(box)
-        ax, scale = _own_axes(box, titled=bool(title))
+        box = _framed(page, box, margin)
+        ax, scale = _own_axes(box, title)
     else:
-        fraction = _scale(checked_axes("draw(): ax", ax), _widened(box))
-        if legend:
-            key, box = lay_out_key(page, box, max(KEY, SMALLEST_KEY / fraction))
-        box = _widened(box)
+        fraction = _scale(checked_axes("draw(): ax", ax), _framed(page, box, margin))
+        size = max(KEY, SMALLEST_KEY / fraction)
+        key, box = lay_out_key(page, page.box(), size, legend=legend)
+        box = _framed(page, box, margin)
         scale = _scale(ax, box)
     _prepare(ax, box, title)
-    _add(Pen(ax, page, scale), key)
+    _add(Pen(ax, page, scale, 1.0 if exact else NARROWER), key)
     return ax
 
 
-def _laid_out(net: Any) -> Page:
-    page = lay_out(summarised(sketch(net)))
+def _laid_out(net: Any, X: Any, y: Any, words: dict[str, Any]) -> Page:
+    page = laid_out(net, X, y, **words)
+    if page.width is not None:  # matplotlib's own font is wider than the layout reckons with
+        page = laid_out(net, X, y, **words | {"width": f"{max(75.0, (1 - WIDER) * page.width):.3f} px"})
+        page = replace(page, width=(page.width or 0.0) / (1 - WIDER))
     return replace(page, labels=[plain(label) for label in page.labels])
 
 
-def _widened(box: Box) -> Box:
+def _key_size(page: Page) -> float:
+    return KEY if page.width is None else max(LEAST_KEY, min(8.0, page.font))
+
+
+def _framed(page: Page, box: Box, margin: float) -> Box:
+    """With margins, and as wide as was asked."""
     left, top, right, bottom = box
-    return left - MARGIN, top - MARGIN, right + MARGIN, bottom + MARGIN
+    across = margin if page.width is None else (page.width - (right - left)) / 2
+    down = min(margin, MARGIN)
+    return left - across, top - down, right + across, bottom + down
 
 
-def _own_axes(box: Box, *, titled: bool) -> tuple[Axes, float]:
+def _own_axes(box: Box, title: str) -> tuple[Axes, float]:
     """Axes that fill a figure, and how many points a pixel of the layout has there."""
-    above = 30.0 if titled else 0.0
+    above = 30.0 * (1 + title.count("\n")) if title else 0.0
     width, height = box[2] - box[0], box[3] - box[1] + above
     shrunk = min(1.0, MAX_INCHES * PIXELS / max(width, height))
     figure = new_figure(width / PIXELS * shrunk, height / PIXELS * shrunk, facecolor=PAPER)
@@ -118,10 +139,9 @@ def _prepare(ax: Axes, box: Box, title: str) -> None:
         ax.set_title("\n".join(map(plain, title.split("\n"))), fontsize=TITLE, **LETTERS)
 
 
-def _add(pen: Pen, key: Key | None) -> None:
+def _add(pen: Pen, key: Key) -> None:
     add_edges(pen)
     add_nodes(pen)
-    add_numbers(pen)
-    add_labels(pen)
-    if key is not None:
-        key.add(pen)
+    add_texts(pen, pen.page.numbers)
+    add_texts(pen, pen.page.names)
+    key.add(pen)

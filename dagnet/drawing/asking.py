@@ -1,0 +1,173 @@
+"""What people ask of a picture: colours, sizes, what is painted, how wide; checked, and put into a sketch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dagnet.adjacency import reachable
+from dagnet.drawing.marks import figure
+from dagnet.drawing.page import PIXELS, Page, lay_out
+from dagnet.drawing.sketch import Floats, Sketch, sketch, summarised
+from dagnet.drawing.svg import Drawing, draw_page
+from dagnet.errors import DataError, did_you_mean, expected, shorten
+from dagnet.markup import counted, label, node_labels
+from dagnet.model import Model
+from dagnet.values import FLAG, NUMBER, between, text, whole
+
+UNITS = {"mm": PIXELS / 25.4, "cm": PIXELS / 2.54, "in": PIXELS, "pt": PIXELS / 72, "px": 1.0}
+NARROW, WIDE, NUMBERS = 75.0, 20_000.0, ("value", "delta")
+TITLE, POINTS, TOP = text("text"), between("a size in points, 5 or more", 5.0, 100.0), whole(0)
+WANTED = "'value', 'delta', an attribution, an importance, or a mapping from node to number"
+
+
+def draw(
+    model: Model, X: Any = None, y: Any = None, *, title: str = "", legend: bool = True, **words: Any
+) -> Drawing:
+    """See :meth:`dagnet.Network.draw`."""
+    TITLE.check("draw(): title", title)
+    page, legend = laid_out(model, X, y, **words), FLAG.check("draw(): legend", legend)
+    asked = {words.get("width"), words.get("font_size")} != {None}
+    return draw_page(page, title=title, legend=legend, note=asked)
+
+
+def laid_out(
+    model: Model, X: Any = None, y: Any = None, *, color: Any = None, size: Any = None, highlight: Any = None,
+    width: Any = None, font_size: Any = None, labels: Any = True, top_edges: Any = None,
+) -> Page:  # fmt: skip
+    """The page that :meth:`dagnet.Network.draw` draws, for whoever draws it otherwise."""
+    pixels = None if width is None else _pixels(width)
+    font = None if font_size is None else POINTS.check("draw(): font_size", font_size) / 0.75
+    top = None if top_edges is None else TOP.check("draw(): top_edges", top_edges)
+    if y is not None and X is None:
+        raise DataError("draw(): y is given without X; the targets need their rows")
+    drawn = replace(sketch(model), texts=_texts(model, labels))
+    if highlight is not None:
+        drawn = _highlighted(drawn, model, highlight)
+    if isinstance(color, str) and color not in NUMBERS:
+        drawn = replace(drawn, kinds=_kinds(model, color))
+    elif color is not None:
+        values, what = _numbers(model, "color", color, X, y)
+        drawn = replace(drawn, values=values, scale=what)
+    if size is not None:
+        values, what = _numbers(model, "size", size, X, y)
+        most = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+        drawn = replace(drawn, sizes=np.abs(values) / (most or 1.0), sized=f"|{what}|, up to {figure(most)}")
+    if (small := summarised(drawn)) is drawn:
+        return lay_out(drawn, width=pixels, font=font, top=top)
+    for word, asked in {"color": color, "size": size, "highlight": highlight}.items():
+        if asked is not None:
+            each = f"{counted(len(drawn.names), 'node')} are drawn as an overview, whose boxes stand for many"
+            raise DataError(f"draw(): {word}: {each}; net.show() colours up to 6,000 one by one")
+    small = small if labels is not False else replace(small, texts=[""] * len(small.names))
+    return lay_out(small, width=pixels, font=font)
+
+
+def _pixels(width: Any) -> float:
+    found = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([a-zA-Z]+)\s*", width) if isinstance(width, str) else None
+    if found is None or found[2] not in UNITS:
+        must = "a number and its unit (mm, cm, in, pt or px), such as '85 mm'"
+        raise DataError(expected("draw(): width", must, width))
+    pixels = float(found[1]) * UNITS[found[2]]
+    if not NARROW <= pixels <= WIDE:
+        raise DataError(expected("draw(): width", "from 20 mm to 5 m", width))
+    return pixels
+
+
+def _numbers(model: Model, word: str, what: Any, X: Any, y: Any) -> tuple[Floats, str]:
+    """(nodes,) numbers, NaN for none, and what they are."""
+    found, name = what.to_dict() if hasattr(what, "to_dict") else what, "number"  # a pandas.Series
+    if isinstance(what, str) and what in NUMBERS:
+        found, name = _means(model, f"draw(): {word}={what!r}", what, X, y)
+    elif hasattr(what, "mean_absolute"):
+        several = len(what[model.nodes[0]]) > 1
+        found = {node: np.abs(what[node]).mean() if several else what[node][0] for node in model.nodes}
+        name = f"{'mean |contribution|' if several else 'contribution'} to {shorten(what.of, 30)}"
+    elif hasattr(what, "by_seed"):
+        found, name = dict(zip(what.names, what.columns["mean"], strict=True)), "importance"
+    if not isinstance(found, Mapping):
+        known = WANTED + ("; or the name of a node attribute" if word == "color" else "")
+        raise DataError(expected(f"draw(): {word}", known, what))
+    values = np.full(model.topology.n_nodes, np.nan)
+    for node, value in found.items():
+        if not (isinstance(value, float) and np.isnan(value)):
+            value = NUMBER.check(f"draw(): {word} of node {shorten(node)}", value)  # noqa: PLW2901
+        values[_node(model, word, node)] = value
+    return values, name
+
+
+def _node(model: Model, word: str, name: Any) -> int:
+    try:
+        return int(model.topology.node_number(name))
+    except DataError as error:
+        raise DataError(f"draw(): {word}: {error}") from None
+
+
+@np.errstate(all="ignore")
+def _means(model: Model, where: str, what: str, X: Any, y: Any) -> tuple[dict[Any, float], str]:
+    """Of each node over the rows, and its units: the value a, or δ = ∂(a row's loss)/∂z."""
+    if X is None or (what == "delta" and y is None):
+        needed = "rows: draw(X, …)" if what == "value" else "rows and targets: draw(X, y, …)"
+        raise DataError(f"{where} needs {needed}")
+    if what == "value":
+        forward = model.forward(X)
+        by_node, name = {node: forward[node] for node in model.nodes}, "value"
+    else:  # of the mean over rows each row's part has a factor 1/rows in it
+        gradient = model.gradient(X, y)
+        by_node = {node: gradient.delta(node) for node in model.nodes}
+        by_node, name = {node: len(delta) * delta for node, delta in by_node.items()}, "δ"
+    rows = len(by_node[model.nodes[0]])
+    means = {node: float(np.mean(each, dtype=np.float64)) for node, each in by_node.items()}
+    return means, name if rows == 1 else f"{name}, mean of {rows:,} rows"
+
+
+def _kinds(model: Model, attribute: str) -> list[str]:
+    """The value of an attribute of each node as text, "" for none."""
+    nodes = dict(model.to_networkx().nodes(data=True))
+    found = [data.get(attribute) for data in nodes.values()]
+    if all(value is None for value in found):
+        known = {str(name) for data in nodes.values() for name in data}
+        mend = did_you_mean(attribute, [*NUMBERS, *sorted(known)], listed=8)
+        must = f"{WANTED}; or the name of a node attribute"
+        raise DataError(expected("draw(): color", must, attribute) + mend)
+    return ["" if value is None else label(str(value)) for value in found]
+
+
+def _texts(model: Model, labels: Any) -> list[str] | None:
+    """What is written of each node; None: the names of all."""
+    if FLAG.holds(labels, {}):
+        return None if labels else [""] * model.topology.n_nodes
+    if isinstance(labels, str | bytes) or not isinstance(labels, Iterable):
+        must = "True, False, a list of nodes, or a mapping from node to text"
+        raise DataError(expected("draw(): labels", must, labels))
+    titles, texts = node_labels(model.nodes), [""] * model.topology.n_nodes
+    for name in labels:
+        node, where = _node(model, "labels", name), f"draw(): labels of node {shorten(name)}"
+        texts[node] = TITLE.check(where, labels[name]) if isinstance(labels, Mapping) else titles[node]
+    return texts
+
+
+def _highlighted(drawn: Sketch, model: Model, highlight: Any) -> Sketch:
+    """With the parent chains of nodes, and the ways of weights, that are asked for."""
+    topology = model.topology
+    alone = isinstance(highlight, str | bytes) or not isinstance(highlight, Iterable)
+    if isinstance(highlight, tuple):  # a name, an edge, or several of them
+        parts = [topology.has_node(part) or topology.has_edge(part) for part in highlight]
+        alone = topology.has_node(highlight) or topology.has_edge(highlight) or not all(parts)
+    nodes, ringed, edges = (np.zeros(n, bool) for n in (*[topology.n_nodes] * 2, topology.n_edges))
+    for name in [highlight] if alone else list(highlight):
+        if topology.has_edge(name) and not topology.has_node(name):  # the weight, and the ways on
+            asked = model.ancestry.sharing(topology.edge_number(name))
+            chain = reachable(topology.children, topology.targets[asked])
+            edges |= np.isin(topology.sources, chain)
+            edges[asked] = nodes[chain] = nodes[topology.sources[asked]] = True
+        else:
+            node = _node(model, "highlight", name)
+            chain = reachable(topology.parents, np.array([node]))
+            edges |= np.isin(topology.targets, chain)
+            ringed[node] = nodes[chain] = True
+    return replace(drawn, lit=nodes, lit_edges=edges, ringed=ringed)
