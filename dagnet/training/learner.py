@@ -18,7 +18,7 @@ from dagnet.contracts import Draw, Learner, NotFinite, Steps
 from dagnet.hashing import step_key
 from dagnet.model import Model
 from dagnet.model.layout import Layout
-from dagnet.registry import engines
+from dagnet.registry import find_engine
 from dagnet.training.rows import Batch, Rows
 from dagnet.training.settings import Settings
 
@@ -53,9 +53,9 @@ class ArrayLearner(Learner):
         self._clips = settings.clip_value is not None or settings.clip_norm is not None
         step, self._searches = settings.optimizer.step, settings.optimizer.searches
         self._move: Callable[..., None] = partial(step, evaluate=self._evaluate) if self._searches else step
-        if (engine := engines().get(model.engine)) is not None:
-            form = engine.fused_step(settings.optimizer, dtype=model.dtype, threads=model.threads)
-            self._move = form or self._move
+        engine = find_engine(model.engine)
+        form = engine.fused_step(settings.optimizer, dtype=model.dtype, threads=model.threads)
+        self._move = form or self._move
         self._limits = None
         if model.layout.limits is not None:
             self._limits = [limit[free] for limit in model.layout.limits_in(model.dtype)]
