@@ -226,7 +226,7 @@ class Penalty:
 
     def __init__(self, model: Model, free: Array | None, l1: float, l2: float) -> None:
         def chosen(rate: float, word: str, power: int) -> tuple[float, Array]:
-            rate, by_parameter = _penalties(model.layout, rate, word, power)
+            rate, by_parameter = penalties(model.layout, rate, word, power)
             by_parameter = by_parameter.astype(model.dtype)
             return rate, by_parameter if free is None else by_parameter[free]
 
@@ -252,7 +252,7 @@ class Penalty:
         return value
 
 
-def _penalties(layout: Layout, rate: float, word: str, power: int) -> tuple[float, Array]:
+def penalties(layout: Layout, rate: float, word: str, power: int) -> tuple[float, Array]:
     """A rate, and (parameters,) what to multiply it by: 0 or 1 where no edge says a factor or the word."""
     topology, n = layout.topology, layout.plan.n_parameters
     factor, own = layout.element_factor, topology.edge_words.get(word)

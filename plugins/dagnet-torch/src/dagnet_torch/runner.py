@@ -29,7 +29,7 @@ class TorchState(State):
     @property
     def outputs(self) -> Array:
         """Values of the output units, (rows, output units)."""
-        return _array(self._outputs.T)
+        return array_of(self._outputs.T)
 
     def value(self, units: Array) -> Array:
         """Values a of some units, (units, rows)."""
@@ -44,7 +44,7 @@ class TorchState(State):
         return self._read(self.walk.d, units)
 
     def _read(self, tensor: Any, units: Array) -> Array:
-        return _array(tensor[self.walk.program.place.index(np.arange(len(tensor))[units])])
+        return array_of(tensor[self.walk.program.place.index(np.arange(len(tensor))[units])])
 
 
 class TorchRunner(Runner):
@@ -72,7 +72,7 @@ class TorchRunner(Runner):
             walk.load(self.place.tensor(theta), self.place.tensor(inputs))
             state = TorchState(walk, walk.forward())
             if draw is not None and self.plan.normalizations:
-                draw.mean, draw.variance = _array(walk.mean), _array(walk.variance)
+                draw.mean, draw.variance = array_of(walk.mean), array_of(walk.variance)
             elif draw is not None:
                 draw.mean, draw.variance = np.zeros((2, self.plan.n_units))
         return state
@@ -81,7 +81,7 @@ class TorchRunner(Runner):
         """See :class:`dagnet.contracts.Runner`."""
         del theta  # the walk has it
         with self.alone():
-            into[:] = _array(state.walk.backward(self.place.tensor(output_gradient).T))
+            into[:] = array_of(state.walk.backward(self.place.tensor(output_gradient).T))
 
     def fused_gradient(self, loss: Loss) -> LossGradient:
         """Forward, loss and backward on the device, where the loss has a formula."""
@@ -104,12 +104,15 @@ class TorchRunner(Runner):
     def alone(self) -> Iterator[None]:
         """Without autograd, on as many threads as were asked for."""
         before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        try:
-            with torch.inference_mode():
+        with torch.inference_mode():
+            if before == self.threads:
                 yield
-        finally:
-            torch.set_num_threads(before)
+                return
+            torch.set_num_threads(self.threads)
+            try:
+                yield
+            finally:
+                torch.set_num_threads(before)
 
 
 class OneCall(LossGradient):
@@ -134,14 +137,14 @@ class OneCall(LossGradient):
             outputs = walk.forward()
             loss, pull = self._loss(outputs.T, place.tensor(targets), place.tensor(factor))
             if self.draw is not None and runner.plan.normalizations:
-                self.draw.mean, self.draw.variance = _array(walk.mean), _array(walk.variance)
+                self.draw.mean, self.draw.variance = array_of(walk.mean), array_of(walk.variance)
             elif self.draw is not None:
                 self.draw.mean, self.draw.variance = np.zeros((2, runner.plan.n_units))
-            into[:] = _array(walk.backward(pull.T))
+            into[:] = array_of(walk.backward(pull.T))
         return float(loss), None
 
 
-def _array(tensor: Any) -> Array:
+def array_of(tensor: Any) -> Array:
     """A copy as an array of NumPy."""
     found: Array = tensor.detach().to("cpu", copy=True).contiguous().numpy()
     return found
