@@ -166,13 +166,35 @@ class Written:
         if out is None or self._fused is not None:
             found = self.results(*tensors, **numbers)[0]
             return found if out is None else out.copy_(found)
-        found = self._begun(tensors, numbers)
+        return self._finish(self._begun(tensors, numbers), out)
+
+    def _finish(self, found: list[Any], out: Any) -> Any:
         for place, function, reads in self._body:
             found[place] = function(*[found[read] for read in reads])
         if self._tail is None:
             return out.copy_(found[self._results[0]])
         _, function, reads = self._tail
         return function(*[found[read] for read in reads], out=out)
+
+    def bound(self, *tensors: Any, out: Any = None) -> Callable[[], Any]:
+        """A call of the first result on these tensors, whatever they hold then."""
+        if self._fused is not None or self._late or (self._tail is None and out is not None):
+            return lambda: self(*tensors, out=out)
+        begun, steps, result = self._begun(tensors, {}), self._steps, self._results[0]
+        if len(steps) == 1:
+            _, function, reads = steps[0]
+            inputs, more = [begun[read] for read in reads], {} if out is None else {"out": out}
+            return lambda: function(*inputs, **more)
+        if out is not None:
+            return lambda: self._finish(begun.copy(), out)
+
+        def run() -> Any:
+            found = begun.copy()
+            for place, function, reads in steps:
+                found[place] = function(*[found[read] for read in reads])
+            return found[result]
+
+        return run
 
     def results(self, *tensors: Any, **numbers: float) -> list[Any]:
         """All results, each in the form that its last operation gives it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,14 @@ class Activates:
             self._value(z, *learned, out=out)
         else:
             out.copy_(_by_numpy(self._activation.value, self.names, learned, z))
+
+    def call(self, z: Any, out: Any) -> Callable[[], Any]:
+        """A call of :meth:`value` on fixed tensors, of what learns nothing."""
+        return self._value.bound(z, out=out) if self._written else lambda: self.value(z, [], out)
+
+    def slope_call(self, z: Any, a: Any) -> Callable[[], Any]:
+        """A call of :meth:`slope` on fixed tensors, of what learns nothing."""
+        return self._slope.bound(z, a) if self._written else lambda: self.slope(z, a, [])
 
     def slope(self, z: Any, a: Any, learned: list[Any]) -> Any:
         """g'(z), as a factor: booleans perhaps, or one number."""

@@ -81,7 +81,7 @@ class TorchRunner(Runner):
         """See :class:`dagnet.contracts.Runner`."""
         del theta  # the walk has it
         with self.alone():
-            into[:] = array_of(state.walk.backward(self.place.tensor(output_gradient).T))
+            torch.from_numpy(into).copy_(state.walk.backward(self.place.tensor(output_gradient).T))
 
     def fused_gradient(self, loss: Loss) -> LossGradient:
         """Forward, loss and backward on the device, where the loss has a formula."""
@@ -140,7 +140,7 @@ class OneCall(LossGradient):
                 self.draw.mean, self.draw.variance = array_of(walk.mean), array_of(walk.variance)
             elif self.draw is not None:
                 self.draw.mean, self.draw.variance = np.zeros((2, runner.plan.n_units))
-            into[:] = array_of(walk.backward(pull.T))
+            torch.from_numpy(into).copy_(walk.backward(pull.T))
         return float(loss), None
 
 

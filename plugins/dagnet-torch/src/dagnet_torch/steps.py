@@ -162,7 +162,7 @@ class Activate(OnTensors):
         """See :class:`OnTensors`."""
         z, a, theta, function = walk.z[self.targets], walk.a[self.targets], walk.theta, self._function
         if not self._learned:
-            return lambda: function.value(z, [], a)
+            return function.call(z, a)
         return lambda: function.value(z, [theta[slots][:, None] for slots in self._learned], a)
 
     def back(self, walk: Walk) -> Call | None:
@@ -172,6 +172,9 @@ class Activate(OnTensors):
             return None
         z, d, theta, into = walk.z[self.targets], walk.d[self.targets], walk.theta, walk.into
         a, function, mask, before = walk.a[self.targets], self._function, self._mask, walk.before
+        if not self._learned and mask is None and self.step.target not in walk.program.dropped:
+            slope = function.slope_call(z, a)
+            return lambda: torch.mul(pull(), slope(), out=d)
 
         def run() -> None:
             da, learned = pull(), [theta[slots][:, None] for slots in self._learned]
