@@ -7,6 +7,7 @@ precision, as dagnet's interpreter does it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -211,7 +212,7 @@ class Written:
 
     def _add_late(self, found: list[Any], first: Any, numbers: Mapping[str, float]) -> None:
         values: dict[int, Any] = {}
-        like = np.broadcast_to(np.float64(0), tuple(first.shape))
+        like: Any = SimpleNamespace(shape=first.shape)  # of which one size is read, the others may be symbols
         given = {**self._numbers, **numbers}
         for place in self._late:
             op = self._formula.ops[place]

@@ -34,6 +34,12 @@ class Place:
         """Whole numbers as a tensor."""
         return torch.tensor(np.asarray(numbers, np.int64), device=self.device)
 
+    def entries(self, numbers: Any) -> Any:
+        """Indices and offsets of a bag: in 32 bits, where that is enough, half as many bytes to read."""
+        numbers = np.asarray(numbers)
+        short = numbers.max(initial=0) < 2**31
+        return torch.tensor(numbers.astype(np.int32 if short else np.int64), device=self.device)
+
     def tensor(self, array: Any) -> Any:
         """Numbers of the type, copied unless they are here already."""
         array = np.asarray(array)

@@ -49,9 +49,9 @@ class Sum(OnTensors):
 
     def __init__(self, plan: Plan, step: Step, place: Place) -> None:
         super().__init__(plan, step, place)
-        self._sources = place.index(plan.sources[step.slots])
+        self._sources = place.entries(plan.sources[step.slots])
         rows = plan.indptr[step.target : step.target + step.n_target + 1]
-        self._offsets = place.index(rows - step.slot)
+        self._offsets = place.entries(rows - step.slot)
 
     def forth(self, walk: Walk) -> Call:
         """See :class:`OnTensors`."""

@@ -63,7 +63,7 @@ class Program:
         kept = taken[plan.targets]
         before = np.concatenate([[0], np.cumsum(kept)])
         self.out_starts = before[plan.indptr_out]
-        self.children = self.place.index(plan.targets[kept])
+        self.children = self.place.entries(plan.targets[kept])
         self.out_slots = self.place.index(plan.slots_out[kept])
 
 
@@ -202,7 +202,7 @@ class Walk:
         if start == stop:
             return (lambda: da) if pushed else None
         index, weights = program.children[start:stop], self._out[start:stop]
-        offsets = program.place.index(program.out_starts[units.start : units.stop + 1] - start)
+        offsets = program.place.entries(program.out_starts[units.start : units.stop + 1] - start)
         if pushed:
             return lambda: bag(d, index, offsets, weights).add_(da)
         return lambda: bag(d, index, offsets, weights)
