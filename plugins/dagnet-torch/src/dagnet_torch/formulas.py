@@ -113,7 +113,9 @@ class Written:
         for place in formula.needed(*self._results):
             self._write(place, formula.ops[place])
         last = self._steps[-1] if self._steps else (-1, torch.clone, ())
-        whole = last[0] == self._results[0] and 0 in formula.needed(last[0]) and not formula.ops[last[0]].truth
+        whole = (
+            last[0] == self._results[0] and 0 in formula.needed(last[0]) and not formula.ops[last[0]].truth
+        )
         direct = whole and last[1] in TABLE.values() and last[1] not in OWN
         self._body, self._tail = (self._steps[:-1], last) if direct else (self._steps, None)
         self._fused = torch.compile(self._calculate, dynamic=True) if fuse and self._steps else None

@@ -98,9 +98,7 @@ class Activates:
         if self._written:
             return self._by[number](z, *learned)
         name = self.names[number]
-        return _by_numpy(
-            lambda x, **own: self._activation.slope_by(name, x, **own), self.names, learned, z
-        )
+        return _by_numpy(lambda x, **own: self._activation.slope_by(name, x, **own), self.names, learned, z)
 
 
 class Aggregates:

@@ -88,7 +88,9 @@ class TorchLearner(Learner):
         if self._moments is not None and self._draws and not self._moments.finite(walk):
             raise NotFinite("moments", array_of(walk.variance.to(self._place.dtype)))
         if not math.isfinite(square) and not bool(torch.isfinite(pulled).all()):
-            raise NotFinite("gradient", array_of(self._everywhere(pulled, torch.zeros_like(self._parameters))))
+            raise NotFinite(
+                "gradient", array_of(self._everywhere(pulled, torch.zeros_like(self._parameters)))
+            )
         pulled, square = self._clipped(pulled, square)
         self._move(live, pulled, square, learning_rate)
         if self._moments is not None and self._draws:

@@ -28,7 +28,9 @@ def free_bytes(device: Any) -> int:
 def needed_bytes(program: Program, rows: int, data: int = 0) -> int:
     """For a walk of so many rows both ways, and so many numbers of data beside it."""
     plan, size = program.plan, program.place.dtype.itemsize
-    return size * (ARRAYS * plan.n_units * rows + VECTORS * plan.n_slots + data) + 8 * INDICES * plan.n_weights
+    return (
+        size * (ARRAYS * plan.n_units * rows + VECTORS * plan.n_slots + data) + 8 * INDICES * plan.n_weights
+    )
 
 
 def check_room(program: Program, rows: int, data: int = 0) -> None:

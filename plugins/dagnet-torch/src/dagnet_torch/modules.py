@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
 
 from dagnet.contracts import MOMENTS
-from dagnet.errors import DataError, Verbatim, expected
+from dagnet.errors import DagnetError, DataError, Verbatim, expected
 from dagnet.hashing import step_key
 from dagnet.model import Model
 from dagnet.model.naming import ParameterName, ParameterNames
@@ -25,8 +24,8 @@ class DagModule(nn.Module):
 
     ``forward(X)`` takes (rows, input units) as ``net(X)`` does, centred and scaled in here, and gives the values
     of the output units, (rows, output units); what a loss makes of them (``net.predict``) is up to you.
-    Derivatives are those of the formulas, by one walk back over the plan; PyTorch refuses to differentiate
-    them again, and ``torch.func`` does not go through.
+    Derivatives are those of the formulas, by one walk back over the plan; a derivative of them is refused, and
+    ``torch.func`` does not go through.
 
     In ``train()`` dropout drops, by ``torch``'s seed, and normalisations take the moments of the rows and move
     the running ones; in ``eval()`` the module does what ``net(X)`` does.
@@ -107,12 +106,16 @@ class DagModule(nn.Module):
         if self._normalized is not None and not otherwise:
             slots = self._folded(slots)
         if self._normalized is not None and otherwise and len(X) < 2:
-            raise DataError(expected("module: X", "at least two rows in train(), to normalise over", Verbatim("one")))
+            raise DataError(
+                expected("module: X", "at least two rows in train(), to normalise over", Verbatim("one"))
+            )
         program = self._program(training=otherwise)
         if torch.compiler.is_exporting():
             with torch.no_grad():
                 return _walked(program, slots, X, None).forward().T
-        outputs, walk = _differentiable(program, slots, X, int(torch.randint(2**62, ())) if otherwise else None)
+        outputs, walk = _differentiable(
+            program, slots, X, int(torch.randint(2**62, ())) if otherwise else None
+        )
         if otherwise and self._normalized is not None:
             self._keep(walk)
         return outputs
@@ -238,9 +241,13 @@ class _OverPlan(torch.autograd.Function):
         return ctx.walk.forward().T.contiguous()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, pull: Any) -> Any:
-        """∂/∂slots and ∂/∂X."""
+        """∂/∂slots and ∂/∂X; with a graph of their own they would be taken for constants."""
+        if torch.is_grad_enabled():
+            raise DagnetError(
+                "dagnet_torch.module: there is no derivative of its derivative; leave out create_graph=True, "
+                "or take differences of first derivatives"
+            )
         slots = ctx.walk.backward(pull.T)
         inputs = ctx.walk.d[: ctx.walk.program.plan.n_inputs]
         return slots.clone(), inputs.T.clone(), None, None

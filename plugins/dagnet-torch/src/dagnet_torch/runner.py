@@ -65,7 +65,9 @@ class TorchRunner(Runner):
         """See :class:`dagnet.contracts.Runner`."""
         del keep
         with self.alone():
-            walk = reuse.walk if reuse is not None and reuse.walk.rows == len(inputs) else self.walk(len(inputs))
+            walk = (
+                reuse.walk if reuse is not None and reuse.walk.rows == len(inputs) else self.walk(len(inputs))
+            )
             if draw is not None:
                 walk.key, walk.first = draw.key, draw.first
                 walk.weights = self.place.tensor(draw.weights)

@@ -126,7 +126,9 @@ class Aggregate(OnTensors):
 
         def run() -> None:
             for units, slots, sources, _ in self._groups:
-                z.index_copy_(0, units, self._function.value(theta[slots][..., None] * a[sources]) + bias[units])
+                z.index_copy_(
+                    0, units, self._function.value(theta[slots][..., None] * a[sources]) + bias[units]
+                )
 
         return run
 
@@ -185,8 +187,6 @@ class Activate(OnTensors):
                 into[slots] = (da * function.slope_by(number, z, learned)).expand_as(da).sum(1)
 
         return run
-
-
 
 
 def numbers_of(plan: Plan, which: str) -> Any:
