@@ -24,8 +24,8 @@ class TorchEngine:
     device
         ``"cpu"``, ``"cuda"``, or a card by its number, ``"cuda:1"``.
     compile
-        Whether ``torch.compile`` makes one kernel of each formula: of activations, losses, and the optimizer's
-        rule.  Compiling takes seconds for each, once a process.
+        Whether ``torch.compile`` makes one kernel of each formula: of activations, losses, and the
+        optimizer's rule.  Compiling takes seconds for each, once a process.
     """
 
     device: str = "cpu"

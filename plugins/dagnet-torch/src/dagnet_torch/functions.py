@@ -1,4 +1,4 @@
-"""What plans calculate with, as functions of tensors: activations, aggregations, and the sums that both need."""
+"""What plans calculate with, as functions of tensors: activations, aggregations, and the sums of both."""
 
 from __future__ import annotations
 
@@ -50,10 +50,8 @@ class Place:
 def refuse(item: Any) -> None:
     """Refuse a function without a formula; those of a class of their own calculate by NumPy."""
     if type(item) in {Activation, Aggregation} and item.formula is None:
-        mend = "write it so that it has one (`.reason` says what stands in the way), or use engine='compiled'"
-        raise Unsupported(
-            f"engine 'torch': {named(item)} has no formula, so PyTorch cannot run it: {item.reason}; {mend}"
-        )
+        what = f"{named(item)} has no formula, so PyTorch cannot run it: it {item.reason}"
+        raise Unsupported(f"engine 'torch': {what}; or use engine='compiled', which runs it through NumPy")
 
 
 class Activates:

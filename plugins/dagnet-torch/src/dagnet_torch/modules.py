@@ -22,13 +22,13 @@ from dagnet_torch.walks import Program, Walk
 class DagModule(nn.Module):
     """A network whose numbers are parameters of PyTorch, copied; differentiable in X, once.
 
-    ``forward(X)`` takes (rows, input units) as ``net(X)`` does, centred and scaled in here, and gives the values
-    of the output units, (rows, output units); what a loss makes of them (``net.predict``) is up to you.
-    Derivatives are those of the formulas, by one walk back over the plan; a derivative of them is refused, and
-    ``torch.func`` does not go through.
+    ``forward(X)`` takes (rows, input units) as ``net(X)`` does, centred and scaled in here, and gives the
+    values of the output units, (rows, output units); what a loss makes of them (``net.predict``) is up to
+    you.  Derivatives are those of the formulas, by one walk back over the plan; a derivative of them is
+    refused, and ``torch.func`` does not go through.
 
-    In ``train()`` dropout drops, by ``torch``'s seed, and normalisations take the moments of the rows and move
-    the running ones; in ``eval()`` the module does what ``net(X)`` does.
+    In ``train()`` dropout drops, by ``torch``'s seed, and normalisations take the moments of the rows and
+    move the running ones; in ``eval()`` the module does what ``net(X)`` does.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ class DagModule(nn.Module):
     Attributes
     ----------
     weights, biases
-        Parameters: of what is shared one number, in the order of ``net.parameters``; :meth:`names` says whose.
-        One that has no number is None.
+        Parameters: of what is shared one number, in the order of ``net.parameters``; :meth:`names` says
+        whose.  One that has no number is None.
     node_parameters
         The same of what else nodes learn, by name: ``slope``, ``scale``, ``shift`` ….
     frozen
@@ -85,6 +85,7 @@ class DagModule(nn.Module):
             self._hold(eps=own.eps, momentum=own.momentum)
         else:
             self._normalized = None
+        self._program(training=False)
 
     def _hold(self, **arrays: Any) -> None:
         """Keep arrays as tensors that follow the module, numbers in its type, and stay out of its state."""
@@ -150,7 +151,13 @@ class DagModule(nn.Module):
         """Move the running statistics towards the rows'; their variances are the unbiased ones."""
         unbiased = walk.variance[self._units] / (1 - 1 / walk.rows)
         for running, new in ((self.mean, walk.mean[self._units]), (self.variance, unbiased)):
-            running += (self._momentum * (new - running)).to(running.dtype)
+            running.add_((self._momentum * (new - running)).to(running.dtype))
+
+    def _apply(self, *arguments: Any, **options: Any) -> Any:
+        """Where the module moves, the program follows: an export must find it made."""
+        super()._apply(*arguments, **options)
+        self._program(training=False)
+        return self
 
     def _program(self, *, training: bool) -> Program:
         """The program of the plan where the module is, with the δ of inputs."""
@@ -163,9 +170,10 @@ class DagModule(nn.Module):
         return self._programs[key]
 
     def names(self, parameter: str) -> list[ParameterName]:
-        """Whose the numbers of ``"weights"``, ``"biases"`` or one of ``node_parameters`` are; of shared ones the first.
+        """Whose the numbers of ``"weights"``, ``"biases"`` or of one of ``node_parameters`` are.
 
-        Each has ``.name``, an edge (parent, child) or a node, and ``.element`` where that has several.
+        Of a shared one it is the first.  Each has ``.name``, an edge (parent, child) or a node, and
+        ``.element`` where that has several.
         """
         if parameter not in self._places:
             raise DataError(expected("names", f"one of {', '.join(self._places)}", parameter))

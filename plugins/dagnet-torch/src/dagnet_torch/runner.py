@@ -14,7 +14,6 @@ from dagnet.contracts import Draw, Learner, Loss, LossGradient, Runner, State, T
 from dagnet.plan import Plan
 from dagnet_torch.functions import Place
 from dagnet_torch.losses import FormulaLoss
-from dagnet_torch.memory import check_room
 from dagnet_torch.walks import Program, Walk
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -98,8 +97,7 @@ class TorchRunner(Runner):
         return TorchLearner(model, data, settings)
 
     def walk(self, rows: int) -> Walk:
-        """Memory for so many rows; on a GPU what does not fit is refused before it is taken."""
-        check_room(self.program, rows)
+        """Memory for so many rows."""
         return Walk(self.program, rows)
 
     @contextmanager

@@ -45,7 +45,7 @@ class OnTensors:
 
 
 class Sum(OnTensors):
-    """Weighted sums: on the way back their sources pull, and one product has the derivatives by all weights."""
+    """Weighted sums: on the way back their sources pull, and one product finds ∂L/∂w of all edges."""
 
     def __init__(self, plan: Plan, step: Step, place: Place) -> None:
         super().__init__(plan, step, place)

@@ -1,4 +1,4 @@
-"""Steps that training alone has, and normalisation over units; the equations of ``dagnet.engine.training_steps``."""
+"""Dropout and normalisations; the equations are those of ``dagnet.engine.training_steps``."""
 
 from __future__ import annotations
 

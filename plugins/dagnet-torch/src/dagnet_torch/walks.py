@@ -1,4 +1,4 @@
-"""A plan on tensors, and walks over it: forth for values, back for derivatives, in memory that is used again."""
+"""A plan on tensors, and walks over it: forth for values, back for derivatives, in memory of their own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, SPAR
 from dagnet.plan.frozen import Step
 from dagnet.plan.transposition import slot_targets
 from dagnet_torch.functions import Place, bag
+from dagnet_torch.memory import check_room
 from dagnet_torch.steps import Activate, Aggregate, Dense, OnTensors, Sum
 from dagnet_torch.training_steps import Drop, Layer, Normalise, Thin
 
@@ -108,7 +109,9 @@ class Edges:
 class Walk:
     """The memory of one pass over so many rows: theta (slots,); z, a, δ and ∂L/∂a, (units, rows) each.
 
-    ``before`` are values before they were dropped, ``masks`` what was kept of them, by the first unit of a step.
+    On a card what does not fit is refused before it is taken.
+
+    ``before`` are values before they were dropped, ``masks`` what was kept of them, by a step's first unit.
     ``key``, ``weights`` and ``first`` are those of a :class:`dagnet.contracts.Draw`.
     """
 
@@ -117,6 +120,7 @@ class Walk:
     weights: Any = None
 
     def __init__(self, program: Program, rows: int) -> None:
+        check_room(program, rows)
         plan, place = program.plan, program.place
         self.program, self.rows = program, rows
         like = {"dtype": place.dtype, "device": place.device}
