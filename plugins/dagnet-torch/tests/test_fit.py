@@ -55,7 +55,7 @@ def test_what_fit_can_do_works_unchanged(engine, how):
 def test_bounds_hold_and_what_is_frozen_stays(engine):
     net, before = network(rich(), engine), network(rich(), engine)
     X, y = rows_for(net)
-    net.fit(X, y, epochs=10, learning_rate=0.3, seed=0, progress=False)
+    net.fit(X, y, epochs=3, learning_rate=0.3, seed=0, progress=False)
     for edge, said in ((edge, rich().edges[edge]) for edge in net.edges):
         if "bounds" in said:
             assert (np.asarray(net.weights[edge]) >= -0.4).all()

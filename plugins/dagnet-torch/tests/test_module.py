@@ -2,6 +2,7 @@
 
 import copy
 import io
+from functools import partial
 
 import dagnet_torch
 import numpy as np
@@ -108,13 +109,13 @@ def test_it_is_a_layer_of_a_larger_model_and_writes_back(device):
     model = nn.Sequential(nn.Linear(5, X.shape[1]).double(), layer, nn.Linear(width, 1).double()).to(device)
     x, target = torch.randn(64, 5, device=device).double(), torch.randn(64, 1, device=device).double()
     optimizer, losses = torch.optim.Adam(model.parameters(), 0.02), []
-    for _ in range(60):
+    for _ in range(30):
         optimizer.zero_grad()
         loss = ((model(x) - target) ** 2).mean()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.5 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
     np.testing.assert_array_equal(net.vector, before)
     assert layer.write_back() is net
     assert (net.vector != before).any()
@@ -155,7 +156,7 @@ def test_inputs_are_centred_and_scaled_inside():
 
 @graphs
 def test_torch_export_takes_it_for_any_number_of_rows(graph):
-    _, layer, X, _ = made(graph)
+    _, layer, X, _ = made(partial(graph, 16))
     rows = torch.export.Dim("rows", min=2, max=4096)
     program = torch.export.export(layer, (torch.tensor(X),), dynamic_shapes=({0: rows},))
     for x in (torch.tensor(X), torch.randn(33, X.shape[1]).double()):

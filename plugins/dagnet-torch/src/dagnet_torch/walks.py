@@ -63,9 +63,20 @@ class Program:
                 taken[step.targets] = True
         kept = taken[plan.targets]
         before = np.concatenate([[0], np.cumsum(kept)])
-        self.out_starts = before[plan.indptr_out]
+        self._out_starts = before[plan.indptr_out]
+        self._pulls: dict[tuple[int, int], tuple[slice, Any, Any, bool]] = {}
         self.children = self.place.entries(plan.targets[kept])
         self.out_slots = self.place.index(plan.slots_out[kept])
+
+    def pull_of(self, units: slice) -> tuple[slice, Any, Any, bool]:
+        """Of the edges that leave some units: which, their children, where units begin; what is pushed to."""
+        key = units.start, units.stop
+        if key not in self._pulls:
+            rows = self._out_starts[units.start : units.stop + 1]
+            out = slice(int(rows[0]), int(rows[-1]))
+            pushed = bool(self.pushed[units].any())
+            self._pulls[key] = out, self.children[out], self.place.entries(rows - rows[0]), pushed
+        return self._pulls[key]
 
 
 class Edges:
@@ -201,12 +212,10 @@ class Walk:
         program, da, d = self.program, self.da[units], self.d
         if activates and units.start in program.dropped:
             return lambda: self.pulled[units.start]
-        start, stop = int(program.out_starts[units.start]), int(program.out_starts[units.stop])
-        pushed = bool(program.pushed[units].any())
-        if start == stop:
+        out, index, offsets, pushed = program.pull_of(units)
+        if out.start == out.stop:
             return (lambda: da) if pushed else None
-        index, weights = program.children[start:stop], self._out[start:stop]
-        offsets = program.place.entries(program.out_starts[units.start : units.stop + 1] - start)
+        weights = self._out[out]
         if pushed:
             return lambda: bag(d, index, offsets, weights).add_(da)
         return lambda: bag(d, index, offsets, weights)
