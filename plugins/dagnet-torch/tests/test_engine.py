@@ -73,6 +73,14 @@ def test_every_kind_of_step_as_training_runs_it(engine, dtype):
         np.testing.assert_allclose(ours, right, rtol=0, atol=scale * (1e-12 if dtype == "float64" else 2e-5))
 
 
+def test_both_ways_to_find_the_derivatives_of_weights_agree():
+    net = network(plain(), "torch")
+    X, y = drawn(net, 9)
+    by_product = net.gradient(X, y).flat.copy()
+    net.runner.program.edges._pattern = None  # as on a card
+    np.testing.assert_allclose(net.gradient(X, y).flat, by_product, rtol=0, atol=1e-13)
+
+
 @dtypes
 def test_verify_passes(engine, dtype):
     for graph in (plain(), rich()):

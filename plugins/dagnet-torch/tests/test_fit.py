@@ -130,6 +130,30 @@ def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(engine, tmp_pa
     assert again.vector.tobytes() == whole.vector.tobytes()
 
 
+def test_moments_are_taken_along_into_another_fit(engine):
+    runs = []
+    for name in (engine, "reference"):
+        net = network(plain(), name)
+        X, y = rows_for(net)
+        how = {"epochs": 2, "seed": 0, "progress": False}
+        runs.append((net, net.fit(X, y, state=net.fit(X, y, **how), **how)))
+    assert_equal_runs(*runs)
+
+
+def test_weights_of_rows_by_head_count(engine):
+    runs = []
+    for name in (engine, "reference"):
+        graph = plain()
+        for node in graph:
+            if not graph.out_degree(node):
+                graph.nodes[node]["loss"] = "huber" if node % 2 else "squared_error"
+        net = network(graph, name)
+        X, y = rows_for(net)
+        weights = np.random.default_rng(4).uniform(0, 1, (len(X), len(net.heads)))
+        runs.append((net, net.fit(X, y, sample_weight=weights, epochs=2, seed=0, progress=False)))
+    assert_equal_runs(*runs)
+
+
 def test_the_best_epoch_comes_back(engine):
     runs = []
     for name in (engine, "reference"):
