@@ -203,7 +203,9 @@ def find_engine(spec: str) -> Engine:
     name, positional, named = parse_call(spec) if "(" in spec else (spec, (), {})
     table = engines()
     if name not in table:
-        raise PluginError(f"unknown engine {name!r}{did_you_mean(name, ['auto', *table], listed=8)}")
+        mend = "; it comes with the plugin dagnet-torch: install that" if name == "torch" else ""
+        mend = mend or did_you_mean(name, ["auto", *table], listed=8)
+        raise PluginError(f"unknown engine {name!r}{mend}")
     engine: Any = table[name]
     if not named and not positional:
         return cast("Engine", engine)
