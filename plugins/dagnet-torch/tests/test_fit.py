@@ -46,7 +46,7 @@ def test_a_hundred_steps_of_each_rule_are_the_compiled_engines(engine, rule):
         {"sample_weight": np.linspace(0, 2, 160)},
         {"shuffle": False, "batch_size": 50, "metrics": ["r2"]},
     ],
-    ids=str,
+    ids=["plain", "penalties", "norm", "both clippings", "weights", "in order, scored"],
 )
 def test_what_fit_can_do_works_unchanged(engine, how):
     assert_equal_runs(*(fitted(rich(), name, **how) for name in (engine, "reference")))
