@@ -43,7 +43,10 @@ def dagnet_optimizers() -> Iterable[type[Optimizer]]:  # type: ignore[empty-body
 
 @hookspec
 def dagnet_engines() -> Iterable[Engine]:  # type: ignore[empty-body]
-    """Engines: objects with ``name``, ``priority``, ``unavailable``, ``prepare``, ``fused_step``."""
+    """Engines: objects with ``name``, ``priority``, ``unavailable``, ``prepare``, ``fused_step``.
+
+    One that is a frozen dataclass has its fields as settings: ``engine="mine(device='cuda')"``.
+    """
 
 
 @hookspec

@@ -59,7 +59,7 @@ class Network(Model):
     dtype
         ``"float64"`` or ``"float32"``.
     engine
-        ``"auto"``, ``"compiled"``, ``"reference"`` or a registered one.
+        ``"auto"``, ``"compiled"``, ``"reference"`` or a registered one, as ``"torch(device='cuda')"``.
     threads
         How many threads to use; default all CPUs that the process may use.
     seed

@@ -6,6 +6,7 @@ import sys
 import textwrap
 import threading
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -74,6 +75,38 @@ def test_single_items_of_every_kind(fresh):
         assert str(face.origin(kind, item.name)) == "register() in test_registry"
     with pytest.raises(PluginError, match="engine 'slow' cannot run here: it is an example"):
         dagnet.Network(dagnet.layered([1, 1]), engine="slow")
+
+
+def test_an_engine_that_is_a_dataclass_of_settings_has_call_forms(fresh):
+    @dataclass(frozen=True)
+    class Remote:
+        host: str = "here"
+        name = "remote"
+        priority = -1
+
+        def unavailable(self):
+            return None if self.host == "there" else f"nobody answers from {self.host!r}"
+
+        def prepare(self, plan, *, dtype, threads):
+            return face.engines()["reference"].prepare(plan, dtype=dtype, threads=threads)
+
+        def fused_step(self, optimizer, *, dtype, threads):
+            return None
+
+    face.register(Remote())
+    assert face.find_engine("remote") is face.engines()["remote"]
+    net = dagnet.Network(dagnet.layered([1, 1]), engine="remote(host='there')")
+    assert net.engine == "remote(host='there')"
+    net.fit([[1.0], [2.0]], [1.0, 2.0], epochs=1, progress=False)
+    for spec, message in (
+        ("remote", "cannot run here: nobody answers from 'here'"),
+        ("remote(port=1)", r"engine 'remote' must be with settings by name, host, got remote\(port=1\)"),
+        ("remote('there')", "with settings by name"),
+        ("reference(fast=True)", "engine 'reference' must be without settings"),
+        ("romete(host='there')", "unknown engine 'romete'; did you mean 'remote'"),
+    ):
+        with pytest.raises(PluginError, match=message):
+            dagnet.Network(dagnet.layered([1, 1]), engine=spec)
 
 
 def test_tables_are_read_only_and_live(fresh):

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from dagnet.contracts import Runner, Unsupported
-from dagnet.errors import DagnetWarning, PluginError, did_you_mean, expected
+from dagnet.errors import DagnetWarning, PluginError, expected, shorten
 from dagnet.plan import Plan
-from dagnet.registry import engines
+from dagnet.registry import engines, find_engine
 from dagnet.values import optional, whole
 
 SEED = optional(whole(0), "a Generator, a SeedSequence or None")
@@ -20,18 +20,16 @@ _told: set[str] = set()
 
 
 def prepare(name: object, plan: Plan, dtype: Any, threads: int) -> tuple[str, Runner]:
-    """The engine's name and its runner for the plan; ``"auto"`` takes the fastest that can."""
-    table = engines()
+    """The engine, as a call form or a name, and its runner for the plan; ``"auto"`` takes the fastest."""
     if name == "auto":
         return _fastest(plan, dtype, threads)
     if not isinstance(name, str):
         raise PluginError(expected("engine", "'auto' or the name of an engine", name))
-    if name not in table:
-        raise PluginError(f"unknown engine {name!r}{did_you_mean(name, ['auto', *table], listed=8)}")
-    reason = table[name].unavailable()
+    engine = find_engine(name)
+    reason = engine.unavailable()
     if reason is not None:
-        raise PluginError(f"engine {name!r} cannot run here: {reason}; use engine='auto'")
-    return name, table[name].prepare(plan, dtype=dtype, threads=threads)
+        raise PluginError(f"engine {shorten(name)} cannot run here: {reason}; use engine='auto'")
+    return name, engine.prepare(plan, dtype=dtype, threads=threads)
 
 
 def _fastest(plan: Plan, dtype: Any, threads: int) -> tuple[str, Runner]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from dagnet.contracts import Activation, Aggregation, Engine, Exporter, Initializer, Loss, Optimizer
-from dagnet.errors import DagnetError, PluginError, Verbatim, expected
+from dagnet.errors import DagnetError, PluginError, Verbatim, did_you_mean, expected
 from dagnet.registry.tables import KINDS, Origin, registry
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "exporters",
     "find_activation",
     "find_aggregation",
+    "find_engine",
     "find_initializer",
     "find_loss",
     "find_optimizer",
@@ -192,6 +193,27 @@ def find_activation(spec: object) -> Activation:
 def find_aggregation(spec: object) -> Aggregation:
     """The aggregation for a name, a call form or an :class:`Aggregation`."""
     return cast("Aggregation", _find("aggregations", Aggregation, spec)).refreshed()
+
+
+def find_engine(spec: str) -> Engine:
+    """The engine for a name, or for a call form such as ``"torch(device='cuda')"`` where it has settings.
+
+    Such an engine is a dataclass of its settings.
+    """
+    name, positional, named = parse_call(spec) if "(" in spec else (spec, (), {})
+    table = engines()
+    if name not in table:
+        mend = "; it comes with the plugin dagnet-torch: install that" if name == "torch" else ""
+        mend = mend or did_you_mean(name, ["auto", *table], listed=8)
+        raise PluginError(f"unknown engine {name!r}{mend}")
+    engine: Any = table[name]
+    if not named and not positional:
+        return cast("Engine", engine)
+    accepted = [item.name for item in dataclasses.fields(engine)] if dataclasses.is_dataclass(engine) else []
+    if positional or not set(named) <= set(accepted):
+        must = f"with settings by name, {', '.join(accepted)}" if accepted else "without settings"
+        raise PluginError(expected(f"engine {name!r}", must, Verbatim(spec)))
+    return cast("Engine", dataclasses.replace(engine, **named))
 
 
 def find_loss(spec: object) -> Loss:

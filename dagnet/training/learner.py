@@ -18,7 +18,7 @@ from dagnet.contracts import Draw, Learner, NotFinite, Steps
 from dagnet.hashing import step_key
 from dagnet.model import Model
 from dagnet.model.layout import Layout
-from dagnet.registry import engines
+from dagnet.registry import find_engine
 from dagnet.training.rows import Batch, Rows
 from dagnet.training.settings import Settings
 
@@ -53,9 +53,9 @@ class ArrayLearner(Learner):
         self._clips = settings.clip_value is not None or settings.clip_norm is not None
         step, self._searches = settings.optimizer.step, settings.optimizer.searches
         self._move: Callable[..., None] = partial(step, evaluate=self._evaluate) if self._searches else step
-        if (engine := engines().get(model.engine)) is not None:
-            form = engine.fused_step(settings.optimizer, dtype=model.dtype, threads=model.threads)
-            self._move = form or self._move
+        engine = find_engine(model.engine)
+        form = engine.fused_step(settings.optimizer, dtype=model.dtype, threads=model.threads)
+        self._move = form or self._move
         self._limits = None
         if model.layout.limits is not None:
             self._limits = [limit[free] for limit in model.layout.limits_in(model.dtype)]
@@ -226,7 +226,7 @@ class Penalty:
 
     def __init__(self, model: Model, free: Array | None, l1: float, l2: float) -> None:
         def chosen(rate: float, word: str, power: int) -> tuple[float, Array]:
-            rate, by_parameter = _penalties(model.layout, rate, word, power)
+            rate, by_parameter = penalties(model.layout, rate, word, power)
             by_parameter = by_parameter.astype(model.dtype)
             return rate, by_parameter if free is None else by_parameter[free]
 
@@ -252,7 +252,7 @@ class Penalty:
         return value
 
 
-def _penalties(layout: Layout, rate: float, word: str, power: int) -> tuple[float, Array]:
+def penalties(layout: Layout, rate: float, word: str, power: int) -> tuple[float, Array]:
     """A rate, and (parameters,) what to multiply it by: 0 or 1 where no edge says a factor or the word."""
     topology, n = layout.topology, layout.plan.n_parameters
     factor, own = layout.element_factor, topology.edge_words.get(word)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -22,21 +23,43 @@ else:
     _why = None
 
 ENGINE = os.environ.get("DAGNET_BENCHMARK_ENGINE", "compiled")
-EXAMPLE = Path(__file__).parents[2] / "plugins" / "dagnet-example" / "src"
+PLUGINS = Path(__file__).parents[2] / "plugins"
 
 
-def settings(threads: int) -> dict[str, Any]:
+def settings(threads: int, engine: str = ENGINE) -> dict[str, Any]:
     if dagnet is None:
         raise Missing(f"dagnet cannot be imported: {_why}")
-    if ENGINE != "auto" and ENGINE not in dagnet.engines():
-        raise Missing(f"dagnet has no engine {ENGINE!r}")
-    return {"dtype": "float32", "engine": ENGINE, "threads": threads, "seed": 0}
+    if engine == "torch":
+        need_torch_engine()
+    if engine != "auto" and engine not in dagnet.engines():
+        raise Missing(f"dagnet has no engine {engine!r}")
+    return {"dtype": "float32", "engine": engine, "threads": threads, "seed": 0}
 
 
-def build(wiring: Wiring, threads: int = 1) -> Any:
+def plugin(name: str) -> Any:
+    """A plugin's module, installed or in plugins/."""
+    folder = PLUGINS / name / "src"
+    if folder.is_dir() and str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    try:
+        return importlib.import_module(name.replace("-", "_"))
+    except ImportError as error:
+        raise Missing(f"the plugin {name} is not here: {error}") from error
+
+
+def need_torch_engine() -> None:
+    """Have the plugin's engine, which needs PyTorch."""
+    module = plugin("dagnet-torch")
+    if "torch" not in dagnet.engines():
+        dagnet.register(module)
+    if reason := dagnet.engines()["torch"].unavailable():
+        raise Missing(reason)
+
+
+def build(wiring: Wiring, threads: int = 1, engine: str = ENGINE) -> Any:
     """The network with the wiring's weights, biases and activations."""
     if isinstance(wiring.activation, tuple):
-        return dagnet.Network(to_digraph(wiring), **settings(threads))
+        return dagnet.Network(to_digraph(wiring), **settings(threads, engine))
     net = dagnet.Network.from_arrays(
         wiring.sources,
         wiring.targets,
@@ -44,7 +67,7 @@ def build(wiring: Wiring, threads: int = 1) -> Any:
         inputs=range(wiring.n_inputs),
         outputs=wiring.outputs.tolist(),
         activation=wiring.activation,
-        **settings(threads),
+        **settings(threads, engine),
     )
     net.parameters[bias_places(net, wiring)] = wiring.biases[wiring.n_inputs :]
     return net
@@ -93,8 +116,10 @@ class Step:
 class RawStep(Step):
     """A step on a wiring, which can be judged."""
 
-    def __init__(self, wiring: Wiring, X: np.ndarray, y: np.ndarray, threads: int = 1) -> None:
-        super().__init__(build(wiring, threads), X, y)
+    def __init__(
+        self, wiring: Wiring, X: np.ndarray, y: np.ndarray, threads: int = 1, engine: str = ENGINE
+    ) -> None:
+        super().__init__(build(wiring, threads, engine), X, y)
         self.wiring = wiring
 
     def answer(self) -> Answer:
@@ -199,13 +224,7 @@ def step_of(net: Any, rows: int) -> Any:
 
 def snake() -> Any:
     """The activation of plugins/dagnet-example, whose derivative dagnet derives."""
-    if not EXAMPLE.is_dir():
-        raise Missing(f"snake: no folder {EXAMPLE}")
-    if str(EXAMPLE) not in sys.path:
-        sys.path.append(str(EXAMPLE))
-    from dagnet_example import dagnet_activations
-
-    return dagnet_activations()[0]
+    return plugin("dagnet-example").dagnet_activations()[0]
 
 
 def layered(sizes: tuple[int, ...], threads: int, *, activation: Any = "relu", **arguments: Any) -> Any:

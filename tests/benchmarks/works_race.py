@@ -28,6 +28,7 @@ from .peers_torch_function import HandWrittenBags, HandWrittenBmm
 from .work import DAGNET, Conditions, Entry, Outcome, race, ready
 
 TORCH, FUNCTION = "PyTorch autograd", "PyTorch hand-written Function"
+ENGINE = "torch_engine"
 KEPT, BEST = "C, all values and deltas kept", "C, fused"
 CHEAP = ("relu", "identity", "leaky_relu", "relu6", "hard_tanh", "hard_sigmoid", "hard_swish", "softsign")
 DEAR = ("relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "softplus")
@@ -82,6 +83,11 @@ def torch_entries(wiring: Wiring, rows: int, conditions: Conditions) -> list[Ent
         Entry("PyTorch, embedding_bag in blocks of 8 levels", TORCH, partial(BlockedBags, wiring, X, y)),
         Entry("PyTorch, masked linear", TORCH, partial(MaskedLinear, wiring, X, y)),
         Entry("PyTorch, torch.compile of gather + bmm", TORCH, compiled),
+        Entry(
+            "dagnet, engine 'torch'",
+            ENGINE,
+            partial(subject.RawStep, wiring, X, y, conditions.threads, "torch"),
+        ),
         Entry("Function: embedding_bag both ways", FUNCTION, partial(HandWrittenBags, wiring, X, y)),
         Entry("Function: gather + bmm, index_add", FUNCTION, partial(HandWrittenBmm, wiring, X, y)),
     ]
@@ -110,6 +116,7 @@ def _irregular(rows: int, conditions: Conditions) -> Outcome:
     outcome.at_most(BEST, 1.5)
     outcome.at_least(TORCH, 12)
     outcome.at_least(FUNCTION, 5)
+    outcome.at_most(FUNCTION, 1.3, subject=ENGINE)
     for peer in ("kpnn2", "JAX", "connex"):
         outcome.at_least(peer, 25)
     if conditions.threads > 1:
