@@ -127,7 +127,9 @@ def test_a_killed_rank_ends_the_other_and_the_run_goes_on_to_the_same_bits(tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("run", range(20))
-def test_twenty_killed_runs(tmp_path, alone, run):
+def test_twenty_killed_runs(tmp_path, alone, run, pytestconfig):
+    if "slow" not in (pytestconfig.getoption("markexpr") or ""):
+        pytest.skip("twenty runs take minutes: run with -m slow")
     batch = int(np.random.default_rng(run).integers(1, 50))
     end = kill_and_resume(tmp_path, batch)
     for what in ("vector", "loss"):
