@@ -73,7 +73,7 @@ def train(name, blocks=None, distributed=False, **more):  # noqa: FBT002 - as fi
 
 
 class Kill(dagnet.Callback):
-    """Kill a rank amid a step."""
+    """Kill a rank amid a step, or stop it there if ``FROZEN`` is set."""
 
     def __init__(self, rank, batch):
         self.rank, self.left = rank, batch
@@ -81,7 +81,7 @@ class Kill(dagnet.Callback):
     def on_gradient(self, run, flat):
         self.left -= 1
         if self.left == 0 and int(os.environ["RANK"]) == self.rank:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGSTOP if os.environ.get("FROZEN") else signal.SIGKILL)
 
 
 def refusals(rank):

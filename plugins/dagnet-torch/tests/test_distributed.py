@@ -136,30 +136,38 @@ def test_twenty_killed_runs(tmp_path, alone, run, pytestconfig):
         assert np.array_equal(end[what], alone[f"normalises 8 {what}"])
 
 
+def three(folder, **more):
+    """Without torchrun, which would end them: three processes by the environment alone."""
+    place = {"WORLD_SIZE": "3", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(29500 + os.getpid() % 900)}
+    command = [sys.executable, str(SCRIPT), "killed", str(folder), "1", "13", "6"]
+    for rank in range(3):
+        own = {**ENVIRONMENT, **place, "RANK": str(rank), "LOCAL_RANK": str(rank), **more}
+        yield subprocess.Popen(command, env=own, stderr=subprocess.PIPE, text=True)
+
+
 def test_who_is_left_names_the_rank_that_is_gone(tmp_path):
-    """Without torchrun, which would end them: by the environment alone."""
-    place = {
-        **ENVIRONMENT,
-        "WORLD_SIZE": "3",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(29500 + os.getpid() % 900),
-    }
-    command = [sys.executable, str(SCRIPT), "killed", str(tmp_path), "1", "13", "6"]
-    runs = [
-        subprocess.Popen(
-            command,
-            env={**place, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(3)
-    ]
+    runs = list(three(tmp_path))
     said = [run.communicate(timeout=120)[1] for run in runs]
     assert [run.returncode for run in runs] == [1, -signal.SIGKILL, 1]
     for rank in (0, 2):
         gone = f"of 3 processes rank 1 (process {runs[1].pid} on "
         assert gone in said[rank]
         assert f"is gone, so rank {rank} stops; start all again, with resume= to go on" in said[rank]
+
+
+@pytest.mark.slow
+def test_a_rank_that_no_longer_answers_ends_the_others_within_a_minute(tmp_path, pytestconfig):
+    if "slow" not in (pytestconfig.getoption("markexpr") or ""):
+        pytest.skip("it takes most of a minute: run with -m slow")
+    begun, runs = time.monotonic(), list(three(tmp_path, FROZEN="1"))
+    try:
+        said = [runs[rank].communicate(timeout=120)[1] for rank in (0, 2)]
+        assert time.monotonic() - begun < 60 + 30  # with the start of Python and torch
+        assert runs[1].poll() is None
+    finally:
+        runs[1].kill()
+        runs[1].communicate()
+    assert all(f"rank 1 (process {runs[1].pid} on " in one for one in said)
 
 
 def test_a_process_that_torchrun_did_not_start_is_alone(monkeypatch):

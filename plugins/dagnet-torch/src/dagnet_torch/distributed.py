@@ -28,7 +28,7 @@ from dagnet_torch.sharing import Processes
 
 BEAT = 0.5
 """Seconds from one beat to the next."""
-LOOK, LOST, CUT = 5.0, 40.0, 3.0
+LOOK, LOST, CUT = 5.0, 30.0, 3.0
 """Seconds after which to look for beats; without a beat, until a process counts as gone; the same once a
 connection is cut."""
 TORCHRUN = "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"
@@ -92,6 +92,7 @@ class TorchProcesses(Processes):
                 return
 
     def _missing(self, gone: list[str]) -> GroupError:
+        atexit.unregister(_leave)  # which would wait for those that are gone
         who = " and ".join(gone) or "a rank that still beats, but whose connection is cut,"
         what = f"fit(distributed=True): of {self.size} processes {who} is gone, so rank {self.rank} stops"
         return GroupError(f"{what}; start all again, with resume= to go on from the last checkpoint")

@@ -156,8 +156,8 @@ class SharedGradient(LossGradient):
         self._first, normalized = group.rank * n, model.layout.normalized
         self._couples = normalized is not None and len(normalized.folds) > 0
         self._each = [make() for _ in range(n if self._couples else 1)]
-        self._slots = np.empty((len(self._each), model.plan.n_slots), model.dtype)
-        self._found: list[Any] = [None] * n
+        self._n, self._room = n, np.empty((0, 0), model.dtype)
+        self._slots: list[Array] = []
         self._at_moment: list[Any] = [None] * n
         self._met = threading.Barrier(n)
         self._sums, self._asked = np.zeros(0), False
@@ -170,7 +170,7 @@ class SharedGradient(LossGradient):
 
     def own(self, rows: int) -> slice:
         """Which of the rows of a batch this process learns from."""
-        last = self._first + len(self._found) - 1
+        last = self._first + self._n - 1
         return slice(self._cut(self._first, rows).start, self._cut(last, rows).stop)
 
     def __call__(
@@ -179,23 +179,33 @@ class SharedGradient(LossGradient):
         """As :class:`LossGradient` has it, for the targets and factors of the whole batch."""
         heads = isinstance(self._each[0], HeadsGradient)
         totals = self._model.objective.totals(targets, factor) if heads else None
-        learn, n = partial(self._learn, theta, inputs, targets, factor, totals), len(self._found)
-        if self._couples and n > 1:
+        if not len(self._room):
+            self._take_room(len(into), 1 if totals is None else len(totals))
+        learn = partial(self._learn, theta, inputs, targets, factor, totals)
+        if self._couples and self._n > 1:
             self._side_by_side(learn)
         else:
-            for place in range(n):
+            for place in range(self._n):
                 learn(place)
         if self._couples and not self._asked:
             what = f"engine {self._model.engine!r} does not ask for the moments of others' rows (Draw.summed)"
             raise PluginError(
                 f"{what}: no normalisation over rows by several processes; use engine='compiled'"
             )
-        found = self._added(np.stack(self._found))
+        found = self._added(self._room)
         into[:] = found[: len(into)]
         if totals is None:
             return float(found[-1]), None
         self.parts = Parts(found[len(into) :].astype(np.float64), totals)
         return self._model.objective.total(self._model.objective.losses(self.parts)), None
+
+    def _take_room(self, parameters: int, ends: int) -> None:
+        """A row a block: its derivatives, then its loss, or Σwℓ of the parts of the heads."""
+        plan, dtype = self._model.plan, self._model.dtype
+        self._room = np.empty((self._n, parameters + ends), dtype)
+        self._slots = [row[:parameters] for row in self._room]  # where derivatives by slot are those
+        if not self._model.layout.is_direct:
+            self._slots = [np.empty(plan.n_slots, dtype) for _ in self._slots]
 
     def _learn(
         self, theta: Array, inputs: Array, targets: Array, factor: Array, totals: Array | None, place: int
@@ -204,7 +214,7 @@ class SharedGradient(LossGradient):
         number, rows = self._first + place, len(targets)
         cut, at = self._cut(number, rows), place if self._couples else 0
         counts = cut.start < (number + 1) * rows // self._blocks
-        gradient, slots, start = self._each[at], self._slots[at], self.own(rows).start
+        gradient, slots, start = self._each[at], self._slots[place], self.own(rows).start
         weights = factor[cut] if counts else np.zeros_like(factor[cut])
         if self.draw is not None:
             shares = self.draw.weights[cut] if counts else np.zeros_like(self.draw.weights[cut])
@@ -215,9 +225,10 @@ class SharedGradient(LossGradient):
         with np.errstate(all="ignore"):  # which threads do not inherit
             own = inputs[cut.start - start : cut.stop - start]
             loss, _ = gradient(theta, own, targets[cut], weights, into=slots)
-            parts = getattr(gradient, "parts", None)
-            ends = np.atleast_1d(loss if parts is None else parts.sums).astype(slots.dtype)
-            self._found[place] = np.concatenate([self._model.layout.by_parameter(slots), ends])
+            parts, row = getattr(gradient, "parts", None), self._room[place]
+            ends = 1 if parts is None else len(parts.sums)
+            self._model.layout.by_parameter(slots, out=row[:-ends])
+            row[-ends:] = loss if parts is None else parts.sums
         if self.draw is not None and gradient.draw is not None and self._couples:
             self.draw.mean, self.draw.variance = gradient.draw.mean, gradient.draw.variance
 
@@ -225,10 +236,11 @@ class SharedGradient(LossGradient):
         """The sum over all blocks from what those of this process found, (own blocks, …)."""
         if not self._in_order:
             return self._group.sum(found[0])
-        result, *others = self._group.gather(found).reshape(-1, *found.shape[1:]).copy()
-        for other in others:
+        every = self._group.gather(found).reshape(-1, *found.shape[1:])
+        result: Array = every[0].copy()
+        for other in every[1:]:
             result += other
-        return np.asarray(result)
+        return result
 
     def _meet(self, place: int, sums: Array) -> Array:
         """What the blocks of all processes have in all, at a moment that each comes to."""
@@ -250,9 +262,7 @@ class SharedGradient(LossGradient):
                 errors.append(error)
                 self._met.abort()
 
-        threads = [
-            threading.Thread(target=run, args=(place,), daemon=True) for place in range(1, len(self._found))
-        ]
+        threads = [threading.Thread(target=run, args=(place,), daemon=True) for place in range(1, self._n)]
         for thread in threads:
             thread.start()
         run(0)
