@@ -75,8 +75,7 @@ def test_the_first_alone_writes_and_shows_and_its_clock_counts(two):
     assert len((folder / "log.csv").read_text().splitlines()) == 2
     names = {file.name for file in folder.iterdir()}
     assert names == {"rank0.npz", "rank1.npz", "others0.npz", "others1.npz", "log.csv", "shared.dagnet"}
-    last = done.stderr.replace("\r", "\n").splitlines()
-    assert len([line for line in last if line.startswith("epoch 2/10") and " 34%" in line]) <= 1
+    assert done.stderr.count("  0%|") == 1  # the bar as it begins
 
 
 @pytest.mark.parametrize(
