@@ -70,6 +70,10 @@ class NumericalError(DagnetError):
     """A loss or a value that became NaN or infinite."""
 
 
+class GroupError(DagnetError):
+    """Processes that train as one of which some are gone, or have come apart."""
+
+
 class DagnetWarning(UserWarning):
     """Something allowed that is probably not meant."""
 

@@ -205,7 +205,7 @@ class Network(Model):
         resume: str | Path | None = None, clip_norm: float | None = None, clip_value: float | None = None,
         l1: float = 0.0, l2: float = 0.0, standardize: bool = False,
         columns: Iterable[Hashable] | None = None, missing: str = "refuse", metrics: Iterable[Any] = (),
-        class_weight: Any = None, state: Any = None,
+        class_weight: Any = None, state: Any = None, distributed: Any = False, blocks: int | None = None,
     ) -> History:  # fmt: skip
         """Train on mini-batches, in place; the same seed, engine and threads give the same bits.
 
@@ -253,6 +253,10 @@ class Network(Model):
         state
             A fitted network, or what its ``fit`` returned: the same optimizer goes on with its count of steps
             and what it remembers of parameters of the same names.
+        distributed, blocks
+            ``True`` under ``torchrun``: all processes train as one, each from its rows of every batch
+            (``pip install dagnet-torch``).  With ``blocks=8`` a batch is cut into so many, whose gradients
+            are added in order: the same bits in any number of processes that divides it.
 
         Returns
         -------
@@ -271,6 +275,7 @@ class Network(Model):
         settings = training.Settings(
             epochs=epochs, batch_size=batch_size, optimizer=optimizer, learning_rate=learning_rate,
             shuffle=shuffle, seed=seed, clip_norm=clip_norm, clip_value=clip_value, l1=l1, l2=l2,
+            distributed=distributed, blocks=blocks,
         )  # fmt: skip
         watching = with_progress(callbacks, progress)
         columns = list(columns) if isinstance(columns, Iterator) else columns
@@ -289,6 +294,8 @@ class Network(Model):
                 training.carry(run, state)
             if resume is not None and (snapshot := found_checkpoint(resume, run.callbacks)) is not None:
                 training.restore(run, snapshot)
+            if settings.distributed is not None:
+                settings.distributed.alike(run)
         except BaseException:
             self._prepared, self.named = before
             raise
@@ -301,7 +308,8 @@ class Network(Model):
         run.history.state = training.Carried(self.layout, *own)
         from dagnet.explain.noticed import warn_of_fit  # noqa: PLC0415 - only those who fit pay for it
 
-        warn_of_fit(self, run, done)
+        if run.first:
+            warn_of_fit(self, run, done)
         return run.history
 
     def score(self, X: Any, y: Any, metric: Any, *, of: str | None = None, missing: str = "refuse") -> float:

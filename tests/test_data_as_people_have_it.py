@@ -1,6 +1,7 @@
 """Rows, labels and columns as people have them: right by name, or refused with where and what to do."""
 
 import math
+import tracemalloc
 
 import networkx as nx
 import numpy as np
@@ -338,6 +339,44 @@ def test_sparse_rows_are_refused_as_dense_ones_are():
     twice = scipy.csr_array((np.array([1.0, 2.0]), np.array([0, 0]), np.array([0, 2])), shape=(1, 2))
     np.testing.assert_array_equal(net(twice), net([[3.0, 0.0]]))
     assert len(twice.data) == 2
+
+
+@pytest.mark.filterwarnings("ignore:fit:dagnet.DagnetWarning")
+@pytest.mark.parametrize("standardize", [False, True])
+@pytest.mark.parametrize(
+    ("stored", "dtype"), [("float32", "float32"), ("float32", "float64"), ("int16", "float32")]
+)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_memory_map_gives_the_bits_of_an_array_and_is_never_in_memory_as_a_whole(
+    standardize, stored, dtype, order, tmp_path, monkeypatch
+):
+    n, width, network = 60_000, 40, dagnet.layered([40, 3, 1])
+    X = np.memmap(tmp_path / "X", stored, "w+", shape=(n, width), order=order)
+    X[:] = np.random.default_rng(0).normal(3, 20, (n, width))
+    y = np.array(X[:, 0] - X[:, 1], float)
+    monkeypatch.setattr("dagnet.model.data.BLOCK_VALUES", 2048 * width)
+    options = {"epochs": 1, "batch_size": 512, "seed": 0, "standardize": standardize}
+    wanted, net = (dagnet.Network(network, seed=0, dtype=dtype) for _ in range(2))
+    wanted.fit(np.array(X), y, **options)  # which compiles, too
+    tracemalloc.start()
+    try:
+        net.fit(X, y, **options)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(net.parameters, wanted.parameters)
+    assert most < n * width * np.dtype(dtype).itemsize / 2
+
+
+def test_a_memory_map_is_refused_by_the_row_of_the_whole(tmp_path):
+    X = np.memmap(tmp_path / "X", "float64", "w+", shape=(5000, 2))
+    net = dagnet.Network(dagnet.layered([2, 1]), dtype="float32", seed=0)
+    X[4321, 1] = np.inf
+    with pytest.raises(dagnet.DataError, match=r"X: row 4321, column .* must be finite, got inf"):
+        net.fit(X, np.zeros(5000))
+    X[4321, 1] = 1e300
+    with pytest.raises(dagnet.DataError, match=r"X: row 4321, column .* must be finite in float32"):
+        net.fit(X, np.zeros(5000))
 
 
 def test_columns_of_sparse_rows_have_names_where_they_are_told():

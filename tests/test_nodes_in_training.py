@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 
 import networkx as nx
 import numpy as np
@@ -312,6 +313,67 @@ def test_engines_drop_the_same_values(dtype, tiles):
     one, other = found
     np.testing.assert_array_equal(one == 0, other == 0)
     np.testing.assert_allclose(one, other, rtol=0, atol=1e-12 if dtype == "float64" else 1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("first", [1, 16, 21, 32, 57])
+def test_a_mask_is_of_the_rows_place_in_the_batch(engine, dtype, first, tiles):
+    net = dagnet.Network(drawn(dropout=0.5), seed=1, engine=engine, dtype=dtype, threads=1)
+    X, runner, theta = (
+        rows(150)[0].astype(dtype),
+        net._prepared.training_runner,
+        net.layout.by_slot(net.parameters),
+    )
+    whole, part = (
+        runner.forward(theta, X[start:], draw=Draw(7, np.full(150 - start, 1 / 150, dtype), start)).outputs
+        for start in (0, first)
+    )
+    np.testing.assert_allclose(part, whole[first:], rtol=1e-12 if dtype == "float64" else 1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_several_share_a_batch_and_its_moments(engine, dtype, tiles):
+    net = dagnet.Network(drawn(normalization="batch", dropout=0.2), seed=1, engine=engine, dtype=dtype)
+    X, y = (array.astype(dtype) for array in rows(90))
+    weights = np.random.default_rng(2).uniform(0, 1, 90)
+    weights[:20] = 0  # the first has nothing that counts
+    shares, theta = (weights / weights.sum()).astype(dtype), net.layout.by_slot(net.parameters)
+    cuts = [slice(0, 20), slice(20, 50), slice(50, 90)]
+    met, at, found = threading.Barrier(len(cuts)), [None] * len(cuts), [None] * len(cuts)
+
+    def learn(rows, place=0, whole=None):
+        gradient = net.objective.gradient_of(net._prepared.training_runner, gaps=False)
+        gradient.draw, slots = Draw(7, shares[rows], rows.start, whole), np.empty(net.plan.n_slots, dtype)
+        loss, _ = gradient(theta, X[rows], y[rows, None], shares[rows], into=slots)
+        found[place] = np.concatenate([[loss], slots])
+        return gradient.draw
+
+    def meet(place, sums):
+        at[place] = sums
+        met.wait(60)
+        total = sum(at)
+        met.wait(60)
+        return total
+
+    draw = learn(slice(0, 90))
+    alone, draws = found[0], [None] * len(cuts)
+
+    def run(place):
+        draws[place] = learn(cuts[place], place, lambda sums: meet(place, sums))
+
+    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(cuts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    tolerance = {"rtol": 1e-10, "atol": 1e-13} if dtype == "float64" else {"rtol": 1e-3, "atol": 1e-5}
+    np.testing.assert_allclose(sum(found), alone, **tolerance)
+    normalized = net.layout.normalized.units
+    for one in draws:
+        np.testing.assert_allclose(one.mean[normalized], draw.mean[normalized], **tolerance)
+        np.testing.assert_allclose(one.variance[normalized], draw.variance[normalized], **tolerance)
 
 
 # -- dropout in prediction, and the gradient of training ---------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import sys
 
 import networkx as nx
 import numpy as np
@@ -195,3 +196,18 @@ def test_a_damaged_snapshot_is_refused_and_changes_nothing(key, value):
     with pytest.raises(dagnet.DataError, match="resume"):
         restore(run_of(net, 3), first.snapshot() | {key: value})
     assert (net.parameters == before).all()
+
+
+@pytest.mark.parametrize("arguments", [{"distributed": True}, {"blocks": 8}])
+def test_what_several_processes_need_is_said_and_nothing_changes(arguments, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dagnet_torch", None)
+    monkeypatch.setitem(sys.modules, "dagnet_torch.sharing", None)
+    net = dagnet.Network(dagnet.layered([1, 1]), seed=0)
+    before = net.vector.copy()
+    needs = r"^fit\(distributed=…, blocks=…\) needs dagnet-torch \(.*\); pip install dagnet-torch, or"
+    with pytest.raises(dagnet.PluginError, match=needs):
+        net.fit([[1.0]], [1.0], standardize=True, **arguments)
+    assert np.array_equal(net.vector, before)
+    assert net.history is None
+    for rest in ({}, {"distributed": False}, {"distributed": None, "blocks": None}):
+        net.fit([[1.0]], [1.0], epochs=1, **rest)

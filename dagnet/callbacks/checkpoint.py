@@ -45,6 +45,7 @@ class Checkpoint(Callback):
 
     runs_last: ClassVar[bool] = True
     every_batch: ClassVar[bool] = False
+    shows: ClassVar[bool] = True
 
     def __init__(self, path: str | Path, every: int = 1, on_error: str = "raise") -> None:
         self.path: Path = PATH.check("path", path)

@@ -44,6 +44,8 @@ class CSVLog(Callback):
     'epoch,learning_rate,loss'
     """
 
+    shows: ClassVar[bool] = True
+
     def __init__(self, path: str | Path) -> None:
         self.path: Path = PATH.check("path", path)
         self._file: TextIO | None = None
@@ -105,6 +107,7 @@ class ProgressBar(Callback):
     """
 
     every_batch: ClassVar[bool] = False
+    shows: ClassVar[bool] = True
 
     def __init__(self, *, always: bool = False) -> None:
         self.always: bool = FLAG.check("always", always)

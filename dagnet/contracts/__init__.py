@@ -9,6 +9,7 @@ NumPy, so that an engine may run it as it stands or compile it.
 from dagnet.contracts.execution import (
     Draw,
     Engine,
+    Group,
     Learner,
     LossGradient,
     NotFinite,
@@ -35,6 +36,7 @@ __all__ = [
     "Draw",
     "Engine",
     "Exporter",
+    "Group",
     "History",
     "Initializer",
     "Learner",

@@ -122,7 +122,10 @@ class Draw:
     mean, variance
         (units,) the moments that the forward pass found, of the source of each normalised unit.
     first
-        The number of the first row, a multiple of 32, to masks.
+        The number of the first row, to masks.
+    whole
+        Of sums over these rows, an array, those over all rows of the batch, which several share; every
+        engine calls it for each moment and for each derivative by one, in the order of the plan.
     """
 
     key: int
@@ -130,6 +133,34 @@ class Draw:
     mean: Array = field(init=False)
     variance: Array = field(init=False)
     first: int = 0
+    whole: Callable[[Array], Array] | None = None
+
+    def summed(self, sums: Array) -> Array:
+        """Sums over all rows of the batch from those over the rows at hand."""
+        return sums if self.whole is None else self.whole(sums)
+
+
+class Group(Protocol):
+    """Who learns from one batch together; ``fit(distributed=…)`` takes one, dagnet-torch brings some.
+
+    All of them call the same methods in the same order.
+    """
+
+    rank: int
+    """Which process this is; the first, 0, alone writes and shows."""
+
+    def gradient(self, model: Any, make: Callable[[], LossGradient]) -> Any:
+        """Of what ``make`` gives, a :class:`LossGradient`, one that several call.
+
+        It is given all targets and factors of a batch, its inputs for the rows ``own(rows)`` alone, a slice,
+        and writes ∂L/∂ by parameter, (parameters,).
+        """
+
+    def alike(self, run: Any) -> None:
+        """Refuse, by their ranks, those whose run of ``fit`` begins with something else."""
+
+    def agreed(self, numbers: Array, parameters: Array) -> Array:
+        """The first one's numbers, (n,); refuse whose parameters are no longer those of the first."""
 
 
 Steps = Callable[..., "list[float]"]

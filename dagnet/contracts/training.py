@@ -177,6 +177,9 @@ class Callback:
     runs_last: ClassVar[bool] = False
     every_batch: ClassVar[bool] = True
     """False: of batches that are learned from in one go, ``on_batch_end`` need hear of the last alone."""
+    shows: ClassVar[bool] = False
+    """True: it writes files or shows something, and changes nothing of the run; of processes that train as
+    one the first alone calls it."""
 
     def on_training_begin(self, run: Run) -> None:
         """Before the first epoch, after a resume was restored."""

@@ -42,8 +42,8 @@ def standardized(plan: Plan, step: Step, draw: Draw, values: Any) -> tuple[Array
     if step.kind == LAYER:
         return over_units(a, step.source, plan.normalizations[step.what].eps)
     p = draw.weights
-    mean = (a * p).sum(axis=1, dtype=np.float64)[:, None]
-    variance = ((a - mean) ** 2 * p).sum(axis=1, dtype=np.float64)[:, None]
+    mean = draw.summed((a * p).sum(axis=1, dtype=np.float64))[:, None]
+    variance = draw.summed(((a - mean) ** 2 * p).sum(axis=1, dtype=np.float64))[:, None]
     draw.mean[step.targets], draw.variance[step.targets] = mean[:, 0], variance[:, 0]
     inverse = 1 / np.sqrt(variance + plan.normalizations[step.what].eps)
     return ((a - mean) * inverse).astype(a.dtype), inverse.astype(a.dtype)
@@ -62,7 +62,7 @@ def through_moments(
     if step.kind == LAYER:
         a, kind = values[plan.sources[step.slots]], plan.normalizations[step.what]
         return through_layer(kind, a, theta[step.slots, None] * delta, step.source)
-    sums = delta.sum(axis=1, keepdims=True), into[step.slots, None]
+    sums = draw.summed(np.stack([delta.sum(axis=1), into[step.slots]]))[:, :, None]
     result: Array = theta[step.slots, None] * inverse * (delta - draw.weights * (sums[0] + x * sums[1]))
     return result
 

@@ -20,7 +20,7 @@ Standardisation: TypeAlias = "tuple[Array, Array] | None"
 
 
 class SparseRows:
-    """Sparse (rows, input units), standardised and in ``dtype`` where rows of it are looked at.
+    """Sparse or mapped (rows, input units), standardised and in ``dtype`` where rows of it are looked at.
 
     It takes the place of an array where rows are taken by slices or by their numbers.
     """
@@ -35,7 +35,8 @@ class SparseRows:
 
     @np.errstate(all="ignore")
     def __getitem__(self, rows: Any) -> Array:
-        dense = standardised(self._matrix[rows].toarray(), self._standardisation)
+        found = self._matrix[rows]
+        dense = standardised(found.toarray() if is_sparse(found) else found, self._standardisation)
         return np.ascontiguousarray(dense, self.dtype)
 
     def take(self, rows: Array, axis: int = 0, out: Array | None = None, mode: str = "raise") -> Array:
@@ -94,6 +95,9 @@ def encode_inputs(
         raise DataError(expected("X", "at least one row long", Verbatim("0 rows")))
     if is_sparse(array):
         return _encode_sparse(array.tocsr(), columns, dtype, standardisation, finite=finite)
+    as_it_is = standardisation is None and array.dtype == dtype and array.flags.c_contiguous
+    if isinstance(X, np.memmap) and not as_it_is:  # else a copy of all would be made
+        return _encode_sparse(array, columns, dtype, standardisation, finite=finite)
     refuse_nan("X", array, columns, finite=finite)
     return as_dtype("X", standardised(array, standardisation), columns, dtype)
 
@@ -108,19 +112,24 @@ def _encode_sparse(
     matrix: Any, columns: Columns, dtype: Any, standardisation: Standardisation, *, finite: bool
 ) -> SparseRows:
     """Rows become dense here only where something may have to be refused."""
-    values, zeros = numeric("X", matrix.data), np.zeros((1, columns.width), matrix.dtype)
-    if standardisation is not None:
-        center, scale = standardisation
-        values = (values - center[matrix.indices]) / scale[matrix.indices]
-        zeros = standardised(zeros, standardisation)
-    tame = all(np.isfinite(numbers.astype(dtype)).all() for numbers in (values, zeros))
-    if not (tame and matrix.has_canonical_format):  # else a place may be there twice
+    if not (is_sparse(matrix) and _all_tame(matrix, columns, dtype, standardisation)):
         raw = SparseRows(matrix, matrix.dtype, None)
         for rows, block in raw.blocks():
             refuse_nan("X", block, columns, finite=finite, first=rows.start)
         for rows, block in raw.blocks():
             as_dtype("X", standardised(block, standardisation), columns, dtype, first=rows.start)
     return SparseRows(matrix, dtype, standardisation)
+
+
+def _all_tame(matrix: Any, columns: Columns, dtype: Any, standardisation: Standardisation) -> bool:
+    """Whether each number of a sparse matrix is finite in ``dtype``."""
+    values, zeros = numeric("X", matrix.data), np.zeros((1, columns.width), matrix.dtype)
+    if standardisation is not None:
+        center, scale = standardisation
+        values = (values - center[matrix.indices]) / scale[matrix.indices]
+        zeros = standardised(zeros, standardisation)
+    tame = all(np.isfinite(numbers.astype(dtype)).all() for numbers in (values, zeros))
+    return bool(tame and matrix.has_canonical_format)  # else a place may be there twice
 
 
 def as_dtype(what: str, array: Array, columns: Columns, dtype: Any, first: int = 0) -> Array:

@@ -154,11 +154,7 @@ class Objective:
         back, n = np.zeros_like(outputs) if pull else None, len(outputs)
         every = np.ones((n, 1)) if weights is None else weights.astype(np.float64).reshape(n, -1)
         for block in self._pieces(n):
-            o, t = _taken(outputs, block.units), _taken(targets, block.columns)
-            there = np.asarray(~_taken(gaps, block.columns).any(axis=2)) if gaps.any() else None
-            there = _teaching(block.loss, t, there)
-            w = every if every.shape[1] == 1 else every[:, block.heads]
-            w = w if there is None else w * there
+            o, (t, there, w) = _taken(outputs, block.units), _counted(block, targets, gaps, every)
             own = np.broadcast_to(w.sum(axis=0), len(block.heads))
             sums.append(
                 np.einsum("rp,rp->p", np.broadcast_to(w, o.shape[:2]), _asked(block.loss, o, t, there))
@@ -187,6 +183,12 @@ class Objective:
             columns, places = np.unique(block.columns, axis=0, return_inverse=True)  # several may learn one
             found.append((~missing[:, columns].any(axis=2)).sum(axis=0, dtype=np.float64)[places.ravel()])
         return np.concatenate(found)
+
+    def totals(self, targets: Array, weights: Array) -> Array:
+        """(parts,) Σw over the rows with a label, as :attr:`Parts.totals`."""
+        gaps, every = np.isnan(targets), weights.astype(np.float64).reshape(len(targets), -1)
+        pieces = ((block, _counted(block, targets, gaps, every)[2]) for block in self._pieces(len(targets)))
+        return np.concatenate([np.broadcast_to(w.sum(axis=0), len(block.heads)) for block, w in pieces])
 
     def losses(self, parts: Parts) -> Array:
         """(heads,) each Σwℓ/Σw; 0 where no row has a label."""
@@ -255,8 +257,11 @@ class Objective:
 class HeadsGradient(ThreeCalls):
     """A :class:`LossGradient` of forward, the heads' losses in NumPy, and backward.
 
-    The factor is (rows,) or (rows, heads), on any scale; ``parts`` are those of the last call.
+    The factor is (rows,) or (rows, heads), on any scale; ``parts`` are those of the last call, and
+    ``totals``, if given, Σw of more rows than those of the next one (:meth:`Objective.parts`).
     """
+
+    totals: Array | None = None
 
     def __init__(self, runner: Runner, objective: Objective) -> None:
         super().__init__(runner, objective.default)
@@ -264,7 +269,7 @@ class HeadsGradient(ThreeCalls):
         self.parts: Parts | None = None
 
     def _judged(self, outputs: Array, targets: Array, factor: Array) -> tuple[float, Array]:
-        found = self.parts = self._objective.parts(outputs, targets, factor, pull=True)
+        found = self.parts = self._objective.parts(outputs, targets, factor, pull=True, totals=self.totals)
         return self._objective.total(self._objective.losses(found)), np.asarray(found.pull)
 
 
@@ -312,6 +317,15 @@ def _taken(array: Array, places: Array) -> Array:
     in_row = flat[-1] - flat[0] == len(flat) - 1 and (np.diff(flat) == 1).all()
     found = array[:, flat[0] : flat[-1] + 1] if in_row else np.take(array, flat, axis=1)
     return found.reshape(len(array), *places.shape)
+
+
+def _counted(block: _Block, targets: Array, gaps: Array, every: Array) -> tuple[Array, Array | None, Array]:
+    """Of a block its targets, the mask (rows, parts) of labels or None, and w of rows that have one."""
+    t = _taken(targets, block.columns)
+    there = np.asarray(~_taken(gaps, block.columns).any(axis=2)) if gaps.any() else None
+    there = _teaching(block.loss, t, there)
+    w = every if every.shape[1] == 1 else every[:, block.heads]
+    return t, there, w if there is None else w * there
 
 
 def _teaching(loss: Loss, t: Array, there: Array | None) -> Array | None:

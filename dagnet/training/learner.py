@@ -36,11 +36,16 @@ class ArrayLearner(Learner):
         self._room = data.room_for(settings.batch_size + 1)  # a lone row may join them
         self._draws = model.plan.trains_otherwise
         runner = model.training_runner if self._draws else model.runner
-        self._loss_gradient = model.objective.gradient_of(runner, gaps=data.gaps is not None)
+        make = partial(model.objective.gradient_of, runner, gaps=data.gaps is not None)
+        group = settings.distributed
+        shared_gradient: Any = None if group is None else group.gradient(model, make)
+        self._loss_gradient = make() if group is None else shared_gradient
+        self._own = None if group is None else shared_gradient.own
         shared, free = not model.layout.is_direct, model.layout.trainable
         self._slots = np.empty(model.layout.plan.n_slots, parameters.dtype)
         self._theta = np.empty_like(self._slots) if shared else parameters
         self._gradient = np.empty_like(parameters) if shared else self._slots
+        self._into = self._slots if group is None else self._gradient
         self._free = None if free.all() else np.flatnonzero(free)
         # Frozen parameters never reach the optimizer: it then works on a vector of the others.
         self._live = parameters if self._free is None else parameters[self._free]
@@ -76,7 +81,7 @@ class ArrayLearner(Learner):
                 (loss, gradient), bound = self._evaluate(self._live), None
             else:
                 theta = self._layout.by_slot(self._parameters, out=self._theta)
-                batch = self._data.batch(rows, self._room)
+                batch = self._data.batch(rows, self._room, self._own)
                 loss, bound = self._run(theta, batch)
                 if not math.isfinite(loss):
                     raise NotFinite("loss", loss)
@@ -104,6 +109,7 @@ class ArrayLearner(Learner):
         data = self._data
         plain = (
             self._free is None
+            and self._own is None
             and self._bounded
             and not (self._clips or self._searches or self._draws)
             and self._limits is None
@@ -149,13 +155,14 @@ class ArrayLearner(Learner):
         """Loss and gradient of a batch by slot, as training takes them."""
         if self._draws:
             self._loss_gradient.draw = Draw(step_key(self.masks, self.steps), batch.shares())
-        return self._loss_gradient(theta, *batch, into=self._slots)
+        return self._loss_gradient(theta, *batch, into=self._into)
 
     def _evaluate(self, live: Array) -> tuple[float, Array]:
         """Loss and gradient over all rows in their own order, with penalties; the last are remembered."""
         parameters = self._everywhere(live, self._parameters.copy())
         if self._known is None or not np.array_equal(self._known[0], parameters):
-            theta, batch = self._layout.by_slot(parameters), self._data.batch(slice(0, len(self._data)))
+            every = slice(0, len(self._data))
+            theta, batch = self._layout.by_slot(parameters), self._data.batch(every, own=self._own)
             loss, _ = self._run(theta, batch)
             gradient = self._gathered_gradient(None).copy()
             if self._penalty is not None:
@@ -179,7 +186,9 @@ class ArrayLearner(Learner):
         self.steps = steps
 
     def _gathered_gradient(self, on_gradient: Callable[[Array], None] | None) -> Array:
-        flat = self._layout.by_parameter(self._slots, out=self._gradient)
+        flat = self._gradient
+        if self._own is None:
+            flat = self._layout.by_parameter(self._slots, out=flat)
         if on_gradient is not None:
             on_gradient(flat)
         return flat if self._free is None else np.take(flat, self._free, out=self._pulled, mode="clip")

@@ -13,7 +13,8 @@ from dagnet.contracts import History
 from dagnet.errors import DataError, expected
 from dagnet.model.layout import Layout
 from dagnet.model.naming import ParameterName, ParameterNames
-from dagnet.training.run import TrainingRun, stateful
+from dagnet.training.run import TrainingRun
+from dagnet.training.settings import stateful
 
 KEYS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("epoch", "batch", "steps", "masks"), int),

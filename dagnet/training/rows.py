@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -22,7 +22,8 @@ CHUNK_VALUES = 4_000_000
 class Batch(NamedTuple):
     """Rows of one step, (rows, input units), (rows, columns of y), and ``factor``.
 
-    That is w/Σw, (rows,), or w on any scale, (rows, heads).
+    That is w/Σw, (rows,), or w on any scale, (rows, heads).  Where several share a batch, the inputs are
+    those of a process's own rows alone.
     """
 
     inputs: Array
@@ -88,17 +89,25 @@ class Rows:
             return float(self.weights[rows].sum(dtype=np.float64))
         return float(rows.stop - rows.start if isinstance(rows, slice) else len(rows))
 
-    def batch(self, rows: Array | slice, room: Room | None = None) -> Batch:
-        """Some rows by their numbers, copied into ``room``; those of a slice as they lie."""
+    def batch(
+        self, rows: Array | slice, room: Room | None = None, own: Callable[[int], slice] | None = None
+    ) -> Batch:
+        """Some rows by their numbers, copied into ``room``; those of a slice as they lie.
+
+        ``own`` says which of so many rows the inputs are wanted of.
+        """
         if isinstance(rows, slice):
-            inputs, targets = self.inputs[rows], self.targets[rows]
+            part = slice(0, rows.stop - rows.start) if own is None else own(rows.stop - rows.start)
+            inputs = self.inputs[rows.start + part.start : rows.start + part.stop]
+            targets = self.targets[rows]
         else:
-            into = (None, None) if room is None else room.of(len(rows))
+            mine = rows if own is None else rows[own(len(rows))]
+            into = (None, None) if room is None else (room.of(len(mine))[0], room.of(len(rows))[1])
             # mode="clip" writes straight into ``out``; the default mode goes through a copy.
-            inputs = self.inputs.take(rows, axis=0, out=into[0], mode="clip")
+            inputs = self.inputs.take(mine, axis=0, out=into[0], mode="clip")
             targets = self.targets.take(rows, axis=0, out=into[1], mode="clip")
         if self.weights is None:
-            return Batch(inputs, targets, _mean_factor(len(inputs), inputs.dtype))
+            return Batch(inputs, targets, _mean_factor(len(targets), inputs.dtype))
         weights = self.weights[rows]
         if weights.ndim == 2:
             return Batch(inputs, targets, weights)

@@ -14,7 +14,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Callback, History, NotFinite
-from dagnet.errors import DagnetWarning, DataError, NumericalError, shorten
+from dagnet.errors import DagnetWarning, DataError, GroupError, NumericalError, shorten
 from dagnet.model import Model, is_table, with_columns
 from dagnet.model.heads import Parts
 from dagnet.model.selection import make_generator
@@ -22,7 +22,7 @@ from dagnet.topology import fingerprint_by_part
 from dagnet.training.blame import culprit, explained
 from dagnet.training.learner import ArrayLearner
 from dagnet.training.rows import Rows, encode_rows, encode_validation, mean_loss_of, outputs_of, parts_of
-from dagnet.training.settings import Settings, checked_callbacks
+from dagnet.training.settings import Settings, checked_callbacks, listening
 from dagnet.values import NOT_NEGATIVE
 
 AT_ONCE = 50_000_000
@@ -87,6 +87,7 @@ class TrainingRun:
         self.size = min(settings.batch_size, self.rows)
         self.batches = _batches(model, self.rows, self.size)
         coupling = [head.loss.name for head in model.objective.heads if not head.loss.rowwise]
+        self.first = settings.distributed is None or settings.distributed.rank == 0
         if self.batches > 1 and coupling:
             text = f"fit: the loss {coupling[0]!r} couples rows, and here those of a batch alone"
             warnings.warn(f"{text}; batch_size={self.rows} takes all", DagnetWarning, stacklevel=3)
@@ -95,7 +96,8 @@ class TrainingRun:
         self.history = History()
         self.stop = self.failed = False
         self.generator = make_generator(settings.seed)
-        own = None if settings.optimizer.searches else model.runner.learner(model, self.data, settings)
+        arrays = settings.optimizer.searches or settings.distributed is not None
+        own = None if arrays else model.runner.learner(model, self.data, settings)
         self.learner = own or ArrayLearner(model, self.data, settings)
         if model.plan.trains_otherwise:
             self.learner.masks = int(self.generator.integers(2**63))
@@ -108,11 +110,17 @@ class TrainingRun:
         """The generator's state from which the order of the epoch in progress was drawn."""
         self._learning_rate = settings.learning_rate
         self._order: Array | None = None
-        self._at_batch_begin = _listening(self.callbacks, Callback.on_batch_begin)
-        self._at_gradient = _listening(self.callbacks, Callback.on_gradient)
-        self._at_batch_end = _listening(self.callbacks, Callback.on_batch_end)
+        self._listen()
         self._several = self._at_once() if self.learner.takes_several and not coupling else 0
         self._refuse_noise()
+
+    def _listen(self) -> None:
+        self._heard = [one for one in self.callbacks if self.first or not one.shows]
+        joints = Callback.on_batch_begin, Callback.on_gradient, Callback.on_batch_end
+        found = [listening(self._heard, joint) for joint in joints]
+        self._at_batch_begin, self._at_gradient, self._at_batch_end = found
+        steering = [one for one in self.callbacks if not one.shows]
+        self._steered = any(listening(steering, joint) for joint in joints)
 
     @property
     def learning_rate(self) -> float:
@@ -172,10 +180,10 @@ class TrainingRun:
         """
         self.epoch = self.history.epochs
         with ExitStack() as endings:
-            for callback in self.callbacks:
+            for callback in self._heard:
                 endings.callback(callback.on_training_end, self)
             try:
-                self._tell(callback.on_training_begin for callback in self.callbacks)
+                self._tell(callback.on_training_begin for callback in self._heard)
                 while self.history.epochs < self.epochs and not self.stop:
                     self._train_epoch()
             except BaseException:
@@ -189,7 +197,8 @@ class TrainingRun:
         self.epoch = self.history.epochs + 1
         if not self.done:
             self.loss_sum, self.weight_sum, self.head_sums = 0.0, 0.0, []
-            self._tell(callback.on_epoch_begin for callback in self.callbacks)
+            self._tell(callback.on_epoch_begin for callback in self._heard)
+            self._agree()
             if self.stop:
                 return
         if self.settings.shuffle:
@@ -198,10 +207,20 @@ class TrainingRun:
         while self.done < self.batches:
             if not (self._several and self._train_several()):
                 self._train_batch(self.done)
+                if self._steered:
+                    self._agree()
             if self.stop and self.done < self.batches:
                 return
         self._record()
-        self._tell(callback.on_epoch_end for callback in self.callbacks)
+        self._tell(callback.on_epoch_end for callback in self._heard)
+        self._agree()
+
+    def _agree(self) -> None:
+        """Go on as the first process does."""
+        if (group := self.settings.distributed) is not None:
+            mine = np.array([self.stop, self._learning_rate])
+            stop, self._learning_rate = group.agreed(mine, self.model.vector).tolist()
+            self.stop = bool(stop)
 
     def _train_several(self) -> bool:
         """Learn from the next batches in one go, if the learner can; whether it did from any."""
@@ -247,7 +266,7 @@ class TrainingRun:
     def _at_once(self) -> int:
         """How many batches are learned from before anybody has to hear of them; 0 for each by itself."""
         each = [one for one in self.callbacks if one.every_batch]
-        if self._at_batch_begin or self._at_gradient or _listening(each, Callback.on_batch_end):
+        if self._at_batch_begin or self._at_gradient or listening(each, Callback.on_batch_end):
             return 0
         plan = self.model.plan
         return max(1, AT_ONCE // ((len(plan.sources) + plan.n_units) * self.size))
@@ -296,7 +315,7 @@ class TrainingRun:
     def _learn(self, rows: Array | slice) -> float:
         try:
             return self._step(rows)
-        except NumericalError:  # which says so itself
+        except (NumericalError, GroupError):  # which say so themselves
             raise
         except Exception as error:
             self._bring_back()
@@ -379,14 +398,3 @@ def _scoring() -> Any:
     from dagnet.model import scoring  # noqa: PLC0415 - see above
 
     return scoring
-
-
-def stateful(callbacks: Iterable[Callback]) -> list[Callback]:
-    """The callbacks that a checkpoint must carry along."""
-    return [callback for callback in callbacks if callback.state()]
-
-
-def _listening(callbacks: Iterable[Callback], idle: Callable[..., None]) -> list[Callable[..., None]]:
-    """That method of the callbacks that override it, so that the others cost nothing a batch."""
-    methods = [getattr(callback, idle.__name__) for callback in callbacks]
-    return [method for method in methods if getattr(method, "__func__", None) is not idle]

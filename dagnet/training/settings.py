@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dagnet.contracts import Callback
-from dagnet.errors import DataError, expected
+from dagnet.errors import DataError, expected, needed
 from dagnet.registry import find_optimizer
 from dagnet.values import FLAG, NOT_NEGATIVE, POSITIVE, checked, optional, whole
 
@@ -18,6 +18,7 @@ RULES = {
     "batch_size": whole(1),
     "learning_rate": POSITIVE,
     "shuffle": FLAG,
+    "blocks": optional(whole(1)),
     "clip_norm": optional(POSITIVE),
     "clip_value": optional(POSITIVE),
     "l1": NOT_NEGATIVE,
@@ -46,6 +47,8 @@ class Settings:
     clip_norm, clip_value
         The gradient's largest Euclidean norm, and the largest absolute value of an entry, or
         None.  Where both are given, the values are clipped first.
+    distributed, blocks
+        See :meth:`dagnet.Network.fit`; then a :class:`~dagnet.contracts.Group`, or None.
     l1, l2
         The reported loss has l1·Σ|w| + l2·Σw² added, over the trainable weights, not biases.
 
@@ -72,12 +75,19 @@ class Settings:
     clip_value: float | None = None
     l1: float = 0.0
     l2: float = 0.0
+    distributed: Any = False
+    blocks: int | None = None
 
     def __post_init__(self) -> None:
         given = {**vars(self), "optimizer": find_optimizer(self.optimizer)}
         if self.learning_rate is None:
             given["learning_rate"] = given["optimizer"].learning_rate
         self.__dict__.update(checked("", given, RULES))
+        group, alone = None, self.distributed is False or self.distributed is None
+        if self.blocks is not None or not alone:
+            sharing = needed("fit(distributed=…, blocks=…)", "dagnet_torch.sharing", "dagnet-torch")
+            group = sharing.group_of(self.distributed, self.blocks)
+        self.__dict__["distributed"] = group
 
     def described(self) -> dict[str, Any]:
         """What an exact resume must have in common, by the name of the argument."""
@@ -86,7 +96,8 @@ class Settings:
             seed = f"SeedSequence({seed.entropy}, spawn_key={seed.spawn_key})"
         words = {"optimizer": str(self.optimizer)}
         words["seed"] = "a Generator" if isinstance(seed, np.random.Generator) else seed
-        return {name: value for name, value in {**vars(self), **words}.items() if name != "epochs"}
+        hidden = {"epochs", "distributed"} | ({"blocks"} if self.blocks is None else set())
+        return {name: value for name, value in {**vars(self), **words}.items() if name not in hidden}
 
 
 def checked_callbacks(callbacks: object) -> tuple[Callback, ...]:
@@ -100,3 +111,14 @@ def checked_callbacks(callbacks: object) -> tuple[Callback, ...]:
             mend = "make one of the class" if isinstance(callback, type) else "derive it from dagnet.Callback"
             raise DataError(expected(f"callbacks[{number}]", "a Callback object", callback, mend))
     return tuple(sorted(listed, key=lambda callback: bool(callback.runs_last)))
+
+
+def stateful(callbacks: Iterable[Callback]) -> list[Callback]:
+    """The callbacks that a checkpoint must carry along."""
+    return [callback for callback in callbacks if callback.state()]
+
+
+def listening(callbacks: Iterable[Callback], idle: Callable[..., None]) -> list[Callable[..., None]]:
+    """That method of the callbacks that override it, so that the others cost nothing a batch."""
+    methods = [getattr(callback, idle.__name__) for callback in callbacks]
+    return [method for method in methods if getattr(method, "__func__", None) is not idle]

@@ -149,11 +149,17 @@ class Moments:
             state.shares = np.zeros(state.n_tiles * state.tile, theta.dtype)
         weights = state.shares
         weights[: len(draw.weights)], weights[len(draw.weights) :] = draw.weights, 0
+        part_of_rows = 1.0 if draw.whole is None else float(draw.weights.sum(dtype=np.float64))
+        weights = weights if draw.whole is None else weights / weights.dtype.type(part_of_rows or 1.0)
 
         def share(part: int) -> None:
             find_moments(state.values, state.layout(part, parts), self.sources, weights, found)
 
         run_parts(share, parts)
+        if draw.whole is not None:  # (Chan, Golub and LeVeque, 1979)
+            mean, variance = found.astype(np.float64)
+            found[0] = draw.summed(part_of_rows * mean)
+            found[1] = draw.summed(part_of_rows * (variance + (mean - found[0]) ** 2))
         draw.mean[self.units], draw.variance[self.units] = found
         inverse = (1 / np.sqrt(found[1] + self.eps)).astype(theta.dtype)
         scale = theta[self.slots] * inverse
@@ -164,14 +170,17 @@ class Moments:
     def backward(self, state: CompiledState, _theta: Array, _into: Array) -> None:
         """Write ∂L/∂a of the sources as far as it comes by way of the moments, and Σδx̂ for later."""
         numbers, parts = state.numbers[self.units.start], state.scratch.parts
-        found = np.empty(len(self.targets), numbers.dtype)
+        found = np.empty((2, len(self.targets)), numbers.dtype)
         arrays, ends = (state.values, state.deltas), (self.sources, self.targets)
 
-        def share(part: int) -> None:
-            through_moments(arrays, state.layout(part, parts), ends, state.shares, numbers, found)
+        def share(part: int, stages: tuple[bool, bool] = (True, state.draw.whole is None)) -> None:
+            through_moments(arrays, state.layout(part, parts), ends, state.shares, numbers, found, stages)
 
         run_parts(share, parts)
-        state.along[self.units.start] = np.where(self.wanted, found, 0)
+        state.along[self.units.start] = np.where(self.wanted, found[1], 0)
+        if state.draw.whole is not None:
+            found[:] = state.draw.summed(found)
+            run_parts(lambda part: share(part, (False, True)), parts)
 
     def collect(self, state: CompiledState, into: Array) -> float:
         """Write ∂L/∂scale in place of that for the weight; the sum of the squares."""

@@ -92,10 +92,10 @@ def drop(program, theta, state, tile, number):
             elif row & 31 == 16 and start >= 16:
                 continue
             else:
-                shift = U32(row & 16)
-                for lane in range(len(run)):
-                    bits = _word(words + lane, low, high)
-                    run[lane] = _dropped(run[lane], scale, zero, U32((bits >> shift) & U32(0xFFFF)) >= least)
+                for lane in range(len(run)):  # the first row may have any number
+                    here = row + lane
+                    bits = _word((here >> 5) * 16 + (here & 15), low, high) >> U32(here & 16)
+                    run[lane] = _dropped(run[lane], scale, zero, U32(bits & U32(0xFFFF)) >= least)
 
 
 @numba.njit(**EXACT)

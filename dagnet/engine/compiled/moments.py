@@ -123,10 +123,11 @@ def find_moments(values, layout, units, weights, found):
 
 
 @kernel
-def through_moments(arrays, layout, ends, weights, numbers, found):
-    """∂L/∂a of the sources by way of the moments, and Σδx̂ of each target.
+def through_moments(arrays, layout, ends, weights, numbers, found, stages):
+    """Σδ and Σδx̂ of each target, and with them ∂L/∂a of the sources by way of the moments.
 
-    ``ends``: sources, targets; ``numbers``: (3, units) mean, 1/σ, scale/σ; ``found``: (units,).
+    ``ends``: sources, targets; ``numbers``: (3, units) mean, 1/σ, scale/σ; ``found``: (2, units) the sums;
+    ``stages``: whether to find them, and whether to use them.
     """
     values, deltas = arrays
     sources, targets = ends
@@ -135,7 +136,9 @@ def through_moments(arrays, layout, ends, weights, numbers, found):
     for k in range(part, len(sources), parts):
         mean, inverse, scale = numbers[0, k], numbers[1, k], numbers[2, k]
         starts = sources[k] * stride, targets[k] * stride
-        plain, along = delta_sums(arrays, starts, tiles, mean)
-        found[k] = along * inverse
-        pulls = mean, -scale * plain, -scale * found[k] * inverse
-        write_pulls((values, deltas, weights), starts[0], tiles, pulls)
+        if stages[0]:
+            plain, along = delta_sums(arrays, starts, tiles, mean)
+            found[0, k], found[1, k] = plain, along * inverse
+        if stages[1]:
+            pulls = mean, -scale * found[0, k], -scale * found[1, k] * inverse
+            write_pulls((values, deltas, weights), starts[0], tiles, pulls)
