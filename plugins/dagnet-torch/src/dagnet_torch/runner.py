@@ -68,7 +68,7 @@ class TorchRunner(Runner):
                 reuse.walk if reuse is not None and reuse.walk.rows == len(inputs) else self.walk(len(inputs))
             )
             if draw is not None:
-                walk.key, walk.first = draw.key, draw.first
+                walk.key, walk.first, walk.whole = draw.key, draw.first, draw.whole
                 walk.weights = self.place.tensor(draw.weights)
             walk.load(self.place.tensor(theta), self.place.tensor(inputs))
             state = TorchState(walk, walk.forward())
@@ -131,7 +131,7 @@ class OneCall(LossGradient):
             if walk is None or walk.rows != len(inputs):
                 walk = self._walk = runner.walk(len(inputs))
             if self.draw is not None:
-                walk.key, walk.first = self.draw.key, self.draw.first
+                walk.key, walk.first, walk.whole = self.draw.key, self.draw.first, self.draw.whole
                 walk.weights = place.tensor(self.draw.weights)
             walk.load(place.tensor(theta), place.tensor(inputs))
             outputs = walk.forward()

@@ -70,9 +70,9 @@ class Normalise(OnTensors):
 
     def _standardized(self, walk: Walk) -> tuple[Any, Any]:
         a, p = walk.a.index_select(0, self._sources), walk.weights
-        mean = (a * p).sum(1, keepdim=True, dtype=torch.float64)
+        mean = walk.summed((a * p).sum(1, keepdim=True, dtype=torch.float64))
         away = a - mean
-        variance = (away * away * p).sum(1, keepdim=True, dtype=torch.float64)
+        variance = walk.summed((away * away * p).sum(1, keepdim=True, dtype=torch.float64))
         walk.mean[self.targets], walk.variance[self.targets] = mean[:, 0], variance[:, 0]
         inverse = 1 / torch.sqrt(variance + self._kind.eps)
         return (away * inverse).to(a.dtype), inverse.to(a.dtype)
@@ -100,7 +100,8 @@ class Normalise(OnTensors):
     def _through(self, walk: Walk, d: Any, moments: tuple[Any, Any], scale: Any, found: Any) -> Any:
         """∂L/∂a of the sources."""
         x, inverse = moments
-        return scale * inverse * (d - walk.weights * (d.sum(1, keepdim=True) + x * found))
+        plain, along = walk.summed(torch.stack([d.sum(1, keepdim=True), found]))
+        return scale * inverse * (d - walk.weights * (plain + x * along))
 
 
 class Layer(Normalise):

@@ -129,6 +129,14 @@ class Walk:
     key = 0
     first = 0
     weights: Any = None
+    whole: Any = None
+    """Of a draw, what gives the sums over all rows of a batch that several share."""
+
+    def summed(self, sums: Any) -> Any:
+        """As :meth:`dagnet.contracts.Draw.summed`, of a tensor."""
+        if self.whole is None:
+            return sums
+        return torch.from_numpy(self.whole(sums.cpu().numpy())).to(sums)
 
     def __init__(self, program: Program, rows: int) -> None:
         check_room(program, rows)
