@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,8 @@ def main() -> None:
     guess = best.predict({name: unseen[name][:1] for name in FINDINGS})[0]
     for state, right, found in zip(bayes.states[QUESTION], truth[0], guess, strict=True):
         print(f"  {state:<8} exact {right:.3f}   guess {found:.3f}")
+    for path in sys.argv[1:]:
+        best.draw(width="120 mm").save(path)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -98,6 +99,9 @@ def main() -> None:
         effect = treated - not_treated
         parts = [f"{name} {effect[rows].mean():+.3f}" for name, rows in (("low", low), ("high", ~low))]
         print(f"  {title:<14}{effect.mean():+.3f}   by progesterone receptor: {', '.join(parts)}")
+        if title == "drawn":
+            for path in sys.argv[1:]:
+                net.draw(X, color=net.attribute(X), width="150 mm").save(path)
 
 
 if __name__ == "__main__":
