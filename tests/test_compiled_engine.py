@@ -23,7 +23,9 @@ pytest.importorskip("numba")
 from dagnet.engine.compiled import segments
 from dagnet.engine.compiled import threads as worker_threads
 from dagnet.engine.compiled.functions import compile_activation
+from dagnet.engine.compiled.opened import UNITS
 from dagnet.engine.compiled.runner import CompiledRunner
+from dagnet.plan import ACTIVATE
 from dagnet.registry import find_activation, find_optimizer
 
 OFFSET = 0.25
@@ -198,6 +200,47 @@ def test_the_rows_beside_a_row_do_not_matter(tiles):
     X, _ = rows(net, 70)
     alone = np.concatenate([net(X[k : k + 1]) for k in range(len(X))])
     np.testing.assert_array_equal(alone, net(X))
+
+
+def steps_apart(monkeypatch):
+    monkeypatch.setattr(segments, "compile_units", lambda *_: (0, 0, 0, None))
+
+
+def test_levels_that_follow_with_the_same_activation_are_one_run():
+    graph = nx.path_graph(200, create_using=nx.DiGraph)
+    nx.set_node_attributes(graph, "tanh", "activation")
+    graph.nodes[100]["activation"] = "gelu"  # whose slope reads z: its sum and activation stay apart
+    graph.nodes[0].clear()
+    program = dagnet.Network(graph, outputs=[199]).runner.program
+    assert len(program.steps) == 2 * 199
+    assert program.runs[:, 2:].tolist()[0] == [1, 100]
+    assert len(program.runs) <= 5  # two long ones, the sum and the activation of 100, the output's own
+
+
+@pytest.mark.parametrize("n_rows", [1, 7, 33, 150])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_units_as_one_give_the_numbers_of_their_steps_apart(monkeypatch, dtype, n_rows):
+    graph = irregular(activations=("relu", "tanh", "gelu", "prelu", "identity"))
+    joined = dagnet.Network(graph, dtype=dtype, seed=0)
+    steps_apart(monkeypatch)
+    apart = dagnet.Network(graph, dtype=dtype, seed=0)
+    kinds = [set(net.runner.program.runs[:, 0].tolist()) for net in (joined, apart)]
+    assert (UNITS in kinds[0], UNITS in kinds[1], ACTIVATE in kinds[0]) == (True, False, True)
+    X, y = rows(joined, n_rows)
+    np.testing.assert_array_equal(joined(X), apart(X))
+    found, right = joined.gradient(X, y).flat, apart.gradient(X, y).flat
+    np.testing.assert_allclose(found, right, rtol=0, atol=64 * np.finfo(dtype).eps * np.abs(right).max())
+
+
+def test_units_whose_code_gives_other_bits_stay_apart(monkeypatch):
+    from dagnet.engine.compiled import functions
+
+    monkeypatch.setattr(functions, "_proofs", {})
+    monkeypatch.setattr(functions, "_are_alike", lambda *_: False)
+    net = dagnet.Network(irregular(), seed=0)
+    assert (net.runner.program.unit_code[:-1] == 0).all()
+    X, _ = rows(net, 5)
+    np.testing.assert_allclose(net(X), dagnet.Network(net.to_networkx(), engine="reference")(X), rtol=1e-12)
 
 
 def test_tiles_are_as_wide_as_rows_and_threads_ask_for(spread):

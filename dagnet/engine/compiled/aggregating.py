@@ -177,7 +177,7 @@ def _push(code: int, program: Any, walk: Any, places: list[Any], emit: Rows) -> 
 @numba.njit(**INNER)
 def _aggregate(program, theta, state, tile, number):
     """Z of one step's units."""
-    _, what, first, last = program.steps[number]
+    _, what, first, last = program.runs[number]
     end = program.n_pre - (what >> 42) - len(program.bias_slot)
     for unit in range(first, last):
         gather_terms(program, theta, state, tile, (what & 3, unit, end + unit if len(state.pre) else -1))
@@ -186,7 +186,7 @@ def _aggregate(program, theta, state, tile, number):
 @numba.njit(**INNER)
 def _push_step(program, walk, state, tile, number):
     """From δ of one step's units to their parents and weights."""
-    _, what, first, last = program.steps[number]
+    _, what, first, last = program.runs[number]
     code, room = what & 3, program.n_pre - (what >> 42)
     start = ((what >> 2) & (2**40 - 1)) - program.indptr[first]
     for unit in range(first, last):
@@ -198,7 +198,7 @@ def _push_step(program, walk, state, tile, number):
 @numba.njit(**INNER)
 def _step(program, theta, state, tile, number):
     """A step that aggregates, drops, or is a block's."""
-    if program.steps[number, 0] == _AGGREGATE:
+    if program.runs[number, 0] == _AGGREGATE:
         _aggregate(program, theta, state, tile, number)
     else:
         drop_or_sum(program, theta, state, tile, number)
@@ -207,7 +207,7 @@ def _step(program, theta, state, tile, number):
 @numba.njit(**INNER)
 def _back(program, walk, state, tile, number):
     """The way back of a step that aggregates, or of a block's."""
-    if program.steps[number, 0] == _AGGREGATE:
+    if program.runs[number, 0] == _AGGREGATE:
         _push_step(program, walk, state, tile, number)
     else:
         push_block(program, walk, state, tile, number)

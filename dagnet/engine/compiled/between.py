@@ -54,9 +54,11 @@ class Product:
                 pulled[segment.sources] = 0
             return
         here, sources = state.matrix(state.deltas, self.units), self._sources(state)
-        np.matmul(here, sources.T, out=self._matrix(into))
-        # ‖δ aᵀ‖ ≤ ‖δ‖ ‖a‖ (Cauchy and Schwarz): far fewer numbers to read
-        state.scratch.bound += state.squares(here) * state.squares(sources)
+        found = self._matrix(into)
+        np.matmul(here, sources.T, out=found)
+        # ‖δ aᵀ‖ ≤ ‖δ‖ ‖a‖ (Cauchy and Schwarz): far fewer numbers to read, unless units are few
+        few = len(here) < state.n_rows
+        state.scratch.bound += state.squares(found) if few else state.squares(here) * state.squares(sources)
         if not segment.walks_on:
             return
         if segment.first_write:

@@ -131,7 +131,7 @@ def _find(builder, program, walk, state, tile, units, number):
 @numba.njit(**INNER)
 def sum_block(program, theta, state, tile, number):
     """Z of a block's units."""
-    first, last = program.steps[number, 2], program.steps[number, 3]
+    first, last = program.runs[number, 2], program.runs[number, 3]
     for unit in range(first, last, TOGETHER):
         more = min(unit + 1, last - 1), min(unit + 2, last - 1), min(unit + 3, last - 1)
         _sums(program, theta, state, tile, (unit, *more))
@@ -140,9 +140,9 @@ def sum_block(program, theta, state, tile, number):
 @numba.njit(**INNER)
 def push_block(program, walk, state, tile, number):
     """From δ of a block's units to the ∂L/∂a of their parents that are asked for, and to ∂L/∂w."""
-    if program.steps[number, 0] != _BLOCK or not program.steps[number, 1]:
+    if program.runs[number, 0] != _BLOCK or not program.runs[number, 1]:
         return
-    stop, last = program.steps[number, 2], program.steps[number, 3]
+    stop, last = program.runs[number, 2], program.runs[number, 3]
     slot, n = program.indptr[stop], program.indptr[stop + 1] - program.indptr[stop]
     while stop < last:
         start, stop = stop, min(stop + NEAR, last)

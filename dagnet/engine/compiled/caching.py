@@ -129,7 +129,7 @@ def kept_object(content: str, make: Callable[[], bytes]) -> bytes:
 
 
 @cache
-def _digest(module: str) -> str:
+def module_digest(module: str) -> str:
     """A digest of a module and of those of its room that it imports: an edit compiles no others anew."""
     digest, open_, seen = hashlib.sha256(), [module], {module}
     while open_:
@@ -149,6 +149,6 @@ def kernel(function: Callable[..., Any]) -> Any:
     """
     compiled = numba.njit(**KERNEL)(function)
     with contextlib.suppress(RuntimeError, OSError):
-        content = f"{function.__module__}.{function.__qualname__} {_digest(function.__module__)}"
+        content = f"{function.__module__}.{function.__qualname__} {module_digest(function.__module__)}"
         compiled._cache = ContentCache(function, content)  # noqa: SLF001 - Numba offers a cache by line only
     return compiled

@@ -12,6 +12,7 @@ from numba import types
 from numba.core import cgutils
 
 from dagnet.engine.compiled.microkernels import microkernel
+from dagnet.engine.compiled.units import PROGRAM, STATE, TILE, WALK
 from dagnet.engine.compiled.vectors import I64, MOST_LEARNED, MOST_NUMBERS
 
 
@@ -33,6 +34,13 @@ def call_slope(builder, called, state, kept, start, n):
     """A slope: n numbers z from ``state.pre[kept]`` on, a and δ from ``start`` on."""
     places = (state.pre, kept), (state.values, start), (state.deltas, start)
     _call(builder, called, [*(builder.gep(array, [place]) for array, place in places), n])
+
+
+@microkernel()
+def call_units(builder, called, program, walk, state, tile, span):
+    """Units forth, or back: one of :func:`dagnet.engine.compiled.units.unit_code`."""
+    spaces = (program, PROGRAM), (walk, WALK), (state, STATE), (tile, TILE)
+    _call(builder, called, [*(getattr(space, name) for space, names in spaces for name in names), *span])
 
 
 @microkernel(lambda called, *_: called)

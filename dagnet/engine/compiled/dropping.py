@@ -71,7 +71,7 @@ def _dropped(value, scale, zero, keeps):
 def drop(program, theta, state, tile, number):
     """A DROP step for one tile."""
     values = state.values
-    what, first, last = program.steps[number, 1], program.steps[number, 2], program.steps[number, 3]
+    what, first, last = program.runs[number, 1], program.runs[number, 2], program.runs[number, 3]
     rate = program.rates[what]
     least, scale = U32(min(round(rate * 65536), 65535)), values.dtype.type(1 / (1 - rate))
     zero = values.dtype.type(0)
@@ -101,7 +101,7 @@ def drop(program, theta, state, tile, number):
 @numba.njit(**EXACT)
 def undropped(program, state, tile, number):
     """Whether a DROP step is right behind an activation; what it kept is as before then, and −0 stays."""
-    steps, behind = program.steps, number + 1
+    steps, behind = program.runs, number + 1
     if behind == len(steps) or steps[behind, 0] != _DROP or steps[behind, 2] != steps[number, 2]:
         return False
     back = state.values.dtype.type(1 - program.rates[steps[behind, 1]])
@@ -116,7 +116,7 @@ def undropped(program, state, tile, number):
 @numba.njit(**EXACT)
 def masked(program, state, tile, number, start, stop):
     """δ of some units of a DROP step times what their values were multiplied by."""
-    scale = state.values.dtype.type(1 / (1 - program.rates[program.steps[number, 1]]))
+    scale = state.values.dtype.type(1 / (1 - program.rates[program.runs[number, 1]]))
     zero = state.values.dtype.type(0)
     for unit in range(start, stop):
         place = tile.base + unit * tile.stride
@@ -128,7 +128,7 @@ def masked(program, state, tile, number, start, stop):
 @numba.njit(**INNER)
 def drop_or_sum(program, theta, state, tile, number):
     """A step that drops, or a block's."""
-    if program.steps[number, 0] == _DROP:
+    if program.runs[number, 0] == _DROP:
         drop(program, theta, state, tile, number)
     else:
         sum_block(program, theta, state, tile, number)

@@ -21,6 +21,7 @@ from dagnet.contracts.probing import loss_probe
 from dagnet.engine.compiled.generation import Machine, over_rows
 from dagnet.engine.compiled.runs import elementwise, learning, of_numbers
 from dagnet.engine.compiled.threads import run_parts
+from dagnet.engine.compiled.units import unit_code
 from dagnet.engine.compiled.vectors import MOST_LEARNED, MOST_NUMBERS, USUAL_ROWS
 from dagnet.errors import DagnetWarning
 from dagnet.formula import Untraceable
@@ -106,6 +107,57 @@ def compile_activation(activation: Activation, dtype: Any) -> CompiledActivation
         return CompiledActivation(NOBODY, NOBODY, True, reason)
     needs_z = bool(learned) or formulas.slope.uses("z")
     return CompiledActivation(called[0], called[1], needs_z, n_learned=len(learned))
+
+
+APART = 0, 0, 0, None
+"""Of units whose sums and activation stay apart."""
+
+
+def compile_units(
+    activation: Activation, code: CompiledActivation, dtype: Any, bits: int, widths: tuple[int, ...]
+) -> tuple[Any, ...]:
+    """Sums and an activation as one: forth, back, numbers, what has to live; see :func:`.units.unit_code`.
+
+    Believed if it gives the very bits of ``code``, the activation alone.  Where a slope reads z they stay
+    apart.
+    """
+    formulas = [f for f in (activation.formulas.value, activation.formulas.slope) if f is not None]
+    if not code.function.address or code.needs_z:
+        return APART
+    machine = unit_code(tuple(formulas), dtype, bits, widths)
+    called = Called.of(machine, activation.parameters)
+    found = called.address, machine.back, called.numbers, called
+    key = ("units", *(formula.content for formula in formulas), np.dtype(dtype).char, bits, widths)
+    with _lock:
+        if key not in _proofs:
+            z = probe_numbers(formulas, activation.kink_points(), np.dtype(dtype)) + 0  # sums are never −0
+            _proofs[key] = (
+                "" if all(_are_alike(found, code, z, bits, lanes) for lanes in widths) else "other bits"
+            )
+    return APART if _proofs[key] else found
+
+
+def _are_alike(
+    units: tuple[Any, ...], code: CompiledActivation, points: Array, bits: int, lanes: int
+) -> bool:
+    """Whether units with one parent each, of weight 1, give the bits of the activation of its value."""
+    n = -(-len(points) // lanes)
+    z = np.zeros((n, lanes), points.dtype)
+    z.reshape(-1)[: len(points)] = points
+    a, slopes = z.copy(), np.ones_like(z)
+    _run(code.function, a)
+    _run(code.slope, z.copy(), a.copy(), slopes)
+    values, deltas = np.concatenate([z, z]), np.ones((2 * n, lanes), z.dtype)
+    indptr, sums = np.maximum(np.arange(2 * n + 1) - n, 0), np.zeros(2 * n, z.dtype)
+    sources, biases, yes = np.arange(n, dtype=f"i{bits // 8}"), np.full(2 * n, -1), np.ones(2 * n, np.int8)
+    program = indptr, sources, biases, np.zeros_like(indptr), sources, yes, yes
+    arrays = (*program, np.ones(n, z.dtype), sums, sums, sums, values, deltas)
+    kinds = [ctypes.c_void_p] * (1 + len(arrays)) + [ctypes.c_int64] * 6
+    for address in units[:2]:
+        starts = [array.ctypes.data for array in arrays]
+        ctypes.CFUNCTYPE(None, *kinds)(address)(units[2], *starts, 0, lanes, lanes, lanes, n, 2 * n)
+    pairs = (values[n:], a), (deltas[n:], slopes)
+    return all(np.array_equal(ours, right, equal_nan=True) for ours, right in pairs)
 
 
 def _elementwise(address: int, n_arrays: int) -> Callable[..., None]:

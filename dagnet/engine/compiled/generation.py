@@ -58,6 +58,7 @@ class Machine:
     address: int
     numbers: tuple[str, ...]
     keep: Code
+    back: int = 0
 
 
 REMEMBERED = 256
@@ -153,32 +154,42 @@ def _host() -> tuple[binding.Target, str, str]:
     return target, binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()
 
 
-def compiled(module: ir.Module) -> Code:
-    """Translate a module as it stands: code generation optimises, nothing before it does."""
+def compiled(module: ir.Module | Callable[[], ir.Module], content: str = "") -> Code:
+    """Translate a module as it stands: code generation optimises, nothing before it does.
+
+    ``content``: all that the text depends on, so that it is written only where no code was kept for it.
+    """
     with _compiling:
         target, cpu, features = _host()
         relocation = "static" if target.name.startswith("x86") else "default"
         machine = target.create_target_machine(cpu, features, opt=3, reloc=relocation, jit=True)
-        module.triple = target.triple
-        module.data_layout = str(machine.target_data)
-        text = str(module)
+
+        def text() -> str:
+            written = module() if callable(module) else module
+            written.triple = target.triple
+            written.data_layout = str(machine.target_data)
+            return str(written)
+
+        content = content or text()
 
         def emitted() -> bytes:
-            parsed = binding.parse_assembly(text)
+            parsed = binding.parse_assembly(text() if callable(module) else content)
             parsed.verify()
             return bytes(machine.emit_object(parsed))
 
         versions = llvmlite.__version__, binding.llvm_version_info
-        found = kept_object(repr((text, cpu, features, relocation, versions)), emitted)
+        found = kept_object(repr((content, cpu, features, relocation, versions)), emitted)
         engine = binding.create_mcjit_compiler(binding.parse_assembly(""), machine)
         engine.add_object_file(binding.ObjectFileRef.from_data(found))
         engine.finalize_object()
         return Code(engine)
 
 
-def function_in(name: str, result: ir.Type, kinds: Iterable[ir.Type]) -> tuple[ir.Module, ir.IRBuilder, Any]:
-    """A module with one function, whose body begins."""
-    module = ir.Module()
+def function_in(
+    name: str, result: ir.Type, kinds: Iterable[ir.Type], module: ir.Module | None = None
+) -> tuple[ir.Module, ir.IRBuilder, Any]:
+    """A module, or one that is there, with a function whose body begins."""
+    module = module or ir.Module()
     function = ir.Function(module, ir.FunctionType(result, list(kinds)), name)
     for argument in function.args:
         if isinstance(argument.type, ir.PointerType):

@@ -16,22 +16,15 @@ from typing import Any
 import numba
 
 from dagnet.engine.compiled.caching import INNER, kernel
-from dagnet.engine.compiled.calls import call_elementwise, call_learning, call_slope, own_numbers
-from dagnet.engine.compiled.microkernels import (
-    SQUARE,
-    add_row_sums,
-    pull_tile,
-    square_into_rows,
-    square_into_units,
-    weighted_sums,
-)
-from dagnet.engine.compiled.opened import State, Tile
+from dagnet.engine.compiled.calls import call_elementwise, call_learning, call_slope, call_units, own_numbers
+from dagnet.engine.compiled.microkernels import SQUARE, add_row_sums, square_into_rows, square_into_units
+from dagnet.engine.compiled.opened import UNITS, Reverse, State, Tile
 from dagnet.engine.compiled.vectors import TILE_BYTES
 from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
 CACHED = 4096
 """Numbers that stay in the nearest cache: units are done in runs of so many."""
-_ACTIVATE, _DENSE, _SPARSE = ACTIVATE, DENSE, SPARSE
+_ACTIVATE, _DENSE, _SPARSE, _UNITS = ACTIVATE, DENSE, SPARSE, UNITS
 
 
 @numba.njit(**INNER)
@@ -174,11 +167,14 @@ def tile_kernels(  # noqa: C901 - it only holds them
 
     def forward_tile(program, theta, state, tile, begin, end):
         """Steps ``begin`` … ``end`` − 1 for one tile."""
-        steps, near = program.steps, max(4, CACHED // tile.stride // 4 * 4)
+        steps, near = program.runs, max(4, CACHED // tile.stride // 4 * 4)
         for number in range(begin, end):
             kind, what, first, last = steps[number, 0], steps[number, 1], steps[number, 2], steps[number, 3]
-            if kind == _SPARSE:
-                weighted_sums(program, theta, state, tile, (first, last))
+            if kind in (_SPARSE, _UNITS):
+                code = program.unit_code[what, 0], program.unit_code[what, 2]
+                call_units(
+                    code, program, Reverse(theta, theta, theta, theta, theta), state, tile, (first, last)
+                )
                 continue
             if kind == _DENSE:
                 if not _begins_with(steps, number + 1, end, first, last):
@@ -201,15 +197,19 @@ def tile_kernels(  # noqa: C901 - it only holds them
 
         Each unit first pulls ∂L/∂a over its sparse children.  Then δ = ∂L/∂a · g'(z).
         """
-        steps, near = program.steps, max(4, CACHED // tile.stride // 4 * 4)
+        steps, near = program.runs, max(4, CACHED // tile.stride // 4 * 4)
         for number in range(span[1] - 1, span[0] - 2, -1):
             what, (first, last) = -1, units
             if number >= span[0]:
-                if steps[number, 0] != _ACTIVATE:
+                if steps[number, 0] not in (_ACTIVATE, _UNITS):
                     back(program, walk, state, tile, number)
                     continue
                 what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
-            pull_tile(program, walk, state, tile, (first, last))  # once: it is most of what compiling takes
+            whole = number >= span[0] and steps[number, 0] == _UNITS
+            code = program.unit_code[what if whole else len(program.unit_code) - 1]
+            call_units((code[1], code[2]), program, walk, state, tile, (first, last))
+            if whole:
+                continue
             if number < span[0]:
                 break
             drops, learns = undropped(program, state, tile, number), program.learned_counts[what] > 0

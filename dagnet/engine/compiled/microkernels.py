@@ -73,10 +73,10 @@ def number_of(pointer: Any) -> str:
 
 
 def by_width(
-    builder: Any, dtype: str, lanes: Any, body: Callable[[int], list[Any] | None]
+    builder: Any, dtype: str, lanes: Any, body: Callable[..., Any], widths: tuple[int, ...] = ()
 ) -> list[ir.PhiInstr]:
     """What ``body(width)`` writes for each number of rows that a tile may have, where ``lanes`` say so."""
-    blocks = {width: builder.append_basic_block(f"rows{width}") for width in TILE_ROWS[dtype]}
+    blocks = {width: builder.append_basic_block(f"rows{width}") for width in widths or TILE_ROWS[dtype]}
     after, found = builder.append_basic_block("rows"), []
     switch = builder.switch(lanes, next(iter(blocks.values())))
     for width, block in blocks.items():
@@ -147,6 +147,13 @@ class Rows(Emitter):
         n = self.piece.lanes
         return [self._part(vector, *range(k, k + n)) for k in range(0, self.lanes, n)]
 
+    def sum(self, vector: Vector) -> Any:
+        """Of all its lanes."""
+        total = reduce(self.added, self.pieces(vector))
+        while total.value.type.count > 1:
+            total = self.added(*self.halves(total))
+        return self.builder.extract_element(total.value, ir.Constant(I32, 0))
+
     def products(self, a: Vector, b: Vector) -> Vector:
         """a·b, the pieces added up."""
         total = self.piece.splat(0.0)
@@ -191,18 +198,6 @@ class Rows(Emitter):
             builder.store(builder.fadd(builder.load(one), total), one)
 
 
-@microkernel()
-def weighted_sums(builder, program, theta, state, tile, units):
-    """z[unit] = b + Σ over its parents of w·a, for a tile's rows; ``units``: first, last + 1."""
-    n = builder.sub(units[1], units[0])
-    Rows.each(
-        builder,
-        state,
-        tile,
-        lambda emit: emit.for_units(n, lambda k: sums(emit, program, theta, [builder.add(units[0], k)])),
-    )
-
-
 def _bias(emit: Rows, program: Any, theta: Any, unit: Any) -> Any:
     """A unit's bias, or 0, in every lane."""
     builder = emit.builder
@@ -216,6 +211,12 @@ def _bias(emit: Rows, program: Any, theta: Any, unit: Any) -> Any:
 
 
 def sums(emit: Rows, program: Any, theta: Any, units: list[Any]) -> None:
+    """Write z of some units that have the same parents."""
+    for unit, total in zip(units, summed(emit, program, theta, units), strict=True):
+        emit.store(total, emit.place(emit.state.values, unit))
+
+
+def summed(emit: Rows, program: Any, theta: Any, units: list[Any]) -> list[Vector]:
     """Z of some units that have the same parents: b + Σ w·a, for a tile's rows."""
     builder, state = emit.builder, emit.state
     biases = [_bias(emit, program, theta, unit) for unit in units]
@@ -230,8 +231,7 @@ def sums(emit: Rows, program: Any, theta: Any, units: list[Any]) -> None:
         return [emit.intrinsic("fmuladd", weight, rows, Vector(emit, z)).value for weight, z in pairs]
 
     _, *totals = emit.loop(n, 1, biases, add)
-    for unit, total in zip(units, totals, strict=True):
-        emit.store(Vector(emit, total), emit.place(state.values, unit))
+    return [Vector(emit, total) for total in totals]
 
 
 class Pull:
@@ -287,32 +287,15 @@ class Pull:
         return result
 
 
-@microkernel()
-def pull_tile(builder, program, walk, state, tile, units):
-    """∂L/∂a[unit] = start + Σ over its children of w·δ, and ∂L/∂w += Σ over rows of a·δ on the way.
-
-    ``units``: first, last + 1; the last comes first.  A unit starts from what is there if it is ``started``,
-    else from 0.
-    """
-    n, last = builder.sub(units[1], units[0]), builder.sub(units[1], ir.Constant(I64, 1))
-    Rows.each(
-        builder,
-        state,
-        tile,
-        lambda emit: emit.for_units(n, lambda k: _pull(emit, program, walk, builder.sub(last, k))),
-    )
-
-
-def _pull(emit: Rows, program: Any, walk: Any, unit: Any) -> None:
-    builder, state = emit.builder, emit.state
+def pulled(emit: Rows, program: Any, walk: Any, unit: Any) -> tuple[Vector, Vector]:
+    """∂L/∂a of a unit, and its a; derivatives of the weights to its children are added up on the way."""
+    builder = emit.builder
     first, n = emit.span(program.indptr_out, unit)
     fresh = builder.icmp_signed("==", emit.at(program.started, unit), ir.Constant(I64, 0))
-    some = builder.icmp_signed(">", n, ir.Constant(I64, 0))
-    with builder.if_then(builder.or_(fresh, some)):
-        here = emit.place(state.deltas, unit)
-        pull = Pull(emit, program, walk, unit)
-        start = builder.select(fresh, emit.splat(0.0).value, emit.load(here).value)
-        emit.store(Vector(emit, pull.all(first, n, start)), here)
+    pull = Pull(emit, program, walk, unit)
+    there = emit.load(emit.place(emit.state.deltas, unit)).value
+    start = builder.select(fresh, emit.splat(0.0).value, there)
+    return Vector(emit, pull.all(first, n, start)), pull.own
 
 
 @microkernel()

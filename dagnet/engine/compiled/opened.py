@@ -25,8 +25,12 @@ I64 = ir.IntType(64)
 _UNIT, _SLOT = "unit", "slot"
 BLOCK = 16
 """The kind of a dense step that kernels do, a tile at a time; DENSE are matrix products of all rows."""
+UNITS = 17
+"""The kind of a run of sums and activations, any number of levels of them."""
 ARRAYS = {
     "steps": (types.int64, 4),
+    "runs": (types.int64, 4),
+    "unit_code": (types.int64, 3),
     "indptr": types.int64,
     "sources": _UNIT,
     "bias_slot": types.int64,

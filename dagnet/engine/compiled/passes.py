@@ -102,7 +102,7 @@ def _whole_pass(table, theta, forward, backward):
     """
     program, (loss, (part, parts, lanes), arrays) = opened(table), opened_call(table, theta)
     inputs, targets, factor, memory, into = arrays
-    n_units, n_walked, n_steps = len(program.bias_slot), len(program.slots_out), len(program.steps)
+    n_units, n_walked, n_steps = len(program.bias_slot), len(program.slots_out), len(program.runs)
     size, at = n_units * lanes, 2 * n_units * lanes
     values, deltas = memory[:size], memory[size:at]
     pre, at = memory[at : at + program.n_pre * lanes], at + program.n_pre * lanes
@@ -182,7 +182,7 @@ def kernels_of_tiles(module: str, tiles: list[Any]) -> Kernels:
             first = number * lanes
             there = min(lanes, n_rows - first)
             some_nan |= load_tile(inputs[first : first + there], values, 0, lanes, lanes)
-            forward(program, theta, state, Tile(0, 0, lanes, lanes, there, first), 0, len(program.steps))
+            forward(program, theta, state, Tile(0, 0, lanes, lanes, there, first), 0, len(program.runs))
             store_tile(values, 0, lanes, program.outputs, outputs[first : first + there])
         return some_nan
 

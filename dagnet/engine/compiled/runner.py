@@ -117,7 +117,7 @@ class CompiledRunner(Runner):
 
     def _sweep(self, state: CompiledState, theta: Array, segment: Segment, part: int, parts: int) -> None:
         layout = state.wide_layout if segment.wide else state.layout(part, parts)
-        span, arrays = (segment.begin, segment.end), (state.values, state.pre)
+        span, arrays = self.program.span(segment), (state.values, state.pre)
         self._sweeps.forward_sweep(state.kernel_table, theta, arrays, layout, span)
 
     def evaluate(self, theta: Array, inputs: Array) -> Array | None:
@@ -223,7 +223,7 @@ class CompiledRunner(Runner):
 
     def _walk(self, state: CompiledState, segment: Segment, part: int) -> None:
         layout = state.wide_layout if segment.wide else state.layout(part, state.scratch.parts)
-        self._back(state, part, layout, (segment.begin, segment.end), (0, 0))
+        self._back(state, part, layout, self.program.span(segment), (0, 0))
 
     def _pull(self, state: CompiledState, units: tuple[int, int], part: int) -> None:
         self._back(state, part, state.layout(part, state.scratch.parts), (0, 0), units)

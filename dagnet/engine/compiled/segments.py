@@ -11,8 +11,9 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.builtins import aggregations
-from dagnet.engine.compiled.functions import CompiledActivation, compile_activation
-from dagnet.engine.compiled.opened import BLOCK, table_of
+from dagnet.engine.compiled.functions import APART, CompiledActivation, compile_activation, compile_units
+from dagnet.engine.compiled.opened import BLOCK, UNITS, table_of
+from dagnet.engine.compiled.units import unit_code
 from dagnet.engine.compiled.vectors import TILE_ROWS, USUAL_ROWS
 from dagnet.hashing import ODD, mixed
 from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, SPARSE, THIN, Plan, Step
@@ -122,7 +123,26 @@ class Program:
         self.drops = bool((self.steps[:, 0] == DROP).any())
         self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
         self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or plan.needs_delta[: plan.n_inputs].any())
+        self._join_units()
         self.table = table_of(self)
+
+    def _join_units(self) -> None:
+        """``runs``: the steps as tiles take them; ``unit_code``: what runs units of each activation."""
+        some, bits = (self.steps[:, 0] == SPARSE).any(), 32 if self.is_narrow else 64
+        pairs = zip(self.plan.activations, self.activations, strict=True)
+        kind: Any = (self.dtype, bits, self.widths)
+        self._units = [compile_units(*pair, *kind) if some else APART for pair in pairs]
+        alone = unit_code((), *kind)
+        self._units.append((alone.address, alone.back, 0, alone))
+        self.unit_code = np.array([code[:3] for code in self._units], np.int64)
+        begins = [segment.begin for segment in self.segments]
+        segment = np.searchsorted(begins, np.arange(len(self.steps)), side="right")
+        self.runs, self._starts = joined_units(self.steps, self.unit_code[:-1, 0] != 0, segment)
+
+    def span(self, segment: Segment) -> tuple[int, int]:
+        """Where in ``runs`` a segment's steps stand: first, last + 1."""
+        first, last = np.searchsorted(self._starts, (segment.begin, segment.end)).tolist()
+        return first, last
 
     def _first_pulls(self) -> Array:
         """(weights,) marks in rows of blocks' first units: nothing has written ∂L/∂a of the parent before."""
@@ -326,3 +346,30 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
         if segment.kind in (MOMENTS_SEGMENT, TEXTBOOK_SEGMENT):
             started[plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]] = 1
     return started, marked[::-1]
+
+
+def joined_units(steps: Array, fuses: Array, segment: Array) -> tuple[Array, Array]:
+    """Steps as tiles take them, and the number of the first step of each.
+
+    Sums and an activation of all their units are one, and so are those that follow one another with the
+    same activation: UNITS, what, first unit, last unit + 1.  ``fuses``: which activations may be.
+    """
+    kind, what, first, last = steps.T
+    active, size = kind == ACTIVATE, last - first
+    group, heads = np.cumsum(~active), np.flatnonzero(~active)  # a step, and the activations behind it
+    cut = np.append(False, active[1:] & (segment[1:] != segment[:-1]))[: len(kind)]
+    whole = (kind[heads] == SPARSE) & (np.bincount(group, active * size)[1:] == size[heads])
+    summed = np.append(False, whole & (np.bincount(group, cut)[1:] == 0))[group]
+    fused = active & summed & np.append(fuses, False)[np.where(active, what, -1)]
+    fused[:-1] &= kind[1:] != DROP
+    kept = np.flatnonzero(active | ~summed)
+    kept = np.repeat(kept, 1 + (active & summed & ~fused)[kept])  # an activation apart has sums of its own
+    table, fused, segment = steps[kept], fused[kept], segment[kept]
+    table[:-1, 0][kept[1:] == kept[:-1]] = SPARSE
+    table[table[:, 0] == SPARSE, 1] = len(fuses)  # the code of sums alone
+    table[fused, 0] = UNITS
+    follows = fused[1:] & fused[:-1] & (table[1:, 1] == table[:-1, 1]) & (segment[1:] == segment[:-1])
+    starts = np.flatnonzero(~np.append(False, follows & (table[1:, 2] == table[:-1, 3]))[: len(kept)])
+    runs = table[starts]
+    runs[:, 3] = np.maximum.reduceat(table[:, 3], starts) if len(starts) else runs[:, 3]
+    return np.ascontiguousarray(runs), kept[starts]

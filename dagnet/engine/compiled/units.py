@@ -1,0 +1,131 @@
+"""A unit at a time, in registers: its sum and activation, and back its pull, slope and bias's derivative.
+
+One call runs any number of levels whose units have the same activation: nothing is decoded between two
+units, and no number goes through memory between a sum and its activation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+from dagnet.engine.compiled.caching import module_digest
+from dagnet.engine.compiled.generation import (
+    DOUBLE,
+    I64,
+    Machine,
+    Values,
+    calculate,
+    compiled,
+    function_in,
+    known_numbers,
+    lowered,
+    numbers_of,
+    once,
+)
+from dagnet.engine.compiled.microkernels import Rows, by_width, number_of, pulled, summed
+from dagnet.engine.compiled.vectors import ELEMENTS, Vector
+from dagnet.formula import Formula
+
+BYTE = ir.IntType(8)
+PROGRAM = ("indptr", "sources", "bias_slot", "indptr_out", "children", "started", "needs_delta")
+WALK = ("theta", "weights", "gradient", "bias_gradient")
+STATE, TILE = ("values", "deltas"), ("base", "stride", "lanes", "there")
+"""What is handed over, in this order, behind the numbers and before the first unit and the last + 1."""
+
+
+def unit_code(formulas: tuple[Formula, ...], dtype: Any, bits: int, widths: tuple[int, ...]) -> Machine:
+    """``forth`` and ``back`` of units; ``bits`` of a unit's number, ``widths`` of tiles.
+
+    ``formulas``: an activation's and its slope's; without them sums alone, and back ∂L/∂a alone.
+    """
+    key = ("units", *(formula.content for formula in formulas), np.dtype(dtype).char, bits, widths)
+    return once(key, lambda: _machine(lowered(*formulas) if formulas else None, dtype, bits, widths))
+
+
+def _machine(formula: Formula | None, dtype: Any, bits: int, widths: tuple[int, ...]) -> Machine:
+    kinds = _kinds(ELEMENTS[np.dtype(dtype).name], ir.IntType(bits))
+
+    def written() -> ir.Module:
+        module = ir.Module()
+        for name, write in (("forth", _forth), ("back", _back)):
+            _, builder, function = function_in(name, ir.VoidType(), kinds, module)
+            _by_width(builder, function.args, formula, widths, write)
+        return module
+
+    content = repr((formula and (formula.arguments, formula.ops, formula.results), str(kinds), widths))
+    code = compiled(written, content + module_digest(__name__))
+    return Machine(code.address("forth"), numbers_of(formula) if formula else (), code, code.address("back"))
+
+
+def _kinds(element: ir.Type, unit: ir.Type) -> list[ir.Type]:
+    kinds = {"sources": unit, "children": unit, "started": BYTE, "needs_delta": BYTE}
+    kinds |= {"indptr": I64, "indptr_out": I64, "bias_slot": I64}
+    arrays = (kinds.get(name, element).as_pointer() for name in (*PROGRAM, *WALK, *STATE))
+    return [DOUBLE.as_pointer(), *arrays, *[I64] * (len(TILE) + 2)]
+
+
+def _by_width(
+    builder: Any, given: Any, formula: Formula | None, widths: tuple[int, ...], write: Callable[..., None]
+) -> None:
+    numbers, *rest = given
+    spaces = []
+    for names in (PROGRAM, WALK, STATE, TILE):
+        spaces.append(SimpleNamespace(**dict(zip(names, rest, strict=False))))
+        rest = rest[len(names) :]
+    program, walk, state, tile = spaces
+
+    def body(lanes: int) -> None:
+        emit = Rows(builder, state, tile, lanes)
+        known = known_numbers(formula, numbers, None, emit) if formula else {}
+        write(emit, formula, known, (program, walk), rest)
+
+    by_width(builder, number_of(state.values), tile.lanes, body, widths)
+    builder.ret_void()
+
+
+def _result(emit: Rows, formula: Formula, number: int, values: dict[int, Vector]) -> Vector:
+    """One of a formula's results; ``values`` has what it reads."""
+    result = formula.results[number]
+    needed = Formula(formula.arguments, formula.ops, (result,)).needed()
+    calculate(formula, needed, values, emit)
+    return values[result].to_number()
+
+
+def _forth(emit: Rows, formula: Formula | None, known: Values, arrays: Any, span: list[Any]) -> None:
+    (program, walk), (first, last) = arrays, span
+    there = emit.first(emit.tile.there)
+
+    def unit(k: Any) -> None:
+        place = emit.builder.add(first, k)
+        (total,) = summed(emit, program, walk.theta, [place])
+        if formula:
+            total = emit.select(there, _result(emit, formula, 0, {**known, 0: total}), 0.0)
+        emit.store(total, emit.place(emit.state.values, place))
+
+    emit.for_units(emit.builder.sub(last, first), unit)
+
+
+def _back(emit: Rows, formula: Formula | None, known: Values, arrays: Any, span: list[Any]) -> None:
+    (program, walk), (first, last), builder = arrays, span, emit.builder
+    there = emit.first(emit.tile.there)
+
+    def unit(k: Any) -> None:
+        place = builder.sub(builder.sub(last, k), I64(1))
+        found, own = pulled(
+            emit, program, walk, place
+        )  # also where δ is not wanted: of weights derivatives are
+        if formula:
+            slope = _result(emit, formula, 1, {**known, formula.arguments.index("a"): own})
+            wanted = builder.icmp_unsigned("!=", emit.at(program.needs_delta, place), I64(0))
+            delta = emit.select(there, found * slope, 0.0)
+            found = delta.new(builder.select(wanted, delta.value, emit.splat(0.0).value))
+            total = builder.gep(walk.bias_gradient, [place])
+            builder.store(builder.fadd(builder.load(total), emit.sum(found)), total)
+        emit.store(found, emit.place(emit.state.deltas, place))
+
+    emit.for_units(builder.sub(last, first), unit)
