@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import networkx as nx
 import numpy as np
@@ -251,3 +252,76 @@ def test_a_kink_and_a_single_precision_row():
     found = net.attribute(X)
     assert found["h11"].dtype == np.float32
     assert found.error < 1e-5
+
+
+def evaluated_on_networkx(graph, net, row, without=()):
+    """The graph's values for one row, node by node, those of some nodes 0."""
+    functions = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0), None: lambda z: z}
+    values = dict(zip(net.inputs, row, strict=True)) | dict.fromkeys(without, 0.0)
+    for node in nx.topological_sort(graph):
+        if node not in values:
+            terms = [net.weights[parent, node] * values[parent] for parent in graph.predecessors(node)]
+            kind, said = graph.nodes[node].get("aggregation", "sum"), graph.nodes[node]
+            total = {"sum": sum, "max": max, "product": np.prod, "mean": np.mean}[kind](terms)
+            values[node] = functions[said.get("activation")](total + net.biases[node])
+    return values
+
+
+def hierarchy(seed, n=60):
+    """Nodes in random order under one root, as pathways are, of several kinds."""
+    rng, graph = np.random.default_rng(seed), nx.DiGraph()
+    kinds = ["sum", "sum", "sum", "max", "product", "mean"]
+    for node in rng.permutation(n).tolist():
+        graph.add_node(node, activation=str(rng.choice(["tanh", "relu"])), aggregation=str(rng.choice(kinds)))
+    graph.add_edges_from((node, parent) for node in range(n) for parent in rng.integers(node + 1, n + 1, 2))
+    inputs = [node for node in graph if not graph.in_degree(node)]
+    for node in [*inputs, n]:
+        graph.nodes[node].clear()
+    return nx.relabel_nodes(graph, {n: "root"}), inputs
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_knockouts_equal_an_evaluation_on_networkx(engine, threads):
+    graph, inputs = hierarchy(0)
+    net = dagnet.Network(graph, inputs=inputs, engine=engine, threads=threads, seed=0)
+    net.biases["root"] = 0.5
+    rng = np.random.default_rng(0)
+    X, groups = rng.normal(size=(40, len(inputs))), {"a": [3, 50, "root"], "b": [7, 8, 31], "c": inputs[:3]}
+    found = net.attribute(X, method="knockout", groups=groups)
+    names = [*net.nodes, *groups]
+    rng.shuffle(names)  # the order of the questions changes nothing
+    before = net.forward(X)
+    for name in names:
+        without = groups.get(name, [name])
+        truth = [evaluated_on_networkx(graph, net, row, without)["root"] for row in X]
+        assert np.allclose(found[name], before["root"] - truth, rtol=1e-10, atol=1e-12)
+    assert all(np.array_equal(before[node], net.forward(X)[node]) for node in net.nodes)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_knockouts_prepare_nothing_and_are_asked_for_in_bunches(engine, monkeypatch):
+    graph, inputs = hierarchy(1, n=200)
+    net = dagnet.Network(graph, inputs=inputs, engine=engine, seed=0)
+    counts, walk = [], dagnet.model.results.Walk
+    monkeypatch.setattr(dagnet.model.prepared, "prepare", None)
+    own = walk.evaluate_cones
+    monkeypatch.setattr(
+        walk, "evaluate_cones", lambda self, c, *of: counts.append(len(c)) or own(self, c, *of)
+    )
+    found = net.attribute(np.ones((3, len(inputs))), method="knockout")
+    found[150]
+    assert counts == [1]
+    found.mean_absolute()
+    assert sum(counts) == len(net.nodes)
+    assert len(counts) < 10
+
+
+def test_knockouts_may_be_asked_for_by_several_threads():
+    graph, inputs = hierarchy(2, n=150)
+    net = dagnet.Network(graph, inputs=inputs, seed=0)
+    X = np.random.default_rng(0).normal(size=(64, len(inputs)))
+    alone, shared = (net.attribute(X, method="knockout") for _ in range(2))
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda node: (node, shared[node]), net.nodes * 3))
+    assert all(np.array_equal(answer, alone[node]) for node, answer in answers)

@@ -197,6 +197,15 @@ class Runner:
         del theta, inputs
         return None
 
+    def evaluate_cones(self, theta: Array, state: Any, cones: Any, given: Array, unit: int) -> Array | None:
+        """What a unit has, (cones, rows), where some of a walk's values are others; None: by the textbook.
+
+        ``state`` is of :meth:`forward` and stays as it is; ``cones`` a :class:`dagnet.plan.cones.Cones`, and
+        ``given`` the values of its ``units``, (units, rows).
+        """
+        del theta, state, cones, given, unit
+        return None
+
     def fused_gradient(self, loss: Loss) -> LossGradient:
         """Forward, loss and backward as one call."""
         return ThreeCalls(self, loss)

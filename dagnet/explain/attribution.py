@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import reachable
+from dagnet.adjacency import offsets, ranges
 from dagnet.arrays import Array
 from dagnet.engine.pulls import ways
 from dagnet.errors import DataError, Verbatim, did_you_mean, expected, needed, shorten
@@ -20,12 +21,15 @@ from dagnet.model import Model, aligned
 from dagnet.model.asking import node_meant, unit_meant, walk_of
 from dagnet.model.results import Walk
 from dagnet.model.views import MissingNameError
-from dagnet.plan.transposition import read_by, readers, slot_targets
+from dagnet.plan.cones import Dependents
+from dagnet.plan.transposition import slot_targets
 from dagnet.registry import parse_call
 from dagnet.values import whole
 
 METHODS = ("deeplift", "gradient*input", "integrated_gradients", "knockout")
 STEPS = 50
+AT_ONCE = 2**20
+"""Units of a graph times nodes that are knocked out in one go, at most."""
 
 
 def attribute(
@@ -86,15 +90,16 @@ def attribute(
         listed, first = ", ".join(map(shorten, net.outputs[:8])), shorten(net.outputs[0])
         raise DataError(f"of: say which output is meant ({listed}): of={first}, or of its units ({first}, 0)")
     of = net.outputs[0] if of is None else of
-    walk = walk_of(net, net.encode(X, finite=True).inputs.copy())
-    plan = replace(walk.plan, outputs=np.array([unit_meant(net.prepared, of)]))
-    plan = plan.restrict(parameters=np.zeros(plan.n_slots, bool), deltas=np.ones(plan.n_units, bool))
+    walk, unit = walk_of(net, net.encode(X, finite=True).inputs.copy()), unit_meant(net.prepared, of)
     start, members = (
         _baseline(net, aligned("baseline", baseline, X), walk.inputs),
         _checked_groups(net, groups),
     )
-    walk, said = replace(walk, plan=plan), baseline is not None
-    return Attribution(method, of, walk, start, said, name, steps, members)
+    if name != "knockout":  # which does not walk back
+        plan = replace(walk.plan, outputs=np.array([unit]))
+        plan = plan.restrict(parameters=np.zeros(plan.n_slots, bool), deltas=np.ones(plan.n_units, bool))
+        walk = replace(walk, plan=plan)
+    return Attribution(method, of, walk, start, baseline is not None, name, steps, members, unit)
 
 
 def _checked_method(method: object) -> tuple[str, int]:
@@ -177,11 +182,9 @@ class Attribution(Mapping[Hashable, Array]):
     _name: str
     _steps: int
     _groups: Mapping[Hashable, tuple[int, ...]]
-    _known: dict[Any, Array] = field(default_factory=dict)
-    _cones: dict[bytes, Any] = field(default_factory=dict)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cones": {}}  # an engine's runners stay with it
+    _unit: int
+    _known: dict[tuple[int, ...], Array] = field(default_factory=dict)
+    _asked: int = 0
 
     def __getitem__(self, name: Any) -> Array:
         topology = self._walk.prepared.layout.topology
@@ -202,7 +205,8 @@ class Attribution(Mapping[Hashable, Array]):
         """The mean of the absolute contributions over the rows, of every node and group."""
         layout = self._walk.prepared.layout
         if self._name == "knockout" or not layout.topology.is_plain:
-            return {name: float(np.abs(self._of(name)).mean()) for name in self}
+            each = np.abs([self._of(name) for name in self]).mean(axis=1).tolist()
+            return dict(zip(self, each, strict=True))
         each = np.abs(self._by_unit).mean(axis=1)[layout.first_unit].tolist()
         found = dict(zip(layout.topology.nodes, each, strict=True))
         return found | {name: float(np.abs(self._of(name)).mean()) for name in self._groups}
@@ -219,8 +223,8 @@ class Attribution(Mapping[Hashable, Array]):
 
         Rounding for DeepLIFT; of integrated gradients what steps leave; others are not meant to add up.
         """
-        total = sum(self._of_units(np.array([unit])) for unit in range(self._start.shape[1]))
-        unit = self._walk.plan.outputs[0]
+        nodes = self._walk.prepared.layout.topology.inputs.tolist()
+        total, unit = sum(self._of_nodes((node,)) for node in nodes), self._unit
         return float(np.abs(total - (self._values[unit] - self._values_at_start[unit])).max())
 
     def __repr__(self) -> str:
@@ -229,17 +233,24 @@ class Attribution(Mapping[Hashable, Array]):
     # -- of names ------------------------------------------------------------------------
 
     def _of(self, name: Any) -> Array:
-        layout = self._walk.prepared.layout
-        is_group = not layout.topology.has_node(name) and isinstance(name, Hashable) and name in self._groups
-        nodes = self._groups[name] if is_group else (layout.topology.node_number(name),)
-        if nodes not in self._known:
-            units = [np.arange(layout.plan.n_units)[layout.units_of(node)] for node in nodes]
-            self._known[nodes] = self._of_units(np.concatenate(units))
-        return self._known[nodes].copy()
+        topology = self._walk.prepared.layout.topology
+        is_group = self._groups and not topology.has_node(name) and name in self._groups
+        return self._of_nodes(self._groups[name] if is_group else (topology.node_number(name),)).copy()
 
-    def _of_units(self, units: Array) -> Array:
-        is_knockout = self._name == "knockout"
-        return self._without(units) if is_knockout else np.asarray(self._by_unit[units].sum(axis=0))
+    def _of_nodes(self, nodes: tuple[int, ...]) -> Array:
+        self._asked += 1
+        if nodes not in self._known and self._name == "knockout":
+            self._knock_out(nodes)
+        elif nodes not in self._known:
+            self._known[nodes] = np.asarray(self._by_unit[self._units_of([nodes])[0]].sum(axis=0))
+        return self._known[nodes]
+
+    def _units_of(self, several: Sequence[tuple[int, ...]]) -> tuple[Array, Array]:
+        """The units of some nodes each, one behind the other, and how many there are of each."""
+        layout, nodes = self._walk.prepared.layout, np.fromiter(chain.from_iterable(several), np.int64)
+        first, n = layout.first_unit[nodes], layout.topology.units[nodes]
+        counts = np.add.reduceat(n, offsets(np.fromiter(map(len, several), np.int64))[:-1])
+        return ranges(first, first + n), counts
 
     def _of_edge(self, edge: int) -> Array:
         if self._name == "knockout":
@@ -266,9 +277,10 @@ class Attribution(Mapping[Hashable, Array]):
     @cached_property
     def _without_value(self) -> Array:
         """(units, rows) what is there where nothing is: a₀ if a baseline was given, or else of inputs."""
-        result = self._values_at_start.copy()
-        if not self._said:
-            result[self._start.shape[1] :] = 0
+        if self._said:
+            return self._values_at_start
+        result = np.zeros((self._walk.plan.n_units, len(self._start)), self._start.dtype)
+        result[: self._start.shape[1]] = self._start.T
         return result
 
     def _passes(self) -> Iterator[tuple[Walk, Array]]:
@@ -312,26 +324,22 @@ class Attribution(Mapping[Hashable, Array]):
         return found
 
     @cached_property
-    def _reach(self) -> tuple[Any, Array]:
-        """Who reads each unit, and (units,) which reach the output."""
-        plan, reaching = self._walk.plan, np.zeros(self._walk.plan.n_units, bool)
-        reaching[reachable(read_by(plan), plan.outputs)] = True
-        return readers(plan), reaching
+    def _dependents(self) -> Dependents:
+        return Dependents(self._walk.plan, self._unit)
 
-    @np.errstate(all="ignore")
-    def _without(self, units: Array) -> Array:
-        """What the output loses without some units: what depends on them runs again, alone."""
-        plan, (children, reaching), values = self._walk.plan, self._reach, self._values
-        output, mask = plan.outputs[0], np.zeros(plan.n_units, bool)
-        mask[reachable(children, units, within=reaching)] = True
-        mask[units] = False
-        if not mask[output]:  # it is one of them, or does not depend on them
-            return values[output] - (self._without_value if output in units else values)[output]
-        if (key := mask.tobytes()) not in self._cones:  # which siblings share
-            cut = plan.restrict(units=mask, parameters=np.zeros(plan.n_slots, bool))
-            border = np.asarray(cut.unit_ids)[: cut.n_inputs]
-            self._cones[key] = self._walk.prepared.runner_for(cut), border, self._walk.theta[cut.slot_ids]
-        runner, border, theta = self._cones[key]
-        rows = np.where(np.isin(border, units)[:, None], self._without_value[border], values[border]).T
-        after = runner.forward(theta, np.ascontiguousarray(rows), keep=False)
-        return np.asarray(values[output] - after.outputs[:, 0])
+    @cached_property
+    def _order(self) -> tuple[list[tuple[int, ...]], dict[tuple[int, ...], int]]:
+        """What can be knocked out, inputs first, and the place of each."""
+        first = np.argsort(~self._walk.prepared.layout.topology.is_input, kind="stable").tolist()
+        listed = list(dict.fromkeys([*((node,) for node in first), *self._groups.values()]))
+        return listed, {each: place for place, each in enumerate(listed)}
+
+    def _knock_out(self, nodes: tuple[int, ...]) -> None:
+        """Knock out some nodes, and some that may be asked for next: the more, the more were asked for."""
+        (listed, places), most = self._order, max(1, AT_ONCE // self._walk.plan.n_units)
+        window = listed[places[nodes] : places[nodes] + min(self._asked**2, most)]
+        several = [each for each in window if each not in self._known]
+        cones = self._dependents.cones(*self._units_of(several))
+        given = np.ascontiguousarray(self._without_value[cones.units])
+        after = self._walk.evaluate_cones(cones, given, self._unit)
+        self._known.update(zip(several, self._walk.value(np.array([self._unit])) - after, strict=True))
