@@ -198,10 +198,9 @@ class Runner:
         return None
 
     def evaluate_cones(self, theta: Array, state: Any, cones: Any, given: Array, unit: int) -> Array | None:
-        """What a unit has, (cones, rows), where some of a walk's values are others; None: by the textbook.
+        """What a unit has, (cones, rows), where some values of a state are others; None: by the textbook.
 
-        ``state`` is of :meth:`forward` and stays as it is; ``cones`` a :class:`dagnet.plan.cones.Cones`, and
-        ``given`` the values of its ``units``, (units, rows).
+        ``cones`` are :class:`dagnet.plan.cones.Cones`, ``given`` the values of their units, (units, rows).
         """
         del theta, state, cones, given, unit
         return None

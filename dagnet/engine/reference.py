@@ -22,7 +22,6 @@ from dagnet.engine.training_steps import drop, standardized, thinned_sums, throu
 from dagnet.hookspecs import hookimpl
 from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, THIN, Plan, Step
 from dagnet.plan.aggregating import aggregated, slopes
-from dagnet.plan.cones import Cones, part
 
 
 @dataclass(eq=False)
@@ -132,27 +131,6 @@ def sums(plan: Plan, step: Step, theta: Array, a: Any, draw: Draw) -> Array:
         return np.zeros((step.n_target, a.shape[1]), theta.dtype) + bias
     terms = theta[step.slots, None] * a[plan.sources[step.slots]]
     return np.add.reduceat(terms, plan.indptr[step.targets] - step.slot) + bias
-
-
-def evaluate_cones(plan: Plan, theta: Array, values: Array, cones: Cones, given: Array, unit: int) -> Array:
-    """What a unit has, (cones, rows), where some of the values (units, rows) are others."""
-    a, draw = values.copy(), Draw(0, np.zeros(0))
-    found = np.empty((len(cones), a.shape[1]), a.dtype)
-    for cone in range(len(cones)):
-        mine = slice(*cones.first_unit[cone : cone + 2])
-        a[cones.units[mine]] = given[mine]
-        steps = [part(plan, *row) for row in cones.parts[slice(*cones.first_part[cone : cone + 2])].tolist()]
-        for step in steps:
-            if step.kind == ACTIVATE:
-                z, learned = a[step.targets], plan.learned(step, theta)
-                a[step.targets] = plan.activations[step.what].value(z, **learned)
-            else:
-                a[step.targets] = sums(plan, step, theta, a, draw)
-        found[cone] = a[unit]
-        a[cones.units[mine]] = values[cones.units[mine]]
-        for step in steps:
-            a[step.targets] = values[step.targets]
-    return found
 
 
 def walk_back(plan: Plan, step: Step, theta: Array, found: Any, draw: Draw, into: Array) -> None:

@@ -5,29 +5,39 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
 
 from dagnet.adjacency import offsets, ranges
 from dagnet.arrays import Array
-from dagnet.engine.pulls import ways
+from dagnet.contracts import Draw
+from dagnet.engine.pulls import reading, ways
+from dagnet.engine.reference import sums
 from dagnet.errors import DataError, Verbatim, did_you_mean, expected, needed, shorten
 from dagnet.explain.arguments import checked_network
 from dagnet.explain.secants import line, secant_plan
 from dagnet.markup import label
 from dagnet.model import Model, aligned
 from dagnet.model.asking import node_meant, unit_meant, walk_of
+from dagnet.model.differences import kinks_of
 from dagnet.model.results import Walk
 from dagnet.model.views import MissingNameError
-from dagnet.plan.cones import Dependents
+from dagnet.plan import ACTIVATE
+from dagnet.plan.aggregating import aggregate_steps, slopes
+from dagnet.plan.cones import Cones, Dependents
 from dagnet.plan.transposition import slot_targets
 from dagnet.registry import parse_call
 from dagnet.values import whole
 
 METHODS = ("deeplift", "gradient*input", "integrated_gradients", "knockout")
 STEPS = 50
+CHOSEN = (
+    "{:,} z are on a kink of their activation: gradients there are those that training uses",
+    "{:,} z are across a kink from the baseline: DeepLIFT goes across, a gradient does not see it",
+    "{:,} maxima or minima have terms that tie, which share evenly",
+)
 AT_ONCE = 2**20
 """Units of a graph times nodes that are knocked out in one go, at most."""
 
@@ -75,7 +85,7 @@ def attribute(
 
     Notes
     -----
-    On a kink of an activation gradients are those that training uses; DeepLIFT goes across it.
+    On a kink of an activation gradients are those that training uses; DeepLIFT goes across it: see ``notes``.
 
     Examples
     --------
@@ -91,10 +101,8 @@ def attribute(
         raise DataError(f"of: say which output is meant ({listed}): of={first}, or of its units ({first}, 0)")
     of = net.outputs[0] if of is None else of
     walk, unit = walk_of(net, net.encode(X, finite=True).inputs.copy()), unit_meant(net.prepared, of)
-    start, members = (
-        _baseline(net, aligned("baseline", baseline, X), walk.inputs),
-        _checked_groups(net, groups),
-    )
+    start = _baseline(net, aligned("baseline", baseline, X), walk.inputs)
+    members = _checked_groups(net, groups)
     if name != "knockout":  # which does not walk back
         plan = replace(walk.plan, outputs=np.array([unit]))
         plan = plan.restrict(parameters=np.zeros(plan.n_slots, bool), deltas=np.ones(plan.n_units, bool))
@@ -136,9 +144,8 @@ def _baseline(net: Model, baseline: Any, inputs: Array) -> Array:
     except DataError as error:
         raise DataError(f"baseline: {error}") from None
     if len(found) not in {1, len(inputs)}:
-        raise DataError(
-            expected("baseline", f"of 1 row, or {len(inputs)} as X", Verbatim(f"{len(found)} rows"))
-        )
+        got = Verbatim(f"{len(found)} rows")
+        raise DataError(expected("baseline", f"of 1 row, or {len(inputs)} as X", got))
     return np.ascontiguousarray(np.broadcast_to(found, inputs.shape))
 
 
@@ -151,11 +158,8 @@ def _checked_groups(net: Model, groups: Any) -> dict[Hashable, tuple[int, ...]]:
         where = f"groups: {shorten(name)}"
         if net.topology.has_node(name) or net.topology.has_edge(name):
             raise DataError(f"{where} is a node or an edge; give the group another name")
-        if (
-            isinstance(members, (str, bytes))
-            or not isinstance(members, Iterable)
-            or not (nodes := list(members))
-        ):
+        is_list = isinstance(members, Iterable) and not isinstance(members, (str, bytes))
+        if not is_list or not (nodes := list(members)):
             raise DataError(expected(where, "a list of nodes", members))
         found[name] = tuple(dict.fromkeys(node_meant(where, net.topology, node) for node in nodes))
     return found
@@ -184,7 +188,6 @@ class Attribution(Mapping[Hashable, Array]):
     _groups: Mapping[Hashable, tuple[int, ...]]
     _unit: int
     _known: dict[tuple[int, ...], Array] = field(default_factory=dict)
-    _asked: int = 0
 
     def __getitem__(self, name: Any) -> Array:
         topology = self._walk.prepared.layout.topology
@@ -204,12 +207,10 @@ class Attribution(Mapping[Hashable, Array]):
     def mean_absolute(self) -> dict[Hashable, float]:
         """The mean of the absolute contributions over the rows, of every node and group."""
         layout = self._walk.prepared.layout
-        if self._name == "knockout" or not layout.topology.is_plain:
-            each = np.abs([self._of(name) for name in self]).mean(axis=1).tolist()
-            return dict(zip(self, each, strict=True))
-        each = np.abs(self._by_unit).mean(axis=1)[layout.first_unit].tolist()
-        found = dict(zip(layout.topology.nodes, each, strict=True))
-        return found | {name: float(np.abs(self._of(name)).mean()) for name in self._groups}
+        is_quick = self._name != "knockout" and layout.topology.is_plain
+        quick = np.abs(self._by_unit).mean(axis=1)[layout.first_unit].tolist() if is_quick else []
+        rest = np.reshape([self._of(name) for name in [*self][len(quick) :]], (-1, len(self._start)))
+        return dict(zip(self, [*quick, *np.abs(rest).mean(axis=1).tolist()], strict=True))
 
     def to_frame(self, index: Any = None) -> Any:
         """A ``pandas.DataFrame``: a column a node and group, a row a row, labelled by ``index``."""
@@ -227,6 +228,20 @@ class Attribution(Mapping[Hashable, Array]):
         total, unit = sum(self._of_nodes((node,)) for node in nodes), self._unit
         return float(np.abs(total - (self._values[unit] - self._values_at_start[unit])).max())
 
+    @cached_property
+    @np.errstate(all="ignore")
+    def notes(self) -> tuple[str, ...]:
+        """How often, in all rows, z is on a kink of its activation, or across one; how often terms tie."""
+        walk, plan, kinks = self._walk, self._walk.plan, kinks_of(self._walk.plan)[..., None]
+        units = np.flatnonzero(~np.isnan(kinks).all(axis=(1, 2)))
+        z, z0 = (each.pre_activation(units)[:, None] for each in (walk, walk.at(self._start)))
+        on, across = z == kinks[units], (z > kinks[units]) != (z0 > kinks[units])
+        steps = (step for step in aggregate_steps(plan) if plan.aggregations[step.what].kinks)
+        found = (part for step in steps for part in slopes(plan, step, walk.theta, reading(walk.state)))
+        tied = sum(int(((share > 0) & (share < 1)).any(axis=0).sum()) for *_, share in found)
+        counts = int(on.any(axis=1).sum()), int(across.any(axis=1).sum()), tied
+        return tuple(text.format(count) for text, count in zip(CHOSEN, counts, strict=True) if count)
+
     def __repr__(self) -> str:
         return f"<Attribution: {self.method} of {label(self.of)}, {len(self._start)} rows>"
 
@@ -238,9 +253,8 @@ class Attribution(Mapping[Hashable, Array]):
         return self._of_nodes(self._groups[name] if is_group else (topology.node_number(name),)).copy()
 
     def _of_nodes(self, nodes: tuple[int, ...]) -> Array:
-        self._asked += 1
         if nodes not in self._known and self._name == "knockout":
-            self._knock_out(nodes)
+            self._knock_out(self._bunches[nodes])
         elif nodes not in self._known:
             self._known[nodes] = np.asarray(self._by_unit[self._units_of([nodes])[0]].sum(axis=0))
         return self._known[nodes]
@@ -325,21 +339,42 @@ class Attribution(Mapping[Hashable, Array]):
 
     @cached_property
     def _dependents(self) -> Dependents:
-        return Dependents(self._walk.plan, self._unit)
+        return Dependents(self._walk.plan, np.array([self._unit]))
 
     @cached_property
-    def _order(self) -> tuple[list[tuple[int, ...]], dict[tuple[int, ...], int]]:
-        """What can be knocked out, inputs first, and the place of each."""
+    def _bunches(self) -> dict[tuple[int, ...], list[tuple[int, ...]]]:
+        """By what can be knocked out, all that is with it; inputs come first."""
         first = np.argsort(~self._walk.prepared.layout.topology.is_input, kind="stable").tolist()
         listed = list(dict.fromkeys([*((node,) for node in first), *self._groups.values()]))
-        return listed, {each: place for place, each in enumerate(listed)}
+        size = max(1, AT_ONCE // self._walk.plan.n_units)
+        bunches = (listed[start : start + size] for start in range(0, len(listed), size))
+        return {each: bunch for bunch in bunches for each in bunch}
 
-    def _knock_out(self, nodes: tuple[int, ...]) -> None:
-        """Knock out some nodes, and some that may be asked for next: the more, the more were asked for."""
-        (listed, places), most = self._order, max(1, AT_ONCE // self._walk.plan.n_units)
-        window = listed[places[nodes] : places[nodes] + min(self._asked**2, most)]
-        several = [each for each in window if each not in self._known]
-        cones = self._dependents.cones(*self._units_of(several))
+    @np.errstate(all="ignore")
+    def _knock_out(self, bunch: list[tuple[int, ...]]) -> None:
+        walk, cones = self._walk, self._dependents.cones(*self._units_of(bunch))
         given = np.ascontiguousarray(self._without_value[cones.units])
-        after = self._walk.evaluate_cones(cones, given, self._unit)
-        self._known.update(zip(several, self._walk.value(np.array([self._unit])) - after, strict=True))
+        after = walk.runner.evaluate_cones(walk.theta, walk.state, cones, given, self._unit)
+        if after is None:
+            after = _evaluated(walk, self._values.copy(), cones, given, self._unit)
+        self._known.update(zip(bunch, walk.value(np.array([self._unit])) - after, strict=True))
+
+
+def _evaluated(walk: Walk, a: Array, cones: Cones, given: Array, unit: int) -> Array:
+    """What a unit has for each of the cones, by the textbook; the values ``a`` are as before in the end."""
+    plan, theta, draw, found = walk.plan, walk.theta, Draw(0, np.zeros(0)), []
+    for cone, (start, stop) in enumerate(pairwise(cones.first_unit.tolist())):
+        steps, units = list(cones.steps(plan, cone)), cones.units[start:stop]
+        touched: list[Any] = [units, *(step.targets for step in steps)]
+        before = [a[part].copy() for part in touched]
+        a[units] = given[start:stop]
+        for step in steps:
+            if step.kind == ACTIVATE:
+                function, learned = plan.activations[step.what], plan.learned(step, theta)
+                a[step.targets] = function.value(a[step.targets], **learned)
+            else:
+                a[step.targets] = sums(plan, step, theta, a, draw)
+        found.append(a[unit].copy())
+        for part, values in zip(touched, before, strict=True):
+            a[part] = values
+    return np.array(found)

@@ -12,7 +12,6 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Runner
 from dagnet.engine.pulls import pulls
-from dagnet.engine.reference import evaluate_cones
 from dagnet.errors import DataError, needed
 from dagnet.markup import label, number, table_html
 from dagnet.model.layout import Layout
@@ -20,7 +19,6 @@ from dagnet.model.naming import ParameterNames
 from dagnet.model.prepared import Prepared
 from dagnet.model.views import BiasView, MissingNameError, NodeParameterView, WeightView
 from dagnet.plan import Plan
-from dagnet.plan.cones import Cones
 
 LISTED = 10
 
@@ -82,15 +80,6 @@ class Walk:
         """∂loss/∂z, (units, rows); 0 of what has a given value."""
         walk = self if self.entered[units].all() else self.everywhere
         return np.where(walk.entered[units, None], walk.state.delta(self.numbers[units]), 0)
-
-    @np.errstate(all="ignore")
-    def evaluate_cones(self, cones: Cones, given: Array, unit: int) -> Array:
-        """What a unit has, (cones, rows), where some of the values are others: (units of the cones, rows)."""
-        quick = self.runner.evaluate_cones(self._theta, self.state, cones, given, unit)
-        if quick is not None:
-            return quick
-        values = self.state.value(np.arange(self.plan.n_units))
-        return evaluate_cones(self.plan, self._theta, values, cones, given, unit)
 
     def back(self, pull: Array) -> Array:
         """Walk back; the derivatives by slot of the network's plan."""

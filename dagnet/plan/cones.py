@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,8 +14,7 @@ from dagnet.plan.restriction import with_mates
 from dagnet.plan.transposition import read_by, readers
 
 
-@dataclass(frozen=True)
-class Cones:
+class Cones(NamedTuple):
     """Some cones, one after the other: units that have other values, and what has to be evaluated again.
 
     ``parts`` are (number of the step, first unit, last unit + 1), in the plan's order; ``first_unit`` and
@@ -26,16 +26,20 @@ class Cones:
     parts: Array
     first_part: Array
 
-    def __len__(self) -> int:
-        return len(self.first_unit) - 1
+    def steps(self, plan: PlanData, cone: int) -> Iterator[Step]:
+        """Those of one cone, each for its units alone."""
+        for number, first, last in self.parts[slice(*self.first_part[cone : cone + 2])].tolist():
+            step, (begin, end) = Step._make(plan.steps[number].item()), plan.indptr[[first, last]].tolist()
+            n_source = step.n_source if step.kind == DENSE else end - begin
+            yield step._replace(target=first, n_target=last - first, n_source=n_source, slot=begin)
 
 
 class Dependents:
-    """Who depends on whom in a plan, on the way to one unit."""
+    """Who depends on whom in a plan, on the way to some units."""
 
-    def __init__(self, plan: PlanData, unit: int) -> None:
+    def __init__(self, plan: PlanData, ends: Array) -> None:
         self.plan, self.readers, mask = plan, readers(plan), np.zeros(plan.n_units, bool)
-        mask[reachable(read_by(plan), np.array([unit]))] = True
+        mask[reachable(read_by(plan), ends)] = True
         self.reaching = with_mates(plan, mask)
         first, n = plan.steps["target"], plan.steps["n_target"]
         self.steps = rows_by(ranges(first, first + n), np.repeat(np.arange(len(n)), n), plan.n_units)
@@ -56,10 +60,3 @@ class Dependents:
         cone, number = np.divmod(place, n_steps)
         first_part = offsets(np.bincount(cone, minlength=len(counts)))
         return Cones(units, first_unit, np.column_stack([number, first, last + 1]), first_part)
-
-
-def part(plan: PlanData, number: int, first: int, last: int) -> Step:
-    """A step for some of its units alone."""
-    step, (begin, end) = Step._make(plan.steps[number].item()), plan.indptr[[first, last]].tolist()
-    n_source = step.n_source if step.kind == DENSE else end - begin
-    return step._replace(target=first, n_target=last - first, n_source=n_source, slot=begin)

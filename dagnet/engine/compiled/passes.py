@@ -196,10 +196,10 @@ def kernels_of_tiles(module: str, tiles: list[Any]) -> Kernels:  # noqa: C901 - 
         return some_nan
 
     def evaluate_cones(table, theta, arrays, layout, cones):
-        """What one unit has where others have given values, (cones, rows), with the memory of one tile.
+        """What one unit has where others have given values, with the memory of one tile.
 
-        ``table`` has the steps of all cones; ``arrays``: values, given values (of all cones, rows), memory,
-        results; ``cones``: where each one's steps begin, its given units and where these begin, the one unit.
+        ``arrays``: values, those given, memory, results (cones, rows); ``cones``: where each one's steps
+        begin, its given units, where these begin, the one unit.
         """
         program, (values, given, memory, found) = opened(table), arrays
         parts_at, units, units_at, unit = cones

@@ -152,14 +152,12 @@ class CompiledRunner(Runner):
         number, first, last = cones.parts.T
         steps = np.column_stack([self.program.steps[number, :2], first, last])
         table = with_array(self.program.table, "steps", steps)
-        found, values = np.empty((len(cones), state.n_rows), self.dtype), state.values
-        work = int((self.plan.indptr[last] - self.plan.indptr[first] + last - first).sum())
-        parts = max(1, min(self.threads, state.n_tiles, work * state.n_rows // WORK_PER_THREAD))
+        found = np.empty((len(cones.first_part) - 1, state.n_rows), self.dtype)
+        of, parts = (cones.first_part, cones.units, cones.first_unit, unit), min(self.threads, state.n_tiles)
 
         def share(part: int) -> None:
             memory = aligned(self.plan.n_units * state.tile, self.dtype)
-            of = cones.first_part, cones.units, cones.first_unit, unit
-            arrays = values, given, memory, found
+            arrays = state.values, given, memory, found
             self._sweeps.evaluate_cones(table, theta, arrays, state.layout(part, parts), of)
 
         run_parts(share, parts)
