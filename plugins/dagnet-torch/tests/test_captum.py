@@ -48,7 +48,9 @@ def skipping(seed, words):
         before = [f"x{j}" for j in range(4)] + [f"h{j}" for j in range(k)]
         graph.add_node(f"h{k}", activation=str(rng.choice(words)))
         graph.add_edges_from((str(parent), f"h{k}") for parent in rng.choice(before, 3, replace=False))
-    graph.add_edges_from((f"h{k}", "y") for k in range(12) if rng.random() < 0.5 or not graph.out_degree(f"h{k}"))
+    graph.add_edges_from(
+        (f"h{k}", "y") for k in range(12) if rng.random() < 0.5 or not graph.out_degree(f"h{k}")
+    )
     return graph
 
 
@@ -70,7 +72,9 @@ def test_deeplift(seed):
     net, module, X, start = both(seed)
     truth = captum.DeepLift(module).attribute(torch.tensor(X, requires_grad=True), torch.tensor(start))
     found = net.attribute(X, baseline=start)
-    assert np.allclose(np.column_stack([found[name] for name in net.inputs]), truth.detach(), rtol=1e-8, atol=1e-10)
+    assert np.allclose(
+        np.column_stack([found[name] for name in net.inputs]), truth.detach(), rtol=1e-8, atol=1e-10
+    )
     assert found.error < 1e-12
 
 
