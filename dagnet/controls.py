@@ -65,6 +65,8 @@ class Fits:
         dtype = np.dtype(np.float64) if scaled else prepared.dtype
         plain = encode_inputs(X, prepared.columns_in, dtype, None)[:]
         self.data = Rows(plain, targets, None if weights is None else weights / weights.max())
+        if (np.nanmin(targets, axis=0) == np.nanmax(targets, axis=0)).all():
+            raise DataError(expected("y", "of more than one value", Verbatim("the same in every row")))
         self._callbacks = list(checked_callbacks(given.pop("callbacks", ())))
         self._run = given
 
@@ -156,10 +158,8 @@ def importance(
     (['x1', 'x2', 'x3', 'h11', 'h12'], (('h11', 'h12'),))
     """
     seeds, shuffles = whole(1).check("seeds", seeds), whole(1).check("shuffles", shuffles)
-    null, groups, fits = NULL.check("null", null), dict(groups or {}), Fits(graph, X, y, arguments)
+    null, groups, fits = NULL.check("null", null), groups or {}, Fits(graph, X, y, arguments)
     topology, data = fits.base.topology, fits.data
-    if (data.targets == data.targets[:1]).all():
-        raise DataError(expected("y", "of more than one value", Verbatim("the same in every row")))
     numbers = np.flatnonzero(~topology.is_output & (~topology.is_input | (null == "labels")))
     nodes = tuple(topology.nodes[node] for node in numbers.tolist())
 

@@ -57,6 +57,7 @@ def _attributes(_ctx: object, _param: object, pairs: tuple[str, ...]) -> dict[st
 
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+NULL = click.Choice(["labels", "node"])
 WAYS = click.Choice(["refuse", "drop", "skip", "median", "mean"])
 missing = partial(with_default, "--missing", type=WAYS, default="refuse")
 ATTRIBUTES = click.option(
@@ -160,10 +161,7 @@ def train(graph: Path, data: Path, **options: Any) -> None:
 @main.command(params=[option for option in train.params if option.name not in OF_ONE_FIT])
 @with_default("--seeds", type=int, default=10, help="How many trained networks an average.")
 @with_default("--shuffles", type=int, default=99, help="How many averages under the null.")
-@with_default(
-    "--null", type=click.Choice(["labels", "node"]), default="labels",
-    help="What is shuffled: the rows of the targets, or of the inputs that a node has for itself.",
-)  # fmt: skip
+@with_default("--null", type=NULL, default="labels", help="Shuffle targets, or a node's own inputs.")
 @with_default("--method", default="deeplift", help="Of attribution, such as 'knockout'.")
 @click.option("--of", metavar="NODE", help="The output that is meant, where there are several.")
 @click.option("--out", "-o", type=FILE, metavar="TABLE", help="Write all nodes to this CSV file.")

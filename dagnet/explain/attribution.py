@@ -23,6 +23,7 @@ from dagnet.model import Model, aligned
 from dagnet.model.asking import node_meant, unit_meant, walk_of
 from dagnet.model.differences import kinks_of
 from dagnet.model.results import Walk
+from dagnet.model.tables import numeric
 from dagnet.model.views import MissingNameError
 from dagnet.plan import ACTIVATE
 from dagnet.plan.aggregating import aggregate_steps, slopes
@@ -131,14 +132,15 @@ def _baseline(net: Model, baseline: Any, inputs: Array) -> Array:
         if baseline != "mean":
             raise DataError(expected("baseline", "'mean', a number, a mapping or an array", baseline))
         return np.broadcast_to(inputs.mean(axis=0), inputs.shape).copy()
-    rows: Any = baseline
+    is_plain = not isinstance(baseline, Mapping) and not hasattr(baseline, "ndim")
+    rows: Any = numeric("baseline", baseline) if is_plain else baseline
     if isinstance(baseline, Mapping):
         for name in baseline:
             if node_meant("baseline", net.topology, name) not in net.topology.inputs:
                 raise DataError(expected("baseline: each name", "an input", name))
         rows = {name: [each] * len(inputs) if np.ndim(each) == 0 else each for name, each in baseline.items()}
-    elif np.ndim(baseline) < 2:
-        rows = np.asarray(baseline)[None] if np.ndim(baseline) else np.full((1, inputs.shape[1]), baseline)
+    elif rows.ndim < 2:
+        rows = np.asarray(rows)[None] if rows.ndim else np.full((1, inputs.shape[1]), rows)
     try:
         found = net.encode(rows, finite=True).inputs
     except DataError as error:
