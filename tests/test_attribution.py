@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from test_asking import ENGINES, normalised, output_of, table
 
 import dagnet
+from dagnet.plan import ACTIVATE
 from dagnet.plan.cones import Dependents
 
 METHODS = ("deeplift", "gradient*input", "integrated_gradients(steps=20)", "knockout")
@@ -316,7 +317,7 @@ def test_knockouts_prepare_nothing_and_are_asked_for_in_bunches(engine, monkeypa
     assert counts == [len(net.nodes)]
     found.mean_absolute()
     assert sum(counts) == len(net.nodes)
-    monkeypatch.setattr("dagnet.explain.attribution.AT_ONCE", 10 * net.plan.n_units)
+    monkeypatch.setattr("dagnet.explain.attribution.AT_ONCE", 10 * (net.plan.n_units + net.plan.n_weights))
     again = net.attribute(np.ones((3, len(inputs))), method="knockout")
     assert again.mean_absolute() == found.mean_absolute()
     assert counts[1:-1] == [10] * (len(counts) - 2)
@@ -351,3 +352,26 @@ def test_kinks_and_ties_are_counted(engine):
         assert net.attribute([[2.0, 2.0]], baseline=-1.0, method=method).notes[-1].startswith("1 maxima")
     smooth = dagnet.Network(dagnet.layered([2, 2, 1], activation="tanh"), engine=engine, seed=0)
     assert smooth.attribute([[0.0, 0.0]]).notes == ()
+
+
+def test_cones_are_the_descendants_on_the_way_to_the_output():
+    graph, inputs = hierarchy(3)
+    graph.add_edge(7, "elsewhere")
+    net = dagnet.Network(graph, inputs=inputs, outputs=["root", "elsewhere"], seed=0)
+    plan, unit = (
+        net.plan,
+        {node: net.layout.units_of(net.topology.node_number(node)).start for node in net.nodes},
+    )
+    sets = [[node] for node in net.nodes] + [[3, 7, 20], inputs]
+    units = np.array([unit[node] for nodes in sets for node in nodes])
+    cones = Dependents(plan, np.array([unit["root"]])).cones(units, np.array(list(map(len, sets))))
+    reaching = nx.ancestors(graph, "root") | {"root"}
+    for number, nodes in enumerate(sets):
+        truth = set().union(*(nx.descendants(graph, node) for node in nodes)) & reaching - set(nodes)
+        steps, found = list(cones.steps(plan, number)), []
+        for step in steps:
+            if step.kind == ACTIVATE:
+                found += range(step.target, step.targets.stop)
+        assert sorted(found) == sorted(unit[node] for node in truth)
+        computed = [unit for step in steps for unit in range(*step.targets.indices(plan.n_units))]
+        assert sorted(computed) == sorted(2 * found)  # each is summed and activated

@@ -39,8 +39,8 @@ CHOSEN = (
     "{:,} z are across a kink from the baseline: DeepLIFT goes across, a gradient does not see it",
     "{:,} maxima or minima have terms that tie, which share evenly",
 )
-AT_ONCE = 2**20
-"""Units of a graph times nodes that are knocked out in one go, at most."""
+AT_ONCE = 2**22
+"""Units and edges of a graph times nodes that are knocked out in one go, at most."""
 
 
 def attribute(
@@ -348,7 +348,7 @@ class Attribution(Mapping[Hashable, Array]):
         """By what can be knocked out, all that is with it; inputs come first."""
         first = np.argsort(~self._walk.prepared.layout.topology.is_input, kind="stable").tolist()
         listed = list(dict.fromkeys([*((node,) for node in first), *self._groups.values()]))
-        size = max(1, AT_ONCE // self._walk.plan.n_units)
+        size = max(1, AT_ONCE // (self._walk.plan.n_units + self._walk.plan.n_weights))
         bunches = (listed[start : start + size] for start in range(0, len(listed), size))
         return {each: bunch for bunch in bunches for each in bunch}
 
