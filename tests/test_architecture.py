@@ -84,7 +84,7 @@ GUARDS = {
     "editing": "editing",
     "errors": "errors bad_input",
     "explain": "explain attribution verify check_gradient diagnose noticed textbook",
-    "formats": "formats formats_hostile formats_users readers inspector inspector_browser",
+    "formats": "formats formats_hostile formats_users readers inspector inspector_browser source_export",
     "formula": "formula formula_slopes formula_conformance tracing_again arrays",
     "hookspecs": "registry plugin_docs",
     "layered": "network docs",

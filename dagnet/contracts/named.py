@@ -189,18 +189,21 @@ class Exporter:
     suffix
         With its dot, lower case: ``".graphml"``.
     write
-        ``write(network, stream, observations)``: writes bytes to the binary ``stream``;
-        ``observations`` is an :class:`Observations` or None.  The caller opens and renames the
-        file, so that none is ever left half-written.
+        ``write(network, stream, observations)``: writes bytes to the binary ``stream``, whose ``name``
+        is the file's if it becomes one; ``observations`` is an :class:`Observations` or None.  The
+        caller opens and renames the file, so that none is ever left half-written.
     read
         ``read(stream) -> nx.DiGraph``, or None where the format cannot be read back.
+    options
+        What :meth:`Network.export` takes for this format, by name, and ``write`` as keywords.
     """
 
     kind: ClassVar[str] = "exporter"
     name: str
     suffix: str
-    write: Callable[[Any, BinaryIO, Observations | None], None]
+    write: Callable[..., None]
     read: Callable[[BinaryIO], Any] | None = None
+    options: Mapping[str, Rule] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         checked_name(self.kind, self.name)

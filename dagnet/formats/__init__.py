@@ -7,6 +7,7 @@ import stat
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -42,6 +43,7 @@ def dagnet_exporters() -> Iterable[Exporter]:
     from dagnet.formats import xml_files as xml  # noqa: PLC0415
     from dagnet.formats.inspector import write_html  # noqa: PLC0415
     from dagnet.formats.pictures import read_dot, write_dot, write_svg  # noqa: PLC0415
+    from dagnet.formats.source import write_source  # noqa: PLC0415
 
     return [
         Exporter("graphml", ".graphml", xml.write_graphml, xml.read_graphml),
@@ -52,6 +54,8 @@ def dagnet_exporters() -> Iterable[Exporter]:
         Exporter("dot", ".dot", write_dot, read_dot),
         Exporter("svg", ".svg", write_svg),
         Exporter("html", ".html", write_html),
+        Exporter("python", ".py", partial(write_source, c=False), options={"gradient": FLAG}),
+        Exporter("c", ".c", partial(write_source, c=True), options={"gradient": FLAG}),
     ]
 
 
@@ -65,7 +69,7 @@ def readers() -> dict[str, Callable[..., Any]]:
     return only | {item.suffix: item.read for item in exporters().values() if item.read is not None}
 
 
-def export(model: Model, path: str | Path, X: Any = None, y: Any = None) -> None:
+def export(model: Model, path: str | Path, X: Any = None, y: Any = None, **options: Any) -> None:
     """Write a network to a file in the format of its suffix, whole or not at all.
 
     :func:`dagnet.exporters` lists the formats.  Each carries weights, biases, activations,
@@ -76,17 +80,22 @@ def export(model: Model, path: str | Path, X: Any = None, y: Any = None) -> None
     dicts.  Others are typed JSON under ``dagnet_own_`` and the name, as are those named like what
     dagnet writes (``level``, ``role``, ``gradient``) or the format means something by (``id``).
 
+    ``.py`` and ``.c`` are source, of NumPy or C99 alone: ``outputs``, ``predict``, and with ``gradient=True``
+    ``loss_and_gradient``.  What has no formula is refused; nothing reads them back.
+
     Parameters
     ----------
     path
-        A name with a suffix such as ``.graphml``, ``.json``, ``.csv`` or ``.html``.
+        A name with a suffix such as ``.graphml``, ``.json``, ``.csv``, ``.html``, ``.py`` or ``.c``.
     X, y
-        Rows and targets, as for :meth:`Model.gradient`.
+        Rows and targets, as for :meth:`Model.gradient`; they do not show in ``.svg``, ``.py`` and ``.c``.
+    options
+        What a format has besides, such as ``gradient=True``.
 
     Raises
     ------
     DataError
-        For an unknown suffix, and rows or targets that do not fit.
+        For an unknown suffix or option, and rows or targets that do not fit.
     NumericalError
         If a weight or a bias is not finite, in formats of text (pictures show it).
     OSError
@@ -107,10 +116,16 @@ def export(model: Model, path: str | Path, X: Any = None, y: Any = None) -> None
     exporter = _by_suffix("export", path, {item.suffix: item for item in exporters().values()})
     if X is None and y is not None:
         raise DataError("export(): y is given without X; the targets need their rows")
+    for name in options.keys() - exporter.options.keys():
+        known = ", ".join(item.suffix for item in exporters().values() if name in item.options)
+        raise DataError(
+            f"export(): {name!r} is an option of {known or 'no format'}, not of {exporter.suffix}"
+        )
+    given = {name: exporter.options[name].check(f"export(): {name}", options[name]) for name in options}
     from dagnet.storage import atomically  # noqa: PLC0415 - msgspec is only for those who write
 
     with _uncollected(), atomically(path) as stream:
-        exporter.write(model, stream, None if X is None else Observations(X, aligned("y", y, X)))
+        exporter.write(model, stream, None if X is None else Observations(X, aligned("y", y, X)), **given)
 
 
 def to_networkx(model: Model, *, plain: bool = False) -> nx.DiGraph[Any]:

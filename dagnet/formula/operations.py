@@ -93,12 +93,12 @@ def sigmoid(z: Any) -> Any:
     return np.maximum(t, np.sign(z)) / (1.0 + t)
 
 
-_NEAR = (
+NEAR = (
     *(-7.779460367272012e-10, 1.3710975905183266e-08, -1.620631268457348e-07, 1.6447131426112253e-06),
     *(-1.4924712289815019e-05, 0.00012055293576241884, -0.000854832592929161, 0.005223977606117977),
     *(-0.026866170643111403, 0.11283791670944185, -0.3761263890318352, 1.1283791670955126),
 )
-_FAR = (
+FAR = (
     *(-1.77020204145022e-11, 6.517327582624352e-10, -1.0901953155231237e-08, 1.0820662950718875e-07),
     *(-6.876531222066907e-07, 2.67250798614481e-06, -3.609374110352148e-06, -2.800131434716247e-05),
     *(0.00023065149353600903, -0.0009199436319404386, 0.002098770044185836, -0.0005840557029103525),
@@ -130,7 +130,7 @@ def erf(x: Any) -> Any:
     array([-1.        ,  0.        ,  0.52049988])
     """
     y = np.minimum(np.abs(x), 6.0)
-    near, far = polyval(_NEAR, np.minimum(y * y, 1.0)), polyval(_FAR, y)
+    near, far = polyval(NEAR, np.minimum(y * y, 1.0)), polyval(FAR, y)
     beyond = (y > 1.0) * np.ones_like(y)
     return np.copysign((1.0 - beyond) * (y * near) + beyond * (1.0 - np.exp(-far)), x)
 
@@ -239,7 +239,7 @@ OPERATIONS: dict[str, Operation] = {
     "multiply": _Row(np.multiply, _both(lambda _x, y, _: y), "*"),
     "pull": _Row(_pull, _both(lambda _x, y, _: y), "*", expansion=_pull),
     "divide": _Row(np.divide, (lambda _x, y, _: np.divide(1.0, y), lambda _, y, q: -q / y), "/", steep=True),
-    "power": _Row(np.power, (_power_of_base, _power_of_exponent), "**", steep=True),
+    "power": _Row(np.power, (_power_of_base, _power_of_exponent), "**", steep=True, library="pow"),
     "maximum": _Row(np.maximum, _extreme(np.less), latex=r"\max\left(%s, %s\right)"),
     "minimum": _Row(np.minimum, _extreme(np.greater), latex=r"\min\left(%s, %s\right)"),
     "fmax": _Row(np.fmax, _extreme_number(np.greater_equal)),
@@ -254,7 +254,7 @@ OPERATIONS: dict[str, Operation] = {
     "clip": _Row(np.clip, _CLIP, expansion=lambda x, low, high: np.minimum(np.maximum(x, low), high)),
     "negative": _Row(np.negative, _fixed(-1.0), latex="-%s"),
     "positive": _Row(np.positive, _fixed(1.0), latex="%s"),
-    "absolute": _Row(np.absolute, (lambda x, _: np.sign(x),), latex=r"\left|%s\right|"),
+    "absolute": _Row(np.absolute, (lambda x, _: np.sign(x),), library="fabs", latex=r"\left|%s\right|"),
     "square": _Row(np.square, (lambda x, _: 2.0 * x,), latex="{%s}^{2}", expansion=lambda x: x * x),
     "reciprocal": _Row(np.reciprocal, (lambda _, y: -y * y,), steep=True,
                        expansion=lambda x: np.divide(1.0, x)),

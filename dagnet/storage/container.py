@@ -71,7 +71,7 @@ def atomically(path: object) -> Iterator[BinaryIO]:
     temporary = target.parent / f".dagnet-{secrets.token_hex(8)}.tmp"
     descriptor = _created(temporary, target)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with open(target, "wb", opener=lambda *_: descriptor) as stream:
             if before is not None:
                 _keep_permissions(stream.fileno(), before)
             yield stream
