@@ -119,9 +119,11 @@ def _narrow_levels(
 def reachable(rows: Rows, seeds: Array, within: Array | None = None) -> Array:
     """The seeds and all that can be reached from them along ``rows``, in no particular order.
 
-    ``within``, a mask, keeps the walk among the marked nodes.  Cost: the answer and its edges.
+    ``within``, a mask, keeps the walk among the marked nodes.  Cost: the answer and its edges.  Where it is
+    k times as long as there are nodes, the graph is there k times: node v of copy c is v + c · nodes.
     """
-    fresh = np.ones(len(rows.indptr) - 1, bool) if within is None else within.copy()
+    n = len(rows.indptr) - 1
+    fresh = np.ones(n, bool) if within is None else within.copy()
     views = (fresh.data, rows.indptr.data, np.ascontiguousarray(rows.neighbours, np.int64).data)
     distinct = np.unique(seeds)
     frontier = distinct[fresh[distinct]]
@@ -133,7 +135,8 @@ def reachable(rows: Rows, seeds: Array, within: Array | None = None) -> Array:
             found.append(passed)
             continue
         found.append(frontier)
-        reached = rows.neighbours[rows.expand(frontier)]
+        nodes = frontier % n
+        reached = rows.neighbours[rows.expand(nodes)] + np.repeat(frontier - nodes, rows.degrees()[nodes])
         frontier = np.unique(reached[fresh[reached]])
         fresh[frontier] = False
     return np.concatenate([*found, np.zeros(0, np.int64)]).astype(np.int64, copy=False)
@@ -144,11 +147,14 @@ def _narrow_reach(
 ) -> tuple[Array, Array]:
     """Steps of :func:`reachable` while the frontier is narrow: what was passed, and the next frontier."""
     passed: list[int] = []
+    n = len(indptr) - 1
     while 0 < len(frontier) < NARROW:
         passed += frontier
         following = []
-        for node in frontier:
-            for other in neighbours[indptr[node] : indptr[node + 1]].tolist():
+        for place in frontier:
+            node = place % n
+            for neighbour in neighbours[indptr[node] : indptr[node + 1]].tolist():
+                other = neighbour + place - node
                 if fresh[other]:
                     fresh[other] = False
                     following.append(other)

@@ -42,9 +42,8 @@ class Fits:
     def __init__(self, graph: Any, X: Any, y: Any, arguments: Mapping[str, Any]) -> None:
         given = dict(arguments)
         refused = {"self", "graph", "X", "y", "resume", "validation_data", "state", "weights"}
-        own, fit = (
-            inspect.signature(one).parameters.keys() - refused for one in (Network.__init__, Network.fit)
-        )
+        both = (Network.__init__, Network.fit)
+        own, fit = (inspect.signature(one).parameters.keys() - refused for one in both)
         if strange := given.keys() - own - fit:
             mend = did_you_mean(min(strange), [*own, *fit])
             raise DataError(f"{min(strange)} is no argument of Network or fit that many fits can have{mend}")
@@ -66,6 +65,8 @@ class Fits:
         dtype = np.dtype(np.float64) if scaled else prepared.dtype
         plain = encode_inputs(X, prepared.columns_in, dtype, None)[:]
         self.data = Rows(plain, targets, None if weights is None else weights / weights.max())
+        if (np.nanmin(targets, axis=0) == np.nanmax(targets, axis=0)).all():
+            raise DataError(expected("y", "of more than one value", Verbatim("the same in every row")))
         self._callbacks = list(checked_callbacks(given.pop("callbacks", ())))
         self._run = given
 
@@ -157,10 +158,8 @@ def importance(
     (['x1', 'x2', 'x3', 'h11', 'h12'], (('h11', 'h12'),))
     """
     seeds, shuffles = whole(1).check("seeds", seeds), whole(1).check("shuffles", shuffles)
-    null, groups, fits = NULL.check("null", null), dict(groups or {}), Fits(graph, X, y, arguments)
+    null, groups, fits = NULL.check("null", null), groups or {}, Fits(graph, X, y, arguments)
     topology, data = fits.base.topology, fits.data
-    if (data.targets == data.targets[:1]).all():
-        raise DataError(expected("y", "of more than one value", Verbatim("the same in every row")))
     numbers = np.flatnonzero(~topology.is_output & (~topology.is_input | (null == "labels")))
     nodes = tuple(topology.nodes[node] for node in numbers.tolist())
 
@@ -200,9 +199,11 @@ def importance(
     values = (net.forward(rows).by_unit[1][first].T for _, net in observed)
     near = tuple(tuple(nodes[at] for at in group) for group in collinear(values))
     above = [len(reachable(topology.parents, np.array([node]))) - 1 for node in numbers.tolist()]
+    said, plain = {**arguments, "loss": str(fits.base.loss)}, (str, int, float)
+    settings = ", ".join(f"{word}={value}" for word, value in said.items() if isinstance(value, plain))
+    asked = {"method": method, "null": null, "seed": fits.seed, "rows": len(data), "settings": settings}
     return Importance.of(
-        f"{method}, null: {null}, {seeds} seeds, {shuffles} shuffles", (nodes, tuple(groups)),
-        (own, under_null), (alike, chains(topology), near),
+        asked, (nodes, tuple(groups)), (own, under_null), (alike, chains(topology), near),
         {"ancestors": np.array(above), "depth": topology.level[numbers]},
     )  # fmt: skip
 
@@ -246,9 +247,8 @@ class WiringComparison(Judged):
             found.append((losses[..., place].mean(), mean, mean - reach, mean + reach, p if mean else 1.0))
         names = ("loss", "difference", "low", "high", "p")
         columns = dict(zip(names, np.array(found).reshape(-1, len(names)).T, strict=True))
-        title = (
-            f"Wirings: loss on held-out rows {number(float(losses[..., 0].mean()))} as drawn, {seeds} seeds"
-        )
+        drawn = number(float(losses[..., 0].mean()))
+        title = f"Wirings: loss on held-out rows {drawn} as drawn, {seeds} seeds"
         return cls("control", controls, columns, title, ["difference > 0: better as drawn"], losses)
 
 
@@ -305,9 +305,8 @@ def compare_wirings(
         must = f"of {2 * FOLDS} rows or more with a label and a weight, of which parts are held out"
         raise DataError(expected("X", must, n))
     above = {node: nx.ancestors(drawn, node) for node in outputs}
-    direct = wired(
-        drawn.subgraph([*inputs, *outputs]), ((u, v, {}) for v in outputs for u in inputs if u in above[v])
-    )
+    through: Any = ((u, v, {}) for v in outputs for u in inputs if u in above[v])
+    direct = wired(drawn.subgraph([*inputs, *outputs]), through)
     order = np.random.default_rng(fits.seed).permutation(rows)
 
     def losses(k: int) -> list[list[float]]:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import networkx as nx
 import numpy as np
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from test_asking import ENGINES, normalised, output_of, table
 
 import dagnet
+from dagnet.plan import ACTIVATE
+from dagnet.plan.cones import Dependents
 
 METHODS = ("deeplift", "gradient*input", "integrated_gradients(steps=20)", "knockout")
 
@@ -222,6 +225,9 @@ def test_groups_and_what_reaches_nothing():
         ({"baseline": {"x1": 0.0, "h11": 0.0}}, "baseline: each name must be an input"),
         ({"baseline": [0.0, 1.0, 2.0]}, "baseline: X must be 2 columns wide"),
         ({"baseline": [[0.0, 1.0]] * 3}, "baseline must be of 1 row, or 2 as X"),
+        ({"baseline": [[0.0], [1.0, 2.0]]}, "baseline must be numbers in a rectangular array"),
+        ({"baseline": {("x1", "h11"): 0.0}}, "baseline: no node .* it is an edge"),
+        ({"groups": {"g": [("x1", "h11")]}}, "groups: 'g': no node .* it is an edge"),
         ({"baseline": float("nan")}, "baseline: X: row 0"),
         ({"groups": ["h11"]}, "groups must be a mapping"),
         ({"groups": {"g": []}}, "groups: 'g' must be a list of nodes"),
@@ -251,3 +257,121 @@ def test_a_kink_and_a_single_precision_row():
     found = net.attribute(X)
     assert found["h11"].dtype == np.float32
     assert found.error < 1e-5
+
+
+def evaluated_on_networkx(graph, net, row, without=()):
+    """The graph's values for one row, node by node, those of some nodes 0."""
+    functions = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0), None: lambda z: z}
+    values = dict(zip(net.inputs, row, strict=True)) | dict.fromkeys(without, 0.0)
+    for node in nx.topological_sort(graph):
+        if node not in values:
+            terms = [net.weights[parent, node] * values[parent] for parent in graph.predecessors(node)]
+            kind, said = graph.nodes[node].get("aggregation", "sum"), graph.nodes[node]
+            total = {"sum": sum, "max": max, "product": np.prod, "mean": np.mean}[kind](terms)
+            values[node] = functions[said.get("activation")](total + net.biases[node])
+    return values
+
+
+def hierarchy(seed, n=60):
+    """Nodes in random order under one root, as pathways are, of several kinds."""
+    rng, graph = np.random.default_rng(seed), nx.DiGraph()
+    kinds = ["sum", "sum", "sum", "max", "product", "mean"]
+    for node in rng.permutation(n).tolist():
+        graph.add_node(node, activation=str(rng.choice(["tanh", "relu"])), aggregation=str(rng.choice(kinds)))
+    graph.add_edges_from((node, parent) for node in range(n) for parent in rng.integers(node + 1, n + 1, 2))
+    inputs = [node for node in graph if not graph.in_degree(node)]
+    for node in [*inputs, n]:
+        graph.nodes[node].clear()
+    return nx.relabel_nodes(graph, {n: "root"}), inputs
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_knockouts_equal_an_evaluation_on_networkx(engine, threads):
+    graph, inputs = hierarchy(0)
+    net = dagnet.Network(graph, inputs=inputs, engine=engine, threads=threads, seed=0)
+    net.biases["root"] = 0.5
+    rng = np.random.default_rng(0)
+    X, groups = rng.normal(size=(40, len(inputs))), {"a": [3, 50, "root"], "b": [7, 8, 31], "c": inputs[:3]}
+    found = net.attribute(X, method="knockout", groups=groups)
+    names = [*net.nodes, *groups]
+    rng.shuffle(names)  # the order of the questions changes nothing
+    before = net.forward(X)
+    for name in names:
+        without = groups.get(name, [name])
+        truth = [evaluated_on_networkx(graph, net, row, without)["root"] for row in X]
+        assert np.allclose(found[name], before["root"] - truth, rtol=1e-10, atol=1e-12)
+    assert all(np.array_equal(before[node], net.forward(X)[node]) for node in net.nodes)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_knockouts_prepare_nothing_and_are_asked_for_in_bunches(engine, monkeypatch):
+    graph, inputs = hierarchy(1, n=200)
+    net = dagnet.Network(graph, inputs=inputs, engine=engine, seed=0)
+    net.predict(np.ones((3, len(inputs))))
+    counts, find = [], Dependents.cones
+    monkeypatch.setattr("dagnet.model.prepared.prepare", None)
+    monkeypatch.setattr(Dependents, "cones", lambda self, *of: counts.append(len(of[1])) or find(self, *of))
+    found = net.attribute(np.ones((3, len(inputs))), method="knockout")
+    found[150]
+    assert counts == [len(net.nodes)]
+    found.mean_absolute()
+    assert sum(counts) == len(net.nodes)
+    monkeypatch.setattr("dagnet.explain.attribution.AT_ONCE", 10 * (net.plan.n_units + net.plan.n_weights))
+    again = net.attribute(np.ones((3, len(inputs))), method="knockout")
+    assert again.mean_absolute() == found.mean_absolute()
+    assert counts[1:-1] == [10] * (len(counts) - 2)
+
+
+def test_knockouts_may_be_asked_for_by_several_threads():
+    graph, inputs = hierarchy(2, n=150)
+    net = dagnet.Network(graph, inputs=inputs, seed=0)
+    X = np.random.default_rng(0).normal(size=(64, len(inputs)))
+    alone, shared = (net.attribute(X, method="knockout") for _ in range(2))
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda node: (node, shared[node]), net.nodes * 3))
+    assert all(np.array_equal(answer, alone[node]) for node, answer in answers)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_kinks_and_ties_are_counted(engine):
+    graph = nx.DiGraph()
+    graph.add_weighted_edges_from(
+        [("a", "r", 1.0), ("a", "m", 1.0), ("b", "m", 1.0), ("r", "y", 1.0), ("m", "y", 1.0)]
+    )
+    graph.nodes["r"].update(activation="relu", bias=0.0)
+    graph.nodes["m"].update(aggregation="max", activation="identity", bias=0.0)
+    net = dagnet.Network(graph, engine=engine)
+    found = net.attribute([[0.0, 5.0], [0.0, -1.0], [2.0, 2.0], [3.0, 1.0]], baseline=-1.0)
+    assert found.notes == (
+        "2 z are on a kink of their activation: gradients there are those that training uses",
+        "2 z are across a kink from the baseline: DeepLIFT goes across, a gradient does not see it",
+        "1 maxima or minima have terms that tie, which share evenly",
+    )
+    for method in METHODS:
+        assert net.attribute([[2.0, 2.0]], baseline=-1.0, method=method).notes[-1].startswith("1 maxima")
+    smooth = dagnet.Network(dagnet.layered([2, 2, 1], activation="tanh"), engine=engine, seed=0)
+    assert smooth.attribute([[0.0, 0.0]]).notes == ()
+
+
+def test_cones_are_the_descendants_on_the_way_to_the_output():
+    graph, inputs = hierarchy(3)
+    graph.add_edge(7, "elsewhere")
+    net = dagnet.Network(graph, inputs=inputs, outputs=["root", "elsewhere"], seed=0)
+    plan, unit = (
+        net.plan,
+        {node: net.layout.units_of(net.topology.node_number(node)).start for node in net.nodes},
+    )
+    sets = [[node] for node in net.nodes] + [[3, 7, 20], inputs]
+    units = np.array([unit[node] for nodes in sets for node in nodes])
+    cones = Dependents(plan, np.array([unit["root"]])).cones(units, np.array(list(map(len, sets))))
+    reaching = nx.ancestors(graph, "root") | {"root"}
+    for number, nodes in enumerate(sets):
+        truth = set().union(*(nx.descendants(graph, node) for node in nodes)) & reaching - set(nodes)
+        steps, found = list(cones.steps(plan, number)), []
+        for step in steps:
+            if step.kind == ACTIVATE:
+                found += range(step.target, step.targets.stop)
+        assert sorted(found) == sorted(unit[node] for node in truth)
+        computed = [unit for step in steps for unit in range(*step.targets.indices(plan.n_units))]
+        assert sorted(computed) == sorted(2 * found)  # each is summed and activated

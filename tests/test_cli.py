@@ -357,3 +357,89 @@ def test_an_ontology_is_turned_round_and_fitted_to_the_data(folder):
     assert dagnet.read_graph("out.graphml").edges["a", "GO:2"]["type"] == "gene"
     assert json.loads(run(*command, "--prepare", "--json"))["nodes"] == 4
     assert "GO:9" in run(*command[:4], "GO:9", *command[5:], "--prepare", code=1)
+
+
+# -- importance ------------------------------------------------------------------------------
+
+ASKED = (
+    "importance",
+    "graph.graphml",
+    "data.csv",
+    "--target",
+    "sick",
+    "--seeds",
+    3,
+    "--shuffles",
+    4,
+    "--epochs",
+    5,
+)
+
+
+def test_importance_is_that_of_the_library(folder):
+    text = run(*ASKED, "--out", "table.csv", "--learning-rate", 0.05)
+    rows = list(csv.DictReader((folder / "table.csv").read_text().splitlines()))
+    data = list(csv.DictReader((folder / "data.csv").read_text().splitlines()))
+    X = np.array([[float(row[name]) for name in "ab"] for row in data])
+    graph = nx.read_graphml(folder / "graph.graphml")
+    for name, column in zip("ab", X.T, strict=True):
+        graph.nodes[name].update(center=column.mean(), scale=column.std())
+    found = dagnet.importance(
+        graph, X, [float(row["sick"]) for row in data], seeds=3, shuffles=4, epochs=5, learning_rate=0.05,
+        loss="binary_cross_entropy_with_logits",
+    )  # fmt: skip
+    assert [row.pop("node") for row in rows] == list(found.names)
+    numbers = [[float(number) for number in row.values()] for row in rows]
+    np.testing.assert_allclose(numbers, np.column_stack(list(found.columns.values())), rtol=1e-9)
+    assert max(map(len, text.splitlines())) <= 110
+    assert len(text.splitlines()) <= 30
+    methods = " ".join(text.split("Importance of ")[1].split())
+    for part in (
+        "3 nodes was found with dagnet", "NumPy 2", "3 random starts (seeds 0 to 2; ", "epochs=5",
+        "learning_rate=0.05", "(deeplift) over 60 rows", "loss=binary_cross_entropy_with_logits",
+        "4 averages of as many networks, each with the rows of the labels permuted",
+        "p = (1 + k)/(1 + 4)", "Benjamini and Hochberg, 1995", "(0 here) were judged as groups",
+    ):  # fmt: skip
+        assert part in methods
+    assert "written   table.csv" in text
+
+
+def test_importance_of_a_trained_model_begins_anew(folder):
+    run(*TRAIN, "model.dagnet")
+    of_model = json.loads(
+        run(*[part if part != "graph.graphml" else "model.dagnet" for part in ASKED], "--json")
+    )
+    of_graph = json.loads(run(*ASKED, "--json", "--loss", "binary_cross_entropy_with_logits"))
+    assert set(of_model) == {"nodes", "twins", "chains", "collinear", "stability", "methods"}
+    assert set(of_model["nodes"]) == {"a", "b", "h"}
+    for node, columns in of_model["nodes"].items():  # standardised on all rows or on those that trained it
+        assert columns["mean"] == pytest.approx(of_graph["nodes"][node]["mean"], rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--out", "data.csv"), "--out must be a file of its own, got data.csv, which is also DATA"),
+        (("--out", "graph.graphml"), "which is also GRAPH"),
+        (("--seeds", 0), "seeds must be a whole number of 1 or more, got 0"),
+        (("--shuffles", -3), "shuffles must be a whole number of 1 or more, got -3"),
+        (("--method", "lime"), "no attribution is called 'lime'"),
+        (("--of", "nobody"), "of: no node 'nobody'"),
+        (("--out", "no/where.csv"), "no/where.csv"),
+    ],
+)
+def test_importance_refuses_and_writes_nothing(folder, arguments, message):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert message in run(*ASKED, *arguments, code=1)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_importance_without_labels_in_some_rows(folder):
+    rows = (folder / "data.csv").read_text().splitlines()
+    column = rows[0].split(",").index("sick")
+    cells = rows[3].split(",")
+    cells[column] = ""
+    (folder / "data.csv").write_text("\n".join([*rows[:3], ",".join(cells), *rows[4:]]))
+    assert "the value is missing" in run(*ASKED, code=1)
+    assert "59 rows" not in run(*ASKED, "--missing", "skip")
+    assert "59 rows" in run(*ASKED, "--missing", "drop")

@@ -227,6 +227,7 @@ def test_given_start_weights_are_drawn_anew_and_tables_align():
         ({"validation_data": 3}, "validation_data is no argument"),
         ({"epochs": 0}, "epochs must be a whole number of 1 or more"),
         ({"X": np.zeros((9, 12)), "y": np.arange(9.0)}, "X must be of 10 rows or more"),
+        ({"X": np.zeros((20, 12)), "y": np.ones(20)}, "y must be of more than one value, got the same in"),
         ({"X": np.full((20, 12), np.nan), "y": np.arange(20.0)}, "must be finite, got nan"),
     ],
 )

@@ -17,6 +17,8 @@ from dagnet.errors import DagnetError
 
 __all__ = ["main"]
 
+FIT = ("optimizer", "learning_rate", "epochs", "batch_size", "l2")
+OF_ONE_FIT = {"out", "test", "validation", "early_stopping", "checkpoint", "resume"}
 FILE = click.Path(path_type=Path, dir_okay=False)
 with_default = partial(click.option, show_default=True)
 THREADS = click.option("--threads", type=int, help="How many threads to use.  [default: all]")
@@ -55,6 +57,7 @@ def _attributes(_ctx: object, _param: object, pairs: tuple[str, ...]) -> dict[st
 
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+NULL = click.Choice(["labels", "node"])
 WAYS = click.Choice(["refuse", "drop", "skip", "median", "mean"])
 missing = partial(with_default, "--missing", type=WAYS, default="refuse")
 ATTRIBUTES = click.option(
@@ -73,6 +76,7 @@ def main() -> None:
     dagnet train GRAPH DATA --target COLUMN --out MODEL    learn from a CSV file
     dagnet predict MODEL DATA                              apply what was learned
     dagnet evaluate MODEL DATA                             measure it
+    dagnet importance GRAPH DATA --target COLUMN           ask which nodes matter
     dagnet show GRAPH                                      look at it
 
     GRAPH is a graph in GraphML, GEXF, GML, DOT, JSON, SIF, GMT, OBO, a CSV edge list with the
@@ -150,8 +154,28 @@ def train(graph: Path, data: Path, **options: Any) -> None:
     """  # noqa: D301 - as above
     from dagnet.cli.training import Request, train_from_files  # noqa: PLC0415 - keeps --help fast
 
-    fit = {name: options.pop(name) for name in ("optimizer", "learning_rate", "epochs", "batch_size", "l2")}
+    fit = {name: options.pop(name) for name in FIT}
     train_from_files(Request(graph=graph, data=data, fit=fit, **options))
+
+
+@main.command(params=[option for option in train.params if option.name not in OF_ONE_FIT])
+@with_default("--seeds", type=int, default=10, help="How many trained networks an average.")
+@with_default("--shuffles", type=int, default=99, help="How many averages under the null.")
+@with_default("--null", type=NULL, default="labels", help="Shuffle targets, or a node's own inputs.")
+@with_default("--method", default="deeplift", help="Of attribution, such as 'knockout'.")
+@click.option("--of", metavar="NODE", help="The output that is meant, where there are several.")
+@click.option("--out", "-o", type=FILE, metavar="TABLE", help="Write all nodes to this CSV file.")
+def importance(graph: Path, data: Path, **options: Any) -> None:
+    """Say which nodes matter, and whether that is more than chance.
+
+    Trains networks of the graph, from new random starts, on all rows and on shuffled ones; prints the nodes
+    that stand out, what the ranks are worth, and a paragraph for a methods section.
+    """
+    from dagnet.cli.training import Request, importance_of_files  # noqa: PLC0415 - keeps --help fast
+
+    asked = {name: options.pop(name) for name in ("seeds", "shuffles", "null", "method", "of")}
+    fit = {name: options.pop(name) for name in FIT}
+    importance_of_files(Request(graph=graph, data=data, fit=fit, **options), asked)
 
 
 @main.command()

@@ -7,7 +7,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +61,16 @@ def predict_file(model: Path, data: Path, out: Path | None, threads: int | None)
     network, table = open_network(model, threads=threads, trained=True), read_table(data)
     fill = fill_values(network.inputs, said(network))
     predicted = network.predict(table.columns(network.inputs, fill, categories_of(network)))
+    columns = predicted_columns(network, predicted)
+    write_table(out, map(harmless, columns), zip(*columns.values(), strict=True))
+
+
+def write_table(out: Path | None, head: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write CSV, whole or not at all; to standard output where no file is named."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    columns = predicted_columns(network, predicted)
-    writer.writerow(map(harmless, columns))
-    writer.writerows(zip(*columns.values(), strict=True))
+    writer.writerow(head)
+    writer.writerows(rows)
     if out is None:
         sys.stdout.write(text.getvalue())
         return

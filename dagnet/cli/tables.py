@@ -209,9 +209,8 @@ def _check_header(path: Path, header: list[str]) -> None:
     if twice:
         raise DataError(f"{path}: the column {twice[0]!r} is there more than once; rename or drop one")
     if len(header) == 1 and "|" in header[0]:
-        raise DataError(
-            f"{path} must be separated by commas, semicolons or tabs; its header is {header[0]!r}"
-        )
+        text = f"{path} must be separated by commas, semicolons or tabs; its header is {header[0]!r}"
+        raise DataError(text)
 
 
 # -- what a network says about its tables -------------------------------------------------
@@ -248,9 +247,8 @@ def used_rows(
     elif missing in MIDDLES:
         values = dict.fromkeys(inputs, float("nan")) | values
     coded = table.coded(classes, outputs, gaps=missing == "skip")
-    found = table.columns(
-        [*inputs, *(name for name in outputs if str(name) not in coded)], values, categories
-    )
+    named = [*inputs, *(name for name in outputs if str(name) not in coded)]
+    found = table.columns(named, values, categories)
     y = {name: coded[str(name)] if str(name) in coded else found[name] for name in outputs}
     return table, {name: found[name] for name in inputs}, y
 

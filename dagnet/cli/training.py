@@ -1,4 +1,4 @@
-"""``dagnet train``: from two files to a trained one."""
+"""``dagnet train``: from two files to a trained one; ``dagnet importance``: to many, and what they say."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import json
 import signal
 import sys
+import textwrap
 import threading
 import time
 import warnings
@@ -22,13 +23,15 @@ from click import echo as say
 from dagnet.arrays import Array
 from dagnet.callbacks import Checkpoint, EarlyStopping
 from dagnet.cli import files, tables
-from dagnet.cli.applying import are_exclusive, counted, json_text, score_table, scores, sizes
-from dagnet.cli.tables import FILL, WORDS, Columns, Refusals, Table, noted
+from dagnet.cli.applying import are_exclusive, counted, json_text, score_table, scores, sizes, write_table
+from dagnet.cli.tables import FILL, WORDS, Columns, Refusals, Table, harmless, noted
 from dagnet.contracts import Callback, Run
+from dagnet.controls import importance
 from dagnet.errors import DagnetWarning, DataError, did_you_mean
 from dagnet.model.selection import make_generator
 from dagnet.network import Network
 from dagnet.preparing import prepare_graph
+from dagnet.rewiring import afresh
 from dagnet.values import FRACTION
 
 Graph: TypeAlias = "nx.DiGraph[Any]"
@@ -36,34 +39,33 @@ Classes = dict[str, list[str]]
 Split = dict[str, tuple[Columns, Columns]]
 """Inputs and targets by node name, for each purpose that there is: train, validation, test."""
 VERBS = {"train": "train", "validation": "validate", "test": "test"}
-PATIENCE = 2.0
+PATIENCE, WIDTH = 2.0, 100
 """Seconds after which a first batch is not counted as training: kernels are compiled in it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
-    """The arguments of ``dagnet train``."""
+    """The arguments of ``dagnet train``: ``out`` is a path, ``fit`` are further ones of ``Network.fit``."""
 
     graph: Path
     data: Path
     targets: tuple[str, ...]
-    out: Path
+    out: Any
     loss: str | None
     seed: int
-    test: float
-    validation: str | None
-    early_stopping: int | None
+    test: float = 0.0
+    validation: str | None = None
+    early_stopping: int | None = None
     activation: str
     raw: bool
     prepare: bool
-    checkpoint: Path | None
-    resume: Path | None
+    checkpoint: Path | None = None
+    resume: Path | None = None
     threads: int | None
     missing: str
     attributes: files.Attributes
     as_json: bool
     fit: Mapping[str, Any]
-    """Further arguments of ``Network.fit``."""
 
     @property
     def validation_file(self) -> Path | None:
@@ -73,6 +75,31 @@ class Request:
         except ValueError:
             return Path(str(self.validation))
         return None
+
+
+def importance_of_files(request: Request, asked: Mapping[str, Any]) -> None:
+    """Read, train, print, write; a file that would be written over an input is refused first."""
+    files.check_places({"GRAPH": request.graph, "DATA": request.data}, {"--out": request.out})
+    if request.out is not None:
+        files.check_writable(request.out)
+    tell = partial(say, file=io.StringIO()) if request.as_json else say
+    table, network, split = _prepared(request, tell)
+    tell(f"graph     {request.graph}: {counted(network)}\ndata      {table.path}: {len(table):,} rows")
+    given = {**request.fit, **asked, "seed": request.seed, "threads": request.threads}
+    given["of"] = {str(node): node for node in network.nodes}.get(asked["of"], asked["of"])
+    given["missing"] = "skip" if request.missing == "skip" else "refuse"
+    found = importance(afresh(network.to_networkx(), {}), *split["train"], **given)
+    names, columns = list(map(str, found.names)), [column.tolist() for column in found.columns.values()]
+    tell(f"\n{found}\n\n" + textwrap.fill(found.methods, WIDTH))
+    if request.out is not None:
+        rows = zip(map(harmless, names), *columns, strict=True)
+        write_table(request.out, ["node", *found.columns], rows)
+        tell(f"written   {request.out}")
+    if request.as_json:
+        by_name = dict(zip(names, zip(*columns, strict=True), strict=True))
+        nodes = {name: dict(zip(found.columns, row, strict=True)) for name, row in by_name.items()}
+        alike = {"twins": found.twins, "chains": found.chains, "collinear": found.collinear}
+        say(json_text({"nodes": nodes, **alike, "stability": found.stability, "methods": found.methods}))
 
 
 class Watch(Callback):
@@ -173,10 +200,9 @@ def _check_target(
         mend = did_you_mean(name, table.header, listed=8)
         raise DataError(f"--target: {table.path} has no column {name!r}{mend}")
     if not graph.in_degree(by_text[name]):
-        raise DataError(
-            f"--target: nothing leads to the node {name!r}; choose one that has parents, "
-            "or turn the graph round: --prepare does where its outputs are the data's columns"
-        )
+        text = f"--target: nothing leads to the node {name!r}; choose one that has parents, "
+        text += "or turn the graph round: --prepare does where its outputs are the data's columns"
+        raise DataError(text)
 
 
 def _prepared(request: Request, tell: Callable[[object], None]) -> tuple[Table, Network, Split]:
@@ -222,11 +248,8 @@ def _prepared(request: Request, tell: Callable[[object], None]) -> tuple[Table, 
         split["validation"] = read(other, inputs, outputs, classes)[1:]
     _write_what_rows_say(graph, split, classes, request)
     network = build(loss=request.loss or _fitting_loss(graph, drafts[0], y, classes))
-    if (
-        network.objective.one is not None
-        and network.loss.targets != "class"
-        and are_exclusive(np.column_stack(list(y.values())))
-    ):
+    one_by_one = network.objective.one is not None and network.loss.targets != "class"
+    if one_by_one and are_exclusive(np.column_stack(list(y.values()))):
         text = "each row has 1 in one target and 0 in the others: --loss cross_entropy is meant for that"
         warnings.warn(text, DagnetWarning, stacklevel=2)
     return table, network, {purpose: split[purpose] for purpose in VERBS if purpose in split}
@@ -357,9 +380,8 @@ def split_rows(n: int, shares: Mapping[str, float], labels: Array | None, seed: 
         taken = _drawn(left, share, None if labels is None else labels[left], generator)
         if not 0 < len(taken) < len(left):
             mend = f"give more rows, or --{purpose} 0 for none"
-            raise DataError(
-                f"--{purpose}: a share of {share:g} leaves a part of {len(left)} rows empty; {mend}"
-            )
+            text = f"--{purpose}: a share of {share:g} leaves a part of {len(left)} rows empty; {mend}"
+            raise DataError(text)
         result[purpose] = taken
         left = np.setdiff1d(left, taken)
     result["train"] = left

@@ -228,6 +228,14 @@ class Runner:
         del theta, inputs
         return None
 
+    def evaluate_cones(self, theta: Array, state: Any, cones: Any, given: Array, unit: int) -> Array | None:
+        """What a unit has, (cones, rows), where some values of a state are others; None: by the textbook.
+
+        ``cones`` are :class:`dagnet.plan.cones.Cones`, ``given`` the values of their units, (units, rows).
+        """
+        del theta, state, cones, given, unit
+        return None
+
     def fused_gradient(self, loss: Loss) -> LossGradient:
         """Forward, loss and backward as one call."""
         return ThreeCalls(self, loss)

@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import reachable
+from dagnet.adjacency import offsets, ranges
 from dagnet.arrays import Array
-from dagnet.engine.pulls import ways
+from dagnet.contracts import Draw
+from dagnet.engine.pulls import reading, ways
+from dagnet.engine.reference import sums
 from dagnet.errors import DataError, Verbatim, did_you_mean, expected, needed, shorten
 from dagnet.explain.arguments import checked_network
 from dagnet.explain.secants import line, secant_plan
 from dagnet.markup import label
 from dagnet.model import Model, aligned
 from dagnet.model.asking import node_meant, unit_meant, walk_of
+from dagnet.model.differences import kinks_of
 from dagnet.model.results import Walk
+from dagnet.model.tables import numeric
 from dagnet.model.views import MissingNameError
-from dagnet.plan.transposition import read_by, readers, slot_targets
+from dagnet.plan import ACTIVATE
+from dagnet.plan.aggregating import aggregate_steps, slopes
+from dagnet.plan.cones import Cones, Dependents
+from dagnet.plan.transposition import slot_targets
 from dagnet.registry import parse_call
 from dagnet.values import whole
 
 METHODS = ("deeplift", "gradient*input", "integrated_gradients", "knockout")
 STEPS = 50
+CHOSEN = (
+    "{:,} z are on a kink of their activation: gradients there are those that training uses",
+    "{:,} z are across a kink from the baseline: DeepLIFT goes across, a gradient does not see it",
+    "{:,} maxima or minima have terms that tie, which share evenly",
+)
+AT_ONCE = 2**22
+"""Units and edges of a graph times nodes that are knocked out in one go, at most."""
 
 
 def attribute(
@@ -71,7 +86,7 @@ def attribute(
 
     Notes
     -----
-    On a kink of an activation gradients are those that training uses; DeepLIFT goes across it.
+    On a kink of an activation gradients are those that training uses; DeepLIFT goes across it: see ``notes``.
 
     Examples
     --------
@@ -96,12 +111,13 @@ def attribution_of(
         listed, first = ", ".join(map(shorten, net.outputs[:8])), shorten(net.outputs[0])
         raise DataError(f"of: say which output is meant ({listed}): of={first}, or of its units ({first}, 0)")
     of = net.outputs[0] if of is None else of
-    walk = walk_of(net, inputs)
-    plan = replace(walk.plan, outputs=np.array([unit_meant(net.prepared, of)]))
-    plan = plan.restrict(parameters=np.zeros(plan.n_slots, bool), deltas=np.ones(plan.n_units, bool))
+    walk, unit = walk_of(net, inputs), unit_meant(net.prepared, of)
     start, members = _baseline(net, baseline, walk.inputs), _checked_groups(net, groups)
-    walk, said = replace(walk, plan=plan), baseline is not None
-    return Attribution(method, of, walk, start, said, name, steps, members)
+    if name != "knockout":  # which does not walk back
+        plan = replace(walk.plan, outputs=np.array([unit]))
+        plan = plan.restrict(parameters=np.zeros(plan.n_slots, bool), deltas=np.ones(plan.n_units, bool))
+        walk = replace(walk, plan=plan)
+    return Attribution(method, of, walk, start, baseline is not None, name, steps, members, unit)
 
 
 def _checked_method(method: object) -> tuple[str, int]:
@@ -125,22 +141,22 @@ def _baseline(net: Model, baseline: Any, inputs: Array) -> Array:
         if baseline != "mean":
             raise DataError(expected("baseline", "'mean', a number, a mapping or an array", baseline))
         return np.broadcast_to(inputs.mean(axis=0), inputs.shape).copy()
-    rows: Any = baseline
+    is_plain = not isinstance(baseline, Mapping) and not hasattr(baseline, "ndim")
+    rows: Any = numeric("baseline", baseline) if is_plain else baseline
     if isinstance(baseline, Mapping):
         for name in baseline:
             if node_meant("baseline", net.topology, name) not in net.topology.inputs:
                 raise DataError(expected("baseline: each name", "an input", name))
         rows = {name: [each] * len(inputs) if np.ndim(each) == 0 else each for name, each in baseline.items()}
-    elif np.ndim(baseline) < 2:
-        rows = np.asarray(baseline)[None] if np.ndim(baseline) else np.full((1, inputs.shape[1]), baseline)
+    elif rows.ndim < 2:
+        rows = np.asarray(rows)[None] if rows.ndim else np.full((1, inputs.shape[1]), rows)
     try:
         found = net.encode(rows, finite=True).inputs
     except DataError as error:
         raise DataError(f"baseline: {error}") from None
     if len(found) not in {1, len(inputs)}:
-        raise DataError(
-            expected("baseline", f"of 1 row, or {len(inputs)} as X", Verbatim(f"{len(found)} rows"))
-        )
+        got = Verbatim(f"{len(found)} rows")
+        raise DataError(expected("baseline", f"of 1 row, or {len(inputs)} as X", got))
     return np.ascontiguousarray(np.broadcast_to(found, inputs.shape))
 
 
@@ -153,11 +169,8 @@ def _checked_groups(net: Model, groups: Any) -> dict[Hashable, tuple[int, ...]]:
         where = f"groups: {shorten(name)}"
         if net.topology.has_node(name) or net.topology.has_edge(name):
             raise DataError(f"{where} is a node or an edge; give the group another name")
-        if (
-            isinstance(members, (str, bytes))
-            or not isinstance(members, Iterable)
-            or not (nodes := list(members))
-        ):
+        is_list = isinstance(members, Iterable) and not isinstance(members, (str, bytes))
+        if not is_list or not (nodes := list(members)):
             raise DataError(expected(where, "a list of nodes", members))
         found[name] = tuple(dict.fromkeys(node_meant(where, net.topology, node) for node in nodes))
     return found
@@ -184,11 +197,8 @@ class Attribution(Mapping[Hashable, Array]):
     _name: str
     _steps: int
     _groups: Mapping[Hashable, tuple[int, ...]]
-    _known: dict[Any, Array] = field(default_factory=dict)
-    _cones: dict[bytes, Any] = field(default_factory=dict)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cones": {}}  # an engine's runners stay with it
+    _unit: int
+    _known: dict[tuple[int, ...], Array] = field(default_factory=dict)
 
     def __getitem__(self, name: Any) -> Array:
         topology = self._walk.prepared.layout.topology
@@ -208,11 +218,10 @@ class Attribution(Mapping[Hashable, Array]):
     def mean_absolute(self) -> dict[Hashable, float]:
         """The mean of the absolute contributions over the rows, of every node and group."""
         layout = self._walk.prepared.layout
-        if self._name == "knockout" or not layout.topology.is_plain:
-            return {name: float(np.abs(self._of(name)).mean()) for name in self}
-        each = np.abs(self._by_unit).mean(axis=1)[layout.first_unit].tolist()
-        found = dict(zip(layout.topology.nodes, each, strict=True))
-        return found | {name: float(np.abs(self._of(name)).mean()) for name in self._groups}
+        is_quick = self._name != "knockout" and layout.topology.is_plain
+        quick = np.abs(self._by_unit).mean(axis=1)[layout.first_unit].tolist() if is_quick else []
+        rest = np.reshape([self._of(name) for name in [*self][len(quick) :]], (-1, len(self._start)))
+        return dict(zip(self, [*quick, *np.abs(rest).mean(axis=1).tolist()], strict=True))
 
     def to_frame(self, index: Any = None) -> Any:
         """A ``pandas.DataFrame``: a column a node and group, a row a row, labelled by ``index``."""
@@ -226,9 +235,23 @@ class Attribution(Mapping[Hashable, Array]):
 
         Rounding for DeepLIFT; of integrated gradients what steps leave; others are not meant to add up.
         """
-        total = sum(self._of_units(np.array([unit])) for unit in range(self._start.shape[1]))
-        unit = self._walk.plan.outputs[0]
+        nodes = self._walk.prepared.layout.topology.inputs.tolist()
+        total, unit = sum(self._of_nodes((node,)) for node in nodes), self._unit
         return float(np.abs(total - (self._values[unit] - self._values_at_start[unit])).max())
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def notes(self) -> tuple[str, ...]:
+        """How often, in all rows, z is on a kink of its activation, or across one; how often terms tie."""
+        walk, plan, kinks = self._walk, self._walk.plan, kinks_of(self._walk.plan)[..., None]
+        units = np.flatnonzero(~np.isnan(kinks).all(axis=(1, 2)))
+        z, z0 = (each.pre_activation(units)[:, None] for each in (walk, walk.at(self._start)))
+        on, across = z == kinks[units], (z > kinks[units]) != (z0 > kinks[units])
+        steps = (step for step in aggregate_steps(plan) if plan.aggregations[step.what].kinks)
+        found = (part for step in steps for part in slopes(plan, step, walk.theta, reading(walk.state)))
+        tied = sum(int(((share > 0) & (share < 1)).any(axis=0).sum()) for *_, share in found)
+        counts = int(on.any(axis=1).sum()), int(across.any(axis=1).sum()), tied
+        return tuple(text.format(count) for text, count in zip(CHOSEN, counts, strict=True) if count)
 
     def __repr__(self) -> str:
         return f"<Attribution: {self.method} of {label(self.of)}, {len(self._start)} rows>"
@@ -236,17 +259,23 @@ class Attribution(Mapping[Hashable, Array]):
     # -- of names ------------------------------------------------------------------------
 
     def _of(self, name: Any) -> Array:
-        layout = self._walk.prepared.layout
-        is_group = not layout.topology.has_node(name) and isinstance(name, Hashable) and name in self._groups
-        nodes = self._groups[name] if is_group else (layout.topology.node_number(name),)
-        if nodes not in self._known:
-            units = [np.arange(layout.plan.n_units)[layout.units_of(node)] for node in nodes]
-            self._known[nodes] = self._of_units(np.concatenate(units))
-        return self._known[nodes].copy()
+        topology = self._walk.prepared.layout.topology
+        is_group = self._groups and not topology.has_node(name) and name in self._groups
+        return self._of_nodes(self._groups[name] if is_group else (topology.node_number(name),)).copy()
 
-    def _of_units(self, units: Array) -> Array:
-        is_knockout = self._name == "knockout"
-        return self._without(units) if is_knockout else np.asarray(self._by_unit[units].sum(axis=0))
+    def _of_nodes(self, nodes: tuple[int, ...]) -> Array:
+        if nodes not in self._known and self._name == "knockout":
+            self._knock_out(self._bunches[nodes])
+        elif nodes not in self._known:
+            self._known[nodes] = np.asarray(self._by_unit[self._units_of([nodes])[0]].sum(axis=0))
+        return self._known[nodes]
+
+    def _units_of(self, several: Sequence[tuple[int, ...]]) -> tuple[Array, Array]:
+        """The units of some nodes each, one behind the other, and how many there are of each."""
+        layout, nodes = self._walk.prepared.layout, np.fromiter(chain.from_iterable(several), np.int64)
+        first, n = layout.first_unit[nodes], layout.topology.units[nodes]
+        counts = np.add.reduceat(n, offsets(np.fromiter(map(len, several), np.int64))[:-1])
+        return ranges(first, first + n), counts
 
     def _of_edge(self, edge: int) -> Array:
         if self._name == "knockout":
@@ -273,9 +302,10 @@ class Attribution(Mapping[Hashable, Array]):
     @cached_property
     def _without_value(self) -> Array:
         """(units, rows) what is there where nothing is: a₀ if a baseline was given, or else of inputs."""
-        result = self._values_at_start.copy()
-        if not self._said:
-            result[self._start.shape[1] :] = 0
+        if self._said:
+            return self._values_at_start
+        result = np.zeros((self._walk.plan.n_units, len(self._start)), self._start.dtype)
+        result[: self._start.shape[1]] = self._start.T
         return result
 
     def _passes(self) -> Iterator[tuple[Walk, Array]]:
@@ -319,26 +349,43 @@ class Attribution(Mapping[Hashable, Array]):
         return found
 
     @cached_property
-    def _reach(self) -> tuple[Any, Array]:
-        """Who reads each unit, and (units,) which reach the output."""
-        plan, reaching = self._walk.plan, np.zeros(self._walk.plan.n_units, bool)
-        reaching[reachable(read_by(plan), plan.outputs)] = True
-        return readers(plan), reaching
+    def _dependents(self) -> Dependents:
+        return Dependents(self._walk.plan, np.array([self._unit]))
+
+    @cached_property
+    def _bunches(self) -> dict[tuple[int, ...], list[tuple[int, ...]]]:
+        """By what can be knocked out, all that is with it; inputs come first."""
+        first = np.argsort(~self._walk.prepared.layout.topology.is_input, kind="stable").tolist()
+        listed = list(dict.fromkeys([*((node,) for node in first), *self._groups.values()]))
+        size = max(1, AT_ONCE // (self._walk.plan.n_units + self._walk.plan.n_weights))
+        bunches = (listed[start : start + size] for start in range(0, len(listed), size))
+        return {each: bunch for bunch in bunches for each in bunch}
 
     @np.errstate(all="ignore")
-    def _without(self, units: Array) -> Array:
-        """What the output loses without some units: what depends on them runs again, alone."""
-        plan, (children, reaching), values = self._walk.plan, self._reach, self._values
-        output, mask = plan.outputs[0], np.zeros(plan.n_units, bool)
-        mask[reachable(children, units, within=reaching)] = True
-        mask[units] = False
-        if not mask[output]:  # it is one of them, or does not depend on them
-            return values[output] - (self._without_value if output in units else values)[output]
-        if (key := mask.tobytes()) not in self._cones:  # which siblings share
-            cut = plan.restrict(units=mask, parameters=np.zeros(plan.n_slots, bool))
-            border = np.asarray(cut.unit_ids)[: cut.n_inputs]
-            self._cones[key] = self._walk.prepared.runner_for(cut), border, self._walk.theta[cut.slot_ids]
-        runner, border, theta = self._cones[key]
-        rows = np.where(np.isin(border, units)[:, None], self._without_value[border], values[border]).T
-        after = runner.forward(theta, np.ascontiguousarray(rows), keep=False)
-        return np.asarray(values[output] - after.outputs[:, 0])
+    def _knock_out(self, bunch: list[tuple[int, ...]]) -> None:
+        walk, cones = self._walk, self._dependents.cones(*self._units_of(bunch))
+        given = np.ascontiguousarray(self._without_value[cones.units])
+        after = walk.runner.evaluate_cones(walk.theta, walk.state, cones, given, self._unit)
+        if after is None:
+            after = _evaluated(walk, self._values.copy(), cones, given, self._unit)
+        self._known.update(zip(bunch, walk.value(np.array([self._unit])) - after, strict=True))
+
+
+def _evaluated(walk: Walk, a: Array, cones: Cones, given: Array, unit: int) -> Array:
+    """What a unit has for each of the cones, by the textbook; the values ``a`` are as before in the end."""
+    plan, theta, draw, found = walk.plan, walk.theta, Draw(0, np.zeros(0)), []
+    for cone, (start, stop) in enumerate(pairwise(cones.first_unit.tolist())):
+        steps, units = list(cones.steps(plan, cone)), cones.units[start:stop]
+        touched: list[Any] = [units, *(step.targets for step in steps)]
+        before = [a[part].copy() for part in touched]
+        a[units] = given[start:stop]
+        for step in steps:
+            if step.kind == ACTIVATE:
+                function, learned = plan.activations[step.what], plan.learned(step, theta)
+                a[step.targets] = function.value(a[step.targets], **learned)
+            else:
+                a[step.targets] = sums(plan, step, theta, a, draw)
+        found.append(a[unit].copy())
+        for part, values in zip(touched, before, strict=True):
+            a[part] = values
+    return np.array(found)

@@ -14,10 +14,22 @@ from dagnet.arrays import Array
 from dagnet.errors import needed
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import counted, label, names_text, number
+from dagnet.registry import origin
 from dagnet.scores import ranks, spearman
 from dagnet.topology import Topology
 
 LEVEL, SHOWN, LISTED, WIDTH, COLLINEAR, BLOCK = 0.05, 10, 3, 100, 0.999, 1024
+NULLS = {
+    "labels": "the rows of the labels permuted",
+    "node": "those inputs permuted over rows that reach the outputs through the node alone",
+}
+METHODS = """\
+Importance of {nodes} was found with {software}.  The statistic of a node is its mean absolute attribution
+({method}) over {rows} rows, averaged over networks of the graph that were trained from {starts} (seeds {seed}
+to {last}; {settings}); intervals are Student's, 95 %, over these.  It was compared with {shuffles} averages
+of as many networks, each with {what}: p = (1 + k)/(1 + {shuffles}), k of them at least as large (Phipson and
+Smyth, 2010), adjusted over the nodes (Benjamini and Hochberg, 1995).  Nodes that the graph cannot tell apart
+({alike} here) were judged as groups."""
 COLUMNS = ("mean", "low", "high", "z", "p", "p_adjusted")
 Groups = tuple[tuple[Hashable, ...], ...]
 
@@ -124,9 +136,8 @@ class Judged(Shown):
     def to_frame(self) -> Any:
         """A ``pandas.DataFrame``, a row a name."""
         pandas = needed("to_frame()", "pandas", "pandas")
-        return pandas.DataFrame(
-            dict(self.columns), pandas.Index(self.names, name=self.word, tupleize_cols=False)
-        )
+        index = pandas.Index(self.names, name=self.word, tupleize_cols=False)
+        return pandas.DataFrame(dict(self.columns), index)
 
     @property
     def table(self) -> Table:
@@ -158,6 +169,8 @@ class Importance(Judged):
     twins, chains, collinear
         Nodes that no data can tell apart; nodes in a row that act as one; nodes whose values on this X are
         collinear, |r| ≥ 0.999, in every fit.
+    asked
+        Method, null, first seed, how many rows, and the settings of the fits.
     stability
         ``top``, the mean share of the ``k`` highest nodes that two seeds have in common; ``spearman``, the
         mean rank correlation of two seeds; ``kendall``, W of all (Kendall and Smith, 1939; corrected for
@@ -172,14 +185,16 @@ class Importance(Judged):
     chains: Groups
     collinear: Groups
     stability: Mapping[str, float]
+    asked: Mapping[str, Any]
 
     @classmethod
     def of(
-        cls, title: str, names: Sequence[Sequence[Hashable]], statistics: tuple[Array, Array],
+        cls, asked: Mapping[str, Any], names: Sequence[Sequence[Hashable]], statistics: tuple[Array, Array],
         alike: tuple[Groups, Groups, Groups], shape: Mapping[str, Array],
     ) -> Importance:  # fmt: skip
         """From names of nodes and groups, statistics of both, and what of the graph may explain ranks."""
         n, (own, null) = len(names[0]), statistics
+        title = "{method}, null: {null}, ".format(**asked) + f"{len(own)} seeds, {len(null)} shuffles"
         said = _stability(own[:, :n], null[:, :n], shape)
         notes = ["of the {k} highest two seeds share {top:.0%}; Kendall's W {kendall:.2f}".format(**said)]
         for word, found in zip(("twins", "chains", "collinear on this X"), alike, strict=True):
@@ -187,17 +202,17 @@ class Importance(Judged):
             rest = f"; … {len(found) - LISTED:,} more groups" if len(found) > LISTED else ""
             notes += [f"{word}: {listed}{rest}"] if found else []
         nodes, grouped = judged(own[:, :n], null[:, :n]), judged(own[:, n:], null[:, n:])
-        places, tied = (
-            {name: place for place, name in enumerate(names[0])},
-            (own[:, :n].copy(), null[:, :n].copy()),
-        )
+        places = {name: place for place, name in enumerate(names[0])}
+        tied = own[:, :n].copy(), null[:, :n].copy()
         for group in alike[0]:
             own_places = [places[name] for name in group]
             for each in tied:
                 each[:, own_places] = each[:, own_places].mean(axis=1, keepdims=True)
         nodes |= {word: column for word, column in judged(*tied).items() if word in {"z", "p", "p_adjusted"}}
         groups = Judged("group", names[1], grouped, "", ())
-        return cls("node", names[0], nodes, title, notes, groups, own[:, :n], null[:, :n], *alike, said)
+        return cls(
+            "node", names[0], nodes, title, notes, groups, own[:, :n], null[:, :n], *alike, said, asked
+        )
 
     @cached_property
     def found(self) -> tuple[Hashable, ...]:
@@ -218,6 +233,17 @@ class Importance(Judged):
         ranked += " {ancestors:.2f} with the number of ancestors, {depth:.2f} with depth."
         text += ranked.format(**self.stability)
         return text + (f" {alike:,} nodes have twins: only their groups can be reported." if alike else "")
+
+    @property
+    def methods(self) -> str:
+        """A paragraph for a methods section: fits, seeds, the null, how p was adjusted, versions."""
+        (seeds, n), shuffles, asked = self.by_seed.shape, len(self.under_null), self.asked
+        software = f"{origin('losses', 'squared_error')} and NumPy {np.__version__}"
+        return METHODS.replace("\n", " ").format(
+            **asked, nodes=counted(n, "node"), software=software, starts=counted(seeds, "random start"),
+            last=asked["seed"] + seeds - 1, shuffles=shuffles, what=NULLS[asked["null"]],
+            alike=sum(map(len, self.twins)),
+        )  # fmt: skip
 
     def _report(self) -> Report:
         found, grouped = super()._report(), [self.groups.table] if self.groups.names else []

@@ -19,8 +19,9 @@ from dagnet.model.naming import ParameterNames
 from dagnet.model.prepared import Prepared
 from dagnet.plan import ACTIVATE, LAYER, Plan
 from dagnet.plan.aggregating import aggregate_steps, slopes
+from dagnet.plan.cones import Dependents
 from dagnet.plan.restriction import with_mates
-from dagnet.plan.transposition import read_by, readers, slot_targets
+from dagnet.plan.transposition import slot_targets
 
 JUMP = 1e-3
 """By how much the derivative of an aggregation must differ at two points that a kink lies between."""
@@ -53,7 +54,7 @@ def central_differences(
         mask = np.zeros(base.plan.n_units, bool)
         mask[list(units)] = True
         first = np.flatnonzero(with_mates(base.plan, mask))
-        chain = reachable(base.children, first, within=base.reaching)
+        chain = reachable(base.ways.readers, first, within=base.ways.reaching)
         found.units[members] = len(chain)
         if len(chain):
             walk = _Chain(base, chain, first)
@@ -88,8 +89,7 @@ class _Base:
             layers = [np.arange(s.n_target) + s.target for s in plan.program() if s.kind == LAYER]
             layered = np.intersect1d(kinked, np.concatenate([kinked[:0], *layers]))
             self.clearance[layered] = 0  # their z is not bounded by Σ|w|
-        self.children, self.reaching = readers(plan), np.zeros(plan.n_units, bool)
-        self.reaching[reachable(read_by(plan), plan.outputs)] = True
+        self.ways = Dependents(plan, plan.outputs)
 
     def change(self, outputs: Array) -> float:
         """The loss for the first of (2, rows, output units) less that for the second."""

@@ -11,7 +11,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import LossGradient, Steps
 from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.functions import Called, FusedStep
-from dagnet.engine.compiled.opened import Call, call_table, keyed, memory_of
+from dagnet.engine.compiled.opened import Call, call_table, memory_of, with_array
 from dagnet.engine.compiled.segments import Program
 from dagnet.engine.compiled.state import aligned, writable
 from dagnet.engine.compiled.threads import run_parts
@@ -45,7 +45,7 @@ class FusedGradient(LossGradient):
         self.n_slots = program.plan.n_slots
         self._others = np.empty((0, self.n_slots), dtype)
         self._unwanted, self._key = program.unwanted, np.zeros(2, np.uint64)
-        self._table = keyed(program.table, self._key) if program.drops else program.table
+        self._table = with_array(program.table, "key", self._key) if program.drops else program.table
         self._pass = kernels_of(program).loss_and_gradient
         self._written: tuple[Any, ...] = ()
         self._kept: list[Array] = []

@@ -125,10 +125,10 @@ def table_of(program: Any) -> Array:
     return np.array(entries, np.int64 if program.is_narrow else np.uint64)
 
 
-def keyed(table: Array, key: Array) -> Array:
-    """A program's table with another (key of dropout, first row), (2,); valid as long as both live."""
-    result = table.copy()
-    result[list(ARRAYS).index("key")] = key.ctypes.data
+def with_array(table: Array, name: str, array: Array) -> Array:
+    """A program's table with another array, such as (key of dropout, first row); valid while both live."""
+    result, place = table.copy(), list(ARRAYS).index(name)
+    result[[place, len(ARRAYS) + place]] = array.ctypes.data, len(array)
     return result
 
 

@@ -139,16 +139,25 @@ def _whole_pass(table, theta, forward, backward):
     return total
 
 
+@numba.njit(**INNER)
+def _copied(values, first, into, place, n):
+    """Some numbers into another place."""
+    to, numbers = into[place : place + n], values[first : first + n]
+    for k in range(n):
+        to[k] = numbers[k]
+
+
 class Kernels(NamedTuple):
     """What runs all plans of a kind, tile after tile."""
 
     forward_sweep: Any
     backward_sweep: Any
     evaluate: Any
+    evaluate_cones: Any
     loss_and_gradient: Any
 
 
-def kernels_of_tiles(module: str, tiles: list[Any]) -> Kernels:
+def kernels_of_tiles(module: str, tiles: list[Any]) -> Kernels:  # noqa: C901 - it only holds them
     """Kernels from those of a tile, forth and back."""
     forward, backward = tiles
 
@@ -186,10 +195,37 @@ def kernels_of_tiles(module: str, tiles: list[Any]) -> Kernels:
             store_tile(values, 0, lanes, program.outputs, outputs[first : first + there])
         return some_nan
 
+    def evaluate_cones(table, theta, arrays, layout, cones):
+        """What one unit has where others have given values, with the memory of one tile.
+
+        ``arrays``: values, those given, memory, results (cones, rows); ``cones``: where each one's steps
+        begin, its given units, where these begin, the one unit.
+        """
+        program, (values, given, memory, found) = opened(table), arrays
+        parts_at, units, units_at, unit = cones
+        state, (block, _, _, lanes, n_rows, part, parts) = State(memory, memory, memory[:0]), layout
+        for number in range(part, (n_rows + lanes - 1) // lanes, parts):
+            row, base = number * lanes, number * block
+            there = min(lanes, n_rows - row)
+            _copied(values, base, memory, 0, block)
+            for cone in range(len(parts_at) - 1):
+                begin, end = parts_at[cone], parts_at[cone + 1]
+                start, stop = units_at[cone], units_at[cone + 1]
+                for k in range(start, stop):
+                    _copied(given[k], row, memory, units[k] * lanes, there)
+                forward(program, theta, state, Tile(0, 0, lanes, lanes, there, row), begin, end)
+                _copied(memory, unit * lanes, found[cone], row, there)
+                for k in range(start, stop):
+                    _copied(values, base + units[k] * lanes, memory, units[k] * lanes, lanes)
+                for k in range(begin, end):
+                    first, last = program.steps[k, 2], program.steps[k, 3]
+                    if program.steps[k, 0] == _ACTIVATE:
+                        _copied(values, base + first * lanes, memory, first * lanes, (last - first) * lanes)
+
     def loss_and_gradient(table, theta):
         return _whole_pass(table, theta, forward, backward)
 
-    made = forward_sweep, backward_sweep, evaluate, loss_and_gradient
+    made = forward_sweep, backward_sweep, evaluate, evaluate_cones, loss_and_gradient
     return Kernels(*(kernel(named_in(module, function)) for function in made))
 
 

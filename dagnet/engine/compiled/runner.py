@@ -15,10 +15,12 @@ from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.between import Moments, between
 from dagnet.engine.compiled.functions import Called, compile_loss
 from dagnet.engine.compiled.gradients import FusedGradient, StagedGradient, kernels_of
+from dagnet.engine.compiled.opened import with_array
 from dagnet.engine.compiled.segments import ACTIVATE_SEGMENT, Program, Segment
 from dagnet.engine.compiled.state import CompiledState, Scratch, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.plan import Plan
+from dagnet.plan.cones import Cones
 
 Stage = tuple[bool, Callable[..., None]]
 """Whether threads share it by tiles, and what it is: called with the thread's part, or with nothing."""
@@ -142,6 +144,24 @@ class CompiledRunner(Runner):
 
         run_parts(share, parts)
         return None if any(some_nan) else outputs
+
+    def evaluate_cones(self, theta: Array, state: Any, cones: Cones, given: Array, unit: int) -> Array | None:
+        """See :class:`dagnet.contracts.Runner`; None where not all of the plan is kernels' work."""
+        if not self.program.is_one_sweep:
+            return None
+        number, first, last = cones.parts.T
+        steps = np.column_stack([self.program.steps[number, :2], first, last])
+        table = with_array(self.program.table, "steps", steps)
+        found = np.empty((len(cones.first_part) - 1, state.n_rows), self.dtype)
+        of, parts = (cones.first_part, cones.units, cones.first_unit, unit), min(self.threads, state.n_tiles)
+
+        def share(part: int) -> None:
+            memory = aligned(self.plan.n_units * state.tile, self.dtype)
+            arrays = state.values, given, memory, found
+            self._sweeps.evaluate_cones(table, theta, arrays, state.layout(part, parts), of)
+
+        run_parts(share, parts)
+        return found
 
     def fused_gradient(self, loss: Loss) -> LossGradient:
         """Forward, loss and backward as one call; some losses have to run through NumPy."""

@@ -9,7 +9,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import State
 from dagnet.engine.compiled import kernels
-from dagnet.engine.compiled.opened import keyed
+from dagnet.engine.compiled.opened import with_array
 from dagnet.engine.compiled.segments import Program
 from dagnet.engine.reference import sums
 from dagnet.plan import AGGREGATE, LAYER
@@ -70,7 +70,7 @@ class CompiledState(State):
         self.inputs: Array = np.zeros((0, 0), dtype)
         self.draw: Any = None
         self.key = np.zeros(2, np.uint64)
-        self.kernel_table = keyed(program.table, self.key) if program.drops else program.table
+        self.kernel_table = with_array(program.table, "key", self.key) if program.drops else program.table
         self.numbers: dict[int, Array] = {}
         self.along: dict[int, Array] = {}
         self.shares: Array | None = None  # of the rows in the moments, 0 for lanes without one

@@ -31,7 +31,7 @@ def test_the_signatures_are_the_functions():
         assert re.findall(r"(\w+)(?:=[^,)]*)?[,)]", signature) == names
 
 
-@pytest.mark.parametrize("module", ["curves", "histograms", "lettering", "picture"])
+@pytest.mark.parametrize("module", ["curves", "histograms", "importance", "lettering", "picture"])
 def test_examples_in_docstrings(module):
     found = doctest.testmod(import_module(f"dagnet_matplotlib.{module}"))
     assert found.attempted

@@ -1,4 +1,4 @@
-"""dagnet in matplotlib: the network, its training and its activations; exports to .png and .pdf.
+"""dagnet in matplotlib: the network, its training, activations and importance; exports to .png and .pdf.
 
 matplotlib is imported when something is drawn or written, not when the plugin is found.
 """
@@ -13,12 +13,18 @@ import dagnet
 if TYPE_CHECKING:
     from dagnet_matplotlib.curves import training_curves
     from dagnet_matplotlib.histograms import activation_histograms
+    from dagnet_matplotlib.importance import plot_importance
     from dagnet_matplotlib.picture import draw
 
-DRAWING = {"activation_histograms": "histograms", "draw": "picture", "training_curves": "curves"}
+DRAWING = {
+    "activation_histograms": "histograms",
+    "draw": "picture",
+    "plot_importance": "importance",
+    "training_curves": "curves",
+}
 """In which module each drawing function stands."""
 
-__all__ = ["activation_histograms", "dagnet_exporters", "draw", "training_curves"]
+__all__ = ["activation_histograms", "dagnet_exporters", "draw", "plot_importance", "training_curves"]
 
 
 def __getattr__(name: str) -> Any:
