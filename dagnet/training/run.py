@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Callback, History, NotFinite
-from dagnet.errors import DagnetWarning, DataError, NumericalError, shorten
+from dagnet.errors import DagnetWarning, NumericalError
 from dagnet.model import Model, is_table, with_columns
 from dagnet.model.heads import Parts
 from dagnet.model.selection import make_generator
@@ -22,11 +23,11 @@ from dagnet.topology import fingerprint_by_part
 from dagnet.training.blame import culprit, explained
 from dagnet.training.learner import ArrayLearner
 from dagnet.training.rows import Rows, encode_rows, encode_validation, mean_loss_of, outputs_of, parts_of
-from dagnet.training.settings import Settings, checked_callbacks
+from dagnet.training.settings import Settings, batches_of, checked_callbacks, refuse_noise
 from dagnet.values import NOT_NEGATIVE
 
-AT_ONCE = 50_000_000
-"""Edges times rows that are learned from in one go, some tenths of a second, before anybody is told."""
+AT_ONCE, UNHEARD = 50_000_000, 2**16
+"""Edges times rows learned from in one go, tenths of a second, before somebody is told; rows, if nobody."""
 
 
 class TrainingRun:
@@ -85,7 +86,7 @@ class TrainingRun:
         self.callbacks = checked_callbacks(callbacks)
         self.rows, self.epochs = len(self.data), settings.epochs
         self.size = min(settings.batch_size, self.rows)
-        self.batches = _batches(model, self.rows, self.size)
+        self.batches = batches_of(model, self.rows, self.size)
         coupling = [head.loss.name for head in model.objective.heads if not head.loss.rowwise]
         if self.batches > 1 and coupling:
             text = f"fit: the loss {coupling[0]!r} couples rows, and here those of a batch alone"
@@ -97,7 +98,7 @@ class TrainingRun:
         self.generator = make_generator(settings.seed)
         own = None if settings.optimizer.searches else model.runner.learner(model, self.data, settings)
         self.learner = own or ArrayLearner(model, self.data, settings)
-        if model.plan.trains_otherwise:
+        if model.layout.plan.trains_otherwise:
             self.learner.masks = int(self.generator.integers(2**63))
         self.loss_sum = self.weight_sum = 0.0
         self.head_sums: list[Array] = []
@@ -111,8 +112,9 @@ class TrainingRun:
         self._at_batch_begin = _listening(self.callbacks, Callback.on_batch_begin)
         self._at_gradient = _listening(self.callbacks, Callback.on_gradient)
         self._at_batch_end = _listening(self.callbacks, Callback.on_batch_end)
+        self._unheard = not self.callbacks and not self.metrics and self.validation is None
         self._several = self._at_once() if self.learner.takes_several and not coupling else 0
-        self._refuse_noise()
+        refuse_noise(settings, model, self.rows, listened=bool(self._at_gradient))
 
     @property
     def learning_rate(self) -> float:
@@ -177,7 +179,8 @@ class TrainingRun:
             try:
                 self._tell(callback.on_training_begin for callback in self.callbacks)
                 while self.history.epochs < self.epochs and not self.stop:
-                    self._train_epoch()
+                    if not self._train_epochs():
+                        self._train_epoch()
             except BaseException:
                 self.failed = True
                 raise
@@ -194,7 +197,7 @@ class TrainingRun:
                 return
         if self.settings.shuffle:
             self.drawn_from = self.generator.bit_generator.state
-            self._order = self.generator.permutation(self.rows)
+            self._order = self._drawn_order()
         while self.done < self.batches:
             if not (self._several and self._train_several()):
                 self._train_batch(self.done)
@@ -210,14 +213,43 @@ class TrainingRun:
         starts[-1] = self.rows if last == self.batches else starts[-1]
         order = np.arange(self.rows) if self._order is None else self._order
         losses = self.learner.several(order, starts, self._learning_rate)
-        for loss, weight in zip(losses, np.diff(starts).tolist(), strict=False):
-            self.loss = loss
-            self.loss_sum += loss * weight
-            self.weight_sum += weight
         if losses:
-            self.done = self.batch = self.done + len(losses)
+            self._learned_from(losses, starts)
             self._tell(self._at_batch_end)
         return bool(losses)
+
+    def _learned_from(self, losses: list[float], starts: Array) -> None:
+        """Add the next batches, which begin at some rows, to the epoch in progress."""
+        for loss, (start, stop) in zip(losses, pairwise(starts.tolist()), strict=False):
+            self.loss = loss
+            self.loss_sum += loss * (stop - start)
+            self.weight_sum += stop - start
+        self.done = self.batch = self.done + len(losses)
+
+    def _train_epochs(self) -> bool:
+        """Learn from epochs in one go where nobody hears of them, until a step is not calm; whether any."""
+        count = min(self.epochs - self.history.epochs, self._several // self.batches, UNHEARD // self.rows)
+        if self.done or not self._unheard or count < 2:
+            return False
+        before, orders = self.generator.bit_generator.state, [self._drawn_order() for _ in range(count)]
+        starts = np.arange(count)[:, None] * self.rows + np.arange(self.batches) * self.size
+        starts = np.append(starts, count * self.rows)
+        losses = self.learner.several(np.concatenate(orders), starts, self._learning_rate)
+        self._unheard = len(losses) == count * self.batches
+        for first in range(0, len(losses), self.batches):
+            self.epoch, self.loss_sum, self.weight_sum = self.history.epochs + 1, 0.0, 0.0
+            last = first + self.batches
+            self._learned_from(losses[first:last], starts[first : last + 1])
+            if self.done == self.batches:
+                self._record()
+        if not self._unheard:  # the next epoch draws its order again
+            self.generator.bit_generator.state = before
+            for _ in range(len(losses) // self.batches):
+                self._drawn_order()
+        return bool(losses)
+
+    def _drawn_order(self) -> Array:
+        return self.generator.permutation(self.rows) if self.settings.shuffle else np.arange(self.rows)
 
     def _train_batch(self, number: int) -> None:
         self.batch = number + 1
@@ -249,20 +281,8 @@ class TrainingRun:
         each = [one for one in self.callbacks if one.every_batch]
         if self._at_batch_begin or self._at_gradient or _listening(each, Callback.on_batch_end):
             return 0
-        plan = self.model.plan
+        plan = self.model.layout.plan
         return max(1, AT_ONCE // ((len(plan.sources) + plan.n_units) * self.size))
-
-    def _refuse_noise(self) -> None:
-        """Refuse what gives an optimizer that searches another gradient than that of one smooth loss."""
-        given, size = vars(self.settings), self.settings.batch_size
-        wrong = [f"{name}={given[name]!r}" for name in ("l1", "clip_norm", "clip_value") if given[name]]
-        wrong += ["callbacks with on_gradient"] if self._at_gradient else []
-        wrong += ["dropout"] if self.model.topology.node_words.get("dropout") else []
-        mend = [f"write batch_size={self.rows} or more, not {size}"] if size < self.rows else []
-        mend += [f"leave out {', '.join(wrong)}"] if wrong else []
-        if mend and self.settings.optimizer.searches:
-            what = f"optimizer {self.settings.optimizer.name!r} searches along the loss of all rows as it is"
-            raise DataError(f"{what}: {', '.join(mend)}; or use 'adam'")
 
     def _lacks(self, rows: Array | slice) -> bool:
         """Whether a batch has nothing that the loss learns from; the first one is said."""
@@ -360,18 +380,6 @@ class TrainingRun:
             if len(scores) > 1:
                 found |= {f"{begin}{name}[{head}]": score for head, score in scores.items()}
         return found
-
-
-def _batches(model: Model, rows: int, size: int) -> int:
-    """How many batches an epoch has; where rows are normalised, a lone last row joins those before it."""
-    normalized = model.layout.normalized
-    if normalized is None or not len(normalized.folds):
-        return -(-rows // size)
-    if min(rows, size) == 1:
-        node = shorten(model.topology.nodes[int(model.topology.nodes_with("mean")[0])])
-        got, mend = ("X has one row", "give more") if rows == 1 else ("batch_size is 1", "write 2 or more")
-        raise DataError(f"node {node} is normalised over the rows of a batch, and {got}; {mend}")
-    return rows // size + (rows % size > 1)
 
 
 def _scoring() -> Any:
