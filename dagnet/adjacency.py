@@ -43,7 +43,7 @@ class Rows:
 def offsets(lengths: Array) -> Array:
     """(n + 1,) where each of n runs starts when they are laid end to end, and where the last one stops."""
     result = np.zeros(len(lengths) + 1, np.int64)
-    lengths.cumsum(out=result[1:])
+    np.add.accumulate(lengths, dtype=np.int64, out=result[1:])
     return result
 
 
@@ -53,7 +53,7 @@ def ranges(starts: Array, stops: Array) -> Array:
     total = int(lengths.sum())
     if total == 0:
         return np.zeros(0, np.int64)
-    return np.arange(total) + np.repeat(starts - offsets(lengths)[:-1], lengths)
+    return np.arange(total) + (starts - offsets(lengths)[:-1]).repeat(lengths)
 
 
 def stable_order(keys: Array, n: int) -> Array:
@@ -63,9 +63,9 @@ def stable_order(keys: Array, n: int) -> Array:
     """
     if (keys[1:] >= keys[:-1]).all():
         return np.arange(len(keys))
-    order = np.argsort(keys.astype(np.uint16), kind="stable")
+    order = keys.astype(np.uint16).argsort(kind="stable")
     for shift in range(16, (n - 1).bit_length(), 16):
-        order = order[np.argsort((keys[order] >> shift).astype(np.uint16), kind="stable")]
+        order = order[(keys[order] >> shift).astype(np.uint16).argsort(kind="stable")]
     return order
 
 

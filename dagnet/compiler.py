@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from dagnet.adjacency import offsets, ranges, stable_order
 from dagnet.arrays import Array
 from dagnet.expansion import Expansion, expanded
+from dagnet.hashing import ODD, mixed
 from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, LAYER, SPARSE, STEP, Plan
 from dagnet.plan.transposition import first_learned
 from dagnet.topology import Topology
@@ -60,8 +61,8 @@ def compile_topology(topology: Topology) -> Compiled:
     order, first_unit = _order(expansion, block)
     packing = _packing(graph, order, first_unit)
     trainable = _trainable(graph, order, packing)
-    plan = _program(expansion, block, first_unit, order, packing, trainable)
-    plan = replace(plan, **_in_training(topology, expansion, first_unit), **_terms(topology, packing))
+    more = _in_training(topology, expansion, first_unit) | _terms(topology, packing)
+    plan = _program(expansion, block, first_unit, order, packing, needs_gradient=trainable, **more)
     return Compiled(expansion, plan, first_unit, packing.element_slot, trainable)
 
 
@@ -74,23 +75,23 @@ def _blocks(topology: Topology) -> Array:
     if len(topology.weight_start) < DENSE_MINIMUM:
         return block
     parents, units = topology.parents, topology.units
-    has_parents = np.flatnonzero(parents.degrees())
+    summing = topology.aggregation_of < 0  # others are no matrix products
+    has_parents = parents.degrees().nonzero()[0]
     starts = parents.indptr[has_parents]
-    marks = np.random.default_rng(0).integers(0, 2**63, topology.n_nodes, np.uint64)
+    marks = mixed(np.arange(topology.n_nodes, dtype=np.uint64) + ODD)
     fingerprints = np.add.reduceat(marks[parents.neighbours], starts)
-    row_length = np.add.reduceat(units[parents.neighbours], starts)
-    _, group, counts = np.unique(fingerprints, return_inverse=True, return_counts=True)
-    summed = topology.aggregation_of[has_parents] < 0  # others are no matrix products
-    rows = np.bincount(group, weights=units[has_parents] * summed).astype(np.int64)
-    columns = np.zeros(len(counts), np.int64)
-    columns[group] = row_length
+    order = fingerprints.argsort(kind="stable")
+    alike, first = has_parents[order], _runs(fingerprints[order])
+    rows = np.add.reduceat((units * summing)[alike], first)
+    columns = np.add.reduceat(units[parents.neighbours], starts)[order[first]]
     weights, least = rows * columns, DENSE_MINIMUM if units.sum() <= MANY else DENSE_AMONG_MANY
     dense = (rows >= NARROWEST) & (columns >= NARROWEST) & (weights >= least)
     dense |= (columns >= HUB) & (weights >= MOST * len(topology.weight_start))
-    members = np.flatnonzero(dense[group] & summed)
-    by_group = members[np.argsort(group[members], kind="stable")]
-    for nodes in np.split(has_parents[by_group], np.flatnonzero(np.diff(group[by_group])) + 1):
-        if len(nodes) and _same_parents(topology, nodes):
+    last = _run_ends(first, len(order))
+    for number in dense.nonzero()[0].tolist():
+        nodes = alike[first[number] : last[number] + 1]
+        nodes = nodes[summing[nodes]]
+        if _same_parents(topology, nodes):
             block[nodes] = nodes[0]
     if topology.diagonal is not None:
         block[topology.targets[topology.diagonal]] = -1
@@ -127,9 +128,8 @@ def _order(expansion: Expansion, block: Array) -> tuple[Array, Array]:
     # equal ones in a row: branches of the reverse walk, to a sum's children or else to parents, are foreseen
     fan_out, fan_in = topology.children.degrees(), topology.parents.degrees()
     walked = np.where(topology.aggregation_of < 0, fan_out, fan_in)
-    by = np.zeros(n, np.int64) if by is None else by
-    width = np.where(expansion.layers < 0, 0, topology.units)
-    apart = (width, by, _thinned(topology), late, topology.level)
+    normalized = () if by is None else (np.where(expansion.layers < 0, 0, topology.units), by)
+    apart = (*normalized, _thinned(topology), late, topology.level)
     key = np.lexsort((walked, topology.activation_of, topology.aggregation_of, *apart))
     order = np.concatenate([topology.inputs, key[~topology.is_input[key]]])
     first_unit = np.zeros(n, np.int64)
@@ -157,30 +157,28 @@ def _packing(topology: Topology, order: Array, first_unit: Array) -> _Packing:
     rank = np.zeros(n, np.int64)
     rank[order] = np.arange(n)
     edges = stable_order(rank[topology.targets] * n + rank[topology.sources], n * n)
-    widths = units[topology.sources[edges]]
+    widths, targets, height = units[topology.sources[edges]], topology.targets[edges], units[order]
     if topology.diagonal is not None:
         widths[topology.diagonal[edges]] = 1
-    row_length = np.bincount(topology.targets[edges], weights=widths, minlength=n).astype(np.int64)
-    first = np.flatnonzero(np.diff(topology.targets[edges], prepend=-1))  # edge of each target's row
-    starts = offsets(widths)
-    within = starts[:-1] - np.repeat(starts[first], np.diff(first, append=len(edges)))
-    node_base = np.zeros(n, np.int64)
-    node_base[order] = offsets(units[order] * row_length[order])[:-1]
+    row_length = np.bincount(targets, weights=widths, minlength=n).astype(np.int64)
+    length = row_length[order]
+    moved = np.zeros(n, np.int64)  # by the further rows of the targets before
+    moved[order] = offsets((height - 1) * length)[:-1]
     edge_slot = np.zeros(topology.n_edges, np.int64)
-    edge_slot[edges] = node_base[topology.targets[edges]] + within
-    indptr = offsets(np.repeat(row_length[order], units[order]))
+    edge_slot[edges] = offsets(widths)[:-1] + moved[targets]
+    indptr = offsets(length.repeat(height))
     element_slot, element_source = _elements(topology, first_unit, edge_slot, row_length)
     dtype = np.int32 if total < 2**31 else np.int64
     sources = np.zeros(len(element_slot), dtype)
     sources[element_slot] = element_source
-    biased = np.repeat(topology.has_bias[order], units[order])
+    biased = topology.has_bias[order].repeat(height)
     bias_slot = np.full(total, -1, np.int64)
-    n_slots = len(sources) + int(biased.sum())
+    n_slots = len(sources) + int(np.count_nonzero(biased))
     bias_slot[biased] = np.arange(len(sources), n_slots)
-    counts = np.array([len(activation.trainable) for activation in topology.activations])
-    if not counts.any():
+    counts = [len(activation.trainable) for activation in topology.activations]
+    if not any(counts):
         return _Packing(element_slot, indptr, sources, bias_slot, None, n_slots)
-    learned = np.repeat(np.where(topology.is_input, 0, counts[topology.activation_of])[order], units[order])
+    learned = np.where(topology.is_input, 0, np.array(counts)[topology.activation_of])[order].repeat(height)
     first = first_learned(learned, n_slots)
     return _Packing(element_slot, indptr, sources, bias_slot, first, n_slots + int(learned.sum()))
 
@@ -206,7 +204,7 @@ def _elements(
 
 
 def _program(
-    expansion: Expansion, block: Array, first_unit: Array, order: Array, packing: _Packing, trainable: Array
+    expansion: Expansion, block: Array, first_unit: Array, order: Array, packing: _Packing, **more: Any
 ) -> Plan:
     topology = expansion.graph
     computed = order[len(topology.inputs) :]
@@ -231,9 +229,9 @@ def _program(
         aggregations=topology.aggregations,
         normalizations=expansion.normalizations,
         needs_delta=np.zeros(n_units, bool),
-        needs_gradient=trainable,
         tie=_tie(topology, first_unit, packing, n_slots),
         learned_slot=packing.learned_slot,
+        **more,
     )
     return plan.restrict()  # fills in what the reverse walk needs
 
@@ -245,27 +243,26 @@ def _steps(
     units = topology.units[computed]
     width = np.where(layer < 0, 0, units)
     bounds = n_inputs + offsets(units)
-    start, stop = bounds[:-1], bounds[1:]
     level, group, act = topology.level[computed], block[computed], topology.activation_of[computed]
     agg = topology.aggregation_of[computed]
     summed, activated = _runs(level, group, layer, width, agg), _runs(level, group, act)
-    table = np.zeros(len(summed) + len(activated), STEP)
+    n = len(summed)
+    table = np.zeros(n + len(activated), STEP)
     nodes = np.concatenate([summed, activated])
     last = np.concatenate([_run_ends(summed, len(computed)), _run_ends(activated, len(computed))])
-    table["target"] = start[nodes]
-    table["n_target"] = stop[last] - start[nodes]
-    table["kind"] = ACTIVATE
-    table["what"][len(summed) :] = act[activated]
-    sums = table[: len(summed)]
-    kinds = [LAYER, DENSE, AGGREGATE]
-    conditions = [layer[summed] >= 0, group[summed] >= 0, agg[summed] >= 0]
-    sums["kind"] = np.select(conditions, kinds, SPARSE)
-    sums["what"], sums["source"] = np.maximum(np.maximum(layer, agg)[summed], 0), width[summed]
-    sums["slot"] = packing.indptr[sums["target"]]
-    sums["n_source"] = packing.indptr[sums["target"] + sums["n_target"]] - sums["slot"]
+    target, stop = bounds[nodes], bounds[last + 1]
+    table["target"], table["n_target"] = target, stop - target
+    table["kind"][n:], table["what"][n:] = ACTIVATE, act[activated]
+    sums, slot = table[:n], packing.indptr[target[:n]]
+    kind = np.where(agg[summed] >= 0, AGGREGATE, SPARSE)
+    kind[group[summed] >= 0] = DENSE
+    kind[layer[summed] >= 0] = LAYER
+    sums["kind"], sums["what"] = kind, np.maximum(np.maximum(layer, agg)[summed], 0)
+    sums["source"], sums["slot"] = width[summed], slot
+    sums["n_source"] = packing.indptr[stop[:n]] - slot
     gather = _dense_sources(sums, packing)
-    behind = np.searchsorted(summed, last, side="right")  # so many sums: what activates follows at once
-    program = np.lexsort((table["target"], table["kind"] == ACTIVATE, behind))
+    behind = summed.searchsorted(last, side="right")  # so many sums: what activates follows at once
+    program = np.lexsort((target, np.arange(len(nodes)) >= n, behind))
     return table[program], gather
 
 
@@ -277,7 +274,7 @@ def _runs(*keys: Array) -> Array:
     change[0] = True
     for key in keys:
         change[1:] |= key[1:] != key[:-1]
-    return np.flatnonzero(change)
+    return change.nonzero()[0]
 
 
 def _run_ends(starts: Array, n: int) -> Array:
@@ -288,7 +285,7 @@ def _run_ends(starts: Array, n: int) -> Array:
 def _dense_sources(sums: Array, packing: _Packing) -> Array:
     """Fill in what dense steps read: a range where it can be, gathered units else."""
     gather, filled = [np.zeros(0, np.int64)], 0
-    for number in np.flatnonzero(sums["kind"] == DENSE):
+    for number in (sums["kind"] == DENSE).nonzero()[0]:
         step = sums[number]
         row = slice(*packing.indptr[step["target"] : step["target"] + 2])
         sources = packing.sources[row].astype(np.int64)
@@ -305,6 +302,8 @@ def _dense_sources(sums: Array, packing: _Packing) -> Array:
 def _trainable(topology: Topology, order: Array, packing: _Packing) -> Array:
     """(slots,) what the graph lets train."""
     mask = np.ones(packing.n_slots, bool)
+    if topology.edge_trainable.all() and topology.bias_trainable.all():
+        return mask
     mask[packing.element_slot] = np.repeat(topology.edge_trainable, np.diff(topology.weight_starts))
     free = np.repeat(topology.bias_trainable[order], topology.units[order])
     has = packing.bias_slot >= 0

@@ -7,6 +7,7 @@ biases are the shifts.  So scale and shift are weights and biases to all that co
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,10 +45,11 @@ class Expansion:
     normalizations: tuple[Normalization, ...] = ()
     normalized_by: Array | None = None
 
-    @property
+    @cached_property
     def layers(self) -> Array:
         """(nodes,) the place of what normalises the node over its units, −1 for none."""
-        by = np.full(self.graph.n_nodes, -1) if self.normalized_by is None else self.normalized_by
+        if (by := self.normalized_by) is None:
+            return np.full(self.graph.n_nodes, -1)
         over_rows = np.array([*(kind.over_rows for kind in self.normalizations), True])
         return np.where(over_rows[by], -1, by)
 

@@ -85,6 +85,8 @@ def checked(where: str, settings: Mapping[str, Any], rules: Mapping[str, Rule]) 
 
 def is_number(value: object, _settings: object = None) -> bool:
     """Whether a value is a real number that a float can hold; True and False are not."""
+    if type(value) is float:
+        return not math.isnan(value)
     if isinstance(value, bool) or not isinstance(value, Real):
         return False
     try:

@@ -21,6 +21,7 @@ def afresh(monkeypatch):
     """Nothing compiled or proved is known; what a test breaks does not stay."""
     monkeypatch.setattr(generation, "_kept", {})
     monkeypatch.setattr(functions, "_proofs", {})
+    monkeypatch.setattr(functions, "_made", {})
     return lambda name, other: monkeypatch.setitem(generation.FUNCTIONS, name, generation.FUNCTIONS[other])
 
 
@@ -52,6 +53,7 @@ def test_what_is_wrong_is_not_believed(afresh, what, dtype):
     assert is_believed(item, dtype)
     generation._kept.clear()
     functions._proofs.clear()
+    functions._made.clear()
     afresh(broken, other)
     with pytest.warns(dagnet.DagnetWarning, match=words):
         assert not is_believed(item, dtype)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import dagnet
+from dagnet.training.learner import ArrayLearner
 
 
 class Listener(dagnet.Callback):
@@ -33,13 +34,19 @@ def drawn(seed=0, **arguments):
 
 
 def both(net, X, y, **arguments):
-    """Histories and parameters, made one by one and in one go."""
-    found = []
-    for callback in (Listener(), Now()):
+    """Histories and parameters, made one by one and in one go; epochs that nobody hears of are the same."""
+    found, states = [], []
+    for callbacks in ([Listener()], [Now()], []):
         copy = dagnet.Network(net.to_networkx(), dtype=net.dtype, loss=net.loss, engine="compiled")
         copy.parameters[:] = net.parameters
-        history = copy.fit(X, y, seed=1, progress=False, callbacks=[callback], **arguments)
-        found.append((dict(history), copy.parameters.copy(), callback.losses))
+        seed = np.random.default_rng(1)
+        history = copy.fit(X, y, seed=seed, progress=False, callbacks=callbacks, **arguments)
+        states.append((seed.bit_generator.state, history.state.steps))
+        found.append((dict(history), copy.parameters.copy(), callbacks and callbacks[0].losses))
+    unheard = found.pop()
+    assert unheard[0] == found[0][0]
+    assert (unheard[1] == found[0][1]).all()
+    assert states[0] == states[1] == states[2]
     return found
 
 
@@ -75,10 +82,10 @@ def test_what_asks_more_of_a_step_gives_the_same(arguments):
     assert (one[1] == many[1]).all()
 
 
-@pytest.mark.parametrize("learning_rate", [1e3, 1e30])
+@pytest.mark.parametrize("learning_rate", [3.0, 1e3, 1e30])
 def test_a_run_that_overflows_fails_at_the_same_batch_with_the_same_words(learning_rate):
     messages = []
-    for callback in (Listener(), Now()):
+    for callbacks in ([Listener()], [Now()], []):
         net, X, y = drawn(dtype="float32")
         with pytest.raises(dagnet.NumericalError) as caught:
             net.fit(
@@ -89,10 +96,28 @@ def test_a_run_that_overflows_fails_at_the_same_batch_with_the_same_words(learni
                 batch_size=5,
                 epochs=50,
                 seed=0,
-                callbacks=[callback],
+                callbacks=callbacks,
             )
         messages.append((str(caught.value), net.parameters.tobytes()))
-    assert messages[0] == messages[1]
+    assert messages[0] == messages[1] == messages[2]
+
+
+@pytest.mark.filterwarnings("ignore:fit. the loss")
+def test_epochs_that_nobody_hears_of_are_one_call_and_go_one_by_one_from_a_step_that_is_not_calm(monkeypatch):
+    calls, several = [], ArrayLearner.several
+
+    def counted(learner, rows, starts, learning_rate):
+        losses = several(learner, rows, starts, learning_rate)
+        calls.append((len(starts) - 1, len(losses)))
+        return losses
+
+    monkeypatch.setattr(ArrayLearner, "several", counted)
+    net, X, y = drawn()
+    net.fit(X, y, epochs=20, batch_size=7, seed=0)
+    assert calls == [(160, 160)]
+    calls.clear()
+    both(net, X, y, epochs=20, batch_size=7, optimizer="sgd", learning_rate=0.3)
+    assert [8 < made < 160 for asked, made in calls if asked == 160] == [True], calls
 
 
 def test_a_row_of_huge_numbers_in_the_middle_is_stepped_the_long_way():

@@ -53,7 +53,7 @@ class History(Mapping[str, list[float]]):
     @property
     def epochs(self) -> int:
         """How many epochs were recorded."""
-        return max((len(column) for column in self._columns.values()), default=0)
+        return max(map(len, self._columns.values()), default=0)
 
     def append(self, **values: float) -> None:
         """Begin one more epoch, as ``fit`` does after its last batch; columns not named have NaN there."""

@@ -23,7 +23,7 @@ from dagnet.model.layout import Layout
 from dagnet.model.prepared import Prepared
 from dagnet.model.regraph import regraph
 from dagnet.model.results import Forward
-from dagnet.model.selection import checked_threads, make_generator
+from dagnet.model.selection import checked_seed, checked_threads
 from dagnet.model.tables import aligned, bare_row, is_table
 from dagnet.model.targets import encode_heads, encode_sample_weight
 from dagnet.model.views import FREEZE, TrainableMask, WritableBiases, WritableNodeParameters, WritableWeights
@@ -57,8 +57,8 @@ class Model:
         from dagnet.model.start import start_vector  # noqa: PLC0415 - `import dagnet` without numpy.random
 
         self._prepared = Prepared.of(topology, loss, dtype, engine, checked_threads(threads))
-        generator, drawn_by = make_generator(seed), find_initializer(initializer)
-        self._vector = start_vector(self.layout, drawn_by, generator, dtype)
+        seed, drawn_by = checked_seed(seed), find_initializer(initializer)
+        self._vector = start_vector(self.layout, drawn_by, seed, dtype)
         self._parameters = self._vector[: self.layout.plan.n_parameters]
 
     def refresh(self) -> None:
@@ -293,7 +293,6 @@ class Model:
 
     # -- evaluation ----------------------------------------------------------------------
 
-    @np.errstate(all="ignore")
     def __call__(self, X: Any) -> Array:
         """Values of the output nodes, (rows, output units); a bare row, (input units,), is one row."""
         prepared = self._prepared
@@ -301,7 +300,8 @@ class Model:
             quick = prepared.runner.evaluate(prepared.layout.theta(self._vector), X)
             if quick is not None:
                 return quick
-        return prepared.outputs(self._vector, self.encode(X, lazy=True).inputs)
+        with np.errstate(all="ignore"):
+            return prepared.outputs(self._vector, self.encode(X, lazy=True).inputs)
 
     @np.errstate(all="ignore")
     def predict(self, X: Any, *, dropout: bool = False, seed: int = 0) -> Array:

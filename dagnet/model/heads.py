@@ -79,10 +79,13 @@ class Objective:
         if problems:
             raise GraphError(problems)
         each = {name: head.loss.columns for head in heads for name in head.targets}
-        outputs = {topology.nodes[node]: int(topology.units[node]) for node in topology.outputs.tolist()}
+        names = (topology.nodes[node] for node in topology.outputs.tolist())
+        outputs = dict(zip(names, topology.units[topology.outputs].tolist(), strict=True))
         sizes = {name: int(units * each[name]) for name, units in outputs.items() if name in each}
-        units, columns = _places(outputs, [head.nodes for head in heads]), [head.targets for head in heads]
-        return cls(heads, default, units, _places(sizes, columns), sum(outputs.values()), sizes)
+        units, targets = _places(outputs, [head.nodes for head in heads]), [head.targets for head in heads]
+        same = sizes == outputs and all(head.targets == head.nodes for head in heads)
+        columns = units if same else _places(sizes, targets)
+        return cls(heads, default, units, columns, sum(outputs.values()), sizes)
 
     @cached_property
     def one(self) -> Loss | None:

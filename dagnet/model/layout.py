@@ -143,7 +143,7 @@ class Layout:
         """The layout of a topology that was compiled."""
         plan, first, inner = compiled.plan, compiled.first_unit, compiled.expansion.graph
         weights, trainable = compiled.element_slot, compiled.trainable
-        moved = np.repeat(first - inner.unit_starts[:-1], inner.units)
+        moved = (first - inner.unit_starts[:-1]).repeat(inner.units)
         biases = plan.bias_slot[np.arange(plan.n_units) + moved]
         n, m = len(topology.weight_start), len(topology.bias_start)
         slots = {"scale": weights[n:], "shift": biases[m:]} if len(weights) > n else {}
@@ -238,9 +238,12 @@ class Layout:
 
     def theta(self, vector: Array) -> Array:
         """(slots,) what engines take to predict, from a network's vector."""
-        if self.normalized is None:
-            return vector if self.is_direct else self.by_slot(vector)
-        return self.normalized.folded(self.by_slot(vector[: self.plan.n_parameters]), vector)
+        if self.normalized is None and self.is_direct:
+            return vector
+        with np.errstate(all="ignore"):
+            if self.normalized is None:
+                return self.by_slot(vector)
+            return self.normalized.folded(self.by_slot(vector[: self.plan.n_parameters]), vector)
 
     def collect(self, slots: Array, vector: Array) -> Array:
         """(parameters,) derivatives from those for what :meth:`theta` gave."""

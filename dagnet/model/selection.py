@@ -51,13 +51,16 @@ def _tell_once(text: str) -> None:
         warnings.warn(text, DagnetWarning, stacklevel=2)
 
 
+def checked_seed(seed: object) -> Any:
+    """None, a whole number ≥ 0, a SeedSequence or a Generator."""
+    if isinstance(seed, (np.random.Generator, np.random.SeedSequence)):
+        return seed
+    return SEED.check("seed", seed)
+
+
 def make_generator(seed: object) -> np.random.Generator:
     """A generator of its own for a seed: None, a whole number ≥ 0, a SeedSequence; or a Generator itself."""
-    if isinstance(seed, np.random.Generator):
-        return seed
-    if isinstance(seed, np.random.SeedSequence):
-        return np.random.default_rng(seed)
-    return np.random.default_rng(SEED.check("seed", seed))
+    return np.random.default_rng(checked_seed(seed))
 
 
 def checked_threads(threads: object) -> int:

@@ -15,18 +15,17 @@ from dagnet.contracts import Initializer
 from dagnet.errors import GraphError, PluginError, Verbatim, expected
 from dagnet.hashing import ODD, mixed
 from dagnet.model.layout import Layout
+from dagnet.model.selection import make_generator
 from dagnet.registry import named
 from dagnet.topology import Topology, are_near, name_keys
 
 
-def start_vector(
-    layout: Layout, initializer: Initializer, generator: np.random.Generator, dtype: Any
-) -> Array:
+def start_vector(layout: Layout, initializer: Initializer, seed: object, dtype: Any) -> Array:
     """The parameters, and what else a network has of numbers, as one vector in ``dtype``."""
     topology = layout.topology
     elements = topology.weight_start
     if np.isnan(elements).any():
-        elements = drawn(topology, elements, initializer, generator)
+        elements = drawn(topology, elements, initializer, make_generator(seed))
     parameters = np.zeros(layout.n_numbers)
     parameters[layout.weights] = elements
     biased = layout.biases >= 0

@@ -39,12 +39,15 @@ def encode_heads(own: Prepared, y: Any, rows: int, *, finite: bool, missing: obj
                 part = array[:, places]
                 result[:, places] = encode_targets(part, _of(head, own), head.loss, rows, own.dtype, **more)
     for head, _, places in objective.each():
+        if (lacks := head.loss.lacks) is None:
+            continue
         part = result[:, places]
-        there, lacks = part[~np.isnan(part).any(axis=1)], head.loss.lacks
-        if lacks is not None and len(there) and (lacking := lacks(there, *head.loss.arguments)):
+        there = part[~np.isnan(part).any(axis=1)]
+        if len(there) and (lacking := lacks(there, *head.loss.arguments)):
             raise DataError(f"y: the loss {head.loss.name!r} needs {lacking}; none of {rows} rows has it")
-    empty = np.flatnonzero(np.isnan(result).all(axis=0) & ~absent)
-    if finite and len(empty):
+    if not (finite and more["skip"]):
+        return result
+    if len(empty := np.flatnonzero(np.isnan(result).all(axis=0) & ~absent)):
         where = f"y: column {columns.label(int(empty[0]))}"
         mend = "a table y that leaves the column out does not train it"
         raise DataError(expected(where, "labelled in some row", Verbatim("NaN in every row"), mend))

@@ -16,7 +16,7 @@ Read = Callable[[Array], Array]
 
 def aggregate_steps(plan: PlanData) -> list[Step]:
     """The steps with an aggregation other than the sum."""
-    return [step for step in plan.program() if step.kind == AGGREGATE]
+    return [step for step in plan.program() if step.kind == AGGREGATE] if plan.aggregations else []
 
 
 def term_slots(plan: PlanData, step: Step) -> Iterator[tuple[Array, Array]]:

@@ -172,7 +172,7 @@ class PlanData:
     @property
     def rates(self) -> Array:
         """The distinct rates of dropout, in order; DROP steps refer to them."""
-        return np.unique(np.zeros(0) if self.dropout is None else self.dropout)
+        return np.zeros(0) if self.dropout is None else np.unique(self.dropout)
 
     @property
     def trains_otherwise(self) -> bool:

@@ -62,8 +62,9 @@ class Plan(PlanData):
             plan, kept_units, kept_slots = cut(plan, units, inputs)
             wanted = wanted[kept_slots]
             deltas = None if deltas is None else deltas[kept_units]
-        needs_delta = walked_units(plan, wanted, deltas)
-        needs_gradient = wanted & needs_delta[slot_units(plan)]
+        acting_on = slot_units(plan)
+        needs_delta = walked_units(plan, acting_on[wanted], deltas)
+        needs_gradient = wanted & needs_delta[acting_on]
         rows = pull_rows(plan.steps, plan.indptr, plan.sources, needs_delta, needs_gradient)
         return replace(
             plan,

@@ -10,15 +10,15 @@ import numpy as np
 from dagnet.adjacency import offsets, ranges, reachable
 from dagnet.arrays import Array
 from dagnet.plan.frozen import ACTIVATE, DENSE, LAYER, PlanData
-from dagnet.plan.transposition import first_learned, read_by, readers, slot_units
+from dagnet.plan.transposition import first_learned, read_by, readers
 
 P = TypeVar("P", bound=PlanData)
 
 
-def walked_units(plan: PlanData, wanted: Array, deltas: Array | None) -> Array:
-    """(units,) mask: something wanted in the parent chain, and a way to an output."""
+def walked_units(plan: PlanData, units: Array, deltas: Array | None) -> Array:
+    """(units,) mask: one of ``units`` or ``deltas`` in the parent chain, and a way to an output."""
     own = np.zeros(plan.n_units, bool)
-    own[slot_units(plan)[wanted]] = True
+    own[units] = True
     if deltas is not None:
         own |= deltas
     chain = own.copy()
@@ -35,7 +35,7 @@ def _reaching(plan: PlanData) -> Array:
     """
     ends = np.bincount(plan.sources, minlength=plan.n_units) == 0
     ends[plan.outputs] = False
-    if not (ends & (np.diff(plan.indptr) > 0)).any():
+    if not (ends & (plan.indptr[1:] > plan.indptr[:-1])).any():
         return ~ends
     reaching = np.zeros(plan.n_units, bool)
     reaching[reachable(read_by(plan), plan.outputs)] = True

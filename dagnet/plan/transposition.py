@@ -6,12 +6,15 @@ import numpy as np
 
 from dagnet.adjacency import Rows, offsets, ranges, rows_by
 from dagnet.arrays import Array
-from dagnet.plan.frozen import AGGREGATE, DENSE, LAYER, THIN, PlanData, Step
+from dagnet.plan.frozen import AGGREGATE, DENSE, KINDS, LAYER, THIN, PlanData, Step
+
+_OTHERWISE = np.isin(np.arange(max(KINDS) + 1), (DENSE, AGGREGATE, LAYER, THIN))
+"""By kind, the steps whose edges are no part of the transpose."""
 
 
 def slot_targets(indptr: Array) -> Array:
     """(weights,) the unit that each weight leads into."""
-    return np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    return np.arange(len(indptr) - 1).repeat(indptr[1:] - indptr[:-1])
 
 
 def first_learned(counts: Array, begin: int) -> Array:
@@ -24,7 +27,7 @@ def slot_units(plan: PlanData) -> Array:
     """(slots,) the unit that each weight leads into, or that a bias or what is learned belongs to."""
     units = np.zeros(plan.n_slots, np.int64)
     units[: plan.n_weights] = slot_targets(plan.indptr)
-    biased = np.flatnonzero(plan.bias_slot >= 0)
+    biased = (plan.bias_slot >= 0).nonzero()[0]
     units[plan.bias_slot[biased]] = biased
     if plan.learned_slot is not None:
         learning = np.flatnonzero(plan.learned_slot >= 0)
@@ -65,12 +68,10 @@ def pull_rows(
     An edge is walked where its child's δ is known and either its parent's δ or its own
     derivative is wanted.
     """
-    n_units = len(indptr) - 1
     child = slot_targets(indptr)
     walked = needs_delta[child] & (needs_delta[sources] | needs_gradient[: len(sources)])
-    kind = steps["kind"]
-    for step in steps[(kind == DENSE) | (kind == AGGREGATE) | (kind == LAYER) | (kind == THIN)]:
+    for step in steps[_OTHERWISE[steps["kind"]]]:
         walked[indptr[step["target"]] : indptr[step["target"] + step["n_target"]]] = False
-    slots = np.flatnonzero(walked)
-    rows = rows_by(sources[slots], child[slots].astype(sources.dtype), n_units)
+    slots = walked.nonzero()[0]
+    rows = rows_by(sources[slots], child[slots].astype(sources.dtype), len(indptr) - 1)
     return rows.indptr, rows.neighbours, slots[rows.edges]

@@ -80,16 +80,19 @@ def read_nodes(
     is_input[inputs] = True
     has_bias[inputs] = False
     _check_inputs(nodes, is_input, problems)
-    unit_starts = offsets(units)
-    start = np.zeros(int(unit_starts[-1]))
-    for number, bias in nodes.of("bias"):
+    unit_starts = offsets(units).tolist()
+    start = np.zeros(unit_starts[-1])
+    plain = _plain_numbers(nodes, units, "bias") if "bias" in nodes.words else None
+    if plain is not None:
+        start[:] = np.where(is_input | np.isnan(plain), 0.0, plain)
+    for number, bias in nodes.of("bias") if plain is None else ():
         if is_input[number] or bias is None:
             continue
         if isinstance(bias, (bool, np.bool_)):
             has_bias[number] = bias
         else:
-            biases = problems.numbers(f"{nodes.where(number)}: bias", bias, (int(units[number]),))
-            start[unit_starts[number] : unit_starts[number + 1]] = biases
+            first, last = unit_starts[number : number + 2]
+            start[first:last] = problems.numbers(nodes, number, "bias", bias, (last - first,))
     for number, value in nodes.of("trainable"):
         if not is_input[number]:
             trainable[number] = problems.flag(f"{nodes.where(number)}: trainable", value)
@@ -168,10 +171,9 @@ def _standardisation(nodes: Said, units: Array, inputs: Array, problems: Problem
         for node, value in nodes.of(word):
             if (place := place_of.get(node)) is None:
                 continue
-            where = f"{nodes.where(node)}: {word}"
-            values = problems.numbers(where, value, (int(units[node]),))
+            values = problems.numbers(nodes, node, word, value, (int(units[node]),))
             if word == "scale" and not np.all(values):
-                problems.refuse(where, "other than 0", value)
+                problems.refuse(f"{nodes.where(node)}: {word}", "other than 0", value)
             else:
                 numbers[starts[place] : starts[place + 1]] = values
     return found
@@ -193,13 +195,13 @@ def with_starts(topology: Topology, nodes: Said, problems: Problems) -> Topology
         default, said = {**LEARNED, **MOMENTS}.get(name), dict(nodes.of(name))
         pieces = []
         for node in topology.nodes_with(name).tolist():
-            value, where = said.get(node), f"{nodes.where(node)}: {name}"
+            value = said.get(node)
             if value is None:
                 value = topology.learns(node)[name] if default is None else default
             units = int(topology.units[node])
-            pieces.append(problems.numbers(where, value, (units,)) + np.zeros(units))
+            pieces.append(problems.numbers(nodes, node, name, value, (units,)) + np.zeros(units))
             if name == "variance" and (pieces[-1] < 0).any():
-                problems.refuse(where, "at least 0", value)
+                problems.refuse(f"{nodes.where(node)}: {name}", "at least 0", value)
         if pieces:
             starts[name] = np.concatenate(pieces)
     users, own = topology.users, {name: frozenset(topology.nodes_with(name).tolist()) for name in starts}
@@ -215,7 +217,7 @@ def with_starts(topology: Topology, nodes: Said, problems: Problems) -> Topology
 def read_edges(drawn: Drawn, units: Array, weight: str | None, problems: Problems) -> dict[str, Any]:
     """All that edge attributes say."""
     edges, sources, targets = drawn.edges, drawn.sources, drawn.targets
-    start = _plain_weights(edges, units, weight)
+    start = _plain_numbers(edges, units, weight)
     if start is None:
         start = _checked_weights(drawn, units, weight, problems)
     trainable = np.ones(len(sources), bool)
@@ -232,22 +234,22 @@ def read_edges(drawn: Drawn, units: Array, weight: str | None, problems: Problem
     return fields
 
 
-def _plain_weights(edges: Said, units: Array, weight: str | None) -> Array | None:
-    """Weights where every node has one unit and every weight is a plain finite number or absent."""
+def _plain_numbers(said: Said, units: Array, word: str | None) -> Array | None:
+    """What each says, where every node has one unit and all are plain finite numbers, or absent: NaN."""
     if (units != 1).any():
         return None
-    if weight is None or weight not in edges.words:
-        return np.full(len(edges.data), np.nan)
-    values = [attributes.get(weight) for attributes in edges.data]
+    if word is None or word not in said.words:
+        return np.full(len(said.data), np.nan)
+    values = [attributes.get(word) for attributes in said.data]
     if not set(map(type, values)) <= PLAIN:
         return None
     try:
-        start = np.array(values, np.float64)
+        numbers = np.array(values, np.float64)
     except OverflowError:
         return None
-    given = np.isfinite(start)
+    given = np.isfinite(numbers)
     if given.all() or sum(value is None for value in values) == len(given) - given.sum():
-        return start
+        return numbers
     return None
 
 
@@ -255,9 +257,11 @@ def _checked_weights(drawn: Drawn, units: Array, weight: str | None, problems: P
     """Weights one by one, with a problem for each that will not do."""
     places = offsets(edge_sizes(units, drawn.sources, drawn.targets))
     start = np.full(int(places[-1]), np.nan)
-    for edge, value in drawn.edges.of(weight) if weight is not None else ():
+    if weight is None:
+        return start
+    for edge, value in drawn.edges.of(weight):
         if value is not None:
             shape = (int(units[drawn.targets[edge]]), int(units[drawn.sources[edge]]))
-            numbers = problems.numbers(f"{drawn.edges.where(edge)}: {weight}", value, shape)
+            numbers = problems.numbers(drawn.edges, edge, weight, value, shape)
             start[places[edge] : places[edge + 1]] = np.ravel(np.broadcast_to(numbers, shape))
     return start

@@ -62,11 +62,13 @@ class Problems(list[str]):
         """True or False."""
         return self.tried(partial(FLAG.check, where), value, True)
 
-    def numbers(self, where: str, value: object, shape: tuple[int, ...]) -> Array | float:
-        """Finite float64 numbers of ``shape``, or one number for all."""
+    def numbers(
+        self, said: Said, number: int, word: str, value: object, shape: tuple[int, ...]
+    ) -> Array | float:
+        """Finite float64 numbers of ``shape``, or one number for all, that a node or an edge says."""
         if (type(value) is float or type(value) is int) and -LARGEST <= value <= LARGEST:
             return float(value)
-        array = as_real(value)
+        array, where = as_real(value), f"{said.where(number)}: {word}"
         if array is None or (array.ndim and array.shape != shape):
             form = "a number" if shape in {(), (1,), (1, 1)} else f"a number or an array of shape {shape}"
             got = value if array is None or array.ndim == 0 else Verbatim(f"shape {array.shape}")
@@ -150,14 +152,13 @@ def drawn(graph: nx.DiGraph[Any]) -> Drawn:
     of which visits all dictionaries of the graph.
     """
     names = list(graph)
-    index: dict[Hashable, int] = {name: number for number, name in enumerate(names)}
-    rows = [row for row, _ in graph.adjacency()]
-    adjacency = [neighbours for _, neighbours in graph.adjacency()]
-    degrees = np.fromiter(map(len, adjacency), np.int64, len(adjacency))
-    total = int(degrees.sum())
-    targets = np.fromiter(map(index.__getitem__, chain.from_iterable(adjacency)), np.int64, total)
-    sources = np.repeat(np.fromiter(map(index.__getitem__, rows), np.int64, len(rows)), degrees)
-    edges = list(chain.from_iterable(neighbours.values() for neighbours in adjacency))
+    index: dict[Hashable, int] = dict(zip(names, range(len(names)), strict=True))
+    adjacency = dict(graph.adjacency())  # in an order of its own
+    rows = np.fromiter(map(index.__getitem__, adjacency), np.int64, len(adjacency))
+    sources = rows.repeat(np.fromiter(map(len, adjacency.values()), np.int64, len(rows)))
+    ends = map(index.__getitem__, chain.from_iterable(adjacency.values()))
+    targets = np.fromiter(ends, np.int64, len(sources))
+    edges = list(chain.from_iterable([neighbours.values() for neighbours in adjacency.values()]))
     nodes = [said for _, said in graph.nodes(data=True)]
     return Drawn(
         names,

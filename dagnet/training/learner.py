@@ -34,7 +34,7 @@ class ArrayLearner(Learner):
         self._settings, self._data, self._layout = settings, data, model.layout
         self._parameters, self._vector = parameters, _ = model.parameters, model.vector
         self._room = data.room_for(settings.batch_size + 1)  # a lone row may join them
-        self._draws = model.plan.trains_otherwise
+        self._draws = model.layout.plan.trains_otherwise
         runner = model.training_runner if self._draws else model.runner
         make = partial(model.objective.gradient_of, runner, gaps=data.gaps is not None)
         group = settings.distributed

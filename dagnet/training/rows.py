@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -178,3 +178,25 @@ def outputs_of(model: Model, rows: Rows, batch_size: int) -> Iterator[tuple[slic
         part = slice(start, start + chunk)
         state = model.runner.forward(theta, rows.inputs[part], keep=False, reuse=state)
         yield part, state.outputs
+
+
+def scores(
+    model: Model, rows: Rows, metrics: Mapping[str, Any], batch_size: int, begin: str
+) -> dict[str, float]:
+    """The metrics of all rows, by names that begin so; of several heads also each one's."""
+    found: dict[str, float] = {}
+    if metrics:
+        outputs = np.concatenate([part.copy() for _, part in outputs_of(model, rows, batch_size)])
+    for name, metric in metrics.items():
+        by_head = scoring().scores_of(model.objective, outputs, rows.targets, metric)
+        found[begin + name] = scoring().mean_score(by_head)
+        if len(by_head) > 1:
+            found |= {f"{begin}{name}[{head}]": score for head, score in by_head.items()}
+    return found
+
+
+def scoring() -> Any:
+    """Metrics and weights of classes, for runs that ask: ``import dagnet`` need not pay for them."""
+    from dagnet.model import scoring  # noqa: PLC0415 - see above
+
+    return scoring

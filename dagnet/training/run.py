@@ -8,25 +8,26 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Callback, History, NotFinite
-from dagnet.errors import DagnetWarning, DataError, GroupError, NumericalError, shorten
+from dagnet.errors import DagnetWarning, GroupError, NumericalError
 from dagnet.model import Model, is_table, with_columns
 from dagnet.model.heads import Parts
 from dagnet.model.selection import make_generator
 from dagnet.topology import fingerprint_by_part
 from dagnet.training.blame import culprit, explained
 from dagnet.training.learner import ArrayLearner
-from dagnet.training.rows import Rows, encode_rows, encode_validation, mean_loss_of, outputs_of, parts_of
-from dagnet.training.settings import Settings, checked_callbacks, listening
+from dagnet.training.rows import Rows, encode_rows, encode_validation, mean_loss_of, parts_of, scores, scoring
+from dagnet.training.settings import Settings, batches_of, checked_callbacks, listening, refuse_noise
 from dagnet.values import NOT_NEGATIVE
 
-AT_ONCE = 50_000_000
-"""Edges times rows that are learned from in one go, some tenths of a second, before anybody is told."""
+AT_ONCE, UNHEARD = 50_000_000, 2**16
+"""Edges times rows learned from in one go, tenths of a second, before somebody is told; rows, if nobody."""
 
 
 class TrainingRun:
@@ -74,18 +75,18 @@ class TrainingRun:
         known = isinstance(X, Rows)
         self.data = X if known else encode_rows(model, with_columns(X, columns), y, sample_weight, missing)
         if class_weight is not None:
-            weights = _scoring().class_weights(
+            weights = scoring().class_weights(
                 model.objective, self.data.targets, self.data.weights, class_weight
             )
             self.data = replace(self.data, weights=weights / weights.max())
-        self.metrics = {} if metrics == () else _scoring().checked_metrics(metrics)
+        self.metrics = {} if metrics == () else scoring().checked_metrics(metrics)
         self.validation = encode_validation(
             model, validation_data, columns, named=is_table(X), missing=missing
         )
         self.callbacks = checked_callbacks(callbacks)
         self.rows, self.epochs = len(self.data), settings.epochs
         self.size = min(settings.batch_size, self.rows)
-        self.batches = _batches(model, self.rows, self.size)
+        self.batches = batches_of(model, self.rows, self.size)
         coupling = [head.loss.name for head in model.objective.heads if not head.loss.rowwise]
         self.first = settings.distributed is None or settings.distributed.rank == 0
         if self.batches > 1 and coupling:
@@ -99,7 +100,7 @@ class TrainingRun:
         arrays = settings.optimizer.searches or settings.distributed is not None
         own = None if arrays else model.runner.learner(model, self.data, settings)
         self.learner = own or ArrayLearner(model, self.data, settings)
-        if model.plan.trains_otherwise:
+        if model.layout.plan.trains_otherwise:
             self.learner.masks = int(self.generator.integers(2**63))
         self.loss_sum = self.weight_sum = 0.0
         self.head_sums: list[Array] = []
@@ -111,8 +112,9 @@ class TrainingRun:
         self._learning_rate = settings.learning_rate
         self._order: Array | None = None
         self._listen()
+        self._unheard = not self.callbacks and not self.metrics and self.validation is None
         self._several = self._at_once() if self.learner.takes_several and not coupling else 0
-        self._refuse_noise()
+        refuse_noise(settings, model, self.rows, listened=bool(self._at_gradient))
 
     def _listen(self) -> None:
         self._heard = [one for one in self.callbacks if self.first or not one.shows]
@@ -185,7 +187,8 @@ class TrainingRun:
             try:
                 self._tell(callback.on_training_begin for callback in self._heard)
                 while self.history.epochs < self.epochs and not self.stop:
-                    self._train_epoch()
+                    if not self._train_epochs():
+                        self._train_epoch()
             except BaseException:
                 self.failed = True
                 raise
@@ -203,7 +206,7 @@ class TrainingRun:
                 return
         if self.settings.shuffle:
             self.drawn_from = self.generator.bit_generator.state
-            self._order = self.generator.permutation(self.rows)
+            self._order = self._drawn_order()
         while self.done < self.batches:
             if not (self._several and self._train_several()):
                 self._train_batch(self.done)
@@ -229,14 +232,43 @@ class TrainingRun:
         starts[-1] = self.rows if last == self.batches else starts[-1]
         order = np.arange(self.rows) if self._order is None else self._order
         losses = self.learner.several(order, starts, self._learning_rate)
-        for loss, weight in zip(losses, np.diff(starts).tolist(), strict=False):
-            self.loss = loss
-            self.loss_sum += loss * weight
-            self.weight_sum += weight
         if losses:
-            self.done = self.batch = self.done + len(losses)
+            self._learned_from(losses, starts)
             self._tell(self._at_batch_end)
         return bool(losses)
+
+    def _learned_from(self, losses: list[float], starts: Array) -> None:
+        """Add the next batches, which begin at some rows, to the epoch in progress."""
+        for loss, (start, stop) in zip(losses, pairwise(starts.tolist()), strict=False):
+            self.loss = loss
+            self.loss_sum += loss * (stop - start)
+            self.weight_sum += stop - start
+        self.done = self.batch = self.done + len(losses)
+
+    def _train_epochs(self) -> bool:
+        """Learn from epochs in one go where nobody hears of them, until a step is not calm; whether any."""
+        count = min(self.epochs - self.history.epochs, self._several // self.batches, UNHEARD // self.rows)
+        if self.done or not self._unheard or count < 2:
+            return False
+        before, orders = self.generator.bit_generator.state, [self._drawn_order() for _ in range(count)]
+        starts = np.arange(count)[:, None] * self.rows + np.arange(self.batches) * self.size
+        starts = np.append(starts, count * self.rows)
+        losses = self.learner.several(np.concatenate(orders), starts, self._learning_rate)
+        self._unheard = len(losses) == count * self.batches
+        for first in range(0, len(losses), self.batches):
+            self.epoch, self.loss_sum, self.weight_sum = self.history.epochs + 1, 0.0, 0.0
+            last = first + self.batches
+            self._learned_from(losses[first:last], starts[first : last + 1])
+            if self.done == self.batches:
+                self._record()
+        if not self._unheard:  # the next epoch draws its order again
+            self.generator.bit_generator.state = before
+            for _ in range(len(losses) // self.batches):
+                self._drawn_order()
+        return bool(losses)
+
+    def _drawn_order(self) -> Array:
+        return self.generator.permutation(self.rows) if self.settings.shuffle else np.arange(self.rows)
 
     def _train_batch(self, number: int) -> None:
         self.batch = number + 1
@@ -268,20 +300,8 @@ class TrainingRun:
         each = [one for one in self.callbacks if one.every_batch]
         if self._at_batch_begin or self._at_gradient or listening(each, Callback.on_batch_end):
             return 0
-        plan = self.model.plan
+        plan = self.model.layout.plan
         return max(1, AT_ONCE // ((len(plan.sources) + plan.n_units) * self.size))
-
-    def _refuse_noise(self) -> None:
-        """Refuse what gives an optimizer that searches another gradient than that of one smooth loss."""
-        given, size = vars(self.settings), self.settings.batch_size
-        wrong = [f"{name}={given[name]!r}" for name in ("l1", "clip_norm", "clip_value") if given[name]]
-        wrong += ["callbacks with on_gradient"] if self._at_gradient else []
-        wrong += ["dropout"] if self.model.topology.node_words.get("dropout") else []
-        mend = [f"write batch_size={self.rows} or more, not {size}"] if size < self.rows else []
-        mend += [f"leave out {', '.join(wrong)}"] if wrong else []
-        if mend and self.settings.optimizer.searches:
-            what = f"optimizer {self.settings.optimizer.name!r} searches along the loss of all rows as it is"
-            raise DataError(f"{what}: {', '.join(mend)}; or use 'adam'")
 
     def _lacks(self, rows: Array | slice) -> bool:
         """Whether a batch has nothing that the loss learns from; the first one is said."""
@@ -363,38 +383,7 @@ class TrainingRun:
                     parts = parts_of(self.model, validation, self.size)
                     values["validation_loss"] = objective.total(objective.losses(parts))
                     values |= objective.by_name(parts, "validation_loss")
-        self.history.append(**values, **self._scores())
+        rows, begin = (self.data, "") if validation is None else (validation, "validation_")
+        self.history.append(**values, **scores(self.model, rows, self.metrics, self.size, begin))
         self.done = 0
         self.drawn_from = self.generator.bit_generator.state
-
-    def _scores(self) -> dict[str, float]:
-        """The metrics, of the validation rows where there are some; of several heads also each one's."""
-        rows, begin = (self.data, "") if self.validation is None else (self.validation, "validation_")
-        found: dict[str, float] = {}
-        if self.metrics:
-            outputs = np.concatenate([part.copy() for _, part in outputs_of(self.model, rows, self.size)])
-        for name, metric in self.metrics.items():
-            scores = _scoring().scores_of(self.model.objective, outputs, rows.targets, metric)
-            found[begin + name] = _scoring().mean_score(scores)
-            if len(scores) > 1:
-                found |= {f"{begin}{name}[{head}]": score for head, score in scores.items()}
-        return found
-
-
-def _batches(model: Model, rows: int, size: int) -> int:
-    """How many batches an epoch has; where rows are normalised, a lone last row joins those before it."""
-    normalized = model.layout.normalized
-    if normalized is None or not len(normalized.folds):
-        return -(-rows // size)
-    if min(rows, size) == 1:
-        node = shorten(model.topology.nodes[int(model.topology.nodes_with("mean")[0])])
-        got, mend = ("X has one row", "give more") if rows == 1 else ("batch_size is 1", "write 2 or more")
-        raise DataError(f"node {node} is normalised over the rows of a batch, and {got}; {mend}")
-    return rows // size + (rows % size > 1)
-
-
-def _scoring() -> Any:
-    """Metrics and weights of classes, for runs that ask: ``import dagnet`` need not pay for them."""
-    from dagnet.model import scoring  # noqa: PLC0415 - see above
-
-    return scoring

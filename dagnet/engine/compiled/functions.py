@@ -18,13 +18,13 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Activation, Loss, Optimizer
 from dagnet.contracts.probing import loss_probe
-from dagnet.engine.compiled.generation import Machine, over_rows
+from dagnet.engine.compiled.generation import REMEMBERED, Machine, over_rows
 from dagnet.engine.compiled.runs import elementwise, learning, of_numbers
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.engine.compiled.units import unit_code
 from dagnet.engine.compiled.vectors import MOST_LEARNED, MOST_NUMBERS, USUAL_ROWS
 from dagnet.errors import DagnetWarning
-from dagnet.formula import Untraceable
+from dagnet.formula import Formula, Untraceable
 from dagnet.formula.formula import first_difference, probe_numbers
 
 WORK_PER_THREAD = 200_000
@@ -66,7 +66,21 @@ class CompiledActivation:
 
 _proofs: dict[tuple[Any, ...], str] = {}
 """By what code calculates: why it is not believed, or nothing."""
+_made: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+"""By formulas, as objects, and dtype: these, and what was made of them; the newest stay."""
 _lock = threading.Lock()
+
+
+def _once(formulas: Any, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """What was made of these very formulas, of one activation, loss or optimizer, or is made now."""
+    key = (id(formulas), *key)
+    if (known := _made.get(key)) is None:
+        known = formulas, make()
+        with _lock:
+            _made[key] = known
+            while len(_made) > REMEMBERED:
+                del _made[next(iter(_made))]
+    return known[1]
 
 
 def _proved(key: tuple[Any, ...], where: str, proof: Callable[[], str]) -> str:
@@ -83,6 +97,12 @@ def _proved(key: tuple[Any, ...], where: str, proof: Callable[[], str]) -> str:
 
 def compile_activation(activation: Activation, dtype: Any) -> CompiledActivation:
     """The machine code of an activation for a dtype."""
+    key, make = (np.dtype(dtype).char,), lambda: _compile_activation(activation, dtype)
+    found: CompiledActivation = _once(activation.formulas, key, make)
+    return found
+
+
+def _compile_activation(activation: Activation, dtype: Any) -> CompiledActivation:
     formulas, name = activation.formulas, np.dtype(dtype).char
     if formulas.value is None or formulas.slope is None:
         given = activation.derivative is not None
@@ -208,6 +228,12 @@ def _learning_alone(called: Called, z: Array, a: Array, n: int) -> list[Array]:
 
 def compile_loss(loss: Loss, dtype: Any, lanes: int = 0) -> Called | None:
     """The loss and its gradient for a tile of so many rows; None where it has to run through NumPy."""
+    key, make = (np.dtype(dtype).char, lanes), lambda: _compile_loss(loss, dtype, lanes)
+    found: Called | None = _once(loss.formulas, key, make)
+    return found
+
+
+def _compile_loss(loss: Loss, dtype: Any, lanes: int) -> Called | None:
     formulas, name = loss.formulas, np.dtype(dtype).name
     lanes = lanes or USUAL_ROWS[name]
     if formulas.value is None or formulas.slope is None:
@@ -285,9 +311,15 @@ class FusedStep:
 
 def fused_step(optimizer: Optimizer, dtype: Any, threads: int) -> FusedStep | None:
     """:meth:`Optimizer.step` in one pass; None where the rule is not elementwise."""
-    formula = optimizer.formula
+    formula = optimizer.formula  # another object for other settings
     if formula is None:
         return None
+    key, make = (np.dtype(dtype).char, threads), lambda: _fused_step(optimizer, formula, dtype, threads)
+    found: FusedStep | None = _once(formula, key, make)
+    return found
+
+
+def _fused_step(optimizer: Optimizer, formula: Formula, dtype: Any, threads: int) -> FusedStep | None:
     try:
         machine = elementwise(formula, dtype, (0, *range(2, 2 + len(optimizer.state_names))))
     except Untraceable:

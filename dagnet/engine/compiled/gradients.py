@@ -61,9 +61,7 @@ class FusedGradient(LossGradient):
         parts = tiling[1]
         if self.draw is not None:
             self._key[:] = self.draw.key, self.draw.first
-        given = (tiling, inputs, targets, factor, into)
-        if not self._written or any(map(operator.is_not, given, self._written)):
-            self._write(*given)
+        self._write(tiling, inputs, targets, factor, into)
         loss = self._pass(self._calls[0][0], theta) if parts == 1 else self._shared(parts, theta, into)
         if len(self._unwanted):
             into[self._unwanted] = 0
@@ -99,6 +97,9 @@ class FusedGradient(LossGradient):
         self, tiling: tuple[int, int], inputs: Array, targets: Array, factor: Array, into: Array
     ) -> None:
         """Each part's table for these arrays; it serves again while they are the same objects."""
+        written = (tiling, inputs, targets, factor, into)
+        if self._written and not any(map(operator.is_not, written, self._written)):
+            return
         given, (lanes, parts) = (inputs, targets, factor), tiling
         self._kept = [np.ascontiguousarray(array, self._dtype) for array in given]
         if len(self._others) < parts - 1:
@@ -114,7 +115,7 @@ class FusedGradient(LossGradient):
             places = (*starts, memory.ctypes.data, len(memory), own.ctypes.data)
             room[:] = Call(loss.address, loss.numbers, part, parts, lanes, len(inputs), *places)
         copied = any(map(operator.is_not, given, self._kept))
-        self._written = () if copied else (tiling, *given, into)
+        self._written = () if copied else written
 
 
 class StagedGradient(LossGradient):

@@ -218,8 +218,8 @@ def kernels_of_tiles(module: str, tiles: list[Any]) -> Kernels:  # noqa: C901 - 
                 for k in range(start, stop):
                     _copied(values, base + units[k] * lanes, memory, units[k] * lanes, lanes)
                 for k in range(begin, end):
-                    first, last = program.steps[k, 2], program.steps[k, 3]
-                    if program.steps[k, 0] == _ACTIVATE:
+                    first, last = program.runs[k, 2], program.runs[k, 3]
+                    if program.runs[k, 0] == _ACTIVATE:
                         _copied(values, base + first * lanes, memory, first * lanes, (last - first) * lanes)
 
     def loss_and_gradient(table, theta):

@@ -19,7 +19,7 @@ from dagnet.engine.compiled.opened import with_array
 from dagnet.engine.compiled.segments import ACTIVATE_SEGMENT, Program, Segment
 from dagnet.engine.compiled.state import CompiledState, Scratch, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
-from dagnet.plan import Plan
+from dagnet.plan import SPARSE, Plan
 from dagnet.plan.cones import Cones
 
 Stage = tuple[bool, Callable[..., None]]
@@ -151,7 +151,8 @@ class CompiledRunner(Runner):
             return None
         number, first, last = cones.parts.T
         steps = np.column_stack([self.program.steps[number, :2], first, last])
-        table = with_array(self.program.table, "steps", steps)
+        steps[steps[:, 0] == SPARSE, 1] = len(self.program.unit_code) - 1  # sums alone
+        table = with_array(self.program.table, "runs", steps)
         found = np.empty((len(cones.first_part) - 1, state.n_rows), self.dtype)
         of, parts = (cones.first_part, cones.units, cones.first_unit, unit), min(self.threads, state.n_tiles)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -81,10 +80,11 @@ class Program:
         self.activations = [compile_activation(activation, dtype) for activation in plan.activations]
         known = [a.function in BY_KERNELS for a in plan.aggregations]
         self.steps = _steps(plan)
+        kinds = set(self.steps[:, 0].tolist())
+        self.has_blocks, self.has_dense, self.drops = BLOCK in kinds, DENSE in kinds, DROP in kinds
         walked = (self.steps[:, 0] == BLOCK) & (self.steps[:, 1] != 0)
-        self.blocks: list[Step] = list(compress(plan.program(), walked))
+        self.blocks: list[Step] = [Step._make(row) for row in plan.steps[walked].tolist()]
         self.aggregates = any(known[step.what] for step in aggregate_steps(plan))
-        self.has_dense = bool((self.steps[:, 0] == DENSE).any())
         segments = _segments(plan, self.steps, self.activations)
         self.started, segments = _first_writes(plan, segments)
         self.segments = [self._widened(segment) for segment in segments] if self.has_dense else segments
@@ -95,32 +95,29 @@ class Program:
     def _lay_out(self) -> None:
         """The arrays and numbers of the table; see :class:`dagnet.engine.compiled.opened.Opened`."""
         plan = self.plan
-        self.functions, self.slopes = (
-            np.array([(c.address, c.numbers) for c in called], np.int64).reshape(-1, 2)
-            for called in ([a.function for a in self.activations], [a.slope for a in self.activations])
-        )
+        called = [(a.function, a.slope) for a in self.activations]
+        places = [[(c.address, c.numbers) for c in pair] for pair in called]
+        self.functions, self.slopes = np.array(places, np.int64).reshape(-1, 2, 2).transpose(1, 0, 2).copy()
         self.learned_counts = np.array([activation.n_learned for activation in self.activations], np.int64)
-        nothing, learned = np.full(plan.n_units, -1), plan.learned_slot
-        self.learned_slot = np.ascontiguousarray(nothing if learned is None else learned, np.int64)
-        self.n_learned = plan.n_slots - plan.n_weights - int((plan.bias_slot >= 0).sum())
+        learned = np.full(plan.n_units, -1) if plan.learned_slot is None else plan.learned_slot
+        self.learned_slot = np.ascontiguousarray(learned, np.int64)
+        self.n_learned = plan.n_slots - plan.n_weights - int(np.count_nonzero(plan.bias_slot >= 0))
         self.pre_place, self.n_pre = self._pre_places()
-        pushed = self._aggregate_rows()
+        slots_out = np.append(plan.slots_out, self._aggregate_rows()) if self.aggregates else plan.slots_out
         self.inputs, self.outputs = np.arange(plan.n_inputs), plan.outputs.astype(np.int64)
         self.indptr, self.indptr_out, self.bias_slot = (
             np.ascontiguousarray(a, np.int64) for a in (plan.indptr, plan.indptr_out, plan.bias_slot)
         )
         self.is_narrow = plan.sources.dtype == plan.targets.dtype == np.int32 and plan.n_slots < 2**32
         # unsigned, because for a signed index Numba asks each time whether it counts from the end
-        slots_out = np.append(plan.slots_out, pushed)
         self.slots_out = slots_out.astype(np.uint32 if self.is_narrow else np.uint64)
-        self.places = np.argsort(self.slots_out).astype(self.slots_out.dtype)
+        self.places = self.slots_out.argsort().astype(self.slots_out.dtype)
         self.slots = self.slots_out[self.places]
         unit = np.int32 if self.is_narrow else np.int64
         self.sources, self.children = (a.astype(unit, copy=False) for a in (plan.sources, plan.targets))
         self.needs_delta = plan.needs_delta
-        numbers = np.zeros(0, np.uint64) if plan.unit_numbers is None else plan.unit_numbers
-        self.unit_hashes, self.rates, self.key = mixed(numbers + ODD), plan.rates, np.zeros(2, np.uint64)
-        self.drops = bool((self.steps[:, 0] == DROP).any())
+        numbers, self.rates, self.key = plan.unit_numbers, plan.rates, np.zeros(2, np.uint64)
+        self.unit_hashes = np.zeros(0, np.uint64) if numbers is None else mixed(numbers + ODD)
         self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
         self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or plan.needs_delta[: plan.n_inputs].any())
         self._join_units()
@@ -180,9 +177,9 @@ class Program:
         for kind, what, first, last in self.steps.tolist():
             if kind == ACTIVATE and self.activations[what].needs_z:
                 keeps[first:last] = True
-        places = np.full(self.plan.n_units, -1, np.int64)
-        places[keeps] = np.arange(int(keeps.sum()))
-        return places, int(keeps.sum())
+        places, n = np.full(self.plan.n_units, -1, np.int64), int(np.count_nonzero(keeps))
+        places[keeps] = np.arange(n)
+        return places, n
 
     def _widened(self, segment: Segment) -> Segment:
         """Marked ``wide`` where it goes along units' rows alone: no sums over sparse edges, forth or back."""
@@ -222,7 +219,7 @@ class Program:
         for segment in self.segments:
             if segment.first_write:
                 written[segment.sources] = True
-        return np.flatnonzero((self.started & ~BY_BLOCK != 0) & ~written)
+        return ((self.started & ~BY_BLOCK != 0) & ~written).nonzero()[0]
 
     @cached_property
     def biased(self) -> tuple[Array, Array]:
@@ -253,11 +250,6 @@ class Program:
         steps = (step.slots for step in self.plan.program() if step.kind in kinds)
         return np.concatenate([np.zeros(0, np.int64), *(np.arange(s.start, s.stop) for s in steps)])
 
-    @property
-    def has_blocks(self) -> bool:
-        """Whether kernels do dense steps."""
-        return bool((self.steps[:, 0] == BLOCK).any())
-
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which functions NumPy runs, and why."""
         pairs = zip(self.plan.activations, self.activations, strict=True)
@@ -268,38 +260,43 @@ class Program:
 
 def _steps(plan: Plan) -> Array:
     """(steps, 4): kind, what (of aggregations the kernels' code, or −1), first unit, last unit + 1."""
-    steps = plan.steps
-    kind = np.where(steps["kind"] == NORMALISE, SPARSE, steps["kind"])  # to kernels they are sums like others
-    columns = kind, steps["what"], steps["target"], steps["target"] + steps["n_target"]
-    table = np.ascontiguousarray(np.stack(columns, axis=1), np.int64)
-    codes = [BY_KERNELS.index(a.function) if a.function in BY_KERNELS else -1 for a in plan.aggregations]
-    dense, weights = table[:, 0] == DENSE, steps["n_target"] * steps["n_source"]
-    large = dense & ((weights >= LARGE) | (steps["n_target"] < NARROW))
-    by_products = large.any() and weights[large].sum() >= MOST * plan.n_weights
-    blocks = dense & (weights < SMALL) if by_products else dense
-    table[blocks, 0] = BLOCK
-    for number in np.flatnonzero(blocks).tolist():  # what: whether the way back enters it
-        table[number, 1] = plan.needs_delta[slice(*table[number, 2:])].any()
-    aggregates = table[:, 0] == AGGREGATE
-    table[aggregates, 1] = np.array(codes, np.int64)[table[aggregates, 1]]
+    steps, table = plan.steps, np.empty((len(plan.steps), 4), np.int64)
+    for column, name in enumerate(("kind", "what", "target")):
+        table[:, column] = steps[name]
+    table[:, 3] = table[:, 2] + steps["n_target"]
+    table[table[:, 0] == NORMALISE, 0] = SPARSE  # to kernels they are sums like others
+    if (dense := table[:, 0] == DENSE).any():
+        weights = steps["n_target"] * steps["n_source"]
+        large = dense & ((weights >= LARGE) | (steps["n_target"] < NARROW))
+        by_products = large.any() and weights[large].sum() >= MOST * plan.n_weights
+        blocks = dense & (weights < SMALL) if by_products else dense
+        table[blocks, 0] = BLOCK
+        for number in np.flatnonzero(blocks).tolist():  # what: whether the way back enters it
+            table[number, 1] = plan.needs_delta[slice(*table[number, 2:])].any()
+    if plan.aggregations:
+        codes = [BY_KERNELS.index(a.function) if a.function in BY_KERNELS else -1 for a in plan.aggregations]
+        aggregates = table[:, 0] == AGGREGATE
+        table[aggregates, 1] = np.array(codes, np.int64)[table[aggregates, 1]]
     return table
 
 
 def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -> list[Segment]:
     """Cut at dense steps and at what NumPy runs."""
-    numpy_runs = np.array([a.function.address == 0 for a in activations], bool)
-    cuts = (steps[:, 0] == DENSE) | (steps[:, 0] == LAYER) | (steps[:, 0] == THIN)
-    moments = plan.steps["kind"] == NORMALISE
-    cuts |= moments & ~np.roll(moments, 1)
-    cuts |= (steps[:, 0] == ACTIVATE) & numpy_runs[np.where(steps[:, 0] == ACTIVATE, steps[:, 1], 0)]
-    cuts |= (steps[:, 0] == AGGREGATE) & (steps[:, 1] < 0)
+    numpy_runs = [a.function.address == 0 for a in activations]
+    moments = (plan.steps["kind"] == NORMALISE).tolist()
+    looked = np.zeros(THIN + 1, bool)
+    looked[[DENSE, LAYER, THIN, NORMALISE, AGGREGATE]], looked[ACTIVATE] = True, any(numpy_runs)
     segments: list[Segment] = []
     begin = 0
-    for number in np.flatnonzero(cuts).tolist():
+    for number in looked[plan.steps["kind"]].nonzero()[0].tolist():
+        kind, what = steps[number, :2].tolist()
+        apart = kind in {DENSE, LAYER, THIN} or (moments[number] and not (number and moments[number - 1]))
+        if not (apart or (kind == ACTIVATE and numpy_runs[what]) or (kind == AGGREGATE and what < 0)):
+            continue
         if number > begin:
             segments.append(Segment(SWEEP, begin, number))
         if moments[number]:
-            last = number + int(np.argmin(np.append(moments[number:], False)))
+            last = number + [*moments[number:], False].index(False)
             segments.append(Segment(MOMENTS_SEGMENT, number, number, steps[number, 2], steps[last - 1, 3]))
             begin = number
             continue

@@ -9,6 +9,7 @@ made the long way, which checks, explains and refuses.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -104,6 +105,7 @@ class Stepping:
         some = tuple(np.empty((size, array.shape[1]), array.dtype) for array in data)
         factor, into = np.empty(size, data[0].dtype), np.empty(gradient.n_slots, data[0].dtype)
         self._gradient, self._update, self._data = gradient, update, (*data, *some, factor, into)
+        self._vectors, self._places = list[Array](), np.zeros(0, np.int64)
 
     def __call__(
         self,
@@ -121,14 +123,17 @@ class Stepping:
         called, table, unwanted = self._gradient.call_for(*some, into)
         numbers = np.array(update.fixed)
         numbers[update.step_at], numbers[update.rate_at] = step, learning_rate
-        vectors = [vector.ctypes.data for vector in update.vectors(theta, into, state)]
+        vectors = update.vectors(theta, into, state)
+        if not self._vectors or any(map(operator.is_not, vectors, self._vectors)):
+            self._vectors = vectors
+            self._places = np.array([vector.ctypes.data for vector in vectors])
         losses = np.empty(len(starts) - 1)
         done = run_steps(
             (_address(called, table.dtype, theta.dtype), table, unwanted),
             theta,
             self._data,
             (rows, starts, losses, most),
-            (update.address, numbers, np.array(vectors), update.step_at),
+            (update.address, numbers, self._places, update.step_at),
         )
         return losses[:done].tolist()
 
