@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 import dagnet
-from dagnet.drawing.page import INK, MUTED, POSITIVE, cut
+from dagnet.drawing import INK, MUTED, POSITIVE, cut
 from dagnet.errors import DataError, expected
 from dagnet.markup import counted, label
 from dagnet.values import whole
