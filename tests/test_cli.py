@@ -396,7 +396,9 @@ def test_importance_is_that_of_the_library(folder):
     methods = " ".join(text.split("Importance of ")[1].split())
     for part in (
         "3 nodes was found with dagnet", "NumPy 2", "3 random starts (seeds 0 to 2; ", "epochs=5",
-        "learning_rate=0.05", "(deeplift) over 60 rows", "loss=binary_cross_entropy_with_logits",
+        "learning_rate=0.05", "(deeplift) over 60 rows",
+        "empty cells: refuse; inputs standardised by the rows that are learned from",
+        "loss=binary_cross_entropy_with_logits",
         "4 averages of as many networks, each with the rows of the labels permuted",
         "p = (1 + k)/(1 + 4)", "Benjamini and Hochberg, 1995", "(0 here) were judged as groups",
     ):  # fmt: skip

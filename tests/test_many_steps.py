@@ -1,10 +1,13 @@
 """Steps that are made in one go are those that are made one by one, to the bit, and fail as they do."""
 
+from copy import deepcopy
+
 import networkx as nx
 import numpy as np
 import pytest
 
 import dagnet
+from dagnet.contracts import History
 from dagnet.training.learner import ArrayLearner
 
 
@@ -118,6 +121,27 @@ def test_epochs_that_nobody_hears_of_are_one_call_and_go_one_by_one_from_a_step_
     calls.clear()
     both(net, X, y, epochs=20, batch_size=7, optimizer="sgd", learning_rate=0.3)
     assert [8 < made < 160 for asked, made in calls if asked == 160] == [True], calls
+
+
+def test_an_interruption_leaves_the_parameters_of_the_last_epoch_in_the_history(monkeypatch):
+    net, X, y = drawn()
+    copies, ends = deepcopy(net), []
+    append = History.append
+
+    def interrupted(history, **values):
+        append(history, **values)
+        ends.append(history.epochs)
+        if len(ends) == 13:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(History, "append", interrupted)
+    before = net.parameters.copy()
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, y, epochs=20, batch_size=7, seed=0)
+    assert net.history.epochs == 0
+    assert (net.parameters == before).all()
+    monkeypatch.undo()
+    assert net.fit(X, y, epochs=3, seed=0)["loss"] == copies.fit(X, y, epochs=3, seed=0)["loss"]
 
 
 def test_a_row_of_huge_numbers_in_the_middle_is_stepped_the_long_way():

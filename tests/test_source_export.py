@@ -492,3 +492,13 @@ def test_each_operation_means_what_numpy_means(tmp_path):
         getattr(library, f"f_{name}")(*pointers, len(z), ctypes.c_void_p(found.ctypes.data))
         with about(name), np.errstate(all="ignore"):
             np.testing.assert_allclose(found, formula(*given), rtol=4e-15)
+
+
+def test_no_rows_have_no_outputs(tmp_path):
+    graph = dagnet.layered([2, 2, 1])
+    graph.nodes["h11"].update(normalization="layer", units=2)
+    path = tmp_path / "net.py"
+    dagnet.Network(graph, seed=0).export(path)
+    names = {}
+    exec(compile(path.read_text("utf-8"), str(path), "exec"), names)
+    assert names["predict"](np.zeros((0, 2))).shape == (0, 1)

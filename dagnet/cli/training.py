@@ -89,6 +89,10 @@ def importance_of_files(request: Request, asked: Mapping[str, Any]) -> None:
     given["of"] = {str(node): node for node in network.nodes}.get(asked["of"], asked["of"])
     given["missing"] = "skip" if request.missing == "skip" else "refuse"
     found = importance(afresh(network.to_networkx(), {}), *split["train"], **given)
+    inputs = "as they are" if request.raw else "standardised by the rows that are learned from"
+    found.asked["settings"] = found.asked["settings"].replace(
+        f"missing={given['missing']}", f"empty cells: {request.missing}; inputs {inputs}"
+    )
     names, columns = list(map(str, found.names)), [column.tolist() for column in found.columns.values()]
     tell(f"\n{found}\n\n" + textwrap.fill(found.methods, WIDTH))
     if request.out is not None:

@@ -162,6 +162,9 @@ class Group(Protocol):
     def agreed(self, numbers: Array, parameters: Array) -> Array:
         """The first one's numbers, (n,); refuse whose parameters are no longer those of the first."""
 
+    def leave(self, error: BaseException) -> None:
+        """The run of this process has ended by an error that others may not have: no more runs together."""
+
 
 Steps = Callable[..., "list[float]"]
 """``steps(theta, state, rows, starts, step=, learning_rate=, most=)``: as :meth:`Learner.several`, where

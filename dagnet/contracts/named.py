@@ -203,7 +203,7 @@ class Exporter:
     suffix: str
     write: Callable[..., None]
     read: Callable[[BinaryIO], Any] | None = None
-    options: Mapping[str, Rule] = field(default_factory=dict)
+    options: Mapping[str, Rule] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         checked_name(self.kind, self.name)

@@ -194,9 +194,11 @@ class Importance(Judged):
     ) -> Importance:  # fmt: skip
         """From names of nodes and groups, statistics of both, and what of the graph may explain ranks."""
         n, (own, null) = len(names[0]), statistics
-        title = "{method}, null: {null}, ".format(**asked) + f"{len(own)} seeds, {len(null)} shuffles"
+        title = "{method}, null: {null}, ".format(**asked)
+        title += f"{counted(len(own), 'seed')}, {counted(len(null), 'shuffle')}"
         said = _stability(own[:, :n], null[:, :n], shape)
-        notes = ["of the {k} highest two seeds share {top:.0%}; Kendall's W {kendall:.2f}".format(**said)]
+        agree = "of the {k} highest two seeds share {top:.0%}; Kendall's W {kendall:.2f}".format(**said)
+        notes = [agree] if len(own) > 1 else ["one seed: nothing is known of how much seeds differ"]
         for word, found in zip(("twins", "chains", "collinear on this X"), alike, strict=True):
             listed = "; ".join(names_text(group, LISTED) for group in found[:LISTED])
             rest = f"; … {len(found) - LISTED:,} more groups" if len(found) > LISTED else ""
@@ -229,8 +231,9 @@ class Importance(Judged):
         text += f", at a false discovery rate of 5 % ({counted(shuffles, 'shuffle')})."
         if n / (1 + shuffles) > LEVEL and not self.found:
             text += f" So few shuffles cannot show it of a single node: that takes {n / LEVEL - 1:,.0f}."
-        ranked = " Ranks correlate by {spearman:.2f} between fits, {null:.2f} with those under the null,"
-        ranked += " {ancestors:.2f} with the number of ancestors, {depth:.2f} with depth."
+        ranked = " Ranks correlate by " + "{spearman:.2f} between fits, " * (len(self.by_seed) > 1)
+        ranked += "{null:.2f} with those under the null, {ancestors:.2f} with the number of ancestors,"
+        ranked += " {depth:.2f} with depth."
         text += ranked.format(**self.stability)
         return text + (f" {alike:,} nodes have twins: only their groups can be reported." if alike else "")
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from dagnet.arrays import Array
+from dagnet.contracts import Loss
 from dagnet.errors import DataError, expected
 from dagnet.model import Model, is_table, with_columns
 from dagnet.model.heads import Parts
@@ -128,6 +129,12 @@ def encode_rows(model: Model, X: Any, y: Any, sample_weight: Any, missing: str =
     return Rows(inputs, targets, weights)
 
 
+def weighed(model: Model, data: Rows, class_weight: Any) -> Rows:
+    """The same rows, counting by their classes, too."""
+    weights = scoring().class_weights(model.objective, data.targets, data.weights, class_weight)
+    return replace(data, weights=weights / weights.max())
+
+
 def encode_validation(
     model: Model, data: object, columns: Any = None, *, named: bool = False, missing: str = "refuse"
 ) -> Rows | None:
@@ -146,6 +153,15 @@ def encode_validation(
         raise DataError(f"validation_data: {error}") from error
 
 
+def lacking(loss: Loss | None, data: Rows, rows: Array | slice) -> str:
+    """What a batch lacks for a loss to learn from, in words; of several heads, such add nothing."""
+    if loss is None or loss.lacks is None:
+        return ""
+    targets = data.targets[rows]
+    what = loss.lacks(targets[~np.isnan(targets).any(axis=1)], *loss.arguments)
+    return f"{what} for the loss {loss.name!r}" if what else ""
+
+
 def mean_loss_of(model: Model, rows: Rows, batch_size: int) -> float:
     """Σwℓ/Σw over all rows, in chunks so that memory stays small, unless the loss couples rows."""
     total, weight, loss = 0.0, 0.0, model.objective.one
@@ -157,6 +173,17 @@ def mean_loss_of(model: Model, rows: Rows, batch_size: int) -> float:
         total += float((values * weights).sum())
         weight += float(weights.sum())
     return total / weight
+
+
+def validation_losses(model: Model, rows: Rows, batch_size: int) -> dict[str, float]:
+    """What the history has of validation rows: the loss, and of several heads each one's."""
+    objective = model.objective
+    with np.errstate(all="ignore"):
+        if len(objective.heads) == 1:
+            return {"validation_loss": mean_loss_of(model, rows, batch_size)}
+        parts = parts_of(model, rows, batch_size)
+        total = objective.total(objective.losses(parts))
+        return {"validation_loss": total, **objective.by_name(parts, "validation_loss")}
 
 
 def parts_of(model: Model, rows: Rows, batch_size: int) -> Parts:

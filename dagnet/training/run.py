@@ -6,7 +6,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import replace
+from copy import deepcopy
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -22,7 +22,16 @@ from dagnet.model.selection import make_generator
 from dagnet.topology import fingerprint_by_part
 from dagnet.training.blame import culprit, explained
 from dagnet.training.learner import ArrayLearner
-from dagnet.training.rows import Rows, encode_rows, encode_validation, mean_loss_of, parts_of, scores, scoring
+from dagnet.training.rows import (
+    Rows,
+    encode_rows,
+    encode_validation,
+    lacking,
+    scores,
+    scoring,
+    validation_losses,
+    weighed,
+)  # fmt: skip
 from dagnet.training.settings import Settings, batches_of, checked_callbacks, listening, refuse_noise
 from dagnet.values import NOT_NEGATIVE
 
@@ -74,11 +83,7 @@ class TrainingRun:
         model.refresh()
         known = isinstance(X, Rows)
         self.data = X if known else encode_rows(model, with_columns(X, columns), y, sample_weight, missing)
-        if class_weight is not None:
-            weights = scoring().class_weights(
-                model.objective, self.data.targets, self.data.weights, class_weight
-            )
-            self.data = replace(self.data, weights=weights / weights.max())
+        self.data = self.data if class_weight is None else weighed(model, self.data, class_weight)
         self.metrics = {} if metrics == () else scoring().checked_metrics(metrics)
         self.validation = encode_validation(
             model, validation_data, columns, named=is_table(X), missing=missing
@@ -189,8 +194,10 @@ class TrainingRun:
                 while self.history.epochs < self.epochs and not self.stop:
                     if not self._train_epochs():
                         self._train_epoch()
-            except BaseException:
+            except BaseException as error:
                 self.failed = True
+                if self.settings.distributed is not None and not isinstance(error, NumericalError):
+                    self.settings.distributed.leave(error)
                 raise
             finally:
                 self._bring_back()
@@ -250,22 +257,36 @@ class TrainingRun:
         count = min(self.epochs - self.history.epochs, self._several // self.batches, UNHEARD // self.rows)
         if self.done or not self._unheard or count < 2:
             return False
-        before, orders = self.generator.bit_generator.state, [self._drawn_order() for _ in range(count)]
+        before, epochs = self.generator.bit_generator.state, self.history.epochs
+        kept = self.learner.parameters().copy(), deepcopy(self.learner.state()), self.learner.steps
+        try:
+            whole = self._train_unheard(count)
+        except BaseException:  # an interruption: as if none of them had begun
+            self.learner.restore(*kept)
+            for name in self.history:
+                del self.history[name][epochs:]
+            self.done, self.generator.bit_generator.state = 0, before
+            raise
+        self._unheard = whole
+        if not whole:  # the next epoch draws its order again
+            self.generator.bit_generator.state = before
+            for _ in range(self.history.epochs - epochs):
+                self._drawn_order()
+        return self.done > 0 or self.history.epochs > epochs
+
+    def _train_unheard(self, count: int) -> bool:
+        """So many epochs as one call, each recorded; whether all of them."""
+        orders = [self._drawn_order() for _ in range(count)]
         starts = np.arange(count)[:, None] * self.rows + np.arange(self.batches) * self.size
         starts = np.append(starts, count * self.rows)
         losses = self.learner.several(np.concatenate(orders), starts, self._learning_rate)
-        self._unheard = len(losses) == count * self.batches
         for first in range(0, len(losses), self.batches):
             self.epoch, self.loss_sum, self.weight_sum = self.history.epochs + 1, 0.0, 0.0
             last = first + self.batches
             self._learned_from(losses[first:last], starts[first : last + 1])
             if self.done == self.batches:
                 self._record()
-        if not self._unheard:  # the next epoch draws its order again
-            self.generator.bit_generator.state = before
-            for _ in range(len(losses) // self.batches):
-                self._drawn_order()
-        return bool(losses)
+        return len(losses) == count * self.batches
 
     def _drawn_order(self) -> Array:
         return self.generator.permutation(self.rows) if self.settings.shuffle else np.arange(self.rows)
@@ -305,13 +326,9 @@ class TrainingRun:
 
     def _lacks(self, rows: Array | slice) -> bool:
         """Whether a batch has nothing that the loss learns from; the first one is said."""
-        loss = self.model.objective.one  # of several heads, those that lack something add nothing
-        if loss is None or loss.lacks is None:
-            return False
-        targets = self.data.targets[rows]
-        what = loss.lacks(targets[~np.isnan(targets).any(axis=1)], *loss.arguments)
+        what = lacking(self.model.objective.one, self.data, rows)
         if what and not self._lacking:
-            text = f"fit: {self._where()} lacks {what} for the loss {loss.name!r}: such batches make no step"
+            text = f"fit: {self._where()} lacks {what}: such batches make no step"
             warnings.warn(f"{text}; a larger batch_size helps", DagnetWarning, stacklevel=6)
             self._lacking = True
         return bool(what)
@@ -376,13 +393,7 @@ class TrainingRun:
             values["loss"] += objective.total(objective.losses(parts))
             values |= objective.by_name(parts, "loss")
         if validation is not None:
-            with np.errstate(all="ignore"):
-                if len(objective.heads) == 1:
-                    values["validation_loss"] = mean_loss_of(self.model, validation, self.size)
-                else:
-                    parts = parts_of(self.model, validation, self.size)
-                    values["validation_loss"] = objective.total(objective.losses(parts))
-                    values |= objective.by_name(parts, "validation_loss")
+            values |= validation_losses(self.model, validation, self.size)
         rows, begin = (self.data, "") if validation is None else (validation, "validation_")
         self.history.append(**values, **scores(self.model, rows, self.metrics, self.size, begin))
         self.done = 0

@@ -194,3 +194,14 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(dagnet.DataError, match=r"write_back: .* → .* must be finite in float64, got nan"):
         layer.write_back()
     np.testing.assert_array_equal(net.vector, before)
+
+
+def test_a_batch_without_rows_has_outputs_without_rows():
+    graph = dagnet.layered([3, 2, 1])
+    graph.nodes["h11"].update(normalization="layer", units=2)
+    module = dagnet_torch.module(dagnet.Network(graph, seed=0)).eval()
+    assert module(torch.zeros(0, 3, dtype=torch.float64)).shape == (0, 1)
+    graph.nodes["h12"]["normalization"] = "batch"
+    module = dagnet_torch.module(dagnet.Network(graph, seed=0)).train()
+    with pytest.raises(dagnet.DataError, match="at least two rows in train.., to normalise over, got none"):
+        module(torch.zeros(0, 3, dtype=torch.float64))

@@ -14,6 +14,7 @@ from dagnet_torch import sharing
 import dagnet
 from dagnet.contracts import Runner, ThreeCalls
 from dagnet.engine.reference import ReferenceEngine
+from dagnet.errors import GroupError
 
 
 class Threads(sharing.Processes):
@@ -355,3 +356,24 @@ def test_a_nan_is_explained_by_node_and_row_in_all_ranks():
 
     one, other = together(2, train)
     assert np.array_equal(one, other)
+
+
+def test_a_rank_whose_run_ended_by_an_error_of_its_own_does_not_run_again():
+    X = np.random.default_rng(0).normal(size=(8, 2))
+    refused = []
+
+    class Fails(dagnet.Callback):
+        def on_epoch_end(self, run):
+            raise ValueError("boom")
+
+    def train(processes):
+        net = dagnet.Network(dagnet.layered([2, 1]), seed=0)
+        given = {"epochs": 2, "seed": 0, "distributed": processes, "callbacks": [Fails()]}
+        with pytest.raises(ValueError, match="boom"):
+            net.fit(X, X[:, 0], **given)
+        with pytest.raises(GroupError, match=f"rank {processes.rank} ended by ValueError: boom, of which"):
+            net.fit(X, X[:, 0], **given)
+        refused.append(processes.rank)
+
+    together(2, train)
+    assert sorted(refused) == [0, 1]

@@ -108,7 +108,11 @@ class DagModule(nn.Module):
             slots = self._folded(slots)
         if self._normalized is not None and otherwise and len(X) < 2:
             raise DataError(
-                expected("module: X", "at least two rows in train(), to normalise over", Verbatim("one"))
+                expected(
+                    "module: X",
+                    "at least two rows in train(), to normalise over",
+                    Verbatim("one" if len(X) else "none"),
+                )
             )
         program = self._program(training=otherwise)
         if torch.compiler.is_exporting():

@@ -40,6 +40,9 @@ def group_of(distributed: object, blocks: int | None) -> Blocks | None:
         raise DataError(
             expected("distributed", "True, False or a dagnet_torch.sharing.Processes", distributed)
         )
+    if given.left and given.size > 1:
+        what = f"fit: an earlier run of rank {given.rank} ended by {given.left}"
+        raise GroupError(f"{what}, of which the others do not know; start all processes again")
     if blocks is not None and blocks % given.size:
         must = f"a multiple of the number of processes, {given.size}"
         raise DataError(expected("blocks", must, blocks, "or leave it out"))
@@ -62,6 +65,8 @@ class Processes:
 
     rank: int = 0
     size: int = 1
+    left: str = ""
+    """By what error a run of this process ended, which the others may still be in."""
 
     def gather(self, array: Array) -> Array:
         """(size, …) the arrays of all, of one shape and dtype, in the order of their ranks."""
@@ -111,6 +116,10 @@ class Blocks(Group):
                 what = f"fit: rank {rank} has no longer the parameters of rank 0"
                 raise GroupError(f"{what}; callbacks must change the same in all processes")
         return np.asarray(first[:-1])
+
+    def leave(self, error: BaseException) -> None:
+        """See :class:`dagnet.contracts.Group`."""
+        self.processes.left = f"{type(error).__name__}: {error}"
 
 
 def _begins_with(run: Any) -> dict[str, Any]:

@@ -108,7 +108,7 @@ class Layer(Normalise):
     """x̂ over the units of each node, row by row."""
 
     def _nodes(self, values: Any) -> Any:
-        return values.reshape(-1, self.step.source, values.shape[1])
+        return values.reshape(len(values) // self.step.source, self.step.source, values.shape[1])
 
     def _standardized(self, walk: Walk) -> tuple[Any, Any]:
         a = walk.a.index_select(0, self._sources)
