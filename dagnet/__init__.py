@@ -7,6 +7,7 @@ from dagnet.callbacks import Checkpoint, CSVLog, EarlyStopping, LearningRateSche
 from dagnet.contracts import (
     Activation,
     Aggregation,
+    Attributor,
     Callback,
     Engine,
     Exporter,
@@ -35,6 +36,7 @@ from dagnet.network import Network
 from dagnet.registry import (
     activations,
     aggregations,
+    attributions,
     engines,
     exporters,
     initializers,
@@ -59,6 +61,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Activation",
     "Aggregation",
+    "Attributor",
     "CSVLog",
     "Callback",
     "Checkpoint",
@@ -87,6 +90,7 @@ __all__ = [
     "Run",
     "activations",
     "aggregations",
+    "attributions",
     "check_gradient",
     "compare",
     "compare_wirings",

@@ -114,7 +114,7 @@ def rows_of(data: Rows, order: Array) -> Rows:
 
 
 def importance(
-    graph: Any, X: Any, y: Any, *, seeds: int = 10, shuffles: int = 99, method: str = "deeplift",
+    graph: Any, X: Any, y: Any, *, seeds: int = 10, shuffles: int = 99, method: Any = "deeplift",
     null: str = "labels", of: Any = None, groups: Mapping[Hashable, Iterable[Hashable]] | None = None,
     **arguments: Any,
 ) -> Importance:  # fmt: skip
@@ -164,8 +164,9 @@ def importance(
     nodes = tuple(topology.nodes[node] for node in numbers.tolist())
 
     def statistic(net: Any, X: Array) -> Array:
-        found = net.attribute(X, of, method=method, groups=groups or None).mean_absolute()
-        return np.array([found[name] for name in (*nodes, *groups)])
+        given = net.attribute(X, of, method=method, groups=groups or None)
+        found = given.mean_absolute()
+        return np.array([found[name] if name in found else given[name] for name in (*nodes, *groups)])
 
     def fitted(task: tuple[int, int, Any]) -> tuple[Array, Network]:
         shuffle, k, columns = task

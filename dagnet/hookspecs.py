@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import pluggy
 
 from dagnet.contracts import Activation, Aggregation, Engine, Exporter, Initializer, Loss, Optimizer
+from dagnet.contracts.functions import Attributor
 
 hookspec = pluggy.HookspecMarker("dagnet")
 hookimpl = pluggy.HookimplMarker("dagnet")
@@ -52,3 +53,8 @@ def dagnet_engines() -> Iterable[Engine]:  # type: ignore[empty-body]
 @hookspec
 def dagnet_exporters() -> Iterable[Exporter]:  # type: ignore[empty-body]
     """Exporters: ``return [Exporter("xyz", ".xyz", write)]``."""
+
+
+@hookspec
+def dagnet_attributions() -> Iterable[Attributor]:  # type: ignore[empty-body]
+    """Methods of ``net.attribute``: ``return [dagnet.Attributor("smooth_grad", smooth_grad)]``."""

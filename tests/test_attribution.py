@@ -375,3 +375,166 @@ def test_cones_are_the_descendants_on_the_way_to_the_output():
         assert sorted(found) == sorted(unit[node] for node in truth)
         computed = [unit for step in steps for unit in range(*step.targets.indices(plan.n_units))]
         assert sorted(computed) == sorted(2 * found)  # each is summed and activated
+
+
+def gradient_times_change(net, X, baseline, of):
+    """Gradient × input as a plugin has it: of inputs by columns of X, of others by their values."""
+    slopes, now, before = net.gradient(X, of=of), net.forward(X), net.forward(baseline)
+    found = {node: (now[node] - before[node]) * slopes.value(node) for node in net.nodes}
+    widths = [net.topology.units[net.topology.node_number(name)] for name in net.inputs]
+    shares = np.split((X - baseline) * slopes.inputs, np.cumsum(widths)[:-1], axis=1)
+    return found | dict(zip(net.inputs, (share.sum(axis=1) for share in shares), strict=True))
+
+
+def occluded(net, X, baseline, of, value):
+    """Knock-outs of hidden nodes as a plugin has them."""
+    name, unit = of if isinstance(of, tuple) and of not in net.nodes else (of, 0)
+
+    def output(do):
+        values = net.forward(X, do=do)[name]
+        return values[:, unit] if values.ndim == 2 else values
+
+    return {node: output({}) - output({node: value}) for node in net.nodes if node not in net.inputs}
+
+
+CHANGE = dagnet.Attributor("change", gradient_times_change)
+OCCLUDED = dagnet.Attributor("occluded", occluded, parameters={"value": 0.0})
+
+
+@given(dags(), seeds, row_counts, st.data())
+def test_what_a_plugin_finds_by_public_calls_is_what_is_built_in(graph, seed, rows, data):
+    net = network(graph, engine=data.draw(st.sampled_from(ENGINES)), seed=seed)
+    X, _ = rows_for(net, rows=rows, seed=seed)
+    assume(tame(net, X) and set(net.nodes) > set(net.inputs))
+    of, _ = output_of(net, data)
+    groups = {"a group": [*dict.fromkeys(data.draw(st.lists(st.sampled_from(net.nodes), min_size=1)))]}
+    ours, theirs = (
+        net.attribute(X, of, method=method, baseline=0.25, groups=groups).to_frame()
+        for method in ("gradient*input", CHANGE)
+    )
+    assert list(ours) == list(theirs)
+    np.testing.assert_allclose(theirs, ours, rtol=1e-9, atol=1e-9)
+    ours, theirs = (net.attribute(X, of, method=method).to_frame() for method in ("knockout", OCCLUDED))
+    assert list(theirs) == [node for node in net.nodes if node not in net.inputs]
+    np.testing.assert_allclose(theirs, ours[list(theirs)], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_plugins_method_meets_normalised_standardised_named_and_coded_inputs(engine, dtype):
+    net, X = normalised(engine), table()
+    ours, theirs = (net.attribute(X, "y2", method=m, baseline="mean") for m in ("gradient*input", CHANGE))
+    np.testing.assert_allclose(theirs.to_frame(), ours.to_frame(), rtol=1e-9, atol=1e-12)
+
+    graph = dagnet.layered([2, 3, 1], activation="tanh")
+    graph.nodes["x2"]["categories"] = ["a", "b", "c"]
+    net, pandas = dagnet.Network(graph, dtype=dtype, engine=engine, seed=0), pytest.importorskip("pandas")
+    X = pandas.DataFrame({"x2": list("abcab"), "x1": [100.0, 101.0, 99.0, 97.0, 103.0]}, index=list("pqrst"))
+    net.standardize(X)
+    ours, theirs = (net.attribute(X, method=m, baseline="mean") for m in ("gradient*input", CHANGE))
+    close = 1e-9 if dtype == "float64" else 1e-5
+    np.testing.assert_allclose(theirs.to_frame(), ours.to_frame(), rtol=close, atol=close)
+    assert theirs["x1"].dtype == net.dtype
+
+    plain = dagnet.Network(dagnet.layered([2, 1]), dtype=dtype, engine=engine, seed=0)
+    plain.fit([[1.0, 2.0], [2.0, 0.0]], [1.0, 2.0], columns=["x2", "x1"], epochs=1, seed=0)
+    seen = {}
+    look = dagnet.Attributor("look", lambda net, X, baseline, of: seen.update(X=X, net=net) or net.forward(X))
+    found = plain.attribute({"x2": [5.0], "x1": [3.0]}, method=look)
+    assert seen["X"].tolist() == [[3.0, 5.0]]
+    assert found["x1"] == 3.0
+    assert plain.named
+
+
+def test_a_plugins_method_has_a_network_and_rows_of_its_own():
+    def wild(net, X, baseline, of):
+        net.parameters = np.zeros(len(net.parameters))
+        X[:], baseline[:] = 0.0, 0.0
+        return {"x1": np.array([1, 2])}
+
+    net, X = dagnet.Network(dagnet.layered([2, 2, 1], activation="tanh"), seed=0), np.ones((2, 2))
+    start, before = np.full((2, 2), 0.5), net.parameters.copy()
+    found = net.attribute(
+        X, method=dagnet.Attributor("wild", wild), baseline=start, groups={"g": ["x1"], "h": ["x2"]}
+    )
+    assert (net.parameters == before).all()
+    assert (X == 1.0).all()
+    assert (start == 0.5).all()
+    assert found["x1"].tolist() == found["g"].tolist() == [1.0, 2.0]
+    found["x1"][:] = 9.0
+    assert found["x1"].tolist() == [1.0, 2.0]
+    assert list(found) == ["x1", "g", "h"]
+    assert len(found) == 3
+    for name, message in {
+        ("x1", "h11"): "wild: edges have none",
+        "x2": "wild: it gives nothing of node 'x2'",
+    }.items():
+        with pytest.raises(KeyError, match=message):
+            found[name]
+    for ask in (found.mean_absolute, found.to_frame, lambda: found.error):
+        with pytest.raises(dagnet.DataError, match="wild: it gives nothing of node 'x2'"):
+            ask()
+    with pytest.raises(KeyError, match="no node 'h9'"):
+        found["h9"]
+    whole = net.attribute(X, method=CHANGE, baseline=start)
+    change = net(X) - net(start)
+    assert whole.error == pytest.approx(np.abs(whole["x1"] + whole["x2"] - change[:, 0]).max(), rel=1e-12)
+    for again in (pickle.loads(pickle.dumps(whole)), copy.deepcopy(whole)):
+        assert again.mean_absolute() == whole.mean_absolute()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, "result must be a mapping from node to numbers, .* got None"),
+        (np.zeros((2, 4)), "result must be a mapping"),
+        ({}, r"result must be a mapping .* got \{\}"),
+        ({"x3": [1.0, 2.0]}, "no node 'x3' in the graph"),
+        ({("x1", "h11"): [1.0, 2.0]}, "no node .* it is an edge"),
+        ({"x1": [1.0, 2.0, 3.0]}, r"'x1' must be of shape \(2,\), a number a row, got \(3,\)"),
+        ({"x1": 1.0}, r"'x1' must be of shape .* got \(\)"),
+        ({"x1": [[1.0, 2.0]] * 2}, r"'x1' must be of shape .* got \(2, 2\)"),
+        ({"x1": [1.0, float("nan")]}, "'x1', row 1 must be finite, got nan"),
+        ({"x1": [1e300, 0.0]}, "'x1', row 0 must be finite"),
+        ({"x1": ["a", "b"]}, "'x1' must be real numbers"),
+        ({"x1": [1j, 2.0]}, "'x1' must be real numbers"),
+        ({"x1": [[1.0], [1.0, 2.0]]}, "'x1' must be numbers in a rectangular array"),
+    ],
+)
+def test_what_a_plugins_method_gives_is_checked(given, message):
+    net = dagnet.Network(dagnet.layered([2, 2, 1]), dtype="float32", seed=0)
+    mine = dagnet.Attributor("mine", lambda net, X, baseline, of: given)
+    with pytest.raises(dagnet.PluginError, match=f"^attribution method 'mine': {message}"):
+        net.attribute([[1.0, 2.0], [3.0, 4.0]], method=mine)
+
+
+def test_a_plugins_method_that_raises_is_named():
+    net = dagnet.Network(dagnet.layered([2, 1]), seed=0)
+    for function, message in [
+        (lambda net, X, baseline, of: 1 / 0, "raised ZeroDivisionError: division by zero"),
+        (lambda net, X, baseline, of: net.gradient(X, of="nobody"), "raised DataError: of: no node 'nobody'"),
+        (lambda net, X: {}, "raised TypeError: .* takes 2 positional arguments"),
+    ]:
+        with pytest.raises(dagnet.PluginError, match=f"^attribution method 'mine' {message}"):
+            net.attribute([[1.0, 2.0]], method=dagnet.Attributor("mine", function))
+
+
+def test_importance_takes_a_plugins_method():
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    asked = {"seeds": 2, "shuffles": 3, "epochs": 3}
+    graph = dagnet.layered([3, 2, 1], activation="tanh")
+    theirs = dagnet.importance(graph, X, X[:, 0], method=CHANGE, **asked)
+    ours = dagnet.importance(graph, X, X[:, 0], method="gradient*input", **asked)
+    inputs = ["x1", "x2", "x3"]
+    np.testing.assert_allclose(theirs.to_frame().loc[inputs], ours.to_frame().loc[inputs], rtol=1e-9)
+    assert "change" in theirs.methods
+    few = dagnet.Attributor("few", lambda net, X, baseline, of: {"x1": X[:, 0]})
+    with pytest.raises(dagnet.DataError, match="few: it gives nothing of node"):
+        dagnet.importance(graph, X, X[:, 0], method=few, **asked)
+
+
+def test_pictures_leave_out_what_a_plugins_method_does_not_speak_of():
+    net = dagnet.Network(dagnet.layered([2, 2, 1]), seed=0)
+    few = dagnet.Attributor("few", lambda net, X, baseline, of: {"h11": X[:, 0]})
+    for rows in ([[0.125, 2.0]], [[0.125, 2.0], [0.125, 1.0]]):
+        assert "contribution" in net.draw(color=net.attribute(rows, method=few)).svg

@@ -84,7 +84,15 @@ def test_each_hook_is_documented_with_its_signature_and_used():
 
 
 @pytest.mark.parametrize(
-    "cls", [dagnet.Activation, dagnet.Aggregation, dagnet.Loss, dagnet.Initializer, dagnet.Exporter]
+    "cls",
+    [
+        dagnet.Activation,
+        dagnet.Aggregation,
+        dagnet.Loss,
+        dagnet.Initializer,
+        dagnet.Exporter,
+        dagnet.Attributor,
+    ],
 )
 def test_each_constructor_is_documented_with_its_parameters(cls):
     (written,) = re.findall(rf"`dagnet\.{cls.__name__}(\(.*?\))`", README)

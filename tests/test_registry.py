@@ -1,6 +1,7 @@
 """Plugins from scripts, modules and installed distributions; the gaps of pluggy that are closed."""
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -13,10 +14,12 @@ import pytest
 
 import dagnet
 from dagnet import registry as face
+from dagnet.cli.plugins import check_plugins, list_plugins
 from dagnet.contracts import Exporter, Initializer, Optimizer
 from dagnet.errors import DagnetWarning, PluginError
 from dagnet.registry import find_activation, find_initializer, find_loss, find_optimizer, parse_call, tables
 from dagnet.registry.tables import KINDS, Origin, Registry
+from dagnet.values import FINITE
 
 
 @pytest.fixture
@@ -67,6 +70,7 @@ def test_single_items_of_every_kind(fresh):
         "optimizers": Signs,
         "engines": Engine(),
         "exporters": Exporter("xyz", ".xyz", lambda network, stream, data: None),
+        "attributions": dagnet.Attributor("nothing", lambda net, X, baseline, of: {}),
     }
     assert items.keys() == KINDS.keys()
     for kind, item in items.items():
@@ -185,6 +189,51 @@ def test_a_plugin_may_be_registered_again_only_in_place_of_itself(fresh):
     with pytest.raises(PluginError, match="registered already"):
         face.register(plugin)
     face.register(plugin, replace=True)
+
+
+def test_attributors_are_found_by_call_form_and_their_names_are_taken_once(fresh, capsys):
+    def scaled(net, X, baseline, of, factor):
+        return {node: factor * net.gradient(X, of=of).value(node) for node in net.nodes}
+
+    class Plugin:
+        @dagnet.hookimpl
+        def dagnet_attributions(self):
+            return [dagnet.Attributor("scaled", scaled, parameters={"factor": 1.0}, rules={"factor": FINITE})]
+
+    class Twice(Plugin):
+        @dagnet.hookimpl
+        def dagnet_attributions(self):
+            return 2 * super().dagnet_attributions()
+
+    net, X = dagnet.Network(dagnet.layered([2, 1]), seed=0), [[1.0, 2.0]]
+    with pytest.raises(PluginError, match=r"attribution method 'scaled' of .* is registered already by"):
+        face.register(Twice())
+    with pytest.raises(dagnet.DataError, match="is called 'scaled'; known: deeplift, gradient"):
+        net.attribute(X, method="scaled")
+    face.register(Plugin())
+    assert net.attribute(X, method="scaled")["eta"] == 1.0
+    found = net.attribute(X, method="scaled(factor=3)")
+    assert found["eta"] == net.attribute(X, method="scaled(3)")["eta"] == 3.0
+    assert found.method == "scaled(factor=3.0)"
+    with pytest.raises(PluginError, match=r"'scaled' of register\(\) in test_registry is registered already"):
+        face.register(Plugin())
+    for form, message in {
+        "scaled(factors=2)": "has no parameter 'factors'; did you mean 'factor'",
+        "scaled(factor='x')": "attribution method 'scaled': factor must be a finite number",
+        "scaled(1, 2)": "at most 1 values",
+        "scalded": "did you mean 'scaled'",
+    }.items():
+        with pytest.raises(dagnet.DagnetError, match=message):
+            net.attribute(X, method=form)
+    for name in ("deeplift", "integrated_gradients", "knockout"):
+        with pytest.raises(PluginError, match=f"method '{name}' is built in; choose another name"):
+            dagnet.Attributor(name, scaled)
+    with pytest.raises(PluginError, match="an identifier"):
+        dagnet.Attributor("gradient*input", scaled)
+    list_plugins()
+    assert re.search(r"attributions +scaled +register\(\) in test_registry", capsys.readouterr().out)
+    assert check_plugins(["scaled"])
+    assert capsys.readouterr().out == "attribution method scaled: has no checks: each result is looked at\n"
 
 
 @pytest.mark.parametrize("thing", [None, 3, "relu", b"x", 2.5])

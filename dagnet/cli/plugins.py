@@ -57,7 +57,8 @@ def check_plugins(names: Iterable[str]) -> bool:
     for kind, name, item in dict.fromkeys(plugin for wanted in names for plugin in _named(wanted)):
         found = outcomes(item)
         failed = [outcome for outcome in found if not outcome.passed]
-        verdict = f"{len(failed)} of {len(found)} checks fail" if failed else f"passes {len(found)} checks"
+        passed = f"passes {len(found)} checks" if found else "has no checks: each result is looked at"
+        verdict = f"{len(failed)} of {len(found)} checks fail" if failed else passed
         say(f"{KINDS[kind].singular} {name}: {verdict}")
         for outcome in failed:
             say(f"  {outcome}")

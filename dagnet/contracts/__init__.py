@@ -20,7 +20,7 @@ from dagnet.contracts.execution import (
     Unsupported,
     weighted_gradient,
 )
-from dagnet.contracts.functions import Activation, Aggregation
+from dagnet.contracts.functions import Activation, Aggregation, Attributor
 from dagnet.contracts.losses import TARGETS, Loss
 from dagnet.contracts.named import LEARNED, MOMENTS, Exporter, Initializer, Normalization, Observations
 from dagnet.contracts.optimizer import Optimizer
@@ -32,6 +32,7 @@ __all__ = [
     "TARGETS",
     "Activation",
     "Aggregation",
+    "Attributor",
     "Callback",
     "Draw",
     "Engine",

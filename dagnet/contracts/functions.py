@@ -1,4 +1,4 @@
-"""Activations and aggregations: frozen data around plain vectorised NumPy functions."""
+"""Activations, aggregations, attributors: frozen data around plain vectorised NumPy functions."""
 
 from __future__ import annotations
 
@@ -274,3 +274,33 @@ class Aggregation(Differentiable):
             return np.broadcast_to(self._slope(terms, result, of=1), terms.shape)
         given = self.derivative(terms, result, *self.arguments)
         return self._of_shape("derivative", given, terms.shape)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Attributor(Parametric):
+    """A method of attribution: what each node has contributed to an output, row by row.
+
+    Parameters
+    ----------
+    name
+        An identifier, none of those that are built in.
+    function
+        ``function(net, X, baseline, of, *parameters)`` → a mapping from each node that it speaks of to its
+        contributions, (rows,), or (rows, units) of a node of several.  ``net`` is a copy of the network,
+        with which the function may do what it likes; ``X`` and ``baseline`` (rows, input units) are arrays
+        as :meth:`Network.forward` takes them; ``of`` is the output, as :meth:`Network.gradient` takes it.
+    parameters, rules
+        Names and default values, and what the values must be.
+    """
+
+    kind: ClassVar[str] = "attribution method"
+    functions: ClassVar[tuple[str, ...]] = ("function",)
+    built_in: ClassVar[tuple[str, ...]] = ("deeplift", "gradient*input", "integrated_gradients", "knockout")
+    function: Callable[..., Any]
+    parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.name in self.built_in:
+            raise PluginError(f"{self.kind} {self.name!r} is built in; choose another name")

@@ -84,8 +84,9 @@ def _numbers(model: Model, word: str, what: Any, X: Any, y: Any) -> tuple[Floats
     if isinstance(what, str) and what in NUMBERS:
         found, name = _means(model, f"draw(): {word}={what!r}", what, X, y)
     elif hasattr(what, "mean_absolute"):
-        several = len(what[model.nodes[0]]) > 1
-        found = {node: np.abs(what[node]).mean() if several else what[node][0] for node in model.nodes}
+        named = [node for node in what if model.topology.has_node(node)]
+        several = len(what[named[0]]) > 1
+        found = {node: np.abs(what[node]).mean() if several else what[node][0] for node in named}
         name = f"{'mean |contribution|' if several else 'contribution'} to {shorten(what.of, 30)}"
     elif hasattr(what, "by_seed"):
         found, name = dict(zip(what.names, what.columns["mean"], strict=True)), "importance"

@@ -1,20 +1,27 @@
-"""What an explanation is given: a network, and one row of data with all that a chain rule is made of."""
+"""What an explanation is given: a network, one row with all of its chain rule, how to attribute."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.errors import DataError, expected
+from dagnet.contracts import Attributor
+from dagnet.errors import DataError, Verbatim, did_you_mean, expected, shorten
 from dagnet.explain.chain_rule import Derived, Edge, Fact
 from dagnet.explain.report import plain
 from dagnet.markup import number
 from dagnet.model import Model
+from dagnet.model.asking import node_meant
+from dagnet.model.tables import numeric
+from dagnet.registry import attributions, parse_call
 from dagnet.topology import normalizations
+from dagnet.values import whole
+
+STEPS = 50
 
 
 def checked_network(net: object) -> Model:
@@ -177,3 +184,64 @@ class OneRow:
             pull = Derived(head.loss.formulas.slope, values)
         text = activation_text(self.net, node)
         return Fact(text, *numbers, *loss, aggregation, kind, plain(argument), slope, pull)
+
+
+def checked_method(method: object) -> tuple[str, int, Attributor | None]:
+    """Name, steps, and the plugin's method where it is one."""
+    if isinstance(method, Attributor):
+        return method.name, STEPS, method
+    known = (*Attributor.built_in, *attributions())
+    if not isinstance(method, str):
+        raise DataError(expected("method", f"one of {', '.join(known)}, or a dagnet.Attributor", method))
+    name, positional, named = (method, (), {}) if method in known else parse_call(method)
+    if name not in known:
+        raise DataError(f"method: no attribution is called {name!r}{did_you_mean(name, known, listed=8)}")
+    if name not in Attributor.built_in:
+        return name, STEPS, attributions()[name].bind(*positional, **named)
+    steps = named.pop("steps", *positional[:1]) if positional or "steps" in named else STEPS
+    if named or len(positional) > 1 or (steps != STEPS and name != "integrated_gradients"):
+        raise DataError(expected("method", "without settings but integrated_gradients(steps=50)", method))
+    return name, int(whole(1).check("method: steps", steps)), None
+
+
+def checked_baseline(net: Model, baseline: Any, inputs: Array) -> Array:
+    """(rows, input units), as engines take them."""
+    if baseline is None:
+        return np.zeros_like(inputs)
+    if isinstance(baseline, str):
+        if baseline != "mean":
+            raise DataError(expected("baseline", "'mean', a number, a mapping or an array", baseline))
+        return np.broadcast_to(inputs.mean(axis=0), inputs.shape).copy()
+    is_plain = not isinstance(baseline, Mapping) and not hasattr(baseline, "ndim")
+    rows: Any = numeric("baseline", baseline) if is_plain else baseline
+    if isinstance(baseline, Mapping):
+        for name in baseline:
+            if node_meant("baseline", net.topology, name) not in net.topology.inputs:
+                raise DataError(expected("baseline: each name", "an input", name))
+        rows = {name: [each] * len(inputs) if np.ndim(each) == 0 else each for name, each in baseline.items()}
+    elif rows.ndim < 2:
+        rows = np.asarray(rows)[None] if rows.ndim else np.full((1, inputs.shape[1]), rows)
+    try:
+        found = net.encode(rows, finite=True).inputs
+    except DataError as error:
+        raise DataError(f"baseline: {error}") from None
+    if len(found) not in {1, len(inputs)}:
+        got = Verbatim(f"{len(found)} rows")
+        raise DataError(expected("baseline", f"of 1 row, or {len(inputs)} as X", got))
+    return np.ascontiguousarray(np.broadcast_to(found, inputs.shape))
+
+
+def checked_groups(net: Model, groups: Any) -> dict[Hashable, tuple[int, ...]]:
+    """The numbers of each group's nodes."""
+    if not isinstance(groups, Mapping | None):
+        raise DataError(expected("groups", "a mapping from name to a list of nodes", groups))
+    found = {}
+    for name, members in (groups or {}).items():
+        where = f"groups: {shorten(name)}"
+        if net.topology.has_node(name) or net.topology.has_edge(name):
+            raise DataError(f"{where} is a node or an edge; give the group another name")
+        is_list = isinstance(members, Iterable) and not isinstance(members, (str, bytes))
+        if not is_list or not (nodes := list(members)):
+            raise DataError(expected(where, "a list of nodes", members))
+        found[name] = tuple(dict.fromkeys(node_meant(where, net.topology, node) for node in nodes))
+    return found

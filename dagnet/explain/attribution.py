@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,11 +13,11 @@ import numpy as np
 
 from dagnet.adjacency import offsets, ranges
 from dagnet.arrays import Array
-from dagnet.contracts import Draw
+from dagnet.contracts import Attributor, Draw
 from dagnet.engine.pulls import reading, ways
 from dagnet.engine.reference import sums
-from dagnet.errors import DataError, Verbatim, did_you_mean, expected, needed, shorten
-from dagnet.explain.arguments import checked_network
+from dagnet.errors import DataError, PluginError, Verbatim, expected, needed, shorten
+from dagnet.explain.arguments import checked_baseline, checked_groups, checked_method, checked_network
 from dagnet.explain.secants import line, secant_plan
 from dagnet.markup import label
 from dagnet.model import Model, aligned
@@ -29,11 +30,9 @@ from dagnet.plan import ACTIVATE
 from dagnet.plan.aggregating import aggregate_steps, slopes
 from dagnet.plan.cones import Cones, Dependents
 from dagnet.plan.transposition import slot_targets
-from dagnet.registry import parse_call
-from dagnet.values import whole
+from dagnet.registry import named
 
-METHODS = ("deeplift", "gradient*input", "integrated_gradients", "knockout")
-STEPS = 50
+WALKED = ("deeplift", "gradient*input", "integrated_gradients")
 CHOSEN = (
     "{:,} z are on a kink of their activation: gradients there are those that training uses",
     "{:,} z are across a kink from the baseline: DeepLIFT goes across, a gradient does not see it",
@@ -44,7 +43,7 @@ AT_ONCE = 2**22
 
 
 def attribute(
-    net: Model, X: Any, of: Hashable = None, *, method: str = "deeplift", baseline: Any = None,
+    net: Model, X: Any, of: Hashable = None, *, method: str | Attributor = "deeplift", baseline: Any = None,
     groups: Mapping[Hashable, Iterable[Hashable]] | None = None,
 ) -> Attribution:  # fmt: skip
     """What each node, and each edge, has contributed to an output, row by row.
@@ -67,6 +66,7 @@ def attribute(
           the conductance (Dhamdhere, Sundararajan and Yan, 2018).
         - ``"knockout"``: how much eta falls where a node has no value: an input that of the baseline, others
           0, or with a ``baseline`` a₀.  Only what depends on it is evaluated again, when it is asked for.
+        - One of :func:`dagnet.attributions`, as ``"mine(steps=3)"``, or an :class:`Attributor`.
     baseline
         What rows are compared with: a mapping from each input to a number or a column, an array (input
         units,) or (rows, input units), a number for all, or ``"mean"``, that of the rows.
@@ -81,8 +81,9 @@ def attribute(
 
     Raises
     ------
-    DataError
-        For rows, a baseline or names that will not do, a node that reaches no output, an unknown method.
+    DataError, PluginError
+        For rows, a baseline or names that will not do, a node that reaches no output, an unknown method; for
+        a plugin's method that raises, or gives what is no mapping from nodes to finite numbers.
 
     Notes
     -----
@@ -102,78 +103,23 @@ def attribute(
 
 
 def attribution_of(
-    net: Model, inputs: Array, of: Hashable = None, *, method: str = "deeplift", baseline: Any = None,
-    groups: Any = None,
+    net: Model, inputs: Array, of: Hashable = None, *, method: str | Attributor = "deeplift",
+    baseline: Any = None, groups: Any = None,
 ) -> Attribution:  # fmt: skip
     """The same of rows that are encoded."""
-    (name, steps), topology = _checked_method(method), net.topology
+    (name, steps, own), topology = checked_method(method), net.topology
     if of is None and (len(net.outputs) > 1 or topology.units[topology.outputs[0]] > 1):
         listed, first = ", ".join(map(shorten, net.outputs[:8])), shorten(net.outputs[0])
         raise DataError(f"of: say which output is meant ({listed}): of={first}, or of its units ({first}, 0)")
     of = net.outputs[0] if of is None else of
     walk, unit = walk_of(net, inputs), unit_meant(net.prepared, of)
-    start, members = _baseline(net, baseline, walk.inputs), _checked_groups(net, groups)
-    if name != "knockout":  # which does not walk back
+    start, members = checked_baseline(net, baseline, walk.inputs), checked_groups(net, groups)
+    kind, known = (Given, _given(net, own, walk.inputs, start, of)) if own is not None else (Attribution, {})
+    if name in WALKED:
         plan = replace(walk.plan, outputs=np.array([unit]))
         plan = plan.restrict(parameters=np.zeros(plan.n_slots, bool), deltas=np.ones(plan.n_units, bool))
         walk = replace(walk, plan=plan)
-    return Attribution(method, of, walk, start, baseline is not None, name, steps, members, unit)
-
-
-def _checked_method(method: object) -> tuple[str, int]:
-    """Name and steps."""
-    if not isinstance(method, str):
-        raise DataError(expected("method", f"one of {', '.join(METHODS)}", method))
-    name, positional, named = (method, (), {}) if method in METHODS else parse_call(method)
-    if name not in METHODS:
-        raise DataError(f"method: no attribution is called {name!r}{did_you_mean(name, METHODS, listed=4)}")
-    steps = named.pop("steps", *positional[:1]) if positional or "steps" in named else STEPS
-    if named or len(positional) > 1 or (steps != STEPS and name != "integrated_gradients"):
-        raise DataError(expected("method", "without settings but integrated_gradients(steps=50)", method))
-    return name, int(whole(1).check("method: steps", steps))
-
-
-def _baseline(net: Model, baseline: Any, inputs: Array) -> Array:
-    """(rows, input units), as engines take them."""
-    if baseline is None:
-        return np.zeros_like(inputs)
-    if isinstance(baseline, str):
-        if baseline != "mean":
-            raise DataError(expected("baseline", "'mean', a number, a mapping or an array", baseline))
-        return np.broadcast_to(inputs.mean(axis=0), inputs.shape).copy()
-    is_plain = not isinstance(baseline, Mapping) and not hasattr(baseline, "ndim")
-    rows: Any = numeric("baseline", baseline) if is_plain else baseline
-    if isinstance(baseline, Mapping):
-        for name in baseline:
-            if node_meant("baseline", net.topology, name) not in net.topology.inputs:
-                raise DataError(expected("baseline: each name", "an input", name))
-        rows = {name: [each] * len(inputs) if np.ndim(each) == 0 else each for name, each in baseline.items()}
-    elif rows.ndim < 2:
-        rows = np.asarray(rows)[None] if rows.ndim else np.full((1, inputs.shape[1]), rows)
-    try:
-        found = net.encode(rows, finite=True).inputs
-    except DataError as error:
-        raise DataError(f"baseline: {error}") from None
-    if len(found) not in {1, len(inputs)}:
-        got = Verbatim(f"{len(found)} rows")
-        raise DataError(expected("baseline", f"of 1 row, or {len(inputs)} as X", got))
-    return np.ascontiguousarray(np.broadcast_to(found, inputs.shape))
-
-
-def _checked_groups(net: Model, groups: Any) -> dict[Hashable, tuple[int, ...]]:
-    """The numbers of each group's nodes."""
-    if not isinstance(groups, Mapping | None):
-        raise DataError(expected("groups", "a mapping from name to a list of nodes", groups))
-    found = {}
-    for name, members in (groups or {}).items():
-        where = f"groups: {shorten(name)}"
-        if net.topology.has_node(name) or net.topology.has_edge(name):
-            raise DataError(f"{where} is a node or an edge; give the group another name")
-        is_list = isinstance(members, Iterable) and not isinstance(members, (str, bytes))
-        if not is_list or not (nodes := list(members)):
-            raise DataError(expected(where, "a list of nodes", members))
-        found[name] = tuple(dict.fromkeys(node_meant(where, net.topology, node) for node in nodes))
-    return found
+    return kind(str(own or method), of, walk, start, baseline is not None, name, steps, members, unit, known)
 
 
 @dataclass(eq=False, repr=False)
@@ -218,7 +164,7 @@ class Attribution(Mapping[Hashable, Array]):
     def mean_absolute(self) -> dict[Hashable, float]:
         """The mean of the absolute contributions over the rows, of every node and group."""
         layout = self._walk.prepared.layout
-        is_quick = self._name != "knockout" and layout.topology.is_plain
+        is_quick = self._name in WALKED and layout.topology.is_plain
         quick = np.abs(self._by_unit).mean(axis=1)[layout.first_unit].tolist() if is_quick else []
         rest = np.reshape([self._of(name) for name in [*self][len(quick) :]], (-1, len(self._start)))
         return dict(zip(self, [*quick, *np.abs(rest).mean(axis=1).tolist()], strict=True))
@@ -278,8 +224,8 @@ class Attribution(Mapping[Hashable, Array]):
         return ranges(first, first + n), counts
 
     def _of_edge(self, edge: int) -> Array:
-        if self._name == "knockout":
-            raise DataError("knockout: edges have none; ask for nodes or groups, or for another method")
+        if self._name not in WALKED:
+            raise DataError(f"{self._name}: edges have none; ask for nodes or groups, or for another method")
         layout, plan = self._walk.prepared.layout, self._walk.plan
         source, target = (int(ends[edge]) for ends in (layout.topology.sources, layout.topology.targets))
         parent, child = layout.units_of(source), layout.summed_units_of(target)
@@ -369,6 +315,50 @@ class Attribution(Mapping[Hashable, Array]):
         if after is None:
             after = _evaluated(walk, self._values.copy(), cones, given, self._unit)
         self._known.update(zip(bunch, walk.value(np.array([self._unit])) - after, strict=True))
+
+
+class Given(Attribution):
+    """What a plugin's method gives: of the nodes that it speaks of, and of groups of these."""
+
+    def __iter__(self) -> Iterator[Hashable]:
+        nodes = self._walk.prepared.layout.topology.nodes
+        return iter((*(nodes[node] for (node,) in sorted(self._known)), *self._groups))
+
+    def __len__(self) -> int:
+        return len(self._known) + len(self._groups)
+
+    def _of_nodes(self, nodes: tuple[int, ...]) -> Array:
+        names = self._walk.prepared.layout.topology.nodes
+        if missing := [shorten(names[node]) for node in nodes if (node,) not in self._known]:
+            raise DataError(f"{self._name}: it gives nothing of node {missing[0]}; ask for another method")
+        return np.asarray(sum(self._known[node,] for node in nodes))
+
+
+@np.errstate(all="ignore")
+def _given(net: Model, method: Attributor, inputs: Array, start: Array, of: Any) -> dict[Any, Array]:
+    """What a plugin's method gives, (rows,) each, by the number of the node alone."""
+    where, own, (center, scale) = named(method), copy.deepcopy(net), net.prepared.standardisation or (0, 1)
+    own.named = False  # X is in the order of the inputs
+    try:
+        given = method.function(own, inputs * scale + center, start * scale + center, of, *method.arguments)
+        given = dict(given) if isinstance(given, Mapping) else given
+    except Exception as error:
+        raise PluginError(f"{where} raised {type(error).__name__}: {error}") from error
+    if not isinstance(given, dict) or not given:
+        raise PluginError(expected(f"{where}: result", "a mapping from node to numbers, (rows,)", given))
+    found, shape = {}, (len(inputs),)
+    for name, each in given.items():
+        at = f"{where}: {shorten(name)}"
+        try:
+            node, values = node_meant(where, net.topology, name), numeric(at, each)
+        except DataError as error:
+            raise PluginError(str(error)) from None
+        if values.shape not in {shape, (*shape, int(net.topology.units[node]))}:
+            raise PluginError(expected(at, f"of shape {shape}, a number a row", Verbatim(str(values.shape))))
+        found[node,] = values.reshape(*shape, -1).sum(axis=1).astype(net.dtype)
+        if len(rows := np.flatnonzero(~np.isfinite(found[node,]))):
+            raise PluginError(expected(f"{at}, row {rows[0]}", "finite", values[rows[0]]))
+    return found
 
 
 def _evaluated(walk: Walk, a: Array, cones: Cones, given: Array, unit: int) -> Array:

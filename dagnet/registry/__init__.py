@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from dagnet.contracts import Activation, Aggregation, Engine, Exporter, Initializer, Loss, Optimizer
+from dagnet.contracts.functions import Attributor
 from dagnet.errors import DagnetError, PluginError, Verbatim, did_you_mean, expected
 from dagnet.registry.tables import KINDS, Origin, registry
 
@@ -17,6 +18,7 @@ __all__ = [
     "Origin",
     "activations",
     "aggregations",
+    "attributions",
     "engines",
     "exporters",
     "find_activation",
@@ -45,8 +47,8 @@ def register(obj: object, *, replace: bool = False) -> None:
     ----------
     obj
         An :class:`Activation`, :class:`Aggregation`, :class:`Loss`, :class:`Initializer`,
-        :class:`Optimizer` class, engine or :class:`Exporter`; or a module or object with hook
-        implementations.
+        :class:`Optimizer` class, engine, :class:`Exporter` or :class:`Attributor`; or a module or
+        object with hook implementations.
     replace
         Take over names that are registered already.
 
@@ -65,7 +67,7 @@ def register(obj: object, *, replace: bool = False) -> None:
     """
     registry.load()
     if isinstance(obj, (str, bytes, int, float, type(None))):
-        kinds = "an Activation, Aggregation, Loss, Initializer, Optimizer class, engine, Exporter"
+        kinds = "an Activation, Aggregation, Loss, Initializer, Optimizer class, engine, Exporter, Attributor"
         must = f"{kinds}, or a plugin module"
         raise PluginError(expected("register(): the argument", must, obj))
     owner = _function(obj) or obj
@@ -104,6 +106,11 @@ def exporters() -> Mapping[str, Exporter]:
     return registry.table("exporters")
 
 
+def attributions() -> Mapping[str, Attributor]:
+    """All registered methods of attribution by name, beside those that are built in; read-only."""
+    return registry.table("attributions")
+
+
 def engines() -> Mapping[str, Engine]:
     """All registered engines by name, read-only."""
     return registry.table("engines")
@@ -114,7 +121,7 @@ def origin(kind: str, name: str) -> Origin | None:
     return registry.origin(kind, name)
 
 
-def named(item: Activation | Aggregation | Loss | Initializer) -> str:
+def named(item: Activation | Aggregation | Loss | Initializer | Attributor) -> str:
     """What a message calls it: ``activation 'cube'``, and of which plugin where that is not dagnet.
 
     Examples
@@ -132,7 +139,7 @@ def named(item: Activation | Aggregation | Loss | Initializer) -> str:
 
 
 def _function(item: object) -> object:
-    """What an activation, a loss, an initializer or an exporter works with."""
+    """What an activation, a loss, an initializer, an exporter or an attributor works with."""
     functions = (getattr(item, name, None) for name in ("function", "value", "draw", "write"))
     return next((function for function in functions if callable(function)), None)
 

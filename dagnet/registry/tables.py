@@ -25,7 +25,7 @@ from typing import Any
 import pluggy
 
 from dagnet import hookspecs
-from dagnet.contracts import Activation, Aggregation, Exporter, Initializer, Loss, Optimizer
+from dagnet.contracts import Activation, Aggregation, Attributor, Exporter, Initializer, Loss, Optimizer
 from dagnet.errors import DagnetWarning, PluginError, Verbatim, did_you_mean, expected, shorten
 
 ENGINE_METHODS = ("unavailable", "prepare", "fused_step")
@@ -117,6 +117,7 @@ KINDS: dict[str, Kind] = {
         _is_engine,
     ),
     "exporters": _instances("exporter", "dagnet_exporters", Exporter),
+    "attributions": _instances(Attributor.kind, "dagnet_attributions", Attributor),
 }
 
 

@@ -35,7 +35,7 @@ MODULES = {
     "engine": of_engines,
     "exporter": of_exporters,
 }
-"""Where the checks of each kind are written: all functions check_…, in their order."""
+"""Where the checks of each kind are written: all functions check_…, in their order; attributors have none."""
 ELEMENTWISE = "check_the_result_does_not_depend_on_how_the_vector_is_split"
 Failures = Mapping[str, str] | None
 
@@ -69,7 +69,7 @@ def checks_of(item: object, *, reader: of_exporters.Reader | None = None) -> tup
         :class:`Exporter`, :class:`Optimizer`, subclass of it, or engine.
     """
     kind = _kind(item)
-    functions = vars(MODULES[kind]).items()
+    functions = vars(MODULES[kind]).items() if kind in MODULES else ()
     checks: tuple[Check, ...] = tuple(check for name, check in functions if name.startswith("check_"))
     if kind == "optimizer":
         rule = item if isinstance(item, type) else type(item)
