@@ -203,5 +203,5 @@ def test_a_batch_without_rows_has_outputs_without_rows():
     assert module(torch.zeros(0, 3, dtype=torch.float64)).shape == (0, 1)
     graph.nodes["h12"]["normalization"] = "batch"
     module = dagnet_torch.module(dagnet.Network(graph, seed=0)).train()
-    with pytest.raises(dagnet.DataError, match="at least two rows in train.., to normalise over, got none"):
+    with pytest.raises(dagnet.DataError, match=r"at least two rows in train.., to normalise over, got none"):
         module(torch.zeros(0, 3, dtype=torch.float64))
