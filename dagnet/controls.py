@@ -65,7 +65,7 @@ class Fits:
         scaled = self._standardize or prepared.standardisation is not None
         dtype = np.dtype(np.float64) if scaled else prepared.dtype
         plain = encode_inputs(X, prepared.columns_in, dtype, None)[:]
-        self.data = Rows(plain, targets, None if weights is None else weights / weights.max())
+        self.data = Rows(plain, targets, weights)
         self._callbacks = list(checked_callbacks(given.pop("callbacks", ())))
         self._run = given
 

@@ -14,14 +14,14 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Callback, History, NotFinite
-from dagnet.errors import DagnetWarning, DataError, GroupError, NumericalError, shorten
+from dagnet.errors import DagnetWarning, DataError, GroupError, NumericalError
 from dagnet.model import Model, is_table, with_columns
 from dagnet.model.heads import Parts
 from dagnet.model.selection import make_generator
 from dagnet.topology import fingerprint_by_part
 from dagnet.training.blame import culprit, explained
 from dagnet.training.learner import ArrayLearner
-from dagnet.training.rows import Rows, encode_rows, encode_validation, mean_loss_of, outputs_of, parts_of
+from dagnet.training.rows import Rows, encode_pair, encode_rows, mean_loss_of, outputs_of, parts_of, per_epoch
 from dagnet.training.settings import Settings, checked_callbacks, listening
 from dagnet.values import NOT_NEGATIVE
 
@@ -79,24 +79,25 @@ class TrainingRun:
             )
             self.data = replace(self.data, weights=weights / weights.max())
         self.metrics = {} if metrics == () else _scoring().checked_metrics(metrics)
-        self.validation = encode_validation(
-            model, validation_data, columns, named=is_table(X), missing=missing
-        )
+        self.validation = validation_data
+        if validation_data is not None:
+            how = validation_data, "validation_data", columns, missing
+            self.validation = encode_pair(model, *how, named=is_table(X))
         self.callbacks = checked_callbacks(callbacks)
         self.rows, self.epochs = len(self.data), settings.epochs
         self.size = min(settings.batch_size, self.rows)
-        self.batches = _batches(model, self.rows, self.size)
+        self.batches = per_epoch(model, self.rows, self.size)
         coupling = [head.loss.name for head in model.objective.heads if not head.loss.rowwise]
         self.first = settings.distributed is None or settings.distributed.rank == 0
-        if self.batches > 1 and coupling:
+        if (self.batches > 1 or not self.data.whole) and coupling:
             text = f"fit: the loss {coupling[0]!r} couples rows, and here those of a batch alone"
-            warnings.warn(f"{text}; batch_size={self.rows} takes all", DagnetWarning, stacklevel=3)
-        self._lacking = False
+            text += f"; batch_size={self.rows} takes all" * self.data.whole
+            warnings.warn(text, DagnetWarning, stacklevel=3)
         self.epoch, self.batch, self.loss = 0, 0, float("nan")
         self.history = History()
-        self.stop = self.failed = False
+        self.stop = self.failed = self._lacking = False
         self.generator = make_generator(settings.seed)
-        arrays = settings.optimizer.searches or settings.distributed is not None
+        arrays = settings.optimizer.searches or settings.distributed is not None or not self.data.whole
         own = None if arrays else model.runner.learner(model, self.data, settings)
         self.learner = own or ArrayLearner(model, self.data, settings)
         if model.plan.trains_otherwise:
@@ -204,13 +205,13 @@ class TrainingRun:
         if self.settings.shuffle:
             self.drawn_from = self.generator.bit_generator.state
             self._order = self.generator.permutation(self.rows)
-        while self.done < self.batches:
+        for _ in self.data.turns(self):
+            if self.stop:
+                return
             if not (self._several and self._train_several()):
                 self._train_batch(self.done)
                 if self._steered:
                     self._agree()
-            if self.stop and self.done < self.batches:
-                return
         self._record()
         self._tell(callback.on_epoch_end for callback in self._heard)
         self._agree()
@@ -308,6 +309,8 @@ class TrainingRun:
 
     def _rows_of(self, number: int) -> Array | slice:
         """The row numbers of a batch."""
+        if not self.data.whole:
+            return slice(0, len(self.data))
         start = number * self.size
         stop = self.rows if number == self.batches - 1 else start + self.size
         return slice(start, stop) if self._order is None else self._order[start:stop]
@@ -379,18 +382,6 @@ class TrainingRun:
             if len(scores) > 1:
                 found |= {f"{begin}{name}[{head}]": score for head, score in scores.items()}
         return found
-
-
-def _batches(model: Model, rows: int, size: int) -> int:
-    """How many batches an epoch has; where rows are normalised, a lone last row joins those before it."""
-    normalized = model.layout.normalized
-    if normalized is None or not len(normalized.folds):
-        return -(-rows // size)
-    if min(rows, size) == 1:
-        node = shorten(model.topology.nodes[int(model.topology.nodes_with("mean")[0])])
-        got, mend = ("X has one row", "give more") if rows == 1 else ("batch_size is 1", "write 2 or more")
-        raise DataError(f"node {node} is normalised over the rows of a batch, and {got}; {mend}")
-    return rows // size + (rows % size > 1)
 
 
 def _scoring() -> Any:
