@@ -64,7 +64,7 @@ class Fits:
         scaled = self._standardize or prepared.standardisation is not None
         dtype = np.dtype(np.float64) if scaled else prepared.dtype
         plain = encode_inputs(X, prepared.columns_in, dtype, None)[:]
-        self.data = Rows(plain, targets, None if weights is None else weights / weights.max())
+        self.data = Rows(plain, targets, weights)
         if (np.nanmin(targets, axis=0) == np.nanmax(targets, axis=0)).all():
             raise DataError(expected("y", "of more than one value", Verbatim("the same in every row")))
         self._callbacks = list(checked_callbacks(given.pop("callbacks", ())))

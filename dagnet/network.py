@@ -10,6 +10,7 @@ from dagnet import editing, explain, formats, training
 from dagnet.callbacks import found_checkpoint, with_progress
 from dagnet.contracts import Callback, History, Loss, Optimizer
 from dagnet.model import Model, with_columns
+from dagnet.model.data import ABSENT
 from dagnet.topology import read_settings, topology_from_arrays, topology_from_graph
 from dagnet.values import FLAG
 
@@ -198,9 +199,9 @@ class Network(Model):
         return network
 
     def fit(
-        self, X: Any, y: Any, *, epochs: int = 100, batch_size: int = 32,
+        self, X: Any, y: Any = ABSENT, *, epochs: int = 100, batch_size: int | None = None,
         optimizer: str | Optimizer | type[Optimizer] = "adam", learning_rate: float | None = None,
-        sample_weight: Any = None, validation_data: Any = None, shuffle: bool = True,
+        sample_weight: Any = None, validation_data: Any = None, shuffle: bool | None = None,
         callbacks: Iterable[Callback] = (), progress: bool | None = None, seed: Any = None,
         resume: str | Path | None = None, clip_norm: float | None = None, clip_value: float | None = None,
         l1: float = 0.0, l2: float = 0.0, standardize: bool = False,
@@ -214,15 +215,18 @@ class Network(Model):
         X, y, sample_weight
             As for :meth:`evaluate`; ±inf is refused, too.  A batch's loss is Σwℓ/Σw.  Of a sparse X
             (``scipy.sparse``) only the inputs' columns of a batch's rows are dense at a time.
+            Without y, X is an iterable of batches, ``(X, y)`` or ``(X, y, sample_weight)``, anew in each
+            epoch: a list, a DataLoader.  Two are in memory at a time; none is shuffled.  A resume does not
+            compare their numbers, and amid an epoch skips those that were learned from.
         epochs, batch_size
-            Passes over the data (in all, with ``resume``); rows a step, at most all there are.
+            Passes over the data (in all, with ``resume``); rows a step (32), at most all there are.
         optimizer, learning_rate
             A name, a call form such as ``"sgd(momentum=0.9)"``, or an :class:`Optimizer`, its
             state fresh on each call without ``state``; a rate instead of the optimizer's own.
         validation_data
             ``(X, y)`` or ``(X, y, sample_weight)``: the loss without penalties after each epoch.
         shuffle, seed
-            Whether each epoch has an order of its own; a seed as for :class:`Network`.
+            Whether each epoch has an order of its own (yes); a seed as for :class:`Network`.
         callbacks, progress
             Such as ``[dagnet.EarlyStopping(patience=10)]``; a bar, by default on a terminal or in a notebook.
         resume
@@ -271,11 +275,18 @@ class Network(Model):
             For data or arguments that will not do, and for a checkpoint of another run.
         NumericalError
             If NaN or infinity arises; the parameters are those before the batch, which it names.
+
+        Examples
+        --------
+        >>> import dagnet
+        >>> net = dagnet.Network(dagnet.layered([1, 1]), seed=0)
+        >>> net.fit([([[1.0], [2.0]], [2.0, 4.0]), ([[3.0]], [6.0])], epochs=2).epochs
+        2
         """
         settings = training.Settings(
-            epochs=epochs, batch_size=batch_size, optimizer=optimizer, learning_rate=learning_rate,
-            shuffle=shuffle, seed=seed, clip_norm=clip_norm, clip_value=clip_value, l1=l1, l2=l2,
-            distributed=distributed, blocks=blocks,
+            epochs=epochs, batch_size=32 if batch_size is None else batch_size, optimizer=optimizer,
+            learning_rate=learning_rate, shuffle=y is not ABSENT if shuffle is None else shuffle, seed=seed,
+            clip_norm=clip_norm, clip_value=clip_value, l1=l1, l2=l2, distributed=distributed, blocks=blocks,
         )  # fmt: skip
         watching = with_progress(callbacks, progress)
         columns = list(columns) if isinstance(columns, Iterator) else columns
@@ -285,6 +296,9 @@ class Network(Model):
         }  # fmt: skip
         before = self._prepared, self.named
         try:
+            if y is ABSENT:
+                given = {**data, "batch_size": batch_size, "standardize": standardize}
+                X = training.Batches(self, X, settings, given)
             if FLAG.check("standardize", standardize):
                 self.standardize(with_columns(X, columns))
             run = training.TrainingRun(self, X, y, settings, callbacks=watching, **data)
@@ -308,7 +322,7 @@ class Network(Model):
         run.history.state = training.Carried(self.layout, *own)
         from dagnet.explain.noticed import warn_of_fit  # noqa: PLC0415 - only those who fit pay for it
 
-        if run.first:
+        if run.first and run.data.whole:
             warn_of_fit(self, run, done)
         return run.history
 

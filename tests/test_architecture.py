@@ -101,7 +101,8 @@ GUARDS = {
     "storage": "storage storage_damage storage_plugins storage_writing",
     "testing": "testing_kit conformance",
     "topology": "topology exactly_as_drawn edge_words scale bad_input",
-    "training": "training many_steps target_columns training_refusals resume killed_runs benchmarks_smoke",
+    "training": "training batches many_steps target_columns training_refusals resume killed_runs "
+    "benchmarks_smoke",
     "unrolling": "unrolling fly",
     "values": "values data_as_people_have_it storage formats",
 }

@@ -124,8 +124,8 @@ class ProgressBar(Callback):
         self._bar = tqdm(
             total=run.epochs * run.rows,
             initial=run.epoch * run.rows,
-            unit=" rows",
-            unit_scale=True,
+            unit=" rows" if run.batches > 1 else " epochs",
+            unit_scale=run.batches > 1 or 1 / run.rows,
             file=sys.stderr,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {rate_fmt}{postfix}",
             dynamic_ncols=True,
@@ -145,6 +145,7 @@ class ProgressBar(Callback):
     def on_epoch_end(self, run: Run) -> None:
         """Show the epoch's losses."""
         if self._bar is not None:
+            self._bar.update(run.epoch * run.rows - self._bar.n)
             shown = ", ".join(
                 f"{name.replace('_', ' ')} {column[-1]:.4g}" for name, column in run.history.items()
             )

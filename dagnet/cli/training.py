@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
@@ -90,9 +90,9 @@ def importance_of_files(request: Request, asked: Mapping[str, Any]) -> None:
     given["missing"] = "skip" if request.missing == "skip" else "refuse"
     found = importance(afresh(network.to_networkx(), {}), *split["train"], **given)
     inputs = "as they are" if request.raw else "standardised by the rows that are learned from"
-    found.asked["settings"] = found.asked["settings"].replace(
-        f"missing={given['missing']}", f"empty cells: {request.missing}; inputs {inputs}"
-    )
+    cells = f"empty cells: {request.missing}; inputs {inputs}"
+    settings = found.asked["settings"].replace(f"missing={given['missing']}", cells)
+    found = replace(found, asked={**found.asked, "settings": settings})
     names, columns = list(map(str, found.names)), [column.tolist() for column in found.columns.values()]
     tell(f"\n{found}\n\n" + textwrap.fill(found.methods, WIDTH))
     if request.out is not None:

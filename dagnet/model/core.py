@@ -260,12 +260,12 @@ class Model:
 
     def encode(
         self, X: Any, y: Any = ABSENT, sample_weight: Any = None, *, finite: bool = False, lazy: bool = False,
-        missing: str = "refuse",
+        missing: str = "refuse", batch: bool = False,
     ) -> Encoded:  # fmt: skip
         """All that is given checked, X standardised, y and weights in the order of X's labels.
 
         A bare row of X, and the target of one row, are a table of one row (:func:`bare_row`).
-        Where ``lazy``, sparse rows stay so until some of them are looked at.
+        Where ``lazy``, sparse rows stay so until some of them are looked at; a ``batch`` may lack labels.
         """
         own = self._prepared
         X = bare_row(X, own.columns_in)
@@ -276,7 +276,7 @@ class Model:
         if y is not ABSENT:
             y = bare_row(y, own.columns_out) if n == 1 else y
             y = own.table_of(y) if is_table(y) else y
-            targets = encode_heads(own, y, n, finite=finite, missing=missing)
+            targets = encode_heads(own, y, n, finite=finite, missing=missing, batch=batch)
         if sample_weight is not None and not own.objective.rowwise:
             name = next(head.loss.name for head in own.objective.heads if not head.loss.rowwise)
             raise DataError(f"sample_weight: leave it out, as the loss {name!r} couples rows")

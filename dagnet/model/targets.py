@@ -20,11 +20,11 @@ from dagnet.values import one_of
 MISSING = one_of("refuse", "skip")
 
 
-def encode_heads(own: Prepared, y: Any, rows: int, *, finite: bool, missing: object) -> Array:
+def encode_heads(own: Prepared, y: Any, rows: int, *, finite: bool, missing: object, batch: bool) -> Array:
     """Targets of all heads as (rows, columns of y) in the network's dtype.
 
     NaN where a label is missing, which ``missing="skip"`` allows, and where y, a table, does not mention
-    a head.  With ``finite``, for training, a column without any label is refused.
+    a head.  With ``finite``, for training, a column without any label is refused, if not of a ``batch``.
     """
     columns, objective, absent = own.columns_out, own.objective, np.zeros(own.columns_out.width, bool)
     more: dict[str, bool] = {"finite": finite, "skip": MISSING.check("missing", missing) == "skip"}
@@ -43,9 +43,9 @@ def encode_heads(own: Prepared, y: Any, rows: int, *, finite: bool, missing: obj
             continue
         part = result[:, places]
         there = part[~np.isnan(part).any(axis=1)]
-        if len(there) and (lacking := lacks(there, *head.loss.arguments)):
+        if not batch and len(there) and (lacking := lacks(there, *head.loss.arguments)):
             raise DataError(f"y: the loss {head.loss.name!r} needs {lacking}; none of {rows} rows has it")
-    if not (finite and more["skip"]):
+    if batch or not (finite and more["skip"]):
         return result
     if len(empty := np.flatnonzero(np.isnan(result).all(axis=0) & ~absent)):
         where = f"y: column {columns.label(int(empty[0]))}"
@@ -219,7 +219,7 @@ def encode_sample_weight(sample_weight: Any, rows: int, dtype: Any, heads: int =
     with np.errstate(over="ignore"):
         result: Array = np.ascontiguousarray(array, dtype)
         total = result.sum(dtype=np.float64)
-    if not 0 < total < np.inf:
+    if not 0 < total <= np.finfo(dtype).max:
         must, mend = f"of a positive, finite sum in {dtype}", "leave it out to count all rows the same"
         raise DataError(expected("sample_weight", must, float(total), mend))
     return result

@@ -5,11 +5,12 @@ callback's business; see :class:`dagnet.contracts.Callback`.
 """
 
 from dagnet.training.resume import Carried, carry, restore
-from dagnet.training.rows import Rows, mean_loss_of
+from dagnet.training.rows import Batches, Rows, mean_loss_of
 from dagnet.training.run import TrainingRun
 from dagnet.training.settings import Settings, checked_callbacks
 
 __all__ = [
+    "Batches",
     "Carried",
     "Rows",
     "Settings",

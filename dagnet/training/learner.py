@@ -108,7 +108,8 @@ class ArrayLearner(Learner):
         """Where a step is a pass and a move and nothing else, the engine's way to make several."""
         data = self._data
         plain = (
-            self._free is None
+            data.whole
+            and self._free is None
             and self._own is None
             and self._bounded
             and not (self._clips or self._searches or self._draws)

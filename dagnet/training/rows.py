@@ -1,21 +1,23 @@
-"""Rows ready to be trained on: encoded once, taken by their numbers."""
+"""Rows ready to be trained on: encoded once, taken by their numbers; or batch by batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
-from dagnet.errors import DataError, expected
+from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.model import Model, is_table, with_columns
 from dagnet.model.heads import Parts
 from dagnet.topology import data_fingerprint
+from dagnet.training.settings import Settings
 
+OF_ALL = "batch_size", "shuffle", "standardize", "sample_weight", "class_weight", "distributed"
 CHUNK_VALUES = 4_000_000
 """About so many unit values are held at once while a loss over many rows is evaluated."""
 
@@ -64,6 +66,7 @@ class Rows:
     inputs: Any
     targets: Array
     weights: Array | None
+    whole: ClassVar[bool] = True  # these are all that are learned from
 
     @cached_property
     def gaps(self) -> Array | None:
@@ -73,6 +76,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def turns(self, run: Any) -> Iterator[None]:
+        """Once for each batch, or several, until the epoch in progress has no more."""
+        while run.done < run.batches:
+            yield
 
     def fingerprint(self) -> str:
         """Of every number."""
@@ -120,12 +128,13 @@ def _mean_factor(n: int, dtype: np.dtype[Any]) -> Array:
     return np.full(n, 1 / n, dtype)
 
 
-def encode_rows(model: Model, X: Any, y: Any, sample_weight: Any, missing: str = "refuse") -> Rows:
+def encode_rows(model: Model, X: Any, y: Any, w: Any, missing: str = "refuse", **how: bool) -> Rows:
     """Check and encode once; ±inf is refused, NaN too but in y where it is to be skipped."""
-    inputs, targets, weights = model.encode(X, y, sample_weight, finite=True, lazy=True, missing=missing)
-    if weights is not None:
-        # The loss does not depend on their scale; between 0 and 1 no sum of them overflows.
-        weights = weights / weights.max()
+    inputs, targets, weights = model.encode(X, y, w, finite=True, lazy=True, missing=missing, **how)
+    if how:
+        per_epoch(model, len(inputs), len(inputs))
+    elif weights is not None:  # divided by a power of two, which changes no bit, no sum overflows
+        weights = np.ldexp(weights, -np.frexp(weights.max())[1])
     return Rows(inputs, targets, weights)
 
 
@@ -135,22 +144,80 @@ def weighed(model: Model, data: Rows, class_weight: Any) -> Rows:
     return replace(data, weights=weights / weights.max())
 
 
-def encode_validation(
-    model: Model, data: object, columns: Any = None, *, named: bool = False, missing: str = "refuse"
-) -> Rows | None:
-    """``(X, y)`` or ``(X, y, sample_weight)`` encoded, or None."""
-    if data is None:
-        return None
+def encode_pair(
+    model: Model, data: Any, where: str, columns: Any, missing: str, *, named: bool = False, **how: bool
+) -> Rows:
+    """``(X, y)`` or ``(X, y, sample_weight)`` encoded; ``where`` it was given is for messages."""
     if not isinstance(data, (tuple, list)) or len(data) not in {2, 3}:
         got = f"{len(data)} items" if isinstance(data, (tuple, list)) else data
-        raise DataError(expected("validation_data", "(X, y) or (X, y, sample_weight)", got))
+        raise DataError(expected(where, "(X, y) or (X, y, sample_weight)", got))
     try:
         X = data[0] if is_table(data[0]) else with_columns(data[0], columns)
         if named and not is_table(X):
             raise DataError("X has no names, and that of fit has; pass a table, too")
-        return encode_rows(model, X, data[1], data[2] if len(data) == 3 else None, missing)
+        return encode_rows(model, X, data[1], data[2] if len(data) == 3 else None, missing, **how)
     except DataError as error:
-        raise DataError(f"validation_data: {error}") from error
+        raise DataError(f"{where}: {error}") from error
+
+
+class Batches(Rows):
+    """Of an iterable of batches the rows of one; a refusal leaves the network as it was before the run."""
+
+    whole: ClassVar[bool] = False
+
+    def __init__(self, model: Model, batches: Any, settings: Settings, given: Mapping[str, Any]) -> None:
+        asked = {**vars(settings), **given}
+        wrong = [name for name in OF_ALL if asked[name] is not None and asked[name] is not False]
+        wrong += ["an optimizer that searches"] * settings.optimizer.searches
+        wrong += ["metrics of X"] * bool(given["metrics"] and given["validation_data"] is None)
+        if wrong:
+            raise DataError(f"fit: without y, X are batches; leave out {', '.join(wrong)}, or give y")
+        if not isinstance(batches, Iterable) or (isinstance(batches, Iterator) and settings.epochs > 1):
+            must = "without y, an iterable of batches (X, y) or (X, y, sample_weight), anew in each epoch"
+            raise DataError(expected("X", must, batches, "give a list, a class with __iter__, or epochs=1"))
+        self._batches, self._how = batches, (given["columns"], given["missing"])
+        self._before, self._none = model.vector.copy(), np.empty((settings.batch_size, 0))
+        self._hold(Rows(self._none, self._none, None))
+
+    def _hold(self, rows: Rows) -> None:
+        skips = self._how[1] == "skip"  # labels that a later batch may lack where this one has all
+        vars(self).update(vars(rows), gaps=np.isnan(rows.targets).all(axis=1) if skips else None)
+
+    def fingerprint(self) -> str:
+        """Of no number: they are not read for it."""
+        return "batches"
+
+    def turns(self, run: Any) -> Iterator[None]:
+        """Have batch after batch of the epoch in progress at hand, but those that are done."""
+        count = 0
+        try:
+            for item in self._batches:  # enumerate would keep one
+                count += 1
+                if count > run.done:
+                    run.batches, where = count + 1, f"epoch {run.epoch}, batch {count}"  # perhaps the last
+                    self._hold(encode_pair(run.model, item, where, *self._how, batch=True))
+                    del item
+                    yield
+                    self._hold(Rows(self._none, self._none, None))  # let go before the next comes
+            run.batches = count
+            if count < run.done or not run.weight_sum:
+                must = "to give batches with rows to learn from, anew in each epoch"
+                raise DataError(expected(f"epoch {run.epoch}: X", must, Verbatim(f"{count} batches")))
+        except DataError:
+            run.model.vector[:], run.history = self._before, run.model.history
+            raise
+
+
+def per_epoch(model: Model, rows: int, size: int) -> int:
+    """How many batches an epoch has; where rows are normalised, a lone last row joins those before it."""
+    normalized = model.layout.normalized
+    if normalized is None or not len(normalized.folds):
+        return -(-rows // size)
+    if min(rows, size) == 1:
+        node = shorten(model.topology.nodes[int(model.topology.nodes_with("mean")[0])])
+        got, mend = ("X has one row", "give more") if rows == 1 else ("batch_size is 1", "write 2 or more")
+        raise DataError(f"node {node} is normalised over the rows of a batch, and {got}; {mend}")
+    return rows // size + (rows % size > 1)
 
 
 def lacking(loss: Loss | None, data: Rows, rows: Array | slice) -> str:

@@ -24,15 +24,16 @@ from dagnet.training.blame import culprit, explained
 from dagnet.training.learner import ArrayLearner
 from dagnet.training.rows import (
     Rows,
+    encode_pair,
     encode_rows,
-    encode_validation,
     lacking,
+    per_epoch,
     scores,
     scoring,
     validation_losses,
     weighed,
-)  # fmt: skip
-from dagnet.training.settings import Settings, batches_of, checked_callbacks, listening, refuse_noise
+)
+from dagnet.training.settings import Settings, checked_callbacks, listening, refuse_noise
 from dagnet.values import NOT_NEGATIVE
 
 AT_ONCE, UNHEARD = 50_000_000, 2**16
@@ -85,24 +86,22 @@ class TrainingRun:
         self.data = X if known else encode_rows(model, with_columns(X, columns), y, sample_weight, missing)
         self.data = self.data if class_weight is None else weighed(model, self.data, class_weight)
         self.metrics = {} if metrics == () else scoring().checked_metrics(metrics)
-        self.validation = encode_validation(
-            model, validation_data, columns, named=is_table(X), missing=missing
-        )
+        how = validation_data, "validation_data", columns, missing
+        self.validation = None if validation_data is None else encode_pair(model, *how, named=is_table(X))
         self.callbacks = checked_callbacks(callbacks)
         self.rows, self.epochs = len(self.data), settings.epochs
         self.size = min(settings.batch_size, self.rows)
-        self.batches = batches_of(model, self.rows, self.size)
+        self.batches = per_epoch(model, self.rows, self.size)
         coupling = [head.loss.name for head in model.objective.heads if not head.loss.rowwise]
         self.first = settings.distributed is None or settings.distributed.rank == 0
-        if self.batches > 1 and coupling:
+        if (self.batches > 1 or not self.data.whole) and coupling:
             text = f"fit: the loss {coupling[0]!r} couples rows, and here those of a batch alone"
-            warnings.warn(f"{text}; batch_size={self.rows} takes all", DagnetWarning, stacklevel=3)
-        self._lacking = False
+            text += f"; batch_size={self.rows} takes all" * self.data.whole
+            warnings.warn(text, DagnetWarning, stacklevel=3)
         self.epoch, self.batch, self.loss = 0, 0, float("nan")
-        self.history = History()
-        self.stop = self.failed = False
-        self.generator = make_generator(settings.seed)
-        arrays = settings.optimizer.searches or settings.distributed is not None
+        self.stop = self.failed = self._lacking = False
+        self.history, self.generator = History(), make_generator(settings.seed)
+        arrays = settings.optimizer.searches or settings.distributed is not None or not self.data.whole
         own = None if arrays else model.runner.learner(model, self.data, settings)
         self.learner = own or ArrayLearner(model, self.data, settings)
         if model.layout.plan.trains_otherwise:
@@ -214,13 +213,13 @@ class TrainingRun:
         if self.settings.shuffle:
             self.drawn_from = self.generator.bit_generator.state
             self._order = self._drawn_order()
-        while self.done < self.batches:
+        for _ in self.data.turns(self):
+            if self.stop:
+                return
             if not (self._several and self._train_several()):
                 self._train_batch(self.done)
                 if self._steered:
                     self._agree()
-            if self.stop and self.done < self.batches:
-                return
         self._record()
         self._tell(callback.on_epoch_end for callback in self._heard)
         self._agree()
@@ -260,15 +259,14 @@ class TrainingRun:
         before, epochs = self.generator.bit_generator.state, self.history.epochs
         kept = self.learner.parameters().copy(), deepcopy(self.learner.state()), self.learner.steps
         try:
-            whole = self._train_unheard(count)
+            self._unheard = self._train_unheard(count)
         except BaseException:  # an interruption: as if none of them had begun
             self.learner.restore(*kept)
             for name in self.history:
                 del self.history[name][epochs:]
             self.done, self.generator.bit_generator.state = 0, before
             raise
-        self._unheard = whole
-        if not whole:  # the next epoch draws its order again
+        if not self._unheard:  # the next epoch draws its order again
             self.generator.bit_generator.state = before
             for _ in range(self.history.epochs - epochs):
                 self._drawn_order()
@@ -345,6 +343,8 @@ class TrainingRun:
 
     def _rows_of(self, number: int) -> Array | slice:
         """The row numbers of a batch."""
+        if not self.data.whole:
+            return slice(0, len(self.data))
         start = number * self.size
         stop = self.rows if number == self.batches - 1 else start + self.size
         return slice(start, stop) if self._order is None else self._order[start:stop]

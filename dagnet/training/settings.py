@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.contracts import Callback
-from dagnet.errors import DataError, expected, needed, shorten
+from dagnet.errors import DataError, expected, needed
 from dagnet.model import Model
 from dagnet.registry import find_optimizer
 from dagnet.values import FLAG, NOT_NEGATIVE, POSITIVE, checked, optional, whole
@@ -123,18 +123,6 @@ def listening(callbacks: Iterable[Callback], idle: Callable[..., None]) -> list[
     """That method of the callbacks that override it, so that the others cost nothing a batch."""
     methods = [getattr(callback, idle.__name__) for callback in callbacks]
     return [method for method in methods if getattr(method, "__func__", None) is not idle]
-
-
-def batches_of(model: Model, rows: int, size: int) -> int:
-    """How many batches an epoch has; where rows are normalised, a lone last row joins those before it."""
-    normalized = model.layout.normalized
-    if normalized is None or not len(normalized.folds):
-        return -(-rows // size)
-    if min(rows, size) == 1:
-        node = shorten(model.topology.nodes[int(model.topology.nodes_with("mean")[0])])
-        got, mend = ("X has one row", "give more") if rows == 1 else ("batch_size is 1", "write 2 or more")
-        raise DataError(f"node {node} is normalised over the rows of a batch, and {got}; {mend}")
-    return rows // size + (rows % size > 1)
 
 
 def refuse_noise(settings: Settings, model: Model, rows: int, *, listened: bool) -> None:
