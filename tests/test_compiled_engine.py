@@ -17,6 +17,7 @@ import pytest
 from data.own import own
 
 import dagnet
+from dagnet.contracts import Draw
 
 pytest.importorskip("numba")
 
@@ -25,7 +26,7 @@ from dagnet.engine.compiled import threads as worker_threads
 from dagnet.engine.compiled.functions import compile_activation
 from dagnet.engine.compiled.opened import UNITS
 from dagnet.engine.compiled.runner import CompiledRunner
-from dagnet.plan import ACTIVATE
+from dagnet.plan import ACTIVATE, DROP
 from dagnet.registry import find_activation, find_optimizer
 
 OFFSET = 0.25
@@ -229,6 +230,36 @@ def test_units_as_one_give_the_numbers_of_their_steps_apart(monkeypatch, dtype, 
     X, y = rows(joined, n_rows)
     np.testing.assert_array_equal(joined(X), apart(X))
     found, right = joined.gradient(X, y).flat, apart.gradient(X, y).flat
+    np.testing.assert_allclose(found, right, rtol=0, atol=64 * np.finfo(dtype).eps * np.abs(right).max())
+
+
+@pytest.mark.parametrize("first", [0, 5])
+@pytest.mark.parametrize("n_rows", [7, 150])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_units_that_drop_as_one_have_the_masks_of_their_steps_apart(monkeypatch, dtype, n_rows, first):
+    graph = irregular(activations=("relu", "tanh", "gelu", "prelu", "identity"))
+    hidden = [v for v in graph if graph.in_degree(v) and graph.out_degree(v)]
+    nx.set_node_attributes(graph, {v: (0.0, 0.25, 0.5)[k % 3] for k, v in enumerate(hidden)}, "dropout")
+    nets = [dagnet.Network(graph, dtype=dtype, seed=0, threads=2)]
+    runners = [nets[0]._prepared.training_runner]
+    steps_apart(monkeypatch)
+    nets.append(dagnet.Network(graph, dtype=dtype, seed=0, threads=2))
+    runners.append(nets[1]._prepared.training_runner)
+    kinds = [runner.program.runs[:, 0].tolist() for runner in runners]
+    assert (UNITS in kinds[0], UNITS in kinds[1]) == (True, False)
+    assert 0 < kinds[0].count(DROP) < kinds[1].count(DROP)  # behind gelu and prelu
+    (X, y), share = rows(nets[0], n_rows), np.full(n_rows, 1 / n_rows, dtype)
+    values, gradients = [], []
+    for net, runner in zip(nets, runners, strict=True):
+        theta, draw = net.layout.by_slot(net.parameters), Draw(7, share, first)
+        values.append(runner.forward(theta, X, draw=draw).value(np.arange(net.plan.n_units)))
+        gradient = runner.fused_gradient(net.loss)
+        gradient.draw, into = draw, np.empty_like(theta)
+        gradient(theta, X, y, share, into=into)
+        gradients.append(into)
+    np.testing.assert_array_equal(*values)
+    np.testing.assert_array_equal(*map(np.signbit, values))
+    found, right = gradients
     np.testing.assert_allclose(found, right, rtol=0, atol=64 * np.finfo(dtype).eps * np.abs(right).max())
 
 

@@ -78,7 +78,7 @@ class Activation:
         self.plan, self.step = program.plan, _step(program, segment)
         self.kept = program.pre_place[self.step.targets]
         following = program.steps[segment.end : segment.end + 1]
-        self.dropped = float(program.rates[following[0, 1]]) if DROP in following[:, 0] else 0.0
+        self.dropped = float(program.plan.rates[following[0, 1]]) if DROP in following[:, 0] else 0.0
 
     def forward(self, state: CompiledState, theta: Array, _parts: int) -> None:
         """Write g(z); z is kept where a derivative needs it."""

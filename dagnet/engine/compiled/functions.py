@@ -19,9 +19,10 @@ from dagnet.arrays import Array
 from dagnet.contracts import Activation, Loss, Optimizer
 from dagnet.contracts.probing import loss_probe
 from dagnet.engine.compiled.generation import REMEMBERED, Machine, over_rows
+from dagnet.engine.compiled.masks import numbers_of_rate
 from dagnet.engine.compiled.runs import elementwise, learning, of_numbers
 from dagnet.engine.compiled.threads import run_parts
-from dagnet.engine.compiled.units import unit_code
+from dagnet.engine.compiled.units import Kind, unit_code
 from dagnet.engine.compiled.vectors import MOST_LEARNED, MOST_NUMBERS, USUAL_ROWS
 from dagnet.errors import DagnetWarning
 from dagnet.formula import Formula, Untraceable
@@ -42,10 +43,10 @@ class Called:
     keep: Any = None
 
     @classmethod
-    def of(cls, machine: Machine, parameters: Mapping[str, Any]) -> Called:
-        """For some values of the parameters."""
-        numbers = np.zeros(max(MOST_NUMBERS, len(machine.numbers)))
-        numbers[: len(machine.numbers)] = [parameters[name] for name in machine.numbers]
+    def of(cls, machine: Machine, parameters: Mapping[str, Any], behind: tuple[float, ...] = ()) -> Called:
+        """For some values of the parameters, and numbers behind them."""
+        given = [*(parameters[name] for name in machine.numbers), *behind]
+        numbers = np.array(given + [0.0] * (MOST_NUMBERS - len(given)), np.float64)
         return cls(machine.address, numbers.ctypes.data, (machine, numbers))
 
 
@@ -134,27 +135,31 @@ APART = 0, 0, 0, None
 
 
 def compile_units(
-    activation: Activation, code: CompiledActivation, dtype: Any, bits: int, widths: tuple[int, ...]
+    activation: Activation, code: CompiledActivation, kind: Kind, rate: float = 0.0
 ) -> tuple[Any, ...]:
     """Sums and an activation as one: forth, back, numbers, what has to live; see :func:`.units.unit_code`.
 
-    Believed if it gives the very bits of ``code``, the activation alone.  Where a slope reads z they stay
-    apart.
+    With a ``rate`` values are dropped behind it.  Believed if it gives the very bits of ``code``, the
+    activation alone, where nothing is dropped.  Where a slope reads z they stay apart.
     """
     formulas = [f for f in (activation.formulas.value, activation.formulas.slope) if f is not None]
     if not code.function.address or code.needs_z:
         return APART
-    machine = unit_code(tuple(formulas), dtype, bits, widths)
-    called = Called.of(machine, activation.parameters)
-    found = called.address, machine.back, called.numbers, called
-    key = ("units", *(formula.content for formula in formulas), np.dtype(dtype).char, bits, widths)
+    kind, dtype = kind._replace(drops=rate > 0), np.dtype(kind.dtype)
+    machine = unit_code(tuple(formulas), kind)
+
+    def called_with(rate: float) -> tuple[Any, ...]:
+        called = Called.of(machine, activation.parameters, numbers_of_rate(rate))
+        return called.address, machine.back, called.numbers, called
+
+    key = ("units", *(f.content for f in formulas), kind)
     with _lock:
         if key not in _proofs:
-            z = probe_numbers(formulas, activation.kink_points(), np.dtype(dtype)) + 0  # sums are never −0
-            _proofs[key] = (
-                "" if all(_are_alike(found, code, z, bits, lanes) for lanes in widths) else "other bits"
-            )
-    return APART if _proofs[key] else found
+            z = probe_numbers(formulas, activation.kink_points(), dtype) + 0  # sums are never −0
+            tried = called_with(0.0), code, z, kind.bits
+            alike = all(_are_alike(*tried, lanes) for lanes in kind.widths)
+            _proofs[key] = "" if alike else "other bits"
+    return APART if _proofs[key] else called_with(rate)
 
 
 def _are_alike(
@@ -170,12 +175,12 @@ def _are_alike(
     values, deltas = np.concatenate([z, z]), np.ones((2 * n, lanes), z.dtype)
     indptr, sums = np.maximum(np.arange(2 * n + 1) - n, 0), np.zeros(2 * n, z.dtype)
     sources, biases, yes = np.arange(n, dtype=f"i{bits // 8}"), np.full(2 * n, -1), np.ones(2 * n, np.int8)
-    program = indptr, sources, biases, np.zeros_like(indptr), sources, yes, yes
+    program = indptr, sources, biases, np.zeros_like(indptr), sources, yes, yes, indptr, indptr
     arrays = (*program, np.ones(n, z.dtype), sums, sums, sums, values, deltas)
-    kinds = [ctypes.c_void_p] * (1 + len(arrays)) + [ctypes.c_int64] * 6
+    kinds = [ctypes.c_void_p] * (1 + len(arrays)) + [ctypes.c_int64] * 7
     for address in units[:2]:
         starts = [array.ctypes.data for array in arrays]
-        ctypes.CFUNCTYPE(None, *kinds)(address)(units[2], *starts, 0, lanes, lanes, lanes, n, 2 * n)
+        ctypes.CFUNCTYPE(None, *kinds)(address)(units[2], *starts, 0, lanes, lanes, lanes, 0, n, 2 * n)
     pairs = (values[n:], a), (deltas[n:], slopes)
     return all(np.array_equal(ours, right, equal_nan=True) for ours, right in pairs)
 

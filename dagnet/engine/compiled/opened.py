@@ -50,7 +50,7 @@ ARRAYS = {
     "fresh": types.int8,
     "needs_delta": types.boolean,
     "unit_hashes": types.uint64,
-    "rates": types.float64,
+    "rates": (types.float64, 3),
     "key": types.uint64,
 }
 """Arrays of a :class:`dagnet.engine.compiled.segments.Program`: of what, and how wide their rows are."""

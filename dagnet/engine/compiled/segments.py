@@ -11,8 +11,9 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.builtins import aggregations
 from dagnet.engine.compiled.functions import APART, CompiledActivation, compile_activation, compile_units
+from dagnet.engine.compiled.masks import numbers_of_rate
 from dagnet.engine.compiled.opened import BLOCK, UNITS, table_of
-from dagnet.engine.compiled.units import unit_code
+from dagnet.engine.compiled.units import Kind, unit_code
 from dagnet.engine.compiled.vectors import TILE_ROWS, USUAL_ROWS
 from dagnet.hashing import ODD, mixed
 from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, SPARSE, THIN, Plan, Step
@@ -116,7 +117,8 @@ class Program:
         unit = np.int32 if self.is_narrow else np.int64
         self.sources, self.children = (a.astype(unit, copy=False) for a in (plan.sources, plan.targets))
         self.needs_delta = plan.needs_delta
-        numbers, self.rates, self.key = plan.unit_numbers, plan.rates, np.zeros(2, np.uint64)
+        numbers, self.key = plan.unit_numbers, np.zeros(2, np.uint64)
+        self.rates = np.array([numbers_of_rate(rate) for rate in plan.rates.tolist()]).reshape(-1, 3)
         self.unit_hashes = np.zeros(0, np.uint64) if numbers is None else mixed(numbers + ODD)
         self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
         self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or plan.needs_delta[: plan.n_inputs].any())
@@ -126,15 +128,23 @@ class Program:
     def _join_units(self) -> None:
         """``runs``: the steps as tiles take them; ``unit_code``: what runs units of each activation."""
         some, bits = (self.steps[:, 0] == SPARSE).any(), 32 if self.is_narrow else 64
-        pairs = zip(self.plan.activations, self.activations, strict=True)
-        kind: Any = (self.dtype, bits, self.widths)
-        self._units = [compile_units(*pair, *kind) if some else APART for pair in pairs]
-        alone = unit_code((), *kind)
+        rates, kind = [0.0, *self.plan.rates.tolist()], Kind(self.dtype, bits, self.widths)
+        steps, n = (
+            self.steps,
+            len(self.activations),
+        )  # of codes, first all without dropout, then with each rate
+        behind = np.append(np.where(steps[1:, 0] == DROP, 1 + steps[1:, 1], 0), 0)[: len(steps)]
+        codes = np.where(steps[:, 0] == ACTIVATE, steps[:, 1] + n * behind, -1)
+        self._units: list[tuple[Any, ...]] = [APART] * (n * len(rates))
+        for code in np.unique(codes[codes >= 0]).tolist() if some else ():
+            own = self.plan.activations[code % n], self.activations[code % n]
+            self._units[code] = compile_units(*own, kind, rates[code // n])
+        alone = unit_code((), kind)
         self._units.append((alone.address, alone.back, 0, alone))
         self.unit_code = np.array([code[:3] for code in self._units], np.int64)
         begins = [segment.begin for segment in self.segments]
         segment = np.searchsorted(begins, np.arange(len(self.steps)), side="right")
-        self.runs, self._starts = joined_units(self.steps, self.unit_code[:-1, 0] != 0, segment)
+        self.runs, self._starts = joined_units(self.steps, codes, self.unit_code[:-1, 0] != 0, segment)
 
     def span(self, segment: Segment) -> tuple[int, int]:
         """Where in ``runs`` a segment's steps stand: first, last + 1."""
@@ -345,26 +355,28 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
     return started, marked[::-1]
 
 
-def joined_units(steps: Array, fuses: Array, segment: Array) -> tuple[Array, Array]:
+def joined_units(steps: Array, codes: Array, fuses: Array, segment: Array) -> tuple[Array, Array]:
     """Steps as tiles take them, and the number of the first step of each.
 
-    Sums and an activation of all their units are one, and so are those that follow one another with the
-    same activation: UNITS, what, first unit, last unit + 1.  ``fuses``: which activations may be.
+    Sums, an activation of all their units and a drop behind it are one, and so are those that follow with
+    the same code: UNITS, code, first unit, last unit + 1.  ``fuses``: by ``codes``, which may be.
     """
-    kind, what, first, last = steps.T
+    kind, _, first, last = steps.T
     active, size = kind == ACTIVATE, last - first
-    group, heads = np.cumsum(~active), np.flatnonzero(~active)  # a step, and the activations behind it
-    cut = np.append(False, active[1:] & (segment[1:] != segment[:-1]))[: len(kind)]
+    drops = np.append(False, (kind[1:] == DROP) & active[:-1])[: len(kind)]
+    behind = active | drops
+    group, heads = np.cumsum(~behind), np.flatnonzero(~behind)  # a step, and the activations behind it
+    cut = np.append(False, behind[1:] & (segment[1:] != segment[:-1]))[: len(kind)]
     whole = (kind[heads] == SPARSE) & (np.bincount(group, active * size)[1:] == size[heads])
     summed = np.append(False, whole & (np.bincount(group, cut)[1:] == 0))[group]
-    fused = active & summed & np.append(fuses, False)[np.where(active, what, -1)]
-    fused[:-1] &= kind[1:] != DROP
-    kept = np.flatnonzero(active | ~summed)
+    fused = active & summed & np.append(fuses, False)[codes]
+    behind[1:] &= ~(drops[1:] & fused[:-1])
+    kept = np.flatnonzero(behind | ~summed)
     kept = np.repeat(kept, 1 + (active & summed & ~fused)[kept])  # an activation apart has sums of its own
-    table, fused, segment = steps[kept], fused[kept], segment[kept]
+    table, fused, segment, codes = steps[kept], fused[kept], segment[kept], codes[kept]
     table[:-1, 0][kept[1:] == kept[:-1]] = SPARSE
     table[table[:, 0] == SPARSE, 1] = len(fuses)  # the code of sums alone
-    table[fused, 0] = UNITS
+    table[fused, 0], table[fused, 1] = UNITS, codes[fused]
     follows = fused[1:] & fused[:-1] & (table[1:, 1] == table[:-1, 1]) & (segment[1:] == segment[:-1])
     starts = np.flatnonzero(~np.append(False, follows & (table[1:, 2] == table[:-1, 3]))[: len(kept)])
     runs = table[starts]

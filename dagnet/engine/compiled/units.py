@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -27,50 +27,61 @@ from dagnet.engine.compiled.generation import (
     numbers_of,
     once,
 )
+from dagnet.engine.compiled.masks import Dropout
 from dagnet.engine.compiled.microkernels import Rows, by_width, number_of, pulled, summed
 from dagnet.engine.compiled.vectors import ELEMENTS, Vector
 from dagnet.formula import Formula
 
 BYTE = ir.IntType(8)
-PROGRAM = ("indptr", "sources", "bias_slot", "indptr_out", "children", "started", "needs_delta")
+WAYS = ("indptr", "sources", "bias_slot", "indptr_out", "children", "started", "needs_delta")
+PROGRAM = (*WAYS, "unit_hashes", "key")
 WALK = ("theta", "weights", "gradient", "bias_gradient")
-STATE, TILE = ("values", "deltas"), ("base", "stride", "lanes", "there")
+STATE, TILE = ("values", "deltas"), ("base", "stride", "lanes", "there", "row")
 """What is handed over, in this order, behind the numbers and before the first unit and the last + 1."""
 
 
-def unit_code(formulas: tuple[Formula, ...], dtype: Any, bits: int, widths: tuple[int, ...]) -> Machine:
-    """``forth`` and ``back`` of units; ``bits`` of a unit's number, ``widths`` of tiles.
+class Kind(NamedTuple):
+    """Of code: its dtype, the bits of a unit's number, the widths of tiles, whether it drops values."""
+
+    dtype: Any
+    bits: int
+    widths: tuple[int, ...]
+    drops: bool = False
+
+
+def unit_code(formulas: tuple[Formula, ...], kind: Kind) -> Machine:
+    """``forth`` and ``back`` of units.
 
     ``formulas``: an activation's and its slope's; without them sums alone, and back ∂L/∂a alone.
     """
-    key = ("units", *(formula.content for formula in formulas), np.dtype(dtype).char, bits, widths)
-    return once(key, lambda: _machine(lowered(*formulas) if formulas else None, dtype, bits, widths))
+    key = ("units", *(formula.content for formula in formulas), kind)
+    return once(key, lambda: _machine(lowered(*formulas) if formulas else None, kind))
 
 
-def _machine(formula: Formula | None, dtype: Any, bits: int, widths: tuple[int, ...]) -> Machine:
-    kinds = _kinds(ELEMENTS[np.dtype(dtype).name], ir.IntType(bits))
+def _machine(formula: Formula | None, kind: Kind) -> Machine:
+    kinds = _kinds(ELEMENTS[np.dtype(kind.dtype).name], ir.IntType(kind.bits))
 
     def written() -> ir.Module:
         module = ir.Module()
         for name, write in (("forth", _forth), ("back", _back)):
             _, builder, function = function_in(name, ir.VoidType(), kinds, module)
-            _by_width(builder, function.args, formula, widths, write)
+            _by_width(builder, function.args, formula, kind, write)
         return module
 
-    content = repr((formula and (formula.arguments, formula.ops, formula.results), str(kinds), widths))
+    content = repr((formula and (formula.arguments, formula.ops, formula.results), str(kinds), kind))
     code = compiled(written, content + module_digest(__name__))
     return Machine(code.address("forth"), numbers_of(formula) if formula else (), code, code.address("back"))
 
 
 def _kinds(element: ir.Type, unit: ir.Type) -> list[ir.Type]:
     kinds = {"sources": unit, "children": unit, "started": BYTE, "needs_delta": BYTE}
-    kinds |= {"indptr": I64, "indptr_out": I64, "bias_slot": I64}
+    kinds |= {"indptr": I64, "indptr_out": I64, "bias_slot": I64, "unit_hashes": I64, "key": I64}
     arrays = (kinds.get(name, element).as_pointer() for name in (*PROGRAM, *WALK, *STATE))
     return [DOUBLE.as_pointer(), *arrays, *[I64] * (len(TILE) + 2)]
 
 
 def _by_width(
-    builder: Any, given: Any, formula: Formula | None, widths: tuple[int, ...], write: Callable[..., None]
+    builder: Any, given: Any, formula: Formula | None, kind: Kind, write: Callable[..., None]
 ) -> None:
     numbers, *rest = given
     spaces = []
@@ -82,9 +93,13 @@ def _by_width(
     def body(lanes: int) -> None:
         emit = Rows(builder, state, tile, lanes)
         known = known_numbers(formula, numbers, None, emit) if formula else {}
-        write(emit, formula, known, (program, walk), rest)
+        dropout = None
+        if formula and kind.drops:  # by a rate whose numbers stand behind the formula's
+            rate = builder.gep(numbers, [I64(len(numbers_of(formula)))])
+            dropout = Dropout(emit, program.key, tile.row, rate)
+        write(emit, (formula, dropout), known, (program, walk), rest)
 
-    by_width(builder, number_of(state.values), tile.lanes, body, widths)
+    by_width(builder, number_of(state.values), tile.lanes, body, kind.widths)
     builder.ret_void()
 
 
@@ -96,8 +111,8 @@ def _result(emit: Rows, formula: Formula, number: int, values: dict[int, Vector]
     return values[result].to_number()
 
 
-def _forth(emit: Rows, formula: Formula | None, known: Values, arrays: Any, span: list[Any]) -> None:
-    (program, walk), (first, last) = arrays, span
+def _forth(emit: Rows, code: tuple[Any, Any], known: Values, arrays: Any, span: list[Any]) -> None:
+    (program, walk), (first, last), (formula, dropout) = arrays, span, code
     there = emit.first(emit.tile.there)
 
     def unit(k: Any) -> None:
@@ -105,24 +120,29 @@ def _forth(emit: Rows, formula: Formula | None, known: Values, arrays: Any, span
         (total,) = summed(emit, program, walk.theta, [place])
         if formula:
             total = emit.select(there, _result(emit, formula, 0, {**known, 0: total}), 0.0)
+        if dropout:
+            total = dropout.drop(total, emit.at(program.unit_hashes, place))
         emit.store(total, emit.place(emit.state.values, place))
 
     emit.for_units(emit.builder.sub(last, first), unit)
 
 
-def _back(emit: Rows, formula: Formula | None, known: Values, arrays: Any, span: list[Any]) -> None:
-    (program, walk), (first, last), builder = arrays, span, emit.builder
-    there = emit.first(emit.tile.there)
+def _back(emit: Rows, code: tuple[Any, Any], known: Values, arrays: Any, span: list[Any]) -> None:
+    (program, walk), (first, last), (formula, dropout) = arrays, span, code
+    builder, there = emit.builder, emit.first(emit.tile.there)
 
     def unit(k: Any) -> None:
         place = builder.sub(builder.sub(last, k), I64(1))
-        found, own = pulled(
-            emit, program, walk, place
-        )  # also where δ is not wanted: of weights derivatives are
+        # also where δ is not wanted: of weights derivatives are
+        found, own = pulled(emit, program, walk, place)
+        if dropout:
+            gone, own = dropout.restored(own)
         if formula:
             slope = _result(emit, formula, 1, {**known, formula.arguments.index("a"): own})
             wanted = builder.icmp_unsigned("!=", emit.at(program.needs_delta, place), I64(0))
             delta = emit.select(there, found * slope, 0.0)
+            if dropout:
+                delta = emit.select(gone, 0.0, delta * dropout.scale)
             found = delta.new(builder.select(wanted, delta.value, emit.splat(0.0).value))
             total = builder.gep(walk.bias_gradient, [place])
             builder.store(builder.fadd(builder.load(total), emit.sum(found)), total)
