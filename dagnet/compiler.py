@@ -18,8 +18,7 @@ from dagnet.adjacency import offsets, ranges, stable_order
 from dagnet.arrays import Array
 from dagnet.expansion import Expansion, expanded
 from dagnet.hashing import ODD, mixed
-from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, LAYER, SPARSE, STEP, Plan
-from dagnet.plan.transposition import first_learned
+from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, LAYER, SPARSE, STEP, Plan, first_learned
 from dagnet.topology import Topology
 
 DENSE_MINIMUM, MANY, DENSE_AMONG_MANY = 64, 2**15, 4096

@@ -19,10 +19,7 @@ from dagnet.errors import DataError, Verbatim, did_you_mean, expected
 from dagnet.explain.importance import Importance, Judged, chains, collinear, student, twins
 from dagnet.formats import as_drawn
 from dagnet.markup import number
-from dagnet.model import with_columns
-from dagnet.model.data import encode_inputs
-from dagnet.model.selection import checked_threads, make_generator
-from dagnet.model.start import start_vector
+from dagnet.model import checked_threads, encode_inputs, make_generator, start_vector, with_columns
 from dagnet.network import Network
 from dagnet.registry import find_initializer
 from dagnet.rewiring import afresh, rewired, wired

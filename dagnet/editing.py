@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from dagnet.errors import DataError, GraphError, Verbatim, expected, needed, shorten
-from dagnet.explain.report import Report, Shown, Table
+from dagnet.explain import Report, Shown, Table
 from dagnet.markup import counted, label, names_text, number
 from dagnet.model import Model
-from dagnet.topology import checked_graph
-from dagnet.topology.attributes import NODE_WORDS
+from dagnet.topology import NODE_WORDS, checked_graph
 from dagnet.values import FACTOR, NOT_NEGATIVE, as_real, whole
 
 START = ("bias", "center", "scale")

@@ -16,8 +16,7 @@ from dagnet.adjacency import levels
 from dagnet.arrays import Array
 from dagnet.contracts import Normalization
 from dagnet.registry import find_activation
-from dagnet.topology import Topology
-from dagnet.topology.extras import normalizations
+from dagnet.topology import Topology, normalizations
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,16 @@ from collections.abc import Iterable
 
 import pluggy
 
-from dagnet.contracts import Activation, Aggregation, Engine, Exporter, Initializer, Loss, Optimizer
-from dagnet.contracts.functions import Attributor
+from dagnet.contracts import (
+    Activation,
+    Aggregation,
+    Attributor,
+    Engine,
+    Exporter,
+    Initializer,
+    Loss,
+    Optimizer,
+)
 
 hookspec = pluggy.HookspecMarker("dagnet")
 hookimpl = pluggy.HookimplMarker("dagnet")

@@ -9,8 +9,7 @@ from typing import Any
 from dagnet import editing, explain, formats, training
 from dagnet.callbacks import found_checkpoint, with_progress
 from dagnet.contracts import Callback, History, Loss, Optimizer
-from dagnet.model import Model, with_columns
-from dagnet.model.data import ABSENT
+from dagnet.model import ABSENT, Model, with_columns
 from dagnet.topology import read_settings, topology_from_arrays, topology_from_graph
 from dagnet.values import FLAG
 

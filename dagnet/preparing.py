@@ -10,7 +10,7 @@ from typing import Any
 import networkx as nx
 
 from dagnet.errors import DataError, did_you_mean, expected
-from dagnet.explain.report import Report, Shown, Table
+from dagnet.explain import Report, Shown, Table
 from dagnet.markup import counted, label, names_text
 from dagnet.topology import checked_graph, refuse_cycles
 from dagnet.values import FLAG, one_of

@@ -8,7 +8,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from dagnet.model.selection import make_generator
+from dagnet.model import make_generator
 from dagnet.topology import checked_graph, name_keys, refuse_cycles
 from dagnet.values import one_of
 

@@ -9,8 +9,7 @@ from typing import Any
 import networkx as nx
 
 from dagnet.errors import CycleError, DataError, GraphError, did_you_mean, expected, shorten
-from dagnet.topology import checked_graph, refuse_cycles
-from dagnet.topology.heads import HEAD_WORDS
+from dagnet.topology import HEAD_WORDS, checked_graph, refuse_cycles
 from dagnet.values import whole
 
 Moment = tuple[Hashable, int]

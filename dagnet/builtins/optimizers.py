@@ -20,8 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Optimizer
-from dagnet.contracts.optimizer import Evaluate
+from dagnet.contracts import Evaluate, Optimizer
 from dagnet.errors import PluginError
 from dagnet.hookspecs import hookimpl
 from dagnet.values import BETAS, FINITE, FLAG, FRACTION, NOT_NEGATIVE, POSITIVE, Rule, whole

@@ -28,7 +28,7 @@ from dagnet.cli.tables import FILL, WORDS, Columns, Refusals, Table, harmless, n
 from dagnet.contracts import Callback, Run
 from dagnet.controls import importance
 from dagnet.errors import DagnetWarning, DataError, did_you_mean
-from dagnet.model.selection import make_generator
+from dagnet.model import make_generator
 from dagnet.network import Network
 from dagnet.preparing import prepare_graph
 from dagnet.rewiring import afresh

@@ -21,14 +21,15 @@ from dagnet.contracts.execution import (
     weighted_gradient,
 )
 from dagnet.contracts.functions import Activation, Aggregation, Attributor
-from dagnet.contracts.losses import TARGETS, Loss
+from dagnet.contracts.losses import RANGES, TARGETS, Loss
 from dagnet.contracts.named import LEARNED, MOMENTS, Exporter, Initializer, Normalization, Observations
-from dagnet.contracts.optimizer import Optimizer
+from dagnet.contracts.optimizer import Evaluate, Optimizer
 from dagnet.contracts.training import Callback, History, Run
 
 __all__ = [
     "LEARNED",
     "MOMENTS",
+    "RANGES",
     "TARGETS",
     "Activation",
     "Aggregation",
@@ -36,6 +37,7 @@ __all__ = [
     "Callback",
     "Draw",
     "Engine",
+    "Evaluate",
     "Exporter",
     "Group",
     "History",
@@ -54,4 +56,4 @@ __all__ = [
     "ThreeCalls",
     "Unsupported",
     "weighted_gradient",
-]
+]  # fmt: skip

@@ -143,7 +143,7 @@ class Optimizer:
         """Formula and reason, from the last time where nothing that the rule reads has changed since."""
         if type(self).step is not Optimizer.step:
             return None, "overrides step()"
-        from dagnet.formula.tracing import same, what_it_reads  # noqa: PLC0415 - `import dagnet` need not pay
+        from dagnet.formula import same, what_it_reads  # noqa: PLC0415 - `import dagnet` need not pay
 
         own = type(self).__module__.startswith("dagnet.")
         key, reads = (type(self), str(self)), () if own else what_it_reads(self)

@@ -14,9 +14,16 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts.trials import Function, checked_arity, checked_result, refuse_wrong
 from dagnet.errors import PluginError
-from dagnet.formula import Formula, Untraceable, traced, tracing
-from dagnet.formula.formula import first_difference, probe_numbers
-from dagnet.formula.tracing import place_in_source, place_of
+from dagnet.formula import (
+    Formula,
+    Untraceable,
+    first_difference,
+    place_in_source,
+    place_of,
+    probe_numbers,
+    traced,
+    tracing,
+)
 
 ROWS = 6
 OTHERWISE = "write it with NumPy's elementwise functions, and np.where for if"

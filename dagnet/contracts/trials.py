@@ -14,7 +14,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.errors import DagnetError, PluginError, Verbatim, expected
-from dagnet.formula.tracing import place_in_source, place_of
+from dagnet.formula import place_in_source, place_of
 
 WRONG = 1e-5
 """How far a derivative may be from the function's, relative to the larger of it and 1."""

@@ -9,9 +9,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.engine.training_steps import through_layer
-from dagnet.plan import ACTIVATE, AGGREGATE, LAYER, Plan
-from dagnet.plan.aggregating import slopes
-from dagnet.plan.transposition import slot_targets
+from dagnet.plan import ACTIVATE, AGGREGATE, LAYER, Plan, slopes, slot_targets
 
 PORTION = 2**17
 """Terms and rows that are held at once: they stay in the processor's cache."""

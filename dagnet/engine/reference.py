@@ -20,8 +20,19 @@ from dagnet.arrays import Array
 from dagnet.contracts import Draw, Engine, Optimizer, Runner, State
 from dagnet.engine.training_steps import drop, standardized, thinned_sums, through_moments, through_thinned
 from dagnet.hookspecs import hookimpl
-from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, THIN, Plan, Step
-from dagnet.plan.aggregating import aggregated, slopes
+from dagnet.plan import (
+    ACTIVATE,
+    AGGREGATE,
+    DENSE,
+    DROP,
+    LAYER,
+    NORMALISE,
+    THIN,
+    Plan,
+    Step,
+    aggregated,
+    slopes,
+)
 
 
 @dataclass(eq=False)

@@ -14,9 +14,7 @@ from dagnet.errors import DataError, Verbatim, did_you_mean, expected, shorten
 from dagnet.explain.chain_rule import Derived, Edge, Fact
 from dagnet.explain.report import plain
 from dagnet.markup import number
-from dagnet.model import Model
-from dagnet.model.asking import node_meant
-from dagnet.model.tables import numeric
+from dagnet.model import Model, node_meant, numeric
 from dagnet.registry import attributions, parse_call
 from dagnet.topology import normalizations
 from dagnet.values import whole

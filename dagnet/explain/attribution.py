@@ -14,22 +14,23 @@ import numpy as np
 from dagnet.adjacency import offsets, ranges
 from dagnet.arrays import Array
 from dagnet.contracts import Attributor, Draw
-from dagnet.engine.pulls import reading, ways
-from dagnet.engine.reference import sums
+from dagnet.engine import reading, sums, ways
 from dagnet.errors import DataError, PluginError, Verbatim, expected, needed, shorten
 from dagnet.explain.arguments import checked_baseline, checked_groups, checked_method, checked_network
 from dagnet.explain.secants import line, secant_plan
 from dagnet.markup import label
-from dagnet.model import Model, aligned
-from dagnet.model.asking import node_meant, unit_meant, walk_of
-from dagnet.model.differences import kinks_of
-from dagnet.model.results import Walk
-from dagnet.model.tables import numeric
-from dagnet.model.views import MissingNameError
-from dagnet.plan import ACTIVATE
-from dagnet.plan.aggregating import aggregate_steps, slopes
-from dagnet.plan.cones import Cones, Dependents
-from dagnet.plan.transposition import slot_targets
+from dagnet.model import (
+    MissingNameError,
+    Model,
+    Walk,
+    aligned,
+    kinks_of,
+    node_meant,
+    numeric,
+    unit_meant,
+    walk_of,
+)
+from dagnet.plan import ACTIVATE, Cones, Dependents, aggregate_steps, slopes, slot_targets
 from dagnet.registry import named
 
 WALKED = ("deeplift", "gradient*input", "integrated_gradients")

@@ -111,7 +111,7 @@ class Derived(NamedTuple):
 
     def written(self, write: Notation, names: Mapping[str, str], *, factor: bool = False) -> list[str]:
         """In symbols, and if it is short in numbers; nothing where it is long."""
-        from dagnet.formula.writing import expression, readable, size  # noqa: PLC0415 - only traces need it
+        from dagnet.formula import expression, readable, size  # noqa: PLC0415 - only traces need it
 
         if self.formula is None or size(formula := readable(self.formula)) > SYMBOLS:
             return []

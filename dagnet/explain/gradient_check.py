@@ -19,11 +19,7 @@ from dagnet.contracts import Draw
 from dagnet.explain.arguments import checked_network
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.hashing import step_key
-from dagnet.model import Model
-from dagnet.model.data import Encoded
-from dagnet.model.differences import Differences, kinks_of
-from dagnet.model.heads import row_weights
-from dagnet.model.naming import ParameterNames
+from dagnet.model import Differences, Encoded, Model, ParameterNames, kinks_of, row_weights
 from dagnet.plan import Plan, training_plan
 from dagnet.registry import engines
 from dagnet.values import FLAG, whole

@@ -19,8 +19,7 @@ from dagnet.contracts import Loss
 from dagnet.errors import DagnetWarning
 from dagnet.explain.diagnosis import LARGE, Finding, bounded, by_kind, diagnosis_of, reaches, unscaled
 from dagnet.markup import label, number
-from dagnet.model import Model
-from dagnet.model.heads import mean_loss
+from dagnet.model import Model, mean_loss
 
 LOOKED, FEW, FEWEST, WORTH, SAID = 1000, 200, 4, 20, 3
 LEARNED, HARDLY, WORSE, MUCH_WORSE, ROSE = 0.05, 0.9, 1.05, 2.0, 10.0

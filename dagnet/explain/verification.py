@@ -40,12 +40,8 @@ from dagnet.explain.magnitudes import (
 )
 from dagnet.explain.report import Report, Shown, Table
 from dagnet.markup import label
-from dagnet.model import Model
-from dagnet.model.heads import row_weights
-from dagnet.model.layout import Layout
-from dagnet.plan import ACTIVATE, LAYER, Step
-from dagnet.plan.aggregating import aggregate_steps, aggregated, slopes
-from dagnet.plan.transposition import slot_units
+from dagnet.model import Layout, Model, row_weights
+from dagnet.plan import ACTIVATE, LAYER, Step, aggregate_steps, aggregated, slopes, slot_units
 
 SHOWN, STEP = 10, 1e-6
 HEADER = ("node", "forward", "δ", "gradient")

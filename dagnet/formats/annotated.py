@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from dagnet.arrays import Array
 from dagnet.contracts import Observations
 from dagnet.formats.users import Form, keep_users
-from dagnet.model import Model
-from dagnet.model.data import ABSENT
-from dagnet.model.selection import prepare
+from dagnet.model import ABSENT, Model, prepare
 
 BLOCK = 1 << 22  # values of units and rows held at a time
 

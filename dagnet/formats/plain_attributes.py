@@ -28,7 +28,7 @@ from dagnet.contracts import LEARNED, MOMENTS, Activation, Aggregation, Loss
 from dagnet.errors import DagnetError, DataError, FormatError, NumericalError, expected, shorten
 from dagnet.markup import is_label, node_labels, visible
 from dagnet.registry import find_activation
-from dagnet.topology.attributes import EDGE_WORDS, NODE_WORDS
+from dagnet.topology import EDGE_WORDS, NODE_WORDS
 from dagnet.values import DEEPEST, NAMES, Codec, plain, strict_json
 
 SPECIAL = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}

@@ -27,8 +27,7 @@ from dagnet.formats.plain_attributes import (
     own_key,
 )
 from dagnet.markup import visible
-from dagnet.topology import Topology
-from dagnet.topology.attributes import EDGE_WORDS, NODE_WORDS
+from dagnet.topology import EDGE_WORDS, NODE_WORDS, Topology
 from dagnet.values import DEEPEST, plain
 
 LARGEST = 2**53  # JavaScript has no whole numbers beyond

@@ -17,11 +17,7 @@ from dagnet.model.data import Encoded
 from dagnet.model.heads import row_weights
 from dagnet.model.naming import ParameterNames
 from dagnet.model.prepared import Prepared
-from dagnet.plan import ACTIVATE, LAYER, Plan
-from dagnet.plan.aggregating import aggregate_steps, slopes
-from dagnet.plan.cones import Dependents
-from dagnet.plan.restriction import with_mates
-from dagnet.plan.transposition import slot_targets
+from dagnet.plan import ACTIVATE, LAYER, Dependents, Plan, aggregate_steps, slopes, slot_targets, with_mates
 
 JUMP = 1e-3
 """By how much the derivative of an aggregation must differ at two points that a kink lies between."""

@@ -18,8 +18,7 @@ from dagnet.adjacency import offsets
 from dagnet.arrays import Array
 from dagnet.contracts import Loss, LossGradient, Runner, ThreeCalls, weighted_gradient
 from dagnet.errors import GraphError
-from dagnet.topology import Head, Topology, heads_of
-from dagnet.topology.said import Problems
+from dagnet.topology import Head, Problems, Topology, heads_of
 
 FILLERS: dict[str, float] = {"positive": 1.0, "duration": 1.0}
 """What stands for a missing target while a loss is calculated, if not 0; the result is not used."""

@@ -12,8 +12,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.compiler import Compiled, slots_learned
 from dagnet.contracts import LEARNED, MOMENTS, Draw
-from dagnet.plan import Plan
-from dagnet.plan.transposition import slot_targets
+from dagnet.plan import Plan, slot_targets
 from dagnet.topology import Topology, parameter_limits, weight_limits
 
 MOST_ULPS = 4

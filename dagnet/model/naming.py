@@ -11,7 +11,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import MOMENTS
 from dagnet.markup import label
 from dagnet.model.layout import Layout
-from dagnet.plan.transposition import slot_units
+from dagnet.plan import slot_units
 
 
 class ParameterName(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Runner
-from dagnet.engine.pulls import pulls
+from dagnet.engine import pulls
 from dagnet.errors import DataError, needed
 from dagnet.markup import label, number, table_html
 from dagnet.model.layout import Layout

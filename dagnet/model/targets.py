@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Loss
-from dagnet.contracts.losses import RANGES
+from dagnet.contracts import RANGES, Loss
 from dagnet.errors import DataError, Verbatim, did_you_mean, expected, shorten
 from dagnet.model.data import as_dtype, first_of, refuse_nan
 from dagnet.model.heads import Objective

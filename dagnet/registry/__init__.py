@@ -8,8 +8,16 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from dagnet.contracts import Activation, Aggregation, Engine, Exporter, Initializer, Loss, Optimizer
-from dagnet.contracts.functions import Attributor
+from dagnet.contracts import (
+    Activation,
+    Aggregation,
+    Attributor,
+    Engine,
+    Exporter,
+    Initializer,
+    Loss,
+    Optimizer,
+)
 from dagnet.errors import DagnetError, PluginError, Verbatim, did_you_mean, expected
 from dagnet.registry.tables import KINDS, Origin, registry
 

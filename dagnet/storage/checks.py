@@ -11,9 +11,7 @@ from dagnet.adjacency import Rows, levels, rows_by
 from dagnet.arrays import Array
 from dagnet.contracts import LEARNED, MOMENTS, Loss
 from dagnet.registry import find_loss
-from dagnet.topology import Topology, heads_of, parameter_limits
-from dagnet.topology.said import Problems
-from dagnet.topology.sharing import sharing_problems
+from dagnet.topology import Problems, Topology, heads_of, parameter_limits, sharing_problems
 
 
 def checked_topology(parts: Topology) -> Topology:

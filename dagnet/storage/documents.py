@@ -26,8 +26,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Activation, Aggregation, Loss
 from dagnet.errors import DagnetError, DagnetWarning, DataError, PluginError, shorten
 from dagnet.registry import KINDS, find_loss, origin
-from dagnet.topology import UserAttributes
-from dagnet.topology.extras import NODE_EXTRAS
+from dagnet.topology import NODE_EXTRAS, UserAttributes
 from dagnet.values import DEEPEST, NAMES, Codec, plain
 
 FORMAT = 1

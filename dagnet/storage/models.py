@@ -53,9 +53,17 @@ from dagnet.storage.documents import (
     unpack_users,
     unpack_words,
 )
-from dagnet.topology import Topology, edge_values, fingerprint
-from dagnet.topology.extras import EDGE_EXTRAS, NODE_EXTRAS, edge_column, read_node_extras
-from dagnet.topology.said import Problems, Said
+from dagnet.topology import (
+    EDGE_EXTRAS,
+    NODE_EXTRAS,
+    Problems,
+    Said,
+    Topology,
+    edge_column,
+    edge_values,
+    fingerprint,
+    read_node_extras,
+)
 
 EDGES, NODES = "edges_", "nodes_"
 MASKS = ("has_bias", "bias_trainable", "edge_trainable")

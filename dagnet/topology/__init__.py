@@ -1,10 +1,18 @@
 """The validated, frozen graph."""
 
+from dagnet.topology.attributes import EDGE_WORDS, NODE_WORDS
 from dagnet.topology.cycles import refuse_cycles
-from dagnet.topology.extras import edge_values, normalizations
+from dagnet.topology.extras import (
+    EDGE_EXTRAS,
+    NODE_EXTRAS,
+    edge_column,
+    edge_values,
+    normalizations,
+    read_node_extras,
+)
 from dagnet.topology.fingerprint import data_fingerprint, fingerprint, fingerprint_by_part, name_keys
 from dagnet.topology.frozen import Topology, UserAttributes
-from dagnet.topology.heads import Head, heads_of
+from dagnet.topology.heads import HEAD_WORDS, Head, heads_of
 from dagnet.topology.limits import are_near, interval_text, parameter_limits, weight_limits
 from dagnet.topology.reading import (
     checked_dtype,
@@ -13,15 +21,25 @@ from dagnet.topology.reading import (
     topology_from_arrays,
     topology_from_graph,
 )
+from dagnet.topology.said import Problems, Said
+from dagnet.topology.sharing import sharing_problems
 
 __all__ = [
+    "EDGE_EXTRAS",
+    "EDGE_WORDS",
+    "HEAD_WORDS",
+    "NODE_EXTRAS",
+    "NODE_WORDS",
     "Head",
+    "Problems",
+    "Said",
     "Topology",
     "UserAttributes",
     "are_near",
     "checked_dtype",
     "checked_graph",
     "data_fingerprint",
+    "edge_column",
     "edge_values",
     "fingerprint",
     "fingerprint_by_part",
@@ -30,9 +48,11 @@ __all__ = [
     "name_keys",
     "normalizations",
     "parameter_limits",
+    "read_node_extras",
     "read_settings",
     "refuse_cycles",
+    "sharing_problems",
     "topology_from_arrays",
     "topology_from_graph",
     "weight_limits",
-]
+]  # fmt: skip

@@ -12,9 +12,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Activation, NotFinite
 from dagnet.errors import NumericalError, shorten
-from dagnet.model import Model
-from dagnet.model.heads import Objective
-from dagnet.model.naming import ParameterNames
+from dagnet.model import Model, Objective, ParameterNames
 from dagnet.plan import ACTIVATE
 from dagnet.registry import engines, named
 from dagnet.training.rows import Batch, Rows

@@ -16,8 +16,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Draw, Learner, NotFinite, Steps
 from dagnet.hashing import step_key
-from dagnet.model import Model
-from dagnet.model.layout import Layout
+from dagnet.model import Layout, Model
 from dagnet.registry import find_engine
 from dagnet.training.rows import Batch, Rows
 from dagnet.training.settings import Settings

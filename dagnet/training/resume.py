@@ -11,8 +11,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import History
 from dagnet.errors import DataError, expected
-from dagnet.model.layout import Layout
-from dagnet.model.naming import ParameterName, ParameterNames
+from dagnet.model import Layout, ParameterName, ParameterNames
 from dagnet.training.run import TrainingRun
 from dagnet.training.settings import stateful
 

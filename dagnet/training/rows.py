@@ -12,8 +12,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
 from dagnet.errors import DataError, Verbatim, expected, shorten
-from dagnet.model import Model, is_table, with_columns
-from dagnet.model.heads import Parts
+from dagnet.model import Model, Parts, is_table, with_columns
 from dagnet.topology import data_fingerprint
 from dagnet.training.settings import Settings
 

@@ -16,9 +16,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Callback, History, NotFinite
 from dagnet.errors import DagnetWarning, GroupError, NumericalError
-from dagnet.model import Model, is_table, with_columns
-from dagnet.model.heads import Parts
-from dagnet.model.selection import make_generator
+from dagnet.model import Model, Parts, is_table, make_generator, with_columns
 from dagnet.topology import fingerprint_by_part
 from dagnet.training.blame import culprit, explained
 from dagnet.training.learner import ArrayLearner

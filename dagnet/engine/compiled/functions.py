@@ -25,8 +25,7 @@ from dagnet.engine.compiled.threads import run_parts
 from dagnet.engine.compiled.units import Kind, unit_code
 from dagnet.engine.compiled.vectors import MOST_LEARNED, MOST_NUMBERS, USUAL_ROWS
 from dagnet.errors import DagnetWarning
-from dagnet.formula import Formula, Untraceable
-from dagnet.formula.formula import first_difference, probe_numbers
+from dagnet.formula import Formula, Untraceable, first_difference, probe_numbers
 
 WORK_PER_THREAD = 200_000
 """Parameters for which handing half of them to another thread pays."""

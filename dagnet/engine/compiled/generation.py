@@ -22,11 +22,24 @@ from llvmlite import binding, ir
 from dagnet.engine.compiled.caching import kept_object
 from dagnet.engine.compiled.ufuncs import FUNCTIONS
 from dagnet.engine.compiled.vectors import ELEMENTS, Emitter, Vector
-from dagnet.formula import Formula, Untraceable
-from dagnet.formula.data import ARGUMENT, CONSTANT, NUMBER, PLACE, ROW, SIZE, UNIT, Op, Recorder
-from dagnet.formula.derivative import pruned
-from dagnet.formula.operations import OPERATIONS, REDUCTIONS
-from dagnet.formula.symbols import Symbol, plain
+from dagnet.formula import (
+    ARGUMENT,
+    CONSTANT,
+    NUMBER,
+    OPERATIONS,
+    PLACE,
+    REDUCTIONS,
+    ROW,
+    SIZE,
+    UNIT,
+    Formula,
+    Op,
+    Recorder,
+    Symbol,
+    Untraceable,
+    plain,
+    pruned,
+)
 
 I64, DOUBLE = ir.IntType(64), ir.DoubleType()
 VECTOR_BYTES = 64

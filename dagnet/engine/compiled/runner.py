@@ -19,8 +19,7 @@ from dagnet.engine.compiled.opened import with_array
 from dagnet.engine.compiled.segments import ACTIVATE_SEGMENT, Program, Segment
 from dagnet.engine.compiled.state import CompiledState, Scratch, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
-from dagnet.plan import SPARSE, Plan
-from dagnet.plan.cones import Cones
+from dagnet.plan import SPARSE, Cones, Plan
 
 Stage = tuple[bool, Callable[..., None]]
 """Whether threads share it by tiles, and what it is: called with the thread's part, or with nothing."""

@@ -23,9 +23,7 @@ from dagnet.engine.compiled.generation import (
     total_of,
 )
 from dagnet.engine.compiled.vectors import ELEMENTS, Emitter, Vector
-from dagnet.formula import Formula
-from dagnet.formula.data import ARGUMENT, NUMBER, UNIT, Op, finest
-from dagnet.formula.operations import OPERATIONS
+from dagnet.formula import ARGUMENT, NUMBER, OPERATIONS, UNIT, Formula, Op, finest
 
 
 def elementwise(formula: Formula, dtype: Any, into: tuple[int, ...], *, multiply: bool = False) -> Machine:

@@ -16,8 +16,19 @@ from dagnet.engine.compiled.opened import BLOCK, UNITS, table_of
 from dagnet.engine.compiled.units import Kind, unit_code
 from dagnet.engine.compiled.vectors import TILE_ROWS, USUAL_ROWS
 from dagnet.hashing import ODD, mixed
-from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, SPARSE, THIN, Plan, Step
-from dagnet.plan.aggregating import aggregate_steps
+from dagnet.plan import (
+    ACTIVATE,
+    AGGREGATE,
+    DENSE,
+    DROP,
+    LAYER,
+    NORMALISE,
+    SPARSE,
+    THIN,
+    Plan,
+    Step,
+    aggregate_steps,
+)
 
 SWEEP, DENSE_SEGMENT, ACTIVATE_SEGMENT, MOMENTS_SEGMENT, TEXTBOOK_SEGMENT = 0, 1, 2, 3, 4
 """All but sweeps are run by objects of :mod:`dagnet.engine.compiled.between`."""

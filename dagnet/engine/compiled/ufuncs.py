@@ -11,7 +11,7 @@ from llvmlite import ir
 
 from dagnet.engine.compiled import elementary
 from dagnet.engine.compiled.vectors import Emitter, Vector
-from dagnet.formula.operations import OPERATIONS
+from dagnet.formula import OPERATIONS
 
 Function = Callable[..., Vector]
 

@@ -19,13 +19,12 @@ from dagnet.adjacency import ranges
 from dagnet.arrays import Array
 from dagnet.contracts import Observations
 from dagnet.drawing import ROLES, Sketch, edge_strengths, group, layered_layout, sketch
+from dagnet.explain import attribution_of
 from dagnet.explain.arguments import activation_text
-from dagnet.explain.attribution import attribution_of
 from dagnet.formats.annotated import RowStatistics, full_runner, row_statistics
 from dagnet.markup import label, node_labels
-from dagnet.model import Model
-from dagnet.model.data import ABSENT
-from dagnet.plan.aggregating import aggregate_steps, slopes
+from dagnet.model import ABSENT, Model
+from dagnet.plan import aggregate_steps, slopes
 
 __all__ = ["page", "write_html"]
 

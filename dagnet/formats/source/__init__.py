@@ -19,12 +19,10 @@ from dagnet.errors import DataError, PluginError
 from dagnet.explain import formula as equations
 from dagnet.formats.plain_attributes import not_finite
 from dagnet.formats.source.functions import Function, number
-from dagnet.formula import Formula, Untraceable, traced
-from dagnet.formula.operations import FAR, NEAR
+from dagnet.formula import FAR, NEAR, Formula, Untraceable, traced
 from dagnet.markup import counted, node_labels, visible
 from dagnet.model import Model
-from dagnet.plan.frozen import KINDS
-from dagnet.plan.transposition import slot_units
+from dagnet.plan import KINDS, slot_units
 
 __all__ = ["write_source"]
 SAID, DEEP, WIDE = 64, 2**13, 20

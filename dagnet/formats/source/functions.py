@@ -11,9 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.formula import Formula
-from dagnet.formula.data import ARGUMENT, CONSTANT, SIZE, TERM
-from dagnet.formula.operations import OPERATIONS, REDUCTIONS
+from dagnet.formula import ARGUMENT, CONSTANT, OPERATIONS, REDUCTIONS, SIZE, TERM, Formula
 
 SIGNS = {name: entry.infix for name, entry in OPERATIONS.items() if entry.infix and name != "power"}
 OF_C = SIGNS | {"logical_and": "&&", "logical_or": "||", "logical_xor": "!="}
