@@ -7,6 +7,7 @@ Real data, from wheels: 369 blood cells (Zheng et al., 2017, in ``scanpy``), and
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -45,8 +46,8 @@ def cells() -> tuple[pd.DataFrame, np.ndarray]:
     return pd.DataFrame(table[chosen], columns=genes), (kind[chosen] == KINDS[1]).astype(float)
 
 
-def pathways(genes: list[str]) -> tuple[nx.DiGraph, dict[str, str]]:
-    """Gene → its lowest pathways → those above → ``dendritic``; and what pathways are called.
+def pathways(genes: list[str]) -> nx.DiGraph:
+    """Gene → its lowest pathways → those above → ``dendritic``, by their names.
 
     A gene is found by its name in UniProt's entry names (CD14_HUMAN); those with another are left out.
     """
@@ -67,13 +68,14 @@ def pathways(genes: list[str]) -> tuple[nx.DiGraph, dict[str, str]]:
     graph.add_edges_from((gene_of[who], what) for who, what in zip(members[0], members[1], strict=True))
     graph.add_edges_from((top, "dendritic") for top in tops)
     names = pd.read_csv(folder / "reactome_pathways_names_2025_01_21.txt", sep="\t", header=None)
-    return graph, dict(zip(names[0], names[1], strict=True))
+    names = names[names[0].isin(set(graph))].drop_duplicates(1, keep=False)  # of equal names the numbers stay
+    return nx.relabel_nodes(graph, dict(zip(names[0], names[1], strict=True)))
 
 
-def fields(graph: nx.DiGraph, called: dict[str, str]) -> dict[str, list[str]]:
-    """By name, Reactome's top-level pathways that have more than twenty of the drawn ones within them."""
+def fields(graph: nx.DiGraph) -> dict[str, list[str]]:
+    """Reactome's top-level pathways that have more than twenty of the drawn ones within them."""
     inside = {top: nx.ancestors(graph, top) | {top} for top in graph.pred["dendritic"]}
-    pathways = {called[top]: [node for node in found if graph.pred[node]] for top, found in inside.items()}
+    pathways = {f"all of {top}": [node for node in found if graph.pred[node]] for top, found in inside.items()}
     return {name: nodes for name, nodes in pathways.items() if len(nodes) > 20}
 
 
@@ -93,8 +95,7 @@ def cross_validated(graph: nx.DiGraph, X: pd.DataFrame, y: np.ndarray) -> dict[s
 
 def main() -> None:
     table, y = cells()
-    raw, called = pathways(list(table.columns))
-    graph, _ = dagnet.prepare_graph(raw, table, "dendritic")
+    graph, _ = dagnet.prepare_graph(pathways(list(table.columns)), table, "dendritic")
     inputs = [node for node in graph if not graph.pred[node]]
     X, pathways_drawn = table[inputs], len(graph) - len(inputs) - 1
     print(f"{len(X)} cells, {len(inputs)} of {table.shape[1]} genes, {pathways_drawn} pathways, ", end="")
@@ -102,13 +103,17 @@ def main() -> None:
     for name, auc in cross_validated(graph, X, y).items():
         print(f"{name:<22} AUC {auc:.3f}")
 
-    groups = fields(graph, called)
+    groups = fields(graph)
     found = dagnet.importance(graph, X, y, seeds=3, shuffles=99, groups=groups, **NETWORK, **FIT)
     print("\n".join(str(found).splitlines()[-4:]), "\n")
     for name, row in found.groups.to_frame().sort_values("mean", ascending=False).head(8).iterrows():
         print(f"{row['mean']:8.3f}  p {row['p_adjusted']:.3f}  {name}")
 
     print(f"\n{dagnet.compare_wirings(graph, X, y, seeds=5, **NETWORK, **FIT)}")
+    for path in sys.argv[1:]:
+        import dagnet_matplotlib  # noqa: PLC0415 - only pictures need it
+
+        dagnet_matplotlib.plot_importance(found, most=15).figure.savefig(path, dpi=150)
 
 
 if __name__ == "__main__":
