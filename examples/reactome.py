@@ -75,8 +75,8 @@ def pathways(genes: list[str]) -> nx.DiGraph:
 def fields(graph: nx.DiGraph) -> dict[str, list[str]]:
     """Reactome's top-level pathways that have more than twenty of the drawn ones within them."""
     inside = {top: nx.ancestors(graph, top) | {top} for top in graph.pred["dendritic"]}
-    pathways = {f"all of {top}": [node for node in found if graph.pred[node]] for top, found in inside.items()}
-    return {name: nodes for name, nodes in pathways.items() if len(nodes) > 20}
+    drawn = {top: [node for node in found if graph.pred[node]] for top, found in inside.items()}
+    return {f"all of {top}": nodes for top, nodes in drawn.items() if len(nodes) > 20}
 
 
 def cross_validated(graph: nx.DiGraph, X: pd.DataFrame, y: np.ndarray) -> dict[str, float]:
