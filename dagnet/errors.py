@@ -125,12 +125,17 @@ def did_you_mean(name: object, known: Iterable[object], *, listed: int = 0) -> s
     if listed and items:
         total = len(known) if isinstance(known, Sized) else len(items)
         more = "" if total <= listed else f" and {total - listed} more"
-        return f"; known: {', '.join(map(_plain, items[:listed]))}{more}"
+        return f"; known: {', '.join(map(_shown, items[:listed]))}{more}"
     return ""
 
 
 def _plain(item: object) -> str:
     return item if isinstance(item, str) else shorten(item)
+
+
+def _shown(item: object) -> str:
+    text = shorten(item)  # without quotation marks where a name is short and holds nothing strange
+    return item if isinstance(item, str) and text[1:-1] == item != "" else text
 
 
 def expected(where: str, must: str, got: object, mend: str = "") -> str:

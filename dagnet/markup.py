@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import html
 import unicodedata
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from itertools import chain, count
 from typing import Any
 
@@ -54,6 +55,20 @@ def label(name: Hashable, limit: int = LONGEST) -> str:
     if not _shows(text):
         text = visible(written(name))
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def told_apart(texts: Sequence[str], limit: int = LONGEST) -> list[str]:
+    """Different texts, the long ones without their middle, and numbered where that makes them alike.
+
+    Examples
+    --------
+    >>> told_apart(["pathway of glucose", "pathway in glucose", "path"], 13)
+    ['pathway …cose · 1', 'pathway …cose · 2', 'path']
+    """
+    tail = limit // 3
+    cut = [text if len(text) <= limit else f"{text[: limit - tail - 1]}…{text[-tail:]}" for text in texts]
+    total, seen = Counter(cut), defaultdict[str, Iterator[int]](lambda: count(1))
+    return [f"{text} · {next(seen[text])}" if total[text] > 1 else text for text in cut]
 
 
 def _shows(text: str) -> bool:

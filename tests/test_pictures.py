@@ -255,12 +255,70 @@ def test_attributions_importances_and_mappings_are_colours_and_sizes(textbook, r
     pandas = pytest.importorskip("pandas")
     series = pandas.Series({"h11": 2.0, "eta": -1.0})
     assert fills(textbook.draw(color=series))["eta"] == number_colour(-1.0, 2.0)
-    partly = fills(textbook.draw(color={"h11": 2, "h12": np.float32(-1), "x1": float("nan")}))
+    partly = fills(
+        textbook.draw(
+            color={
+                "h11": 2,
+                "h12": np.float32(-1),
+            }
+        )
+    )
     assert partly["h11"] == number_colour(1.0, 1.0)
     assert partly["h12"] == number_colour(-0.5, 1.0)
     assert partly["x1"] == partly["eta"] == PAPER
     judged = dagnet.importance(dagnet.layered([2, 2, 1]), X, y, seeds=2, shuffles=1, epochs=1, progress=False)
     assert "importance, 0 to" in dagnet.Network(dagnet.layered([2, 2, 1]), seed=0).draw(color=judged).svg
+
+
+def test_the_largest_numbers_are_colours_and_sizes(textbook):
+    huge = {"h11": 1e308, "h12": -1e308}
+    drawing = textbook.draw(color=huge, size=huge)  # a warning would be an error
+    assert fills(drawing)["h11"] == number_colour(1.0, 1.0)
+    assert fills(drawing)["h12"] == number_colour(-1.0, 1.0)
+    bar = re.findall(r'width="0.320" fill="(#\w+)"', drawing.svg)
+    assert bar == [number_colour(share, 1.0) for share in np.linspace(-1, 1, len(bar)).tolist()]
+    graph = nx.DiGraph([("a", "b")])
+    graph.nodes["a"]["units"] = 2
+    graph.edges["a", "b"]["weight"] = [[1.7e308, 1.7e308]]
+    assert "positive weight" in dagnet.Network(graph).draw().svg
+
+
+def test_nodes_without_a_number_look_and_say_so(textbook):
+    drawing = textbook.draw(color={"h11": 2.0, "h12": 0.0}, size={"h11": -4.0})
+    assert ">no number (pale rim)</text>" in drawing.svg
+    assert ">area: |number|, up to 4, least: no number</text>" in drawing.svg
+    assert "nan" not in drawing.svg
+    rims = {node: rim for rim, node in re.findall(r'<g stroke="(#\w+)"[^>]*><title>(\w+) \(', drawing.svg)}
+    assert {node for node, rim in rims.items() if rim == INK} == {"h11", "h12"}
+    said = dict(re.findall(r"<title>(\w+) \([^)]*\)\n(number[^<\n]*)", drawing.svg))
+    assert said["h11"] == "number 2"
+    assert set(said) == set(textbook.nodes)
+    assert {text for node, text in said.items() if node not in {"h11", "h12"}} == {"number: no number"}
+    every = textbook.draw(color=dict.fromkeys(textbook.nodes, 1.0), size=dict.fromkeys(textbook.nodes, 1.0))
+    assert "no number" not in every.svg
+    assert ">area: number, up to 1</text>" in every.svg
+
+
+def test_the_area_of_an_attribution_has_one_pair_of_bars(textbook, rows):
+    found = textbook.attribute(rows[0])
+    assert ">area: mean |contribution| to 'eta', up to" in textbook.draw(size=found).svg
+    assert "||" not in textbook.draw(size=textbook.attribute(rows[0][:1])).svg
+
+
+def test_groups_with_long_names_are_told_apart_in_the_legend():
+    graph, stem = dagnet.layered([2, 2, 1]), "regulation of the response to stimulus, " * 2
+    said = ["one" + stem + "end", "two" + stem + "end", stem + "mid A" + stem, stem + "mid B" + stem]
+    for node, kind in zip(graph, said, strict=False):
+        graph.nodes[node]["pathway"] = kind
+    drawing = dagnet.Network(graph, seed=0).draw(color="pathway", legend=True)
+    assert len(set(fills(drawing).values()) - {PAPER}) == len(said)
+    key = [
+        text
+        for kind, _, text in laid_out(dagnet.Network(graph, seed=0), color="pathway").key()
+        if kind == "fill"
+    ]
+    assert len(set(key)) == len(said)
+    assert all("…" in text and len(text) <= 44 for text in key)
 
 
 def test_a_node_attribute_is_a_group_each_with_a_colour():
@@ -292,7 +350,7 @@ def test_what_is_highlighted_is_painted_and_the_rest_is_faint(textbook):
     on = {("x1", "h11"), ("h11", "h21"), ("h11", "h22"), ("h21", "eta"), ("h22", "eta")}
     assert painted(("x1", "h11")) == on
     assert painted(["h21", ("h22", "eta")]) == {*textbook.ancestry.parent_chain("h21"), ("h22", "eta")}
-    assert painted(("h21", "h22")) == painted(["h21", "h22"])
+    assert painted(["h21", "h22"]) == painted("h21") | painted("h22")
     svg = textbook.draw(highlight="h21").svg
     assert "4 other edges" in svg
     assert f'stroke="{INK}" stroke-width="3.00"><title>h21' in svg
@@ -319,10 +377,15 @@ def test_a_shared_weight_is_painted_wherever_it_stands():
         ({"color": "value"}, "color='value' needs rows: draw.X"),
         ({"color": "delta"}, "color='delta' needs rows and targets"),
         ({"color": {"h9": 1.0}}, "draw\\(\\): color: .*h9"),
-        ({"color": {"h11": "much"}}, "color of node 'h11' must be a number, got 'much'"),
+        ({"color": {"h11": "much"}}, "color of node 'h11' must be a finite number, got 'much'"),
         ({"size": "activation"}, "size must be 'value', 'delta'.*got 'activation'"),
         ({"highlight": "h9"}, "draw\\(\\): highlight: .*h9"),
-        ({"highlight": ("x1", "eta")}, None),
+        ({"highlight": ("x1", "eta")}, "no node or edge \\('x1', 'eta'\\).*write several as a list"),
+        ({"highlight": [("x1", "x2")]}, "no node or edge \\('x1', 'x2'\\)"),
+        ({"highlight": ("h11", "h12", "h21")}, "write several as a list"),
+        ({"color": {"h11": float("nan")}}, "color of node 'h11' must be a finite number, got nan; leave out"),
+        ({"color": {"h11": np.float32("nan")}}, "color of node 'h11' must be a finite number, got nan"),
+        ({"size": {"h11": float("inf")}}, "size of node 'h11' must be a finite number, got inf"),
         ({"highlight": ["h11", 3]}, "highlight: .*3"),
         ({"labels": ["nobody"]}, "labels: .*nobody"),
         ({"labels": {"eta": 3}}, "labels of node 'eta' must be text, got 3"),
@@ -340,13 +403,33 @@ def test_a_shared_weight_is_painted_wherever_it_stands():
     ],
 )
 def test_what_cannot_be_drawn_is_refused(textbook, asked, words):
-    if words is None:  # two nodes
-        assert textbook.draw(**asked).svg
-        return
     with pytest.raises(dagnet.DataError, match=words):
         textbook.draw(**asked)
     with pytest.raises(TypeError):
         textbook.draw(colour="value")
+
+
+def test_a_message_lists_names_that_are_long_or_strange_as_they_can_be_read():
+    net = dagnet.Network(nx.DiGraph([("a" * 5_000, "short"), ("b\nc", "short")]), seed=0)
+    for asked in ({"color": {7.5: 1}}, {"highlight": 3.7}):
+        with pytest.raises(dagnet.DataError, match=r"known: .*, short, ") as caught:
+            net.draw(**asked)
+        assert len(str(caught.value)) < 200
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.pdf", "x.docx", "x", "x.svg.gz"])
+def test_a_picture_is_saved_as_svg_or_refused(textbook, tmp_path, name):
+    drawing = textbook.draw()
+    with pytest.raises(
+        dagnet.DataError, match=r"save\(\): path must be the name of an .svg file.*net.export"
+    ):
+        drawing.save(tmp_path / name)
+    with pytest.raises(dagnet.DataError, match=r"save\(\): path must be the name of a file"):
+        drawing.save(3)
+    assert list(tmp_path.iterdir()) == []
+    drawing.save(str(tmp_path / "x.SVG"))
+    assert (tmp_path / "x.SVG").read_text("utf-8") == drawing.svg
 
 
 def test_an_overview_has_no_colours_of_nodes():

@@ -15,9 +15,9 @@ from dagnet.drawing.page import PIXELS, Page, lay_out
 from dagnet.drawing.sketch import Floats, Sketch, sketch, summarised
 from dagnet.drawing.svg import Drawing, draw_page
 from dagnet.errors import DataError, did_you_mean, expected, shorten
-from dagnet.markup import counted, label, node_labels
+from dagnet.markup import LONGEST_LABEL, counted, label, node_labels
 from dagnet.model import Model
-from dagnet.values import FLAG, NUMBER, between, text, whole
+from dagnet.values import FINITE, FLAG, between, text, whole
 
 UNITS = {"mm": PIXELS / 25.4, "cm": PIXELS / 2.54, "in": PIXELS, "pt": PIXELS / 72, "px": 1.0}
 NARROW, WIDE, NUMBERS = 75.0, 20_000.0, ("value", "delta")
@@ -56,7 +56,7 @@ def laid_out(
     if size is not None:
         values, what = _numbers(model, "size", size, X, y)
         most = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
-        drawn = replace(drawn, sizes=np.abs(values) / (most or 1.0), sized=f"|{what}|, up to {figure(most)}")
+        drawn = replace(drawn, sizes=np.abs(values) / (most or 1.0), sized=_sized(values, what, most))
     if (small := summarised(drawn)) is drawn:
         return lay_out(drawn, width=pixels, font=font, top=top)
     for word, asked in {"color": color, "size": size, "highlight": highlight}.items():
@@ -65,6 +65,11 @@ def laid_out(
             raise DataError(f"draw(): {word}: {each}; net.show() colours up to 6,000 one by one")
     small = small if labels is not False else replace(small, texts=[""] * len(small.names))
     return lay_out(small, width=pixels, font=font)
+
+
+def _sized(values: Floats, what: str, most: float) -> str:
+    what = f"|{what}|" if (values < 0).any() else what
+    return f"{what}, up to {figure(most)}" + (", least: no number" if np.isnan(values).any() else "")
 
 
 def _pixels(width: Any) -> float:
@@ -78,6 +83,7 @@ def _pixels(width: Any) -> float:
     return pixels
 
 
+@np.errstate(all="ignore")
 def _numbers(model: Model, word: str, what: Any, X: Any, y: Any) -> tuple[Floats, str]:
     """(nodes,) numbers, NaN for none, and what they are."""
     found, name = what.to_dict() if hasattr(what, "to_dict") else what, "number"  # a pandas.Series
@@ -93,10 +99,10 @@ def _numbers(model: Model, word: str, what: Any, X: Any, y: Any) -> tuple[Floats
     if not isinstance(found, Mapping):
         known = WANTED + ("; or the name of a node attribute" if word == "color" else "")
         raise DataError(expected(f"draw(): {word}", known, what))
-    values = np.full(model.topology.n_nodes, np.nan)
+    values, mend = np.full(model.topology.n_nodes, np.nan), "leave out nodes that have no number"
     for node, value in found.items():
-        if not (isinstance(value, float) and np.isnan(value)):
-            value = NUMBER.check(f"draw(): {word} of node {shorten(node)}", value)  # noqa: PLW2901
+        if name == "number":  # what a network gave may be infinite, or none
+            value = FINITE.check(f"draw(): {word} of node {shorten(node)}", value, mend=mend)  # noqa: PLW2901
         values[_node(model, word, node)] = value
     return values, name
 
@@ -108,7 +114,6 @@ def _node(model: Model, word: str, name: Any) -> int:
         raise DataError(f"draw(): {word}: {error}") from None
 
 
-@np.errstate(all="ignore")
 def _means(model: Model, where: str, what: str, X: Any, y: Any) -> tuple[dict[Any, float], str]:
     """Of each node over the rows, and its units: the value a, or δ = ∂(a row's loss)/∂z."""
     if X is None or (what == "delta" and y is None):
@@ -135,7 +140,7 @@ def _kinds(model: Model, attribute: str) -> list[str]:
         mend = did_you_mean(attribute, [*NUMBERS, *sorted(known)], listed=8)
         must = f"{WANTED}; or the name of a node attribute"
         raise DataError(expected("draw(): color", must, attribute) + mend)
-    return ["" if value is None else label(str(value)) for value in found]
+    return ["" if value is None else label(str(value), LONGEST_LABEL) for value in found]
 
 
 def _texts(model: Model, labels: Any) -> list[str] | None:
@@ -155,10 +160,7 @@ def _texts(model: Model, labels: Any) -> list[str] | None:
 def _highlighted(drawn: Sketch, model: Model, highlight: Any) -> Sketch:
     """With the parent chains of nodes, and the ways of weights, that are asked for."""
     topology = model.topology
-    alone = isinstance(highlight, str | bytes) or not isinstance(highlight, Iterable)
-    if isinstance(highlight, tuple):  # a name, an edge, or several of them
-        parts = [topology.has_node(part) or topology.has_edge(part) for part in highlight]
-        alone = topology.has_node(highlight) or topology.has_edge(highlight) or not all(parts)
+    alone = isinstance(highlight, str | bytes | tuple) or not isinstance(highlight, Iterable)
     nodes, ringed, edges = (np.zeros(n, bool) for n in (*[topology.n_nodes] * 2, topology.n_edges))
     for name in [highlight] if alone else list(highlight):
         if topology.has_edge(name) and not topology.has_node(name):  # the weight, and the ways on
@@ -166,6 +168,9 @@ def _highlighted(drawn: Sketch, model: Model, highlight: Any) -> Sketch:
             chain = reachable(topology.children, topology.targets[asked])
             edges |= np.isin(topology.sources, chain)
             edges[asked] = nodes[chain] = nodes[topology.sources[asked]] = True
+        elif isinstance(name, tuple) and not topology.has_node(name):
+            mend = "a tuple is one node's name or one edge, (parent, child); write several as a list"
+            raise DataError(f"draw(): highlight: no node or edge {shorten(name)} in the graph; {mend}")
         else:
             node = _node(model, "highlight", name)
             chain = reachable(topology.parents, np.array([node]))

@@ -13,7 +13,7 @@ import numpy as np
 from dagnet.drawing import marks
 from dagnet.drawing.layout import Layout, layered_layout
 from dagnet.drawing.sketch import ROLES, Bools, Floats, Ints, Sketch
-from dagnet.markup import counted, node_labels
+from dagnet.markup import counted, label, node_labels, told_apart
 
 HEIGHT, ASPECT, WIDEST = 760.0, 1.5, 1_300.0
 PIXELS, TALL, EDGE = 96.0, 830.0, 4.0
@@ -100,7 +100,8 @@ class Page:
         values, ringed = self.sketch.values, self.sketch.ringed
         width = (1.2 if self.radius > 6 else 0.6) * (2.5 if ringed is not None and ringed[node] else 1.0)
         below = values is not None and bool(values[node] < 0)
-        return (marks.INK, width, below) if self.is_lit(node) else (marks.FAINT, width, False)
+        pale = not self.is_lit(node) or (values is not None and bool(np.isnan(values[node])))
+        return (marks.FAINT, width, False) if pale else (marks.INK, width, below)
 
     def is_lit(self, node: int) -> bool:
         """Whether a node is painted, or faint."""
@@ -260,12 +261,12 @@ class Page:
         for role in (role for role in ROLES[:4] if role in sketch.roles):
             kinds = {a for a, r in zip(sketch.activations, sketch.roles, strict=False) if r == role}
             only = f" ({kinds.pop()})" if len(kinds) == 1 and role in ("hidden", "output") else ""
-            yield "role", role, role + only[:40]
+            yield "role", role, role + label(only, 40) if only else role
         if sketch.values is not None:
             low = -self.most if (sketch.values < 0).any() else 0.0
             high = self.most if (sketch.values > 0).any() or not low else 0.0
             colours = (
-                marks.number_colour(value, self.most) for value in np.linspace(low, high, BAR).tolist()
+                marks.number_colour(share, 1.0) for share in np.linspace(-bool(low), bool(high), BAR).tolist()
             )
             below = " (dashed < 0)" if low else ""
             yield (
@@ -273,7 +274,10 @@ class Page:
                 " ".join(colours),
                 f"{sketch.scale}, {marks.figure(low)} to {marks.figure(high)}{below}",
             )
-        yield from (("fill", colour, kind[:40]) for kind, colour in self.group_colours.items())
+            if np.isnan(sketch.values).any():
+                yield "fill", marks.PAPER, "no number (pale rim)"
+        groups = zip(self.group_colours.values(), told_apart(list(self.group_colours), 40), strict=True)
+        yield from (("fill", colour, kind) for colour, kind in groups)
         if sketch.sizes is not None:
             yield "size", "", f"area: {sketch.sized}"
         if sketch.counted:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.markup import number
+from dagnet.markup import number, told_apart
 from dagnet.model import Model
 from dagnet.topology import Topology
 
@@ -87,9 +85,9 @@ def edge_strengths(model: Model, elements: NDArray[Any]) -> Floats:
     sizes = np.diff(model.topology.weight_starts)
     if len(elements) == len(sizes):
         return elements
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         squares = np.sqrt(np.add.reduceat(elements**2, starts) / sizes)
-    signs = np.where(np.add.reduceat(elements, starts) < 0, -1.0, 1.0)
+        signs = np.where(np.add.reduceat(elements, starts) < 0, -1.0, 1.0)
     return np.asarray(np.where(sizes == 1, elements[starts], squares * signs), np.float64)
 
 
@@ -126,7 +124,6 @@ def group(sketch: Sketch) -> Sketch:
     depth = keys // max(len(kinds), 1)
     sizes = np.bincount(member, minlength=len(keys)).tolist()
     names = [_group_name(kinds[key % len(kinds)], size) for key, size in zip(keys, sizes, strict=True)]
-    total, seen = Counter(names), defaultdict[str, Iterator[int]](lambda: count(1))
     tails, heads = member[sketch.sources], member[sketch.targets]
     across = depth[tails] < depth[heads]
     pairs, counts = np.unique(tails[across] * len(depth) + heads[across], return_counts=True)
@@ -137,9 +134,8 @@ def group(sketch: Sketch) -> Sketch:
         f"{len(sketch.names):,} nodes and {len(sketch.sources):,} edges are too many to draw one by one; "
         "each box stands for the nodes of one kind and level (or of a few), each line for all edges between."
     )
-    names = [f"{name} · {next(seen[name])}" if total[name] > 1 else name for name in names]
     roles, levels = ["group"] * len(keys), np.unique(depth, return_inverse=True)[1].reshape(-1)
-    return Sketch(names, roles, levels, *edges, notes=notes, counted=True, message=message)
+    return Sketch(told_apart(names), roles, levels, *edges, notes=notes, counted=True, message=message)
 
 
 def _group_name(kind: tuple[str, str], size: int) -> str:

@@ -10,6 +10,9 @@ import numpy as np
 from dagnet.drawing import marks
 from dagnet.drawing.page import EDGE, FONTS, PIXELS, Page, lay_out
 from dagnet.drawing.sketch import Sketch
+from dagnet.errors import DataError, expected
+from dagnet.markup import label
+from dagnet.values import PATH
 
 FONT = "Inter,'Helvetica Neue',Helvetica,Arial,'Liberation Sans',sans-serif"
 MARGIN, LEAST, BAR = 14.0, 400.0, 6.0
@@ -31,8 +34,12 @@ class Drawing:
         self.svg, self.width, self.height = svg, width, height
 
     def save(self, path: str | Path) -> None:
-        """Write the picture to a file."""
-        Path(path).write_text(self.svg, encoding="utf-8", newline="\n")
+        """Write the picture to a file, whose name ends in ``.svg``."""
+        file = PATH.check("save(): path", path)
+        if file.suffix.lower() != ".svg":
+            mend = 'for .png and .pdf install dagnet-matplotlib and write net.export("x.png")'
+            raise DataError(expected("save(): path", "the name of an .svg file", str(file), mend))
+        file.write_text(self.svg, encoding="utf-8", newline="\n")
 
     def __str__(self) -> str:
         return self.svg
@@ -177,7 +184,7 @@ def _line(page: Page, edge: int) -> str:
     corners = "L".join(f"{x:.1f} {y:.1f}" for x, y in marks.arrow_head(pieces[-1][3], direction, size))
     head = f'<path d="M{corners}Z" fill="{colour}"/>' if size else ""
     number = "" if np.isnan(sketch.weights[edge]) else f": {sketch.weights[edge]:.6g}"
-    title = " → ".join(page.titles[ends[edge]][:60] for ends in (sketch.sources, sketch.targets)) + number
+    title = " → ".join(label(page.titles[ends[edge]]) for ends in (sketch.sources, sketch.targets)) + number
     line = f'<path d="{marks.path_data(pieces)}" stroke="{colour}" stroke-width="{width:.2f}"/>'
     return f"<g><title>{marks.xml(title)}</title>{line}{head}</g>"
 
@@ -188,8 +195,12 @@ def node_marks(page: Page) -> Iterator[str]:
     yield '<g class="nodes">'
     for node, role in enumerate(sketch.roles):
         kind = f"{role}, {sketch.activations[node]}" if sketch.activations else role
-        lines = [f"{page.titles[node][:200]} ({kind}, level {sketch.levels[node]})"]
-        lines += [f"{sketch.scale} {sketch.values[node]:.6g}"] if sketch.values is not None else []
+        lines = [f"{label(page.titles[node], 200)} ({kind}, level {sketch.levels[node]})"]
+        if sketch.values is not None:
+            none = bool(np.isnan(sketch.values[node]))
+            lines.append(
+                f"{sketch.scale}: no number" if none else f"{sketch.scale} {sketch.values[node]:.6g}"
+            )
         lines += filter(None, sketch.notes[node].split("\n") if sketch.notes else [])
         title, (colour, width, dashed) = "\n".join(map(marks.xml, lines)), page.rim(node)
         rim = f'stroke="{colour}" stroke-width="{width:.2f}"' + (

@@ -68,10 +68,11 @@ def draw(
         What colours of nodes, or their areas, stand for: ``"value"``, the mean of a over the rows of X;
         ``"delta"``, that of δ = ∂(a row's loss)/∂z; what :meth:`attribute` gave (of several rows its mean
         absolute), or :func:`dagnet.importance`; a mapping from node to number.  For ``color`` also the name
-        of a node attribute, up to eight groups.  Below 0 nodes are orange and dashed.
+        of a node attribute, up to eight groups.  Below 0 nodes are orange and dashed,
+        without a number white with a pale rim.
     highlight
         What is painted while the rest is faint: a node's parent chain, or the ways on from an edge's weight;
-        a list has several of either.
+        a list has several of either, a tuple is a name or an edge.
     width, font_size
         Of the picture, ``"85 mm"``, ``"3.3 in"``, ``"240 pt"``; of names, pt, from 5 on.  With a width they
         are 7 pt, or smaller where that makes room for all, and the picture says how many have none at 5.

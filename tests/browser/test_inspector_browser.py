@@ -322,6 +322,51 @@ def test_dragging_the_slider_of_a_node_changes_what_it_feeds(textbook):
     assert textbook.ask("value", "eta") == before
 
 
+def typed(viewer, text):
+    number = viewer.find("#do-number")
+    number.send_keys(Keys.CONTROL, "a")
+    number.send_keys(text, Keys.ENTER)
+    viewer.settle()
+    return viewer.find("#do-number").get_attribute("value")
+
+
+def test_the_number_that_is_typed_stands(browser, tmp_path):
+    net = dagnet.Network(dagnet.layered([3, 4, 2], activation="tanh"), seed=0)
+    X = np.random.default_rng(0).normal(size=(5, 3))
+    viewer = open_page(browser, tmp_path, net, X)
+    viewer.ask("select", "h11")
+    for text in ("-700", "0.123456789", "250000"):
+        assert typed(viewer, text) == text
+        want = net.forward(X[:1], do={"h11": float(text)})
+        assert viewer.ask("value", "y1") == pytest.approx(want["y1"], rel=1e-6)
+    slider = viewer.find("#do")
+    value, most = (float(slider.get_attribute(name)) for name in ("value", "max"))
+    assert value == pytest.approx(most)  # the nearest that it reaches
+    assert typed(viewer, Keys.BACKSPACE) == "250000"
+    viewer.ask("select", "h12")
+    viewer.ask("select", "h11")
+    assert viewer.find("#do-number").get_attribute("value") == "250000"
+    viewer.check_quiet()
+
+
+def test_a_mean_of_units_says_that_it_is_one(browser, tmp_path):
+    graph = nx.DiGraph([("x", "h"), ("h", "wide"), ("h", "y"), ("wide", "z")])
+    graph.nodes["wide"]["units"] = 3
+    net = dagnet.Network(graph, outputs=["wide", "y", "z"], seed=0)
+    X = np.ones((2, 1))
+    viewer = open_page(browser, tmp_path, net, X)
+    viewer.ask("select", "h")
+    typed(viewer, "2")
+    rows = [row.text for row in viewer.find("#do-outcome").find_elements(By.CSS_SELECTOR, "tbody tr")]
+    assert [row.split(" mean of 3 units")[0] for row in rows if "mean of 3 units" in row] == ["wide"]
+    assert len(rows) == 3
+    mean = net.forward(X[:1], do={"h": 2.0})["wide"].mean()
+    assert float(rows[0].split()[-1].replace("−", "-")) == pytest.approx(mean, rel=1e-4)
+    viewer.ask("select", "z")
+    assert "wide mean of 3 units" in viewer.panel()
+    viewer.check_quiet()
+
+
 @pytest.mark.parametrize(
     ("attributes", "words"),
     [

@@ -114,15 +114,15 @@ function doPart(v) {
   const reason = why(v), u = net.unitStart[v], scaled = net.role[v] === 0 && net.center;
   const own = (row) => net.rows.a[row * net.nUnits + u] * (scaled ? net.scale[u] : 1) + (scaled ? net.center[u] : 0);
   if (reason) return [heading("do"), element("input", { type: "range", id: "do", disabled: "", "aria-label": "Value" }), element("p", { id: "do-why" }, reason)];
-  const all = Array.from({ length: net.rows.kept }, (_, row) => own(row)).filter(Number.isFinite), low = Math.min(0, ...all), high = Math.max(0, ...all), room = (high - low) * 0.5 || 1;
-  const slider = element("input", { type: "range", id: "do", min: low - room, max: high + room, step: "any", value: state.given.get(v) ?? own(state.row), "aria-label": `Value of ${shortName(v)}` });
-  const number = element("input", { type: "number", id: "do-number", step: "any", value: Number(slider.value).toPrecision(5), "aria-label": `Value of ${shortName(v)} as a number` }), outcome = element("div", { id: "do-outcome" });
+  const given = state.given.get(v), set = given ?? own(state.row), all = Array.from({ length: net.rows.kept }, (_, row) => own(row)).filter(Number.isFinite), low = Math.min(0, ...all), high = Math.max(0, ...all), room = (high - low) * 0.5 || 1;
+  const slider = element("input", { type: "range", id: "do", min: low - room, max: high + room, step: "any", value: set, "aria-label": `Value of ${shortName(v)}` });  // shows the nearest that it reaches
+  const number = element("input", { type: "number", id: "do-number", step: "any", value: given ?? (Number.isFinite(set) ? set.toPrecision(5) : ""), "aria-label": `Value of ${shortName(v)} as a number` }), outcome = element("div", { id: "do-outcome" });
   const undo = element("button", { id: "do-undo", class: "more" }, "as the row has it"), tell = () => {
     undo.hidden = !state.given.has(v);
-    outcome.replaceChildren(table(["output", `row ${state.row + 1}`, "with do"], doneOutputs().map(([w, before, after]) => [nodeLink(w), show(before), signed(after)])));
+    outcome.replaceChildren(table(["output", `row ${state.row + 1}`, "with do"], doneOutputs().map(([w, before, after]) => [meanLink(w), show(before), signed(after)])));
   };
-  slider.addEventListener("input", () => { number.value = Number(slider.value).toPrecision(5); setDo(v, Number(slider.value)); tell(); });
-  number.addEventListener("change", () => { if (number.value === "" || !Number.isFinite(Number(number.value))) return; setDo(v, Number(number.value)); fillPanel(true); });
+  slider.addEventListener("input", () => { number.value = Number(Number(slider.value).toPrecision(5)); setDo(v, Number(number.value)); tell(); });
+  number.addEventListener("change", () => { if (number.value !== "" && Number.isFinite(Number(number.value))) setDo(v, Number(number.value)); fillPanel(true); });
   slider.addEventListener("change", () => fillPanel(true));
   undo.addEventListener("click", () => { setDo(v, null); fillPanel(true); });
   tell();

@@ -3,7 +3,7 @@
 const SANS = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "Liberation Sans", sans-serif';
 const MOST_LABELS = 420;
 let labelled = []; // nodes whose names can be read now
-const shortName = (v, longest = 40) => (net.names[v].length > longest ? net.names[v].slice(0, longest - 1) + "…" : net.names[v]);
+const cutText = (text, longest) => (text.length > longest ? text.slice(0, longest - 1) + "…" : text), shortName = (v, longest = 40) => cutText(net.names[v], longest);
 
 const isAsked = (v) => isChosen(v) || (chosen?.kind === "edge" && (net.source[chosen.id] === v || net.target[chosen.id] === v));
 
@@ -117,10 +117,10 @@ function legend() {
   const colours = element("div");
   if (state.colour === "activation") {
     const used = new Set([...net.activation].filter((_, v) => net.role[v] !== 0 && net.role[v] !== 4));
-    for (const a of used) if (net.curves[a]) colours.append(entry("dot", net.curves[a].label.slice(0, 40), { background: theme.categories[kindOf(a)] }));
+    for (const a of used) if (net.curves[a]) colours.append(entry("dot", cutText(net.curves[a].label, 40), { background: theme.categories[kindOf(a)] }));
   } else {
     const most = show(style.most, 3), stops = [0, 16, 32, 48, 64, 80, 96, 112, 128].map((i) => theme.ramp[i]).join(",");
-    const name = { value: "value a", gradient: "δ = ∂loss/∂z", attribution: `contribution to ${net.rows.attribution[state.of]?.[0].slice(0, 30)}` }[state.colour];
+    const name = { value: "value a", gradient: "δ = ∂loss/∂z", attribution: `contribution to ${cutText(net.rows.attribution[state.of]?.[0] ?? "", 30)}` }[state.colour];
     colours.append(entry("", `${name}, row ${state.row + 1}${state.done ? ` with ${saidDo()}` : ""}:`), `−${most}`, entry("ramp", "", { background: `linear-gradient(90deg,${stops})` }), most);
   }
   const lines = element("div");

@@ -52,7 +52,7 @@ function nodeNumbers(v) {
   const pairs = [["z", show(ofNode("z", v))], ["a", show(ofNode("a", v))]], u = net.unitStart[v];
   if (net.center) pairs.push(...(net.role[v] === 0 ? [["datum", show(ofNode("a", v) * net.scale[u] + net.center[u])]] : []));
   if (net.rows.delta) pairs.push(["δ = ∂L/∂z", signed(ofNode("delta", v), 4)]);
-  if (!Number.isNaN(attributed(v))) pairs.push([`to ${net.rows.attribution[state.of][0].slice(0, 12)}`, signed(attributed(v), 4)]);
+  if (!Number.isNaN(attributed(v))) pairs.push([`to ${cutText(net.rows.attribution[state.of][0], 12)}`, signed(attributed(v), 4)]);
   if (net.role[v] !== 0) pairs.push([net.words?.[v]?.includes("norm") ? "∂a/∂z" : "g′(z)", show(ofNode("slope", v))], ["bias", show(net.bias[u])]);
   const place = net.rows.target && outputPlace(u);
   if (place >= 0 && place !== null) pairs.push(["target", show(net.rows.target[state.row * net.rows.outputs.length + place])]);
@@ -103,12 +103,12 @@ function flows(into, out) {
   const part = (e) => (rows && one(e) ? net.weight[e] * ofNode("a", net.source[e]) : net.weight[e]);
   if (into.length) {
     into.sort((a, b) => Math.abs(part(b)) - Math.abs(part(a)));
-    const cells = into.map((e) => [nodeLink(net.source[e]), edgeLink(e, signed(net.weight[e], 4)), ...(rows ? [show(ofNode("a", net.source[e]), 4), one(e) ? signed(part(e), 4) : "–"] : [])]);
+    const cells = into.map((e) => [(rows ? meanLink : nodeLink)(net.source[e]), edgeLink(e, signed(net.weight[e], 4)), ...(rows ? [show(ofNode("a", net.source[e]), 4), one(e) ? signed(part(e), 4) : "–"] : [])]);
     parts.push(heading(`Parents (${into.length})`), table(["", name, ...(rows ? ["a", "w·a"] : [])], cells));
   }
   if (out.length) {
     out.sort((a, b) => Math.abs(net.weight[b]) - Math.abs(net.weight[a]));
-    const cells = out.map((e) => [nodeLink(net.target[e]), edgeLink(e, signed(net.weight[e], 4)), ...(rows?.delta ? [signed(ofNode("delta", net.target[e]), 4), one(e) ? signed(net.weight[e] * share(e) * ofNode("delta", net.target[e]), 4) : "–"] : [])]);
+    const cells = out.map((e) => [(rows?.delta ? meanLink : nodeLink)(net.target[e]), edgeLink(e, signed(net.weight[e], 4)), ...(rows?.delta ? [signed(ofNode("delta", net.target[e]), 4), one(e) ? signed(net.weight[e] * share(e) * ofNode("delta", net.target[e]), 4) : "–"] : [])]);
     parts.push(heading(`Feeds (${out.length})`), table(["", name, ...(rows?.delta ? ["δ", "w·δ"] : [])], cells));
   }
   return parts;
@@ -155,7 +155,7 @@ function deltaParts(t, delta) {
   for (const e of out) {
     const child = net.target[e], one = net.units[child] === 1, term = one ? net.weight[e] * share(e) * ofNode("delta", child) : NaN;
     total += term;
-    rows.push([nodeLink(child), edgeLink(e, signed(net.weight[e], 4)), signed(ofNode("delta", child), 4), signed(term, 4)]);
+    rows.push([meanLink(child), edgeLink(e, signed(net.weight[e], 4)), signed(ofNode("delta", child), 4), signed(term, 4)]);
   }
   rows.sort((a, b) => (a[0] === "the loss" ? -1 : b[0] === "the loss" ? 1 : 0));
   const rule = element("div", { class: "formula" }, `δ(${shortName(t, 24)}) = g′(z) · ∂L/∂a`, element("br"), "= ", show(slope), " · ", signed(total), " = ", signed(delta, 6));

@@ -20,6 +20,11 @@ function nodeLink(v) {
   return button;
 }
 
+function meanLink(v) {
+  // Beside one number for a node: of several units it is their mean.
+  return net.units[v] > 1 ? element("span", {}, nodeLink(v), ` mean of ${net.units[v]} units`) : nodeLink(v);
+}
+
 function edgeLink(e, text) {
   const button = element("button", { class: "link", title: "show this edge" }, text);
   button.addEventListener("click", () => choose({ kind: "edge", id: e }, true));
@@ -92,7 +97,7 @@ function historyPlot(history) {
     for (let i = 0; i < ys.length; i += step) if (Number.isFinite(ys[i])) points.push(`${X(i).toFixed(1)} ${Y(ys[i]).toFixed(1)}`);
     plot.append(drawing("path", { class: "curve", d: "M" + points.join("L"), stroke: colours[k % 4] }));
     const x = (k % 2) * 165, y = h + 30 + 16 * Math.floor(k / 2), label = name.replace(/_/g, " ");
-    plot.append(drawing("text", { x: x + 8, y }, `${label.length > 20 ? label.slice(0, 19) + "…" : label} ${show(ys[ys.length - 1], 4)}`));
+    plot.append(drawing("text", { x: x + 8, y }, `${cutText(label, 20)} ${show(ys[ys.length - 1], 4)}`));
     plot.append(drawing("path", { d: `M${x} ${y - 4}h5`, stroke: colours[k % 4], "stroke-width": 3 }));
   });
   plot.append(drawing("text", { x: 4, y: 4 }, show(high, 3) + (log ? " (log scale)" : "")), drawing("text", { x: 4, y: h - 4 }, show(low, 3)), drawing("text", { x: w, y: h + 13, "text-anchor": "end" }, `epoch ${epochs}`));

@@ -109,7 +109,7 @@ function setUp() {
   document.getElementById("row-box").hidden = !rows;
   document.querySelector("#colour [data-value=value]").disabled = !rows;
   const of = document.getElementById("of"), outputs = rows?.attribution ?? [];
-  of.append(...outputs.map(([name], i) => element("option", { value: i }, `to ${name.slice(0, 30)}`)));
+  of.append(...outputs.map(([name], i) => element("option", { value: i }, `to ${cutText(name, 30)}`)));
   of.hidden = true;
   of.addEventListener("change", () => { state.of = Number(of.value); restyle(); redraw(); });
   document.querySelector("#colour [data-value=attribution]").disabled = !outputs.length;

@@ -1,9 +1,11 @@
 """The picture of a network: what stands on the axes, and what is refused."""
 
+import matplotlib as mpl
 import networkx as nx
 import numpy as np
 import pytest
 from dagnet_matplotlib import draw
+from dagnet_matplotlib.lettering import plain
 from matplotlib.collections import PatchCollection, PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -46,7 +48,7 @@ def test_width_is_size_and_colour_is_sign(net):
 
 def test_names_weights_and_key_are_written(net):
     shown = words(draw(net, title="A $title$"))
-    assert {"a", "b", "h", "out", "2", "-1", "0", "input", "positive weight", "negative weight"} <= set(shown)
+    assert {"a", "b", "h", "out", "2", "−1", "0", "input", "positive weight", "negative weight"} <= set(shown)
     assert "input" not in words(draw(net, legend=False))
     assert draw(net, title="A $title$").get_title() == "A $title$"
 
@@ -103,7 +105,7 @@ def test_text_stays_within_the_figure():
 def test_numbers_do_not_hide_each_other():
     ax = draw(dagnet.Network(dagnet.layered([2, 3, 2]), seed=1))
     render(ax)
-    boxes = [t.get_window_extent() for t in ax.texts if t.get_text().lstrip("-")[:2] in ("0.", "1.", "2.")]
+    boxes = [t.get_window_extent() for t in ax.texts if t.get_text().lstrip("−")[:2] in ("0.", "1.", "2.")]
     assert len(boxes) == 12
     overlaps = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
     assert not overlaps
@@ -179,6 +181,43 @@ def test_a_picture_is_as_wide_as_asked_and_its_text_is_legible(sizes, width):
         assert box.x0 >= -1, text.get_text()
         assert box.x1 <= across + 1, text.get_text()
         assert -1 <= box.y0 < box.y1 <= down + 1, text.get_text()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "W" * 120,
+        "\U0010fffd" * 12,
+        "i" * 120,
+        ("input_with_a_long_name_" * 6)[:120],
+        "input with spaces " * 7,
+    ],
+)
+def test_a_name_that_has_no_room_is_left_out_and_counted(name):
+    graph = nx.DiGraph([(name, "h"), ("b", "h"), ("h", "out"), ("out", f"target of {name}")])
+    ax = draw(dagnet.Network(graph, seed=0), X=np.ones((3, 2)), color="value", width="85 mm")
+    render(ax)
+    across, _ = ax.figure.canvas.get_width_height()
+    assert ax.figure.get_figwidth() == pytest.approx(85 / 25.4, abs=0.01)
+    for text in ax.texts:
+        box = text.get_window_extent()
+        assert (box.x0 >= 0, box.x1 <= across) == (True, True), text.get_text()
+    written = {"b", "h", "out", plain(name)[:8]} & {text[:8] for text in words(ax)}
+    missing = [text for text in words(ax) if "no room" in text]
+    assert len(written) == 4 or missing, words(ax)
+
+
+def test_a_minus_is_one_where_the_font_has_it(net):
+    assert "−1" in words(draw(net))
+    with mpl.rc_context({"font.family": ["cmr10"]}):
+        assert plain("−1 → α") == r"-1 \u2192 \u03b1"
+
+
+def test_a_word_that_draw_does_not_know_is_refused_by_its_name(net):
+    with pytest.raises(DataError, match=r"^dagnet_matplotlib.draw\(\): .* 'colour'; did you mean 'color'\?$"):
+        draw(net, colour="value")
+    with pytest.raises(DataError, match=r"no argument 'zzz'; known: color, size, .*top_edges$"):
+        draw(net, zzz=1)
 
 
 def test_names_are_as_large_as_asked(net):

@@ -6,10 +6,12 @@ from functools import lru_cache
 from typing import Any
 
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.textpath import text_to_path
 
+from dagnet.drawing import Text
 from dagnet.markup import visible
 
-__all__ = ["LETTERS", "NARROWER", "plain"]
+__all__ = ["LETTERS", "NARROWER", "plain", "width_of"]
 
 LETTERS: dict[str, Any] = {"parse_math": False, "usetex": False}
 """Arguments of every text that holds a name: a ``$`` is a dollar."""
@@ -32,7 +34,16 @@ def plain(text: str) -> str:
     return "".join(character if ord(character) in known else _escaped(character) for character in text)
 
 
+def width_of(text: Text) -> float:
+    """How wide a text is in matplotlib's font, in the unit of its size."""
+    return float(
+        text_to_path.get_text_width_height_descent(text.text, FontProperties(size=text.size), False)[0]
+    )
+
+
 def _escaped(character: str) -> str:
+    if character == "−":
+        return "-"
     return character.encode("unicode_escape").decode("ascii")
 
 

@@ -14,7 +14,7 @@ from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 
 from dagnet.drawing import FAINT, PAPER, Page, Piece, Text, arrow_head
-from dagnet_matplotlib.lettering import LETTERS
+from dagnet_matplotlib.lettering import LETTERS, plain
 
 __all__ = ["Pen", "add_edges", "add_nodes", "add_shapes", "add_texts"]
 
@@ -117,5 +117,4 @@ def add_texts(pen: Pen, texts: Iterable[Text]) -> None:
     """Names and numbers where they have room."""
     for text in texts:
         how = {"color": text.colour, "ha": SIDES[text.anchor]}
-        words = text.text.replace("−", "-")  # a font may lack the other
-        pen.write(text.x, text.y, words, text.size, text.under, **how)
+        pen.write(text.x, text.y, plain(text.text), text.size, text.under, **how)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import fields, replace
+from functools import cached_property
+from inspect import signature
 from typing import Any
 
 from matplotlib.axes import Axes
 
-from dagnet.drawing import INK, PAPER, Page, laid_out
-from dagnet.errors import DataError, expected
+from dagnet.drawing import INK, PAPER, Page, Text, laid_out, lay_out, text_width
+from dagnet.errors import DataError, did_you_mean, expected, shorten
 from dagnet_matplotlib.axes import checked_axes, checked_network, new_figure
 from dagnet_matplotlib.key import Key, lay_out_key
-from dagnet_matplotlib.lettering import LETTERS, NARROWER, plain
+from dagnet_matplotlib.lettering import LETTERS, NARROWER, plain, width_of
 from dagnet_matplotlib.marks import Pen, add_edges, add_nodes, add_texts
 
 __all__ = ["draw"]
@@ -22,6 +25,7 @@ MARGIN, EDGE, WIDER = 14.0, 4.0, 0.06
 PIXELS, POINTS = 96.0, 0.75
 """Pixels of a layout in an inch, and points in such a pixel."""
 MAX_INCHES = 100.0
+WORDS = [name for name, each in signature(laid_out).parameters.items() if each.kind is each.KEYWORD_ONLY]
 SMALLEST_KEY, KEY, LEAST_KEY, TITLE = 6.0, 9.5, 20 / 3, 11.0
 
 
@@ -75,8 +79,12 @@ def draw(
         word = "width" if words.get("width") is not None else "font_size"
         mend = "leave it out, or draw without ax"
         raise DataError(expected(f"draw(): {word}", "None on axes that are given", words[word], mend))
+    if strange := words.keys() - WORDS:
+        word = min(strange)
+        mend = did_you_mean(word, WORDS, listed=len(WORDS))
+        raise DataError(f"dagnet_matplotlib.draw(): there is no argument {shorten(word)}{mend}")
     page, scale = _laid_out(net, X, y, words), None
-    margin = MARGIN if page.width is None else EDGE + WIDER * page.width / 2
+    margin = MARGIN if page.width is None else EDGE + _spare(page.width) / 2
     key, box = lay_out_key(page, page.box(), _key_size(page), legend=legend, note=exact)
     if ax is None:
         box = _framed(page, box, margin)
@@ -92,12 +100,32 @@ def draw(
     return ax
 
 
+class Measured(Page):
+    """A page whose names have room in matplotlib's own font, too, which is wider than the layout reckons."""
+
+    @cached_property
+    def names(self) -> list[Text]:
+        """The names that have room; :attr:`note` counts the others."""
+        room = math.inf if self.width is None else EDGE + _spare(self.width) / 2
+        return [text for text in super().names if width_of(text) - text_width(text.text, text.size) <= room]
+
+
 def _laid_out(net: Any, X: Any, y: Any, words: dict[str, Any]) -> Page:
-    page = laid_out(net, X, y, **words)
-    if page.width is not None:  # matplotlib's own font is wider than the layout reckons with
-        page = laid_out(net, X, y, **words | {"width": f"{max(75.0, (1 - WIDER) * page.width):.3f} px"})
-        page = replace(page, width=(page.width or 0.0) / (1 - WIDER))
-    return replace(page, labels=[plain(label) for label in page.labels])
+    page, font = laid_out(net, X, y, **words), words.get("font_size")
+    texts = list(map(plain, page.labels))
+    if page.width is not None or texts != page.labels:
+        page = lay_out(
+            replace(page.sketch, texts=texts),
+            width=None if page.width is None else (1 - WIDER) * page.width,
+            font=None if font is None else font / POINTS,
+            top=None if page.sketch.counted else words.get("top_edges"),
+        )
+    return Measured(**{field.name: getattr(page, field.name) for field in fields(page)})
+
+
+def _spare(width: float) -> float:
+    """How much wider the figure is than what is laid out, whose names have room only there."""
+    return width * WIDER / (1 - WIDER)
 
 
 def _key_size(page: Page) -> float:
@@ -107,7 +135,7 @@ def _key_size(page: Page) -> float:
 def _framed(page: Page, box: Box, margin: float) -> Box:
     """With margins, and as wide as was asked."""
     left, top, right, bottom = box
-    across = margin if page.width is None else (page.width - (right - left)) / 2
+    across = margin if page.width is None else (page.width + _spare(page.width) - (right - left)) / 2
     down = min(margin, MARGIN)
     return left - across, top - down, right + across, bottom + down
 
