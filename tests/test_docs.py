@@ -107,6 +107,12 @@ def test_every_example_runs_and_prints_what_the_gallery_says(path, tmp_path):
         assert scores[0][1] >= scores[1][1] - 0.005
 
 
+def test_the_logger_of_the_gallery_logs(tmp_path):
+    found = BLOCK.findall(GALLERY.read_text(encoding="utf-8"))
+    (number,) = [number for number, (language, _) in enumerate(found) if language == "python"]
+    assert_same(run_block(found[number][1], tmp_path), found[number + 1][1])
+
+
 def test_the_main_command_of_the_readme_does_the_main_job(tmp_path, monkeypatch):
     from click.testing import CliRunner
 
