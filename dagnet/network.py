@@ -344,7 +344,7 @@ class Network(Model):
         --------
         >>> import dagnet
         >>> net = dagnet.Network(dagnet.layered([1, 1]), seed=0)
-        >>> round(net.score([[1.0], [2.0], [3.0]], [1.0, 2.0, 4.0], "spearman"))
+        >>> round(net.score([[1.0], [2.0], [3.0]], [4.0, 2.0, 1.0], "spearman"))
         1
         """
         from dagnet.model import scoring  # noqa: PLC0415 - only those who score pay for it

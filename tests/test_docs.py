@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import doctest
 import importlib.util
 import io
 import os
+import pkgutil
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import dagnet
@@ -105,6 +108,22 @@ def test_every_example_runs_and_prints_what_the_gallery_says(path, tmp_path):
         scores = [[float(word) for word in line.split()[-2:]] for line in printed.splitlines()[1:]]
         assert scores[0][0] >= scores[1][0] - 0.01
         assert scores[0][1] >= scores[1][1] - 0.005
+
+
+def test_every_example_of_a_docstring_gives_what_it_says():
+    failed, tried = [], 0
+    for found in pkgutil.walk_packages(dagnet.__path__, "dagnet."):
+        if not found.name.endswith("__main__"):
+            module = importlib.import_module(found.name)
+            for case in doctest.DocTestFinder(exclude_empty=True).find(module, found.name):
+                if hasattr(np.ndarray, case.name.rpartition(".")[2]):  # NumPy's own text
+                    continue
+                said = io.StringIO()
+                wrong, n = doctest.DocTestRunner(verbose=False).run(case, out=said.write)
+                tried += n
+                failed += [said.getvalue()] if wrong else []
+    assert tried > 200
+    assert failed == []
 
 
 def test_the_logger_of_the_gallery_logs(tmp_path):

@@ -104,7 +104,7 @@ class Blocks(Group):
                     for name in wrong
                 )
                 listed = "; ".join(f"{name} ({its}, not {own})" for name, its, own in pairs)
-                mend = "start all with the same graph, data, arguments and seeds"
+                mend = "start all with the same graph, data, arguments and seeds, as fit(seed=0)"
                 raise DataError(f"fit: rank {rank} differs from rank 0 in {listed}; {mend}")
 
     def agreed(self, numbers: Array, parameters: Array) -> Array:
@@ -125,7 +125,7 @@ class Blocks(Group):
 def _begins_with(run: Any) -> dict[str, Any]:
     """What all processes must have in common as a run begins."""
     settings, callbacks = run.settings, [type(one).__name__ for one in run.callbacks if not one.shows]
-    order = run.drawn_from if settings.shuffle else None
+    order = json.dumps(run.drawn_from if settings.shuffle else None, default=np.ndarray.tolist)
     return {
         "dagnet's version": dagnet.__version__,
         "NumPy's version": np.__version__,
@@ -142,7 +142,7 @@ def _begins_with(run: Any) -> dict[str, Any]:
         "batches of an epoch made": run.done,
         "the parameters (Network's seed)": data_fingerprint(run.learner.parameters()),
         "the masks (fit's seed)": run.learner.masks,
-        "the order of rows (fit's seed)": json.dumps(order, default=np.ndarray.tolist),
+        "the order of rows (fit's seed)": data_fingerprint(np.frombuffer(order.encode(), np.uint8))[:12],
     }
 
 
