@@ -27,8 +27,8 @@ class Summary(Shown):
     facts: Mapping[str, str]
 
     def _report(self) -> Report:
-        edges = self.facts["edges"]
-        title = f"{self.name} of {self.facts['nodes']} nodes and {edges} edge{'s' * (edges != '1')}"
+        nodes, edges = self.facts["nodes"], self.facts["edges"]
+        title = f"{self.name} of {nodes} nodes and {edges} edge{'s' * (edges != '1')}"
         return Report("", title, [Table(("", ""), list(self.facts.items()), left=(0, 1))])
 
 
@@ -161,8 +161,7 @@ def _datum(net: Model, place: int) -> str:
 def _terms(net: Model, place: int) -> tuple[list[str], list[str]]:
     """The terms of a node, and its bias."""
     topology, layout = net.topology, net.layout
-    edges = topology.parents.edges[topology.parents.expand(np.array([place]))].tolist()
-    terms = []
+    edges, terms = topology.parents.edges_of(place).tolist(), []
     for edge in edges[:MOST_TERMS]:
         weight = layout.weights_of(net.parameters, edge)
         shape = "×".join(map(str, weight.shape))

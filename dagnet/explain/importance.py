@@ -67,11 +67,10 @@ def twins(topology: Topology) -> Groups:
     table = np.column_stack([*own, np.where(free, 0, bias), alone])
     words = [said for word, said in topology.node_words.items() if word != "aggregation"]
     for node in np.flatnonzero(~(topology.is_input | topology.is_output)).tolist():
-        key: list[Any] = [table[node].tobytes(), *(said.get(node) for said in words)]
-        for rows in (topology.parents, topology.children):
-            edges = rows.edges[rows.indptr[node] : rows.indptr[node + 1]]
-            key.append(np.sort(kinds[edges] * n + rows.of(node)).tobytes())
-        found.setdefault(tuple(key), []).append(topology.nodes[node])
+        both = topology.parents, topology.children
+        edges = [np.sort(kinds[rows.edges_of(node)] * n + rows.of(node)).tobytes() for rows in both]
+        key = table[node].tobytes(), *edges, *(said.get(node) for said in words)
+        found.setdefault(key, []).append(topology.nodes[node])
     return tuple(tuple(group) for group in found.values() if len(group) > 1)
 
 
@@ -212,9 +211,8 @@ class Importance(Judged):
                 each[:, own_places] = each[:, own_places].mean(axis=1, keepdims=True)
         nodes |= {word: column for word, column in judged(*tied).items() if word in {"z", "p", "p_adjusted"}}
         groups = Judged("group", names[1], grouped, "", ())
-        return cls(
-            "node", names[0], nodes, title, notes, groups, own[:, :n], null[:, :n], *alike, said, asked
-        )
+        rows = own[:, :n], null[:, :n]
+        return cls("node", names[0], nodes, title, notes, groups, *rows, *alike, said, asked)
 
     @cached_property
     def found(self) -> tuple[Hashable, ...]:

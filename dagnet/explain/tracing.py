@@ -72,8 +72,7 @@ class _Tracer:
         self.order = [self.topology.index[node] for node in row.gradient.visited]
         walked = set(self.order)
         self.children = {
-            node: [(child, edge) for child, edge in row.children(node) if child in walked]
-            for node in self.order
+            node: [pair for pair in row.children(node) if pair[0] in walked] for node in self.order
         }
         self.lasts = [place for place in self.places if self._child(place) in walked]
         self.factor = cache(self._factor)

@@ -229,9 +229,8 @@ def _derivatives(
     """(slots,) the residuals of the walk's derivatives, and how much of them is inherited from a and δ."""
     norm_delta, norm_a = (np.linalg.norm(finite(values), axis=0) for values in (walk.delta, walk.a))
     size = terms.products(norm_delta, norm_a, len(walk.a) ** 0.5)
-    inherited = len(walk.a) * (
-        terms.products(off_delta, largest(walk.a), 1) + terms.products(largest(walk.delta), off_a, 0)
-    )
+    inherited = terms.products(off_delta, largest(walk.a), 1) + terms.products(largest(walk.delta), off_a, 0)
+    inherited *= len(walk.a)
     for values, given in ((size, sums.size), (inherited, sums.inherited)):
         values[terms.learned] = given[terms.learned]
     return relative(apart(walk.slots[None], right[None]), size, inherited, walk.a.dtype), inherited
