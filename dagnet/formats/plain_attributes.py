@@ -216,12 +216,10 @@ def flatten(graph: nx.DiGraph[Any], *, native: bool = False) -> dict[Hashable, A
 
 
 def _settings_text(settings: Mapping[str, Any]) -> str:
-    texts = []
-    for key, value in {"format": VERSION, **settings}.items():
-        plain = (
-            str(value) if isinstance(value, Loss) else list(value) if key in ("inputs", "outputs") else value
-        )
-        texts.append(f"{json.dumps(key)}:{dumps(plain, f'the graph: {key}')}")
+    said = {"format": VERSION, **settings}
+    said |= {key: list(said[key]) for key in ("inputs", "outputs") if key in said}
+    said |= {key: str(value) for key, value in said.items() if isinstance(value, Loss)}
+    texts = (f"{json.dumps(key)}:{dumps(value, f'the graph: {key}')}" for key, value in said.items())
     return "{" + ",".join(texts) + "}"
 
 
@@ -394,7 +392,6 @@ def _restored_settings(settings: object) -> dict[str, Any]:
     found = {str(key): unpack(value, where) if read is not settings else value for key, value in read.items()}
     version = found.get("format", VERSION)
     if not isinstance(version, int) or version > VERSION:
-        raise FormatError(
-            f"{where}: written in format {shorten(version)}, this dagnet reads {VERSION}; update it"
-        )
+        what = f"written in format {shorten(version)}, this dagnet reads {VERSION}"
+        raise FormatError(f"{where}: {what}; update it")
     return found
