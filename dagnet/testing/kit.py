@@ -52,11 +52,8 @@ def _kind(item: object) -> str:
 
 def label(item: Any) -> str:
     """What a plugin is called in messages and test ids: its call form, or its name."""
-    return (
-        str(item)
-        if isinstance(item, (Activation, Aggregation, Loss, Initializer, Optimizer))
-        else str(item.name)
-    )
+    named = (Activation, Aggregation, Loss, Initializer, Optimizer)
+    return str(item if isinstance(item, named) else item.name)
 
 
 def checks_of(item: object, *, reader: of_exporters.Reader | None = None) -> tuple[Check, ...]:
