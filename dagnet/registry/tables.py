@@ -28,6 +28,8 @@ from dagnet import hookspecs
 from dagnet.contracts import Activation, Aggregation, Attributor, Exporter, Initializer, Loss, Optimizer
 from dagnet.errors import DagnetWarning, PluginError, Verbatim, did_you_mean, expected, shorten
 
+RULE = "a subclass of Optimizer that defines update() or step()"
+ENGINE = "an engine with a name, a priority and the methods unavailable, prepare and fused_step"
 ENGINE_METHODS = ("unavailable", "prepare", "fused_step")
 GROUP = "dagnet"
 MOST_ITEMS = 10_000
@@ -104,18 +106,8 @@ KINDS: dict[str, Kind] = {
     "aggregations": _instances("aggregation", "dagnet_aggregations", Aggregation),
     "losses": _instances("loss", "dagnet_losses", Loss),
     "initializers": _instances("initializer", "dagnet_initializers", Initializer),
-    "optimizers": Kind(
-        "optimizer",
-        "dagnet_optimizers",
-        "a subclass of Optimizer that defines update() or step()",
-        _is_optimizer,
-    ),
-    "engines": Kind(
-        "engine",
-        "dagnet_engines",
-        "an engine with a name, a priority and the methods unavailable, prepare and fused_step",
-        _is_engine,
-    ),
+    "optimizers": Kind("optimizer", "dagnet_optimizers", RULE, _is_optimizer),
+    "engines": Kind("engine", "dagnet_engines", ENGINE, _is_engine),
     "exporters": _instances("exporter", "dagnet_exporters", Exporter),
     "attributions": _instances(Attributor.kind, "dagnet_attributions", Attributor),
 }
@@ -165,10 +157,8 @@ def _implementations(plugin: object, origin: Origin) -> dict[str, list[Callable[
         wrong = [name for name in dir(plugin) if name.startswith(f"{GROUP}_") and name not in hooks]
         mend = did_you_mean(wrong[0], hooks) + NEWER if wrong else ""
         raise PluginError(f"plugin {_label(plugin)} of {origin}: {error}{mend}") from error
-    found = {
-        caller.name: [implementation.function for implementation in caller.get_hookimpls()]
-        for caller in manager.get_hookcallers(plugin) or ()
-    }
+    callers = manager.get_hookcallers(plugin) or ()
+    found = {caller.name: [each.function for each in caller.get_hookimpls()] for caller in callers}
     if not found:
         raise PluginError(
             f"plugin {_label(plugin)} of {origin} has no hook implementation; "
@@ -337,10 +327,8 @@ class Registry:
         suffixes = {item.suffix: name for name, item in self._tables["exporters"].items()}
         for (kind, name), item in entering.items():
             if kind == "exporters" and (other := suffixes.setdefault(item.suffix, name)) != name:
-                raise PluginError(
-                    f"exporter {name!r} of {origin} has the suffix {item.suffix!r} of the exporter "
-                    f"{other!r}; choose another suffix"
-                )
+                what = f"has the suffix {item.suffix!r} of the exporter {other!r}"
+                raise PluginError(f"exporter {name!r} of {origin} {what}; choose another suffix")
 
 
 def _entry_points() -> list[tuple[Origin, EntryPoints]]:
@@ -361,10 +349,8 @@ def _misplaced() -> str:
     except Exception:  # noqa: BLE001 - one malformed file in the environment is enough
         return ""
     wrong = sorted(pair for pair in groups if pair[1].startswith(GROUP) and pair[1] != GROUP)
-    must = f"which must be {GROUP!r}"
-    return "".join(
-        f"; {name} has plugins in the entry-point group {group!r}, {must}" for name, group in wrong
-    )
+    text = "; {} has plugins in the entry-point group {!r}, which must be {!r}"
+    return "".join(text.format(*pair, GROUP) for pair in wrong)
 
 
 def _worded(error: BaseException) -> str:
