@@ -51,9 +51,8 @@ class Preparation(Shown):
             "columns that are no input": self.unused,
         }
         rows = [(what, f"{len(names):,}", names_text(names)) for what, names in lists.items() if names]
-        title = f"{counted(self.nodes, 'node')}, {counted(self.edges, 'edge')}" + (
-            ", turned round" if self.turned else ""
-        )
+        title = f"{counted(self.nodes, 'node')}, {counted(self.edges, 'edge')}"
+        title += ", turned round" * self.turned
         return Report("Prepared graph: ", title, [Table(("", "", ""), rows, left=(0, 2))])
 
 

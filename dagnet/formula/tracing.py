@@ -145,12 +145,9 @@ class _MayChange(Exception):
 
 def is_own(function: Any) -> bool:
     """Whether a function is dagnet's own, and so never changes."""
-    module = getattr(function, "__module__", None) or ""
-    return (
-        isinstance(function, FunctionType)
-        and module.startswith("dagnet.")
-        and "<locals>" not in function.__qualname__
-    )
+    if not isinstance(function, FunctionType) or "<locals>" in function.__qualname__:
+        return False
+    return (function.__module__ or "").startswith("dagnet.")
 
 
 def what_it_reads(*functions: Any) -> tuple[Any, ...] | None:
