@@ -57,13 +57,9 @@ class Preparation(Shown):
 
 
 def prepare_graph(
-    graph: nx.DiGraph[Any],
-    columns: Iterable[Hashable] | None = None,
-    target: Hashable | list[Hashable] | None = None,
-    *,
-    cycles: str = "refuse",
-    attach: bool = False,
-) -> tuple[nx.DiGraph[Any], Preparation]:
+    graph: nx.DiGraph[Any], columns: Iterable[Hashable] | None = None,
+    target: Hashable | list[Hashable] | None = None, *, cycles: str = "refuse", attach: bool = False,
+) -> tuple[nx.DiGraph[Any], Preparation]:  # fmt: skip
     """Fit a graph to data: nodes stay that a column leads to and that lead to a target.
 
     Before, all edges are turned round where the columns' nodes have parents and none has children.

@@ -106,13 +106,9 @@ class EarlyStopping(Callback):
     """
 
     def __init__(
-        self,
-        patience: int = 10,
-        *,
-        min_delta: float = 0.0,
-        monitor: str | None = None,
+        self, patience: int = 10, *, min_delta: float = 0.0, monitor: str | None = None,
         restore_best: bool = True,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.patience: int = COUNT.check("patience", patience)
         self.restore_best: bool = FLAG.check("restore_best", restore_best)
         self._best = BestSoFar(monitor, min_delta)

@@ -80,12 +80,7 @@ class BackwardPass(ShownAsMathematics):
 
 @np.errstate(all="ignore")
 def trace_all(net: Model, x: Any, y: Any) -> BackwardPass:
-    """The backward pass of one row through all nodes that reach an output.
-
-    Parameters
-    ----------
-    net, x, y
-        As for :meth:`dagnet.Network.trace`.
+    """The backward pass of one row through all nodes that reach an output; x and y as for :meth:`trace`.
 
     Examples
     --------

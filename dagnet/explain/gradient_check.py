@@ -33,16 +33,9 @@ STEP = float(np.finfo(np.float64).eps ** (1 / 3))
 
 
 def check_gradient(
-    net: Model,
-    X: Any,
-    y: Any,
-    *,
-    sample_weight: Any = None,
-    wrt: Iterable[Hashable] | None = None,
-    missing: str = "refuse",
-    training: bool = False,
-    seed: int = 0,
-) -> GradientCheck:
+    net: Model, X: Any, y: Any, *, sample_weight: Any = None, wrt: Iterable[Hashable] | None = None,
+    missing: str = "refuse", training: bool = False, seed: int = 0,
+) -> GradientCheck:  # fmt: skip
     """Compare a network's gradient with central differences.
 
     A derivative passes where |analytic − numeric| ≤ 1e-6 · max(|analytic|, |numeric|)

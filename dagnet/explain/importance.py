@@ -35,14 +35,7 @@ Groups = tuple[tuple[Hashable, ...], ...]
 
 
 def student(freedom: int) -> tuple[Array, Array]:
-    """Values t and P(|T| ≤ t) of Student's distribution: ∫cosⁿ⁻¹ up to arctan(t/√n), to 1e-7.
-
-    Examples
-    --------
-    >>> t, share = student(9)
-    >>> round(float(np.interp(0.95, share, t)), 3)
-    2.262
-    """
+    """Values t and P(|T| ≤ t) of Student's distribution: ∫cosⁿ⁻¹ up to arctan(t/√n), to 1e-7."""
     angles = np.linspace(0, np.pi / 2, 20_001)
     density = np.cos(angles) ** (freedom - 1)
     sums = np.append(0.0, np.cumsum(density[1:] + density[:-1]))

@@ -25,8 +25,6 @@ def trace(net: Model, edge: Any, x: Any, y: Any) -> ChainRule:
 
     Parameters
     ----------
-    net
-        The network.
     edge
         (parent, child), or a node; where a pair is both, the edge is meant.
     x

@@ -35,14 +35,10 @@ def is_number(value: Any) -> bool:
 
 
 def traced(
-    function: Callable[..., Any],
-    arguments: Sequence[str],
-    parameters: Mapping[str, Any] | None = None,
-    *,
-    axis: int | None = None,
-    numbers: tuple[str, ...] = (),
-) -> Formula:
-    """The formula of ``function(*arguments, *parameters)``.
+    function: Callable[..., Any], arguments: Sequence[str], parameters: Mapping[str, Any] | None = None, *,
+    axis: int | None = None, numbers: tuple[str, ...] = (),
+) -> Formula:  # fmt: skip
+    """The formula of ``function(*arguments, *parameters)``; Untraceable with the reason and its source line.
 
     Parameters
     ----------
@@ -54,11 +50,6 @@ def traced(
         among ``arguments``, too, are arrays.
     axis
         Over which axis the function may reduce: 1 those of losses, 0 those of aggregations.
-
-    Raises
-    ------
-    Untraceable
-        With the reason, and the line of the function's own source.
     """
     parameters = dict(parameters or {})
     fixed = {name for name, value in parameters.items() if not is_number(value)} | {*arguments}

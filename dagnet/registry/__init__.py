@@ -131,12 +131,7 @@ def _function(item: object) -> object:
 def parse_call(text: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     """Split ``"elu(alpha=0.5)"`` into name, positional and keyword arguments.
 
-    Arguments are Python literals; nothing is evaluated.
-
-    Raises
-    ------
-    PluginError
-        If the text is not a name or a call of a name with literals.
+    PluginError for what is no name and no call of a name with Python literals; nothing is evaluated.
 
     Examples
     --------

@@ -12,7 +12,6 @@ import importlib
 import importlib.metadata
 import inspect
 import os
-import sys
 import threading
 import time
 import warnings
@@ -38,27 +37,15 @@ Offer = tuple[str, str, Any]
 NEWER = "; if it is no slip, the plugin needs a newer dagnet: pip install --upgrade dagnet"
 DISABLE = "DAGNET_DISABLE_PLUGINS"
 USUAL = {
-    "average": "mean",
-    "bce": "binary_cross_entropy_with_logits",
-    "bcewithlogits": "binary_cross_entropy_with_logits",
+    "average": "mean", "maximum": "max", "minimum": "min", "mul": "product", "prod": "product",
+    "l1": "absolute_error", "mae": "absolute_error",
+    "mse": "squared_error", "mean_squared_error": "squared_error",
+    "linear": "identity", "none": "identity", "logistic": "sigmoid",
+    "crossentropy": "cross_entropy", "categorical_crossentropy": "cross_entropy",
     "binary_crossentropy": "binary_cross_entropy",
-    "categorical_crossentropy": "cross_entropy",
-    "crossentropy": "cross_entropy",
-    "l1": "absolute_error",
-    "linear": "identity",
-    "log_loss": "binary_cross_entropy_with_logits",
-    "logistic": "sigmoid",
-    "mae": "absolute_error",
-    "maximum": "max",
-    "mean_squared_error": "squared_error",
-    "minimum": "min",
-    "mse": "squared_error",
-    "mul": "product",
-    "none": "identity",
-    "prod": "product",
-}
+    **dict.fromkeys(("bce", "bcewithlogits", "log_loss"), "binary_cross_entropy_with_logits"),
+}  # fmt: skip
 """How other libraries say it."""
-TRACE = "DAGNET_TRACE_PLUGINS"
 SLOW_SECONDS = 2.0
 BUILTINS = (
     "dagnet.builtins.activations",
@@ -127,11 +114,8 @@ class Origin:
 def offers(plugin: object, origin: Origin) -> list[Offer]:
     """All that ``plugin`` offers: itself, or what its hook implementations return.
 
-    Raises
-    ------
-    PluginError
-        For a plugin without hook implementations, a hook that does not exist, raises or returns
-        something else than it must.
+    PluginError for a plugin without hook implementations, and for a hook that does not exist, raises or
+    returns something else than it must.
     """
     for kind, entry in KINDS.items():
         if entry.fits(plugin):
@@ -269,7 +253,7 @@ class Registry:
         version = _version("dagnet")
         for module in BUILTINS:
             self.add(importlib.import_module(module), Origin("dagnet", version))
-        if _is_set(DISABLE):
+        if os.environ.get(DISABLE, "") not in {"", "0"}:
             return []
         try:
             found = _entry_points()
@@ -285,13 +269,11 @@ class Registry:
         mend = f"set {DISABLE}=1 to do without plugins"
         try:
             for point in points:
-                _trace(f"loading {point.name} = {point.value} of {origin}")
                 found += offers(point.load(), origin)
             self._enter(found, origin)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
             return f"{who} are left out: {_worded(error)}; mend or uninstall it, or {mend}"
         seconds = time.perf_counter() - start
-        _trace(f"{origin} took {seconds:.3f} s")
         if seconds < SLOW_SECONDS:
             return None
         advice = "a plugin should import heavy libraries inside its functions"
@@ -318,7 +300,6 @@ class Registry:
             entering[key] = item
         self._refuse_shared_suffixes(entering, origin)
         for (kind, name), item in entering.items():
-            _trace(f"{KINDS[kind].singular} {name} from {origin}")
             self._tables[kind][name] = item
             self._origins[kind, name] = origin
 
@@ -362,15 +343,6 @@ def _version(distribution: str) -> str:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return ""
-
-
-def _is_set(variable: str) -> bool:
-    return os.environ.get(variable, "") not in {"", "0"}
-
-
-def _trace(text: str) -> None:
-    if _is_set(TRACE):
-        sys.stderr.write(f"dagnet plugins: {text}\n")
 
 
 registry = Registry()
