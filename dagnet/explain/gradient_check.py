@@ -237,10 +237,8 @@ class GradientCheck(Shown):
         verdict = "passed for all" if self.passed else f"failed for {wrong:,} of"
         sample = f", a sample from all {self.n_asked:,}" if checked < self.n_asked else ""
         aside = f", {checked - n:,} not judged" if n < checked else ""
-        title = (
-            f"{verdict} {n:,} derivatives{aside}{sample}; largest relative error "
-            f"{self.max_error:.1e}, allowed {TOLERANCE:.0e}; loss {self.loss:.6g}"
-        )
+        worst = f"largest relative error {self.max_error:.1e}, allowed {TOLERANCE:.0e}"
+        title = f"{verdict} {n:,} derivatives{aside}{sample}; {worst}; loss {self.loss:.6g}"
         notes = [f"… and {n - SHOWN:,} more, all with smaller errors"] if n > SHOWN else []
         if n < checked:
             unjudged = self.parameters[~self.judged]

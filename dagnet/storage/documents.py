@@ -254,10 +254,8 @@ def _mend(plugin: Plugin) -> str:
     except importlib.metadata.PackageNotFoundError:
         mend = f"if you trust its author, pip install {plugin.distribution}"
         return f"the file was written with {_provider(plugin)}: {mend}"
-    return (
-        f"the file was written with {_provider(plugin)} and {here} is installed here: "
-        "install that version, and see that DAGNET_DISABLE_PLUGINS is not set"
-    )
+    text = f"the file was written with {_provider(plugin)} and {here} is installed here"
+    return f"{text}: install that version, and see that DAGNET_DISABLE_PLUGINS is not set"
 
 
 # -- what graphs say: a column for each attribute ------------------------------------------
