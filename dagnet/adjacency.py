@@ -30,6 +30,10 @@ class Rows:
         """Neighbours of one node."""
         return self.neighbours[self.indptr[node] : self.indptr[node + 1]]
 
+    def edges_of(self, node: int) -> Array:
+        """Positions of the edges between one node and its neighbours, in the same order."""
+        return self.edges[self.indptr[node] : self.indptr[node + 1]]
+
     def degrees(self) -> Array:
         """How many neighbours each node has."""
         result: Array = self.indptr[1:] - self.indptr[:-1]

@@ -308,12 +308,10 @@ def compare_wirings(
     order = np.random.default_rng(fits.seed).permutation(rows)
 
     def losses(k: int) -> list[list[float]]:
-        make = {"rewired": "levels", "random": "degrees"}
-        wired = [
-            direct if control == "direct" else rewired(drawn, fits.seed + k, make[control])
-            for control in controls
-        ]
-        starts, found = [fits.again(k), *(fits.network(one, k) for one in wired)], []
+        keep, starts, found = {"rewired": "levels", "random": "degrees"}, [fits.again(k)], []
+        for control in controls:
+            graph = rewired(drawn, fits.seed + k, keep[control]) if control in keep else direct
+            starts.append(fits.network(graph, k))
         for held in np.array_split(order, FOLDS):
             learned, rest = (rows_of(fits.data, part) for part in (np.setdiff1d(order, held), held))
             nets = [fits.train(copy.deepcopy(net), k, learned) for net in starts]

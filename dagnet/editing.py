@@ -82,13 +82,12 @@ def _split(known: Any, graph: Any, node: Any, own: Any, weight: str, problems: l
     plain = plain and bool(own["activation"]) and not words.get(own["normalization"])
     plain = plain and (bias is True or not np.any(bias))
     units = known.nodes[parent].get("units", 1)
-    if given and plain and words.get("units", 1) == units:
-        where = f"node {shorten(node)}, which splits {shorten(parent)} → {shorten(child)},"
-        problems.append(f"{where} has the weight of one of its edges; say those of both, or of none")
-    elif not plain or words.get("units", 1) != units:
-        where = f"node {shorten(node)}, which splits {shorten(parent)} → {shorten(child)},"
+    where = f"node {shorten(node)}, which splits {shorten(parent)} → {shorten(child)},"
+    if not plain or words.get("units", 1) != units:
         must = f"an identity of units={units} without a bias, to keep its function"
         problems.append(expected(where, must, dict(words), "or say the weight of both its edges"))
+    elif given:
+        problems.append(f"{where} has the weight of one of its edges; say those of both, or of none")
     words[own["activation"]] = "identity"
     edges[0][weight], edges[1][weight] = np.eye(units), known.edges[parent, child]["weight"]
     known.remove_edge(parent, child)  # a second node there is as any new one

@@ -38,12 +38,9 @@ class Union:
         except DagnetError as error:
             raise type(error)(f"part {shorten(name)}: {error}") from error
         self._dtype, self._losses[name] = self._numbers(name, said.dtype), said.loss
-        inputs = (
-            [node for node, parents in graph.pred.items() if not parents]
-            if said.inputs is None
-            else list(said.inputs)
-        )
-        outputs = said.outputs
+        inputs, outputs = said.inputs, said.outputs
+        if inputs is None:
+            inputs = [node for node, parents in graph.pred.items() if not parents]
         if outputs is None:
             outputs = [node for node, children in graph.succ.items() if not children and graph.pred[node]]
         if not outputs:
@@ -83,14 +80,11 @@ class Union:
         clash = next((node for node in self.inputs if node not in self.graph), None)
         if clash is not None:
             raise GraphError(f"inputs: {shorten(clash)} is in no graph")
-        losses = {
-            tuple(nodes) if len(nodes) > 1 else nodes[0]: self._losses[name]
-            for name, nodes in self.outputs.items()
-        }
+        parts = self.outputs.items()
+        losses = {tuple(own) if len(own) > 1 else own[0]: self._losses[name] for name, own in parts}
         outputs = [node for nodes in self.outputs.values() for node in nodes]
-        return Network(
-            self.graph, inputs=self.inputs, outputs=outputs, loss=losses, dtype=self._dtype, **arguments
-        )
+        ends: dict[str, Any] = {"inputs": self.inputs, "outputs": outputs}
+        return Network(self.graph, **ends, loss=losses, dtype=self._dtype, **arguments)
 
     def split(self, net: Network) -> dict[Hashable, nx.DiGraph[Any]]:
         """Each part with the numbers of now."""

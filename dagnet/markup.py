@@ -130,12 +130,9 @@ def table_text(header: Sequence[str], rows: Sequence[Sequence[str]], left: Colle
 
 
 def table_html(
-    caption: str,
-    header: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    note: str = "",
+    caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], note: str = "",
     left: Collection[int] = (0,),
-) -> str:
+) -> str:  # fmt: skip
     """A table in which every cell is escaped text, columns aligned as in :func:`table_text`."""
     sides = ["left" if place in left else "right" for place in range(len(header))]
 

@@ -113,23 +113,14 @@ class Network(Model):
     prune = editing.prune
 
     def __init__(
-        self,
-        graph: Any,
-        *,
-        inputs: Iterable[Hashable] | None = None,
+        self, graph: Any, *, inputs: Iterable[Hashable] | None = None,
         outputs: Iterable[Hashable] | None = None,
         loss: str | Loss | Mapping[Any, str | Loss] | None = None,
-        loss_weights: Mapping[Any, float] | None = None,
-        activation: Any = "relu",
-        initializer: Any = "he_uniform",
-        dtype: Any = None,
-        engine: str = "auto",
-        threads: int | None = None,
-        seed: Any = None,
-        weight: str | None = "weight",
-        attributes: Mapping[str, str | None] | None = None,
-        weights: Model | None = None,
-    ) -> None:
+        loss_weights: Mapping[Any, float] | None = None, activation: Any = "relu",
+        initializer: Any = "he_uniform", dtype: Any = None, engine: str = "auto",
+        threads: int | None = None, seed: Any = None, weight: str | None = "weight",
+        attributes: Mapping[str, str | None] | None = None, weights: Model | None = None,
+    ) -> None:  # fmt: skip
         graph = formats.as_drawn(graph)
         settings = read_settings(
             graph, inputs=inputs, outputs=outputs, loss=loss, loss_weights=loss_weights, dtype=dtype
@@ -138,32 +129,18 @@ class Network(Model):
             graph, weight = editing.heir(graph, weights, settings.inputs, weight, attributes)
         super().__init__(
             topology_from_graph(graph, settings, activation=activation, weight=weight, attributes=attributes),
-            loss=settings.loss,
-            initializer=initializer,
-            dtype=settings.dtype,
-            engine=engine,
-            threads=threads,
+            loss=settings.loss, initializer=initializer, dtype=settings.dtype, engine=engine, threads=threads,
             seed=seed,
-        )
+        )  # fmt: skip
 
     @classmethod
     def from_arrays(
-        cls,
-        sources: Any,
-        targets: Any,
-        weights: Any = None,
-        *,
-        inputs: Iterable[int] | None = None,
-        outputs: Iterable[int] | None = None,
-        loss: str | Loss | Mapping[Any, str | Loss] | None = None,
-        loss_weights: Mapping[Any, float] | None = None,
-        activation: Any = "relu",
-        initializer: Any = "he_uniform",
-        dtype: Any = None,
-        engine: str = "auto",
-        threads: int | None = None,
-        seed: Any = None,
-    ) -> Network:
+        cls, sources: Any, targets: Any, weights: Any = None, *, inputs: Iterable[int] | None = None,
+        outputs: Iterable[int] | None = None, loss: str | Loss | Mapping[Any, str | Loss] | None = None,
+        loss_weights: Mapping[Any, float] | None = None, activation: Any = "relu",
+        initializer: Any = "he_uniform", dtype: Any = None, engine: str = "auto",
+        threads: int | None = None, seed: Any = None,
+    ) -> Network:  # fmt: skip
         """Build from integer arrays, without NetworkX objects.
 
         Parameters
@@ -186,15 +163,10 @@ class Network(Model):
         )
         network = cls.__new__(cls)
         Model.__init__(
-            network,
-            topology_from_arrays(sources, targets, weights, settings, activation=activation),
-            loss=settings.loss,
-            initializer=initializer,
-            dtype=settings.dtype,
-            engine=engine,
-            threads=threads,
+            network, topology_from_arrays(sources, targets, weights, settings, activation=activation),
+            loss=settings.loss, initializer=initializer, dtype=settings.dtype, engine=engine, threads=threads,
             seed=seed,
-        )
+        )  # fmt: skip
         return network
 
     def fit(

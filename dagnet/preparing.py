@@ -51,20 +51,15 @@ class Preparation(Shown):
             "columns that are no input": self.unused,
         }
         rows = [(what, f"{len(names):,}", names_text(names)) for what, names in lists.items() if names]
-        title = f"{counted(self.nodes, 'node')}, {counted(self.edges, 'edge')}" + (
-            ", turned round" if self.turned else ""
-        )
+        title = f"{counted(self.nodes, 'node')}, {counted(self.edges, 'edge')}"
+        title += ", turned round" * self.turned
         return Report("Prepared graph: ", title, [Table(("", "", ""), rows, left=(0, 2))])
 
 
 def prepare_graph(
-    graph: nx.DiGraph[Any],
-    columns: Iterable[Hashable] | None = None,
-    target: Hashable | list[Hashable] | None = None,
-    *,
-    cycles: str = "refuse",
-    attach: bool = False,
-) -> tuple[nx.DiGraph[Any], Preparation]:
+    graph: nx.DiGraph[Any], columns: Iterable[Hashable] | None = None,
+    target: Hashable | list[Hashable] | None = None, *, cycles: str = "refuse", attach: bool = False,
+) -> tuple[nx.DiGraph[Any], Preparation]:  # fmt: skip
     """Fit a graph to data: nodes stay that a column leads to and that lead to a target.
 
     Before, all edges are turned round where the columns' nodes have parents and none has children.

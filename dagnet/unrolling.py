@@ -114,13 +114,12 @@ def _delays(graph: nx.DiGraph[Any], word: str) -> dict[tuple[Hashable, Hashable]
     problems: list[str] = []
     found: dict[tuple[Hashable, Hashable], int] = {}
     for u, v, attributes in graph.edges(data=True):
-        late = found[u, v] = attributes.get(word, 1)
+        late = attributes.get(word)
+        found[u, v] = late = 1 if late is None else late
         if type(late) is int and late >= 0:
             continue
         try:
-            found[u, v] = (
-                1 if late is None else DELAY.check(f"edge {shorten(u)} → {shorten(v)}: {word}", late)
-            )
+            found[u, v] = DELAY.check(f"edge {shorten(u)} → {shorten(v)}: {word}", late)
         except DataError as error:
             problems.append(str(error))
     if problems:

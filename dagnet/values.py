@@ -67,10 +67,7 @@ class Rule:
 def checked(where: str, settings: Mapping[str, Any], rules: Mapping[str, Rule]) -> dict[str, Any]:
     """The settings, converted; those without a rule pass, NumPy's scalars as Python's.
 
-    Raises
-    ------
-    DataError
-        For the first setting that breaks its rule.
+    DataError for the first setting that breaks its rule.
 
     Examples
     --------
@@ -245,13 +242,7 @@ class Codec:
         raise ValueError(f"a value of the kind {kind[:20]!r} must not stand there")
 
     def pack(self, value: Any, where: str, depth: int = 0, mend: str = "") -> Any:
-        """The value as JSON data.
-
-        Raises
-        ------
-        DataError
-            For what no file can bring back as it was.
-        """
+        """The value as JSON data; DataError for what no file can bring back as it was."""
         kind = type(value)
         if kind is str:
             return self.pack_text(value)

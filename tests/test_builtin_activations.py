@@ -3,10 +3,8 @@
 What every activation must do, the kit says of each form of them: tests/test_conformance.py.
 """
 
-import copy
 import inspect
 import math
-import pickle
 
 import numpy as np
 import pytest
@@ -73,19 +71,12 @@ def test_exactly_the_promised_names_are_there_and_say_their_formulas():
 
 
 @pytest.mark.parametrize("form", VARIANTS)
-def test_values_and_derivatives_are_those_of_the_formula(form):
-    act, h = bound(form), 0.01
-
-    def g(x):
-        return np.array([TEXTBOOK[act.name](math, float(v), *act.arguments) for v in x])
-
+def test_values_are_those_of_the_formula_everywhere(form):
+    """The derivatives are its own: tests/test_formula_conformance.py."""
+    act = bound(form)
     z = grid(act)
-    want = g(z)
+    want = np.array([TEXTBOOK[act.name](math, float(x), *act.arguments) for x in z])
     close(act.value(z), want, 2e-15, np.maximum(np.abs(z), np.abs(want)))
-    z = grid(act, clearance=5 * h)
-    weights = {1: 3 / 4, 2: -3 / 20, 3: 1 / 60}  # sixth order
-    want = sum(w * (g(z + k * h) - g(z - k * h)) for k, w in weights.items()) / h
-    close(act.slope(z, act.value(z)), want, 3e-10, np.abs(want))
 
 
 @pytest.mark.parametrize("form", VARIANTS)
@@ -245,10 +236,8 @@ def test_far_out_and_nan_silently_and_nothing_is_written_or_shared(form, dtype):
     assert not any(np.shares_memory(one, other) for one, other in ((a, z), (s, z), (s, a)))
     assert np.array_equal(z, kept, equal_nan=True)
     assert np.array_equal(a, value, equal_nan=True)
-    assert [act.value(dtype(0.5)).shape, act.slope(z[:0], a[:0]).shape] == [(), (0,)]
-    for other in (pickle.loads(pickle.dumps(act)), copy.deepcopy(act), bound(form)):
-        assert other == act
-        assert hash(other) == hash(act)
+    assert act.value(dtype(0.5)).shape == ()
+    assert (bound(form), hash(bound(form))) == (act, hash(act))
 
 
 NEED_Z = {"gelu", "silu", "mish", "softplus", "hard_swish", "tanhshrink", "threshold"}

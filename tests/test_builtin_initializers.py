@@ -1,9 +1,10 @@
-"""Built-in initializers: bounds and moments of what they draw, weight by weight."""
+"""Built-in initializers: bounds and moments of what they draw, weight by weight.
 
-import copy
+What every initializer must do, the kit says: tests/test_conformance.py.
+"""
+
 import inspect
 import math
-import pickle
 
 import numpy as np
 import pytest
@@ -78,38 +79,21 @@ def test_the_others():
 
 
 @pytest.mark.parametrize("name", INITIALIZERS)
-def test_the_same_seed_gives_the_same_bits_and_the_arguments_stay(name):
+def test_weights_have_the_shape_of_the_fans_and_memory_of_their_own(name):
     fan_in, fan_out = np.array([[3.0, 4.0], [5.0, 1.0]]), np.array([[1.0, 2.0], [1.0, 2.0]])
-    kept = fan_in.copy(), fan_out.copy()
-    first, second = (INITIALIZERS[name].weights(np.random.default_rng(7), fan_in, fan_out) for _ in range(2))
-    assert np.array_equal(first, second)
-    assert (first.shape, first.dtype) == ((2, 2), np.float64)
-    assert not np.shares_memory(first, fan_in)
-    assert np.array_equal(fan_in, kept[0])
-    assert np.array_equal(fan_out, kept[1])
-    assert INITIALIZERS[name].weights(np.random.default_rng(7), fan_in[:0], fan_out[:0]).shape == (0, 2)
+    weights = INITIALIZERS[name].weights(np.random.default_rng(7), fan_in, fan_out)
+    assert (weights.shape, weights.dtype) == ((2, 2), np.float64)
+    assert not np.shares_memory(weights, fan_in)
 
 
 @pytest.mark.parametrize(
     "form",
     [
-        "normal(std=-1.0)",
-        "normal(mean='a')",
-        "normal(std=1e999)",
-        "uniform(1.0, 0.0)",
-        "uniform(low=1e999)",
-        "uniform(low=-1e308, high=1e308)",
-        "uniform(low=3)",
-        "constant(None)",
+        *("normal(std=-1.0)", "normal(mean='a')", "normal(std=1e999)", "uniform(1.0, 0.0)"),
+        *("uniform(low=1e999)", "uniform(low=-1e308, high=1e308)", "uniform(low=3)", "constant(None)"),
         "constant(value=1e999)",
     ],
 )
 def test_a_parameter_that_makes_no_sense_is_refused(form):
     with pytest.raises(DataError, match=r"^initializer '\w+': \w+ must be .*, got "):
         drawn(form)
-
-
-@pytest.mark.parametrize("name", INITIALIZERS)
-def test_copies_are_equal(name):
-    item = INITIALIZERS[name]
-    assert pickle.loads(pickle.dumps(item)) == copy.deepcopy(item) == item

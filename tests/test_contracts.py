@@ -35,14 +35,8 @@ def squares(o, t):
         (lambda: dagnet.Loss("l", None), "loss 'l': value must be a function"),
         (lambda: dagnet.Loss("l", squares, 3), "loss 'l': gradient must be a function"),
         (lambda: dagnet.Loss("l", squares, predict=3), "loss 'l': predict must be a function"),
-        (
-            lambda: dagnet.Loss("l", squares, targets="labels"),
-            "targets must be one of real, positive, binary",
-        ),
-        (
-            lambda: dagnet.Loss("l", squares, outputs="any"),
-            "outputs must be one of real, probability, positive",
-        ),
+        (lambda: dagnet.Loss("l", squares, targets="labels"), "must be one of real, positive, binary"),
+        (lambda: dagnet.Loss("l", squares, outputs="any"), "must be one of real, probability, positive"),
         (lambda: Initializer("ones", None), "initializer 'ones': draw must be a function"),
         (lambda: Exporter("xyz", "xyz", print), "suffix must be a lower-case suffix"),
         (lambda: Exporter("xyz", ".XYZ", print), "suffix must be a lower-case suffix"),
@@ -72,16 +66,6 @@ def test_frozen_and_equal_by_what_they_are():
         assert again == one
         with pytest.raises(TypeError):
             again.parameters["k"] = 2.0
-
-
-def test_derived_derivatives():
-    activation = dagnet.Activation("cube", cube)
-    z = np.linspace(-1, 1, 5)
-    np.testing.assert_allclose(activation.slope(z, activation.value(z)), 3 * z**2, rtol=1e-14)
-    loss = dagnet.Loss("squares", squares)
-    o, t = np.array([[1.0, 2.0]]), np.array([[0.5, 0.0]])
-    np.testing.assert_allclose(loss.row_gradients(o, t), 2 * (o - t), rtol=1e-14)
-    assert loss.prediction(o) is o
 
 
 def test_kinks():
@@ -143,4 +127,4 @@ def test_history():
     with pytest.raises(KeyError, match="did you mean 'loss'"):
         history["los"]
     assert History().epochs == 0
-    assert History()._repr_html_() if hasattr(History, "_repr_html_") else True
+    assert History()._repr_html_()

@@ -25,6 +25,10 @@ def writes(z):
     return z
 
 
+def by_element(z):
+    return np.array([math.tanh(x) for x in z.ravel()]).reshape(z.shape)
+
+
 def scribbles(o, t):
     t -= o
     return (t**2).sum(axis=1)
@@ -40,17 +44,13 @@ def place_of(function, more=0):
     return f"(line {line + more} of {Path(__file__).name}: `"
 
 
-LIKE_Z = "return a new array like the first argument"
+LIKE_Z, SUM = "return a new array like the first argument", "sum over axis=1"
 FUNCTIONS = {
-    "keeps a count": (
-        lambda z: z * next(count),
-        ("must give the same numbers for the same arguments", "may keep no count"),
-    ),
+    "keeps a count": (lambda z: z * next(count),
+                      ("must give the same numbers for the same arguments", "may keep no count")),
     "draws random numbers": (lambda z: z + random.normal(), ("got ", "draw no random numbers")),
-    "reads a file": (
-        lambda z: z * len(Path(__file__).read_text("utf-8")),
-        ("must read no file", "read it before, and hand on what it says as a parameter"),
-    ),
+    "reads a file": (lambda z: z * len(Path(__file__).read_text("utf-8")),
+                     ("must read no file", "read it before, and hand on what it says as a parameter")),
     "writes": (writes, ("must leave its arguments as they are", "make a new array")),
     "list": (lambda z: [row * 2 for row in z], ("must be float64 of shape (3, 4), got a list", LIKE_Z)),
     "other shape": (lambda z: z.ravel(), ("float64 of shape (3, 4), got float64 of shape (12,)", LIKE_Z)),
@@ -59,44 +59,27 @@ FUNCTIONS = {
     "couples": (lambda z: z - z.mean(), ("must treat each number by itself", "reduce nothing")),
     "branches": (lambda z: z if z > 0 else 2 * z, ("raised ValueError: The truth value", "np.where for if")),
     "math.exp": (lambda z: 1 / (1 + math.exp(-z)), ("raised TypeError", "np.exp for math.exp")),
-    "math by element": (
-        lambda z: np.array([math.tanh(x) for x in z.ravel()]).reshape(z.shape),
-        ("as math.exp and the like do", "give derivative=… or write it with NumPy's functions"),
-    ),
+    "math by element": (by_element,
+                        ("as math.exp and the like do", "give derivative=… or write it with NumPy's"), 1),
     "np.vectorize": (vectorized, ("is an np.vectorize", "give derivative=… or write it for whole arrays")),
     "SciPy": (expit, ("calls scipy.special.expit, which has no derivative rule", "give derivative=…"), 1),
-}
+}  # fmt: skip
 GRADIENTS = {
     "twice": (squares, lambda o, t: 4 * (o - t), ("must be the value's, 1.55", "mend it, or leave it out")),
-    "averaged": (
-        squares,
-        lambda o, t: 2 * (o - t) / len(o),
-        ("must be the value's, 1.55", "that of the sum over rows, not of their mean"),
-    ),
-    "one number": (
-        lambda o, t: ((o - t) ** 2).mean(),
-        None,
-        ("of shape (6,), got float64", "sum over axis=1"),
-    ),
-    "matrix": (lambda o, t: (o - t) ** 2, None, ("got float64 of shape (6, 2)", "sum over axis=1")),
+    "averaged": (squares, lambda o, t: 2 * (o - t) / len(o),
+                 ("must be the value's, 1.55", "that of the sum over rows, not of their mean")),
+    "one number": (lambda o, t: ((o - t) ** 2).mean(), None, ("of shape (6,), got float64", SUM)),
+    "matrix": (lambda o, t: (o - t) ** 2, None, ("got float64 of shape (6, 2)", SUM)),
     "writes": (scribbles, None, ("must leave its arguments as they are", "make a new array")),
-}
+}  # fmt: skip
 THROUGH_NUMPY = {
     "branches": (lambda z: z if (z > 0).all() else 2 * z, None, "uses ndarray.all", "np.where for if"),
-    "math": (
-        lambda z: np.array([math.tanh(x) for x in z.ravel()]).reshape(z.shape),
-        lambda z, a: 1 - a * a,
-        "uses ndarray.ravel, which has no formula",
-        "write it with NumPy's elementwise functions",
-    ),
-    "np.vectorize": (
-        lambda z: vectorized(z),  # noqa: PLW0108 - so that it has a line
-        lambda z, a: (a > 0) * np.ones_like(z),
-        "makes a bare array",
-        "np.zeros_like starts a result",
-    ),
+    "math": (by_element, lambda z, a: 1 - a * a,
+             "uses ndarray.ravel, which has no formula", "write it with NumPy's elementwise functions"),
+    "np.vectorize": (lambda z: vectorized(z), lambda z, a: (a > 0) * np.ones_like(z),  # noqa: PLW0108
+                     "makes a bare array", "np.zeros_like starts a result"),
     "SciPy": (expit, lambda z, a: a * (1 - a), "calls scipy.special.expit, which has no formula", "write it"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", FUNCTIONS)
@@ -148,7 +131,7 @@ def test_what_runs_through_numpy_says_why(case):
     function, derivative, what, mend = THROUGH_NUMPY[case]
     activation = Activation("mine", function, derivative, kinks=[0.0])
     assert activation.formula is None
-    place = place_of(function, 1 if case == "SciPy" else 0)
+    place = place_of(function, function in {expit, by_element})
     assert [part for part in (place, what, mend) if part not in activation.reason] == []
 
 

@@ -580,17 +580,6 @@ def test_plugins_can_be_switched_off(site, monkeypatch):
     assert "cubic" in load().table("activations")
 
 
-def test_loading_can_be_traced(site, monkeypatch, capsys):
-    install(site, "good-wiring", GOOD, "p = good_wiring")
-    monkeypatch.setenv("DAGNET_TRACE_PLUGINS", "1")
-    load()
-    shown = capsys.readouterr().err
-    assert "dagnet plugins: loading p = good_wiring of good-wiring 1.0" in shown
-    assert "activation cubic from good-wiring 1.0" in shown
-    assert "activation relu from dagnet" in shown
-    assert "good-wiring 1.0 took" in shown
-
-
 def test_a_plugin_may_look_up_others_while_it_is_loaded(site, monkeypatch):
     code = GOOD + "\n    relu = dagnet.activations()['relu']\n"
     install(site, "good-wiring", code, "p = good_wiring")

@@ -36,6 +36,7 @@ def _allows_nesterov(value: Any, settings: Mapping[str, Any]) -> bool:
 
 _NESTEROV = Rule("True or False, and True only with momentum above 0 and dampening 0", _allows_nesterov, bool)
 _COMMON = {"learning_rate": POSITIVE, "weight_decay": NOT_NEGATIVE}
+_SMOOTH = {"eps": NOT_NEGATIVE}
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,7 @@ class SGD(Optimizer):
 
     name: ClassVar[str] = "sgd"
     state_names: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
-    rules: ClassVar[Mapping[str, Rule]] = {
-        **_COMMON,
-        "momentum": NOT_NEGATIVE,
-        "dampening": FINITE,
-        "nesterov": _NESTEROV,
-    }
+    rules: ClassVar = {**_COMMON, "momentum": NOT_NEGATIVE, "dampening": FINITE, "nesterov": _NESTEROV}
     learning_rate: float = 1e-3
     momentum: float = 0.0
     dampening: float = 0.0
@@ -86,13 +82,7 @@ class RMSprop(Optimizer):
 
     name: ClassVar[str] = "rmsprop"
     state_names: ClassVar[tuple[str, ...]] = ("square_average", "gradient_average", "momentum_buffer")
-    rules: ClassVar[Mapping[str, Rule]] = {
-        **_COMMON,
-        "alpha": FRACTION,
-        "eps": NOT_NEGATIVE,
-        "momentum": NOT_NEGATIVE,
-        "centered": FLAG,
-    }
+    rules: ClassVar = {**_COMMON, **_SMOOTH, "alpha": FRACTION, "momentum": NOT_NEGATIVE, "centered": FLAG}
     learning_rate: float = 1e-2
     alpha: float = 0.99
     eps: float = 1e-8
@@ -128,7 +118,7 @@ class Adam(Optimizer):
 
     name: ClassVar[str] = "adam"
     state_names: ClassVar[tuple[str, ...]] = ("mean", "square")
-    rules: ClassVar[Mapping[str, Rule]] = {**_COMMON, "betas": BETAS, "eps": NOT_NEGATIVE}
+    rules: ClassVar = {**_COMMON, **_SMOOTH, "betas": BETAS}
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
@@ -176,12 +166,9 @@ class Adagrad(Optimizer):
 
     name: ClassVar[str] = "adagrad"
     state_names: ClassVar[tuple[str, ...]] = ("sum",)
-    rules: ClassVar[Mapping[str, Rule]] = {
-        **_COMMON,
-        "lr_decay": NOT_NEGATIVE,
-        "initial_accumulator_value": NOT_NEGATIVE,
-        "eps": NOT_NEGATIVE,
-    }
+    rules: ClassVar = {
+        **_COMMON, **_SMOOTH, "lr_decay": NOT_NEGATIVE, "initial_accumulator_value": NOT_NEGATIVE,
+    }  # fmt: skip
     learning_rate: float = 1e-2
     lr_decay: float = 0.0
     weight_decay: float = 0.0
@@ -214,7 +201,7 @@ class LBFGS(Optimizer):
 
     name: ClassVar[str] = "lbfgs"
     state_names: ClassVar[tuple[str, ...]] = ("moves", "changes")
-    rules: ClassVar[Mapping[str, Rule]] = {"learning_rate": POSITIVE, "memory": whole(1), "trials": whole(1)}
+    rules: ClassVar = {"learning_rate": POSITIVE, "memory": whole(1), "trials": whole(1)}
     searches: ClassVar[bool] = True
     learning_rate: float = 1.0
     memory: int = 10

@@ -8,12 +8,6 @@ from dagnet.callbacks.progress import CSVLog, ProgressBar, watched, with_progres
 from dagnet.callbacks.watching import EarlyStopping, LearningRateSchedule
 
 __all__ = [
-    "CSVLog",
-    "Checkpoint",
-    "EarlyStopping",
-    "LearningRateSchedule",
-    "ProgressBar",
-    "found_checkpoint",
-    "watched",
-    "with_progress",
-]
+    "CSVLog", "Checkpoint", "EarlyStopping", "LearningRateSchedule", "ProgressBar", "found_checkpoint",
+    "watched", "with_progress",
+]  # fmt: skip

@@ -21,6 +21,12 @@ def _is_watched() -> bool:
     return sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel")
 
 
+def _is_wanted(progress: object) -> bool:
+    """Whether to draw a bar: always, never, or (None) where somebody watches."""
+    wanted: bool | None = PROGRESS.check("progress", progress)
+    return _is_watched() if wanted is None else wanted
+
+
 class CSVLog(Callback):
     """Write one line an epoch: epoch, learning rate, and each column of the history.
 
@@ -67,9 +73,8 @@ class CSVLog(Callback):
             return []
         with self.path.open(encoding="utf-8", newline="") as file:
             lines = list(csv.reader(file))
-        return lines[:1] + [
-            line for line in lines[1:] if line and line[0].isdigit() and int(line[0]) <= epoch
-        ]
+        kept = (line for line in lines[1:] if line and line[0].isdigit() and int(line[0]) <= epoch)
+        return [*lines[:1], *kept]
 
     def on_epoch_end(self, run: Run) -> None:
         """Write a line."""
@@ -146,9 +151,8 @@ class ProgressBar(Callback):
         """Show the epoch's losses."""
         if self._bar is not None:
             self._bar.update(run.epoch * run.rows - self._bar.n)
-            shown = ", ".join(
-                f"{name.replace('_', ' ')} {column[-1]:.4g}" for name, column in run.history.items()
-            )
+            last = {name.replace("_", " "): column[-1] for name, column in run.history.items()}
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in last.items())
             self._bar.set_postfix_str(shown, refresh=False)
 
     def on_training_end(self, _run: Run) -> None:
@@ -159,9 +163,8 @@ class ProgressBar(Callback):
 
 
 def watched(items: Iterable[T], total: int, progress: object) -> Iterable[T]:
-    """The items, with a bar that counts them: always, never, or (None) where somebody watches."""
-    wanted = PROGRESS.check("progress", progress)
-    if wanted is False or (wanted is None and not _is_watched()):
+    """The items, with a bar that counts them where it is wanted."""
+    if not _is_wanted(progress):
         return items
     from tqdm import tqdm  # noqa: PLC0415 - only runs that draw pay for it
 
@@ -169,10 +172,8 @@ def watched(items: Iterable[T], total: int, progress: object) -> Iterable[T]:
 
 
 def with_progress(callbacks: Iterable[Callback], progress: object) -> Iterable[Callback]:
-    """The callbacks, and a bar: always, never, or (None) where somebody watches if they have none."""
-    wanted = PROGRESS.check("progress", progress)
-    if wanted is False or (wanted is None and not _is_watched()):
+    """The callbacks, and a bar where it is wanted and they have none."""
+    listed = isinstance(callbacks, (list, tuple))
+    if not _is_wanted(progress) or not listed or any(isinstance(item, ProgressBar) for item in callbacks):
         return callbacks
-    if not isinstance(callbacks, (list, tuple)) or any(isinstance(item, ProgressBar) for item in callbacks):
-        return callbacks
-    return [*callbacks, ProgressBar(always=bool(wanted))]
+    return [*callbacks, ProgressBar(always=progress is not None)]

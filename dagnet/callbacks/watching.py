@@ -46,17 +46,16 @@ class BestSoFar:
         usual = "validation_loss" if "validation_loss" in history else "loss"
         column = usual if self.monitor is None else self.monitor
         if column not in history:
-            mend = (
-                f"{did_you_mean(column, history, listed=8)}; a callback that records it must be listed before"
-            )
-            raise DataError(f"monitor: the history has no {column!r}{mend}")
+            what = f"the history has no {column!r}{did_you_mean(column, history, listed=8)}"
+            raise DataError(f"monitor: {what}; a callback that records it must be listed before")
         value = history[column][-1]
         if math.isnan(value) and "loss[" in column:
             raise DataError(f"monitor: {column!r} is NaN, as its head has no label; monitor another column")
         sign = -1.0 if column.removeprefix("validation_").split("[")[0] in METRICS else 1.0
-        better = not math.isnan(value) and (
-            self.best is None or sign * value < sign * self.best - self.min_delta
-        )
+        if self.best is None:
+            better = not math.isnan(value)
+        else:
+            better = sign * value < sign * self.best - self.min_delta
         if better:
             self.best = value
         self.waited = 0 if better else self.waited + 1
@@ -107,13 +106,9 @@ class EarlyStopping(Callback):
     """
 
     def __init__(
-        self,
-        patience: int = 10,
-        *,
-        min_delta: float = 0.0,
-        monitor: str | None = None,
+        self, patience: int = 10, *, min_delta: float = 0.0, monitor: str | None = None,
         restore_best: bool = True,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.patience: int = COUNT.check("patience", patience)
         self.restore_best: bool = FLAG.check("restore_best", restore_best)
         self._best = BestSoFar(monitor, min_delta)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -45,13 +46,10 @@ class Differentiable(Parametric):
         own = all(getattr(type(self), name) is getattr(base, name) for name in self.calculates)
         return "" if own else "its class calculates by itself"
 
-    @property
+    @cached_property
     def formulas(self) -> Formulas:
         """The formulas of the function and of its derivative."""
-        found: Formulas | None = self.__dict__.get("_formulas")
-        if found is None:
-            found = self.__dict__["_formulas"] = _probing().formulas_of(self, self._no_formula())
-        return found
+        return _probing().formulas_of(self, self._no_formula())
 
     @property
     def formula(self) -> Formula | None:
@@ -106,7 +104,7 @@ class Differentiable(Parametric):
         return result
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "_formulas"}
+        return {name: value for name, value in super().__getstate__().items() if name != "formulas"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -245,11 +245,7 @@ class Normalization:
     eps: float = 1e-5
     before_activation: bool = False
 
-    rules: ClassVar[Mapping[str, Rule]] = {
-        "momentum": FACTOR,
-        "eps": POSITIVE,
-        "before_activation": FLAG,
-    }
+    rules: ClassVar[Mapping[str, Rule]] = {"momentum": FACTOR, "eps": POSITIVE, "before_activation": FLAG}
 
     @classmethod
     def of(cls, name: str, settings: Mapping[str, Any]) -> Self:
@@ -275,9 +271,6 @@ class Normalization:
         return [(1.0, values)]
 
     def __str__(self) -> str:
-        said = [
-            f"{item.name}={getattr(self, item.name)!r}"
-            for item in fields(self)[1:]
-            if getattr(self, item.name) != item.default
-        ]
+        values = {item.name: getattr(self, item.name) for item in fields(self)[1:]}
+        said = [f"{name}={value!r}" for name, value in values.items() if value != getattr(type(self), name)]
         return f"{self.name}({', '.join(said)})" if said else self.name

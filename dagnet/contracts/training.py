@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 from dagnet.errors import DataError, did_you_mean, expected, needed
-from dagnet.markup import number, table_html
+from dagnet.markup import counted, number, table_html
 from dagnet.values import as_real
 
 OWN = ("epoch", "loss", "validation_loss")
@@ -37,9 +37,8 @@ class History(Mapping[str, list[float]]):
         try:
             return self._columns[name]
         except KeyError:
-            raise KeyError(
-                f"no {name!r} in this history{did_you_mean(name, self._columns, listed=8)}"
-            ) from None
+            mend = did_you_mean(name, self._columns, listed=8)
+            raise KeyError(f"no {name!r} in this history{mend}") from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._columns
@@ -120,7 +119,7 @@ class History(Mapping[str, list[float]]):
     def __repr__(self) -> str:
         said = [f"{name}={column[-1]:.6g}" for name, column in self._columns.items() if column]
         last = ", ".join([*said[:SHOWN], f"and {len(said) - SHOWN:,} more"] if len(said) > SHOWN else said)
-        return f"<History: {self.epochs} epoch{'s' * (self.epochs != 1)}{': ' + last if last else ''}>"
+        return f"<History: {counted(self.epochs, 'epoch')}{': ' + last if last else ''}>"
 
     def _repr_html_(self) -> str:
         shown = sorted({*range(3), *range(self.epochs - 7, self.epochs)} & set(range(self.epochs)))

@@ -130,9 +130,8 @@ class OneRow:
 
     def gradient_of(self, node: int) -> Array:
         """∂L/∂a, (units,): what the loss and the children ask of the node."""
-        pulls = [
-            self.delta(child) @ (self.share(edge) * self.weight(edge)) for child, edge in self.children(node)
-        ]
+        children = self.children(node)
+        pulls = (self.delta(child) @ (self.share(edge) * self.weight(edge)) for child, edge in children)
         return sum(pulls, self.pull(node))
 
     def weight(self, edge: int) -> Array:
@@ -147,7 +146,7 @@ class OneRow:
     def _shares(self, node: int) -> dict[int, Array]:
         """The same of all edges into a node."""
         topology, first_unit = self.topology, self.net.layout.first_unit
-        edges = topology.parents.edges[topology.parents.expand(np.array([node]))]
+        edges = topology.parents.edges_of(node)
         edges = edges[np.argsort(first_unit[topology.sources[edges]])].tolist()  # as engines have the terms
         terms = [self.weight(edge) * self.a(int(topology.sources[edge])) for edge in edges]
         together = np.concatenate(terms, axis=1).T
@@ -159,8 +158,7 @@ class OneRow:
     def children(self, node: int) -> list[tuple[int, int]]:
         """(child, edge) of all children."""
         rows = self.topology.children
-        places = rows.expand(np.array([node]))
-        return list(zip(rows.neighbours[places].tolist(), rows.edges[places].tolist(), strict=True))
+        return list(zip(rows.of(node).tolist(), rows.edges_of(node).tolist(), strict=True))
 
     def fact(self, node: int) -> Fact:
         """What the node did in the forward pass."""

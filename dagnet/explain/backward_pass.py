@@ -17,6 +17,7 @@ from dagnet.arrays import Array
 from dagnet.explain.arguments import OneRow
 from dagnet.explain.chain_rule import TERMS, Edge, Fact, pull_of, slope_of
 from dagnet.explain.report import TEXT, Equations, Notation, Number, Report, ShownAsMathematics, elided, plain
+from dagnet.markup import counted
 from dagnet.model import Model
 
 HEAD, TAIL = 200, 40
@@ -65,8 +66,7 @@ class BackwardPass(ShownAsMathematics):
     nodes: tuple[NodeStep, ...]
 
     def _report(self, write: Notation = TEXT) -> Report:
-        n = len(self.nodes)
-        title = f"L = {TEXT.quantity(self.loss)} ({self.loss_name}), {n:,} node{'s' * (n != 1)}"
+        title = f"L = {TEXT.quantity(self.loss)} ({self.loss_name}), {counted(len(self.nodes), 'node')}"
         outputs = sum(step.fact.target is not None for step in self.nodes)
         # of several outputs, or where a node is called y, a target is told by its output
         several = outputs > 1 or any(step.node == "y" for step in self.nodes)
@@ -80,12 +80,7 @@ class BackwardPass(ShownAsMathematics):
 
 @np.errstate(all="ignore")
 def trace_all(net: Model, x: Any, y: Any) -> BackwardPass:
-    """The backward pass of one row through all nodes that reach an output.
-
-    Parameters
-    ----------
-    net, x, y
-        As for :meth:`dagnet.Network.trace`.
+    """The backward pass of one row through all nodes that reach an output; x and y as for :meth:`trace`.
 
     Examples
     --------
@@ -103,14 +98,13 @@ def trace_all(net: Model, x: Any, y: Any) -> BackwardPass:
 
 def _node_step(row: OneRow, node: int) -> NodeStep:
     topology, delta = row.topology, row.delta(node)
-    edges = topology.parents.edges[topology.parents.expand(np.array([node]))].tolist()
     return NodeStep(
         node=row.node(node),
         fact=row.fact(node),
         gradient=plain(row.gradient_of(node)),
         slope=plain(row.slope(node)),
         delta=plain(delta),
-        edges=tuple(_edge_step(row, edge, delta) for edge in edges),
+        edges=tuple(_edge_step(row, edge, delta) for edge in topology.parents.edges_of(node).tolist()),
         bias=plain(delta) if topology.has_bias[node] else None,
         normalized=None if (passed := row.normalized(node)) is None else plain(passed),
     )

@@ -72,11 +72,9 @@ class Factor(NamedTuple):
     @property
     def above(self) -> list[Number]:
         """What stands before it in a product of numbers: ∂child/∂z where units are normalised."""
-        return (
-            []
-            if self.slope is not None or self.normalized is None or self.kind == "node"
-            else [self.normalized]
-        )
+        if self.slope is None and self.normalized is not None and self.kind != "node":
+            return [self.normalized]
+        return []
 
 
 class Path(NamedTuple):

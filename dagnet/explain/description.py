@@ -11,7 +11,7 @@ import numpy as np
 from dagnet.contracts import LEARNED, MOMENTS, Normalization
 from dagnet.explain.arguments import activation_text
 from dagnet.explain.report import TEXT, Report, Shown, Table
-from dagnet.markup import names_text, number
+from dagnet.markup import counted, names_text, number
 from dagnet.model import Model
 from dagnet.topology import normalizations
 
@@ -27,8 +27,8 @@ class Summary(Shown):
     facts: Mapping[str, str]
 
     def _report(self) -> Report:
-        edges = self.facts["edges"]
-        title = f"{self.name} of {self.facts['nodes']} nodes and {edges} edge{'s' * (edges != '1')}"
+        nodes, edges = self.facts["nodes"], self.facts["edges"]
+        title = f"{self.name} of {nodes} nodes and {edges} edge{'s' * (edges != '1')}"
         return Report("", title, [Table(("", ""), list(self.facts.items()), left=(0, 1))])
 
 
@@ -59,7 +59,7 @@ def summary(net: Model) -> Summary:
         **{word: text for word in ("normalization", "dropout") if (text := _words(net, word))},
         "loss": str(net.loss),
         "dtype": str(net.dtype),
-        "engine": f"{net.engine}, {net.threads} thread{'s' * (net.threads != 1)}",
+        "engine": f"{net.engine}, {counted(net.threads, 'thread')}",
     }
     return Summary(type(net).__name__, facts)
 
@@ -146,9 +146,7 @@ def _normalized(net: Model, place: int, kind: Normalization, text: str) -> str:
 def _datum(net: Model, place: int) -> str:
     """What an input's value is, standardised where the graph says so."""
     topology = net.topology
-    units = topology.units[topology.inputs]
-    before = int(units[: int(np.flatnonzero(topology.inputs == place)[0])].sum())
-    columns = slice(before, before + int(topology.units[place]))
+    columns = net.layout.units_of(place)  # the first units are the inputs'
     center, scale = topology.center[columns], topology.scale[columns]
     if (center == 0).all() and (scale == 1).all():
         return DATUM
@@ -161,8 +159,7 @@ def _datum(net: Model, place: int) -> str:
 def _terms(net: Model, place: int) -> tuple[list[str], list[str]]:
     """The terms of a node, and its bias."""
     topology, layout = net.topology, net.layout
-    edges = topology.parents.edges[topology.parents.expand(np.array([place]))].tolist()
-    terms = []
+    edges, terms = topology.parents.edges_of(place).tolist(), []
     for edge in edges[:MOST_TERMS]:
         weight = layout.weights_of(net.parameters, edge)
         shape = "×".join(map(str, weight.shape))

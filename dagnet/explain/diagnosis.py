@@ -25,11 +25,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dagnet.adjacency import offsets, reachable, rows_by
+from dagnet.adjacency import reachable, rows_by
 from dagnet.arrays import Array
 from dagnet.explain.arguments import activation_text, checked_network
 from dagnet.explain.report import Report, Shown, Table
-from dagnet.markup import label, number
+from dagnet.markup import counted, label, number
 from dagnet.model import Model
 
 EXPLODING, FLAT, MOSTLY, SAME = 1e6, 1e-3, 0.95, 1e-9
@@ -102,8 +102,7 @@ class Diagnosis(Shown):
 
     def _report(self) -> Report:
         n = len(self.findings)
-        what = f"{n:,} finding{'s' * (n > 1)}" if n else "nothing to report"
-        title = f"over {self.rows:,} row{'s' * (self.rows != 1)}: {what}"
+        title = f"over {counted(self.rows, 'row')}: {counted(n, 'finding') if n else 'nothing to report'}"
         table = Table(("", "where", "what it means"), list(self._rows()), left=(0, 1, 2))
         return Report("diagnosis ", title, [table])
 
@@ -124,8 +123,6 @@ def diagnose(net: Model, X: Any) -> Diagnosis:
 
     Parameters
     ----------
-    net
-        The network.
     X
         Rows as for :meth:`dagnet.Network.forward`; a few hundred typical ones say enough.
 
@@ -204,12 +201,9 @@ def _units(net: Model, m: _Measured, ignored: Array) -> Iterator[Finding]:
     constant = judged & (m.rows > 1) & (spread <= SAME * np.maximum(np.abs(low), np.abs(high)))
     kinds = np.select([exploding, computed & m.dead, saturated, constant], np.arange(1, 5))
     kinds[_twins(net, m, computed & (kinds == 0))] = 1 + list(KINDS).index("repeated")
-    first = net.layout.first_unit
     for unit in np.flatnonzero(kinds).tolist():
-        node = int(nodes[unit])
         kind = list(KINDS)[kinds[unit] - 1]
-        place = None if topology.units[node] == 1 else int(unit - first[node])
-        yield Finding(kind, topology.nodes[node], place, _detail(net, kind, node, unit, m))
+        yield _of_unit(net, kind, unit, _detail(net, kind, int(nodes[unit]), unit, m))
 
 
 def _twins(net: Model, m: _Measured, asked: Array) -> Array:
@@ -235,18 +229,17 @@ def unscaled(net: Model, inputs: Array) -> list[Finding]:
     mean, spread = inputs.mean(axis=0, dtype=np.float64), inputs.std(axis=0, dtype=np.float64)
     far = (np.hypot(mean, spread) > LARGE) | (np.abs(mean) > ASIDE * np.maximum(spread, 1))
     bad = far | ((spread < FLAT) & (spread > SAME * np.abs(mean)))
-    topology = net.topology
-    columns = np.flatnonzero(bad & ~topology.is_coded)
-    if not len(columns):
-        return []
-    nodes, starts = topology.inputs, offsets(topology.units[topology.inputs])
     found = []
-    for column in columns.tolist():
-        place = int(np.searchsorted(starts, column, side="right")) - 1
-        unit = None if starts[place + 1] - starts[place] == 1 else column - int(starts[place])
+    for column in np.flatnonzero(bad & ~net.topology.is_coded).tolist():  # the first units are the inputs'
         detail = f"mean {number(float(mean[column]))}, deviation {number(float(spread[column]))}"
-        found.append(Finding("unscaled", topology.nodes[nodes[place]], unit, detail))
+        found.append(_of_unit(net, "unscaled", column, detail))
     return found
+
+
+def _of_unit(net: Model, kind: str, unit: int, detail: str) -> Finding:
+    node = int(net.layout.node_of_unit[unit])
+    place = None if net.topology.units[node] == 1 else unit - int(net.layout.first_unit[node])
+    return Finding(kind, net.topology.nodes[node], place, detail)
 
 
 def reaches(net: Model) -> Iterator[tuple[Array, str, float, float]]:

@@ -33,16 +33,9 @@ STEP = float(np.finfo(np.float64).eps ** (1 / 3))
 
 
 def check_gradient(
-    net: Model,
-    X: Any,
-    y: Any,
-    *,
-    sample_weight: Any = None,
-    wrt: Iterable[Hashable] | None = None,
-    missing: str = "refuse",
-    training: bool = False,
-    seed: int = 0,
-) -> GradientCheck:
+    net: Model, X: Any, y: Any, *, sample_weight: Any = None, wrt: Iterable[Hashable] | None = None,
+    missing: str = "refuse", training: bool = False, seed: int = 0,
+) -> GradientCheck:  # fmt: skip
     """Compare a network's gradient with central differences.
 
     A derivative passes where |analytic − numeric| ≤ 1e-6 · max(|analytic|, |numeric|)
@@ -244,10 +237,8 @@ class GradientCheck(Shown):
         verdict = "passed for all" if self.passed else f"failed for {wrong:,} of"
         sample = f", a sample from all {self.n_asked:,}" if checked < self.n_asked else ""
         aside = f", {checked - n:,} not judged" if n < checked else ""
-        title = (
-            f"{verdict} {n:,} derivatives{aside}{sample}; largest relative error "
-            f"{self.max_error:.1e}, allowed {TOLERANCE:.0e}; loss {self.loss:.6g}"
-        )
+        worst = f"largest relative error {self.max_error:.1e}, allowed {TOLERANCE:.0e}"
+        title = f"{verdict} {n:,} derivatives{aside}{sample}; {worst}; loss {self.loss:.6g}"
         notes = [f"… and {n - SHOWN:,} more, all with smaller errors"] if n > SHOWN else []
         if n < checked:
             unjudged = self.parameters[~self.judged]

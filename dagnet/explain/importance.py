@@ -35,14 +35,7 @@ Groups = tuple[tuple[Hashable, ...], ...]
 
 
 def student(freedom: int) -> tuple[Array, Array]:
-    """Values t and P(|T| ≤ t) of Student's distribution: ∫cosⁿ⁻¹ up to arctan(t/√n), to 1e-7.
-
-    Examples
-    --------
-    >>> t, share = student(9)
-    >>> round(float(np.interp(0.95, share, t)), 3)
-    2.262
-    """
+    """Values t and P(|T| ≤ t) of Student's distribution: ∫cosⁿ⁻¹ up to arctan(t/√n), to 1e-7."""
     angles = np.linspace(0, np.pi / 2, 20_001)
     density = np.cos(angles) ** (freedom - 1)
     sums = np.append(0.0, np.cumsum(density[1:] + density[:-1]))
@@ -67,11 +60,10 @@ def twins(topology: Topology) -> Groups:
     table = np.column_stack([*own, np.where(free, 0, bias), alone])
     words = [said for word, said in topology.node_words.items() if word != "aggregation"]
     for node in np.flatnonzero(~(topology.is_input | topology.is_output)).tolist():
-        key: list[Any] = [table[node].tobytes(), *(said.get(node) for said in words)]
-        for rows in (topology.parents, topology.children):
-            edges = rows.edges[rows.indptr[node] : rows.indptr[node + 1]]
-            key.append(np.sort(kinds[edges] * n + rows.of(node)).tobytes())
-        found.setdefault(tuple(key), []).append(topology.nodes[node])
+        both = topology.parents, topology.children
+        edges = [np.sort(kinds[rows.edges_of(node)] * n + rows.of(node)).tobytes() for rows in both]
+        key = table[node].tobytes(), *edges, *(said.get(node) for said in words)
+        found.setdefault(key, []).append(topology.nodes[node])
     return tuple(tuple(group) for group in found.values() if len(group) > 1)
 
 
@@ -212,9 +204,8 @@ class Importance(Judged):
                 each[:, own_places] = each[:, own_places].mean(axis=1, keepdims=True)
         nodes |= {word: column for word, column in judged(*tied).items() if word in {"z", "p", "p_adjusted"}}
         groups = Judged("group", names[1], grouped, "", ())
-        return cls(
-            "node", names[0], nodes, title, notes, groups, own[:, :n], null[:, :n], *alike, said, asked
-        )
+        rows = own[:, :n], null[:, :n]
+        return cls("node", names[0], nodes, title, notes, groups, *rows, *alike, said, asked)
 
     @cached_property
     def found(self) -> tuple[Hashable, ...]:

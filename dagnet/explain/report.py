@@ -272,9 +272,7 @@ class Equations:
 
     def latex(self) -> str:
         """Lines aligned at their first =."""
-        lines = [
-            f"{left} &{_right(left, rest)}" if left else rf"&\quad {rest[0]}" for left, *rest in self.lines
-        ]
+        lines = (f"{a} &{_right(a, rest)}" if a else rf"&\quad {rest[0]}" for a, *rest in self.lines)
         return _environment("aligned", lines)
 
 

@@ -54,8 +54,8 @@ class _Secant(Activation):
     """Δa/Δz; where z hardly changes, g′ in the middle."""
 
     def __init__(self, base: Activation) -> None:
-        vars(self).update({**vars(base), "base": base, "_formulas": None})
-        del vars(self)["_formulas"]
+        vars(self).update(vars(base), base=base)
+        vars(self).pop("formulas", None)
 
     def slope(self, z: Array, a: Array, **learned: Array) -> Array:
         base, (z1, z0), (a1, a0) = vars(self)["base"], _halves(z), _halves(a)
@@ -73,8 +73,8 @@ class _Mean(Aggregation):
     """The average of ∂aggregation/∂term."""
 
     def __init__(self, base: Aggregation) -> None:
-        vars(self).update({**vars(base), "base": base, "_formulas": None, "function": partial(base.function)})
-        del vars(self)["_formulas"]  # no kernel knows the function
+        vars(self).update(vars(base), base=base, function=partial(base.function))  # no kernel knows it
+        vars(self).pop("formulas", None)
 
     def slope(self, terms: Array, result: Array) -> Array:
         del result

@@ -25,8 +25,6 @@ def trace(net: Model, edge: Any, x: Any, y: Any) -> ChainRule:
 
     Parameters
     ----------
-    net
-        The network.
     edge
         (parent, child), or a node; where a pair is both, the edge is meant.
     x
@@ -72,8 +70,7 @@ class _Tracer:
         self.order = [self.topology.index[node] for node in row.gradient.visited]
         walked = set(self.order)
         self.children = {
-            node: [(child, edge) for child, edge in row.children(node) if child in walked]
-            for node in self.order
+            node: [pair for pair in row.children(node) if pair[0] in walked] for node in self.order
         }
         self.lasts = [place for place in self.places if self._child(place) in walked]
         self.factor = cache(self._factor)

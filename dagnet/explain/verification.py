@@ -39,7 +39,7 @@ from dagnet.explain.magnitudes import (
     relative,
 )
 from dagnet.explain.report import Report, Shown, Table
-from dagnet.markup import label
+from dagnet.markup import counted, label
 from dagnet.model import Layout, Model, row_weights
 from dagnet.plan import ACTIVATE, LAYER, Step, aggregate_steps, aggregated, slopes, slot_units
 
@@ -149,7 +149,7 @@ class Verification(Shown):
         where = f", first at {label(self.worst[0])}" if self.worst else ""
         title = (
             f"engine {self.engine!r} {verdict} with the textbook's equations in {self.dtype}: "
-            f"{self._topology.n_nodes:,} nodes, {self.rows:,} row{'s' * (self.rows != 1)}, "
+            f"{self._topology.n_nodes:,} nodes, {counted(self.rows, 'row')}, "
             f"largest relative error {self.max_error:.1e}, allowed {self.tolerance:.0e}{where}"
         )
         largest = np.argsort(-self._errors.max(axis=0), kind="stable")[:3].tolist()
@@ -229,9 +229,8 @@ def _derivatives(
     """(slots,) the residuals of the walk's derivatives, and how much of them is inherited from a and δ."""
     norm_delta, norm_a = (np.linalg.norm(finite(values), axis=0) for values in (walk.delta, walk.a))
     size = terms.products(norm_delta, norm_a, len(walk.a) ** 0.5)
-    inherited = len(walk.a) * (
-        terms.products(off_delta, largest(walk.a), 1) + terms.products(largest(walk.delta), off_a, 0)
-    )
+    inherited = terms.products(off_delta, largest(walk.a), 1) + terms.products(largest(walk.delta), off_a, 0)
+    inherited *= len(walk.a)
     for values, given in ((size, sums.size), (inherited, sums.inherited)):
         values[terms.learned] = given[terms.learned]
     return relative(apart(walk.slots[None], right[None]), size, inherited, walk.a.dtype), inherited

@@ -22,17 +22,9 @@ from dagnet.registry import exporters
 from dagnet.values import FLAG, PATH
 
 __all__ = [
-    "as_drawn",
-    "bounded",
-    "bounded_text",
-    "dagnet_exporters",
-    "draw",
-    "export",
-    "read_graph",
-    "readers",
-    "show",
-    "to_networkx",
-]
+    "as_drawn", "bounded", "bounded_text", "dagnet_exporters", "draw", "export", "read_graph", "readers",
+    "show", "to_networkx",
+]  # fmt: skip
 LARGEST = 1 << 30
 SETTINGS = '{"format":'
 """How the settings begin where they are text."""
@@ -120,10 +112,8 @@ def export(model: Model, path: str | Path, X: Any = None, y: Any = None, **optio
     if X is None and y is not None:
         raise DataError("export(): y is given without X; the targets need their rows")
     for name in options.keys() - exporter.options.keys():
-        known = ", ".join(item.suffix for item in exporters().values() if name in item.options)
-        raise DataError(
-            f"export(): {name!r} is an option of {known or 'no format'}, not of {exporter.suffix}"
-        )
+        known = [item.suffix for item in exporters().values() if name in item.options] or ["no format"]
+        raise DataError(f"export(): {name!r} is an option of {', '.join(known)}, not of {exporter.suffix}")
     given = {name: exporter.options[name].check(f"export(): {name}", options[name]) for name in options}
     from dagnet.storage import atomically  # noqa: PLC0415 - msgspec is only for those who write
 
@@ -279,10 +269,8 @@ def _by_suffix(where: str, path: str | Path, known: Mapping[str, T]) -> T:
         return known[max(fitting, key=len)]
     suffix = Path(name).suffix
     mend = did_you_mean(suffix, sorted(known)) if suffix else ""
-    must = "what can be read" if where == "read_graph" else "what can be written"
+    done, network = ("read", "dagnet.load") if where == "read_graph" else ("written", "net.save")
     if suffix == ".dagnet":  # a network, not a graph
-        mend = f"; use {'dagnet.load' if where == 'read_graph' else 'net.save'};"
-    raise DataError(
-        f"{where}(): the suffix {suffix!r} of {Path(path).name!r} is no known format{mend or ';'} "
-        f"{must}: {', '.join(sorted(known))}"
-    )
+        mend = f"; use {network};"
+    what = f"{where}(): the suffix {suffix!r} of {Path(path).name!r} is no known format"
+    raise DataError(f"{what}{mend or ';'} what can be {done}: {', '.join(sorted(known))}")

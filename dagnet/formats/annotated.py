@@ -28,7 +28,7 @@ def annotated(model: Model, observations: Observations | None, form: Form) -> nx
     """
     graph, topology, layout = model.to_networkx(), model.topology, model.layout
     keep_users(graph, topology, form)
-    of_units, gradient = {}, None
+    of_units, gradient = dict[str, Array](), None
     if observations is not None:
         found = row_statistics(model, observations.X, observations.y)
         of_units = {"mean_value": found.mean_value, "mean_pre_activation": found.mean_pre_activation}
@@ -52,13 +52,11 @@ def _plain(values: NDArray[Any]) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class RowStatistics:
-    """Sums and means over all rows; without targets the last three are None."""
+    """Of so many rows; without targets the last three are None.  Means are (units,)."""
 
     rows: int
-    """How many rows there were."""
     mean_value: Array
     mean_pre_activation: Array
-    """(units,)"""
     loss: float | None = None
     delta_sum: Array | None = None
     """(units,) sum over the rows of ∂(mean loss)/∂z."""
@@ -73,33 +71,28 @@ def row_statistics(model: Model, X: Any, y: Any = None) -> RowStatistics:
     n, plan, theta = len(inputs), model.plan, model.layout.theta(model.vector)
     runner = model.runner if targets is None else full_runner(model)
     everything, sums = np.arange(plan.n_units), np.zeros((3, plan.n_units))
-    slots, loss = np.zeros(plan.n_slots), 0.0
-    step = max(1, BLOCK // max(plan.n_units, 1)) if model.objective.rowwise else n  # else a loss couples rows
-    whole = None if targets is None or model.objective.one is not None else model.objective.counts(targets)
+    objective, slots = model.objective, np.zeros(plan.n_slots)
+    losses = np.zeros(len(objective.heads))
+    step = max(1, BLOCK // max(plan.n_units, 1)) if objective.rowwise else n  # else a loss couples rows
+    totals = None if targets is None else objective.counts(targets)
     for start in range(0, n, step):
-        block = slice(start, min(start + step, n))
+        block = slice(start, start + step)
         state = runner.forward(theta, inputs[block])
         sums[0] += state.value(everything).sum(axis=1, dtype=np.float64)
         sums[1] += state.pre_activation(everything).sum(axis=1, dtype=np.float64)
-        if targets is None:
+        if targets is None or totals is None:
             continue
-        share = (block.stop - block.start) / n
-        if whole is None:
-            loss += share * model.objective.mean(state.outputs, targets[block], None)
-            pull = model.objective.pull(state.outputs, targets[block], None) * share
-        else:
-            found = model.objective.parts(state.outputs, targets[block], None, pull=True, totals=whole)
-            loss += model.objective.total(model.objective.losses(found._replace(totals=whole)))
-            pull = np.asarray(found.pull)
+        found = objective.parts(state.outputs, targets[block], None, pull=True, totals=totals)
+        losses += objective.losses(found._replace(totals=totals))
         into = np.zeros(plan.n_slots, model.dtype)
-        runner.backward(theta, state, pull.astype(model.dtype), into=into)
+        runner.backward(theta, state, np.asarray(found.pull, model.dtype), into=into)
         slots += into
         sums[2] += state.delta(everything).sum(axis=1, dtype=np.float64)
+    means = sums[0] / n, sums[1] / n
     if targets is None:
-        return RowStatistics(n, sums[0] / n, sums[1] / n)
-    return RowStatistics(
-        n, sums[0] / n, sums[1] / n, loss, sums[2], model.layout.collect(slots, model.vector)
-    )
+        return RowStatistics(n, *means)
+    gradient = model.layout.collect(slots, model.vector)
+    return RowStatistics(n, *means, objective.total(losses), sums[2], gradient)
 
 
 def full_runner(model: Model) -> Any:

@@ -64,9 +64,8 @@ def read_nodelink(stream: BinaryIO) -> nx.DiGraph[Any]:
     if "elements" in data:
         data = _as_nodelink(data)
     if "connections" in data and "network_type" in data:
-        raise FormatError(
-            "this is neat-python's JSON; dagnet_neat.from_json, of the plugin dagnet-neat, reads it"
-        )
+        mend = "dagnet_neat.from_json, of the plugin dagnet-neat, reads it"
+        raise FormatError(f"this is neat-python's JSON; {mend}")
     if data.get("directed", True) is not True:
         raise FormatError('the graph is undirected; a network needs "directed": true')
     flat: nx.DiGraph[Any] = nx.DiGraph()
@@ -103,9 +102,8 @@ def _as_nodelink(data: dict[str, Any]) -> dict[str, Any]:
                 del node[same]
     for edge in edges:
         edge.pop("id", None)
-        edge.update(
-            {end: names.get(str(edge[end]), edge[end]) for end in ("source", "target") if end in edge}
-        )
+        ends = edge.keys() & {"source", "target"}
+        edge.update({end: names.get(str(edge[end]), edge[end]) for end in ends})
     said = data.get("data", {})
     with contextlib.suppress(TypeError, ValueError):
         said = dict(said)  # of NetworkX, a list of pairs
@@ -134,9 +132,8 @@ def _name(value: Any, where: str, depth: int = 0) -> Any:
     if isinstance(value, list) and depth < 100:
         return tuple(_name(item, where, depth + 1) for item in value)
     if isinstance(value, (dict, list)) or (value is None and depth == 0):
-        raise FormatError(
-            expected(f"{where}: the name of a node", "text, a number or a list of these", value)
-        )
+        must = "text, a number or a list of these"
+        raise FormatError(expected(f"{where}: the name of a node", must, value))
     return value
 
 

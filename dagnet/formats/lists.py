@@ -125,9 +125,8 @@ def read_obo(stream: BinaryIO) -> nx.DiGraph[Any]:
         raise FormatError("no OBO: the file has no [Term] with an id")
     kept = {term: said for term, said in terms.items() if "true" not in said.get("is_obsolete", ())}
     graph: nx.DiGraph[Any] = nx.DiGraph()
-    graph.add_nodes_from(
-        (term, {"name": said["name"][0]} if "name" in said else {}) for term, said in kept.items()
-    )
+    named = ((term, {"name": said["name"][0]} if "name" in said else {}) for term, said in kept.items())
+    graph.add_nodes_from(named)
     for term, said in kept.items():
         related = [f"is_a {value}" for value in said.get("is_a", ())] + said.get("relationship", [])
         for relation, parent, *_ in (words for words in map(str.split, related) if len(words) > 1):

@@ -89,9 +89,8 @@ def read_dot(stream: BinaryIO) -> nx.DiGraph[Any]:
         for *_, attributes in (*flat.nodes(data=True), *flat.edges(data=True)):
             said = {key: attributes[key] for key in attributes if key.startswith(PREFIX)}
             attributes.clear()
-            attributes.update(
-                {key if key.startswith(OWN) else key.removeprefix(PREFIX): said[key] for key in said}
-            )
+            for key, text in said.items():
+                attributes[key if key.startswith(OWN) else key.removeprefix(PREFIX)] = text
     return restored(flat)
 
 

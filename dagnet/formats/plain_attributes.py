@@ -36,35 +36,12 @@ PREFIX = "dagnet_"
 NAME, OWN = "dagnet_name", "dagnet_own_"
 VERSION = 1
 COLUMNS: dict[str, type] = {
-    "activation": str,
-    "aggregation": str,
-    "bias": float,
-    "units": int,
-    "trainable": bool,
-    "center": float,
-    "scale": float,
-    "categories": str,
-    "weight": float,
-    "share": str,
-    "factor": float,
-    "loss": str,
-    "loss_weight": float,
-    "target": str,
-    "bounds": str,
-    "l1": float,
-    "l2": float,
-    "sign": int,
-    "shift": float,
-    "mean": float,
-    "variance": float,
-    "dropout": float,
-    "normalization": str,
-    "level": int,
-    "role": str,
-    "mean_value": float,
-    "mean_pre_activation": float,
-    "gradient": float,
-}
+    "activation": str, "aggregation": str, "bias": float, "units": int, "trainable": bool, "center": float,
+    "scale": float, "categories": str, "weight": float, "share": str, "factor": float, "loss": str,
+    "loss_weight": float, "target": str, "bounds": str, "l1": float, "l2": float, "sign": int,
+    "shift": float, "mean": float, "variance": float, "dropout": float, "normalization": str,
+    "level": int, "role": str, "mean_value": float, "mean_pre_activation": float, "gradient": float,
+}  # fmt: skip
 PARAMETERS = ("weight", "bias", "center", "scale")
 FLAGS = {"true": True, "false": False}
 MERGE = "merge the two, adding their weights"
@@ -130,23 +107,12 @@ READABLE = _Readable()
 
 
 def dumps(value: Any, where: str) -> str:
-    """The value as typed JSON text.
-
-    DataError for what no file can bring back as it was.
-
-    Examples
-    --------
-    >>> print(dumps(("layer", 2), "a name"))
-    {"tuple":["layer",2]}
-    """
+    """The value as typed JSON text; DataError for what no file can bring back as it was."""
     return json.dumps(READABLE.pack(plain(value), where), separators=(",", ":"), allow_nan=False)
 
 
 def loads(text: str, where: str) -> Any:
-    """The value that :func:`dumps` was given.
-
-    FormatError for anything else.
-    """
+    """The value that :func:`dumps` was given; FormatError for anything else."""
     return unpack(parse_json(text, where), where)
 
 
@@ -216,12 +182,10 @@ def flatten(graph: nx.DiGraph[Any], *, native: bool = False) -> dict[Hashable, A
 
 
 def _settings_text(settings: Mapping[str, Any]) -> str:
-    texts = []
-    for key, value in {"format": VERSION, **settings}.items():
-        plain = (
-            str(value) if isinstance(value, Loss) else list(value) if key in ("inputs", "outputs") else value
-        )
-        texts.append(f"{json.dumps(key)}:{dumps(plain, f'the graph: {key}')}")
+    said = {"format": VERSION, **settings}
+    said |= {key: list(said[key]) for key in ("inputs", "outputs") if key in said}
+    said |= {key: str(value) for key, value in said.items() if isinstance(value, Loss)}
+    texts = (f"{json.dumps(key)}:{dumps(value, f'the graph: {key}')}" for key, value in said.items())
     return "{" + ",".join(texts) + "}"
 
 
@@ -394,7 +358,6 @@ def _restored_settings(settings: object) -> dict[str, Any]:
     found = {str(key): unpack(value, where) if read is not settings else value for key, value in read.items()}
     version = found.get("format", VERSION)
     if not isinstance(version, int) or version > VERSION:
-        raise FormatError(
-            f"{where}: written in format {shorten(version)}, this dagnet reads {VERSION}; update it"
-        )
+        what = f"written in format {shorten(version)}, this dagnet reads {VERSION}"
+        raise FormatError(f"{where}: {what}; update it")
     return found

@@ -115,9 +115,9 @@ def keep_users(graph: nx.DiGraph[Any], topology: Topology, form: Form, stackleve
         for name, value in own:
             try:
                 fits = stands.keeps(name, value)
-                if fits and (
-                    list in form.kinds or kinds.setdefault((what, name), type(value)) is type(value)
-                ):
+                if fits and list not in form.kinds:  # all values of a column are of one kind
+                    fits = kinds.setdefault((what, name), type(value)) is type(value)
+                if fits:
                     attributes[name] = value
                 else:
                     attributes[own_key(name)] = dumps(value, "")

@@ -41,11 +41,8 @@ def value_and_gradient(function: Function, x: Array, *rest: Any) -> tuple[Array,
     is broadcast to its shape; the gradient has x's shape and dtype.  Where it comes out infinite or NaN the
     function is called once more, and each product of the chain rule is looked at.
 
-    Raises
-    ------
-    NotDifferentiable
-        Where something stands in the way: ``what`` continues "the function …", ``mend`` says what to write
-        instead.
+    NotDifferentiable where something stands in the way: ``what`` continues "the function …", ``mend`` says
+    what to write instead.
 
     Examples
     --------

@@ -117,16 +117,11 @@ def probe_numbers(
     eps = float(np.finfo(dtype).eps)
     rng = np.random.default_rng(0)
     magnitudes = np.concatenate([10.0 ** np.arange(-30, 31, 3), 10.0 ** rng.uniform(-3, 3, 24)])
-    constants = {
-        op.number
-        for formula in formulas
-        for op in formula.ops
-        if op.name == CONSTANT and not op.truth and np.isfinite(op.number)
-    }
-    near = [*points, *sorted(constants)[:CONSTANTS]]
-    around = [
-        x + sign * step * max(abs(x), 1e-3) for x in near for sign in (-1, 0, 1) for step in (4 * eps, 1e-3)
-    ]
+    ops = (op for formula in formulas for op in formula.ops)
+    constants = {op.number for op in ops if op.name == CONSTANT and not op.truth}
+    near = [*points, *sorted(filter(np.isfinite, constants))[:CONSTANTS]]
+    steps = (-1e-3, -4 * eps, 0, 4 * eps, 1e-3)
+    around = [x + step * max(abs(x), 1e-3) for x in near for step in steps]
     usual = rng.normal(0, 3, 64)
     with np.errstate(all="ignore"):
         return np.concatenate([SPECIAL, magnitudes, -magnitudes, usual, around]).astype(dtype)

@@ -87,9 +87,8 @@ class Symbol(NDArrayOperatorsMixin):
         shape = _joined({item.shape_kind for item in symbols}, self.axis)
         parts = {item.part for item in symbols if item.shape_kind == WHOLE or isinstance(item.part, int)}
         if len(parts) > 1:
-            raise Untraceable(
-                "puts together what was read by one mask, or in some columns, with other elements"
-            )
+            part = "what was read by one mask, or in some columns,"
+            raise Untraceable(f"puts together {part} with other elements")
         return Symbol(self.recorder, at, shape, parts.pop() if parts else None, self.axis)
 
     # -- NumPy's two doors -------------------------------------------------------------------
@@ -145,9 +144,8 @@ class Symbol(NDArrayOperatorsMixin):
 
     def _call_nan_to_num(self, x: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
         if posinf is None or neginf is None:
-            raise Untraceable(
-                "calls numpy.nan_to_num, whose bounds depend on the dtype", "name posinf= and neginf="
-            )
+            what = "calls numpy.nan_to_num, whose bounds depend on the dtype"
+            raise Untraceable(what, "name posinf= and neginf=")
         x = np.where(np.isnan(x), nan, x)
         return np.where(x == np.inf, posinf, np.where(x == -np.inf, neginf, x))
 
@@ -358,9 +356,8 @@ class Symbol(NDArrayOperatorsMixin):
 def _joined(found: set[str], axis: int | None) -> str:
     """The shape of what is calculated from arrays of some shapes, as NumPy broadcasts them."""
     if axis == 1 and GONE in found and found & {WHOLE, KEPT}:
-        raise Untraceable(
-            "puts together arrays of shape (rows,) and (rows, units)", "reduce with keepdims=True"
-        )
+        what = "puts together arrays of shape (rows,) and (rows, units)"
+        raise Untraceable(what, "reduce with keepdims=True")
     return next((shape for shape in (WHOLE, KEPT, GONE) if shape in found), FREE)
 
 

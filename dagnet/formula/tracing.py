@@ -35,14 +35,10 @@ def is_number(value: Any) -> bool:
 
 
 def traced(
-    function: Callable[..., Any],
-    arguments: Sequence[str],
-    parameters: Mapping[str, Any] | None = None,
-    *,
-    axis: int | None = None,
-    numbers: tuple[str, ...] = (),
-) -> Formula:
-    """The formula of ``function(*arguments, *parameters)``.
+    function: Callable[..., Any], arguments: Sequence[str], parameters: Mapping[str, Any] | None = None, *,
+    axis: int | None = None, numbers: tuple[str, ...] = (),
+) -> Formula:  # fmt: skip
+    """The formula of ``function(*arguments, *parameters)``; Untraceable with the reason and its source line.
 
     Parameters
     ----------
@@ -54,11 +50,6 @@ def traced(
         among ``arguments``, too, are arrays.
     axis
         Over which axis the function may reduce: 1 those of losses, 0 those of aggregations.
-
-    Raises
-    ------
-    Untraceable
-        With the reason, and the line of the function's own source.
     """
     parameters = dict(parameters or {})
     fixed = {name for name, value in parameters.items() if not is_number(value)} | {*arguments}
@@ -145,12 +136,9 @@ class _MayChange(Exception):
 
 def is_own(function: Any) -> bool:
     """Whether a function is dagnet's own, and so never changes."""
-    module = getattr(function, "__module__", None) or ""
-    return (
-        isinstance(function, FunctionType)
-        and module.startswith("dagnet.")
-        and "<locals>" not in function.__qualname__
-    )
+    if not isinstance(function, FunctionType) or "<locals>" in function.__qualname__:
+        return False
+    return (function.__module__ or "").startswith("dagnet.")
 
 
 def what_it_reads(*functions: Any) -> tuple[Any, ...] | None:

@@ -247,13 +247,12 @@ class _Expression:
         """Side by side; a single one above or below a line needs no brackets."""
         if alone and len(places) == 1 and abs(powers[places[0]]) == 1:
             return self.text(places[0])
-        texts = [
-            self.tight(place) if abs(powers[place]) == 1 else self._power(place, str(abs(powers[place])))
-            for place in places
-        ]
-        for k, place in enumerate(places[:-1]):  # a sum ends where its bracket does
-            if self.ops[place].name in REDUCTIONS and abs(powers[place]) == 1:
-                texts[k] = self.bracket % texts[k]
+        texts = []
+        for place in places:
+            exponent = abs(powers[place])
+            text = self.tight(place) if exponent == 1 else self._power(place, str(exponent))
+            ends = place == places[-1] or self.ops[place].name not in REDUCTIONS or exponent != 1
+            texts.append(text if ends else self.bracket % text)  # a sum ends where its bracket does
         return self.times.join(texts)
 
 

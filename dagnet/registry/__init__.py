@@ -22,28 +22,10 @@ from dagnet.errors import DagnetError, PluginError, Verbatim, did_you_mean, expe
 from dagnet.registry.tables import KINDS, Origin, registry
 
 __all__ = [
-    "KINDS",
-    "Origin",
-    "activations",
-    "aggregations",
-    "attributions",
-    "engines",
-    "exporters",
-    "find_activation",
-    "find_aggregation",
-    "find_engine",
-    "find_initializer",
-    "find_loss",
-    "find_optimizer",
-    "initializers",
-    "losses",
-    "named",
-    "optimizers",
-    "origin",
-    "parse_call",
-    "register",
-    "spelled",
-]
+    "KINDS", "Origin", "activations", "aggregations", "attributions", "engines", "exporters",
+    "find_activation", "find_aggregation", "find_engine", "find_initializer", "find_loss", "find_optimizer",
+    "initializers", "losses", "named", "optimizers", "origin", "parse_call", "register", "spelled",
+]  # fmt: skip
 LONGEST = 1000
 """Characters in a call form: the parser of a deeply nested one could exhaust the stack."""
 
@@ -130,13 +112,7 @@ def origin(kind: str, name: str) -> Origin | None:
 
 
 def named(item: Activation | Aggregation | Loss | Initializer | Attributor) -> str:
-    """What a message calls it: ``activation 'cube'``, and of which plugin where that is not dagnet.
-
-    Examples
-    --------
-    >>> named(find_activation("relu"))
-    "activation 'relu'"
-    """
+    """What a message calls it: ``activation 'cube'``, and of which plugin where that is not dagnet."""
     kind = next(plural for plural, entry in KINDS.items() if entry.singular == item.kind)
     registered = registry.table(kind).get(item.name)
     source = registry.origin(kind, item.name)
@@ -155,12 +131,7 @@ def _function(item: object) -> object:
 def parse_call(text: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     """Split ``"elu(alpha=0.5)"`` into name, positional and keyword arguments.
 
-    Arguments are Python literals; nothing is evaluated.
-
-    Raises
-    ------
-    PluginError
-        If the text is not a name or a call of a name with literals.
+    PluginError for what is no name and no call of a name with Python literals; nothing is evaluated.
 
     Examples
     --------
@@ -264,10 +235,8 @@ def find_optimizer(spec: object) -> Optimizer:
     else:
         raise PluginError(expected("an optimizer", "a name, a call form or an Optimizer", spec))
     if not dataclasses.is_dataclass(cls):
-        mend = "write @dataclass(frozen=True) above its class"
-        raise PluginError(
-            expected(f"optimizer {cls.name!r}", "a dataclass of its settings", Verbatim(cls.__name__), mend)
-        )
+        must, mend = "a dataclass of its settings", "write @dataclass(frozen=True) above its class"
+        raise PluginError(expected(f"optimizer {cls.name!r}", must, Verbatim(cls.__name__), mend))
     try:
         return cls(*positional, **named)
     except TypeError as error:

@@ -12,7 +12,6 @@ import importlib
 import importlib.metadata
 import inspect
 import os
-import sys
 import threading
 import time
 import warnings
@@ -28,6 +27,8 @@ from dagnet import hookspecs
 from dagnet.contracts import Activation, Aggregation, Attributor, Exporter, Initializer, Loss, Optimizer
 from dagnet.errors import DagnetWarning, PluginError, Verbatim, did_you_mean, expected, shorten
 
+RULE = "a subclass of Optimizer that defines update() or step()"
+ENGINE = "an engine with a name, a priority and the methods unavailable, prepare and fused_step"
 ENGINE_METHODS = ("unavailable", "prepare", "fused_step")
 GROUP = "dagnet"
 MOST_ITEMS = 10_000
@@ -36,27 +37,15 @@ Offer = tuple[str, str, Any]
 NEWER = "; if it is no slip, the plugin needs a newer dagnet: pip install --upgrade dagnet"
 DISABLE = "DAGNET_DISABLE_PLUGINS"
 USUAL = {
-    "average": "mean",
-    "bce": "binary_cross_entropy_with_logits",
-    "bcewithlogits": "binary_cross_entropy_with_logits",
+    "average": "mean", "maximum": "max", "minimum": "min", "mul": "product", "prod": "product",
+    "l1": "absolute_error", "mae": "absolute_error",
+    "mse": "squared_error", "mean_squared_error": "squared_error",
+    "linear": "identity", "none": "identity", "logistic": "sigmoid",
+    "crossentropy": "cross_entropy", "categorical_crossentropy": "cross_entropy",
     "binary_crossentropy": "binary_cross_entropy",
-    "categorical_crossentropy": "cross_entropy",
-    "crossentropy": "cross_entropy",
-    "l1": "absolute_error",
-    "linear": "identity",
-    "log_loss": "binary_cross_entropy_with_logits",
-    "logistic": "sigmoid",
-    "mae": "absolute_error",
-    "maximum": "max",
-    "mean_squared_error": "squared_error",
-    "minimum": "min",
-    "mse": "squared_error",
-    "mul": "product",
-    "none": "identity",
-    "prod": "product",
-}
+    **dict.fromkeys(("bce", "bcewithlogits", "log_loss"), "binary_cross_entropy_with_logits"),
+}  # fmt: skip
 """How other libraries say it."""
-TRACE = "DAGNET_TRACE_PLUGINS"
 SLOW_SECONDS = 2.0
 BUILTINS = (
     "dagnet.builtins.activations",
@@ -104,18 +93,8 @@ KINDS: dict[str, Kind] = {
     "aggregations": _instances("aggregation", "dagnet_aggregations", Aggregation),
     "losses": _instances("loss", "dagnet_losses", Loss),
     "initializers": _instances("initializer", "dagnet_initializers", Initializer),
-    "optimizers": Kind(
-        "optimizer",
-        "dagnet_optimizers",
-        "a subclass of Optimizer that defines update() or step()",
-        _is_optimizer,
-    ),
-    "engines": Kind(
-        "engine",
-        "dagnet_engines",
-        "an engine with a name, a priority and the methods unavailable, prepare and fused_step",
-        _is_engine,
-    ),
+    "optimizers": Kind("optimizer", "dagnet_optimizers", RULE, _is_optimizer),
+    "engines": Kind("engine", "dagnet_engines", ENGINE, _is_engine),
     "exporters": _instances("exporter", "dagnet_exporters", Exporter),
     "attributions": _instances(Attributor.kind, "dagnet_attributions", Attributor),
 }
@@ -135,11 +114,8 @@ class Origin:
 def offers(plugin: object, origin: Origin) -> list[Offer]:
     """All that ``plugin`` offers: itself, or what its hook implementations return.
 
-    Raises
-    ------
-    PluginError
-        For a plugin without hook implementations, a hook that does not exist, raises or returns
-        something else than it must.
+    PluginError for a plugin without hook implementations, and for a hook that does not exist, raises or
+    returns something else than it must.
     """
     for kind, entry in KINDS.items():
         if entry.fits(plugin):
@@ -165,10 +141,8 @@ def _implementations(plugin: object, origin: Origin) -> dict[str, list[Callable[
         wrong = [name for name in dir(plugin) if name.startswith(f"{GROUP}_") and name not in hooks]
         mend = did_you_mean(wrong[0], hooks) + NEWER if wrong else ""
         raise PluginError(f"plugin {_label(plugin)} of {origin}: {error}{mend}") from error
-    found = {
-        caller.name: [implementation.function for implementation in caller.get_hookimpls()]
-        for caller in manager.get_hookcallers(plugin) or ()
-    }
+    callers = manager.get_hookcallers(plugin) or ()
+    found = {caller.name: [each.function for each in caller.get_hookimpls()] for caller in callers}
     if not found:
         raise PluginError(
             f"plugin {_label(plugin)} of {origin} has no hook implementation; "
@@ -279,7 +253,7 @@ class Registry:
         version = _version("dagnet")
         for module in BUILTINS:
             self.add(importlib.import_module(module), Origin("dagnet", version))
-        if _is_set(DISABLE):
+        if os.environ.get(DISABLE, "") not in {"", "0"}:
             return []
         try:
             found = _entry_points()
@@ -295,13 +269,11 @@ class Registry:
         mend = f"set {DISABLE}=1 to do without plugins"
         try:
             for point in points:
-                _trace(f"loading {point.name} = {point.value} of {origin}")
                 found += offers(point.load(), origin)
             self._enter(found, origin)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
             return f"{who} are left out: {_worded(error)}; mend or uninstall it, or {mend}"
         seconds = time.perf_counter() - start
-        _trace(f"{origin} took {seconds:.3f} s")
         if seconds < SLOW_SECONDS:
             return None
         advice = "a plugin should import heavy libraries inside its functions"
@@ -328,7 +300,6 @@ class Registry:
             entering[key] = item
         self._refuse_shared_suffixes(entering, origin)
         for (kind, name), item in entering.items():
-            _trace(f"{KINDS[kind].singular} {name} from {origin}")
             self._tables[kind][name] = item
             self._origins[kind, name] = origin
 
@@ -337,10 +308,8 @@ class Registry:
         suffixes = {item.suffix: name for name, item in self._tables["exporters"].items()}
         for (kind, name), item in entering.items():
             if kind == "exporters" and (other := suffixes.setdefault(item.suffix, name)) != name:
-                raise PluginError(
-                    f"exporter {name!r} of {origin} has the suffix {item.suffix!r} of the exporter "
-                    f"{other!r}; choose another suffix"
-                )
+                what = f"has the suffix {item.suffix!r} of the exporter {other!r}"
+                raise PluginError(f"exporter {name!r} of {origin} {what}; choose another suffix")
 
 
 def _entry_points() -> list[tuple[Origin, EntryPoints]]:
@@ -361,10 +330,8 @@ def _misplaced() -> str:
     except Exception:  # noqa: BLE001 - one malformed file in the environment is enough
         return ""
     wrong = sorted(pair for pair in groups if pair[1].startswith(GROUP) and pair[1] != GROUP)
-    must = f"which must be {GROUP!r}"
-    return "".join(
-        f"; {name} has plugins in the entry-point group {group!r}, {must}" for name, group in wrong
-    )
+    text = "; {} has plugins in the entry-point group {!r}, which must be {!r}"
+    return "".join(text.format(*pair, GROUP) for pair in wrong)
 
 
 def _worded(error: BaseException) -> str:
@@ -376,15 +343,6 @@ def _version(distribution: str) -> str:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return ""
-
-
-def _is_set(variable: str) -> bool:
-    return os.environ.get(variable, "") not in {"", "0"}
-
-
-def _trace(text: str) -> None:
-    if _is_set(TRACE):
-        sys.stderr.write(f"dagnet plugins: {text}\n")
 
 
 registry = Registry()

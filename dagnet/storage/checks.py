@@ -103,10 +103,8 @@ def _check_activations(parts: Topology) -> None:
 
 
 def _check_numbers(parts: Topology) -> None:
-    for numbers in (
-        *(parts.weight_start, parts.bias_start, parts.center, parts.scale),
-        *parts.node_starts.values(),
-    ):
+    starts = parts.weight_start, parts.bias_start, *parts.node_starts.values()
+    for numbers in (*starts, parts.center, parts.scale):
         check(np.isfinite(numbers).all(), "a number is not finite")
     check((parts.scale != 0).all(), "an input's scale is 0")
     _check_normalized(parts)

@@ -38,14 +38,8 @@ PREFIX = re.compile(
     rb'\{"__metadata__":\{"dagnet":"\{\\"format\\":([1-9][0-9]{0,8}),\\"sha256\\":\\"([0-9a-f]{64})\\",'
 )
 LONGEST_PREFIX = 150
-DTYPES = {
-    name: np.dtype(code)
-    for name, code in zip(
-        ("BOOL", "I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64", "F16", "F32", "F64"),
-        ("?", "i1", "u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"),
-        strict=True,
-    )
-}
+DTYPES = {"BOOL": np.dtype("?"), "I8": np.dtype("i1"), "U8": np.dtype("u1")}
+DTYPES |= {f"{kind.upper()}{8 * size}": np.dtype(f"<{kind}{size}") for kind in "iuf" for size in (2, 4, 8)}
 
 
 @contextlib.contextmanager
@@ -152,9 +146,8 @@ class _Metadata(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 def write(path: object, document: Document, tensors: Mapping[str, Array]) -> None:
     """Write a file whole or not at all; the document's ``sha256`` must be :data:`NO_DIGEST`."""
     text = msgspec.json.encode(document).decode()
-    data = safetensors.numpy.save(
-        {name: np.asarray(array, order="C") for name, array in tensors.items()}, metadata={"dagnet": text}
-    )
+    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    data = safetensors.numpy.save(arrays, metadata={"dagnet": text})
     header = int.from_bytes(data[:8], "little")
     if header > LARGEST_HEADER:
         got = f"{header:,} bytes"

@@ -37,6 +37,8 @@ MOST_DIMENSIONS = 8
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Packed = Any
 """A value as :mod:`dagnet.storage.documents` spells it."""
+Column = tuple[Packed, list[Count], list[Packed]]
+"""An attribute's name, the numbers of those that have it, and its values."""
 DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 
 
@@ -69,10 +71,10 @@ class ModelDocument(Document, forbid_unknown_fields=True, frozen=True, omit_defa
     """Names, or how many where they are 0, 1, 2 …"""
     share_keys: list[Packed]
     weight_name: Packed
-    users: Packed
-    """The users' own attributes (:func:`pack_users`)."""
-    node_words: Packed = None
-    """What nodes say beside the usual, in the same way; None for nothing."""
+    users: tuple[list[Column], list[Column], list[Column], list[str]]
+    """The users' own attributes, as :func:`pack_users` has them."""
+    node_words: list[Column] | None = None
+    """What nodes say beside the usual; None for nothing."""
     aggregations: list[Plugin] = []
     """Those that nodes name by their numbers."""
     categories: list[tuple[Count, list[Packed]]] = []
@@ -252,43 +254,37 @@ def _mend(plugin: Plugin) -> str:
     except importlib.metadata.PackageNotFoundError:
         mend = f"if you trust its author, pip install {plugin.distribution}"
         return f"the file was written with {_provider(plugin)}: {mend}"
-    return (
-        f"the file was written with {_provider(plugin)} and {here} is installed here: "
-        "install that version, and see that DAGNET_DISABLE_PLUGINS is not set"
-    )
+    text = f"the file was written with {_provider(plugin)} and {here} is installed here"
+    return f"{text}: install that version, and see that DAGNET_DISABLE_PLUGINS is not set"
 
 
 # -- what graphs say: a column for each attribute ------------------------------------------
 
 
 def pack_users(users: UserAttributes, codec: Snapshot) -> Any:
-    """Of the graph, of nodes and of edges: name, numbers and values of each attribute; words left unread.
+    """The columns of the graph, of nodes and of edges; words left unread.
 
     What no file can bring back as it was is left out, and one :class:`DagnetWarning` says so.
     """
     lost: list[str] = []
-    tables = [
-        _columns("attribute {} of the graph", {0: users.graph}, codec, lost),
-        _columns("node attribute {}", users.nodes, codec, lost),
-        _columns("edge attribute {}", users.edges, codec, lost),
-    ]
+    graph = _columns("attribute {} of the graph", {0: users.graph}, codec, lost)
+    nodes = _columns("node attribute {}", users.nodes, codec, lost)
+    edges = _columns("edge attribute {}", users.edges, codec, lost)
     if lost:
         more = f" and {len(lost) - 1:,} more" if len(lost) > 1 else ""
         text = f"the file keeps no {lost[0]}{more}: it can hold {Snapshot.takes}"
         warnings.warn(text, DagnetWarning, stacklevel=5)
-    return [*tables, list(users.unread)]
+    return graph, nodes, edges, list(users.unread)
 
 
-def pack_words(words: Mapping[str, Mapping[int, Any]], codec: Snapshot) -> Any:
-    """What nodes say by word and number: word, numbers and values; DataError for what no file can keep."""
-    return [
-        [
-            word,
-            list(said),
-            [codec.pack(_plain(word, value), f"node attribute {word!r}") for value in said.values()],
-        ]
-        for word, said in words.items()
-    ]
+def pack_words(words: Mapping[str, Mapping[int, Any]], codec: Snapshot) -> list[Column]:
+    """A column for each word that nodes say; DataError for what no file can keep."""
+    columns: list[Column] = []
+    for word, said in words.items():
+        where = f"node attribute {word!r}"
+        values = [codec.pack(_plain(word, value), where) for value in said.values()]
+        columns.append((word, list(said), values))
+    return columns
 
 
 def _plain(word: str, value: Any) -> Any:
@@ -298,25 +294,23 @@ def _plain(word: str, value: Any) -> Any:
     return plain(value)
 
 
-def unpack_words(packed: Any, codec: Snapshot, n: int) -> list[dict[str, Any]]:
+def unpack_words(packed: list[Column], codec: Snapshot, n: int) -> list[dict[str, Any]]:
     """What the nodes said, by node; ``ValueError`` for all else than :func:`pack_words` gave."""
-    if type(packed) is not list:
-        raise ValueError("what nodes say is no list")
     said = _unpacked(packed, n, codec)
     return [said.get(node, {}) for node in range(n)]
 
 
 def _columns(
     where: str, numbered: Mapping[int, Mapping[Any, Any]], codec: Snapshot, lost: list[str]
-) -> list[list[Any]]:
-    columns: dict[Any, list[Any]] = {}
+) -> list[Column]:
+    columns: dict[Any, Column] = {}
     for number, attributes in numbered.items():
         for name, value in attributes.items():
             place, aside = where.format(shorten(name)), len(codec.tensors)
             try:
                 packed = codec.pack(plain(value), place)
                 if name not in columns:
-                    columns[name] = [codec.pack(plain(name), place), [], []]
+                    columns[name] = codec.pack(plain(name), place), [], []
             except DataError:
                 lost.append(place)
                 while len(codec.tensors) > aside:  # those of what was packed before the rest was refused
@@ -329,27 +323,19 @@ def _columns(
 
 def unpack_users(packed: Any, codec: Snapshot, sizes: tuple[int, int]) -> UserAttributes:
     """What :func:`pack_users` was given; ``ValueError`` for all else.  ``sizes`` count nodes and edges."""
-    if type(packed) is not list or len(packed) != 4 or not all(type(part) is list for part in packed):
-        raise ValueError("the users' attributes are no four lists")
-    graph, nodes, edges = (
-        _unpacked(table, size, codec) for table, size in zip(packed[:3], (1, *sizes), strict=True)
-    )
-    unread = packed[3]
-    if not all(type(word) is str for word in unread):
-        raise ValueError("a word is no text")
+    *tables, unread = packed
+    graph, nodes, edges = map(_unpacked, tables, (1, *sizes), [codec] * 3)
     return UserAttributes(graph.get(0, {}), nodes, edges, tuple(unread))
 
 
-def _unpacked(table: list[Any], size: int, codec: Snapshot) -> dict[int, dict[Any, Any]]:
+def _unpacked(table: list[Column], size: int, codec: Snapshot) -> dict[int, dict[Any, Any]]:
     found: dict[int, dict[Any, Any]] = {}
-    for column in table:
-        if type(column) is not list or len(column) != 3:
-            raise ValueError("an attribute is no name with numbers and values")
-        name, numbers, values = codec.unpack(column[0]), *column[1:]
-        if type(numbers) is not list or type(values) is not list or len(numbers) != len(values):
+    for packed, numbers, values in table:
+        name = codec.unpack(packed)
+        if len(numbers) != len(values):
             raise ValueError("an attribute's numbers and values differ in length")
         for number, value in zip(numbers, values, strict=True):
-            if type(number) is not int or not 0 <= number < size:
+            if number >= size:
                 raise ValueError("an attribute is of no node and of no edge")
             owner = found.setdefault(number, {})
             if name in owner:

@@ -252,15 +252,6 @@ def save_checkpoint(path: object, snapshot: dict[str, Any]) -> None:
     lists, dictionaries with string keys, arrays and NumPy scalars.
 
     DataError for any other value; the message names its place.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder) / "run.dagnet"
-    ...     save_checkpoint(path, {"epoch": 3, "history": {"loss": [0.5, float("inf")]}})
-    ...     load_checkpoint(path)
-    {'epoch': 3, 'history': {'loss': [0.5, inf]}}
     """
     if type(snapshot) is not dict:
         raise DataError(expected("snapshot", "a dict", snapshot))

@@ -29,15 +29,6 @@ from dagnet.testing.kit import (
 from dagnet.testing.outcomes import Outcome
 
 __all__ = [
-    "Outcome",
-    "check_activation",
-    "check_aggregation",
-    "check_engine",
-    "check_exporter",
-    "check_initializer",
-    "check_loss",
-    "check_optimizer",
-    "checks_of",
-    "outcomes",
-    "parametrize_with_checks",
-]
+    "Outcome", "check_activation", "check_aggregation", "check_engine", "check_exporter", "check_initializer",
+    "check_loss", "check_optimizer", "checks_of", "outcomes", "parametrize_with_checks",
+]  # fmt: skip

@@ -58,10 +58,8 @@ def check_the_derivative_is_the_functions(activation: Activation) -> None:
         first = off[0]
         more = f", and {len(off) - 1} more like it" if len(off) > 1 else ""
         mend = "; is there a kink? Declare it with kinks=[…]" if len(off) <= len(z) // 20 else ""
-        raise AssertionError(
-            f"at z = {z[first]:g} its derivative says {slopes[first]:.9g}, central differences say "
-            f"{numeric[first]:.9g}{more}{mend}"
-        )
+        says = f"says {slopes[first]:.9g}, central differences say {numeric[first]:.9g}"
+        raise AssertionError(f"at z = {z[first]:g} its derivative {says}{more}{mend}")
 
 
 def check_single_precision_agrees_with_double(activation: Activation) -> None:

@@ -55,9 +55,9 @@ def _random_dag(rng: np.random.Generator) -> nx.DiGraph[Any]:
     for child in range(4, nodes):
         parents = rng.choice(child, size=min(child, int(rng.integers(1, 7))), replace=False)
         graph.add_edges_from((int(parent), child) for parent in parents)
-        graph.nodes[child].update(
-            activation=str(rng.choice(ACTIVATIONS)), bias=float(rng.normal()) if rng.random() < 0.7 else False
-        )
+        activation = str(rng.choice(ACTIVATIONS))
+        bias = float(rng.normal()) if rng.random() < 0.7 else False
+        graph.nodes[child].update(activation=activation, bias=bias)
     graph.add_node("constant", bias=0.5, activation="tanh")
     graph.add_edge("constant", nodes - 1)
     return graph

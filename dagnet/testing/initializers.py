@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import numpy as np
 
@@ -67,10 +68,8 @@ def check_the_arguments_are_not_written(initializer: Initializer) -> None:
 def check_a_network_starts_with_it(initializer: Initializer) -> None:
     """In both precisions, the same bits for the same seed."""
     for dtype in ("float64", "float32"):
-        first, again = (
-            Network(layered([3, 4, 2]), initializer=initializer, dtype=dtype, seed=3, threads=1).parameters
-            for _ in range(2)
-        )
+        given: dict[str, Any] = {"initializer": initializer, "dtype": dtype, "seed": 3, "threads": 1}
+        first, again = (Network(layered([3, 4, 2]), **given).parameters for _ in range(2))
         must(same_bits(first, again), f"two networks with one seed start differently, {dtype}")
 
 

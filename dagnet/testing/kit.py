@@ -27,14 +27,9 @@ from dagnet.testing import exporters as of_exporters
 from dagnet.testing.outcomes import Check, Outcome, declared_reasons, judge
 
 MODULES = {
-    "activation": activations,
-    "aggregation": aggregations,
-    "loss": losses,
-    "initializer": initializers,
-    "optimizer": optimizers,
-    "engine": of_engines,
-    "exporter": of_exporters,
-}
+    "activation": activations, "aggregation": aggregations, "loss": losses, "initializer": initializers,
+    "optimizer": optimizers, "engine": of_engines, "exporter": of_exporters,
+}  # fmt: skip
 """Where the checks of each kind are written: all functions check_…, in their order; attributors have none."""
 ELEMENTWISE = "check_the_result_does_not_depend_on_how_the_vector_is_split"
 Failures = Mapping[str, str] | None
@@ -52,11 +47,8 @@ def _kind(item: object) -> str:
 
 def label(item: Any) -> str:
     """What a plugin is called in messages and test ids: its call form, or its name."""
-    return (
-        str(item)
-        if isinstance(item, (Activation, Aggregation, Loss, Initializer, Optimizer))
-        else str(item.name)
-    )
+    named = (Activation, Aggregation, Loss, Initializer, Optimizer)
+    return str(item if isinstance(item, named) else item.name)
 
 
 def checks_of(item: object, *, reader: of_exporters.Reader | None = None) -> tuple[Check, ...]:
@@ -179,11 +171,9 @@ def check_exporter(
 
 
 def parametrize_with_checks(
-    items: Iterable[Any],
-    *,
-    expected_failures: Mapping[str, str | Mapping[str, str]] | None = None,
+    items: Iterable[Any], *, expected_failures: Mapping[str, str | Mapping[str, str]] | None = None,
     reader: of_exporters.Reader | None = None,
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # fmt: skip
     """Decorate a test so that pytest runs it once for each check of each plugin.
 
     The test takes ``check``, a function without arguments, and if it likes ``plugin``.  Its ids

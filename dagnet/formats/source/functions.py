@@ -29,11 +29,8 @@ class Function:
     def __init__(self, formula: Formula, known: Mapping[str, Any], real: str, own: Any, into: str) -> None:
         self.formula, self.ops, self.real, self.own, self.into = formula, formula.ops, real, own, into
         self.c, self.end, self.f = bool(real), ";" * bool(real), "f" * (real == "float")
-        self.fine, self.result, given = (
-            self.ops[0].form,
-            formula.results[0],
-            self.ops[: len(formula.arguments)],
-        )
+        self.fine, self.result = self.ops[0].form, formula.results[0]
+        given = self.ops[: len(formula.arguments)]
         self.arrays = {str(op.value): op.form for op in given if op.value in ARRAYS}
         learned = [name for name in formula.arguments if name not in known and name not in self.arrays]
         self.said = {name: number(known[name], real) for name in formula.arguments if name in known}
