@@ -34,6 +34,7 @@ from dagnet.training.rows import (
 from dagnet.training.settings import Settings, checked_callbacks, listening, refuse_noise
 from dagnet.values import NOT_NEGATIVE
 
+DRIFTED = "no longer the parameters of rank 0; callbacks must change the same in all processes"
 AT_ONCE, UNHEARD = 50_000_000, 2**16
 """Edges times rows learned from in one go, tenths of a second, before somebody is told; rows, if nobody."""
 
@@ -188,6 +189,7 @@ class TrainingRun:
                 endings.callback(callback.on_training_end, self)
             try:
                 self._tell(callback.on_training_begin for callback in self._heard)
+                self._agree()
                 while self.history.epochs < self.epochs and not self.stop:
                     if not self._train_epochs():
                         self._train_epoch()
@@ -223,11 +225,11 @@ class TrainingRun:
         self._agree()
 
     def _agree(self) -> None:
-        """Go on as the first process does."""
+        """Stop where any process does, and go on at the learning rate of the first."""
         if (group := self.settings.distributed) is not None:
             mine = np.array([self.stop, self._learning_rate])
-            stop, self._learning_rate = group.agreed(mine, self.model.vector).tolist()
-            self.stop = bool(stop)
+            every = group.agreed(mine, self.model.vector, DRIFTED)
+            self.stop, self._learning_rate = bool(every[:, 0].any()), float(every[0, 1])
 
     def _train_several(self) -> bool:
         """Learn from the next batches in one go, if the learner can; whether it did from any."""

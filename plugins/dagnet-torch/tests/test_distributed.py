@@ -67,10 +67,10 @@ def test_two_processes_are_one_after_fifty_steps(two, alone):
     assert_equal(folder, 2, alone)
 
 
-def test_the_first_alone_writes_and_shows_and_its_clock_counts(two):
+def test_the_first_alone_writes_and_shows_and_all_stop_where_any_does(two):
     done, folder = two
     loads = [np.load(folder / f"others{rank}.npz") for rank in range(2)]
-    assert [len(one["stopped"]) for one in loads] == [1, 1]  # amid the second epoch, by rank 0's clock
+    assert [len(one["stopped"]) for one in loads] == [1, 1]  # amid the second epoch, by rank 1's clock
     assert [len(one["alone"]) for one in loads] == [2, 3]
     assert len((folder / "log.csv").read_text().splitlines()) == 2
     names = {file.name for file in folder.iterdir()}
