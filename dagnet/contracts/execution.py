@@ -160,7 +160,7 @@ class Group(Protocol):
         """Refuse, by their ranks, those whose run of ``fit`` begins with something else."""
 
     def agreed(self, numbers: Array, alike: Array, wrong: str) -> Array:
-        """(processes, n) the numbers of all; refuse a rank with another array than the first: it has ``wrong``."""
+        """(processes, n) the numbers of all; refuse ranks that have ``wrong``: not the first's array."""
 
     def leave(self, error: BaseException) -> None:
         """The run of this process has ended by an error that others may not have: no more runs together."""

@@ -31,10 +31,9 @@ from dagnet.training.rows import (
     validation_losses,
     weighed,
 )
-from dagnet.training.settings import Settings, checked_callbacks, listening, refuse_noise
+from dagnet.training.settings import Agreement, Settings, checked_callbacks, listening, refuse_noise
 from dagnet.values import NOT_NEGATIVE
 
-DRIFTED = "no longer the parameters of rank 0; callbacks must change the same in all processes"
 AT_ONCE, UNHEARD = 50_000_000, 2**16
 """Edges times rows learned from in one go, tenths of a second, before somebody is told; rows, if nobody."""
 
@@ -122,10 +121,13 @@ class TrainingRun:
     def _listen(self) -> None:
         self._heard = [one for one in self.callbacks if self.first or not one.shows]
         joints = Callback.on_batch_begin, Callback.on_gradient, Callback.on_batch_end
+        if self.settings.distributed is not None:
+            steering = [one for one in self.callbacks if not one.shows]
+            agree = Agreement(steered=any(listening(steering, joint) for joint in joints))
+            # before those that keep what was agreed, as checkpoints do
+            self._heard = sorted([*self._heard, agree], key=lambda one: one.shows and one.runs_last)
         found = [listening(self._heard, joint) for joint in joints]
         self._at_batch_begin, self._at_gradient, self._at_batch_end = found
-        steering = [one for one in self.callbacks if not one.shows]
-        self._steered = any(listening(steering, joint) for joint in joints)
 
     @property
     def learning_rate(self) -> float:
@@ -189,7 +191,6 @@ class TrainingRun:
                 endings.callback(callback.on_training_end, self)
             try:
                 self._tell(callback.on_training_begin for callback in self._heard)
-                self._agree()
                 while self.history.epochs < self.epochs and not self.stop:
                     if not self._train_epochs():
                         self._train_epoch()
@@ -207,7 +208,6 @@ class TrainingRun:
         if not self.done:
             self.loss_sum, self.weight_sum, self.head_sums = 0.0, 0.0, []
             self._tell(callback.on_epoch_begin for callback in self._heard)
-            self._agree()
             if self.stop:
                 return
         if self.settings.shuffle:
@@ -218,18 +218,8 @@ class TrainingRun:
                 return
             if not (self._several and self._train_several()):
                 self._train_batch(self.done)
-                if self._steered:
-                    self._agree()
         self._record()
         self._tell(callback.on_epoch_end for callback in self._heard)
-        self._agree()
-
-    def _agree(self) -> None:
-        """Stop where any process does, and go on at the learning rate of the first."""
-        if (group := self.settings.distributed) is not None:
-            mine = np.array([self.stop, self._learning_rate])
-            every = group.agreed(mine, self.model.vector, DRIFTED)
-            self.stop, self._learning_rate = bool(every[:, 0].any()), float(every[0, 1])
 
     def _train_several(self) -> bool:
         """Learn from the next batches in one go, if the learner can; whether it did from any."""

@@ -6,6 +6,7 @@ from threads_together import ROWS, TABLE, Y, every_kind, fitted, same, together
 
 import dagnet
 from dagnet.errors import GroupError
+from dagnet.storage import load_checkpoint
 
 
 class Stops(dagnet.Callback):
@@ -97,13 +98,10 @@ def test_batches_go_on_amid_an_epoch(tmp_path):
         keep = [*stops, dagnet.Checkpoint(path)]
         return fitted_to(Batches(), processes, 6, callbacks=keep, resume=path)
 
-    class AmidTheSecond(dagnet.Callback):
-        def on_batch_end(self, run):
-            run.stop |= (run.epoch, run.batch) == (2, 1)
-
-    stopped = together(2, lambda processes: train(processes, AmidTheSecond()))
+    stopped = together(2, lambda processes: train(processes, Stops("batch_end 2, 1", processes.rank == 1)))
+    assert load_checkpoint(tmp_path / "run.dagnet")["batch"] == 1
     assert len(stopped[0][1]["loss"]) == 1
-    assert same(fitted_to(Batches(), blocks=6), together(3, train))
+    assert same(fitted_to(Batches(), blocks=6), together(3, lambda one: train(one, Stops("", stops=False))))
 
 
 @pytest.mark.parametrize(
