@@ -174,8 +174,8 @@ class Batches(Rows):
         if not isinstance(batches, Iterable) or (isinstance(batches, Iterator) and settings.epochs > 1):
             must = "without y, an iterable of batches (X, y) or (X, y, sample_weight), anew in each epoch"
             raise DataError(expected("X", must, batches, "give a list, a class with __iter__, or epochs=1"))
-        self._batches, self._how = batches, (given["columns"], given["missing"])
-        self._group = settings.distributed
+        self._batches, self._group = batches, settings.distributed
+        self._how = given["columns"], given["missing"]
         self._before, self._none = model.vector.copy(), np.empty((settings.batch_size, 0))
         self._hold(Rows(self._none, self._none, None))
 

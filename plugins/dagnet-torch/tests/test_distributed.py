@@ -171,6 +171,23 @@ def test_a_rank_that_no_longer_answers_ends_the_others_within_a_minute(tmp_path,
     assert all(f"rank 1 (process {runs[1].pid} on " in one for one in said)
 
 
+BEATS = """
+import dagnet_torch.distributed, numpy
+dagnet_torch.distributed.BEAT = 0
+dagnet_torch.distributed.processes().sum(numpy.zeros(1))
+"""
+
+
+def test_a_process_ends_well_amid_a_beat():
+    place = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+    for trial in range(4):  # without waiting for the beats half of them abort
+        own = {**ENVIRONMENT, **place, "MASTER_PORT": str(28500 + os.getpid() % 900 + trial)}
+        done = subprocess.run(
+            [sys.executable, "-c", BEATS], env=own, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
 def test_a_process_that_torchrun_did_not_start_is_alone(monkeypatch):
     for name in distributed.TORCHRUN:
         monkeypatch.delenv(name, raising=False)
