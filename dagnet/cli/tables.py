@@ -316,9 +316,8 @@ def split_rows(n: int, shares: Mapping[str, float], labels: Array | None, seed: 
             continue
         taken = _drawn(left, share, None if labels is None else labels[left], generator)
         if not 0 < len(taken) < len(left):
-            mend = f"give more rows, or --{purpose} 0 for none"
-            text = f"--{purpose}: a share of {share:g} leaves a part of {len(left)} rows empty; {mend}"
-            raise DataError(text)
+            what = f"--{purpose}: a share of {share:g} leaves a part of {len(left)} rows empty"
+            raise DataError(f"{what}; give more rows, or --{purpose} 0 for none")
         result[purpose] = taken
         left = np.setdiff1d(left, taken)
     result["train"] = left

@@ -215,9 +215,8 @@ def _check_target(
         mend = did_you_mean(name, table.header, listed=8)
         raise DataError(f"--target: {table.path} has no column {name!r}{mend}")
     if not graph.in_degree(by_text[name]):
-        text = f"--target: nothing leads to the node {name!r}; choose one that has parents, "
-        text += "or turn the graph round: --prepare does where its outputs are the data's columns"
-        raise DataError(text)
+        mend = "or turn the graph round: --prepare does where its outputs are the data's columns"
+        raise DataError(f"--target: nothing leads to the node {name!r}; choose one that has parents, {mend}")
 
 
 def _prepared(request: Request, tell: Callable[[object], None]) -> tuple[Table, Network, Split]:
