@@ -229,9 +229,9 @@ class Network(Model):
             A fitted network, or what its ``fit`` returned: the same optimizer goes on with its count of steps
             and what it remembers of parameters of the same names.
         distributed, blocks
-            ``True`` under ``torchrun``: all processes train as one, each from its rows of every batch
-            (``pip install dagnet-torch``).  With ``blocks=8`` a batch is cut into so many, whose gradients
-            are added in order: the same bits in any number of processes that divides it.
+            ``True`` under ``torchrun``: all processes, given the same, train as one, each from its rows of
+            every batch (``pip install dagnet-torch``).  With ``blocks=8`` a batch is cut into so many, whose
+            gradients are added in order: the same bits in any number of processes that divides it.
 
         Returns
         -------

@@ -14,10 +14,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from benchmarks import graphs, oracle, peers_losses, subject, works_losses
+from benchmarks import graphs, oracle, peers_losses, subject, works_gpu, works_losses
 from benchmarks.__main__ import WORKS
 from benchmarks.measure import Contender, measure
-from benchmarks.work import Outcome
+from benchmarks.work import Conditions, Outcome
 
 
 def by_networkx(wiring: graphs.Wiring, row: np.ndarray) -> dict[int, float]:
@@ -170,6 +170,38 @@ def test_the_losses_formulas_are_dagnets(name):
         subject.outputs_alone(5, name, 1), *(a.astype(np.float32) for a in (outputs, targets))
     )
     assert step() == pytest.approx(value, rel=1e-5)
+
+
+def test_the_work_on_a_card_is_skipped_with_a_message_where_there_is_none():
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("here is one")
+    ((who, why),) = works_gpu.gpu(Conditions(quick=True)).skipped
+    assert (who, why[:29]) == ("all", "PyTorch finds no CUDA device ")
+
+
+@pytest.mark.parametrize("name", ["irregular", "DrugCell", "layered"])
+def test_the_work_on_a_card_is_right_on_the_processor(name, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(works_gpu, "DEVICE", "cpu")
+    wiring, outcome = works_gpu.networks(small=True)[name](), Outcome("small")
+    works_gpu.race_on(name, wiring, 4, outcome, replace(Conditions(), quick=True))
+    families = {timing.contender.family.partition(",")[0] for timing in outcome.timings}
+    assert families | {who.partition(",")[0] for who, _ in outcome.skipped} == {
+        "dagnet",
+        "kpnn2",
+        "masked PyTorch",
+    }
+    assert families >= {"dagnet", "masked PyTorch"}
+    X, y = wiring.data(8)
+    order = [np.arange(4), np.arange(4, 8)]
+    truth = oracle.answer(wiring, X[:4], y[:4])
+    second = works_gpu.second_loss(wiring, truth, X[4:], y[4:])
+    for make in (works_gpu.Ours, works_gpu.MaskedEpoch):
+        epoch = make(wiring, X, y, order)
+        assert epoch.fault(truth, second) is None
+        assert "losses" in epoch.fault(truth, second * 1.1)
+        assert "gradient" in epoch.fault(replace(truth, weights=truth.weights * 1.1), second)
 
 
 def test_the_readme_lists_every_work():

@@ -135,3 +135,13 @@ def test_an_error_inside_the_loss_says_when(folder):
     assert job.returncode == 1
     assert "epoch 1, batch" in job.stderr
     assert "sigmoid" in job.stderr
+
+
+@pytest.mark.parametrize("several", [["--distributed"], ["--blocks", "8"]])
+def test_what_several_processes_need_is_said_before_anything_is_read(folder, several, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dagnet_torch", None)
+    monkeypatch.setitem(sys.modules, "dagnet_torch.sharing", None)
+    (folder / "data.csv").write_text("not read")
+    assert "needs dagnet-torch" in run(*TRAIN, "model.dagnet", *several, code=1)
+    assert not (folder / "model.dagnet").exists()
+    run("importance", "graph.graphml", "data.csv", *several, code=2)

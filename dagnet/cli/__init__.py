@@ -18,7 +18,7 @@ from dagnet.errors import DagnetError
 __all__ = ["main"]
 
 FIT = ("optimizer", "learning_rate", "epochs", "batch_size", "l2")
-OF_ONE_FIT = {"out", "test", "validation", "early_stopping", "checkpoint", "resume"}
+OF_ONE_FIT = {"out", "test", "validation", "early_stopping", "checkpoint", "resume", "distributed", "blocks"}
 FILE = click.Path(path_type=Path, dir_okay=False)
 with_default = partial(click.option, show_default=True)
 THREADS = click.option("--threads", type=int, help="How many threads to use.  [default: all]")
@@ -138,6 +138,12 @@ def main() -> None:
     help="Go on from this checkpoint, to the same bits as without the interruption.  With the same file as "
     "--checkpoint the command may be started again and again.",
 )  # fmt: skip
+@click.option(
+    "--distributed", is_flag=True,
+    help="Share each step among the processes of 'torchrun --nproc-per-node 2 -m dagnet train …', of which "
+    "the first alone prints and writes (needs dagnet-torch).",
+)  # fmt: skip
+@click.option("--blocks", type=int, help="Cut a batch so: the same bits in each number that divides it.")
 @ATTRIBUTES
 @JSON
 @THREADS

@@ -1,4 +1,4 @@
-"""CSV tables by the names of nodes: numbers, gaps and what fills them, words as classes."""
+"""CSV tables by the names of nodes: numbers, gaps and what fills them, words as classes; which rows test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.errors import DagnetError, DataError, FormatError, GraphError, Verbatim, did_you_mean, expected
 from dagnet.formats.graph_files import csv_rows
+from dagnet.model import make_generator
 from dagnet.network import Network
+from dagnet.values import FRACTION
 
 Columns = dict[Hashable, Array]
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
@@ -292,3 +294,37 @@ def find_classes(table: Table, nodes: Iterable[Hashable]) -> dict[str, list[str]
             mend = "draw a node for each, named as the word, and give --target the column instead"
             raise DataError(expected(f"{table.path}: the words of the column {column!r}", "two", got, mend))
     return found
+
+
+def split_rows(n: int, shares: Mapping[str, float], labels: Array | None, seed: object) -> dict[str, Array]:
+    """Row numbers by purpose, each sorted; what is left over is ``"train"``.
+
+    Each share, 0 for none, is taken from the rows that the earlier ones left.  Where ``labels`` (rows,)
+    says classes, every part gets its share of each.  DataError for too few rows.
+
+    Examples
+    --------
+    >>> parts = split_rows(10, {"test": 0.2}, np.arange(10) % 2, 0)
+    >>> {purpose: len(rows) for purpose, rows in parts.items()}
+    {'test': 2, 'train': 8}
+    """
+    generator = make_generator(seed)
+    left, result = np.arange(n), {}
+    for purpose, share in shares.items():
+        FRACTION.check(f"--{purpose}", share)
+        if not share:
+            continue
+        taken = _drawn(left, share, None if labels is None else labels[left], generator)
+        if not 0 < len(taken) < len(left):
+            what = f"--{purpose}: a share of {share:g} leaves a part of {len(left)} rows empty"
+            raise DataError(f"{what}; give more rows, or --{purpose} 0 for none")
+        result[purpose] = taken
+        left = np.setdiff1d(left, taken)
+    result["train"] = left
+    return result
+
+
+def _drawn(rows: Array, share: float, labels: Array | None, generator: np.random.Generator) -> Array:
+    groups = [rows] if labels is None else [rows[labels == label] for label in np.unique(labels)]
+    chosen = [generator.permutation(group)[: round(share * len(group))] for group in groups]
+    return np.sort(np.concatenate(chosen))

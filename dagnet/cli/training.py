@@ -27,12 +27,11 @@ from dagnet.cli.applying import are_exclusive, counted, json_text, score_table, 
 from dagnet.cli.tables import FILL, WORDS, Columns, Refusals, Table, harmless, noted
 from dagnet.contracts import Callback, Run
 from dagnet.controls import importance
-from dagnet.errors import DagnetWarning, DataError, did_you_mean
-from dagnet.model import make_generator
+from dagnet.errors import DagnetWarning, DataError, Verbatim, did_you_mean, expected
 from dagnet.network import Network
 from dagnet.preparing import prepare_graph
 from dagnet.rewiring import afresh
-from dagnet.values import FRACTION
+from dagnet.training import Settings
 
 Graph: TypeAlias = "nx.DiGraph[Any]"
 Classes = dict[str, list[str]]
@@ -61,6 +60,8 @@ class Request:
     prepare: bool
     checkpoint: Path | None = None
     resume: Path | None = None
+    distributed: bool = False
+    blocks: int | None = None
     threads: int | None
     missing: str
     attributes: files.Attributes
@@ -111,8 +112,8 @@ class Watch(Callback):
 
     every_batch: ClassVar[bool] = False
 
-    def __init__(self) -> None:
-        self.pressed = False
+    def __init__(self, *, tells: bool = True) -> None:
+        self.pressed, self._tells = False, tells
         self.compiling: float | None = None
         self._before: Any = None
         self._begun = time.perf_counter()
@@ -122,7 +123,7 @@ class Watch(Callback):
     def on_training_begin(self, _run: Run) -> None:
         """Listen."""
         self._before = signal.signal(signal.SIGINT, self._press)
-        if sys.stderr.isatty():
+        if self._tells and sys.stderr.isatty():
             self._timer.start()
 
     def _press(self, _number: int, _frame: Any) -> None:
@@ -145,13 +146,21 @@ class Watch(Callback):
 
 
 def train_from_files(request: Request) -> None:
-    """Read, train, report, write; what could not be written, or would destroy an input, is refused first."""
+    """Read and train; of several processes the first tells and writes.  Outputs are checked before."""
+    if request.distributed and "-" in {str(request.data), str(request.validation)}:
+        must = "a file that each process of --distributed can read"
+        raise DataError(expected("DATA", must, Verbatim("- (standard input)")))
+    group = Settings(distributed=request.distributed, blocks=request.blocks).distributed
+    first = group is None or group.rank == 0
+    if not first:
+        warnings.simplefilter("ignore")
     files.is_graph_file(request.out, written=True)
     read = {"GRAPH": request.graph, "DATA": request.data, "--resume": request.resume}
     read |= {"--validation": request.validation_file}
     files.check_places(read, {"--out": request.out, "--checkpoint": request.checkpoint})
-    files.check_writable(request.out)
-    tell = partial(say, file=io.StringIO()) if request.as_json else say
+    if first:
+        files.check_writable(request.out)
+    tell = say if first and not request.as_json else partial(say, file=io.StringIO())
     table, network, split = _prepared(request, tell)
     tell(f"graph     {request.graph}: {counted(network)}")
     rows = {purpose: len(next(iter(y.values()))) for purpose, (_, y) in split.items()}
@@ -159,7 +168,9 @@ def train_from_files(request: Request) -> None:
     tell(f"data      {table.path}: {len(table):,} rows; {counts}")
     for column, words in tables.classes_of(network).items():
         tell(f"classes   {column}: {', '.join(words)}")
-    fitted = _fit(network, split, request)
+    fitted = _fit(network, split, request, group, Watch(tells=first))
+    if not first:
+        return
     tell(_told(fitted))
     found = {purpose: scores(network, *part) for purpose, part in split.items()}
     tell(score_table(found))
@@ -204,9 +215,8 @@ def _check_target(
         mend = did_you_mean(name, table.header, listed=8)
         raise DataError(f"--target: {table.path} has no column {name!r}{mend}")
     if not graph.in_degree(by_text[name]):
-        text = f"--target: nothing leads to the node {name!r}; choose one that has parents, "
-        text += "or turn the graph round: --prepare does where its outputs are the data's columns"
-        raise DataError(text)
+        mend = "or turn the graph round: --prepare does where its outputs are the data's columns"
+        raise DataError(f"--target: nothing leads to the node {name!r}; choose one that has parents, {mend}")
 
 
 def _prepared(request: Request, tell: Callable[[object], None]) -> tuple[Table, Network, Split]:
@@ -305,7 +315,7 @@ def _split(X: Columns, y: Columns, classes: Classes, request: Request) -> Split:
     elif classes and are_exclusive(truth):
         labels = truth.argmax(axis=1)
     share = float(request.validation or 0) if request.validation_file is None else 0.0
-    rows = split_rows(len(truth), {"test": request.test, "validation": share}, labels, request.seed)
+    rows = tables.split_rows(len(truth), {"test": request.test, "validation": share}, labels, request.seed)
     return {purpose: (_taken(X, chosen), _taken(y, chosen)) for purpose, chosen in rows.items()}
 
 
@@ -327,9 +337,8 @@ def standardise(graph: Graph, X: Columns, attributes: files.Attributes) -> None:
         graph.nodes[name][scale] = 1.0 if constant else float(column.std()) or 1.0
 
 
-def _fit(network: Network, split: Split, request: Request) -> dict[str, Any]:
+def _fit(network: Network, split: Split, request: Request, group: Any, watch: Watch) -> dict[str, Any]:
     """Train; how it went."""
-    watch = Watch()
     early = None if request.early_stopping is None else EarlyStopping(request.early_stopping)
     keep = None if request.checkpoint is None else Checkpoint(request.checkpoint)
     begun = time.perf_counter()
@@ -339,6 +348,8 @@ def _fit(network: Network, split: Split, request: Request) -> dict[str, Any]:
         callbacks=[callback for callback in (watch, early, keep) if callback is not None],
         seed=request.seed,
         resume=request.resume,
+        distributed=group,
+        blocks=request.blocks,
         missing="skip" if request.missing == "skip" else "refuse",
         **request.fit,
     )
@@ -361,38 +372,3 @@ def _told(fitted: Mapping[str, Any]) -> str:
     if fitted["best_epoch"] is not None:
         return f"{ended}; the best was epoch {fitted['best_epoch']:,}"
     return ended
-
-
-def split_rows(n: int, shares: Mapping[str, float], labels: Array | None, seed: object) -> dict[str, Array]:
-    """Row numbers by purpose, each sorted; what is left over is ``"train"``.
-
-    Each share, 0 for none, is taken from the rows that the earlier ones left.  Where ``labels`` (rows,)
-    says classes, every part gets its share of each.  DataError for too few rows.
-
-    Examples
-    --------
-    >>> parts = split_rows(10, {"test": 0.2}, np.arange(10) % 2, 0)
-    >>> {purpose: len(rows) for purpose, rows in parts.items()}
-    {'test': 2, 'train': 8}
-    """
-    generator = make_generator(seed)
-    left, result = np.arange(n), {}
-    for purpose, share in shares.items():
-        FRACTION.check(f"--{purpose}", share)
-        if not share:
-            continue
-        taken = _drawn(left, share, None if labels is None else labels[left], generator)
-        if not 0 < len(taken) < len(left):
-            mend = f"give more rows, or --{purpose} 0 for none"
-            text = f"--{purpose}: a share of {share:g} leaves a part of {len(left)} rows empty; {mend}"
-            raise DataError(text)
-        result[purpose] = taken
-        left = np.setdiff1d(left, taken)
-    result["train"] = left
-    return result
-
-
-def _drawn(rows: Array, share: float, labels: Array | None, generator: np.random.Generator) -> Array:
-    groups = [rows] if labels is None else [rows[labels == label] for label in np.unique(labels)]
-    chosen = [generator.permutation(group)[: round(share * len(group))] for group in groups]
-    return np.sort(np.concatenate(chosen))

@@ -159,8 +159,8 @@ class Group(Protocol):
     def alike(self, run: Any) -> None:
         """Refuse, by their ranks, those whose run of ``fit`` begins with something else."""
 
-    def agreed(self, numbers: Array, parameters: Array) -> Array:
-        """The first one's numbers, (n,); refuse whose parameters are no longer those of the first."""
+    def agreed(self, numbers: Array, alike: Array, wrong: str) -> Array:
+        """(processes, n) the numbers of all; refuse ranks that have ``wrong``: not the first's array."""
 
     def leave(self, error: BaseException) -> None:
         """The run of this process has ended by an error that others may not have: no more runs together."""

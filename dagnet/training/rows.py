@@ -11,12 +11,12 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Loss
-from dagnet.errors import DataError, Verbatim, expected, shorten
+from dagnet.errors import DataError, GroupError, Verbatim, expected, shorten
 from dagnet.model import Model, Parts, is_table, with_columns
 from dagnet.topology import data_fingerprint
 from dagnet.training.settings import Settings
 
-OF_ALL = "batch_size", "shuffle", "standardize", "sample_weight", "class_weight", "distributed"
+OF_ALL = "batch_size", "shuffle", "standardize", "sample_weight", "class_weight"
 CHUNK_VALUES = 4_000_000
 """About so many unit values are held at once while a loss over many rows is evaluated."""
 
@@ -174,7 +174,8 @@ class Batches(Rows):
         if not isinstance(batches, Iterable) or (isinstance(batches, Iterator) and settings.epochs > 1):
             must = "without y, an iterable of batches (X, y) or (X, y, sample_weight), anew in each epoch"
             raise DataError(expected("X", must, batches, "give a list, a class with __iter__, or epochs=1"))
-        self._batches, self._how = batches, (given["columns"], given["missing"])
+        self._batches, self._group = batches, settings.distributed
+        self._how = given["columns"], given["missing"]
         self._before, self._none = model.vector.copy(), np.empty((settings.batch_size, 0))
         self._hold(Rows(self._none, self._none, None))
 
@@ -196,15 +197,23 @@ class Batches(Rows):
                     run.batches, where = count + 1, f"epoch {run.epoch}, batch {count}"  # perhaps the last
                     self._hold(encode_pair(run.model, item, where, *self._how, batch=True))
                     del item
+                    self._agree(super().fingerprint(), where)
                     yield
                     self._hold(Rows(self._none, self._none, None))  # let go before the next comes
+            self._agree("the end", f"epoch {run.epoch}, batch {count + 1}")
             run.batches = count
             if count < run.done or not run.weight_sum:
                 must = "to give batches with rows to learn from, anew in each epoch"
                 raise DataError(expected(f"epoch {run.epoch}: X", must, Verbatim(f"{count} batches")))
-        except DataError:
+        except (DataError, GroupError):
             run.model.vector[:], run.history = self._before, run.model.history
             raise
+
+    def _agree(self, what: str, where: str) -> None:
+        """Refuse processes that are given other batches than the first."""
+        if self._group is not None:
+            wrong = f"in {where} other rows than rank 0, or none; give all the same batches in the same order"
+            self._group.agreed(np.empty(0), np.frombuffer(what.encode(), np.uint8), wrong)
 
 
 def per_epoch(model: Model, rows: int, size: int) -> int:

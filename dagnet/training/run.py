@@ -31,7 +31,7 @@ from dagnet.training.rows import (
     validation_losses,
     weighed,
 )
-from dagnet.training.settings import Settings, checked_callbacks, listening, refuse_noise
+from dagnet.training.settings import Agreement, Settings, checked_callbacks, listening, refuse_noise
 from dagnet.values import NOT_NEGATIVE
 
 AT_ONCE, UNHEARD = 50_000_000, 2**16
@@ -121,10 +121,13 @@ class TrainingRun:
     def _listen(self) -> None:
         self._heard = [one for one in self.callbacks if self.first or not one.shows]
         joints = Callback.on_batch_begin, Callback.on_gradient, Callback.on_batch_end
+        if self.settings.distributed is not None:
+            steering = [one for one in self.callbacks if not one.shows]
+            agree = Agreement(steered=any(listening(steering, joint) for joint in joints))
+            # before those that keep what was agreed, as checkpoints do
+            self._heard = sorted([*self._heard, agree], key=lambda one: one.shows and one.runs_last)
         found = [listening(self._heard, joint) for joint in joints]
         self._at_batch_begin, self._at_gradient, self._at_batch_end = found
-        steering = [one for one in self.callbacks if not one.shows]
-        self._steered = any(listening(steering, joint) for joint in joints)
 
     @property
     def learning_rate(self) -> float:
@@ -205,7 +208,6 @@ class TrainingRun:
         if not self.done:
             self.loss_sum, self.weight_sum, self.head_sums = 0.0, 0.0, []
             self._tell(callback.on_epoch_begin for callback in self._heard)
-            self._agree()
             if self.stop:
                 return
         if self.settings.shuffle:
@@ -216,18 +218,8 @@ class TrainingRun:
                 return
             if not (self._several and self._train_several()):
                 self._train_batch(self.done)
-                if self._steered:
-                    self._agree()
         self._record()
         self._tell(callback.on_epoch_end for callback in self._heard)
-        self._agree()
-
-    def _agree(self) -> None:
-        """Go on as the first process does."""
-        if (group := self.settings.distributed) is not None:
-            mine = np.array([self.stop, self._learning_rate])
-            stop, self._learning_rate = group.agreed(mine, self.model.vector).tolist()
-            self.stop = bool(stop)
 
     def _train_several(self) -> bool:
         """Learn from the next batches in one go, if the learner can; whether it did from any."""

@@ -125,6 +125,27 @@ def listening(callbacks: Iterable[Callback], idle: Callable[..., None]) -> list[
     return [method for method in methods if getattr(method, "__func__", None) is not idle]
 
 
+class Agreement(Callback):
+    """What several processes do behind all that steers: stop where any does, at the first one's rate."""
+
+    def __init__(self, *, steered: bool) -> None:
+        self._steered = steered  # between epochs, too
+
+    def on_training_begin(self, run: Any) -> None:
+        """Agree."""
+        wrong = "no longer the parameters of rank 0; callbacks must change the same in all processes"
+        mine = np.array([run.stop, run.learning_rate])
+        every = run.settings.distributed.agreed(mine, run.model.vector, wrong)
+        run.stop, run.learning_rate = bool(every[:, 0].any()), float(every[0, 1])
+
+    on_epoch_begin = on_epoch_end = on_training_begin
+
+    def on_batch_end(self, run: Any) -> None:
+        """Agree where somebody may have stopped or changed something."""
+        if self._steered:
+            self.on_training_begin(run)
+
+
 def refuse_noise(settings: Settings, model: Model, rows: int, *, listened: bool) -> None:
     """Refuse what gives an optimizer that searches another gradient than that of one smooth loss."""
     given, size = vars(settings), settings.batch_size

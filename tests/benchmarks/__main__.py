@@ -50,6 +50,7 @@ WORKS = {
     "large": ("works_many", "large"),
     "sparse": ("works_many", "sparse"),
     "one_after_the_other": ("works_many", "one_after_the_other"),
+    "gpu": ("works_gpu", "gpu"),
 }
 
 

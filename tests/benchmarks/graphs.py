@@ -228,6 +228,22 @@ def layered_digraph(sizes: tuple[int, ...] = (784, 512, 512, 10), *, units: bool
     return graph
 
 
+def terms(n_terms: int = 2_086, units: int = 6, genes: int = 3_008, seed: int = 0) -> Wiring:
+    """DrugCell's shape, unit by unit: a third of the terms read 24 genes, the others 6 and three terms."""
+    rng = np.random.default_rng(seed)
+    sources, targets = [], []
+    for term in range(n_terms):
+        leaf = term < n_terms // 3
+        below = [] if leaf else rng.choice(term, 3, replace=False).tolist()
+        parents = [rng.choice(genes, 24 if leaf else 6, replace=False)]
+        parents += [genes + units * other + np.arange(units) for other in below]
+        sources.append(np.tile(np.concatenate(parents), units))
+        targets.append(np.repeat(genes + units * term + np.arange(units), len(sources[-1]) // units))
+    used, ends = np.unique([np.concatenate(sources), np.concatenate(targets)], return_inverse=True)
+    n_inputs = int((used < genes).sum())  # a gene that no term reads is none
+    return wire("terms", len(used), n_inputs, *ends.reshape(2, -1), seed=seed)
+
+
 def to_digraph(wiring: Wiring) -> nx.DiGraph:
     """The same network as a NetworkX graph, weights and biases set."""
     graph = nx.DiGraph()

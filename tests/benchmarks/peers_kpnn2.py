@@ -44,6 +44,14 @@ class Kpnn2(TorchPeer):
         self.parameters = [p for layer in self.layers for p in (layer.weight, layer.bias)]
         self.ends = [(k, hidden) for k, hidden in enumerate(self.hidden, 1) if hidden < len(self.nodes[k])]
 
+    def take(self, x: Any, y: Any) -> None:
+        self.x, self.y = x, y
+
+    def to(self, device: str) -> Any:
+        for layer in self.layers:
+            layer.to(device)
+        return super().to(device)
+
     def loss(self) -> Any:
         saved = {0: self.x}
         for hop, layer, hidden in zip(self.spec.hops, self.layers, self.hidden, strict=True):
@@ -58,6 +66,6 @@ class Kpnn2(TorchPeer):
     def gradients(self) -> tuple[np.ndarray, np.ndarray]:
         weights, biases = np.zeros(self.wiring.n_edges), np.zeros(self.wiring.n_nodes)
         for layer, edges, nodes in zip(self.layers, self.edges, self.nodes[1:], strict=True):
-            weights[edges] = layer.weight.grad.numpy()
-            biases[nodes] = layer.bias.grad.numpy()
+            weights[edges] = layer.weight.grad.cpu().numpy()
+            biases[nodes] = layer.bias.grad.cpu().numpy()
         return weights, biases[self.wiring.n_inputs :]

@@ -120,6 +120,17 @@ class TorchPeer:
         self.outputs = torch.tensor(wiring.outputs)
         self.parameters: list[Any] = []
 
+    def take(self, x: Any, y: Any) -> None:
+        """Learn from other rows, (rows, inputs) and (rows, outputs), on the parameters' device."""
+        self.x, self.y = x.T.contiguous(), y.T.contiguous()
+
+    def to(self, device: str) -> Any:
+        """Itself, with all of its tensors on a device."""
+        self.x, self.y, self.outputs = (t.to(device) for t in (self.x, self.y, self.outputs))
+        for parameter in self.parameters:
+            parameter.data = parameter.data.to(device)
+        return self
+
     def loss(self) -> Any:
         raise NotImplementedError
 
@@ -144,7 +155,7 @@ class TorchPeer:
 
 
 def joined(tensors: list[Any]) -> np.ndarray:
-    return np.concatenate([t.numpy().ravel() for t in tensors])
+    return np.concatenate([t.cpu().numpy().ravel() for t in tensors])
 
 
 class Levelwise(TorchPeer):
@@ -198,6 +209,13 @@ class MaskedLinear(TorchPeer):
         self.parameters = [*self.dense, *(level.bias for level in self.levels)]
         self.x = self.x.T.contiguous()
 
+    def take(self, x: Any, y: Any) -> None:
+        self.x, self.y = x, y.T
+
+    def to(self, device: str) -> Any:
+        self.masks = [mask.to(device) for mask in self.masks]
+        return super().to(device)
+
     def loss(self) -> Any:
         h = self.x
         for level, weight, mask in zip(self.levels, self.dense, self.masks, strict=True):
@@ -207,7 +225,7 @@ class MaskedLinear(TorchPeer):
 
     def gradients(self) -> tuple[np.ndarray, np.ndarray]:
         pairs = zip(self.dense, self.levels, strict=True)
-        weights = [weight.grad[level.rows, level.sources] for weight, level in pairs]
+        weights = [weight.grad.cpu()[level.rows, level.sources] for weight, level in pairs]
         return joined(weights), joined([level.bias.grad for level in self.levels])
 
 

@@ -29,9 +29,10 @@ PLUGINS = Path(__file__).parents[2] / "plugins"
 def settings(threads: int, engine: str = ENGINE) -> dict[str, Any]:
     if dagnet is None:
         raise Missing(f"dagnet cannot be imported: {_why}")
-    if engine == "torch":
+    name = engine.partition("(")[0]  # a call form such as torch(device='cuda')
+    if name == "torch":
         need_torch_engine()
-    if engine != "auto" and engine not in dagnet.engines():
+    if name != "auto" and name not in dagnet.engines():
         raise Missing(f"dagnet has no engine {engine!r}")
     return {"dtype": "float32", "engine": engine, "threads": threads, "seed": 0}
 
@@ -111,6 +112,22 @@ class Step:
     def __call__(self) -> float:
         loss, _ = self.loss_gradient(self.theta, self.X, self.y, self.factor, into=self.gradient)
         return loss
+
+
+class ResidentSteps:
+    """Steps of Adam by an engine's own learner, which has data, parameters and moments where it likes."""
+
+    def __init__(
+        self, wiring: Wiring, X: np.ndarray, y: np.ndarray, batch: int, engine: str, rate: float
+    ) -> None:
+        from dagnet.training import Rows, Settings
+
+        self.net, self.rate = build(wiring, 1, engine), rate
+        how = Settings(batch_size=batch, optimizer="adam", learning_rate=rate)
+        self.learner = self.net.runner.learner(self.net, Rows(X, y, None), how)
+
+    def __call__(self, rows: np.ndarray) -> float:
+        return self.learner.step(rows, self.rate)
 
 
 class RawStep(Step):

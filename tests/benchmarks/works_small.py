@@ -129,14 +129,12 @@ class TorchLoop:
         self.peer = self.fresh()
         self.X, self.y = torch.tensor(X), torch.tensor(y)
         self.optimizer = torch.optim.Adam(self.peer.parameters, lr=RATE, fused=True)
-        self.rows_first = isinstance(self.peer, MaskedLinear)
 
     def __call__(self) -> None:
         order = torch.randperm(len(self.X))
         for k in range(0, len(order), BATCH):
             rows = order[k : k + BATCH]
-            x = self.X[rows]
-            self.peer.x, self.peer.y = x if self.rows_first else x.T.contiguous(), self.y[rows].T
+            self.peer.take(self.X[rows], self.y[rows])
             self.peer()
             self.optimizer.step()
 

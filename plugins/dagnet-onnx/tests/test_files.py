@@ -159,6 +159,40 @@ def test_what_has_no_formula_is_refused_by_name_before_anything_is_written(tmp_p
     assert files_in(tmp_path) == ["net.onnx"]
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "what", ["weight of ('x1', 'h12')", *(f"{w} of 'h12'" for w in ("bias", "mean", "scale"))]
+)
+def test_numbers_that_are_not_finite_are_refused_by_name(tmp_path, what, number):
+    graph = dagnet.layered([2, 4, 1])
+    graph.nodes["h12"]["normalization"] = "batch"
+    net = dagnet.Network(graph, seed=0)
+    layout, node = net.layout, net.topology.index["h12"]
+    word = what.partition(" ")[0]
+    if word == "weight":
+        places = layout.weight_places(list(net.edges).index(("x1", "h12")))
+    else:
+        places = layout.bias_places(node) if word == "bias" else layout.places_of(node, word)
+    net.vector[places] = number
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"as it was")
+    with pytest.raises(dagnet.NumericalError) as caught:
+        net.export(path)
+    assert str(caught.value).startswith(
+        f"export(): {what} must be finite to be written, got {number}; set it"
+    )
+    assert path.read_bytes() == b"as it was"
+    assert files_in(tmp_path) == ["net.onnx"]
+
+
+def test_what_overflows_where_factors_are_folded_in_is_refused(tmp_path):
+    net = dagnet.Network(nx.DiGraph([("x", "y", {"factor": 1e30})]), dtype="float32", seed=0)
+    net.parameters[net.layout.weights] = 1e30
+    with pytest.raises(dagnet.NumericalError, match="times factors and scales, must be finite"):
+        net.export(tmp_path / "net.onnx")
+    assert not files_in(tmp_path)
+
+
 def test_names_that_no_file_has_are_refused(tmp_path):
     net = dagnet.Network(nx.DiGraph([(frozenset({1}), "y")]), seed=0)
     with pytest.raises(dagnet.DataError, match="category frozenset"):

@@ -67,10 +67,10 @@ def test_two_processes_are_one_after_fifty_steps(two, alone):
     assert_equal(folder, 2, alone)
 
 
-def test_the_first_alone_writes_and_shows_and_its_clock_counts(two):
+def test_the_first_alone_writes_and_shows_and_all_stop_where_any_does(two):
     done, folder = two
     loads = [np.load(folder / f"others{rank}.npz") for rank in range(2)]
-    assert [len(one["stopped"]) for one in loads] == [1, 1]  # amid the second epoch, by rank 0's clock
+    assert [len(one["stopped"]) for one in loads] == [1, 1]  # amid the second epoch, by rank 1's clock
     assert [len(one["alone"]) for one in loads] == [2, 3]
     assert len((folder / "log.csv").read_text().splitlines()) == 2
     names = {file.name for file in folder.iterdir()}
@@ -169,6 +169,23 @@ def test_a_rank_that_no_longer_answers_ends_the_others_within_a_minute(tmp_path,
         runs[1].kill()
         runs[1].communicate()
     assert all(f"rank 1 (process {runs[1].pid} on " in one for one in said)
+
+
+BEATS = """
+import dagnet_torch.distributed, numpy
+dagnet_torch.distributed.BEAT = 0
+dagnet_torch.distributed.processes().sum(numpy.zeros(1))
+"""
+
+
+def test_a_process_ends_well_amid_a_beat():
+    place = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+    for trial in range(4):  # without waiting for the beats half of them abort
+        own = {**ENVIRONMENT, **place, "MASTER_PORT": str(28500 + os.getpid() % 900 + trial)}
+        done = subprocess.run(
+            [sys.executable, "-c", BEATS], env=own, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_process_that_torchrun_did_not_start_is_alone(monkeypatch):

@@ -72,8 +72,8 @@ def test_every_kind_of_step_as_training_runs_it(engine, dtype):
         np.testing.assert_allclose(ours, right, rtol=0, atol=scale * (1e-12 if dtype == "float64" else 2e-5))
 
 
-def test_both_ways_to_find_the_derivatives_of_weights_agree():
-    net = network(plain(), "torch")
+def test_both_ways_to_find_the_derivatives_of_weights_agree(engine):
+    net = network(plain(), engine)
     X, y = drawn(net, 9)
     by_product = net.gradient(X, y).flat.copy()
     net.runner.program.edges._pattern = None  # as on a card
@@ -125,11 +125,11 @@ def test_call_forms_name_the_device(engine):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch's own compiler
-def test_compile_makes_one_kernel_of_a_formula_and_the_same_values():
+def test_compile_makes_one_kernel_of_a_formula_and_the_same_values(device):
     if not any(map(shutil.which, ("c++", "g++", "clang++"))):
         pytest.skip("torch.compile needs a C++ compiler")
     graph = dagnet.layered([3, 4, 1], activation="gelu")
-    fused, right = (network(graph, name) for name in ("torch(compile=True)", "reference"))
+    fused, right = (network(graph, name) for name in (f"torch(device={device!r}, compile=True)", "reference"))
     X, _ = drawn(fused, 9)
     np.testing.assert_allclose(fused(X), right(X), atol=1e-13)
     np.testing.assert_allclose(fused(X[:5]), right(X[:5]), atol=1e-13)

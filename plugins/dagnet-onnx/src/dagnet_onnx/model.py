@@ -20,7 +20,7 @@ from onnx import helper
 import dagnet
 from dagnet.arrays import Array
 from dagnet.errors import DataError, shorten
-from dagnet.formats.plain_attributes import READABLE
+from dagnet.formats.plain_attributes import READABLE, not_finite
 from dagnet.formula import Formula, Untraceable, traced
 from dagnet.plan import ACTIVATE, LAYER, Plan, Step
 from dagnet.values import plain
@@ -47,12 +47,16 @@ def written(network: Any, stream: BinaryIO) -> None:
         For activations, aggregations and predictions without a formula, all of them by name, before
         anything is written; where the numbers need a second file, and there is no place for it.
 
+    NumericalError
+        For a number that is NaN or infinite, by name.
+
     Warns
     -----
     DagnetWarning
         If the numbers are in a second file.
     """
     predictions = _checked(network)
+    _refuse_not_finite(network)
     about = _about(network)
     walk = _Walk(network)
     writer = walk.writer
@@ -68,6 +72,20 @@ def written(network: Any, stream: BinaryIO) -> None:
     given = helper.make_tensor_value_info("X", kind, ["rows", network.layout.plan.n_inputs])
     found = [helper.make_tensor_value_info(name, kind, ["rows", width]) for name, width in ends]
     writer.write(stream, [given], found, about)
+
+
+def _refuse_not_finite(network: Any) -> None:
+    """As all ways do that leave with numbers: a runtime would give NaN, and nobody would know why."""
+    if not np.isfinite(network.vector).all():
+        views = {"weight": network.weights, "bias": network.biases, "": network.node_parameters}
+        numbers = ((what, name, value) for what, view in views.items() for name, value in view.items())
+        for what, name, value in numbers:
+            if len(wrong := np.ravel(value)[~np.isfinite(np.ravel(value))]):
+                where = f"{what} of {shorten(name)}" if what else f"{name[1]} of {shorten(name[0])}"
+                raise not_finite(f"export(): {where}", float(wrong[0]))
+    theta = network.layout.theta(network.vector)
+    if len(wrong := theta[~np.isfinite(theta)]):  # statistics of batches and factors are folded in
+        raise not_finite("export(): weights and biases, times factors and scales,", float(wrong[0]))
 
 
 def levels(plan: Plan) -> Iterator[list[Step]]:

@@ -115,16 +115,25 @@ class _Beats:
                 *place, None, is_master=False, timeout=wait, wait_for_workers=False
             )
             self._store.set(self._keys[rank], f"0 {self._said}")
-            threading.Thread(target=self._beat, name="dagnet beats", daemon=True).start()
+            self._ended = threading.Event()
+            self._thread = threading.Thread(target=self._beat, name="dagnet beats", daemon=True)
+            self._thread.start()
+            atexit.register(self._end)
 
     def _beat(self) -> None:
         for number in range(1, 2**62):
-            time.sleep(BEAT)
+            if self._ended.wait(BEAT):
+                return
             try:
                 with self._lock:
                     self._store.set(self._keys[self._rank], f"{number} {self._said}")
             except RuntimeError:  # the store is gone, which those who wait find out
                 return
+
+    def _end(self) -> None:
+        """Before Python ends: a thread that is within a call of torch then would abort the process."""
+        self._ended.set()
+        self._thread.join(2 * CUT)
 
     def silent(self, seconds: float) -> list[str]:
         """Who has not beaten for so long, each by rank, process and host."""

@@ -107,15 +107,14 @@ class Blocks(Group):
                 mend = "start all with the same graph, data, arguments and seeds, as fit(seed=0)"
                 raise DataError(f"fit: rank {rank} differs from rank 0 in {listed}; {mend}")
 
-    def agreed(self, numbers: Array, parameters: Array) -> Array:
-        """The numbers of rank 0; :class:`~dagnet.errors.GroupError` for a rank with other parameters."""
-        digest = hashlib.blake2b(np.ascontiguousarray(parameters).data, digest_size=6).digest()
-        first, *others = self.processes.gather(np.append(numbers, float(int.from_bytes(digest))))
-        for rank, other in enumerate(others, 1):
-            if other[-1] != first[-1]:
-                what = f"fit: rank {rank} has no longer the parameters of rank 0"
-                raise GroupError(f"{what}; callbacks must change the same in all processes")
-        return np.asarray(first[:-1])
+    def agreed(self, numbers: Array, alike: Array, wrong: str) -> Array:
+        """The numbers of all; :class:`~dagnet.errors.GroupError` where an array is not that of rank 0."""
+        digest = hashlib.blake2b(np.ascontiguousarray(alike).data, digest_size=6).digest()
+        every = self.processes.gather(np.append(numbers, float(int.from_bytes(digest))))
+        for rank, other in enumerate(every):
+            if other[-1] != every[0, -1]:
+                raise GroupError(f"fit: rank {rank} has {wrong}")
+        return np.asarray(every[:, :-1])
 
     def leave(self, error: BaseException) -> None:
         """See :class:`dagnet.contracts.Group`."""
