@@ -56,6 +56,22 @@ def ranges(starts: Array, stops: Array) -> Array:
     return np.arange(total) + (starts - offsets(lengths)[:-1]).repeat(lengths)
 
 
+def runs(*keys: Array) -> Array:
+    """Where a new run of equal keys starts."""
+    change = np.ones(len(keys[0]), bool)
+    change[1:] = keys[0][1:] != keys[0][:-1]
+    for key in keys[1:]:
+        change[1:] |= key[1:] != key[:-1]
+    return change.nonzero()[0]
+
+
+def run_ends(starts: Array, n: int) -> Array:
+    """The last member of each of the runs that n members fall into."""
+    ends = np.empty_like(starts)
+    ends[:-1], ends[-1:] = starts[1:] - 1, n - 1
+    return ends
+
+
 def stable_order(keys: Array, n: int) -> Array:
     """``np.argsort(keys, kind="stable")`` for keys from 0 to n − 1, three to seven times as fast.
 
