@@ -21,6 +21,7 @@ from dagnet.plan import (
     AGGREGATE,
     DENSE,
     DROP,
+    KINDS,
     LAYER,
     NORMALISE,
     SPARSE,
@@ -45,6 +46,8 @@ PRODUCT, BEST = 1, (2, 3)
 """Aggregations that kernels know, in the order of their codes there; NumPy runs all others."""
 FEW_EDGES = 5_000
 """Edges and units up to which a call costs more than its tiles: these have the usual number of rows."""
+ALWAYS_LOOKED = np.isin(np.arange(max(KINDS) + 1), (DENSE, LAYER, THIN, NORMALISE, AGGREGATE))
+"""By kind, the steps that may be a segment of their own."""
 NEAR = 2**18
 """Bytes of what lies between an edge's ends, on average, up to which tiles may be wide."""
 
@@ -95,7 +98,7 @@ class Program:
         kinds = set(self.steps[:, 0].tolist())
         self.has_blocks, self.has_dense = BLOCK in kinds, DENSE in kinds
         self.sums, self.drops = SPARSE in kinds, DROP in kinds
-        walked = (self.steps[:, 0] == BLOCK) & (self.steps[:, 1] != 0)
+        walked = (self.steps[:, 0] == BLOCK) & (self.steps[:, 1] != 0) if self.has_blocks else slice(0)
         self.blocks: list[Step] = [Step._make(row) for row in plan.steps[walked].tolist()]
         self.aggregates = any(known[step.what] for step in aggregate_steps(plan))
         segments = _segments(plan, self.steps, self.activations)
@@ -112,7 +115,7 @@ class Program:
         places = [[(c.address, c.numbers) for c in pair] for pair in called]
         self.functions, self.slopes = np.array(places, np.int64).reshape(-1, 2, 2).transpose(1, 0, 2).copy()
         self.learned_counts = np.array([activation.n_learned for activation in self.activations], np.int64)
-        learned = np.full(plan.n_units, -1) if plan.learned_slot is None else plan.learned_slot
+        learned = np.zeros(0) if plan.learned_slot is None else plan.learned_slot
         self.learned_slot = np.ascontiguousarray(learned, np.int64)
         self.n_learned = plan.n_slots - plan.n_weights - int(np.count_nonzero(plan.bias_slot >= 0))
         self.pre_place, self.n_pre = self._pre_places()
@@ -288,7 +291,7 @@ def _steps(plan: Plan) -> Array:
         table[:, column] = steps[name]
     table[:, 3] = table[:, 2] + steps["n_target"]
     table[table[:, 0] == NORMALISE, 0] = SPARSE  # to kernels they are sums like others
-    if (dense := table[:, 0] == DENSE).any():
+    if np.count_nonzero(dense := table[:, 0] == DENSE):
         weights = steps["n_target"] * steps["n_source"]
         large = dense & ((weights >= LARGE) | (steps["n_target"] < NARROW))
         by_products = large.any() and weights[large].sum() >= MOST * plan.n_weights
@@ -307,8 +310,8 @@ def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -
     """Cut at dense steps and at what NumPy runs."""
     numpy_runs = [a.function.address == 0 for a in activations]
     moments = (plan.steps["kind"] == NORMALISE).tolist()
-    looked = np.zeros(THIN + 1, bool)
-    looked[[DENSE, LAYER, THIN, NORMALISE, AGGREGATE]], looked[ACTIVATE] = True, any(numpy_runs)
+    looked = ALWAYS_LOOKED.copy()
+    looked[ACTIVATE] = any(numpy_runs)
     segments: list[Segment] = []
     begin = 0
     for number in looked[plan.steps["kind"]].nonzero()[0].tolist():
