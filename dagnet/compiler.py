@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import offsets, ranges, stable_order
+from dagnet.adjacency import offsets, ranges, run_ends, runs, stable_order
 from dagnet.arrays import Array
-from dagnet.expansion import Expansion, expanded
+from dagnet.expansion import Expansion, expanded, in_training
 from dagnet.hashing import ODD, mixed
 from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, LAYER, SPARSE, STEP, Plan, first_learned
 from dagnet.topology import Topology
@@ -60,7 +60,7 @@ def compile_topology(topology: Topology) -> Compiled:
     order, first_unit = _order(expansion, block)
     packing = _packing(graph, order, first_unit)
     trainable = _trainable(graph, order, packing)
-    more = _in_training(topology, expansion, first_unit) | _terms(topology, packing)
+    more = in_training(topology, expansion, first_unit) | _terms(topology, packing)
     plan = _program(expansion, block, first_unit, order, packing, needs_gradient=trainable, **more)
     return Compiled(expansion, plan, first_unit, packing.element_slot, trainable)
 
@@ -68,25 +68,27 @@ def compile_topology(topology: Topology) -> Compiled:
 # -- blocks ------------------------------------------------------------------------------
 
 
-def _blocks(topology: Topology) -> Array:
-    """(nodes,) the dense block of each node, −1 for none."""
-    block = np.full(topology.n_nodes, -1, np.int64)
+def _blocks(topology: Topology) -> Array | None:
+    """(nodes,) the dense block of each node, −1 for none; None where there is none at all."""
     if len(topology.weight_start) < DENSE_MINIMUM:
-        return block
-    parents, units = topology.parents, topology.units
+        return None
+    units, least = topology.units, DENSE_MINIMUM if topology.units.sum() <= MANY else DENSE_AMONG_MANY
+    if not _may_be_dense(topology, least):
+        return None
+    block, parents = np.full(topology.n_nodes, -1, np.int64), topology.parents
     summing = topology.aggregation_of < 0  # others are no matrix products
     has_parents = parents.degrees().nonzero()[0]
     starts = parents.indptr[has_parents]
     marks = mixed(np.arange(topology.n_nodes, dtype=np.uint64) + ODD)
     fingerprints = np.add.reduceat(marks[parents.neighbours], starts)
     order = fingerprints.argsort(kind="stable")
-    alike, first = has_parents[order], _runs(fingerprints[order])
+    alike, first = has_parents[order], runs(fingerprints[order])
     rows = np.add.reduceat((units * summing)[alike], first)
     columns = np.add.reduceat(units[parents.neighbours], starts)[order[first]]
-    weights, least = rows * columns, DENSE_MINIMUM if units.sum() <= MANY else DENSE_AMONG_MANY
+    weights = rows * columns
     dense = (rows >= NARROWEST) & (columns >= NARROWEST) & (weights >= least)
     dense |= (columns >= HUB) & (weights >= MOST * len(topology.weight_start))
-    last = _run_ends(first, len(order))
+    last = run_ends(first, len(order))
     for number in dense.nonzero()[0].tolist():
         nodes = alike[first[number] : last[number] + 1]
         nodes = nodes[summing[nodes]]
@@ -94,15 +96,28 @@ def _blocks(topology: Topology) -> Array:
             block[nodes] = nodes[0]
     if topology.diagonal is not None:
         block[topology.targets[topology.diagonal]] = -1
-    block[_thinned(topology)] = -1
+    if (thinned := _thinned(topology)) is not None:
+        block[thinned] = -1
     return block
 
 
-def _thinned(topology: Topology) -> Array:
-    """(nodes,) mask of those that have a term which training drops."""
-    mask, said = np.zeros(topology.n_nodes, bool), topology.edge_words.get("dropout")
-    if said is not None:
-        mask[topology.targets[: len(said)][said > 0]] = True
+def _may_be_dense(topology: Topology, least: int) -> bool:
+    """Whether enough units read as many units each, or one reads very many: else none read the same."""
+    read = topology.units[topology.sources]
+    columns = np.bincount(topology.targets, read, topology.n_nodes).astype(np.int64)
+    rows = np.bincount(columns, topology.units)
+    weights = rows * np.arange(len(rows))
+    enough = (rows >= NARROWEST) & (weights >= least)
+    return len(rows) > HUB or bool(np.count_nonzero(enough[NARROWEST:]))
+
+
+def _thinned(topology: Topology) -> Array | None:
+    """(nodes,) mask of those that have a term which training drops; None where no edge says so."""
+    said = topology.edge_words.get("dropout")
+    if said is None:
+        return None
+    mask = np.zeros(topology.n_nodes, bool)
+    mask[topology.targets[: len(said)][said > 0]] = True
     return mask
 
 
@@ -119,17 +134,21 @@ def _same_parents(topology: Topology, nodes: Array) -> bool:
 # -- order -------------------------------------------------------------------------------
 
 
-def _order(expansion: Expansion, block: Array) -> tuple[Array, Array]:
+def _order(expansion: Expansion, block: Array | None) -> tuple[Array, Array]:
     """Nodes in the order of their units (inputs first, as declared), and their first units."""
-    topology, by = expansion.graph, expansion.normalized_by
-    n = topology.n_nodes
-    late = np.where(block < 0, n, block)
+    topology, by, n = expansion.graph, expansion.normalized_by, expansion.graph.n_nodes
     # equal ones in a row: branches of the reverse walk, to a sum's children or else to parents, are foreseen
-    fan_out, fan_in = topology.children.degrees(), topology.parents.degrees()
-    walked = np.where(topology.aggregation_of < 0, fan_out, fan_in)
-    normalized = () if by is None else (np.where(expansion.layers < 0, 0, topology.units), by)
-    apart = (*normalized, _thinned(topology), late, topology.level)
-    key = np.lexsort((walked, topology.activation_of, topology.aggregation_of, *apart))
+    keys = [topology.children.degrees(), topology.activation_of]
+    if topology.aggregations:
+        aggregation_of = topology.aggregation_of
+        keys = [np.where(aggregation_of < 0, keys[0], topology.parents.degrees()), keys[1], aggregation_of]
+    if by is not None:
+        keys += [np.where(expansion.layers < 0, 0, topology.units), by]
+    if (thinned := _thinned(topology)) is not None:
+        keys.append(thinned)
+    if block is not None:
+        keys.append(np.where(block < 0, n, block))
+    key = np.lexsort((*keys, topology.level))
     order = np.concatenate([topology.inputs, key[~topology.is_input[key]]])
     first_unit = np.zeros(n, np.int64)
     first_unit[order] = offsets(topology.units[order])[:-1]
@@ -203,7 +222,12 @@ def _elements(
 
 
 def _program(
-    expansion: Expansion, block: Array, first_unit: Array, order: Array, packing: _Packing, **more: Any
+    expansion: Expansion,
+    block: Array | None,
+    first_unit: Array,
+    order: Array,
+    packing: _Packing,
+    **more: Any,
 ) -> Plan:
     topology = expansion.graph
     computed = order[len(topology.inputs) :]
@@ -232,53 +256,48 @@ def _program(
         learned_slot=packing.learned_slot,
         **more,
     )
-    return plan.restrict()  # fills in what the reverse walk needs
+    vars(plan).update(plan.walk(plan.needs_gradient))  # before anybody has seen it
+    return plan
 
 
 def _steps(
-    expansion: Expansion, block: Array, computed: Array, n_inputs: int, packing: _Packing
+    expansion: Expansion, block: Array | None, computed: Array, n_inputs: int, packing: _Packing
 ) -> tuple[Array, Array]:
-    topology, layer = expansion.graph, expansion.layers[computed]
-    units = topology.units[computed]
-    width = np.where(layer < 0, 0, units)
+    topology = expansion.graph
+    units, act = topology.units[computed], topology.activation_of[computed]
     bounds = n_inputs + offsets(units)
-    level, group, act = topology.level[computed], block[computed], topology.activation_of[computed]
-    agg = topology.aggregation_of[computed]
-    summed, activated = _runs(level, group, layer, width, agg), _runs(level, group, act)
-    n = len(summed)
-    table = np.zeros(n + len(activated), STEP)
-    nodes = np.concatenate([summed, activated])
-    last = np.concatenate([_run_ends(summed, len(computed)), _run_ends(activated, len(computed))])
+    keys = [topology.level[computed]]
+    dense = None if block is None else block[computed]
+    if dense is not None:
+        keys.append(dense)
+    activated = runs(*keys, act)
+    layer = None if expansion.normalized_by is None else expansion.layers[computed]
+    if layer is not None:
+        keys += [layer, np.where(layer < 0, 0, units)]
+    agg = topology.aggregation_of[computed] if topology.aggregations else None
+    summed = runs(*keys) if agg is None else runs(*keys, agg)
+    n, nodes = len(summed), np.concatenate([summed, activated])
+    table = np.zeros(len(nodes), STEP)
+    last = np.concatenate([run_ends(summed, len(computed)), run_ends(activated, len(computed))])
     target, stop = bounds[nodes], bounds[last + 1]
     table["target"], table["n_target"] = target, stop - target
     table["kind"][n:], table["what"][n:] = ACTIVATE, act[activated]
     sums, slot = table[:n], packing.indptr[target[:n]]
-    kind = np.where(agg[summed] >= 0, AGGREGATE, SPARSE)
-    kind[group[summed] >= 0] = DENSE
-    kind[layer[summed] >= 0] = LAYER
-    sums["kind"], sums["what"] = kind, np.maximum(np.maximum(layer, agg)[summed], 0)
-    sums["source"], sums["slot"] = width[summed], slot
+    kind, sums["slot"] = sums["kind"], slot
+    kind[:] = SPARSE
+    if agg is not None:
+        kind[agg[summed] >= 0], sums["what"] = AGGREGATE, np.maximum(agg[summed], 0)
+    if dense is not None:
+        kind[dense[summed] >= 0] = DENSE
+    if layer is not None:
+        whole = layer[summed] >= 0
+        kind[whole], sums["what"][whole] = LAYER, layer[summed][whole]
+        sums["source"][whole] = units[summed][whole]
     sums["n_source"] = packing.indptr[stop[:n]] - slot
-    gather = _dense_sources(sums, packing)
-    behind = summed.searchsorted(last, side="right")  # so many sums: what activates follows at once
-    program = np.lexsort((target, np.arange(len(nodes)) >= n, behind))
-    return table[program], gather
-
-
-def _runs(*keys: Array) -> Array:
-    """Where a new run of equal keys starts."""
-    if not len(keys[0]):
-        return np.zeros(0, np.int64)
-    change = np.zeros(len(keys[0]), bool)
-    change[0] = True
-    for key in keys:
-        change[1:] |= key[1:] != key[:-1]
-    return change.nonzero()[0]
-
-
-def _run_ends(starts: Array, n: int) -> Array:
-    """The last member of each run."""
-    return np.concatenate([starts[1:], [n]])[: len(starts)] - 1
+    gather = _dense_sources(sums, packing) if dense is not None else np.zeros(0, np.int64)
+    behind = 2 * summed.searchsorted(last, side="right")  # so many sums: what activates follows at once
+    behind[n:] += 1
+    return table[behind.argsort(kind="stable")], gather
 
 
 def _dense_sources(sums: Array, packing: _Packing) -> Array:
@@ -363,26 +382,6 @@ def _tie_to_lowest(owner: Array, slots: Array, owners: Array) -> None:
 
 
 # -- what only training does ---------------------------------------------------------------
-
-
-def _in_training(topology: Topology, expansion: Expansion, first_unit: Array) -> dict[str, Any]:
-    """The plan's fields of normalisation and dropout; none of them where there is neither."""
-    dropout, units = topology.node_words.get("dropout", {}), topology.units
-    if not len(expansion.nodes) and not any(dropout.values()):
-        return {}
-    n = int(expansion.graph.units.sum())
-    rates, numbers, by = np.zeros(n), np.zeros(n, np.uint64), np.full(n, -1)
-    first = first_unit[expansion.value]
-    places = np.arange(int(units.sum())) + np.repeat(first - topology.unit_starts[:-1], units)
-    of_node = np.zeros(topology.n_nodes)
-    of_node[list(dropout)] = list(dropout.values())
-    rates[places], numbers[places] = np.repeat(of_node, units), np.arange(len(places), dtype=np.uint64)
-    if expansion.normalized_by is not None:
-        by[places] = np.repeat(expansion.normalized_by[expansion.value], units)
-    same = {"normalized_by": by}
-    if not any(dropout.values()) and not any(kind.over_rows for kind in expansion.normalizations):
-        return same  # training is as prediction
-    return same | {"dropout": rates, "unit_numbers": numbers}
 
 
 def _terms(topology: Topology, packing: _Packing) -> dict[str, Any]:

@@ -123,3 +123,23 @@ def _shared_shifts(topology: Topology, nodes: Array) -> dict[str, Any]:
         if node in said
     }
     return {**topology.node_words, **({"share": {**said, **halves}} if halves else {})}
+
+
+def in_training(topology: Topology, expansion: Expansion, first_unit: Array) -> dict[str, Any]:
+    """The plan's fields of normalisation and dropout; none of them where there is neither."""
+    dropout, units = topology.node_words.get("dropout", {}), topology.units
+    if not len(expansion.nodes) and not any(dropout.values()):
+        return {}
+    n = int(expansion.graph.units.sum())
+    rates, numbers, by = np.zeros(n), np.zeros(n, np.uint64), np.full(n, -1)
+    first = first_unit[expansion.value]
+    places = np.arange(int(units.sum())) + np.repeat(first - topology.unit_starts[:-1], units)
+    of_node = np.zeros(topology.n_nodes)
+    of_node[list(dropout)] = list(dropout.values())
+    rates[places], numbers[places] = np.repeat(of_node, units), np.arange(len(places), dtype=np.uint64)
+    if expansion.normalized_by is not None:
+        by[places] = np.repeat(expansion.normalized_by[expansion.value], units)
+    same = {"normalized_by": by}
+    if not any(dropout.values()) and not any(kind.over_rows for kind in expansion.normalizations):
+        return same  # training is as prediction
+    return same | {"dropout": rates, "unit_numbers": numbers}

@@ -267,6 +267,7 @@ def test_units_whose_code_gives_other_bits_stay_apart(monkeypatch):
     from dagnet.engine.compiled import functions
 
     monkeypatch.setattr(functions, "_proofs", {})
+    monkeypatch.setattr(functions, "_made", {})
     monkeypatch.setattr(functions, "_are_alike", lambda *_: False)
     net = dagnet.Network(irregular(), seed=0)
     assert (net.runner.program.unit_code[:-1] == 0).all()

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from dagnet.adjacency import offsets
+from dagnet.adjacency import ranges
 from dagnet.arrays import Array
 from dagnet.contracts import Loss, LossGradient, Runner, ThreeCalls, weighted_gradient
 from dagnet.errors import GraphError
@@ -308,9 +309,12 @@ def is_sum(loss: Loss, width: int) -> bool:
 
 def _places(sizes: Mapping[Any, int], groups: Sequence[Sequence[Any]]) -> tuple[Array, ...]:
     """The places of each group of names, where each name has so many, counted in order."""
-    starts = offsets(np.array(list(sizes.values()))).tolist()
-    among = {name: np.arange(start, start + sizes[name]) for name, start in zip(sizes, starts, strict=False)}
-    return tuple(np.concatenate([among[name] for name in names]) for names in groups)
+    first = dict(zip(sizes, accumulate(sizes.values(), initial=0), strict=False))
+    starts = np.array([first[name] for names in groups for name in names], np.int64)
+    units = [sizes[name] for names in groups for name in names]
+    places = ranges(starts, starts + np.array(units, np.int64))
+    bounds = accumulate((sum(sizes[name] for name in names) for names in groups), initial=0)
+    return tuple(places[begin:end] for begin, end in pairwise(bounds))
 
 
 def _taken(array: Array, places: Array) -> Array:

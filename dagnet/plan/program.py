@@ -17,6 +17,7 @@ from dagnet.plan.transposition import first_learned, pull_rows, slot_targets, sl
 
 HEAD, TAIL = 40, 10
 """Steps that the listing of a long program shows at its beginning and its end."""
+REVERSE = "needs_delta", "needs_gradient", "indptr_out", "targets", "slots_out"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,18 +63,18 @@ class Plan(PlanData):
             plan, kept_units, kept_slots = cut(plan, units, inputs)
             wanted = wanted[kept_slots]
             deltas = None if deltas is None else deltas[kept_units]
-        acting_on = slot_units(plan)
-        needs_delta = walked_units(plan, acting_on[wanted], deltas)
+        return replace(plan, **plan.walk(wanted, deltas))
+
+    def walk(self, wanted: Array, deltas: Array | None = None) -> dict[str, Array]:
+        """The fields that say where the reverse walk goes, for the derivatives and δ in these masks."""
+        acting_on = slot_units(self)
+        needs_delta = walked_units(self, acting_on[wanted], deltas)
         needs_gradient = wanted & needs_delta[acting_on]
-        rows = pull_rows(plan.steps, plan.indptr, plan.sources, needs_delta, needs_gradient)
-        return replace(
-            plan,
-            needs_delta=needs_delta,
-            needs_gradient=needs_gradient,
-            indptr_out=rows[0],
-            targets=rows[1],
-            slots_out=rows[2],
-        )
+        rows = pull_rows(self.steps, self.indptr, self.sources, needs_delta, needs_gradient)
+        found = (needs_delta, needs_gradient, *rows)
+        for array in found:
+            array.flags.writeable = False
+        return dict(zip(REVERSE, found, strict=True))
 
     def everywhere(self) -> Plan:
         """The plan whose reverse walk enters every unit and finds every derivative, frozen ones too."""

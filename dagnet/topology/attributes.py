@@ -119,6 +119,7 @@ def _activations(
     default = places.setdefault(hidden, len(places))
     activation_of = np.where(unsaid | is_input, 0, default)
     specs: dict[object, int] = {}
+    computed = (~is_input).tolist() if "activation" in nodes.words else []
     for number, spec in nodes.of("activation"):
         if spec is None:
             continue
@@ -126,7 +127,7 @@ def _activations(
         if key is None or key not in specs:
             found = problems.activation(nodes.where(number), spec, identity)
             specs[key] = places.setdefault(found, len(places))
-        if not is_input[number]:
+        if computed[number]:
             activation_of[number] = specs[key]
         elif specs[key]:
             problems.append(
@@ -165,8 +166,10 @@ def _check_inputs(nodes: Said, is_input: Array, problems: Problems) -> None:
 
 def _standardisation(nodes: Said, units: Array, inputs: Array, problems: Problems) -> dict[str, Array]:
     starts = offsets(units[inputs])
-    place_of = {number: place for place, number in enumerate(inputs.tolist())}
     found = {"center": np.zeros(int(starts[-1])), "scale": np.ones(int(starts[-1]))}
+    if not nodes.words & found.keys():
+        return found
+    place_of = {number: place for place, number in enumerate(inputs.tolist())}
     for word, numbers in found.items():
         for node, value in nodes.of(word):
             if (place := place_of.get(node)) is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import chain
@@ -30,21 +30,29 @@ def edge_sizes(units: Array, sources: Array, targets: Array) -> Array:
 def groups(
     keys: Sequence[Any], where: Callable[[int], str], problems: list[str]
 ) -> tuple[Array, tuple[Hashable, ...]]:
-    """The group of each key, −1 for None, and the groups' keys in the order of their first use.
+    """The group of each key, −1 for None, and the groups' keys in the order of their first use."""
+    try:
+        found = dict.fromkeys(keys)
+    except TypeError:
+        keys = [*_hashable(keys, where, problems)]
+        found = dict.fromkeys(keys)
+    found.pop(None, None)
+    numbers = {None: -1, **{key: number for number, key in enumerate(found)}}
+    return np.fromiter(map(numbers.__getitem__, keys), np.int64, len(keys)), tuple(found)
 
-    Keys that are one object are looked at once.
-    """
-    ids = np.fromiter(map(id, keys), np.int64, len(keys))
-    _, first, which = np.unique(ids, return_index=True, return_inverse=True)
-    numbers: dict[Hashable, int] = {}
-    found = np.full(len(first), -1)
-    for rank in np.argsort(first).tolist():
-        key = keys[int(first[rank])]
+
+def _hashable(keys: Sequence[Any], where: Callable[[int], str], problems: list[str]) -> Iterator[Any]:
+    """None in place of each key that is not hashable, and a problem for each such object."""
+    told = set[int]()
+    for number, key in enumerate(keys):
         try:
-            found[rank] = -1 if key is None else numbers.setdefault(key, len(numbers))
+            hash(key)
+            yield key
         except TypeError:
-            problems.append(expected(f"{where(int(first[rank]))}: share", "a hashable key", key))
-    return found[which], tuple(numbers)
+            yield None
+            if id(key) not in told:
+                told.add(id(key))
+                problems.append(expected(f"{where(number)}: share", "a hashable key", key))
 
 
 def first_of_group(share: Array) -> Array:

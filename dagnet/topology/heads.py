@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from dagnet.contracts import Loss
 from dagnet.errors import did_you_mean, expected, shorten, written
@@ -90,7 +90,20 @@ def _group(spec: Any) -> Any:
 
 
 def heads_of(topology: Topology, default: Loss, problems: Problems) -> tuple[Head, ...]:
-    """The heads in the order of their first outputs; outputs that say nothing are one together."""
+    """The heads in the order of their first outputs; outputs that say nothing are one together.
+
+    A topology keeps those of its own loss.
+    """
+    known = vars(topology).get("_heads")
+    if known is not None and known[0] is default:
+        return cast("tuple[Head, ...]", known[1])
+    found = _read_heads(topology, default, problems)
+    if not problems:
+        vars(topology)["_heads"] = default, found
+    return found
+
+
+def _read_heads(topology: Topology, default: Loss, problems: Problems) -> tuple[Head, ...]:
     words, names, order = topology.node_words, topology.nodes, dict.fromkeys(topology.outputs.tolist())
     named = {node: word for word in reversed(HEAD_WORDS) for node in words.get(word, {})}
     for node, word in named.items():

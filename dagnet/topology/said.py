@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from operator import is_
 from typing import Any, TypeVar
 
 import networkx as nx
@@ -127,10 +128,11 @@ class Said:
         """A node or an edge, for messages."""
         return f"{self.kind} {self.text(number)}"
 
-    def of(self, word: str) -> Iterator[tuple[int, Any]]:
+    def of(self, word: str) -> Iterable[tuple[int, Any]]:
         """The numbers of those that say the word, and what."""
-        data = self.data if word in self.words else ()
-        return ((number, said[word]) for number, said in enumerate(data) if word in said)
+        if word not in self.words:
+            return ()
+        return ((number, said[word]) for number, said in enumerate(self.data) if word in said)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,17 +150,18 @@ class Drawn:
 def drawn(graph: nx.DiGraph[Any]) -> Drawn:
     """Touch the graph's nodes and edges once.
 
-    No tuple is kept for a node or an edge: many new ones would set off garbage collections, each
-    of which visits all dictionaries of the graph.
+    Nothing new is kept for a node or an edge, no tuple and no view: many would set off garbage
+    collections, each of which visits all dictionaries of the graph.
     """
     names = list(graph)
     index: dict[Hashable, int] = dict(zip(names, range(len(names)), strict=True))
     adjacency = dict(graph.adjacency())  # in an order of its own
-    rows = np.fromiter(map(index.__getitem__, adjacency), np.int64, len(adjacency))
+    in_order = all(map(is_, adjacency, names))
+    rows = np.arange(len(names)) if in_order else np.array([index[name] for name in adjacency], np.int64)
     sources = rows.repeat(np.fromiter(map(len, adjacency.values()), np.int64, len(rows)))
     ends = map(index.__getitem__, chain.from_iterable(adjacency.values()))
     targets = np.fromiter(ends, np.int64, len(sources))
-    edges = list(chain.from_iterable([neighbours.values() for neighbours in adjacency.values()]))
+    edges = [said for neighbours in adjacency.values() for said in neighbours.values()]
     nodes = [said for _, said in graph.nodes(data=True)]
     return Drawn(
         names,

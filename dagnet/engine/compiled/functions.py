@@ -141,6 +141,14 @@ def compile_units(
     With a ``rate`` values are dropped behind it.  Believed if it gives the very bits of ``code``, the
     activation alone, where nothing is dropped.  Where a slope reads z they stay apart.
     """
+    key, make = ("units", kind, rate), lambda: _compile_units(activation, code, kind, rate)
+    found: tuple[Any, ...] = _once(activation.formulas, key, make)
+    return found
+
+
+def _compile_units(
+    activation: Activation, code: CompiledActivation, kind: Kind, rate: float
+) -> tuple[Any, ...]:
     formulas = [f for f in (activation.formulas.value, activation.formulas.slope) if f is not None]
     if not code.function.address or code.needs_z:
         return APART

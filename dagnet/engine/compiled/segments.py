@@ -12,8 +12,8 @@ from dagnet.arrays import Array
 from dagnet.builtins import aggregations
 from dagnet.engine.compiled.functions import APART, CompiledActivation, compile_activation, compile_units
 from dagnet.engine.compiled.masks import numbers_of_rate
-from dagnet.engine.compiled.opened import BLOCK, UNITS, table_of
-from dagnet.engine.compiled.units import Kind, unit_code
+from dagnet.engine.compiled.opened import BLOCK, table_of
+from dagnet.engine.compiled.units import Kind, joined_units, unit_code
 from dagnet.engine.compiled.vectors import TILE_ROWS, USUAL_ROWS
 from dagnet.hashing import ODD, mixed
 from dagnet.plan import (
@@ -21,6 +21,7 @@ from dagnet.plan import (
     AGGREGATE,
     DENSE,
     DROP,
+    KINDS,
     LAYER,
     NORMALISE,
     SPARSE,
@@ -45,6 +46,8 @@ PRODUCT, BEST = 1, (2, 3)
 """Aggregations that kernels know, in the order of their codes there; NumPy runs all others."""
 FEW_EDGES = 5_000
 """Edges and units up to which a call costs more than its tiles: these have the usual number of rows."""
+ALWAYS_LOOKED = np.isin(np.arange(max(KINDS) + 1), (DENSE, LAYER, THIN, NORMALISE, AGGREGATE))
+"""By kind, the steps that may be a segment of their own."""
 NEAR = 2**18
 """Bytes of what lies between an edge's ends, on average, up to which tiles may be wide."""
 
@@ -93,8 +96,9 @@ class Program:
         known = [a.function in BY_KERNELS for a in plan.aggregations]
         self.steps = _steps(plan)
         kinds = set(self.steps[:, 0].tolist())
-        self.has_blocks, self.has_dense, self.drops = BLOCK in kinds, DENSE in kinds, DROP in kinds
-        walked = (self.steps[:, 0] == BLOCK) & (self.steps[:, 1] != 0)
+        self.has_blocks, self.has_dense = BLOCK in kinds, DENSE in kinds
+        self.sums, self.drops = SPARSE in kinds, DROP in kinds
+        walked = (self.steps[:, 0] == BLOCK) & (self.steps[:, 1] != 0) if self.has_blocks else slice(0)
         self.blocks: list[Step] = [Step._make(row) for row in plan.steps[walked].tolist()]
         self.aggregates = any(known[step.what] for step in aggregate_steps(plan))
         segments = _segments(plan, self.steps, self.activations)
@@ -111,7 +115,7 @@ class Program:
         places = [[(c.address, c.numbers) for c in pair] for pair in called]
         self.functions, self.slopes = np.array(places, np.int64).reshape(-1, 2, 2).transpose(1, 0, 2).copy()
         self.learned_counts = np.array([activation.n_learned for activation in self.activations], np.int64)
-        learned = np.full(plan.n_units, -1) if plan.learned_slot is None else plan.learned_slot
+        learned = np.zeros(0) if plan.learned_slot is None else plan.learned_slot
         self.learned_slot = np.ascontiguousarray(learned, np.int64)
         self.n_learned = plan.n_slots - plan.n_weights - int(np.count_nonzero(plan.bias_slot >= 0))
         self.pre_place, self.n_pre = self._pre_places()
@@ -138,24 +142,22 @@ class Program:
 
     def _join_units(self) -> None:
         """``runs``: the steps as tiles take them; ``unit_code``: what runs units of each activation."""
-        some, bits = (self.steps[:, 0] == SPARSE).any(), 32 if self.is_narrow else 64
+        steps, n, bits = self.steps, len(self.activations), 32 if self.is_narrow else 64
         rates, kind = [0.0, *self.plan.rates.tolist()], Kind(self.dtype, bits, self.widths)
-        steps, n = (
-            self.steps,
-            len(self.activations),
-        )  # of codes, first all without dropout, then with each rate
-        behind = np.append(np.where(steps[1:, 0] == DROP, 1 + steps[1:, 1], 0), 0)[: len(steps)]
-        codes = np.where(steps[:, 0] == ACTIVATE, steps[:, 1] + n * behind, -1)
+        active = steps[:, 0] == ACTIVATE
+        codes = np.where(active, steps[:, 1], 0)  # first all without dropout, then with each rate
+        if self.drops:
+            codes[:-1] += np.where(active[:-1] & (steps[1:, 0] == DROP), n * (1 + steps[1:, 1]), 0)
         self._units: list[tuple[Any, ...]] = [APART] * (n * len(rates))
-        for code in np.unique(codes[codes >= 0]).tolist() if some else ():
+        for code in set(codes[active].tolist()) if self.sums else ():
             own = self.plan.activations[code % n], self.activations[code % n]
             self._units[code] = compile_units(*own, kind, rates[code // n])
         alone = unit_code((), kind)
         self._units.append((alone.address, alone.back, 0, alone))
         self.unit_code = np.array([code[:3] for code in self._units], np.int64)
         begins = [segment.begin for segment in self.segments]
-        segment = np.searchsorted(begins, np.arange(len(self.steps)), side="right")
-        self.runs, self._starts = joined_units(self.steps, codes, self.unit_code[:-1, 0] != 0, segment)
+        segment = np.searchsorted(begins, np.arange(len(steps)), side="right")
+        self.runs, self._starts = joined_units(steps, codes, self.unit_code[:-1, 0] != 0, segment)
 
     def span(self, segment: Segment) -> tuple[int, int]:
         """Where in ``runs`` a segment's steps stand: first, last + 1."""
@@ -194,11 +196,14 @@ class Program:
 
     def _pre_places(self) -> tuple[Array, int]:
         """Where z of each unit is kept, −1 for units whose g' needs only a."""
+        places, needed = np.full(self.plan.n_units, -1, np.int64), [a.needs_z for a in self.activations]
+        if not any(needed):
+            return places, 0
         keeps = np.zeros(self.plan.n_units, bool)
         for kind, what, first, last in self.steps.tolist():
-            if kind == ACTIVATE and self.activations[what].needs_z:
+            if kind == ACTIVATE and needed[what]:
                 keeps[first:last] = True
-        places, n = np.full(self.plan.n_units, -1, np.int64), int(np.count_nonzero(keeps))
+        n = int(np.count_nonzero(keeps))
         places[keeps] = np.arange(n)
         return places, n
 
@@ -286,7 +291,7 @@ def _steps(plan: Plan) -> Array:
         table[:, column] = steps[name]
     table[:, 3] = table[:, 2] + steps["n_target"]
     table[table[:, 0] == NORMALISE, 0] = SPARSE  # to kernels they are sums like others
-    if (dense := table[:, 0] == DENSE).any():
+    if np.count_nonzero(dense := table[:, 0] == DENSE):
         weights = steps["n_target"] * steps["n_source"]
         large = dense & ((weights >= LARGE) | (steps["n_target"] < NARROW))
         by_products = large.any() and weights[large].sum() >= MOST * plan.n_weights
@@ -305,8 +310,8 @@ def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -
     """Cut at dense steps and at what NumPy runs."""
     numpy_runs = [a.function.address == 0 for a in activations]
     moments = (plan.steps["kind"] == NORMALISE).tolist()
-    looked = np.zeros(THIN + 1, bool)
-    looked[[DENSE, LAYER, THIN, NORMALISE, AGGREGATE]], looked[ACTIVATE] = True, any(numpy_runs)
+    looked = ALWAYS_LOOKED.copy()
+    looked[ACTIVATE] = any(numpy_runs)
     segments: list[Segment] = []
     begin = 0
     for number in looked[plan.steps["kind"]].nonzero()[0].tolist():
@@ -364,32 +369,3 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
         if segment.kind in (MOMENTS_SEGMENT, TEXTBOOK_SEGMENT):
             started[plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]] = 1
     return started, marked[::-1]
-
-
-def joined_units(steps: Array, codes: Array, fuses: Array, segment: Array) -> tuple[Array, Array]:
-    """Steps as tiles take them, and the number of the first step of each.
-
-    Sums, an activation of all their units and a drop behind it are one, and so are those that follow with
-    the same code: UNITS, code, first unit, last unit + 1.  ``fuses``: by ``codes``, which may be.
-    """
-    kind, _, first, last = steps.T
-    active, size = kind == ACTIVATE, last - first
-    drops = np.append(False, (kind[1:] == DROP) & active[:-1])[: len(kind)]
-    behind = active | drops
-    group, heads = np.cumsum(~behind), np.flatnonzero(~behind)  # a step, and the activations behind it
-    cut = np.append(False, behind[1:] & (segment[1:] != segment[:-1]))[: len(kind)]
-    whole = (kind[heads] == SPARSE) & (np.bincount(group, active * size)[1:] == size[heads])
-    summed = np.append(False, whole & (np.bincount(group, cut)[1:] == 0))[group]
-    fused = active & summed & np.append(fuses, False)[codes]
-    behind[1:] &= ~(drops[1:] & fused[:-1])
-    kept = np.flatnonzero(behind | ~summed)
-    kept = np.repeat(kept, 1 + (active & summed & ~fused)[kept])  # an activation apart has sums of its own
-    table, fused, segment, codes = steps[kept], fused[kept], segment[kept], codes[kept]
-    table[:-1, 0][kept[1:] == kept[:-1]] = SPARSE
-    table[table[:, 0] == SPARSE, 1] = len(fuses)  # the code of sums alone
-    table[fused, 0], table[fused, 1] = UNITS, codes[fused]
-    follows = fused[1:] & fused[:-1] & (table[1:, 1] == table[:-1, 1]) & (segment[1:] == segment[:-1])
-    starts = np.flatnonzero(~np.append(False, follows & (table[1:, 2] == table[:-1, 3]))[: len(kept)])
-    runs = table[starts]
-    runs[:, 3] = np.maximum.reduceat(table[:, 3], starts) if len(starts) else runs[:, 3]
-    return np.ascontiguousarray(runs), kept[starts]

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
+from dagnet.adjacency import run_ends
+from dagnet.arrays import Array
 from dagnet.engine.compiled.caching import module_digest
 from dagnet.engine.compiled.generation import (
     DOUBLE,
@@ -29,8 +31,10 @@ from dagnet.engine.compiled.generation import (
 )
 from dagnet.engine.compiled.masks import Dropout
 from dagnet.engine.compiled.microkernels import Rows, by_width, number_of, pulled, summed
+from dagnet.engine.compiled.opened import UNITS
 from dagnet.engine.compiled.vectors import ELEMENTS, Vector
 from dagnet.formula import Formula
+from dagnet.plan import ACTIVATE, DROP, SPARSE
 
 BYTE = ir.IntType(8)
 WAYS = ("indptr", "sources", "bias_slot", "indptr_out", "children", "started", "needs_delta")
@@ -149,3 +153,43 @@ def _back(emit: Rows, code: tuple[Any, Any], known: Values, arrays: Any, span: l
         emit.store(found, emit.place(emit.state.deltas, place))
 
     emit.for_units(builder.sub(last, first), unit)
+
+
+# -- which steps run as one --------------------------------------------------------------------
+
+
+def joined_units(steps: Array, codes: Array, fuses: Array, segment: Array) -> tuple[Array, Array]:
+    """Steps as tiles take them, and the number of the first step of each.
+
+    Sums, an activation of all their units and a drop behind it are one, and so are those that follow with
+    the same code: UNITS, code, first unit, last unit + 1.  ``fuses``: by ``codes``, which may be.
+    """
+    if not len(steps):
+        return steps, np.zeros(0, np.int64)
+    kind, _, first, last = steps.T
+    active, size = kind == ACTIVATE, last - first
+    drops = np.zeros(len(steps), bool)
+    drops[1:] = (kind[1:] == DROP) & active[:-1]
+    heads = (~(active | drops)).nonzero()[0]  # steps, each with the activations and drops behind it
+    ends = run_ends(heads, len(steps))
+    whole = (kind[heads] == SPARSE) & (segment[heads] == segment[ends])
+    whole &= np.add.reduceat(size * active, heads) == size[heads]
+    summed = whole.repeat(ends + 1 - heads)
+    fused = active & summed & fuses[codes]
+    stays = active | ~summed
+    stays[1:] |= drops[1:] & ~fused[:-1]
+    kept, table = stays.nonzero()[0], steps.copy()
+    table[kind == SPARSE, 1] = len(fuses)  # the code of sums alone
+    table[fused, 0], table[fused, 1] = UNITS, codes[fused]
+    key = np.where(fused, segment * len(fuses) + codes, -1 - np.arange(len(steps)))
+    apart = (active & summed & ~fused)[kept]  # an activation apart has sums of its own
+    kept = kept.repeat(1 + apart)
+    table, key = table[kept], key[kept]
+    twice = (kept[1:] == kept[:-1]).nonzero()[0]
+    table[twice, 0], table[twice, 1], key[twice] = SPARSE, len(fuses), -1 - len(steps)
+    starts = np.zeros(len(kept), bool)
+    starts[1:] = (key[1:] == key[:-1]) & (table[1:, 2] == table[:-1, 3])
+    begins = (~starts).nonzero()[0]
+    runs = table[begins]
+    runs[:, 3] = table[run_ends(begins, len(kept)), 3]
+    return runs, kept[begins]
