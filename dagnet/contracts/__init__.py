@@ -10,6 +10,8 @@ from dagnet.contracts.execution import (
     Draw,
     Engine,
     Group,
+    HeadsBlock,
+    HeadsGradient,
     Learner,
     LossGradient,
     NotFinite,
@@ -21,12 +23,13 @@ from dagnet.contracts.execution import (
     weighted_gradient,
 )
 from dagnet.contracts.functions import Activation, Aggregation, Attributor
-from dagnet.contracts.losses import RANGES, TARGETS, Loss
+from dagnet.contracts.losses import FILLERS, RANGES, TARGETS, Loss
 from dagnet.contracts.named import LEARNED, MOMENTS, Exporter, Initializer, Normalization, Observations
 from dagnet.contracts.optimizer import Evaluate, Optimizer
 from dagnet.contracts.training import Callback, History, Run
 
 __all__ = [
+    "FILLERS",
     "LEARNED",
     "MOMENTS",
     "RANGES",
@@ -40,6 +43,8 @@ __all__ = [
     "Evaluate",
     "Exporter",
     "Group",
+    "HeadsBlock",
+    "HeadsGradient",
     "History",
     "Initializer",
     "Learner",

@@ -75,7 +75,7 @@ def row_statistics(model: Model, X: Any, y: Any = None) -> RowStatistics:
     everything, sums = np.arange(plan.n_units), np.zeros((3, plan.n_units))
     slots, loss = np.zeros(plan.n_slots), 0.0
     step = max(1, BLOCK // max(plan.n_units, 1)) if model.objective.rowwise else n  # else a loss couples rows
-    whole = None if targets is None or model.objective.one is not None else model.objective.counts(targets)
+    whole = None if targets is None or model.objective.one is not None else model.objective.totals(targets)
     for start in range(0, n, step):
         block = slice(start, min(start + step, n))
         state = runner.forward(theta, inputs[block])
