@@ -10,6 +10,8 @@ from dagnet.contracts.execution import (
     Draw,
     Engine,
     Group,
+    HeadsBlock,
+    HeadsGradient,
     Learner,
     LossGradient,
     NotFinite,
@@ -21,14 +23,15 @@ from dagnet.contracts.execution import (
     weighted_gradient,
 )
 from dagnet.contracts.functions import Activation, Aggregation, Attributor
-from dagnet.contracts.losses import RANGES, TARGETS, Loss
+from dagnet.contracts.losses import FILLERS, RANGES, TARGETS, Loss
 from dagnet.contracts.named import LEARNED, MOMENTS, Exporter, Initializer, Normalization, Observations
 from dagnet.contracts.optimizer import Evaluate, Optimizer
 from dagnet.contracts.training import Callback, History, Run
 
 __all__ = [
-    "LEARNED", "MOMENTS", "RANGES", "TARGETS", "Activation", "Aggregation", "Attributor", "Callback", "Draw",
-    "Engine", "Evaluate", "Exporter", "Group", "History", "Initializer", "Learner", "Loss", "LossGradient",
-    "Normalization", "NotFinite", "Observations", "Optimizer", "Run", "Runner", "State", "Steps",
-    "ThreeCalls", "Unsupported", "weighted_gradient",
+    "FILLERS", "LEARNED", "MOMENTS", "RANGES", "TARGETS", "Activation", "Aggregation", "Attributor",
+    "Callback", "Draw", "Engine", "Evaluate", "Exporter", "Group", "HeadsBlock", "HeadsGradient",
+    "History", "Initializer", "Learner", "Loss", "LossGradient", "Normalization", "NotFinite",
+    "Observations", "Optimizer", "Run", "Runner", "State", "Steps", "ThreeCalls", "Unsupported",
+    "weighted_gradient",
 ]  # fmt: skip

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -201,6 +201,40 @@ class LossGradient:
         return None
 
 
+class HeadsBlock(NamedTuple):
+    """Parts of heads with the same loss and width.
+
+    ``heads`` (parts,) whose they are; ``units``, ``columns`` (parts, width) places of outputs and of targets.
+    """
+
+    loss: Loss
+    heads: Array
+    units: Array
+    columns: Array
+
+
+class HeadsGradient(LossGradient):
+    """The same for any number of heads, each with labels and weights of its own."""
+
+    def by_part(
+        self, theta: Array, inputs: Array, targets: Array, weights: Array, shares: Array, *, into: Array
+    ) -> tuple[Array, float | None]:
+        """Σwℓ of each part over the rows with all its labels, (parts,); ``into`` has ∂(Σ share·Σwℓ)/∂theta.
+
+        ``targets`` (rows, columns of y), NaN where a label is missing, ``weights`` (rows, 1 or heads),
+        ``shares`` (parts,).
+        """
+        raise NotImplementedError
+
+    def __call__(
+        self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
+    ) -> tuple[float, float | None]:
+        """That of the only part."""
+        given = inputs, targets, factor[:, None], np.ones(1)
+        sums, square = self.by_part(theta, *given, into=into)
+        return float(sums[0]), square
+
+
 class Runner:
     """A plan made ready to run; callable from several threads at once.
 
@@ -242,6 +276,11 @@ class Runner:
     def fused_gradient(self, loss: Loss) -> LossGradient:
         """Forward, loss and backward as one call."""
         return ThreeCalls(self, loss)
+
+    def heads_gradient(self, blocks: Sequence[HeadsBlock]) -> HeadsGradient | None:
+        """The same for several heads, or missing labels; None: their losses run through NumPy."""
+        del blocks
+        return None
 
     def learner(self, model: Any, data: Any, settings: Any) -> Learner | None:
         """A learner of the engine's own for one run of ``fit``; None: NumPy's arrays will do.

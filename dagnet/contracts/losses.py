@@ -26,6 +26,8 @@ RANGES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "probability": ("a probability in [0, 1]", lambda y: (y < 0) | (y > 1)),
 }
 """What targets and outputs that are not any real numbers must be, and which of them are not."""
+FILLERS: dict[str, float] = {"positive": 1.0, "duration": 1.0}
+"""What stands for a missing target while a loss is calculated, if not 0; the result is not used."""
 DRAWN_OUTPUTS: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]] = {
     "real": lambda rng, shape: rng.normal(0, 1.5, shape),
     "positive": lambda rng, shape: rng.gamma(2.0, 1.0, shape) + 0.05,

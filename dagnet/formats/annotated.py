@@ -74,7 +74,7 @@ def row_statistics(model: Model, X: Any, y: Any = None) -> RowStatistics:
     objective, slots = model.objective, np.zeros(plan.n_slots)
     losses = np.zeros(len(objective.heads))
     step = max(1, BLOCK // max(plan.n_units, 1)) if objective.rowwise else n  # else a loss couples rows
-    totals = None if targets is None else objective.counts(targets)
+    totals = None if targets is None else objective.totals(targets)
     for start in range(0, n, step):
         block = slice(start, start + step)
         state = runner.forward(theta, inputs[block])

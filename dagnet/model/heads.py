@@ -17,12 +17,18 @@ import numpy as np
 
 from dagnet.adjacency import ranges
 from dagnet.arrays import Array
-from dagnet.contracts import Loss, LossGradient, Runner, ThreeCalls, weighted_gradient
+from dagnet.contracts import (
+    FILLERS,
+    HeadsBlock,
+    Loss,
+    LossGradient,
+    Runner,
+    ThreeCalls,
+    weighted_gradient,
+)
 from dagnet.errors import GraphError
 from dagnet.topology import Head, Problems, Topology, heads_of
 
-FILLERS: dict[str, float] = {"positive": 1.0, "duration": 1.0}
-"""What stands for a missing target while a loss is calculated, if not 0; the result is not used."""
 ALIKE = 1e-9
 PIECE = 2**14
 """About so many outputs are judged at once: temporary arrays that stay in the processor's cache."""
@@ -35,15 +41,6 @@ class Parts(NamedTuple):
     sums: Array
     totals: Array
     pull: Array | None = None
-
-
-class _Block(NamedTuple):
-    """Parts with the same loss and width: places of heads, of their outputs and targets, (parts, width)."""
-
-    loss: Loss
-    heads: Array
-    units: Array
-    columns: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +126,8 @@ class Objective:
     # -- parts ---------------------------------------------------------------------------
 
     @cached_property
-    def _blocks(self) -> list[_Block]:
+    def blocks(self) -> list[HeadsBlock]:
+        """The parts of all heads."""
         found: dict[tuple[Loss, int], list[tuple[int, Array, Array]]] = {}
         known: dict[tuple[Loss, int], bool] = {}
         for number, (head, units, columns) in enumerate(self.each()):
@@ -139,12 +137,14 @@ class Objective:
             for at in range(len(units)) if known[key] else [slice(None)]:
                 part = number, np.atleast_1d(units[at]), np.atleast_1d(columns[at])
                 found.setdefault((head.loss, len(part[1])), []).append(part)
-        return [_Block(loss, *map(np.array, zip(*parts, strict=True))) for (loss, _), parts in found.items()]
+        return [
+            HeadsBlock(loss, *map(np.array, zip(*parts, strict=True))) for (loss, _), parts in found.items()
+        ]
 
     @cached_property
     def _owners(self) -> Array:
         """(parts,) the head of each."""
-        return np.concatenate([block.heads for block in self._blocks])
+        return np.concatenate([block.heads for block in self.blocks])
 
     def parts(
         self, outputs: Array, targets: Array, weights: Array | None, *, pull: bool = False, totals: Any = None
@@ -153,45 +153,53 @@ class Objective:
 
         ``totals`` (parts,), Σw of more rows than these, is what the derivative is divided by.
         """
-        gaps, sums, counts, at = np.isnan(targets), [], [], 0
+        own, gaps, sums, at = self.totals(targets, weights), np.isnan(targets), [], 0
+        shares = self.shares(own if totals is None else totals)
         back, n = np.zeros_like(outputs) if pull else None, len(outputs)
         every = np.ones((n, 1)) if weights is None else weights.astype(np.float64).reshape(n, -1)
         for block in self._pieces(n):
             o, (t, there, w) = _taken(outputs, block.units), _counted(block, targets, gaps, every)
-            own = np.broadcast_to(w.sum(axis=0), len(block.heads))
             sums.append(
                 np.einsum("rp,rp->p", np.broadcast_to(w, o.shape[:2]), _asked(block.loss, o, t, there))
             )
-            counts.append(own)
             if back is not None:
-                whole = own if totals is None else totals[at : at + len(own)]
-                share = np.divide(self.weights[block.heads], whole, where=whole > 0, out=np.zeros(len(own)))
+                share = shares[at : at + len(block.heads)]
                 slopes = _asked(block.loss, o, t, there, slope=True) * (w * share)[:, :, None]
                 back[:, block.units.ravel()] = slopes.reshape(n, -1)
-            at += len(own)
-        return Parts(np.concatenate(sums), np.concatenate(counts), back)
+            at += len(block.heads)
+        return Parts(np.concatenate(sums), own, back)
 
-    def _pieces(self, rows: int) -> Iterator[_Block]:
+    def _pieces(self, rows: int) -> Iterator[HeadsBlock]:
         """The blocks, in pieces whose numbers stay in the processor's cache."""
-        for block in self._blocks:
+        for block in self.blocks:
             step = max(1, PIECE // (rows * block.units.shape[1]))
             for at in range(0, len(block.heads), step):
                 heads, units, columns = (array[at : at + step] for array in block[1:])
-                yield _Block(block.loss, heads, units, columns)
+                yield HeadsBlock(block.loss, heads, units, columns)
 
-    def counts(self, targets: Array) -> Array:
-        """(parts,) how many rows have a label."""
-        missing, found = np.isnan(targets), []
-        for block in self._blocks:
-            columns, places = np.unique(block.columns, axis=0, return_inverse=True)  # several may learn one
-            found.append((~missing[:, columns].any(axis=2)).sum(axis=0, dtype=np.float64)[places.ravel()])
+    @cached_property
+    def _columns(self) -> list[Any]:
+        """Of each block its different columns of y, and which each part has: several may learn one."""
+        return [np.unique(block.columns, axis=0, return_inverse=True) for block in self.blocks]
+
+    def totals(self, targets: Array, weights: Array | None = None) -> Array:
+        """(parts,) Σw over the rows with a label, or how many these are."""
+        n, missing, found = len(targets), np.isnan(targets), []
+        every = np.ones((n, 1)) if weights is None else weights.astype(np.float64).reshape(n, -1)
+        for block, (columns, places) in zip(self.blocks, self._columns, strict=True):
+            there, own = np.asarray(~missing[:, columns].any(axis=2)), places.ravel()
+            if block.loss.lacks is not None:
+                there = np.asarray(_teaching(block.loss, targets[:, columns], there))
+            if every.shape[1] == 1:
+                found.append((every[:, 0] @ there)[own])
+            else:
+                found.append(np.einsum("rp,rp->p", every[:, block.heads], there[:, own]))
         return np.concatenate(found)
 
-    def totals(self, targets: Array, weights: Array) -> Array:
-        """(parts,) Σw over the rows with a label, as :attr:`Parts.totals`."""
-        gaps, every = np.isnan(targets), weights.astype(np.float64).reshape(len(targets), -1)
-        pieces = ((block, _counted(block, targets, gaps, every)[2]) for block in self._pieces(len(targets)))
-        return np.concatenate([np.broadcast_to(w.sum(axis=0), len(block.heads)) for block, w in pieces])
+    def shares(self, totals: Array) -> Array:
+        """(parts,) what Σwℓ counts in the total, the head's weight/Σw; 0 where no row has a label."""
+        weights = self.weights[self._owners]
+        return np.divide(weights, totals, where=totals > 0, out=np.zeros(len(weights)))
 
     def losses(self, parts: Parts) -> Array:
         """(heads,) each Σwℓ/Σw; 0 where no row has a label."""
@@ -254,11 +262,13 @@ class Objective:
 
     def gradient_of(self, runner: Runner, *, gaps: bool) -> LossGradient:
         """Forward, loss and backward as one call; ``gaps`` says that labels are missing."""
-        return HeadsGradient(runner, self) if gaps or self.one is None else runner.fused_gradient(self.one)
+        return (
+            ObjectiveGradient(runner, self) if gaps or self.one is None else runner.fused_gradient(self.one)
+        )
 
 
-class HeadsGradient(ThreeCalls):
-    """A :class:`LossGradient` of forward, the heads' losses in NumPy, and backward.
+class ObjectiveGradient(ThreeCalls):
+    """A :class:`LossGradient` of all heads, by the engine or their losses in NumPy.
 
     The factor is (rows,) or (rows, heads), on any scale; ``parts`` are those of the last call, and
     ``totals``, if given, Σw of more rows than those of the next one (:meth:`Objective.parts`).
@@ -269,7 +279,22 @@ class HeadsGradient(ThreeCalls):
     def __init__(self, runner: Runner, objective: Objective) -> None:
         super().__init__(runner, objective.default)
         self._objective = objective
+        self._by_engine = runner.heads_gradient(objective.blocks)
         self.parts: Parts | None = None
+
+    def __call__(
+        self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
+    ) -> tuple[float, float | None]:
+        """See :class:`LossGradient`."""
+        if self._by_engine is None:
+            return super().__call__(theta, inputs, targets, factor, into=into)
+        objective, given = self._objective, factor.reshape(len(factor), -1)
+        own = objective.totals(targets, factor)
+        shares = objective.shares(own if self.totals is None else self.totals)
+        self._by_engine.draw = self.draw
+        sums, square = self._by_engine.by_part(theta, inputs, targets, given, shares, into=into)
+        self.parts = Parts(sums, own)
+        return objective.total(objective.losses(self.parts)), square
 
     def _judged(self, outputs: Array, targets: Array, factor: Array) -> tuple[float, Array]:
         found = self.parts = self._objective.parts(outputs, targets, factor, pull=True, totals=self.totals)
@@ -325,7 +350,9 @@ def _taken(array: Array, places: Array) -> Array:
     return found.reshape(len(array), *places.shape)
 
 
-def _counted(block: _Block, targets: Array, gaps: Array, every: Array) -> tuple[Array, Array | None, Array]:
+def _counted(
+    block: HeadsBlock, targets: Array, gaps: Array, every: Array
+) -> tuple[Array, Array | None, Array]:
     """Of a block its targets, the mask (rows, parts) of labels or None, and w of rows that have one."""
     t = _taken(targets, block.columns)
     there = np.asarray(~_taken(gaps, block.columns).any(axis=2)) if gaps.any() else None

@@ -99,7 +99,8 @@ def numbers_of(formula: Formula) -> tuple[str, ...]:
 def over_rows(value: Formula, slope: Formula, dtype: Any, lanes: int) -> Machine:
     """``loss(numbers, state, units, stride, targets, factor, deltas, n_units, n)`` for n of a tile's rows.
 
-    Returns Σ factor·value as float64 and writes factor·slope to the rows' places in ``deltas``.
+    Returns Σ factor·value as float64 and writes factor·slope to the tile's places in ``deltas``, 0 where a
+    factor is 0 or there is no row.
     """
     key = ("rows", value.content, slope.content, np.dtype(dtype).char, lanes)
     return once(key, lambda: _Rows(lowered(value, slope), dtype).machine(lanes))
@@ -311,8 +312,9 @@ class _Rows:
         self.emit, self.wide = Emitter(builder, self.dtype, lanes), Emitter(builder, np.float64, lanes)
         numbers, self.state, self.units, self.stride, self.targets, factor, *rest = function.args
         self.deltas, self.n_units, n = rest
-        self.mask = self.emit.first(n)
-        self.factor = self.emit.load(factor, self.mask)
+        there = self.emit.first(n)
+        self.factor = self.emit.load(factor, there)
+        self.mask = there & (self.factor != 0)  # a row that does not count may have any value
         self.known = known_numbers(self.formula, numbers, self.n_units, self.emit)
         for number in range(self.passes):
             self._pass(builder, number)
@@ -349,7 +351,8 @@ class _Rows:
             if number == self.kept_in:
                 self.emit.store(values[self.kept], here, self.mask)
             if number == self.last:
-                self.emit.store(self.factor * values[self.slope].to_number(), here, self.mask)
+                slopes = self.factor * values[self.slope].to_number()
+                self.emit.store(self.emit.select(self.mask, slopes, 0), here)
             pairs = zip(reductions, carried, strict=True)
             return [self._combined(place, total, values).value for place, total in pairs]
 

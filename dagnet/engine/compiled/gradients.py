@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import LossGradient, Steps
+from dagnet.contracts import FILLERS, HeadsBlock, HeadsGradient, LossGradient, Steps
 from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.functions import Called, FusedStep
 from dagnet.engine.compiled.opened import Call, call_table, memory_of, with_array
@@ -118,27 +119,41 @@ class FusedGradient(LossGradient):
         self._written = () if copied else written
 
 
-class StagedGradient(LossGradient):
-    """The same, where matrix products or NumPy's activations stand between sweeps."""
+class StagedGradient(HeadsGradient):
+    """Forward, losses of blocks of heads, backward; the only loss where other work stands between sweeps."""
 
-    def __init__(self, runner: Any, losses: dict[int, Called]) -> None:
-        """``losses``: by the number of a tile's rows."""
-        self._runner, self._losses = runner, losses
+    def __init__(self, runner: Any, blocks: Sequence[HeadsBlock], losses: list[dict[int, Called]]) -> None:
+        """``losses``: of each block, by the number of a tile's rows."""
+        outputs, dtype, self._runner, self._losses = runner.program.outputs, runner.dtype, runner, losses
         self._state: Any = None
-        self._wanted = np.empty((runner.threads, len(runner.program.outputs) * max(losses)), runner.dtype)
+        self._blocks = [
+            (outputs[block.units], block.columns, block.heads, FILLERS.get(block.loss.target_kinds[0], 0.0))
+            for block in blocks
+        ]
+        wide = max(max(losses[0]) * (block.units.shape[1] + 1) for block in blocks)
+        self._room, self._wide = np.empty((runner.threads, 0), dtype), wide
 
-    def __call__(
-        self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
-    ) -> tuple[float, float]:
-        """As :meth:`FusedGradient.__call__`."""
+    def by_part(
+        self, theta: Array, inputs: Array, targets: Array, weights: Array, shares: Array, *, into: Array
+    ) -> tuple[Array, float]:
+        """See :class:`dagnet.contracts.HeadsGradient`."""
         state = self._state = self._runner.forward(theta, writable(inputs), reuse=self._state, draw=self.draw)
-        rows = writable(targets), writable(factor)
-        outputs, losses = self._runner.program.outputs, dict[int, float]()
-        loss = self._losses[state.tile].address, self._losses[state.tile].numbers
+        dtype = self._runner.dtype
+        targets, weights = (writable(np.ascontiguousarray(array, dtype)) for array in (targets, weights))
+        if len(self._room[0]) < (size := targets.shape[1] * state.tile + self._wide):
+            self._room = np.empty((self._runner.threads, size), dtype)
+        shares, sums = shares.astype(dtype), np.zeros((self._runner.threads, len(shares)))
 
         def begin(part: int, parts: int) -> None:
-            arrays, layout = (state.values, state.deltas), state.layout(part, parts)
-            losses[part] = passes.lose(loss, arrays, outputs, rows, self._wanted[part], layout)
+            arrays, layout, at = (state.values, state.deltas), state.layout(part, parts), 0
+            for (units, columns, heads, filler), losses in zip(self._blocks, self._losses, strict=True):
+                loss, here = losses[state.tile], slice(at, at + len(units))
+                by = heads if weights.shape[1] > 1 else np.zeros_like(heads)
+                block = units, columns, by, shares[here], filler, sums[part, here]
+                passes.lose(
+                    (loss.address, loss.numbers), arrays, block, (targets, weights), self._room[part], layout
+                )
+                at = here.stop
 
         square = self._runner.walk(theta, state, begin, into)
-        return sum(losses[part] for part in sorted(losses)), square
+        return sums.sum(axis=0), square

@@ -265,6 +265,15 @@ def store_tile(state, place, stride, units, rows):
 
 
 @kernel
+def load_inputs(rows, state, layout):
+    """Copy (rows, input units) into the first units of this part's tiles."""
+    block, _, stride, lanes, n_rows, part, parts = layout
+    for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
+        first = tile * lanes
+        load_tile(rows[first : min(first + lanes, n_rows)], state, tile * block, stride, lanes)
+
+
+@kernel
 def load_rows(rows, state, units, layout):
     """Copy (rows, units) into some units of this part's tiles; ``layout`` as kernels take it."""
     block, _, stride, lanes, n_rows, part, parts = layout

@@ -66,32 +66,40 @@ def evaluate_few(table, inputs, theta, outputs, state):
     return some_nan
 
 
-@numba.njit(**INNER)
-def _loss_of_tile(loss, state, tile, outputs, rows, wanted):
-    """Σ factor·ℓ over a tile's rows (its targets, its factors); ∂/∂a of the outputs goes to δ.
-
-    ``wanted`` is room for its targets.
-    """
-    lanes, there = tile.lanes, tile.there
-    targets, factor = rows
-    load_tile(targets, wanted, 0, lanes, lanes)
-    for column in range(len(outputs)):
-        here = tile.base + outputs[column] * tile.stride
-        state.deltas[here + there : here + lanes] = 0
-    return call_loss(loss, state, tile, (outputs, len(outputs)), (wanted, factor))
-
-
 @kernel
-def lose(loss, arrays, outputs, rows, wanted, layout):
-    """The same for this part's tiles; ``arrays``: values, δ; ``rows``: all targets and factors."""
-    state, (targets, factor) = State(arrays[0], arrays[1], arrays[0]), rows
-    _, _, _, lanes, n_rows, part, parts = layout
-    total = 0.0
+def lose(loss, arrays, block, rows, room, layout):
+    """Of a block of heads, for this part's tiles: ∂/∂a of their outputs goes to δ, Σwℓ is added to sums.
+
+    ``arrays``: values, δ; ``block``: units and columns of y (heads, width), columns of the weights and shares
+    (heads,), the target in place of a missing one, sums (heads,); ``rows``: all targets and weights.
+    ``room`` is for a tile's targets, and for targets and weights of a head.
+    """
+    units, columns, of_weights, shares, filler, sums = block
+    state, (targets, weights) = State(arrays[0], arrays[1], arrays[0]), rows
+    _, _, stride, lanes, n_rows, part, parts = layout
+    size, width = targets.shape[1] * lanes, units.shape[1]
+    wanted, own, factor = room[:size], room[size:-lanes], room[-lanes:]
     for number in range(part, (n_rows + lanes - 1) // lanes, parts):
         first, tile = number * lanes, tile_of(layout, number)
-        here = targets[first : first + tile.there], factor[first : first + tile.there]
-        total += _loss_of_tile(loss, state, tile, outputs, here, wanted)
-    return total
+        load_tile(targets[first : first + tile.there], wanted, 0, lanes, lanes)
+        for head in range(len(units)):
+            fresh = head == 0 or of_weights[head] != of_weights[head - 1]
+            for k in range(width):
+                fresh |= columns[head, k] != columns[head - 1, k]
+            for row in range(tile.there if fresh else 0):
+                factor[row] = weights[first + row, of_weights[head]]
+            for k in range(width if fresh else 0):
+                to, given = own[k * lanes : (k + 1) * lanes], wanted[columns[head, k] * lanes :]
+                for row in range(lanes):
+                    missing = given[row] != given[row]
+                    to[row] = filler if missing else given[row]
+                    factor[row] = 0 if missing else factor[row]
+            sums[head] += call_loss(loss, state, tile, (units[head], width), (own, factor))
+            for k in range(width):
+                here = tile.base + units[head, k] * stride
+                deltas = state.deltas[here : here + lanes]
+                for row in range(lanes):
+                    deltas[row] *= shares[head]
 
 
 @numba.njit(**INNER)
@@ -127,7 +135,8 @@ def _whole_pass(table, theta, forward, backward):
         forward(program, theta, state, tile, 0, n_steps)
         for k in range(len(program.zeroed)):
             deltas[program.zeroed[k] * lanes : (program.zeroed[k] + 1) * lanes] = 0
-        total += _loss_of_tile(loss, state, tile, program.outputs, here, wanted)
+        load_tile(here[0], wanted, 0, lanes, lanes)
+        total += call_loss(loss, state, tile, (program.outputs, len(program.outputs)), (wanted, here[1]))
         backward(program, walk, state, tile, (0, n_steps), (0, walked))
     for k in range(n_walked):
         into[program.slots[k]] = gradient[program.places[k]]

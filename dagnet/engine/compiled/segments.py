@@ -120,7 +120,7 @@ class Program:
         self.n_learned = plan.n_slots - plan.n_weights - int(np.count_nonzero(plan.bias_slot >= 0))
         self.pre_place, self.n_pre = self._pre_places()
         slots_out = np.append(plan.slots_out, self._aggregate_rows()) if self.aggregates else plan.slots_out
-        self.inputs, self.outputs = np.arange(plan.n_inputs), plan.outputs.astype(np.int64)
+        self.outputs = plan.outputs.astype(np.int64)
         self.indptr, self.indptr_out, self.bias_slot = (
             np.ascontiguousarray(a, np.int64) for a in (plan.indptr, plan.indptr_out, plan.bias_slot)
         )
@@ -240,11 +240,13 @@ class Program:
     @cached_property
     def zeroed(self) -> Array:
         """Units whose ∂L/∂a must be 0 before the walk: added to, and not written at once."""
-        written = np.zeros(self.plan.n_units, bool)
-        written[self.plan.outputs] = True
+        plan, written = self.plan, np.zeros(self.plan.n_units, bool)
+        written[plan.outputs] = True
         for segment in self.segments:
             if segment.first_write:
                 written[segment.sources] = True
+            if segment.kind == MOMENTS_SEGMENT:  # each source has one child, which writes
+                written[plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]] = True
         return ((self.started & ~BY_BLOCK != 0) & ~written).nonzero()[0]
 
     @cached_property
