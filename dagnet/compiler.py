@@ -124,12 +124,13 @@ def _order(expansion: Expansion, block: Array) -> tuple[Array, Array]:
     topology, by = expansion.graph, expansion.normalized_by
     n = topology.n_nodes
     late = np.where(block < 0, n, block)
-    # equal ones in a row: branches of the reverse walk, to a sum's children or else to parents, are foreseen
+    # equal ones in a row: branches of the reverse walk, to a sum's children or else to parents, are foreseen,
+    # and among these those of the way forth
     fan_out, fan_in = topology.children.degrees(), topology.parents.degrees()
     walked = np.where(topology.aggregation_of < 0, fan_out, fan_in)
     normalized = () if by is None else (np.where(expansion.layers < 0, 0, topology.units), by)
     apart = (*normalized, _thinned(topology), late, topology.level)
-    key = np.lexsort((walked, topology.activation_of, topology.aggregation_of, *apart))
+    key = np.lexsort((fan_in, walked, topology.activation_of, topology.aggregation_of, *apart))
     order = np.concatenate([topology.inputs, key[~topology.is_input[key]]])
     first_unit = np.zeros(n, np.int64)
     first_unit[order] = offsets(topology.units[order])[:-1]
