@@ -23,6 +23,10 @@ class History(Mapping[str, list[float]]):
 
     A mapping from the name of a quantity to its list, one entry an epoch, NaN where nothing was
     recorded.  A callback adds columns of its own with :meth:`record`.
+
+    >>> history = History({"loss": [0.5, 0.25]})
+    >>> history["loss"][-1], history.epochs, history.to_dict(), history.to_frame().index.name
+    (0.25, 2, {'loss': [0.5, 0.25]}, 'epoch')
     """
 
     state: Any = None
@@ -172,6 +176,10 @@ class Callback:
     arrays, numbers, strings, lists and dicts.  Callbacks are called in the order in which they
     are given, at the end of training in the reverse order; those with ``runs_last`` are called
     after all others, so that they see what the others have decided.
+
+    >>> class Enough(Callback):
+    ...     def on_epoch_end(self, run: Run) -> None:
+    ...         run.stop = run.history["loss"][-1] < 0.01
     """
 
     runs_last: ClassVar[bool] = False
