@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagnet import editing, explain, formats, training
 from dagnet.callbacks import found_checkpoint, with_progress
 from dagnet.contracts import Callback, History, Loss, Optimizer
-from dagnet.model import ABSENT, Model, with_columns
+from dagnet.model import ABSENT, Model, Node, with_columns
 from dagnet.topology import read_settings, topology_from_arrays, topology_from_graph
 from dagnet.values import FLAG
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 DRAWN = 60, 600
 """How many nodes and edges notebooks draw without being asked."""
 
 
-class Network(Model):
+class Network(Model[Node]):
     """A NetworkX DAG as a neural network.
 
     Parameters
@@ -114,7 +117,7 @@ class Network(Model):
 
     def __init__(
         self,
-        graph: Any,
+        graph: nx.DiGraph[Node],
         *,
         inputs: Iterable[Hashable] | None = None,
         outputs: Iterable[Hashable] | None = None,
@@ -163,7 +166,7 @@ class Network(Model):
         engine: str = "auto",
         threads: int | None = None,
         seed: Any = None,
-    ) -> Network:
+    ) -> Network[int]:
         """Build from integer arrays, without NetworkX objects.
 
         Parameters
@@ -184,7 +187,7 @@ class Network(Model):
         settings = read_settings(
             None, inputs=inputs, outputs=outputs, loss=loss, loss_weights=loss_weights, dtype=dtype
         )
-        network = cls.__new__(cls)
+        network: Network[Any] = cls.__new__(cls)
         Model.__init__(
             network,
             topology_from_arrays(sources, targets, weights, settings, activation=activation),

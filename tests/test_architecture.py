@@ -58,6 +58,7 @@ OUTSIDE = {
     "engine": {"numba", "llvmlite"},
     "callbacks": {"tqdm"},
 }
+OUTSIDE["model"] = OUTSIDE.get("model", set()) | {"typing_extensions"}  # for type checkers alone
 OUTSIDE["storage"] = OUTSIDE["storage"] | {"msgspec", "safetensors"}
 OUTSIDE["cli"] = OUTSIDE["cli"] | {"click"}
 OUTSIDE["testing"] = OUTSIDE["testing"] | {"pytest"}  # those who test have it

@@ -17,7 +17,7 @@ from dagnet.contracts import Exporter, Observations
 from dagnet.errors import DagnetWarning, DataError, FormatError, did_you_mean
 from dagnet.formats.showing import draw, show
 from dagnet.hookspecs import hookimpl
-from dagnet.model import Model, aligned
+from dagnet.model import Model, Node, aligned
 from dagnet.registry import exporters
 from dagnet.values import FLAG, PATH
 
@@ -131,7 +131,7 @@ def export(model: Model, path: str | Path, X: Any = None, y: Any = None, **optio
         exporter.write(model, stream, None if X is None else Observations(X, aligned("y", y, X)), **given)
 
 
-def to_networkx(model: Model, *, plain: bool = False) -> nx.DiGraph[Any]:
+def to_networkx(model: Model[Node], *, plain: bool = False) -> nx.DiGraph[Node]:
     """A fresh graph with every weight, bias, activation and attribute; it builds the same network.
 
     ``graph.graph["dagnet"]`` is a mapping with inputs, outputs, loss and dtype.
