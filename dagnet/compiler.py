@@ -124,8 +124,7 @@ def _order(expansion: Expansion, block: Array) -> tuple[Array, Array]:
     topology, by = expansion.graph, expansion.normalized_by
     n = topology.n_nodes
     late = np.where(block < 0, n, block)
-    # equal ones in a row: branches of the reverse walk, to a sum's children or else to parents, are foreseen,
-    # and among these those of the way forth
+    # equal ones in a row, so branches are foreseen: back, to a sum's children or else to parents, and forth
     fan_out, fan_in = topology.children.degrees(), topology.parents.degrees()
     walked = np.where(topology.aggregation_of < 0, fan_out, fan_in)
     normalized = () if by is None else (np.where(expansion.layers < 0, 0, topology.units), by)

@@ -28,10 +28,6 @@ def load(path: str | Path, *, engine: str = "auto", threads: int | None = None) 
         If it needs a plugin that is not here; the message says what to install.
     OSError
         If there is no such file, or it may not be read.
-
-    Examples
-    --------
-    ``net.save("net.dagnet")``, then in any process ``load("net.dagnet").predict(X)``
     """
     from dagnet.storage import load_model  # noqa: PLC0415 - only those who load pay for it
 

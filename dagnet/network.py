@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import networkx as nx
 
 from dagnet import editing, explain, formats, training
 from dagnet.callbacks import found_checkpoint, with_progress
@@ -12,9 +14,6 @@ from dagnet.contracts import Callback, History, Loss, Optimizer
 from dagnet.model import ABSENT, Model, Node, with_columns
 from dagnet.topology import read_settings, topology_from_arrays, topology_from_graph
 from dagnet.values import FLAG
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 DRAWN = 60, 600
 """How many nodes and edges notebooks draw without being asked."""

@@ -157,10 +157,6 @@ class Initializer(Parametric):
         Names and default values.
     rules
         What the parameters must be, by name.
-
-    >>> half = Initializer("half", lambda generator, fan_in, fan_out: 0.5 + 0.0 * fan_in)
-    >>> half.weights(np.random.default_rng(0), np.ones(2), np.ones(2))
-    array([0.5, 0.5])
     """
 
     kind: ClassVar[str] = "initializer"

@@ -176,10 +176,6 @@ class Callback:
     arrays, numbers, strings, lists and dicts.  Callbacks are called in the order in which they
     are given, at the end of training in the reverse order; those with ``runs_last`` are called
     after all others, so that they see what the others have decided.
-
-    >>> class Enough(Callback):
-    ...     def on_epoch_end(self, run: Run) -> None:
-    ...         run.stop = run.history["loss"][-1] < 0.01
     """
 
     runs_last: ClassVar[bool] = False

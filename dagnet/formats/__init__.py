@@ -15,6 +15,7 @@ import networkx as nx
 
 from dagnet.contracts import Exporter, Observations
 from dagnet.errors import DagnetWarning, DataError, FormatError, did_you_mean
+from dagnet.files import atomically
 from dagnet.formats.showing import draw, show
 from dagnet.hookspecs import hookimpl
 from dagnet.model import Model, Node, aligned
@@ -125,8 +126,6 @@ def export(model: Model, path: str | Path, X: Any = None, y: Any = None, **optio
             f"export(): {name!r} is an option of {known or 'no format'}, not of {exporter.suffix}"
         )
     given = {name: exporter.options[name].check(f"export(): {name}", options[name]) for name in options}
-    from dagnet.storage import atomically  # noqa: PLC0415 - msgspec is only for those who write
-
     with _uncollected(), atomically(path) as stream:
         exporter.write(model, stream, None if X is None else Observations(X, aligned("y", y, X)), **given)
 
