@@ -137,11 +137,12 @@ def _same_parents(topology: Topology, nodes: Array) -> bool:
 def _order(expansion: Expansion, block: Array | None) -> tuple[Array, Array]:
     """Nodes in the order of their units (inputs first, as declared), and their first units."""
     topology, by, n = expansion.graph, expansion.normalized_by, expansion.graph.n_nodes
-    # equal ones in a row: branches of the reverse walk, to a sum's children or else to parents, are foreseen
-    keys = [topology.children.degrees(), topology.activation_of]
+    # equal ones in a row, so branches are foreseen: back, to a sum's children or else to parents, and forth
+    fan_out, fan_in = topology.children.degrees(), topology.parents.degrees()
+    keys = [fan_in, fan_out, topology.activation_of]
     if topology.aggregations:
         aggregation_of = topology.aggregation_of
-        keys = [np.where(aggregation_of < 0, keys[0], topology.parents.degrees()), keys[1], aggregation_of]
+        keys[1:] = np.where(aggregation_of < 0, fan_out, fan_in), topology.activation_of, aggregation_of
     if by is not None:
         keys += [np.where(expansion.layers < 0, 0, topology.units), by]
     if (thinned := _thinned(topology)) is not None:

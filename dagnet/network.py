@@ -6,10 +6,12 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
+
 from dagnet import editing, explain, formats, training
 from dagnet.callbacks import found_checkpoint, with_progress
 from dagnet.contracts import Callback, History, Loss, Optimizer
-from dagnet.model import ABSENT, Model, with_columns
+from dagnet.model import ABSENT, Model, Node, with_columns
 from dagnet.topology import read_settings, topology_from_arrays, topology_from_graph
 from dagnet.values import FLAG
 
@@ -17,7 +19,7 @@ DRAWN = 60, 600
 """How many nodes and edges notebooks draw without being asked."""
 
 
-class Network(Model):
+class Network(Model[Node]):
     """A NetworkX DAG as a neural network.
 
     Parameters
@@ -113,14 +115,23 @@ class Network(Model):
     prune = editing.prune
 
     def __init__(
-        self, graph: Any, *, inputs: Iterable[Hashable] | None = None,
+        self,
+        graph: nx.DiGraph[Node],
+        *,
+        inputs: Iterable[Hashable] | None = None,
         outputs: Iterable[Hashable] | None = None,
         loss: str | Loss | Mapping[Any, str | Loss] | None = None,
-        loss_weights: Mapping[Any, float] | None = None, activation: Any = "relu",
-        initializer: Any = "he_uniform", dtype: Any = None, engine: str = "auto",
-        threads: int | None = None, seed: Any = None, weight: str | None = "weight",
-        attributes: Mapping[str, str | None] | None = None, weights: Model | None = None,
-    ) -> None:  # fmt: skip
+        loss_weights: Mapping[Any, float] | None = None,
+        activation: Any = "relu",
+        initializer: Any = "he_uniform",
+        dtype: Any = None,
+        engine: str = "auto",
+        threads: int | None = None,
+        seed: Any = None,
+        weight: str | None = "weight",
+        attributes: Mapping[str, str | None] | None = None,
+        weights: Model | None = None,
+    ) -> None:
         graph = formats.as_drawn(graph)
         settings = read_settings(
             graph, inputs=inputs, outputs=outputs, loss=loss, loss_weights=loss_weights, dtype=dtype
@@ -129,18 +140,32 @@ class Network(Model):
             graph, weight = editing.heir(graph, weights, settings.inputs, weight, attributes)
         super().__init__(
             topology_from_graph(graph, settings, activation=activation, weight=weight, attributes=attributes),
-            loss=settings.loss, initializer=initializer, dtype=settings.dtype, engine=engine, threads=threads,
+            loss=settings.loss,
+            initializer=initializer,
+            dtype=settings.dtype,
+            engine=engine,
+            threads=threads,
             seed=seed,
-        )  # fmt: skip
+        )
 
     @classmethod
     def from_arrays(
-        cls, sources: Any, targets: Any, weights: Any = None, *, inputs: Iterable[int] | None = None,
-        outputs: Iterable[int] | None = None, loss: str | Loss | Mapping[Any, str | Loss] | None = None,
-        loss_weights: Mapping[Any, float] | None = None, activation: Any = "relu",
-        initializer: Any = "he_uniform", dtype: Any = None, engine: str = "auto",
-        threads: int | None = None, seed: Any = None,
-    ) -> Network:  # fmt: skip
+        cls,
+        sources: Any,
+        targets: Any,
+        weights: Any = None,
+        *,
+        inputs: Iterable[int] | None = None,
+        outputs: Iterable[int] | None = None,
+        loss: str | Loss | Mapping[Any, str | Loss] | None = None,
+        loss_weights: Mapping[Any, float] | None = None,
+        activation: Any = "relu",
+        initializer: Any = "he_uniform",
+        dtype: Any = None,
+        engine: str = "auto",
+        threads: int | None = None,
+        seed: Any = None,
+    ) -> Network[int]:
         """Build from integer arrays, without NetworkX objects.
 
         Parameters
@@ -161,12 +186,17 @@ class Network(Model):
         settings = read_settings(
             None, inputs=inputs, outputs=outputs, loss=loss, loss_weights=loss_weights, dtype=dtype
         )
-        network = cls.__new__(cls)
+        network: Network[Any] = cls.__new__(cls)
         Model.__init__(
-            network, topology_from_arrays(sources, targets, weights, settings, activation=activation),
-            loss=settings.loss, initializer=initializer, dtype=settings.dtype, engine=engine, threads=threads,
+            network,
+            topology_from_arrays(sources, targets, weights, settings, activation=activation),
+            loss=settings.loss,
+            initializer=initializer,
+            dtype=settings.dtype,
+            engine=engine,
+            threads=threads,
             seed=seed,
-        )  # fmt: skip
+        )
         return network
 
     def fit(

@@ -15,7 +15,7 @@ ROOT = Path(dagnet.__file__).parent
 FLOORS: list[set[str]] = [
     {"errors", "arrays"},  # the ground: words for every refusal, and for arrays
     {"adjacency", "formula", "hashing", "markup", "scores", "values"},
-    {"contracts", "hookspecs"},
+    {"contracts", "files", "hookspecs"},
     {"registry", "builtins"},
     {"topology", "plan"},
     {"expansion"},
@@ -58,6 +58,7 @@ OUTSIDE = {
     "engine": {"numba", "llvmlite"},
     "callbacks": {"tqdm"},
 }
+OUTSIDE["model"] = OUTSIDE.get("model", set()) | {"typing_extensions"}  # for type checkers alone
 OUTSIDE["storage"] = OUTSIDE["storage"] | {"msgspec", "safetensors"}
 OUTSIDE["cli"] = OUTSIDE["cli"] | {"click"}
 OUTSIDE["testing"] = OUTSIDE["testing"] | {"pytest"}  # those who test have it
@@ -84,6 +85,7 @@ GUARDS = {
     "editing": "editing",
     "errors": "errors bad_input",
     "explain": "explain attribution verify check_gradient diagnose noticed textbook",
+    "files": "storage_writing pictures",
     "formats": "formats formats_hostile formats_users readers inspector inspector_browser source_export",
     "formula": "formula formula_slopes formula_conformance tracing_again arrays",
     "hookspecs": "registry plugin_docs",

@@ -432,6 +432,19 @@ def test_a_picture_is_saved_as_svg_or_refused(textbook, tmp_path, name):
     assert (tmp_path / "x.SVG").read_text("utf-8") == drawing.svg
 
 
+def test_a_picture_that_cannot_be_written_leaves_the_old_one(textbook, tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "x.svg"
+    path.write_text("old")
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        textbook.draw().save(path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_an_overview_has_no_colours_of_nodes():
     net = dagnet.Network(dagnet.layered([700, 2, 1]), seed=0)
     assert "are too many to draw one by one" in net.draw().svg

@@ -43,6 +43,18 @@ def test_inputs_come_first_and_units_after_their_parents():
         assert u < v
 
 
+def test_units_of_a_level_stand_by_fan_out_and_then_by_fan_in():
+    rng = np.random.default_rng(0)
+    graph = nx.DiGraph()
+    for child in range(30):
+        graph.add_edges_from((f"x{parent}", child) for parent in rng.permutation(6)[: rng.integers(1, 5)])
+        graph.add_edges_from((child, f"y{child}{k}") for k in range(rng.integers(1, 3)))
+    net = dagnet.Network(graph, engine="reference")
+    units = sorted(range(30), key=lambda node: net.layout.units_of(net.topology.index[node]).start)
+    degrees = [(graph.out_degree(node), graph.in_degree(node)) for node in units]
+    assert degrees == sorted(degrees)
+
+
 def test_units_of_a_level_are_sorted_by_activation_so_that_one_step_serves_them():
     graph = nx.DiGraph((f"x{k % 2}", f"h{k}") for k in range(12))
     for k in range(12):

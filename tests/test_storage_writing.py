@@ -15,7 +15,7 @@ from data.safe_files import (
 )
 
 import dagnet
-from dagnet.storage import atomically
+from dagnet.files import atomically
 
 
 @pytest.fixture

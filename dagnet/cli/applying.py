@@ -29,9 +29,9 @@ from dagnet.cli.tables import (
     said,
     used_rows,
 )
+from dagnet.files import atomically
 from dagnet.network import Network
 from dagnet.scores import accuracy
-from dagnet.storage import atomically
 
 LISTED = 8
 SCORES: tuple[tuple[str, str, set[str]], ...] = (

@@ -97,6 +97,10 @@ class Loss(Differentiable):
     ------
     PluginError
         For a value or gradient that cannot be right, as for :class:`Activation`.
+
+    >>> fourth = Loss("fourth_power", lambda outputs, targets: ((outputs - targets) ** 4).sum(axis=1))
+    >>> fourth.row_values(np.array([[2.0, 1.0]]), np.zeros((1, 2)))
+    array([17.])
     """
 
     kind: ClassVar[str] = "loss"

@@ -23,6 +23,10 @@ class History(Mapping[str, list[float]]):
 
     A mapping from the name of a quantity to its list, one entry an epoch, NaN where nothing was
     recorded.  A callback adds columns of its own with :meth:`record`.
+
+    >>> history = History({"loss": [0.5, 0.25]})
+    >>> history["loss"][-1], history.epochs, history.to_dict(), history.to_frame().index.name
+    (0.25, 2, {'loss': [0.5, 0.25]}, 'epoch')
     """
 
     state: Any = None

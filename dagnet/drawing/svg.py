@@ -11,6 +11,7 @@ from dagnet.drawing import marks
 from dagnet.drawing.page import EDGE, FONTS, PIXELS, Page, lay_out
 from dagnet.drawing.sketch import Sketch
 from dagnet.errors import DataError, expected
+from dagnet.files import atomically
 from dagnet.markup import label
 from dagnet.values import PATH
 
@@ -34,12 +35,13 @@ class Drawing:
         self.svg, self.width, self.height = svg, width, height
 
     def save(self, path: str | Path) -> None:
-        """Write the picture to a file, whose name ends in ``.svg``."""
+        """Write the picture to a file, whose name ends in ``.svg``, whole or not at all."""
         file = PATH.check("save(): path", path)
         if file.suffix.lower() != ".svg":
             mend = 'for .png and .pdf install dagnet-matplotlib and write net.export("x.png")'
             raise DataError(expected("save(): path", "the name of an .svg file", str(file), mend))
-        file.write_text(self.svg, encoding="utf-8", newline="\n")
+        with atomically(file) as stream:
+            stream.write(self.svg.encode())
 
     def __str__(self) -> str:
         return self.svg

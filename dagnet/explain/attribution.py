@@ -134,6 +134,11 @@ class Attribution(Mapping[Hashable, Array]):
     ----------
     method, of
         What was asked.
+
+    >>> import dagnet
+    >>> found = dagnet.Network.from_arrays([0, 1], [2, 2], [3.0, -1.0]).attribute([[1.0, 2.0]])
+    >>> found[0], found[0, 2], found.mean_absolute()[1], found.error, list(found.to_frame())
+    (array([3.]), array([3.]), 2.0, 0.0, [0, 1, 2])
     """
 
     method: str

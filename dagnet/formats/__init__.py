@@ -15,9 +15,10 @@ import networkx as nx
 
 from dagnet.contracts import Exporter, Observations
 from dagnet.errors import DagnetWarning, DataError, FormatError, did_you_mean
+from dagnet.files import atomically
 from dagnet.formats.showing import draw, show
 from dagnet.hookspecs import hookimpl
-from dagnet.model import Model, aligned
+from dagnet.model import Model, Node, aligned
 from dagnet.registry import exporters
 from dagnet.values import FLAG, PATH
 
@@ -115,13 +116,11 @@ def export(model: Model, path: str | Path, X: Any = None, y: Any = None, **optio
         known = [item.suffix for item in exporters().values() if name in item.options] or ["no format"]
         raise DataError(f"export(): {name!r} is an option of {', '.join(known)}, not of {exporter.suffix}")
     given = {name: exporter.options[name].check(f"export(): {name}", options[name]) for name in options}
-    from dagnet.storage import atomically  # noqa: PLC0415 - msgspec is only for those who write
-
     with _uncollected(), atomically(path) as stream:
         exporter.write(model, stream, None if X is None else Observations(X, aligned("y", y, X)), **given)
 
 
-def to_networkx(model: Model, *, plain: bool = False) -> nx.DiGraph[Any]:
+def to_networkx(model: Model[Node], *, plain: bool = False) -> nx.DiGraph[Node]:
     """A fresh graph with every weight, bias, activation and attribute; it builds the same network.
 
     ``graph.graph["dagnet"]`` is a mapping with inputs, outputs, loss and dtype.

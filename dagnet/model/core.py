@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import networkx as nx
 import numpy as np
@@ -32,12 +32,19 @@ from dagnet.registry import find_initializer
 from dagnet.topology import Head, Topology
 from dagnet.values import FLAG
 
+if TYPE_CHECKING:
+    import typing_extensions  # checkers have it, and Python before 3.13 no default of its own
+
+    Node = typing_extensions.TypeVar("Node", bound=Hashable, default=Any)
+else:
+    Node = TypeVar("Node", bound=Hashable)
+
 Edge = tuple[Hashable, Hashable]
 PORTION = 2**23
 """Values of units and rows that :meth:`Model.forwards` holds at once."""
 
 
-class Model:
+class Model(Generic[Node]):
     """What is frozen of a network, and one live vector of parameters."""
 
     named = False
@@ -133,22 +140,22 @@ class Model:
         return self._prepared.layout
 
     @property
-    def inputs(self) -> tuple[Hashable, ...]:
+    def inputs(self) -> tuple[Node, ...]:
         """The input nodes, in the order of X's columns."""
         return self._prepared.columns_in.names
 
     @property
-    def outputs(self) -> tuple[Hashable, ...]:
+    def outputs(self) -> tuple[Node, ...]:
         """The output nodes, in their declared order."""
         return tuple(self.topology.nodes[node] for node in self.topology.outputs.tolist())
 
     @property
-    def targets(self) -> tuple[Hashable, ...]:
+    def targets(self) -> tuple[Node, ...]:
         """The outputs that y has columns for, in their order: all that do not learn another one's."""
         return self._prepared.columns_out.names
 
     @property
-    def nodes(self) -> tuple[Hashable, ...]:
+    def nodes(self) -> tuple[Node, ...]:
         """All nodes, in the graph's order."""
         return tuple(self.topology.nodes)
 
@@ -158,7 +165,7 @@ class Model:
         return tuple(WritableWeights(self.layout, self._parameters))
 
     @property
-    def levels(self) -> tuple[tuple[Hashable, ...], ...]:
+    def levels(self) -> tuple[tuple[Node, ...], ...]:
         """The nodes by level, the longest distance from a parentless node."""
         return self.topology.by_level()
 
@@ -309,6 +316,10 @@ class Model:
 
         With ``dropout`` values and terms are dropped as in training, by masks of ``seed`` and the row's
         number in X, while normalisations use their running statistics: many seeds make a Monte Carlo sample.
+
+        >>> import dagnet
+        >>> dagnet.Network.from_arrays([0], [1], [2.0]).predict([[3.0]])
+        array([[6.]])
         """
         if not FLAG.check("dropout", dropout):
             return np.asarray(self.objective.prediction(self(X)), self.dtype)
@@ -335,6 +346,10 @@ class Model:
             in the order of ``net.heads``.  Heads that a table y does not mention count nothing.
         missing
             ``"skip"``: where y is NaN there is no label, and no loss; by default it is refused.
+
+        >>> import dagnet
+        >>> dagnet.Network.from_arrays([0], [1], [2.0]).evaluate([[3.0]], [5.0])
+        1.0
         """
         inputs, targets, weights = self.encode(X, y, sample_weight, missing=missing)
         return self.objective.mean(self._prepared.outputs(self._vector, inputs), targets, weights)

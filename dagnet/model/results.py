@@ -142,6 +142,11 @@ class Forward(Mapping[Hashable, Array]):
     ----------
     outputs
         Values of the output nodes, (rows, output units).
+
+    >>> import dagnet
+    >>> forward = dagnet.Network.from_arrays([0, 1], [1, 2], [-2.0, 1.0]).forward([[3.0]])
+    >>> forward[1], forward.pre_activation(1), list(forward.to_frame())
+    (array([0.]), array([-6.]), [0, 1, 2])
     """
 
     _walk: Walk
@@ -216,6 +221,11 @@ class Gradient:
         edges say ``factor`` (weight = factor · parameter).
     asked
         (parameters,) mask: the derivatives that were asked for.
+
+    >>> import dagnet
+    >>> gradient = dagnet.Network.from_arrays([0], [1], [2.0]).gradient([[3.0]], [5.0])
+    >>> gradient.loss, gradient.weights[0, 1], gradient.delta(1), gradient.value(0), gradient.inputs
+    (1.0, 6.0, array([2.]), array([4.]), array([[4.]]))
     """
 
     _walk: Walk

@@ -23,7 +23,7 @@ class Columns:
     def __init__(
         self,
         what: str,
-        names: Sequence[Hashable],
+        names: Sequence[Any],
         units: Sequence[int],
         others: Sequence[Hashable] = (),
         categories: Mapping[Hashable, Sequence[Any]] = MappingProxyType({}),

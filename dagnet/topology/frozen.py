@@ -134,7 +134,7 @@ class Topology:
         By the number of the input: what its column's entries may be, in the order of its units.
     """
 
-    nodes: Sequence[Hashable]
+    nodes: Sequence[Any]
     index: dict[Hashable, int]
     sources: Array
     targets: Array
@@ -296,7 +296,7 @@ class Topology:
         mask[nodes] = True
         return _frozen(mask)
 
-    def by_level(self) -> tuple[tuple[Hashable, ...], ...]:
+    def by_level(self) -> tuple[tuple[Any, ...], ...]:
         """The nodes' names level by level."""
         order = np.argsort(self.level, kind="stable")
         groups = np.split(order, np.flatnonzero(np.diff(self.level[order])) + 1)

@@ -358,4 +358,5 @@ def square_into_rows(builder, state, lanes, units, column, rows, corner):
         vectors.append(emit.load(builder.gep(state, [builder.add(place, builder.mul(unit, stride))])))
     for k, vector in enumerate(_turned(emit, vectors)):
         row = builder.add(first, builder.mul(step, ir.Constant(I64, k)))
+        emit.prefetch(builder.gep(rows, [builder.add(row, ir.Constant(I64, LATER))]))
         emit.store(vector, builder.gep(rows, [row]))
