@@ -3,14 +3,12 @@
 import importlib.util
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import dagnet_torch.engine
-import dagnet_torch.memory
 import numpy as np
 import pytest
 import torch
-from graphs import network, plain, rows_for
+from graphs import network, plain
 
 import dagnet
 
@@ -66,45 +64,6 @@ def test_the_plugin_is_found_without_importing_pytorch():
     script = "import sys, dagnet, dagnet_torch; dagnet.engines(); assert 'torch' not in sys.modules"
     path = {"PYTHONPATH": ":".join(sys.path), "DAGNET_DISABLE_PLUGINS": "1"}
     subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, env=path)
-
-
-class Card:
-    """A program that is said to stand on a card."""
-
-    def __init__(self, program):
-        self.plan = program.plan
-        self.place = SimpleNamespace(dtype=torch.float64, device=torch.device("cuda:0"))
-
-
-def test_too_little_memory_is_said_before_any_is_taken(monkeypatch):
-    net = network(plain(), "torch")
-    card = Card(net.runner.program)
-    each = dagnet_torch.memory.needed_bytes(card, 1) - dagnet_torch.memory.needed_bytes(card, 0)
-    free = dagnet_torch.memory.needed_bytes(card, 0, 500) + 100 * each
-    monkeypatch.setattr(dagnet_torch.memory, "free_bytes", lambda device: free)
-    dagnet_torch.memory.check_room(card, 100, 500)
-    message = (
-        r"cuda:0: 10,000 rows at once and 500 numbers of data need 15\.\d MiB, and .* are free; 100 rows"
-    )
-    with pytest.raises(
-        dagnet.DataError, match=message + r" would fit: make batch_size smaller, or .*float32"
-    ):
-        dagnet_torch.memory.check_room(card, 10_000, 500)
-    monkeypatch.setattr(dagnet_torch.memory, "free_bytes", lambda device: 100)
-    with pytest.raises(dagnet.DataError, match=r"not even one row fits.*use device='cpu'"):
-        dagnet_torch.memory.check_room(card, 1)
-
-
-def test_the_estimate_is_not_below_what_a_step_takes_on_a_card():
-    if not torch.cuda.is_available():
-        pytest.skip("PyTorch finds no CUDA device here")
-    net = network(plain(400), "torch(device='cuda')")
-    X, y = rows_for(net, 2000)
-    needed = dagnet_torch.memory.needed_bytes(net.runner.program, 2000, X.size + y.size)
-    torch.cuda.reset_peak_memory_stats()
-    start = torch.cuda.memory_allocated()
-    net.fit(X, y, epochs=2, batch_size=2000, progress=False)
-    assert torch.cuda.max_memory_allocated() - start <= needed
 
 
 def sort_first(z):

@@ -120,6 +120,11 @@ class Written:
         self._body, self._tail = (self._steps[:-1], last) if direct else (self._steps, None)
         self._fused = torch.compile(self._calculate, dynamic=True) if fuse and self._steps else None
 
+    @property
+    def makes(self) -> int:
+        """How many tensors a call makes, each of which lives until its end."""
+        return len(self._steps)
+
     def _as_truth(self, place: int) -> int:
         """Of 1 where yes and 0 where no, the yes or no."""
         op, ops = self._formula.ops[place], self._formula.ops

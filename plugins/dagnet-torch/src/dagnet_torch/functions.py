@@ -70,6 +70,12 @@ class Activates:
         )
         self._by = [place.written(formula, numbers) for formula in formulas.by]
 
+    @property
+    def makes(self) -> int:
+        """Of so many numbers a unit and row each formula is made at most."""
+        formulas = [self._value, self._slope, *self._by] if self._written else []
+        return max((formula.makes for formula in formulas), default=3)
+
     def value(self, z: Any, learned: list[Any], out: Any) -> None:
         """G(z), written to ``out``."""
         if self._written:
@@ -111,6 +117,11 @@ class Aggregates:
         self._value, self._slope = (
             place.written(formula, aggregation.parameters) for formula in (formulas.value, formulas.slope)
         )
+
+    @property
+    def makes(self) -> int:
+        """Of so many numbers a term and row each formula is made at most."""
+        return max(self._value.makes, self._slope.makes) if self._written else 3
 
     def value(self, terms: Any) -> Any:
         """(units, rows)."""

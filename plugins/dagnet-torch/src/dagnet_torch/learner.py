@@ -35,7 +35,8 @@ class TorchLearner(Learner):
         place = self._place = runner.place
         layout, n = model.layout, model.plan.n_parameters
         size = min(settings.batch_size + 1, len(data))
-        check_room(runner.program, size, Batches.numbers(data))
+        self._rule = place.written(settings.optimizer.formula, settings.optimizer.settings())
+        check_room(runner.program, size, Batches.numbers(data), self._rule.makes)
         self._vector = place.tensor(model.vector).clone()
         self._parameters = self._vector[:n]
         self._batches = Batches(data, place)
@@ -53,7 +54,6 @@ class TorchLearner(Learner):
         self._moments = None if layout.normalized is None else _Moments(layout.normalized, place)
         start = settings.optimizer.start(np.asarray(model.parameters)[free])
         self._state = {name: place.tensor(vector).clone() for name, vector in start.items()}
-        self._rule = place.written(settings.optimizer.formula, settings.optimizer.settings())
 
     def step(
         self, rows: Array | slice, learning_rate: float, on_gradient: Callable[[Array], None] | None = None

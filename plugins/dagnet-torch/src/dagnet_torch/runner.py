@@ -14,6 +14,7 @@ from dagnet.contracts import Draw, Learner, Loss, LossGradient, Runner, State, T
 from dagnet.plan import Plan
 from dagnet_torch.functions import Place
 from dagnet_torch.losses import FormulaLoss
+from dagnet_torch.memory import ran_out
 from dagnet_torch.walks import Program, Walk
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -104,14 +105,15 @@ class TorchRunner(Runner):
     def alone(self) -> Iterator[None]:
         """Without autograd, on as many threads as were asked for."""
         before = torch.get_num_threads()
-        with torch.inference_mode():
-            if before == self.threads:
+        try:
+            with torch.inference_mode():
+                if before != self.threads:
+                    torch.set_num_threads(self.threads)
                 yield
-                return
-            torch.set_num_threads(self.threads)
-            try:
-                yield
-            finally:
+        except torch.OutOfMemoryError as error:
+            raise ran_out(self.place, error) from error
+        finally:
+            if before != self.threads:
                 torch.set_num_threads(before)
 
 

@@ -28,11 +28,18 @@ class OnTensors:
     """A step; ``pushes`` are the units to whose ∂L/∂a it adds by itself on the way back."""
 
     pushes: Any = ()
+    keeps = 0
+    """How many numbers a row stay beside those of all units, from one step of training to the next."""
 
     def __init__(self, plan: Plan, step: Step, place: Place) -> None:
         self.step, self.targets, self.slots = step, step.targets, step.slots
         self.walked = bool(plan.needs_delta[step.targets].any())
         self.place = place
+
+    @property
+    def makes(self) -> int:
+        """How many numbers a row its operations make at a time, which go when it ends."""
+        return 3 * self.step.n_target
 
     def forth(self, walk: Walk) -> Call:
         """What calculates z, or a, of the targets."""
@@ -77,6 +84,11 @@ class Dense(OnTensors):
         self._wanted = bool(plan.needs_gradient[step.slots].any())
         self._shape = step.n_target, step.n_source
 
+    @property
+    def makes(self) -> int:
+        """See :class:`OnTensors`: the sources' values, and what goes back to them."""
+        return self.step.n_target + 2 * self.step.n_source
+
     def _read(self, a: Any) -> Any:
         return a[self._sources] if isinstance(self._sources, slice) else a.index_select(0, self._sources)
 
@@ -120,6 +132,11 @@ class Aggregate(OnTensors):
             self._groups.append((*group, Scatter(sources, place)))
         self.pushes = plan.sources[step.slots] if self.walked else ()
 
+    @property
+    def makes(self) -> int:
+        """See :class:`OnTensors`: terms, values, δ of the terms, and products of these."""
+        return (5 + self._function.makes) * max(slots.numel() for _, slots, *_ in self._groups)
+
     def forth(self, walk: Walk) -> Call:
         """See :class:`OnTensors`."""
         bias, z, a, theta = walk.bias, walk.z, walk.a, walk.theta
@@ -159,6 +176,11 @@ class Activate(OnTensors):
         self._learned = [place.index(slots) for slots in plan.learned_slots(step).values()]
         needed = plan.needs_delta[step.targets]
         self._mask = None if needed.all() else torch.tensor(needed, device=place.device)[:, None]
+
+    @property
+    def makes(self) -> int:
+        """See :class:`OnTensors`: what was pulled, and the formula's."""
+        return (3 + self._function.makes) * self.step.n_target
 
     def forth(self, walk: Walk) -> Call:
         """See :class:`OnTensors`."""

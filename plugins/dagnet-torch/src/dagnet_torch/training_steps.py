@@ -27,7 +27,7 @@ class Drop(OnTensors):
 
     def __init__(self, plan: Plan, step: Step, place: Place) -> None:
         super().__init__(plan, step, place)
-        self._rate = float(plan.rates[step.what])
+        self._rate, self.keeps = float(plan.rates[step.what]), 3 * step.n_target
         self.keys = Keys(numbers_of(plan, "unit_numbers")[step.targets], self._rate, place.device)
 
     def forth(self, walk: Walk) -> Call:
@@ -67,6 +67,11 @@ class Normalise(OnTensors):
         self._sources = place.index(plan.sources[step.slots])
         self._kind: Normalization = plan.normalizations[step.what]
         self.pushes = plan.sources[step.slots] if self.walked else ()
+
+    @property
+    def makes(self) -> int:
+        """See :class:`dagnet_torch.steps.OnTensors`; half of them in double precision."""
+        return 12 * self.step.n_target
 
     def _standardized(self, walk: Walk) -> tuple[Any, Any]:
         a, p = walk.a.index_select(0, self._sources), walk.weights
@@ -146,6 +151,11 @@ class Thin(OnTensors):
         self._factor = torch.tensor(1 / (1 - rates), dtype=place.dtype, device=place.device)[:, None]
         self.keys = Keys(numbers_of(plan, "term_numbers")[step.slots], rates, place.device)
         self.pushes = sources if self.walked else ()
+
+    @property
+    def makes(self) -> int:
+        """See :class:`dagnet_torch.steps.OnTensors`; of terms, a portion of the rows at a time."""
+        return 3 * self.step.n_target + 8 * min(len(self._sources), PORTION // 256)
 
     def _masks(self, walk: Walk) -> Any:
         """Some rows, and 0 or 1 / (1 − rate) of each term, (terms, rows)."""

@@ -14,7 +14,7 @@ from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, DROP, LAYER, NORMALISE, SPAR
 from dagnet.plan.frozen import Step
 from dagnet.plan.transposition import slot_targets
 from dagnet_torch.functions import Place, bag
-from dagnet_torch.memory import check_room
+from dagnet_torch.memory import check_network, check_room
 from dagnet_torch.steps import Activate, Aggregate, Dense, OnTensors, Sum
 from dagnet_torch.training_steps import Drop, Layer, Normalise, Thin
 
@@ -35,9 +35,11 @@ class Program:
     """All of a plan that is the same for every walk, as tensors."""
 
     def __init__(self, plan: Plan, place: Place) -> None:
+        check_network(plan, place)
         self.plan, self.place = plan, place
         program = plan.program()
         self.steps = [STEPS[step.kind](plan, step, place) for step in program]
+        self.makes = max((step.makes for step in self.steps), default=0) + sum(s.keeps for s in self.steps)
         self.outputs = place.index(plan.outputs)
         biased = np.flatnonzero(plan.bias_slot >= 0)
         self.biased, self.bias_slots = place.index(biased), place.index(plan.bias_slot[biased])
