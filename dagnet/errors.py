@@ -20,11 +20,19 @@ CONSIDERED = 2000
 
 
 class DagnetError(ValueError):
-    """Anything that dagnet refuses."""
+    """Anything that dagnet refuses.
+
+    >>> issubclass(DataError, DagnetError) and issubclass(DagnetError, ValueError)
+    True
+    """
 
 
 class GraphError(DagnetError):
-    """A graph that is no network; ``problems`` holds one sentence each, all of them."""
+    """A graph that is no network; ``problems`` holds one sentence each, all of them.
+
+    >>> GraphError(["node 'a' …", "node 'b' …"]).problems
+    ("node 'a' …", "node 'b' …")
+    """
 
     def __init__(self, problems: str | Sequence[str]) -> None:
         self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
@@ -44,7 +52,15 @@ class GraphError(DagnetError):
 
 
 class CycleError(GraphError):
-    """A graph with a directed cycle; ``cycle`` lists its nodes in order, the first not repeated."""
+    """A graph with a directed cycle; ``cycle`` lists its nodes in order, the first not repeated.
+
+    >>> import dagnet, networkx as nx
+    >>> try:
+    ...     dagnet.Network(nx.DiGraph([("a", "b"), ("b", "c"), ("c", "b")]))
+    ... except CycleError as error:
+    ...     sorted(error.cycle)
+    ['b', 'c']
+    """
 
     def __init__(self, problems: str | Sequence[str], cycle: Sequence[Hashable] = ()) -> None:
         self.cycle: tuple[Hashable, ...] = tuple(cycle)
@@ -55,19 +71,56 @@ class CycleError(GraphError):
 
 
 class DataError(DagnetError):
-    """Rows, targets, weights or arguments that do not fit the network."""
+    """Rows, targets, weights or arguments that do not fit the network.
+
+    >>> import dagnet
+    >>> net = dagnet.Network(dagnet.layered([2, 1]))
+    >>> try:
+    ...     net.predict([[1.0, 2.0, 3.0]])
+    ... except DataError as error:
+    ...     '3' in str(error)
+    True
+    """
 
 
 class PluginError(DagnetError):
-    """An unknown, mistyped, duplicate or misbehaving plugin."""
+    """An unknown, mistyped, duplicate or misbehaving plugin.
+
+    >>> import dagnet
+    >>> net = dagnet.Network(dagnet.layered([2, 1]))
+    >>> try:
+    ...     net.fit([[1.0, 2.0]], [[1.0]], optimizer="adan")
+    ... except PluginError as error:
+    ...     'adam' in str(error)
+    True
+    """
 
 
 class FormatError(DagnetError):
-    """A file that is not what it says it is."""
+    """A file that is not what it says it is.
+
+    >>> import dagnet, pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "net.dagnet")
+    >>> _ = path.write_text("a picture")
+    >>> try:
+    ...     dagnet.load(path)
+    ... except FormatError as error:
+    ...     str(path.name) in str(error)
+    True
+    """
 
 
 class NumericalError(DagnetError):
-    """A loss or a value that became NaN or infinite."""
+    """A loss or a value that became NaN or infinite.
+
+    >>> import dagnet
+    >>> net = dagnet.Network(dagnet.layered([2, 1]))
+    >>> try:
+    ...     net.fit([[1e200, 0.0]], [[1e200]], epochs=3, progress=False)
+    ... except NumericalError as error:
+    ...     'loss' in str(error)
+    True
+    """
 
 
 class GroupError(DagnetError):
@@ -75,7 +128,12 @@ class GroupError(DagnetError):
 
 
 class DagnetWarning(UserWarning):
-    """Something allowed that is probably not meant."""
+    """Something allowed that is probably not meant.
+
+    >>> import warnings
+    >>> warnings.simplefilter("error", DagnetWarning)  # refuse it
+    >>> warnings.simplefilter("default", DagnetWarning)
+    """
 
 
 def shorten(value: object, limit: int = 60) -> str:

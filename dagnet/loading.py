@@ -28,6 +28,15 @@ def load(path: str | Path, *, engine: str = "auto", threads: int | None = None) 
         If it needs a plugin that is not here; the message says what to install.
     OSError
         If there is no such file, or it may not be read.
+
+    Examples
+    --------
+    >>> import dagnet, pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "net.dagnet")
+    >>> net = dagnet.Network(dagnet.layered([2, 1]), seed=0)
+    >>> net.save(path)
+    >>> bool((dagnet.load(path).parameters == net.parameters).all())
+    True
     """
     from dagnet.storage import load_model  # noqa: PLC0415 - only those who load pay for it
 

@@ -126,6 +126,11 @@ def test_every_example_of_a_docstring_gives_what_it_says():
     assert failed == []
 
 
+def test_every_public_name_has_an_example():
+    own = [name for name in dagnet.__all__ if callable(getattr(dagnet, name)) and name != "hookimpl"]
+    assert [name for name in own if ">>>" not in (getattr(dagnet, name).__doc__ or "")] == []
+
+
 def test_the_logger_of_the_gallery_logs(tmp_path):
     found = BLOCK.findall(GALLERY.read_text(encoding="utf-8"))
     (number,) = [number for number, (language, _) in enumerate(found) if language == "python"]

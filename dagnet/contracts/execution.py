@@ -326,7 +326,12 @@ def weighted_gradient(loss: Loss, outputs: Array, targets: Array, factor: Array)
 
 
 class Engine(Protocol):
-    """What executes plans."""
+    """What executes plans.
+
+    >>> import dagnet
+    >>> dagnet.engines()["reference"].unavailable() is None
+    True
+    """
 
     name: str
     priority: int

@@ -289,6 +289,13 @@ class Attributor(Parametric):
         as :meth:`Network.forward` takes them; ``of`` is the output, as :meth:`Network.gradient` takes it.
     parameters, rules
         Names and default values, and what the values must be.
+
+    Examples
+    --------
+    >>> import dagnet
+    >>> share = dagnet.Attributor("share", lambda net, X, baseline, of: {"0.0": X[:, 0] - baseline[:, 0]})
+    >>> share.name
+    'share'
     """
 
     kind: ClassVar[str] = "attribution method"

@@ -157,6 +157,13 @@ class Initializer(Parametric):
         Names and default values.
     rules
         What the parameters must be, by name.
+
+    Examples
+    --------
+    >>> import dagnet, numpy as np
+    >>> ones = dagnet.Initializer("ones", lambda generator, fan_in, fan_out: np.ones_like(fan_in))
+    >>> dagnet.Network(dagnet.layered([2, 1]), initializer=ones).parameters.tolist()
+    [1.0, 1.0, 0.0]
     """
 
     kind: ClassVar[str] = "initializer"
@@ -172,7 +179,11 @@ class Initializer(Parametric):
 
 @dataclass(frozen=True)
 class Observations:
-    """Rows that go along with an export: X (rows, input units), y or None."""
+    """Rows that go along with an export: X (rows, input units), y or None.
+
+    >>> Observations([[1.0]], None).y is None
+    True
+    """
 
     X: Any
     y: Any = None
@@ -196,6 +207,14 @@ class Exporter:
         ``read(stream) -> nx.DiGraph``, or None where the format cannot be read back.
     options
         What :meth:`Network.export` takes for this format, by name, and ``write`` as keywords.
+
+    Examples
+    --------
+    >>> import dagnet
+    >>> def write(network, stream, observations):
+    ...     stream.write(str(network.nodes).encode())
+    >>> dagnet.Exporter("names", ".names", write).suffix
+    '.names'
     """
 
     kind: ClassVar[str] = "exporter"

@@ -137,6 +137,11 @@ class Run(Protocol):
 
     What is written to ``model.parameters`` and its views is what the next step starts from;
     ``history.record(name, value)`` adds a column.
+
+    >>> import dagnet
+    >>> class Enough(dagnet.Callback):
+    ...     def on_batch_end(self, run: dagnet.Run):
+    ...         run.stop = run.loss < 0.1
     """
 
     model: Any
@@ -175,6 +180,16 @@ class Callback:
     arrays, numbers, strings, lists and dicts.  Callbacks are called in the order in which they
     are given, at the end of training in the reverse order; those with ``runs_last`` are called
     after all others, so that they see what the others have decided.
+
+    Examples
+    --------
+    >>> import dagnet
+    >>> class Halve(dagnet.Callback):
+    ...     def on_epoch_end(self, run):
+    ...         run.learning_rate /= 2
+    >>> net = dagnet.Network(dagnet.layered([1, 1]), seed=0)
+    >>> net.fit([[1.0]], [[2.0]], epochs=3, callbacks=[Halve()], progress=False).epochs
+    3
     """
 
     runs_last: ClassVar[bool] = False

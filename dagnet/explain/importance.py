@@ -168,6 +168,14 @@ class Importance(Judged):
         mean rank correlation of two seeds; ``kendall``, W of all (Kendall and Smith, 1939; corrected for
         ties); and rank correlations of the mean: with that under the ``null``, with the number of
         ``ancestors``, with ``depth``.  NaN where not defined.
+
+    Examples
+    --------
+    >>> import dagnet, numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(40, 2))
+    >>> found = dagnet.importance(dagnet.layered([2, 2, 1]), X, X[:, :1], seeds=2, shuffles=3, epochs=1)
+    >>> len(found.to_frame())
+    4
     """
 
     groups: Judged
