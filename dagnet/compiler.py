@@ -320,7 +320,8 @@ def _dense_sources(sums: Array, packing: _Packing) -> Array:
 def _trainable(topology: Topology, order: Array, packing: _Packing) -> Array:
     """(slots,) what the graph lets train."""
     mask = np.ones(packing.n_slots, bool)
-    if topology.edge_trainable.all() and topology.bias_trainable.all():
+    free = topology.edge_trainable, topology.bias_trainable
+    if all(np.count_nonzero(some) == len(some) for some in free):
         return mask
     mask[packing.element_slot] = np.repeat(topology.edge_trainable, np.diff(topology.weight_starts))
     free = np.repeat(topology.bias_trainable[order], topology.units[order])

@@ -24,7 +24,7 @@ def start_vector(layout: Layout, initializer: Initializer, seed: object, dtype: 
     """The parameters, and what else a network has of numbers, as one vector in ``dtype``."""
     topology = layout.topology
     elements = topology.weight_start
-    if np.isnan(elements).any():
+    if np.count_nonzero(np.isnan(elements)):
         elements = drawn(topology, elements, initializer, make_generator(seed))
     parameters = np.zeros(layout.n_numbers)
     parameters[layout.weights] = elements
@@ -45,7 +45,7 @@ def start_vector(layout: Layout, initializer: Initializer, seed: object, dtype: 
         inside = missing | are_near(parameters[:n], *layout.limits)  # what a file has otherwise stays so
         within = np.clip(result[:n], *layout.limits_in(np.dtype(dtype)))
         result[:n] = np.where(inside, within, result[:n])
-    if not np.isfinite(result).all():
+    if np.count_nonzero(np.isfinite(result)) < len(result):
         must, largest = f"finite in {np.dtype(dtype)}", float(np.abs(parameters).max())
         raise GraphError(expected("weights and biases", must, largest, "use float64"))
     return result
