@@ -222,12 +222,7 @@ def _elements(
 
 
 def _program(
-    expansion: Expansion,
-    block: Array | None,
-    first_unit: Array,
-    order: Array,
-    packing: _Packing,
-    **more: Any,
+    expansion: Expansion, block: Array | None, first_unit: Array, order: Array, packing: _Packing, **more: Any
 ) -> Plan:
     topology = expansion.graph
     computed = order[len(topology.inputs) :]
@@ -320,8 +315,9 @@ def _dense_sources(sums: Array, packing: _Packing) -> Array:
 def _trainable(topology: Topology, order: Array, packing: _Packing) -> Array:
     """(slots,) what the graph lets train."""
     mask = np.ones(packing.n_slots, bool)
-    free = topology.edge_trainable, topology.bias_trainable
-    if all(np.count_nonzero(some) == len(some) for some in free):
+    if all(
+        np.count_nonzero(some) == len(some) for some in (topology.edge_trainable, topology.bias_trainable)
+    ):
         return mask
     mask[packing.element_slot] = np.repeat(topology.edge_trainable, np.diff(topology.weight_starts))
     free = np.repeat(topology.bias_trainable[order], topology.units[order])

@@ -134,19 +134,20 @@ def drawn(
 
 def _drawn_by(initializer: Initializer, seed: int, keys: Array, fans: tuple[Array, Array]) -> Array:
     """In the order of the keys, so that whatever the initializer does follows names."""
-    where, order, result = named(initializer), np.argsort(keys), np.empty(len(keys))
+    order, result = np.argsort(keys), np.empty(len(keys))
     try:
         array = np.array(initializer.weights(Draws(seed, keys[order]), fans[0][order], fans[1][order]))
     except PluginError:
         raise
     except Exception as error:
-        raise PluginError(f"{where} raised {type(error).__name__}: {error}") from error
-    where = f"{where}: result"
+        raise PluginError(f"{named(initializer)} raised {type(error).__name__}: {error}") from error
     if array.shape != keys.shape or array.dtype.kind != "f":
         got = Verbatim(f"{array.dtype} of shape {array.shape}")
-        raise PluginError(expected(where, f"floats of shape {keys.shape}", got))
+        must = f"floats of shape {keys.shape}"
+        raise PluginError(expected(f"{named(initializer)}: result", must, got))
     with np.errstate(over="ignore"):
         result[order] = array
-    if not np.isfinite(result).all():
-        raise PluginError(expected(where, "finite", float(result[order][~np.isfinite(result[order])][0])))
+    if np.count_nonzero(np.isfinite(result)) < len(result):
+        odd = float(result[order][~np.isfinite(result[order])][0])
+        raise PluginError(expected(f"{named(initializer)}: result", "finite", odd))
     return result
