@@ -83,7 +83,7 @@ def stable_order(keys: Array, n: int) -> Array:
 
     NumPy sorts 16-bit numbers by radix, in linear time; so the keys go 16 bits at a time.
     """
-    if (keys[1:] >= keys[:-1]).all():
+    if not np.count_nonzero(keys[1:] < keys[:-1]):
         return np.arange(len(keys))
     order = keys.astype(np.uint16).argsort(kind="stable")
     for shift in range(16, (n - 1).bit_length(), 16):

@@ -223,12 +223,7 @@ def _elements(
 
 
 def _program(
-    expansion: Expansion,
-    block: Array | None,
-    first_unit: Array,
-    order: Array,
-    packing: _Packing,
-    **more: Any,
+    expansion: Expansion, block: Array | None, first_unit: Array, order: Array, packing: _Packing, **more: Any
 ) -> Plan:
     topology = expansion.graph
     computed = order[len(topology.inputs) :]
@@ -321,7 +316,9 @@ def _dense_sources(sums: Array, packing: _Packing) -> Array:
 def _trainable(topology: Topology, order: Array, packing: _Packing) -> Array:
     """(slots,) what the graph lets train."""
     mask = np.ones(packing.n_slots, bool)
-    if topology.edge_trainable.all() and topology.bias_trainable.all():
+    if all(
+        np.count_nonzero(some) == len(some) for some in (topology.edge_trainable, topology.bias_trainable)
+    ):
         return mask
     mask[packing.element_slot] = np.repeat(topology.edge_trainable, np.diff(topology.weight_starts))
     free = np.repeat(topology.bias_trainable[order], topology.units[order])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import dagnet
 from dagnet.adjacency import components, find_cycle, levels, ranges, reachable, rows_by, stable_order
-from dagnet.topology import Topology
+from dagnet.topology import Topology, name_keys
 from dagnet.topology.said import edit_distance, near_misses
 
 
@@ -312,3 +312,27 @@ def test_components_are_those_that_networkx_finds(seed):
     found = components(rows_by(sources, targets, 40))
     groups = {frozenset(np.flatnonzero(found == number).tolist()) for number in set(found.tolist())}
     assert groups == set(map(frozenset, nx.strongly_connected_components(graph)))
+
+
+@pytest.mark.parametrize("n", [5, 60, 1500, 9000])
+def test_levels_are_longest_distances_in_graphs_of_any_size(n):
+    """By NetworkX's order, node by node; small graphs go by lists, others by arrays, some nodes are alone."""
+    rng = np.random.default_rng(n)
+    names = rng.permutation(n)
+    pairs = np.sort(rng.integers(0, max(2, n // 2), (n, 2)), axis=1)
+    graph = nx.DiGraph()
+    graph.add_nodes_from(range(n))
+    graph.add_edges_from((int(names[a]), int(names[b])) for a, b in pairs if a < b)
+    wanted = dict.fromkeys(graph, 0)
+    for node in nx.topological_sort(graph):
+        wanted[node] = max((wanted[parent] + 1 for parent in graph.predecessors(node)), default=0)
+    outputs = [node for node in graph if graph.in_degree(node)]
+    assert topology(graph, outputs=outputs).level.tolist() == [wanted[node] for node in graph]
+
+
+def test_keys_of_names_do_not_depend_on_the_names_beside_them():
+    """Names of one kind are hashed in a column, others one by one."""
+    texts, numbers = ["a", "gene é", ""], [3, -1, 2**70]
+    alone = [*name_keys(texts).tolist(), *name_keys(numbers).tolist()]
+    assert name_keys([*texts, *numbers]).tolist() == alone
+    assert alone[3:] == [3, 2**64 - 1, 2**70 % 2**64]

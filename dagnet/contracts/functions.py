@@ -71,7 +71,10 @@ class Differentiable(Parametric):
 
     def refreshed(self) -> Self:
         """Itself, or a copy that is traced anew where what the functions read is another now."""
-        if _probing().unchanged(self):
+        own = self.__dict__.get("_own")
+        if own is None:  # found once: a function's home never changes
+            own = self.__dict__["_own"] = _probing().is_own(self)
+        if own or _probing().unchanged(self):
             return self
         before, anew = self.formulas, replace(self)
         return self if anew.formulas == before and before.value is not None else anew
@@ -104,7 +107,8 @@ class Differentiable(Parametric):
         return result
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "formulas"}
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name not in {"formulas", "_own"}}
 
 
 @dataclass(frozen=True, eq=False, repr=False)

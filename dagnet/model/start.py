@@ -24,7 +24,7 @@ def start_vector(layout: Layout, initializer: Initializer, seed: object, dtype: 
     """The parameters, and what else a network has of numbers, as one vector in ``dtype``."""
     topology = layout.topology
     elements = topology.weight_start
-    if np.isnan(elements).any():
+    if np.count_nonzero(np.isnan(elements)):
         elements = drawn(topology, elements, initializer, make_generator(seed))
     parameters = np.zeros(layout.n_numbers)
     parameters[layout.weights] = elements
@@ -45,7 +45,7 @@ def start_vector(layout: Layout, initializer: Initializer, seed: object, dtype: 
         inside = missing | are_near(parameters[:n], *layout.limits)  # what a file has otherwise stays so
         within = np.clip(result[:n], *layout.limits_in(np.dtype(dtype)))
         result[:n] = np.where(inside, within, result[:n])
-    if not np.isfinite(result).all():
+    if np.count_nonzero(np.isfinite(result)) < len(result):
         must, largest = f"finite in {np.dtype(dtype)}", float(np.abs(parameters).max())
         raise GraphError(expected("weights and biases", must, largest, "use float64"))
     return result
@@ -134,19 +134,20 @@ def drawn(
 
 def _drawn_by(initializer: Initializer, seed: int, keys: Array, fans: tuple[Array, Array]) -> Array:
     """In the order of the keys, so that whatever the initializer does follows names."""
-    where, order, result = named(initializer), np.argsort(keys), np.empty(len(keys))
+    order, result = np.argsort(keys), np.empty(len(keys))
     try:
         array = np.array(initializer.weights(Draws(seed, keys[order]), fans[0][order], fans[1][order]))
     except PluginError:
         raise
     except Exception as error:
-        raise PluginError(f"{where} raised {type(error).__name__}: {error}") from error
-    where = f"{where}: result"
+        raise PluginError(f"{named(initializer)} raised {type(error).__name__}: {error}") from error
     if array.shape != keys.shape or array.dtype.kind != "f":
         got = Verbatim(f"{array.dtype} of shape {array.shape}")
-        raise PluginError(expected(where, f"floats of shape {keys.shape}", got))
+        must = f"floats of shape {keys.shape}"
+        raise PluginError(expected(f"{named(initializer)}: result", must, got))
     with np.errstate(over="ignore"):
         result[order] = array
-    if not np.isfinite(result).all():
-        raise PluginError(expected(where, "finite", float(result[order][~np.isfinite(result[order])][0])))
+    if np.count_nonzero(np.isfinite(result)) < len(result):
+        odd = float(result[order][~np.isfinite(result[order])][0])
+        raise PluginError(expected(f"{named(initializer)}: result", "finite", odd))
     return result

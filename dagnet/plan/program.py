@@ -65,7 +65,7 @@ class Plan(PlanData):
             deltas = None if deltas is None else deltas[kept_units]
         return replace(plan, **plan.walk(wanted, deltas))
 
-    def walk(self, wanted: Array, deltas: Array | None = None) -> dict[str, Array]:
+    def walk(self, wanted: Array, deltas: Array | None = None) -> dict[str, Any]:
         """The fields that say where the reverse walk goes, for the derivatives and δ in these masks."""
         acting_on = slot_units(self)
         needs_delta = walked_units(self, acting_on[wanted], deltas)

@@ -22,7 +22,7 @@ def walked_units(plan: PlanData, units: Array, deltas: Array | None) -> Array:
     if deltas is not None:
         own |= deltas
     chain = own.copy()
-    if not own[plan.n_inputs :].all():
+    if np.count_nonzero(own[plan.n_inputs :]) < plan.n_units - plan.n_inputs:
         chain[reachable(readers(plan), np.flatnonzero(own))] = True
     return chain & _reaching(plan)
 
@@ -35,7 +35,7 @@ def _reaching(plan: PlanData) -> Array:
     """
     ends = np.bincount(plan.sources, minlength=plan.n_units) == 0
     ends[plan.outputs] = False
-    if not (ends & (plan.indptr[1:] > plan.indptr[:-1])).any():
+    if not np.count_nonzero(ends & (plan.indptr[1:] > plan.indptr[:-1])):
         return ~ends
     reaching = np.zeros(plan.n_units, bool)
     reaching[reachable(read_by(plan), plan.outputs)] = True

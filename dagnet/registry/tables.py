@@ -213,7 +213,8 @@ class Registry:
 
     def find(self, kind: str, name: str) -> Any:
         """What is registered as ``name``, or :class:`PluginError` with a suggestion."""
-        table = self.table(kind)
+        self.load()
+        table = self._tables[kind]
         if name not in table:
             usual = USUAL.get(name.lower(), "")
             mend = f"; here it is {usual!r}" if usual in table else did_you_mean(name, table, listed=12)

@@ -51,7 +51,7 @@ def read_units(nodes: Said, n: int, problems: Problems) -> tuple[Array, dict[int
 
 def check_sizes(drawn: Drawn, units: Array) -> None:
     """GraphError, before memory is taken, for more units or weights than this machine can hold."""
-    if (units == 1).all():
+    if not np.count_nonzero(units != 1):
         return
     counts = units.astype(np.float64), units[drawn.targets] * units[drawn.sources].astype(np.float64)
     needed, memory = float(8 * counts[0].sum() + BYTES_A_WEIGHT * counts[1].sum()), memory_bytes()
@@ -239,7 +239,7 @@ def read_edges(drawn: Drawn, units: Array, weight: str | None, problems: Problem
 
 def _plain_numbers(said: Said, units: Array, word: str | None) -> Array | None:
     """What each says, where every node has one unit and all are plain finite numbers, or absent: NaN."""
-    if (units != 1).any():
+    if np.count_nonzero(units != 1):
         return None
     if word is None or word not in said.words:
         return np.full(len(said.data), np.nan)
@@ -250,8 +250,8 @@ def _plain_numbers(said: Said, units: Array, word: str | None) -> Array | None:
         numbers = np.array(values, np.float64)
     except OverflowError:
         return None
-    given = np.isfinite(numbers)
-    if given.all() or sum(value is None for value in values) == len(given) - given.sum():
+    missing = len(numbers) - np.count_nonzero(np.isfinite(numbers))
+    if not missing or values.count(None) == missing:
         return numbers
     return None
 

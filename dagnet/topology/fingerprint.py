@@ -56,8 +56,9 @@ def name_keys(names: Sequence[Hashable]) -> Array:
     if (kinds := set(map(type, names))) == {int}:
         return np.array([name % 2**64 for name in cast("Any", names)], np.uint64)
     if kinds == {str}:
-        texts = [_digest(b"s" + name.encode("utf-8", "surrogatepass")) for name in cast("Any", names)]
-        return np.frombuffer(b"".join(texts), "<u8").astype(np.uint64)
+        texts = (b"s" + name.encode("utf-8", "surrogatepass") for name in cast("Any", names))
+        digests = b"".join([hashlib.blake2b(text, digest_size=8).digest() for text in texts])
+        return np.frombuffer(digests, "<u8").astype(np.uint64)
     found: dict[bytes, int] = {}
     return np.fromiter((_key(name, found) for name in names), np.uint64, len(names))
 
@@ -73,11 +74,7 @@ def _key(name: Hashable, found: dict[bytes, int]) -> int:
         if type(name) is not str:
             found[text] = found.get(text, 0) + 1
             text += b"#%d" % found[text]
-    return int.from_bytes(_digest(text), "little")
-
-
-def _digest(text: bytes) -> bytes:
-    return hashlib.blake2b(text, digest_size=8).digest()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
 
 
 def _as_whole(name: Any) -> Any:

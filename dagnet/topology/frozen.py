@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import chain
@@ -34,25 +34,21 @@ def groups(
     try:
         found = dict.fromkeys(keys)
     except TypeError:
-        keys = [*_hashable(keys, where, problems)]
+        odd = {id(key): number for number, key in [*enumerate(keys)][::-1] if not _is_hashable(key)}
+        problems += [expected(f"{where(n)}: share", "a hashable key", keys[n]) for n in sorted(odd.values())]
+        keys = [None if id(key) in odd else key for key in keys]
         found = dict.fromkeys(keys)
     found.pop(None, None)
     numbers = {None: -1, **{key: number for number, key in enumerate(found)}}
     return np.fromiter(map(numbers.__getitem__, keys), np.int64, len(keys)), tuple(found)
 
 
-def _hashable(keys: Sequence[Any], where: Callable[[int], str], problems: list[str]) -> Iterator[Any]:
-    """None in place of each key that is not hashable, and a problem for each such object."""
-    told = set[int]()
-    for number, key in enumerate(keys):
-        try:
-            hash(key)
-            yield key
-        except TypeError:
-            yield None
-            if id(key) not in told:
-                told.add(id(key))
-                problems.append(expected(f"{where(number)}: share", "a hashable key", key))
+def _is_hashable(key: Any) -> bool:
+    try:
+        hash(key)
+    except TypeError:
+        return False
+    return True
 
 
 def first_of_group(share: Array) -> Array:
@@ -216,7 +212,7 @@ class Topology:
     @cached_property
     def is_plain(self) -> bool:
         """Whether every node has one unit."""
-        return bool((self.units == 1).all())
+        return not np.count_nonzero(self.units != 1)
 
     @cached_property
     def unit_starts(self) -> Array:

@@ -261,7 +261,7 @@ def _assemble(
     children = rows_by(read.sources, read.targets, n)
     in_degrees = np.bincount(read.targets, minlength=n)
     level = levels(children, in_degrees)
-    cycle, told = find_cycles(names, read.sources, read.targets) if (level < 0).any() else ([], [])
+    cycle, told = find_cycles(names, read.sources, read.targets) if np.count_nonzero(level < 0) else ([], [])
     problems.extend(told)
     inputs = _inputs(settings.inputs, names, index, in_degrees, problems)
     outputs = _outputs(settings.outputs, index, in_degrees, children, problems)
@@ -292,7 +292,7 @@ def _assemble(
         raise CycleError(problems, cycle)
     if problems:
         raise GraphError(problems)
-    _warn_unreached(names, children, inputs, outputs, int((in_degrees == 0).sum()))
+    _warn_unreached(names, children, inputs, outputs, int(np.count_nonzero(in_degrees == 0)))
     if divided and topology.share is not None:
         topology = replace(topology, weight_start=topology.weight_start[topology.element_owners()])
     topology.__dict__["children"] = children

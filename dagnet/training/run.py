@@ -6,9 +6,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from copy import deepcopy
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -229,16 +227,16 @@ class TrainingRun:
         order = np.arange(self.rows) if self._order is None else self._order
         losses = self.learner.several(order, starts, self._learning_rate)
         if losses:
-            self._learned_from(losses, starts)
+            self._learned_from(losses, np.diff(starts).tolist())
             self._tell(self._at_batch_end)
         return bool(losses)
 
-    def _learned_from(self, losses: list[float], starts: Array) -> None:
-        """Add the next batches, which begin at some rows, to the epoch in progress."""
-        for loss, (start, stop) in zip(losses, pairwise(starts.tolist()), strict=False):
-            self.loss = loss
-            self.loss_sum += loss * (stop - start)
-            self.weight_sum += stop - start
+    def _learned_from(self, losses: list[float], sizes: list[int]) -> None:
+        """Add the next batches, of so many rows each, to the epoch in progress."""
+        for loss, size in zip(losses, sizes, strict=False):
+            self.loss_sum += loss * size
+            self.weight_sum += size
+        self.loss = losses[-1]
         self.done = self.batch = self.done + len(losses)
 
     def _train_epochs(self) -> bool:
@@ -247,11 +245,12 @@ class TrainingRun:
         if self.done or not self._unheard or count < 2:
             return False
         before, epochs = self.generator.bit_generator.state, self.history.epochs
-        kept = self.learner.parameters().copy(), deepcopy(self.learner.state()), self.learner.steps
+        learner, state = self.learner, self.learner.state()
+        kept = learner.parameters().copy(), {name: state[name].copy() for name in state}, learner.steps
         try:
             self._unheard = self._train_unheard(count)
         except BaseException:  # an interruption: as if none of them had begun
-            self.learner.restore(*kept)
+            learner.restore(*kept)
             for name in self.history:
                 del self.history[name][epochs:]
             self.done, self.generator.bit_generator.state = 0, before
@@ -267,13 +266,16 @@ class TrainingRun:
         orders = [self._drawn_order() for _ in range(count)]
         starts = np.arange(count)[:, None] * self.rows + np.arange(self.batches) * self.size
         starts = np.append(starts, count * self.rows)
+        sizes = np.diff(starts[: self.batches + 1]).tolist()
         losses = self.learner.several(np.concatenate(orders), starts, self._learning_rate)
-        for first in range(0, len(losses), self.batches):
-            self.epoch, self.loss_sum, self.weight_sum = self.history.epochs + 1, 0.0, 0.0
-            last = first + self.batches
-            self._learned_from(losses[first:last], starts[first : last + 1])
+        for epoch, first in enumerate(range(0, len(losses), self.batches), self.history.epochs + 1):
+            self.epoch, self.loss_sum, self.weight_sum = epoch, 0.0, 0.0
+            self._learned_from(losses[first : first + self.batches], sizes)
             if self.done == self.batches:
-                self._record()
+                self.history.append(loss=self.loss_sum / self.weight_sum)
+                self.done = 0
+        self._bring_back()
+        self.drawn_from = self.generator.bit_generator.state
         return len(losses) == count * self.batches
 
     def _drawn_order(self) -> Array:

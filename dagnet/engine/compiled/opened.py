@@ -121,7 +121,7 @@ def table_of(program: Any) -> Array:
     """
     arrays = [getattr(program, name) for name in ARRAYS]
     numbers = [getattr(program, name) for name in NUMBERS]
-    entries = [*(a.ctypes.data if len(a) else 0 for a in arrays), *(len(a) for a in arrays), *numbers]
+    entries = [a.ctypes.data if len(a) else 0 for a in arrays] + [*map(len, arrays), *numbers]
     return np.array(entries, np.int64 if program.is_narrow else np.uint64)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dagnet.adjacency import ranges
 from dagnet.arrays import Array
 from dagnet.builtins import aggregations
 from dagnet.engine.compiled.functions import APART, CompiledActivation, compile_activation, compile_units
@@ -48,6 +49,8 @@ FEW_EDGES = 5_000
 """Edges and units up to which a call costs more than its tiles: these have the usual number of rows."""
 ALWAYS_LOOKED = np.isin(np.arange(max(KINDS) + 1), (DENSE, LAYER, THIN, NORMALISE, AGGREGATE))
 """By kind, the steps that may be a segment of their own."""
+BY_NUMPY = np.isin(np.arange(max(KINDS) + 1), (AGGREGATE, LAYER, THIN))
+"""By kind, the steps whose terms have their derivatives from NumPy, or from kernels that aggregate."""
 NEAR = 2**18
 """Bytes of what lies between an edge's ends, on average, up to which tiles may be wide."""
 
@@ -135,8 +138,9 @@ class Program:
         numbers, self.key = plan.unit_numbers, np.zeros(2, np.uint64)
         self.rates = np.array([numbers_of_rate(rate) for rate in plan.rates.tolist()]).reshape(-1, 3)
         self.unit_hashes = np.zeros(0, np.uint64) if numbers is None else mixed(numbers + ODD)
-        self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
-        self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or plan.needs_delta[: plan.n_inputs].any())
+        to_inputs = np.count_nonzero(plan.needs_delta[: plan.n_inputs])
+        self.all_needed = np.count_nonzero(plan.needs_delta) - to_inputs == plan.n_units - plan.n_inputs
+        self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or to_inputs)
         self._join_units()
         self.table = table_of(self)
 
@@ -274,9 +278,8 @@ class Program:
     @cached_property
     def by_numpy(self) -> Array:
         """Slots whose derivatives NumPy finds, and those of all aggregated terms."""
-        kinds = AGGREGATE, LAYER, THIN
-        steps = (step.slots for step in self.plan.program() if step.kind in kinds)
-        return np.concatenate([np.zeros(0, np.int64), *(np.arange(s.start, s.stop) for s in steps)])
+        steps = self.plan.steps[BY_NUMPY[self.plan.steps["kind"]]]
+        return ranges(steps["slot"], steps["slot"] + steps["n_source"])
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which functions NumPy runs, and why."""
