@@ -235,11 +235,13 @@ class Program:
     @cached_property
     def zeroed(self) -> Array:
         """Units whose ∂L/∂a must be 0 before the walk: added to, and not written at once."""
-        written = np.zeros(self.plan.n_units, bool)
-        written[self.plan.outputs] = True
+        plan, written = self.plan, np.zeros(self.plan.n_units, bool)
+        written[plan.outputs] = True
         for segment in self.segments:
             if segment.first_write:
                 written[segment.sources] = True
+            if segment.kind == MOMENTS_SEGMENT:
+                written[plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]] = True
         return ((self.started & ~BY_BLOCK != 0) & ~written).nonzero()[0]
 
     @cached_property
