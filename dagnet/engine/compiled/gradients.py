@@ -13,7 +13,7 @@ from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.functions import Called, FusedStep
 from dagnet.engine.compiled.opened import Call, call_table, memory_of, with_array
 from dagnet.engine.compiled.segments import Program
-from dagnet.engine.compiled.state import aligned, writable
+from dagnet.engine.compiled.state import CompiledState, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
 
 
@@ -124,8 +124,9 @@ class StagedGradient(LossGradient):
     def __init__(self, runner: Any, losses: dict[int, Called]) -> None:
         """``losses``: by the number of a tile's rows."""
         self._runner, self._losses = runner, losses
-        self._state: Any = None
-        self._wanted = np.empty((runner.threads, len(runner.program.outputs) * max(losses)), runner.dtype)
+        program = runner.program
+        self._state = CompiledState(program, 0, max(losses), program.shift)
+        self._wanted = np.empty((runner.threads, len(program.outputs) * max(losses)), runner.dtype)
 
     def __call__(
         self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array

@@ -12,6 +12,7 @@ from dagnet.arrays import Array
 from dagnet.builtins import aggregations
 from dagnet.engine.compiled.functions import APART, CompiledActivation, compile_activation, compile_units
 from dagnet.engine.compiled.masks import numbers_of_rate
+from dagnet.engine.compiled.microkernels import BY_MOMENTS
 from dagnet.engine.compiled.opened import BLOCK, UNITS, table_of
 from dagnet.engine.compiled.units import Kind, unit_code
 from dagnet.engine.compiled.vectors import TILE_ROWS, USUAL_ROWS
@@ -101,6 +102,7 @@ class Program:
         self.started, segments = _first_writes(plan, segments)
         self.segments = [self._widened(segment) for segment in segments] if self.has_dense else segments
         self.fresh = self._first_pulls()
+        self.normalizes = any(segment.kind == MOMENTS_SEGMENT for segment in segments)
         self.is_one_sweep = all(segment.kind == SWEEP for segment in self.segments)
         self._lay_out()
 
@@ -116,7 +118,7 @@ class Program:
         self.n_learned = plan.n_slots - plan.n_weights - int(np.count_nonzero(plan.bias_slot >= 0))
         self.pre_place, self.n_pre = self._pre_places()
         slots_out = np.append(plan.slots_out, self._aggregate_rows()) if self.aggregates else plan.slots_out
-        self.inputs, self.outputs = np.arange(plan.n_inputs), plan.outputs.astype(np.int64)
+        self.outputs = plan.outputs.astype(np.int64)
         self.indptr, self.indptr_out, self.bias_slot = (
             np.ascontiguousarray(a, np.int64) for a in (plan.indptr, plan.indptr_out, plan.bias_slot)
         )
@@ -139,7 +141,8 @@ class Program:
     def _join_units(self) -> None:
         """``runs``: the steps as tiles take them; ``unit_code``: what runs units of each activation."""
         some, bits = (self.steps[:, 0] == SPARSE).any(), 32 if self.is_narrow else 64
-        rates, kind = [0.0, *self.plan.rates.tolist()], Kind(self.dtype, bits, self.widths)
+        rates = [0.0, *self.plan.rates.tolist()]
+        kind = Kind(self.dtype, bits, self.widths, normalizes=self.normalizes)
         steps, n = (
             self.steps,
             len(self.activations),
@@ -235,20 +238,30 @@ class Program:
     @cached_property
     def zeroed(self) -> Array:
         """Units whose ∂L/∂a must be 0 before the walk: added to, and not written at once."""
-        plan, written = self.plan, np.zeros(self.plan.n_units, bool)
-        written[plan.outputs] = True
+        written = np.zeros(self.plan.n_units, bool)
+        written[self.plan.outputs] = True
         for segment in self.segments:
             if segment.first_write:
                 written[segment.sources] = True
-            if segment.kind == MOMENTS_SEGMENT:
-                written[plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]] = True
-        return ((self.started & ~BY_BLOCK != 0) & ~written).nonzero()[0]
+        return ((self.started & ~(BY_BLOCK | BY_MOMENTS) != 0) & ~written).nonzero()[0]
 
     @cached_property
-    def biased(self) -> tuple[Array, Array]:
-        """The units that have a bias, and its slot."""
-        units = np.flatnonzero(self.bias_slot >= 0)
-        return units, self.bias_slot[units]
+    def shift(self) -> int:
+        """How many units behind a value its place may be taken by δ: none is read or written there any more.
+
+        What is begun early lies behind all values, and a step done in several passes reads its own.
+        """
+        n_units = self.plan.n_units
+        early = np.flatnonzero(self.started & ~BY_MOMENTS).min(initial=n_units)
+        return int(max(n_units - early, (self.steps[:, 3] - self.steps[:, 2]).max(initial=1)))
+
+    @cached_property
+    def summed(self) -> tuple[Array, Array]:
+        """The slots of biases and of what activations learn, and where the walk back adds up theirs."""
+        units, n = np.flatnonzero(self.bias_slot >= 0), self.n_learned
+        places = np.append(units, self.plan.n_units + np.arange(n))
+        slots = np.append(self.bias_slot[units], self.plan.n_slots - n + np.arange(n))
+        return slots.astype(self.slots.dtype), places.astype(self.slots.dtype)
 
     @cached_property
     def unwanted(self) -> Array:
@@ -364,7 +377,8 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
             continue
         marked.append(segment)
         if segment.kind in (MOMENTS_SEGMENT, TEXTBOOK_SEGMENT):
-            started[plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]] = 1
+            sources = plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]
+            started[sources] = BY_MOMENTS if segment.kind == MOMENTS_SEGMENT else 1
     return started, marked[::-1]
 
 
