@@ -13,7 +13,7 @@ from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.functions import Called, FusedStep
 from dagnet.engine.compiled.opened import Call, call_table, memory_of, with_array
 from dagnet.engine.compiled.segments import Program
-from dagnet.engine.compiled.state import CompiledState, aligned, writable
+from dagnet.engine.compiled.state import CompiledState, aligned, shift_of, writable
 from dagnet.engine.compiled.threads import run_parts
 
 
@@ -125,7 +125,7 @@ class StagedGradient(LossGradient):
         """``losses``: by the number of a tile's rows."""
         self._runner, self._losses = runner, losses
         program = runner.program
-        self._state = CompiledState(program, 0, max(losses), program.shift)
+        self._state = CompiledState(program, 0, max(losses), shift_of(program))
         self._wanted = np.empty((runner.threads, len(program.outputs) * max(losses)), runner.dtype)
 
     def __call__(

@@ -143,10 +143,7 @@ class Program:
         some, bits = (self.steps[:, 0] == SPARSE).any(), 32 if self.is_narrow else 64
         rates = [0.0, *self.plan.rates.tolist()]
         kind = Kind(self.dtype, bits, self.widths, normalizes=self.normalizes)
-        steps, n = (
-            self.steps,
-            len(self.activations),
-        )  # of codes, first all without dropout, then with each rate
+        steps, n = self.steps, len(self.activations)  # codes without dropout, then with each rate
         behind = np.append(np.where(steps[1:, 0] == DROP, 1 + steps[1:, 1], 0), 0)[: len(steps)]
         codes = np.where(steps[:, 0] == ACTIVATE, steps[:, 1] + n * behind, -1)
         self._units: list[tuple[Any, ...]] = [APART] * (n * len(rates))
@@ -244,16 +241,6 @@ class Program:
             if segment.first_write:
                 written[segment.sources] = True
         return ((self.started & ~(BY_BLOCK | BY_MOMENTS) != 0) & ~written).nonzero()[0]
-
-    @cached_property
-    def shift(self) -> int:
-        """How many units behind a value its place may be taken by δ: none is read or written there any more.
-
-        What is begun early lies behind all values, and a step done in several passes reads its own.
-        """
-        n_units = self.plan.n_units
-        early = np.flatnonzero(self.started & ~BY_MOMENTS).min(initial=n_units)
-        return int(max(n_units - early, (self.steps[:, 3] - self.steps[:, 2]).max(initial=1)))
 
     @cached_property
     def summed(self) -> tuple[Array, Array]:

@@ -9,6 +9,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Draw, State
 from dagnet.engine.compiled import kernels
+from dagnet.engine.compiled.microkernels import BY_MOMENTS
 from dagnet.engine.compiled.opened import with_array
 from dagnet.engine.compiled.segments import Program
 from dagnet.engine.reference import sums
@@ -50,13 +51,23 @@ class Units:
         table[:, units] = np.moveaxis(padded.reshape(len(block), len(table), table.shape[2]), 1, 0)
 
 
+def shift_of(program: Program) -> int:
+    """How many units on the walk back may write δ, over values that it is done with.
+
+    What is begun early must lie behind all values, and a step done in several passes reads its own.
+    """
+    n_units = program.plan.n_units
+    early = np.flatnonzero(program.started & ~BY_MOMENTS).min(initial=n_units)
+    return int(max(n_units - early, (program.steps[:, 3] - program.steps[:, 2]).max(initial=1)))
+
+
 class CompiledState(State):
     """Values, δ and the z that derivatives need.
 
     Without dense steps memory is tile after tile, (tiles, units, tile rows); with them it is
     one block, (1, units, padded rows), so that matrix products see all rows.
 
-    With a ``shift``, :attr:`Program.shift`, the walk back writes δ where values were that it is done with:
+    With a ``shift``, :func:`shift_of`, the walk back writes δ where values were that it is done with:
     that of unit u in the place of unit u + shift.
     """
 
