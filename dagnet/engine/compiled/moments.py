@@ -25,56 +25,50 @@ from dagnet.engine.compiled.vectors import I64, Vector
 
 
 class _Sums(Pull):
-    """Two sums a unit over a tile's rows, of what ``terms(k)`` gives; four units at a time, and the rest."""
+    """Σx and Σx(a − origin) of units over a tile's rows, four units at a time, and the rest.
 
-    def __init__(self, emit: Rows, terms: Callable[[Any], tuple[Vector, Vector]], found: list[Any]) -> None:
-        self.emit, self.terms, self.found = emit, terms, found
+    ``x(k, away)`` is written of unit k and of a − origin; ``arrays``: the units' numbers, origins, both sums.
+    """
+
+    def __init__(self, emit: Rows, x: Callable[[Any, Vector], Vector], arrays: list[Any]) -> None:
+        self.emit, self.x, (self.units, self.origins, *self.found) = emit, x, arrays
+
+    def _pair(self, k: Any) -> tuple[Vector, Vector]:
+        emit = self.emit
+        rows = emit.load(emit.place(emit.state.values, emit.at(self.units, k)))
+        away = rows - emit.splat(emit.at(self.origins, k))
+        x = self.x(k, away)
+        return reduce(emit.added, emit.pieces(x)), emit.products(x, away)
 
     def edges(self, place: Any, n: int, total: Any) -> Any:
         """Of n ≤ 4 units from the place on: added to the numbers in memory."""
         emit, zero = self.emit, self.emit.piece.splat(0.0)
-        pairs = [self.terms(emit.builder.add(place, ir.Constant(I64, k))) for k in range(n)]
+        pairs = [self._pair(emit.builder.add(place, ir.Constant(I64, k))) for k in range(n)]
         for sums, found in zip(zip(*pairs, strict=True), self.found, strict=True):
             emit.add_four_sums([*sums, *[zero] * (4 - n)], emit.builder.gep(found, [place]), n)
         return total
 
 
 @microkernel()
-def add_moments(builder, state, tile, units, span, found):
-    """Add Σw(a − origin) and Σw(a − origin)² over a tile's rows.
-
-    ``units``: their numbers, and the rows' weights; ``span``: the first of them, and how many; ``found``:
-    (units,) origins and both sums.
-    """
-    (sources, weights), (origins, *sums) = units, found
+def add_moments(builder, state, tile, weights, span, arrays):
+    """Add Σw(a − origin) and Σw(a − origin)² over a tile's rows for some units: the first, and how many."""
 
     def body(emit: Rows) -> None:
         share = emit.load(builder.gep(weights, [tile.row]))
-
-        def terms(k: Any) -> tuple[Vector, Vector]:
-            away = emit.load(emit.place(state.values, emit.at(sources, k))) - emit.splat(emit.at(origins, k))
-            return emit.products(share, away), emit.products(share * away, away)
-
-        _Sums(emit, terms, sums).all(span[0], span[1], ir.Constant(I64, 0))
+        _Sums(emit, lambda _, away: share * away, arrays).all(span[0], span[1], ir.Constant(I64, 0))
 
     Rows.each(builder, state, tile, body)
 
 
 @microkernel()
-def add_delta_sums(builder, state, tile, units, span, found):
-    """Add Σδ and Σδ(a − mean) over a tile's rows; ``units``: those that have a, and those that have δ.
-
-    ``span``, ``found``: as above, with the means in place of origins.
-    """
-    (sources, targets), (means, *sums) = units, found
+def add_delta_sums(builder, state, tile, targets, span, arrays):
+    """Add Σδ and Σδ(a − mean) over a tile's rows: δ of the targets, a of the units that these normalise."""
 
     def body(emit: Rows) -> None:
-        def terms(k: Any) -> tuple[Vector, Vector]:
-            delta = emit.load(emit.place(state.deltas, emit.at(targets, k)))
-            away = emit.load(emit.place(state.values, emit.at(sources, k))) - emit.splat(emit.at(means, k))
-            return reduce(emit.added, emit.pieces(delta)), emit.products(delta, away)
+        def delta(k: Any, _: Vector) -> Vector:
+            return emit.load(emit.place(state.deltas, emit.at(targets, k)))
 
-        _Sums(emit, terms, sums).all(span[0], span[1], ir.Constant(I64, 0))
+        _Sums(emit, delta, arrays).all(span[0], span[1], ir.Constant(I64, 0))
 
     Rows.each(builder, state, tile, body)
 
@@ -91,9 +85,9 @@ def find_moments(values, layout, units, weights, found):
     state, zero = State(values, values, values), values.dtype.type(0)
     for k in range(first, last):
         found[0, k], found[1, k], found[2, k] = zero, zero, values[units[k] * stride]
-    arrays = found[2], found[0], found[1]
+    arrays, span = (units, found[2], found[0], found[1]), (first, last - first)
     for number in range((n_rows + lanes - 1) // lanes - 1, -1, -1):
-        add_moments(state, tile_of(layout, number), (units, weights), (first, last - first), arrays)
+        add_moments(state, tile_of(layout, number), weights, span, arrays)
     for k in range(first, last):
         total = found[0, k]
         found[0, k], found[1, k] = found[2, k] + total, max(found[1, k] - total * total, zero)
@@ -127,9 +121,9 @@ def sum_deltas(arrays, layout, ends, known, found):
     state, zero = State(values, deltas, values), values.dtype.type(0)
     for k in range(first, last):
         found[0, k], found[1, k], found[2, k] = zero, zero, known[0, sources[k]]
-    sums, span = (found[2], found[0], found[1]), (first, last - first)
+    sums, span = (sources, found[2], found[0], found[1]), (first, last - first)
     for number in range((n_rows + lanes - 1) // lanes - 1, -1, -1):
-        add_delta_sums(state, tile_of(layout, number), (sources, targets), span, sums)
+        add_delta_sums(state, tile_of(layout, number), targets, span, sums)
     for k in range(first, last):
         found[1, k] *= known[3, sources[k]]
         gradient[places[k]] = found[1, k]
