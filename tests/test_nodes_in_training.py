@@ -10,6 +10,7 @@ import pytest
 
 import dagnet
 from dagnet.contracts import Draw
+from dagnet.contracts.execution import ThreeCalls
 from dagnet.hashing import kept, step_key
 from dagnet.plan import training_plan
 
@@ -374,6 +375,47 @@ def test_several_share_a_batch_and_its_moments(engine, dtype, tiles):
     for one in draws:
         np.testing.assert_allclose(one.mean[normalized], draw.mean[normalized], **tolerance)
         np.testing.assert_allclose(one.variance[normalized], draw.variance[normalized], **tolerance)
+
+
+def leveled(**words):
+    """Six levels of seven nodes, three parents each; one of the third is an output, too."""
+    graph = nx.DiGraph()
+    for level in range(1, 6):
+        for k in range(7):
+            graph.add_node((level, k), activation="tanh", **words)
+            graph.add_edges_from(((level - 1, (k + step) % 7), (level, k)) for step in (0, 1, 3))
+    graph.graph["dagnet"] = {"outputs": [(2, 3), *((5, k) for k in range(7))]}
+    return graph
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        {},
+        {"dropout": 0.3},
+        {"aggregation": "max"},
+        {"normalization": "batch(before_activation=True)"},
+        {"activation": dagnet.Activation("by_numpy", lambda z: np.flip(np.flip(np.tanh(z))))},
+    ],
+)
+def test_steps_that_write_over_values_find_the_gradient_of_those_that_keep_them(words, dtype, tiles):
+    graph = leveled(normalization="batch")
+    for k in range(7):
+        graph.nodes[3, k].update(words)
+    net = dagnet.Network(graph, seed=1, engine="compiled", dtype=dtype)
+    runner, theta = net._prepared.training_runner, net.layout.by_slot(net.parameters)
+    X, y = (np.random.default_rng(5).normal(size=(45, n)).astype(dtype) for n in (7, len(net.plan.outputs)))
+    shares, found = np.full(45, 1 / 45, dtype), []
+    steps = runner.fused_gradient(net.loss), ThreeCalls(runner, net.loss)
+    for gradient in (*steps, *steps):
+        gradient.draw, slots = Draw(7, shares), np.empty(net.plan.n_slots, dtype)
+        loss, _ = gradient(theta, X, y, shares, into=slots)
+        found.append(np.append(slots, loss))
+    assert 0 < steps[0]._state.shift < net._prepared.training_runner.plan.n_units
+    assert np.array_equal(found[0], found[2])
+    tolerance = {"rtol": 1e-11, "atol": 1e-14} if dtype == "float64" else {"rtol": 1e-4, "atol": 1e-6}
+    np.testing.assert_allclose(found[0], found[1], **tolerance)
 
 
 # -- dropout in prediction, and the gradient of training ---------------------------------------

@@ -12,7 +12,7 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.engine import reference
-from dagnet.engine.compiled.moments import find_moments, through_moments
+from dagnet.engine.compiled.moments import find_moments, settle, sum_deltas, through_moments
 from dagnet.engine.compiled.segments import (
     ACTIVATE_SEGMENT,
     DENSE_SEGMENT,
@@ -139,55 +139,43 @@ class Moments:
         self.targets = np.arange(first, last)
         self.slots = slice(int(plan.indptr[first]), int(plan.indptr[last]))  # one of each unit
         self.sources = plan.sources[self.slots].astype(np.int64)
-        self.biases = slice(int(plan.bias_slot[first]), int(plan.bias_slot[last - 1]) + 1)
+        self.first_bias = int(plan.bias_slot[first])
         by = np.zeros(0, np.int64) if plan.normalized_by is None else plan.normalized_by[first:last]
         self.eps = np.array([kind.eps for kind in plan.normalizations])[by]
-        self.wanted = plan.needs_gradient[self.slots]
+        self.places = program.indptr_out[self.sources]  # of the one edge that each source has
 
     def forward(self, state: CompiledState, theta: Array, parts: int) -> None:
         """Find the moments of this pass, and write weight and bias into ``theta``."""
-        draw, found = state.draw, np.empty((2, len(self.targets)), theta.dtype)
-        if state.shares is None or len(state.shares) < state.n_tiles * state.tile:
-            state.shares = np.zeros(state.n_tiles * state.tile, theta.dtype)
-        weights = state.shares
-        weights[: len(draw.weights)], weights[len(draw.weights) :] = draw.weights, 0
-        part_of_rows = 1.0 if draw.whole is None else float(draw.weights.sum(dtype=np.float64))
-        weights = weights if draw.whole is None else weights / weights.dtype.type(part_of_rows or 1.0)
+        draw, found = state.draw, np.empty((3, len(self.targets)), theta.dtype)
+        weights, part_of_rows = state.shares, 1.0
+        if draw.whole is not None:
+            part_of_rows = float(draw.weights.sum(dtype=np.float64))
+            weights = weights / weights.dtype.type(part_of_rows or 1.0)
 
         def share(part: int) -> None:
             find_moments(state.values, state.layout(part, parts), self.sources, weights, found)
 
         run_parts(share, parts)
         if draw.whole is not None:  # (Chan, Golub and LeVeque, 1979)
-            mean, variance = found.astype(np.float64)
+            mean, variance = found[:2].astype(np.float64)
             found[0] = draw.summed(part_of_rows * mean)
             found[1] = draw.summed(part_of_rows * (variance + (mean - found[0]) ** 2))
-        draw.mean[self.units], draw.variance[self.units] = found
-        inverse = (1 / np.sqrt(found[1] + self.eps)).astype(theta.dtype)
-        scale = theta[self.slots] * inverse
-        theta[self.slots] = scale
-        theta[self.biases] -= found[0] * scale
-        state.numbers[self.units.start] = np.array([found[0], inverse, scale])
+        draw.mean[self.units], draw.variance[self.units] = found[:2]
+        settle(theta, found, self.eps, (self.sources, self.slots.start, self.first_bias), state.known)
 
     def backward(self, state: CompiledState, _theta: Array, _into: Array) -> None:
-        """Write ∂L/∂a of the sources as far as it comes by way of the moments, and Σδx̂ for later."""
-        numbers, parts = state.numbers[self.units.start], state.scratch.parts
-        found = np.empty((2, len(self.targets)), numbers.dtype)
-        arrays, ends = (state.values, state.deltas), (self.sources, self.targets)
+        """Find what comes to the sources by way of the moments, and the derivatives of the scales."""
+        scratch, found = state.scratch, np.empty((3, len(self.targets)), state.dtype)
+        arrays = state.values, state.deltas, scratch.gradients[0]
+        ends = self.sources, self.targets, self.places
 
-        def share(part: int, stages: tuple[bool, bool] = (True, state.draw.whole is None)) -> None:
-            through_moments(arrays, state.layout(part, parts), ends, state.shares, numbers, found, stages)
+        def share(part: int) -> None:
+            sum_deltas(arrays, state.layout(part, scratch.parts), ends, state.known, found)
 
-        run_parts(share, parts)
-        state.along[self.units.start] = np.where(self.wanted, found[1], 0)
+        run_parts(share, scratch.parts)
         if state.draw.whole is not None:
-            found[:] = state.draw.summed(found)
-            run_parts(lambda part: share(part, (False, True)), parts)
-
-    def collect(self, state: CompiledState, into: Array) -> float:
-        """Write ∂L/∂scale in place of that for the weight; the sum of the squares."""
-        into[self.slots] = found = state.along[self.units.start]
-        return float(np.dot(found, found))
+            found[:2] = state.draw.summed(found[:2])
+        through_moments(self.sources, state.known, found)
 
 
 KINDS: dict[int, Any] = {

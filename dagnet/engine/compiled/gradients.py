@@ -14,7 +14,7 @@ from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.functions import Called, FusedStep
 from dagnet.engine.compiled.opened import Call, call_table, memory_of, with_array
 from dagnet.engine.compiled.segments import Program
-from dagnet.engine.compiled.state import aligned, writable
+from dagnet.engine.compiled.state import CompiledState, aligned, shift_of, writable
 from dagnet.engine.compiled.threads import run_parts
 
 
@@ -125,7 +125,7 @@ class StagedGradient(HeadsGradient):
     def __init__(self, runner: Any, blocks: Sequence[HeadsBlock], losses: list[dict[int, Called]]) -> None:
         """``losses``: of each block, by the number of a tile's rows."""
         outputs, dtype, self._runner, self._losses = runner.program.outputs, runner.dtype, runner, losses
-        self._state: Any = None
+        self._state = CompiledState(runner.program, 0, max(losses[0]), shift_of(runner.program))
         self._blocks = [
             (outputs[block.units], block.columns, block.heads, FILLERS.get(block.loss.target_kinds[0], 0.0))
             for block in blocks

@@ -289,6 +289,15 @@ def load_rows(rows, state, units, layout):
 
 
 @kernel
+def load_inputs(rows, state, layout):
+    """Copy (rows, units) into the first units of this part's tiles."""
+    block, _, stride, lanes, n_rows, part, parts = layout
+    for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
+        first = tile * lanes
+        load_tile(rows[first : min(first + lanes, n_rows)], state, tile * block, stride, lanes)
+
+
+@kernel
 def gather(source, places, into):
     """``into[k] = source[places[k]]``."""
     for k in range(len(places)):

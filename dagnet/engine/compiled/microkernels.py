@@ -26,6 +26,8 @@ AHEAD = 32
 """How many edges ahead the rows of a unit are asked for from memory."""
 LATER = 128
 """How many numbers of a row ahead the next ones are asked for."""
+BY_MOMENTS = 4
+"""Set in ``started``: ∂L/∂a of the unit begins with what comes by way of its moments over the rows."""
 SQUARE = 8
 """Rows and columns that are turned at once."""
 REORDER = ("reassoc", "nsz", "contract")
@@ -287,15 +289,49 @@ class Pull:
         return result
 
 
-def pulled(emit: Rows, program: Any, walk: Any, unit: Any) -> tuple[Vector, Vector]:
+def _normalized(emit: Rows, pull: Pull, edge: Any, unit: Any) -> Vector:
+    """∂L/∂a of a unit that one child normalises: weight · δ + w(level + (a − mean)·slope).
+
+    Behind the two numbers of ``key`` are the addresses of (rows,) w and of three numbers a unit.
+    """
+    builder, program = emit.builder, pull.plan
+    places = (emit.at(program.key, ir.Constant(I64, k)) for k in range(2, 6))
+    shares, *known = (builder.inttoptr(place, emit.element.as_pointer()) for place in places)
+    mean, level, slope = (emit.splat(emit.at(array, unit)) for array in known)
+    share = emit.load(builder.gep(shares, [emit.tile.row]))
+    delta = emit.load(emit.place(emit.state.deltas, emit.at(program.children, edge)))
+    by_moments = share * (level + (pull.own - mean) * slope)
+    return emit.intrinsic("fmuladd", emit.splat(emit.at(pull.walk.weights, edge)), delta, by_moments)
+
+
+def pulled(
+    emit: Rows, program: Any, walk: Any, unit: Any, *, normalizes: bool = False
+) -> tuple[Vector, Vector]:
     """∂L/∂a of a unit, and its a; derivatives of the weights to its children are added up on the way."""
     builder = emit.builder
     first, n = emit.span(program.indptr_out, unit)
-    fresh = builder.icmp_signed("==", emit.at(program.started, unit), ir.Constant(I64, 0))
-    pull = Pull(emit, program, walk, unit)
-    there = emit.load(emit.place(emit.state.deltas, unit)).value
-    start = builder.select(fresh, emit.splat(0.0).value, there)
-    return Vector(emit, pull.all(first, n, start)), pull.own
+    started, pull = emit.at(program.started, unit), Pull(emit, program, walk, unit)
+
+    def by_children() -> Any:
+        fresh = builder.icmp_signed("==", started, ir.Constant(I64, 0))
+        there = emit.load(emit.place(emit.state.deltas, unit)).value
+        return pull.all(first, n, builder.select(fresh, emit.splat(0.0).value, there))
+
+    if not normalizes:
+        return Vector(emit, by_children()), pull.own
+    by_moments = builder.icmp_signed("==", started, ir.Constant(I64, BY_MOMENTS))
+    ways = []
+    with builder.if_else(by_moments) as (then, otherwise):
+        with then:
+            ways.append((_normalized(emit, pull, first, unit).value, builder.block))
+        with otherwise:  # a unit that normalises has one parent, whose sums with δ come next
+            parent = emit.at(program.sources, emit.at(program.indptr, unit))
+            emit.prefetch(emit.place(emit.state.values, parent))
+            ways.append((by_children(), builder.block))
+    found = builder.phi(emit.type)
+    for way in ways:
+        found.add_incoming(*way)
+    return Vector(emit, found), pull.own
 
 
 @microkernel()

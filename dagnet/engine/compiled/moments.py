@@ -10,135 +10,129 @@ way of δ through the moments.  Each unit's sums are taken in one order, whateve
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import types
 
 from dagnet.engine.compiled.caching import kernel
-from dagnet.engine.compiled.microkernels import Rows, by_width, microkernel, number_of
-from dagnet.engine.compiled.vectors import I32, I64, Emitter, Vector
+from dagnet.engine.compiled.kernels import tile_of
+from dagnet.engine.compiled.microkernels import Pull, Rows, microkernel
+from dagnet.engine.compiled.opened import State
+from dagnet.engine.compiled.vectors import I64, Vector
 
 
-class _Unit(Rows):
-    """Vector code for one unit's rows, tile after tile; lanes without a row hold 0, as their weights do."""
+class _Sums(Pull):
+    """Σx and Σx(a − origin) of units over a tile's rows, four units at a time, and the rest.
 
-    def __init__(self, builder: Any, arrays: list[Any], block: Any, lanes: int) -> None:
-        Emitter.__init__(self, builder, number_of(arrays[0]), lanes)
-        self.arrays, self.block = arrays, block
-
-    def run(self, array: int, tile: Any, start: Any) -> Any:
-        """Where the rows of a tile begin."""
-        place = self.builder.add(start, self.builder.mul(tile, self.block))
-        return self.builder.gep(self.arrays[array], [place])
-
-    def share(self, tile: Any) -> Vector:
-        """The weights of a tile's rows, the last of the arrays."""
-        place = self.builder.mul(tile, ir.Constant(I64, self.lanes))
-        return self.load(self.builder.gep(self.arrays[-1], [place]))
-
-    def sums(self, n: Any, body: Any) -> list[Any]:
-        """Two sums over all rows of what ``body(tile)`` gives."""
-
-        def add(tile: Any, carried: list[Any]) -> list[Any]:
-            pairs = zip(body(tile), carried, strict=True)
-            return [self.added(new, Vector(self, old)).value for new, old in pairs]
-
-        found = []
-        for total in self.loop(n, 1, [self.splat(0.0).value] * 2, add)[1:]:
-            vector = Vector(self, total)
-            while vector.value.type.count > 1:
-                vector = self.added(*self.halves(vector))
-            found.append(self.builder.extract_element(vector.value, ir.Constant(I32, 0)))
-        return found
-
-
-@microkernel(lambda arrays, *_: types.UniTuple(arrays.types[0].dtype, 2))
-def moment_sums(builder, arrays, start, tiles, origin):
-    """Σ w(a − origin) and Σ w(a − origin)² of the unit that begins at ``start``; ``arrays``: a, w.
-
-    ``tiles``, here and below: numbers from one to the next, how many they are, rows of one.
+    ``x(k, away)`` is written of unit k and of a − origin; ``arrays``: the units' numbers, origins, both sums.
     """
 
-    def sums(lanes: int) -> list[Any]:
-        emit = _Unit(builder, arrays, tiles[0], lanes)
+    def __init__(self, emit: Rows, x: Callable[[Any, Vector], Vector], arrays: list[Any]) -> None:
+        self.emit, self.x, (self.units, self.origins, *self.found) = emit, x, arrays
 
-        def body(tile: Any) -> tuple[Vector, Vector]:
-            away = emit.load(emit.run(0, tile, start)) - emit.splat(origin)
-            weighted = emit.share(tile) * away
-            return weighted, weighted * away
+    def _pair(self, k: Any) -> tuple[Vector, Vector]:
+        emit = self.emit
+        rows = emit.load(emit.place(emit.state.values, emit.at(self.units, k)))
+        away = rows - emit.splat(emit.at(self.origins, k))
+        x = self.x(k, away)
+        return reduce(emit.added, emit.pieces(x)), emit.products(x, away)
 
-        return emit.sums(tiles[1], body)
-
-    return by_width(builder, number_of(arrays[0]), tiles[2], sums)
-
-
-@microkernel(lambda arrays, *_: types.UniTuple(arrays.types[0].dtype, 2))
-def delta_sums(builder, arrays, starts, tiles, mean):
-    """Σδ of the unit that begins at ``starts[1]``, and Σδ(a − mean) with that at ``starts[0]``."""
-
-    def sums(lanes: int) -> list[Any]:
-        emit = _Unit(builder, arrays, tiles[0], lanes)
-
-        def body(tile: Any) -> tuple[Vector, Vector]:
-            delta = emit.load(emit.run(1, tile, starts[1]))
-            return delta, delta * (emit.load(emit.run(0, tile, starts[0])) - emit.splat(mean))
-
-        return emit.sums(tiles[1], body)
-
-    return by_width(builder, number_of(arrays[0]), tiles[2], sums)
+    def edges(self, place: Any, n: int, total: Any) -> Any:
+        """Of n ≤ 4 units from the place on: added to the numbers in memory."""
+        emit, zero = self.emit, self.emit.piece.splat(0.0)
+        pairs = [self._pair(emit.builder.add(place, ir.Constant(I64, k))) for k in range(n)]
+        for sums, found in zip(zip(*pairs, strict=True), self.found, strict=True):
+            emit.add_four_sums([*sums, *[zero] * (4 - n)], emit.builder.gep(found, [place]), n)
+        return total
 
 
 @microkernel()
-def write_pulls(builder, arrays, start, tiles, numbers):
-    """∂L/∂a = w(level + (a − mean)·slope); ``arrays``: a, ∂L/∂a, w; ``numbers``: mean, level, slope."""
+def add_moments(builder, state, tile, weights, span, arrays):
+    """Add Σw(a − origin) and Σw(a − origin)² over a tile's rows for some units: the first, and how many."""
 
-    def write(lanes: int) -> None:
-        emit = _Unit(builder, arrays, tiles[0], lanes)
-        mean, level, slope = map(emit.splat, numbers)
+    def body(emit: Rows) -> None:
+        share = emit.load(builder.gep(weights, [tile.row]))
+        _Sums(emit, lambda _, away: share * away, arrays).all(span[0], span[1], ir.Constant(I64, 0))
 
-        def body(tile: Any) -> None:
-            away = emit.load(emit.run(0, tile, start)) - mean
-            emit.store(emit.share(tile) * (level + away * slope), emit.run(1, tile, start))
+    Rows.each(builder, state, tile, body)
 
-        emit.for_units(tiles[1], body)
 
-    by_width(builder, number_of(arrays[0]), tiles[2], write)
+@microkernel()
+def add_delta_sums(builder, state, tile, targets, span, arrays):
+    """Add Σδ and Σδ(a − mean) over a tile's rows: δ of the targets, a of the units that these normalise."""
+
+    def body(emit: Rows) -> None:
+        def delta(k: Any, _: Vector) -> Vector:
+            return emit.load(emit.place(state.deltas, emit.at(targets, k)))
+
+        _Sums(emit, delta, arrays).all(span[0], span[1], ir.Constant(I64, 0))
+
+    Rows.each(builder, state, tile, body)
 
 
 @kernel
 def find_moments(values, layout, units, weights, found):
-    """Means and variances (2, units) of some units, the rows weighted, lanes without a row by 0.
+    """Means and variances of some units, the rows weighted, lanes without a row by 0; ``found``: (3, units).
 
-    Numbers are taken from the first row's, so that their squares do not cancel.
+    Numbers are taken from the first row's, so that their squares do not cancel.  What the sweep before
+    wrote last is read first.
     """
-    block, _, stride, lanes, n_rows, part, parts = layout
-    zero = values.dtype.type(0)
-    for k in range(part, len(units), parts):
-        base = units[k] * stride
-        origin, tiles = values[base], (block, (n_rows + lanes - 1) // lanes, lanes)
-        total, square = moment_sums((values, weights), base, tiles, origin)
-        found[0, k] = origin + total
-        found[1, k] = max(square - total * total, zero)
+    _, _, stride, lanes, n_rows, part, parts = layout
+    first, last = len(units) * part // parts, len(units) * (part + 1) // parts
+    state, zero = State(values, values, values), values.dtype.type(0)
+    for k in range(first, last):
+        found[0, k], found[1, k], found[2, k] = zero, zero, values[units[k] * stride]
+    arrays, span = (units, found[2], found[0], found[1]), (first, last - first)
+    for number in range((n_rows + lanes - 1) // lanes - 1, -1, -1):
+        add_moments(state, tile_of(layout, number), weights, span, arrays)
+    for k in range(first, last):
+        total = found[0, k]
+        found[0, k], found[1, k] = found[2, k] + total, max(found[1, k] - total * total, zero)
 
 
 @kernel
-def through_moments(arrays, layout, ends, weights, numbers, found, stages):
-    """Σδ and Σδx̂ of each target, and with them ∂L/∂a of the sources by way of the moments.
+def settle(theta, found, eps, places, known):
+    """From moments (2, units) to weight and bias of scale · x̂ + shift, written to ``theta``.
 
-    ``ends``: sources, targets; ``numbers``: (3, units) mean, 1/σ, scale/σ; ``found``: (2, units) the sums;
-    ``stages``: whether to find them, and whether to use them.
+    ``places``: those units, the slots of the first weight and of the first bias; ``known``: see
+    :attr:`dagnet.engine.compiled.state.CompiledState.known`.
     """
-    values, deltas = arrays
-    sources, targets = ends
-    block, _, stride, lanes, n_rows, part, parts = layout
-    tiles = block, (n_rows + lanes - 1) // lanes, lanes
-    for k in range(part, len(sources), parts):
-        mean, inverse, scale = numbers[0, k], numbers[1, k], numbers[2, k]
-        starts = sources[k] * stride, targets[k] * stride
-        if stages[0]:
-            plain, along = delta_sums(arrays, starts, tiles, mean)
-            found[0, k], found[1, k] = plain, along * inverse
-        if stages[1]:
-            pulls = mean, -scale * found[0, k], -scale * found[1, k] * inverse
-            write_pulls((values, deltas, weights), starts[0], tiles, pulls)
+    sources, weight, bias = places
+    for k in range(len(sources)):
+        unit, inverse = sources[k], theta.dtype.type(1 / np.sqrt(found[1, k] + eps[k]))
+        scale = theta[weight + k] * inverse
+        theta[weight + k] = scale
+        theta[bias + k] -= found[0, k] * scale
+        known[0, unit], known[3, unit], known[4, unit] = found[0, k], inverse, scale
+
+
+@kernel
+def sum_deltas(arrays, layout, ends, known, found):
+    """Σδ and Σδx̂ of each target, (3, units) with room; the latter are the scales' derivatives.
+
+    ``arrays``: values, δ, derivatives in walking order; ``ends``: sources, targets, the scales' places.
+    """
+    (values, deltas, gradient), (sources, targets, places) = arrays, ends
+    _, _, _, lanes, n_rows, part, parts = layout
+    first, last = len(sources) * part // parts, len(sources) * (part + 1) // parts
+    state, zero = State(values, deltas, values), values.dtype.type(0)
+    for k in range(first, last):
+        found[0, k], found[1, k], found[2, k] = zero, zero, known[0, sources[k]]
+    sums, span = (sources, found[2], found[0], found[1]), (first, last - first)
+    for number in range((n_rows + lanes - 1) // lanes - 1, -1, -1):
+        add_delta_sums(state, tile_of(layout, number), targets, span, sums)
+    for k in range(first, last):
+        found[1, k] *= known[3, sources[k]]
+        gradient[places[k]] = found[1, k]
+
+
+@kernel
+def through_moments(sources, known, found):
+    """With those sums: what makes ∂L/∂a of the sources by way of the moments."""
+    for k in range(len(sources)):
+        unit = sources[k]
+        inverse, scale = known[3, unit], known[4, unit]
+        known[1, unit], known[2, unit] = -scale * found[0, k], -scale * found[1, k] * inverse

@@ -12,7 +12,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Draw, HeadsBlock, HeadsGradient, Loss, LossGradient, Runner
 from dagnet.engine.compiled import kernels, passes
-from dagnet.engine.compiled.between import Moments, between
+from dagnet.engine.compiled.between import between
 from dagnet.engine.compiled.functions import Called, compile_loss
 from dagnet.engine.compiled.gradients import FusedGradient, StagedGradient, kernels_of
 from dagnet.engine.compiled.opened import with_array
@@ -44,7 +44,6 @@ class CompiledRunner(Runner):
         self._tiled = 0, (0, 0)
         self._sweeps: Any = kernels_of(self.program)
         self._segments = list(zip(self.program.segments, between(self.program), strict=True))
-        self._moments = [runs for _, runs in self._segments if isinstance(runs, Moments)]
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which functions NumPy runs, and why."""
@@ -96,11 +95,10 @@ class CompiledRunner(Runner):
         state = reuse
         lanes, parts = self.tiling(len(inputs))
         if state is None or not state.fits(self.program, len(inputs), lanes):
-            state = CompiledState(self.program, len(inputs), lanes)
-        state.theta = state.own(theta) if draw is not None and self._moments else theta
+            state = CompiledState(self.program, len(inputs), lanes, state.shift if state else 0)
+        state.theta = state.own(theta) if draw is not None and self.program.normalizes else theta
         if draw is not None:
-            draw.mean, draw.variance = np.empty((2, self.plan.n_units))
-            state.draw, state.key[:] = draw, (draw.key, draw.first)
+            state.begin(draw)
         state.inputs = writable(np.ascontiguousarray(inputs))
         stages: list[Stage] = []
         if not self.program.skips_inputs:
@@ -237,8 +235,6 @@ class CompiledRunner(Runner):
             stages.append((True, lambda part: self._pull(state, (0, plan.n_inputs), part)))
         self._run(stages, parts)
         self._collect(scratch, into)
-        for moments in self._moments:
-            scratch.bound += moments.collect(state, into)
         return scratch.bound if program.has_dense else float(kernels.sum_of_squares(into))
 
     def _backward_stages(
@@ -275,10 +271,7 @@ class CompiledRunner(Runner):
             written = (scratch.gradients, scratch.bias_gradients)
             scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in written)
         kernels.collect(into, program.slots, program.places, scratch.gradients)
-        found = scratch.bias_gradients
-        sums = found[0] if len(found) == 1 else found.sum(axis=0)
-        into[program.biased[1]] = sums[program.biased[0]]
-        into[len(into) - program.n_learned :] = sums[len(sums) - program.n_learned :]
+        kernels.collect(into, *program.summed, scratch.bias_gradients)
         into[program.unwanted] = 0
         if program.has_dense and len(program.by_numpy):
             scratch.bound += float(np.square(into[program.by_numpy]).sum())

@@ -13,6 +13,7 @@ from dagnet.arrays import Array
 from dagnet.builtins import aggregations
 from dagnet.engine.compiled.functions import APART, CompiledActivation, compile_activation, compile_units
 from dagnet.engine.compiled.masks import numbers_of_rate
+from dagnet.engine.compiled.microkernels import BY_MOMENTS
 from dagnet.engine.compiled.opened import BLOCK, table_of
 from dagnet.engine.compiled.units import Kind, joined_units, unit_code
 from dagnet.engine.compiled.vectors import TILE_ROWS, USUAL_ROWS
@@ -108,6 +109,7 @@ class Program:
         self.started, segments = _first_writes(plan, segments)
         self.segments = [self._widened(segment) for segment in segments] if self.has_dense else segments
         self.fresh = self._first_pulls()
+        self.normalizes = any(segment.kind == MOMENTS_SEGMENT for segment in segments)
         self.is_one_sweep = all(segment.kind == SWEEP for segment in self.segments)
         self._lay_out()
 
@@ -147,7 +149,10 @@ class Program:
     def _join_units(self) -> None:
         """``runs``: the steps as tiles take them; ``unit_code``: what runs units of each activation."""
         steps, n, bits = self.steps, len(self.activations), 32 if self.is_narrow else 64
-        rates, kind = [0.0, *self.plan.rates.tolist()], Kind(self.dtype, bits, self.widths)
+        rates, kind = (
+            [0.0, *self.plan.rates.tolist()],
+            Kind(self.dtype, bits, self.widths, normalizes=self.normalizes),
+        )
         active = steps[:, 0] == ACTIVATE
         codes = np.where(active, steps[:, 1], 0)  # first all without dropout, then with each rate
         if self.drops:
@@ -249,15 +254,15 @@ class Program:
         for segment in self.segments:
             if segment.first_write:
                 written[segment.sources] = True
-            if segment.kind == MOMENTS_SEGMENT:  # each source has one child, which writes
-                written[plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]] = True
-        return ((self.started & ~BY_BLOCK != 0) & ~written).nonzero()[0]
+        return ((self.started & ~(BY_BLOCK | BY_MOMENTS) != 0) & ~written).nonzero()[0]
 
     @cached_property
-    def biased(self) -> tuple[Array, Array]:
-        """The units that have a bias, and its slot."""
-        units = np.flatnonzero(self.bias_slot >= 0)
-        return units, self.bias_slot[units]
+    def summed(self) -> tuple[Array, Array]:
+        """The slots of biases and of what activations learn, and where the walk back adds up theirs."""
+        units, n = np.flatnonzero(self.bias_slot >= 0), self.n_learned
+        places = np.append(units, self.plan.n_units + np.arange(n))
+        slots = np.append(self.bias_slot[units], self.plan.n_slots - n + np.arange(n))
+        return slots.astype(self.slots.dtype), places.astype(self.slots.dtype)
 
     @cached_property
     def unwanted(self) -> Array:
@@ -372,5 +377,6 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
             continue
         marked.append(segment)
         if segment.kind in (MOMENTS_SEGMENT, TEXTBOOK_SEGMENT):
-            started[plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]] = 1
+            sources = plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]
+            started[sources] = BY_MOMENTS if segment.kind == MOMENTS_SEGMENT else 1
     return started, marked[::-1]

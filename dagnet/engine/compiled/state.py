@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import State
+from dagnet.contracts import Draw, State
 from dagnet.engine.compiled import kernels
+from dagnet.engine.compiled.microkernels import BY_MOMENTS
 from dagnet.engine.compiled.opened import with_array
 from dagnet.engine.compiled.segments import Program
 from dagnet.engine.reference import sums
@@ -33,7 +34,7 @@ class Units:
 
     def __init__(self, state: CompiledState, flat: Array) -> None:
         self._state, self._flat = state, flat
-        self.shape = len(flat) // state.capacity, state.n_rows
+        self.shape = state.table(flat).shape[1], state.n_rows
 
     def __getitem__(self, units: Any) -> Array:
         table = self._state.table(self._flat)
@@ -50,30 +51,44 @@ class Units:
         table[:, units] = np.moveaxis(padded.reshape(len(block), len(table), table.shape[2]), 1, 0)
 
 
+def shift_of(program: Program) -> int:
+    """How many units on the walk back may write δ, over values that it is done with.
+
+    What is begun early must lie behind all values, and a step done in several passes reads its own.
+    """
+    n_units = program.plan.n_units
+    early = np.flatnonzero(program.started & ~BY_MOMENTS).min(initial=n_units)
+    return int(max(n_units - early, (program.steps[:, 3] - program.steps[:, 2]).max(initial=1)))
+
+
 class CompiledState(State):
     """Values, δ and the z that derivatives need.
 
     Without dense steps memory is tile after tile, (tiles, units, tile rows); with them it is
     one block, (1, units, padded rows), so that matrix products see all rows.
+
+    With a ``shift``, :func:`shift_of`, the walk back writes δ where values were that it is done with:
+    that of unit u in the place of unit u + shift.
     """
 
-    def __init__(self, program: Program, n_rows: int, tile: int) -> None:
-        self.program, self.dtype = program, program.dtype
+    def __init__(self, program: Program, n_rows: int, tile: int, shift: int = 0) -> None:
+        self.program, self.dtype, self.shift = program, program.dtype, shift
         dtype = program.dtype
         self._shape(n_rows, tile)
         self.capacity = self.blocks * self.stride
-        self.values = aligned(self.capacity * program.plan.n_units, dtype)
+        self.values = aligned(self.capacity * (program.plan.n_units + shift), dtype)
         self.pre = aligned(self.capacity * program.n_pre, dtype)
         self._deltas: Array | None = None
         self.theta = self._own = np.zeros(0, dtype)
         self.scratch: Any = None  # of the walk that is on
         self.inputs: Array = np.zeros((0, 0), dtype)
         self.draw: Any = None
-        self.key = np.zeros(2, np.uint64)
-        self.kernel_table = with_array(program.table, "key", self.key) if program.drops else program.table
-        self.numbers: dict[int, Array] = {}
-        self.along: dict[int, Array] = {}
-        self.shares: Array | None = None  # of the rows in the moments, 0 for lanes without one
+        self.key = np.zeros(6, np.uint64)
+        by_step = program.drops or program.normalizes
+        self.kernel_table = with_array(program.table, "key", self.key) if by_step else program.table
+        self.known = np.empty((5, program.plan.n_units if program.normalizes else 0), dtype)
+        """Of units that are normalised: mean; ∂L/∂a by way of the moments, 2 rows; 1/σ, weight/σ."""
+        self.shares = np.zeros(0, dtype)  # of the rows in the moments, 0 for lanes without one
 
     def _shape(self, n_rows: int, tile: int) -> None:
         """How the rows lie in memory."""
@@ -100,13 +115,16 @@ class CompiledState(State):
     @property
     def deltas(self) -> Array:
         """δ, laid out as the values; there once a reverse walk was made."""
+        if self.shift:
+            return self.values[self.shift * self.stride :]
         if self._deltas is None:
             self._deltas = aligned(len(self.values), self.dtype)
         return self._deltas
 
     def layout(self, part: int = 0, parts: int = 1) -> tuple[int, ...]:
         """As kernels take it: tile t of unit u is at t·block + u·stride; a part's tiles among all."""
-        block, pre_block = self.program.plan.n_units * self.stride, self.program.n_pre * self.stride
+        block = (self.program.plan.n_units + self.shift) * self.stride
+        pre_block = self.program.n_pre * self.stride
         if self.program.has_dense:
             block = pre_block = self.tile
         return block, pre_block, self.stride, self.tile, self.n_rows, part, parts
@@ -115,6 +133,16 @@ class CompiledState(State):
     def wide_layout(self) -> tuple[int, ...]:
         """The same where one tile holds all rows: for steps that go along a unit's rows alone."""
         return 0, 0, self.stride, self.stride, self.n_rows, 0, 1
+
+    def begin(self, draw: Draw) -> None:
+        """Take what a step of training has beside its rows."""
+        self.draw = draw
+        draw.mean, draw.variance = np.empty((2, self.program.plan.n_units))
+        if len(self.shares) != self.n_tiles * self.tile:
+            self.shares = np.empty(self.n_tiles * self.tile, self.dtype)
+        self.shares[: len(draw.weights)], self.shares[len(draw.weights) :] = draw.weights, 0
+        self.key[:3] = draw.key, draw.first, self.shares.ctypes.data
+        self.key[3:] = [known.ctypes.data for known in self.known[:3]]
 
     def own(self, theta: Array) -> Array:
         """A copy that moments may be written into."""
@@ -140,8 +168,12 @@ class CompiledState(State):
 
     def table(self, flat: Array) -> Array:
         """A view (blocks, units, stride) of a flat buffer."""
-        n_units = len(flat) // self.capacity
-        return flat[: self.blocks * n_units * self.stride].reshape(self.blocks, n_units, self.stride)
+        n_units, shift = self.program.plan.n_units, self.shift
+        if flat is self.pre:
+            n_units, shift = self.program.n_pre, 0
+        unit = self.stride * flat.itemsize
+        shape, steps = (self.blocks, n_units, self.stride), ((n_units + shift) * unit, unit, flat.itemsize)
+        return np.ndarray(shape, flat.dtype, flat, strides=steps)
 
     # -- what the engine contract asks for --------------------------------------------------
 

@@ -45,12 +45,16 @@ STATE, TILE = ("values", "deltas"), ("base", "stride", "lanes", "there", "row")
 
 
 class Kind(NamedTuple):
-    """Of code: its dtype, the bits of a unit's number, the widths of tiles, whether it drops values."""
+    """Of code: its dtype, the bits of a unit's number, the widths of tiles, whether it drops values.
+
+    ``normalizes``: whether the plan has moments over rows, by way of which some units have a derivative.
+    """
 
     dtype: Any
     bits: int
     widths: tuple[int, ...]
     drops: bool = False
+    normalizes: bool = False
 
 
 def unit_code(formulas: tuple[Formula, ...], kind: Kind) -> Machine:
@@ -101,7 +105,7 @@ def _by_width(
         if formula and kind.drops:  # by a rate whose numbers stand behind the formula's
             rate = builder.gep(numbers, [I64(len(numbers_of(formula)))])
             dropout = Dropout(emit, program.key, tile.row, rate)
-        write(emit, (formula, dropout), known, (program, walk), rest)
+        write(emit, (formula, dropout, kind.normalizes), known, (program, walk), rest)
 
     by_width(builder, number_of(state.values), tile.lanes, body, kind.widths)
     builder.ret_void()
@@ -115,8 +119,8 @@ def _result(emit: Rows, formula: Formula, number: int, values: dict[int, Vector]
     return values[result].to_number()
 
 
-def _forth(emit: Rows, code: tuple[Any, Any], known: Values, arrays: Any, span: list[Any]) -> None:
-    (program, walk), (first, last), (formula, dropout) = arrays, span, code
+def _forth(emit: Rows, code: tuple[Any, ...], known: Values, arrays: Any, span: list[Any]) -> None:
+    (program, walk), (first, last), (formula, dropout, _) = arrays, span, code
     there = emit.first(emit.tile.there)
 
     def unit(k: Any) -> None:
@@ -131,14 +135,14 @@ def _forth(emit: Rows, code: tuple[Any, Any], known: Values, arrays: Any, span: 
     emit.for_units(emit.builder.sub(last, first), unit)
 
 
-def _back(emit: Rows, code: tuple[Any, Any], known: Values, arrays: Any, span: list[Any]) -> None:
-    (program, walk), (first, last), (formula, dropout) = arrays, span, code
+def _back(emit: Rows, code: tuple[Any, ...], known: Values, arrays: Any, span: list[Any]) -> None:
+    (program, walk), (first, last), (formula, dropout, normalizes) = arrays, span, code
     builder, there = emit.builder, emit.first(emit.tile.there)
 
     def unit(k: Any) -> None:
         place = builder.sub(builder.sub(last, k), I64(1))
         # also where δ is not wanted: of weights derivatives are
-        found, own = pulled(emit, program, walk, place)
+        found, own = pulled(emit, program, walk, place, normalizes=normalizes)
         if dropout:
             gone, own = dropout.restored(own)
         if formula:
