@@ -17,13 +17,21 @@ import numba
 
 from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.calls import call_elementwise, call_learning, call_slope, call_units, own_numbers
-from dagnet.engine.compiled.microkernels import SQUARE, add_row_sums, square_into_rows, square_into_units
+from dagnet.engine.compiled.microkernels import (
+    SQUARE,
+    add_derivatives,
+    add_row_sums,
+    square_into_rows,
+    square_into_units,
+)
 from dagnet.engine.compiled.opened import UNITS, Reverse, State, Tile
 from dagnet.engine.compiled.vectors import TILE_BYTES
 from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
 CACHED = 4096
 """Numbers that stay in the nearest cache: units are done in runs of so many."""
+STREAMS = 16
+"""Rows that are read side by side, for some columns, then the next: memory gives no more at full speed."""
 _ACTIVATE, _DENSE, _SPARSE, _UNITS = ACTIVATE, DENSE, SPARSE, UNITS
 
 
@@ -156,7 +164,7 @@ def named_in(module: str, function: Any) -> Any:
     return function
 
 
-def tile_kernels(  # noqa: C901 - it only holds them
+def tile_kernels(  # noqa: C901, PLR0915 - it only holds them
     module: str, step: Any = no_step, back: Any = no_step, undropped: Any = not_dropped, masked: Any = no_mask
 ) -> list[Any]:
     """Kernels that run steps of a tile, forth and back; what plain plans have not is told by other kernels.
@@ -205,6 +213,9 @@ def tile_kernels(  # noqa: C901 - it only holds them
                     back(program, walk, state, tile, number)
                     continue
                 what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
+            if number < span[0] and last <= program.n_inputs and not program.pulls_inputs:
+                add_derivatives(program, walk, state, tile, (first, last))
+                break
             whole = number >= span[0] and steps[number, 0] == _UNITS
             code = program.unit_code[what if whole else len(program.unit_code) - 1]
             call_units((code[1], code[2]), program, walk, state, tile, (first, last))
@@ -234,10 +245,12 @@ def load_tile(rows, state, place, stride, lanes):
     """(rows, units) into runs that begin at ``place`` and every ``stride``; whether a number is NaN."""
     there, n_units, some_nan = len(rows), rows.shape[1], False
     turned = n_units // SQUARE * SQUARE
-    for unit in range(0, turned, SQUARE):
-        for row in range(0, lanes, SQUARE):
-            here = place + unit * stride + row, stride
-            square_into_units(rows, (unit, row, there), n_units, state, here)
+    for start in range(0, turned, CACHED // 2):
+        for group in range(0, lanes, STREAMS):
+            for unit in range(start, min(start + CACHED // 2, turned), SQUARE):
+                for row in range(group, min(group + STREAMS, lanes), SQUARE):
+                    here = place + unit * stride + row, stride
+                    square_into_units(rows, (unit, row, there), n_units, state, here)
     for unit in range(turned, n_units):
         run = state[place + unit * stride : place + unit * stride + lanes]
         for row in range(there):

@@ -54,7 +54,7 @@ ARRAYS = {
     "key": types.uint64,
 }
 """Arrays of a :class:`dagnet.engine.compiled.segments.Program`: of what, and how wide their rows are."""
-NUMBERS = ("n_pre", "all_needed", "walks_to_inputs", "n_inputs", "n_learned", "has_blocks")
+NUMBERS = ("n_pre", "all_needed", "walks_to_inputs", "pulls_inputs", "n_inputs", "n_learned", "has_blocks")
 NARROW = {_UNIT: types.int32, _SLOT: types.uint32}
 WIDE = {_UNIT: types.int64, _SLOT: types.uint64}
 Opened: Any = namedtuple("Opened", [*ARRAYS, *NUMBERS])  # noqa: PYI024 - its fields are the table's

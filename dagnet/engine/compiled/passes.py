@@ -131,7 +131,7 @@ def _whole_pass(table, theta, forward, backward):
         backward(program, walk, state, tile, (0, n_steps), (0, walked))
     for k in range(n_walked):
         into[program.slots[k]] = gradient[program.places[k]]
-    for unit in range(n_units):
+    for unit in range(program.n_inputs, n_units):
         if program.bias_slot[unit] >= 0:
             into[program.bias_slot[unit]] = walk.bias_gradient[unit]
     for k in range(program.n_learned):

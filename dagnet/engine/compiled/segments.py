@@ -132,7 +132,8 @@ class Program:
         self.rates = np.array([numbers_of_rate(rate) for rate in plan.rates.tolist()]).reshape(-1, 3)
         self.unit_hashes = np.zeros(0, np.uint64) if numbers is None else mixed(numbers + ODD)
         self.all_needed = bool(plan.needs_delta[plan.n_inputs :].all())
-        self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or plan.needs_delta[: plan.n_inputs].any())
+        self.pulls_inputs = bool(plan.needs_delta[: plan.n_inputs].any())
+        self.walks_to_inputs = self.pulls_inputs or bool(plan.indptr_out[plan.n_inputs])
         self._join_units()
         self.table = table_of(self)
 
