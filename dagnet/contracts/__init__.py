@@ -7,6 +7,7 @@ NumPy, so that an engine may run it as it stands or compile it.
 """
 
 from dagnet.contracts.execution import (
+    Compressed,
     Draw,
     Engine,
     Group,
@@ -35,6 +36,7 @@ __all__ = [
     "Aggregation",
     "Attributor",
     "Callback",
+    "Compressed",
     "Draw",
     "Engine",
     "Evaluate",

@@ -336,7 +336,7 @@ class Model:
         missing
             ``"skip"``: where y is NaN there is no label, and no loss; by default it is refused.
         """
-        inputs, targets, weights = self.encode(X, y, sample_weight, missing=missing)
+        inputs, targets, weights = self.encode(X, y, sample_weight, missing=missing, lazy=True)
         return self.objective.mean(self._prepared.outputs(self._vector, inputs), targets, weights)
 
     @np.errstate(all="ignore")

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 import numba
+import numpy as np
 
 from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.calls import call_elementwise, call_learning, call_slope, call_units, own_numbers
@@ -24,7 +25,7 @@ from dagnet.engine.compiled.microkernels import (
     square_into_rows,
     square_into_units,
 )
-from dagnet.engine.compiled.opened import UNITS, Reverse, State, Tile
+from dagnet.engine.compiled.opened import UNITS, Reverse, State, Tile, numbers_at
 from dagnet.engine.compiled.vectors import TILE_BYTES
 from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
@@ -214,7 +215,7 @@ def tile_kernels(  # noqa: C901, PLR0915 - it only holds them
                     continue
                 what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
             if number < span[0] and last <= program.n_inputs and not program.pulls_inputs:
-                add_derivatives(program, walk, state, tile, (first, last))
+                add_derivatives(program, walk, state, tile, units)
                 break
             whole = number >= span[0] and steps[number, 0] == _UNITS
             code = program.unit_code[what if whole else len(program.unit_code) - 1]
@@ -260,6 +261,33 @@ def load_tile(rows, state, place, stride, lanes):
         for unit in range(n_units):
             some_nan |= rows[row, unit] != rows[row, unit]
     return some_nan
+
+
+@numba.njit(**INNER)
+def load_inputs(given, values, tile, how):
+    """A tile's inputs, into its memory; whether a number is NaN.
+
+    ``given``: (rows, inputs), and the addresses of a :class:`dagnet.contracts.Compressed` in their place, if
+    it is one.  ``how``: whether its tile has nothing yet; if numbers come, or what is absent in their places.
+    """
+    inputs, addresses = given
+    (fresh, come), lanes, there, n = how, tile.lanes, tile.there, (inputs.shape[1],)
+    if len(addresses) == 0:
+        return come and load_tile(inputs[tile.row : tile.row + there], values, 0, lanes, lanes)
+    starts, stops = numbers_at(np.int64, addresses[0], n), numbers_at(np.int64, addresses[1], n)
+    columns, numbers = numbers_at(np.int32, addresses[2], n), numbers_at(values, addresses[3], n)
+    absent = numbers_at(values, addresses[4], n)
+    if fresh or (come and there < lanes):
+        for unit in range(len(absent)):
+            run = values[unit * lanes : unit * lanes + lanes]
+            run[:there] = absent[unit]
+            run[there:] = 0
+    for row in range(np.uint64(there)):
+        at = np.uint64(tile.row) + row
+        for k in range(np.uint64(starts[at]), np.uint64(stops[at])):
+            column = np.uint64(np.uint32(columns[k]))
+            values[column * np.uint64(lanes) + row] = numbers[k] if come else absent[column]
+    return False
 
 
 @numba.njit(**INNER)
