@@ -281,6 +281,10 @@ def test_tiles_are_as_wide_as_rows_and_threads_ask_for(spread):
     one, two = (net.runner.tiling for net in nets)
     assert [one(rows) for rows in (1, 8, 9, 16, 20, 32)] == [(8, 1)] * 2 + [(16, 1)] * 2 + [(32, 1)] * 2
     assert [two(rows) for rows in (16, 32, 64)] == [(8, 2), (16, 2), (32, 2)]
+    wide = dagnet.Network.from_arrays(
+        np.arange(90_000), 90_000 + np.arange(90_000) % 9, dtype="float32", threads=1
+    )
+    assert wide.runner.tiling(256) == (16, 1)  # of 32 rows a tile's inputs leave the cache
     small = dagnet.Network(irregular(), engine="compiled", dtype="float32", threads=2)
     assert [small.runner.tiling(rows) for rows in (1, 32)] == [(32, 1)] * 2
 

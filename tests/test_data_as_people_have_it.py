@@ -301,6 +301,68 @@ def test_sparse_rows_give_the_bits_of_dense_ones(kind, dtype, shuffle, tmp_path)
         np.testing.assert_array_equal(here, there)
 
 
+def wide_graph(hidden, inputs):
+    """Edges from 120 inputs to 40 nodes, and from these to three, at random."""
+    rng, graph = np.random.default_rng(5), nx.DiGraph()
+    graph.add_nodes_from((f"x{k}", inputs if k % 3 == 0 else {}) for k in range(120))
+    for k in range(40):
+        graph.add_node(f"h{k}", **hidden[k % len(hidden)])
+        graph.add_edges_from((f"x{j}", f"h{k}") for j in rng.choice(120, 6, replace=False))
+        graph.add_edge(f"h{k}", "abc"[k % 3])
+    return graph
+
+
+TANH = {"activation": "tanh"}
+WIDE = {
+    "joined": ([TANH], {}),
+    "learning": ([{"activation": "prelu"}], {}),
+    "dropped": ([{**TANH, "dropout": 0.3}], {"dropout": 0.4}),
+    "aggregating": ([{**TANH, "aggregation": word} for word in ("sum", "mean", "max", "product")], {}),
+    "normalised": ([{**TANH, "normalization": "batch"}], {}),
+}
+
+
+@pytest.mark.parametrize("kind", WIDE)
+@pytest.mark.parametrize(
+    ("engine", "dtype"), [("compiled", "float32"), ("compiled", "float64"), ("reference", "float64")]
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_is_absent_makes_no_difference(kind, engine, dtype, threads):
+    """For rows that fill no tile, several threads, and where an absent number is not 0."""
+    scipy = pytest.importorskip("scipy.sparse")
+    dense, y = (
+        np.random.default_rng(0).normal(1, 2, (150, 120)),
+        np.random.default_rng(1).normal(size=(150, 3)),
+    )
+    dense[np.random.default_rng(2).random(dense.shape) < 0.93] = 0
+    once = scipy.csr_array(dense)  # and a matrix that has each place twice
+    halves = np.repeat(once.data / 2, 2), np.repeat(once.indices, 2), 2 * once.indptr
+    for standardize in (False, True):
+        found = []
+        for X in (dense, once, scipy.csr_array(halves, dense.shape)):
+            options = {"outputs": list("abc"), "dtype": dtype, "engine": engine, "threads": threads}
+            net = dagnet.Network(wide_graph(*WIDE[kind]), seed=0, **options)
+            net.fit(
+                X, y, epochs=2, batch_size=45, seed=1, standardize=standardize, validation_data=(X[:9], y[:9])
+            )
+            numbers = net.parameters, net.predict(X), net.predict(X[:3]), net.history["validation_loss"]
+            found.append([*numbers, net.evaluate(X, y)])
+        for other in found[1:]:
+            for here, there in zip(found[0], other, strict=True):
+                np.testing.assert_array_equal(here, there)
+
+
+def test_sparse_batches_never_become_dense(monkeypatch):
+    scipy = pytest.importorskip("scipy.sparse")
+    X = scipy.random_array((60, 6_000), density=0.01, format="csr", rng=0)
+    net = dagnet.Network.from_arrays(
+        np.arange(6_000), 6_000 + np.arange(6_000) % 5, engine="compiled", seed=0
+    )
+    monkeypatch.setattr(type(X), "toarray", None)
+    net.fit(X, np.ones((60, 5)), epochs=2, batch_size=16, seed=0)
+    assert np.isfinite(net.predict(X)).all()
+
+
 def test_sparse_rows_are_dense_a_block_at_a_time(monkeypatch):
     scipy = pytest.importorskip("scipy.sparse")
     dense, y = sparse_data(5000, 64)

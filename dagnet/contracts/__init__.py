@@ -7,6 +7,7 @@ NumPy, so that an engine may run it as it stands or compile it.
 """
 
 from dagnet.contracts.execution import (
+    Compressed,
     Draw,
     Engine,
     Group,
@@ -30,8 +31,8 @@ from dagnet.contracts.training import Callback, History, Run
 
 __all__ = [
     "FILLERS", "LEARNED", "MOMENTS", "RANGES", "TARGETS", "Activation", "Aggregation", "Attributor",
-    "Callback", "Draw", "Engine", "Evaluate", "Exporter", "Group", "HeadsBlock", "HeadsGradient",
-    "History", "Initializer", "Learner", "Loss", "LossGradient", "Normalization", "NotFinite",
+    "Callback", "Compressed", "Draw", "Engine", "Evaluate", "Exporter", "Group", "HeadsBlock",
+    "HeadsGradient", "History", "Initializer", "Learner", "Loss", "LossGradient", "Normalization", "NotFinite",
     "Observations", "Optimizer", "Run", "Runner", "State", "Steps", "ThreeCalls", "Unsupported",
     "weighted_gradient",
 ]  # fmt: skip

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -172,6 +172,31 @@ Steps = Callable[..., "list[float]"]
 ends before a step whose loss is not finite or whose gradient's squares add up to more than ``most``."""
 
 
+@dataclass(frozen=True, eq=False)
+class Compressed:
+    """Rows of which only some numbers are kept; taken like an array's by a slice or by their numbers.
+
+    Row r has ``numbers[k]`` in column ``columns[k]`` for starts[r] ≤ k < stops[r], and in all others what
+    ``absent`` (input units,) says.  A column is there at most once.
+    """
+
+    starts: Array
+    stops: Array
+    columns: Array
+    numbers: Array
+    absent: Array
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, rows: Any) -> Compressed:
+        return replace(self, starts=self.starts[rows], stops=self.stops[rows])
+
+    def addresses(self) -> Array:
+        """Where the five begin."""
+        return np.array([array.ctypes.data for array in vars(self).values()])
+
+
 class LossGradient:
     """Forward, loss and backward as one call.
 
@@ -180,6 +205,8 @@ class LossGradient:
     """
 
     draw: Draw | None = None
+    reads_compressed: ClassVar[bool] = False
+    """Whether ``inputs`` may be :class:`Compressed`, too."""
 
     def __call__(
         self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
@@ -240,6 +267,9 @@ class Runner:
 
     A subclass has :meth:`forward` and :meth:`backward`; what else there is may be done faster.
     """
+
+    reads_compressed: ClassVar[bool] = False
+    """Whether :meth:`evaluate` takes :class:`Compressed` inputs, too."""
 
     def forward(self, theta: Array, inputs: Array, *, keep: bool = True, reuse: Any = None) -> Any:
         """Evaluate: ``theta`` (slots,), ``inputs`` (rows, input units) -> a :class:`State`.

@@ -351,7 +351,7 @@ class Model(Generic[Node]):
         >>> dagnet.Network.from_arrays([0], [1], [2.0]).evaluate([[3.0]], [5.0])
         1.0
         """
-        inputs, targets, weights = self.encode(X, y, sample_weight, missing=missing)
+        inputs, targets, weights = self.encode(X, y, sample_weight, missing=missing, lazy=True)
         return self.objective.mean(self._prepared.outputs(self._vector, inputs), targets, weights)
 
     @np.errstate(all="ignore")

@@ -6,11 +6,13 @@ Sparse rows are checked once as well, and become plain arrays block by block.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from dagnet.arrays import Array
+from dagnet.contracts import Compressed
 from dagnet.errors import DataError, Verbatim, expected, shorten
 from dagnet.model.tables import LISTED, Columns, is_sparse, is_table, numeric, of_shape
 
@@ -46,6 +48,19 @@ class SparseRows:
             return self[rows]
         out[...] = self[rows]
         return out
+
+    @cached_property
+    @np.errstate(all="ignore")
+    def compressed(self) -> Compressed | None:
+        """The same numbers, of sparse rows those alone that are there; None of mapped ones."""
+        matrix = self._matrix
+        if not is_sparse(matrix):
+            return None
+        columns, ends, how = matrix.indices, matrix.indptr.astype(np.int64), self._standardisation
+        numbers = standardised(matrix.data, how and (how[0][columns], how[1][columns]))
+        absent = standardised(np.zeros(self.shape[1], matrix.dtype), how)
+        found = (np.ascontiguousarray(some, self.dtype) for some in (numbers, absent))
+        return Compressed(ends[:-1], ends[1:], np.ascontiguousarray(columns, np.int32), *found)
 
     def blocks(self) -> Iterator[tuple[slice, Array]]:
         """Some rows after the other, dense, and which they are."""
@@ -112,24 +127,20 @@ def _encode_sparse(
     matrix: Any, columns: Columns, dtype: Any, standardisation: Standardisation, *, finite: bool
 ) -> SparseRows:
     """Rows become dense here only where something may have to be refused."""
-    if not (is_sparse(matrix) and _all_tame(matrix, columns, dtype, standardisation)):
+    if is_sparse(matrix):
+        numeric("X", matrix.data)
+        if not matrix.has_canonical_format:  # a place may be there twice
+            matrix = matrix.copy()
+            matrix.sum_duplicates()
+    encoded = SparseRows(matrix, dtype, standardisation)
+    kept = encoded.compressed
+    if kept is None or not (np.isfinite(kept.numbers).all() and np.isfinite(kept.absent).all()):
         raw = SparseRows(matrix, matrix.dtype, None)
         for rows, block in raw.blocks():
             refuse_nan("X", block, columns, finite=finite, first=rows.start)
         for rows, block in raw.blocks():
             as_dtype("X", standardised(block, standardisation), columns, dtype, first=rows.start)
-    return SparseRows(matrix, dtype, standardisation)
-
-
-def _all_tame(matrix: Any, columns: Columns, dtype: Any, standardisation: Standardisation) -> bool:
-    """Whether each number of a sparse matrix is finite in ``dtype``."""
-    values, zeros = numeric("X", matrix.data), np.zeros((1, columns.width), matrix.dtype)
-    if standardisation is not None:
-        center, scale = standardisation
-        values = (values - center[matrix.indices]) / scale[matrix.indices]
-        zeros = standardised(zeros, standardisation)
-    tame = all(np.isfinite(numbers.astype(dtype)).all() for numbers in (values, zeros))
-    return bool(tame and matrix.has_canonical_format)  # else a place may be there twice
+    return encoded
 
 
 def as_dtype(what: str, array: Array, columns: Columns, dtype: Any, first: int = 0) -> Array:

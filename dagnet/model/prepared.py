@@ -174,7 +174,10 @@ class Prepared:
     def outputs(self, vector: Array, inputs: Any) -> Array:
         """Values of the output units for encoded rows, (rows, output units)."""
         if isinstance(inputs, SparseRows):
-            return np.concatenate([self.outputs(vector, block) for _, block in inputs.blocks()])
+            kept: Any = inputs.compressed if self.runner.reads_compressed else None
+            found = None if kept is None else self.runner.evaluate(self.layout.theta(vector), kept)
+            parts = (self.outputs(vector, block) for _, block in inputs.blocks())
+            return np.concatenate(list(parts)) if found is None else found
         theta = self.layout.theta(vector)
         quick = self.runner.evaluate(theta, inputs)
         return self.runner.forward(theta, inputs, keep=False).outputs if quick is None else quick

@@ -40,6 +40,7 @@ class ArrayLearner(Learner):
         shared_gradient: Any = None if group is None else group.gradient(model, make)
         self._loss_gradient = make() if group is None else shared_gradient
         self._own = None if group is None else shared_gradient.own
+        self._batch = partial(data.batch, own=self._own, compressed=self._loss_gradient.reads_compressed)
         shared, free = not model.layout.is_direct, model.layout.trainable
         self._slots = np.empty(model.layout.plan.n_slots, parameters.dtype)
         self._theta = np.empty_like(self._slots) if shared else parameters
@@ -80,7 +81,7 @@ class ArrayLearner(Learner):
                 (loss, gradient), bound = self._evaluate(self._live), None
             else:
                 theta = self._layout.by_slot(self._parameters, out=self._theta)
-                batch = self._data.batch(rows, self._room, self._own)
+                batch = self._batch(rows, self._room)
                 loss, bound = self._run(theta, batch)
                 if not math.isfinite(loss):
                     raise NotFinite("loss", loss)
@@ -162,7 +163,7 @@ class ArrayLearner(Learner):
         parameters = self._everywhere(live, self._parameters.copy())
         if self._known is None or not np.array_equal(self._known[0], parameters):
             every = slice(0, len(self._data))
-            theta, batch = self._layout.by_slot(parameters), self._data.batch(every, own=self._own)
+            theta, batch = self._layout.by_slot(parameters), self._batch(every)
             loss, _ = self._run(theta, batch)
             gradient = self._gathered_gradient(None).copy()
             if self._penalty is not None:

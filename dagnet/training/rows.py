@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from typing import Any, ClassVar, NamedTuple
+from functools import cached_property, lru_cache, partial
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from dagnet.training.settings import Settings
 OF_ALL = "batch_size", "shuffle", "standardize", "sample_weight", "class_weight"
 CHUNK_VALUES = 4_000_000
 """About so many unit values are held at once while a loss over many rows is evaluated."""
+Own: TypeAlias = "Callable[[int], slice] | None"
 
 
 class Batch(NamedTuple):
@@ -28,7 +29,7 @@ class Batch(NamedTuple):
     those of a process's own rows alone.
     """
 
-    inputs: Array
+    inputs: Any
     targets: Array
     factor: Array
 
@@ -87,7 +88,8 @@ class Rows:
 
     def room_for(self, n: int) -> Room:
         """Memory for batches of up to so many rows."""
-        return Room(np.empty_like(self.inputs[:n]), np.empty_like(self.targets[:n]))
+        n = min(n, len(self))
+        return Room(*(np.empty((n, a.shape[1]), a.dtype) for a in (self.inputs, self.targets)))
 
     def weight_of(self, rows: Array | slice) -> float:
         """Σw over some rows, 0 where none of them has a label."""
@@ -98,24 +100,27 @@ class Rows:
         return float(rows.stop - rows.start if isinstance(rows, slice) else len(rows))
 
     def batch(
-        self, rows: Array | slice, room: Room | None = None, own: Callable[[int], slice] | None = None
+        self, rows: Array | slice, room: Room | None = None, own: Own = None, *, compressed: bool = False
     ) -> Batch:
         """Some rows by their numbers, copied into ``room``; those of a slice as they lie.
 
-        ``own`` says which of so many rows the inputs are wanted of.
+        ``own`` says which of so many rows the inputs are wanted of; sparse ones may stay ``compressed``.
         """
+        kept: Any = getattr(self.inputs, "compressed", None) if compressed else None
         if isinstance(rows, slice):
             part = slice(0, rows.stop - rows.start) if own is None else own(rows.stop - rows.start)
-            inputs = self.inputs[rows.start + part.start : rows.start + part.stop]
+            mine: Any = slice(rows.start + part.start, rows.start + part.stop)
+            inputs = (self.inputs if kept is None else kept)[mine]
             targets = self.targets[rows]
         else:
             mine = rows if own is None else rows[own(len(rows))]
             into = (None, None) if room is None else (room.of(len(mine))[0], room.of(len(rows))[1])
             # mode="clip" writes straight into ``out``; the default mode goes through a copy.
-            inputs = self.inputs.take(mine, axis=0, out=into[0], mode="clip")
+            take = partial(self.inputs.take, axis=0, out=into[0], mode="clip")
+            inputs = take(mine) if kept is None else kept[mine]
             targets = self.targets.take(rows, axis=0, out=into[1], mode="clip")
         if self.weights is None:
-            return Batch(inputs, targets, _mean_factor(len(targets), inputs.dtype))
+            return Batch(inputs, targets, _mean_factor(len(targets), self.inputs.dtype))
         weights = self.weights[rows]
         if weights.ndim == 2:
             return Batch(inputs, targets, weights)

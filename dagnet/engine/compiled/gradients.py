@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import FILLERS, HeadsBlock, HeadsGradient, LossGradient, Steps
+from dagnet.contracts import FILLERS, Compressed, HeadsBlock, HeadsGradient, LossGradient, Steps
 from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.functions import Called, FusedStep
 from dagnet.engine.compiled.opened import Call, call_table, memory_of, with_array
@@ -38,6 +38,8 @@ def kernels_of(program: Program) -> Any:
 class FusedGradient(LossGradient):
     """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
 
+    reads_compressed = True
+
     def __init__(self, runner: Any, losses: dict[int, Called]) -> None:
         """``losses``: by the number of a tile's rows."""
         program, dtype = runner.program, runner.dtype
@@ -58,7 +60,7 @@ class FusedGradient(LossGradient):
 
         ``inputs`` (rows, input units), ``targets`` (rows, output units), ``factor`` (rows,).
         """
-        tiling = self._tiling(len(inputs))
+        tiling = self._tiling(len(targets))
         parts = tiling[1]
         if self.draw is not None:
             self._key[:] = self.draw.key, self.draw.first
@@ -95,14 +97,16 @@ class FusedGradient(LossGradient):
         return self._pass, self._calls[0][0], self._unwanted
 
     def _write(
-        self, tiling: tuple[int, int], inputs: Array, targets: Array, factor: Array, into: Array
+        self, tiling: tuple[int, int], inputs: Any, targets: Array, factor: Array, into: Array
     ) -> None:
         """Each part's table for these arrays; it serves again while they are the same objects."""
         written = (tiling, inputs, targets, factor, into)
         if self._written and not any(map(operator.is_not, written, self._written)):
             return
-        given, (lanes, parts) = (inputs, targets, factor), tiling
-        self._kept = [np.ascontiguousarray(array, self._dtype) for array in given]
+        sparse, (lanes, parts) = isinstance(inputs, Compressed), tiling
+        given = (inputs.addresses() if sparse else inputs, targets, factor)
+        self._kept = [given[0]] if sparse else [np.ascontiguousarray(inputs, self._dtype)]
+        self._kept += [np.ascontiguousarray(array, self._dtype) for array in (targets, factor)]
         if len(self._others) < parts - 1:
             self._others = np.empty((parts - 1, self.n_slots), self._dtype)
         size = memory_of(self._program, lanes)
@@ -114,7 +118,7 @@ class FusedGradient(LossGradient):
         for part, (_, room, memory) in enumerate(self._calls[:parts]):
             own = into if part == 0 else self._others[part - 1]
             places = (*starts, memory.ctypes.data, len(memory), own.ctypes.data)
-            room[:] = Call(loss.address, loss.numbers, part, parts, lanes, len(inputs), *places)
+            room[:] = Call(loss.address, loss.numbers, part, parts, lanes, len(targets), sparse, *places)
         copied = any(map(operator.is_not, given, self._kept))
         self._written = () if copied else written
 

@@ -14,16 +14,25 @@ from __future__ import annotations
 from typing import Any
 
 import numba
+import numpy as np
 
 from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.calls import call_elementwise, call_learning, call_slope, call_units, own_numbers
-from dagnet.engine.compiled.microkernels import SQUARE, add_row_sums, square_into_rows, square_into_units
-from dagnet.engine.compiled.opened import UNITS, Reverse, State, Tile
+from dagnet.engine.compiled.microkernels import (
+    SQUARE,
+    add_derivatives,
+    add_row_sums,
+    square_into_rows,
+    square_into_units,
+)
+from dagnet.engine.compiled.opened import UNITS, Reverse, State, Tile, numbers_at
 from dagnet.engine.compiled.vectors import TILE_BYTES
 from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
 CACHED = 4096
 """Numbers that stay in the nearest cache: units are done in runs of so many."""
+STREAMS = 16
+"""Rows that are read side by side, for some columns, then the next: memory gives no more at full speed."""
 _ACTIVATE, _DENSE, _SPARSE, _UNITS = ACTIVATE, DENSE, SPARSE, UNITS
 
 
@@ -156,7 +165,7 @@ def named_in(module: str, function: Any) -> Any:
     return function
 
 
-def tile_kernels(  # noqa: C901 - it only holds them
+def tile_kernels(  # noqa: C901, PLR0915 - it only holds them
     module: str, step: Any = no_step, back: Any = no_step, undropped: Any = not_dropped, masked: Any = no_mask
 ) -> list[Any]:
     """Kernels that run steps of a tile, forth and back; what plain plans have not is told by other kernels.
@@ -205,6 +214,9 @@ def tile_kernels(  # noqa: C901 - it only holds them
                     back(program, walk, state, tile, number)
                     continue
                 what, first, last = steps[number, 1], steps[number, 2], steps[number, 3]
+            if number < span[0] and last <= program.n_inputs and not program.pulls_inputs:
+                add_derivatives(program, walk, state, tile, units)
+                break
             whole = number >= span[0] and steps[number, 0] == _UNITS
             code = program.unit_code[what if whole else len(program.unit_code) - 1]
             call_units((code[1], code[2]), program, walk, state, tile, (first, last))
@@ -234,10 +246,12 @@ def load_tile(rows, state, place, stride, lanes):
     """(rows, units) into runs that begin at ``place`` and every ``stride``; whether a number is NaN."""
     there, n_units, some_nan = len(rows), rows.shape[1], False
     turned = n_units // SQUARE * SQUARE
-    for unit in range(0, turned, SQUARE):
-        for row in range(0, lanes, SQUARE):
-            here = place + unit * stride + row, stride
-            square_into_units(rows, (unit, row, there), n_units, state, here)
+    for start in range(0, turned, CACHED // 2):
+        for group in range(0, lanes, STREAMS):
+            for unit in range(start, min(start + CACHED // 2, turned), SQUARE):
+                for row in range(group, min(group + STREAMS, lanes), SQUARE):
+                    here = place + unit * stride + row, stride
+                    square_into_units(rows, (unit, row, there), n_units, state, here)
     for unit in range(turned, n_units):
         run = state[place + unit * stride : place + unit * stride + lanes]
         for row in range(there):
@@ -247,6 +261,33 @@ def load_tile(rows, state, place, stride, lanes):
         for unit in range(n_units):
             some_nan |= rows[row, unit] != rows[row, unit]
     return some_nan
+
+
+@numba.njit(**INNER)
+def load_inputs(given, values, tile, how):
+    """A tile's inputs, into its memory; whether a number is NaN.
+
+    ``given``: (rows, inputs), and the addresses of a :class:`dagnet.contracts.Compressed` in their place, if
+    it is one.  ``how``: whether its tile has nothing yet; if numbers come, or what is absent in their places.
+    """
+    inputs, addresses = given
+    (fresh, come), lanes, there, n = how, tile.lanes, tile.there, (inputs.shape[1],)
+    if len(addresses) == 0:
+        return come and load_tile(inputs[tile.row : tile.row + there], values, 0, lanes, lanes)
+    starts, stops = numbers_at(np.int64, addresses[0], n), numbers_at(np.int64, addresses[1], n)
+    columns, numbers = numbers_at(np.int32, addresses[2], n), numbers_at(values, addresses[3], n)
+    absent = numbers_at(values, addresses[4], n)
+    if fresh or (come and there < lanes):
+        for unit in range(len(absent)):
+            run = values[unit * lanes : unit * lanes + lanes]
+            run[:there] = absent[unit]
+            run[there:] = 0
+    for row in range(np.uint64(there)):
+        at = np.uint64(tile.row) + row
+        for k in range(np.uint64(starts[at]), np.uint64(stops[at])):
+            column = np.uint64(np.uint32(columns[k]))
+            values[column * np.uint64(lanes) + row] = numbers[k] if come else absent[column]
+    return False
 
 
 @numba.njit(**INNER)
@@ -265,15 +306,6 @@ def store_tile(state, place, stride, units, rows):
 
 
 @kernel
-def load_inputs(rows, state, layout):
-    """Copy (rows, input units) into the first units of this part's tiles."""
-    block, _, stride, lanes, n_rows, part, parts = layout
-    for tile in range(part, (n_rows + lanes - 1) // lanes, parts):
-        first = tile * lanes
-        load_tile(rows[first : min(first + lanes, n_rows)], state, tile * block, stride, lanes)
-
-
-@kernel
 def load_rows(rows, state, units, layout):
     """Copy (rows, units) into some units of this part's tiles; ``layout`` as kernels take it."""
     block, _, stride, lanes, n_rows, part, parts = layout
@@ -289,7 +321,7 @@ def load_rows(rows, state, units, layout):
 
 
 @kernel
-def load_inputs(rows, state, layout):
+def load_tiles(rows, state, layout):
     """Copy (rows, units) into the first units of this part's tiles."""
     block, _, stride, lanes, n_rows, part, parts = layout
     for tile in range(part, (n_rows + lanes - 1) // lanes, parts):

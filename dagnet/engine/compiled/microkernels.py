@@ -334,6 +334,28 @@ def pulled(
     return Vector(emit, found), pull.own
 
 
+class Leaving(Pull):
+    """The same for edges that leave units whose ∂L/∂a nobody asks for, all as one walk."""
+
+    def _edge(self, place: Any, total: Vector) -> tuple[Vector, Vector]:
+        emit, slot = self.emit, self.emit.builder.load(self.emit.builder.gep(self.plan.slots_out, [place]))
+        slot = emit.builder.zext(slot, I64) if slot.type.width < 64 else slot
+        own = emit.load(emit.place(emit.state.values, emit.at(self.plan.sources, slot)))
+        return emit.products(own, emit.load(self._rows(place))), total
+
+
+@microkernel()
+def add_derivatives(builder, program, walk, state, tile, units):
+    """∂L/∂w of the edges to the children of some units, first and last + 1."""
+
+    def body(emit: Rows) -> None:
+        first, last = (emit.at(program.indptr_out, unit) for unit in units)
+        pull = Leaving(emit, program, walk, units[0])
+        pull.all(first, builder.sub(last, first), emit.splat(0.0).value)
+
+    Rows.each(builder, state, tile, body)
+
+
 @microkernel()
 def add_row_sums(builder, into, state, tile, unit):
     """``into[unit + k]`` += Σ over a tile's rows of δ[unit + k], for k in 0 … 3."""

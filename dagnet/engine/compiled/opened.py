@@ -4,7 +4,7 @@ A kernel takes a table as one argument, and ``opened(table)`` gives the arrays b
 take few arguments is most of the speed where a network is small.
 """
 
-# ruff: noqa: ANN001, ANN201, ANN202, ARG001 - Numba infers types; intrinsics have its protocol
+# ruff: noqa: ANN001, ANN201, ARG001 - Numba infers types; intrinsics have its protocol
 # mypy: disable-error-code="no-untyped-def,misc"
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ ARRAYS = {
     "key": types.uint64,
 }
 """Arrays of a :class:`dagnet.engine.compiled.segments.Program`: of what, and how wide their rows are."""
-NUMBERS = ("n_pre", "all_needed", "walks_to_inputs", "n_inputs", "n_learned", "has_blocks")
+NUMBERS = ("n_pre", "all_needed", "walks_to_inputs", "pulls_inputs", "n_inputs", "n_learned", "has_blocks")
 NARROW = {_UNIT: types.int32, _SLOT: types.uint32}
 WIDE = {_UNIT: types.int64, _SLOT: types.uint64}
 Opened: Any = namedtuple("Opened", [*ARRAYS, *NUMBERS])  # noqa: PYI024 - its fields are the table's
@@ -98,7 +98,10 @@ class Tile(NamedTuple):
 
 
 class Call(NamedTuple):
-    """What a kernel is called with besides: entries behind those of the program."""
+    """What a kernel is called with besides: entries behind those of the program.
+
+    ``compressed`` is 1 where inputs are :meth:`dagnet.contracts.Compressed.addresses`.
+    """
 
     loss: int
     loss_numbers: int
@@ -106,6 +109,7 @@ class Call(NamedTuple):
     parts: int
     lanes: int
     rows: int
+    compressed: int
     inputs: int
     targets: int
     factor: int
@@ -175,8 +179,8 @@ def opened(typingctx, table):
 
 
 @intrinsic
-def _numbers(typingctx, vector, address, shape):
-    """The numbers at an address, of a vector's type."""
+def numbers_at(typingctx, vector, address, shape):
+    """The numbers at an address, of a vector's type, or of a given one."""
     kind = types.Array(vector.dtype, len(shape), "C")
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -210,12 +214,16 @@ def opened_call(table, theta):
     """The loss, (part, parts, lanes), and (inputs, targets, factor, memory, into) of a call's table."""
     at, program = _CALL, opened(table)
     n_rows, n_outputs = np.int64(table[at + 5]), len(program.outputs)
+    given = (
+        numbers_at(theta, table[at + 7], (n_rows, program.n_inputs)),
+        numbers_at(np.int64, table[at + 7], (5 if table[at + 6] else 0,)),
+    )
     arrays = (
-        _numbers(theta, table[at + 6], (n_rows, program.n_inputs)),
-        _numbers(theta, table[at + 7], (n_rows, n_outputs)),
-        _numbers(theta, table[at + 8], (n_rows,)),
-        _numbers(theta, table[at + 9], (np.int64(table[at + 10]),)),
-        _numbers(theta, table[at + 11], (len(theta),)),
+        given,
+        numbers_at(theta, table[at + 8], (n_rows, n_outputs)),
+        numbers_at(theta, table[at + 9], (n_rows,)),
+        numbers_at(theta, table[at + 10], (np.int64(table[at + 11]),)),
+        numbers_at(theta, table[at + 12], (len(theta),)),
     )
     loss = np.int64(table[at]), np.int64(table[at + 1])
     return loss, (np.int64(table[at + 2]), np.int64(table[at + 3]), np.int64(table[at + 4])), arrays

@@ -15,7 +15,7 @@ import numpy as np
 
 from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.calls import call_elementwise, call_loss, own_numbers
-from dagnet.engine.compiled.kernels import load_tile, named_in, store_tile, tile_kernels, tile_of
+from dagnet.engine.compiled.kernels import load_inputs, load_tile, named_in, store_tile, tile_kernels, tile_of
 from dagnet.engine.compiled.opened import Reverse, State, Tile, opened, opened_call, padded
 from dagnet.plan import ACTIVATE
 
@@ -109,7 +109,7 @@ def _whole_pass(table, theta, forward, backward):
     ``table`` is one of :func:`dagnet.engine.compiled.opened.call_table`; ∂/∂theta goes to ``into`` (slots,).
     """
     program, (loss, (part, parts, lanes), arrays) = opened(table), opened_call(table, theta)
-    inputs, targets, factor, memory, into = arrays
+    given, targets, factor, memory, into = arrays
     n_units, n_walked, n_steps = len(program.bias_slot), len(program.slots_out), len(program.runs)
     size, at = n_units * lanes, 2 * n_units * lanes
     values, deltas = memory[:size], memory[size:at]
@@ -125,22 +125,23 @@ def _whole_pass(table, theta, forward, backward):
     if program.has_blocks:
         into[:] = 0
     walk.bias_gradient[:] = 0
-    total, walked = 0.0, inputs.shape[1] if program.walks_to_inputs else 0
-    for number in range(part, (len(inputs) + lanes - 1) // lanes, parts):
+    total, walked = 0.0, program.n_inputs if program.walks_to_inputs else 0
+    for number in range(part, (len(factor) + lanes - 1) // lanes, parts):
         first = number * lanes
-        there = min(lanes, len(inputs) - first)
+        there = min(lanes, len(factor) - first)
         tile = Tile(0, 0, lanes, lanes, there, first)
         here = targets[first : first + there], factor[first : first + there]
-        load_tile(inputs[first : first + there], values, 0, lanes, lanes)
+        load_inputs(given, values, tile, (number == part or len(program.rates) > 0, True))
         forward(program, theta, state, tile, 0, n_steps)
         for k in range(len(program.zeroed)):
             deltas[program.zeroed[k] * lanes : (program.zeroed[k] + 1) * lanes] = 0
         load_tile(here[0], wanted, 0, lanes, lanes)
         total += call_loss(loss, state, tile, (program.outputs, len(program.outputs)), (wanted, here[1]))
         backward(program, walk, state, tile, (0, n_steps), (0, walked))
+        load_inputs(given, values, tile, (False, False))
     for k in range(n_walked):
         into[program.slots[k]] = gradient[program.places[k]]
-    for unit in range(n_units):
+    for unit in range(program.n_inputs, n_units):
         if program.bias_slot[unit] >= 0:
             into[program.bias_slot[unit]] = walk.bias_gradient[unit]
     for k in range(program.n_learned):
@@ -188,20 +189,22 @@ def kernels_of_tiles(module: str, tiles: list[Any]) -> Kernels:  # noqa: C901 - 
         for number in range(part, (n_rows + lanes - 1) // lanes, parts):
             backward(program, walk, state, tile_of(layout, number), steps, units)
 
-    def evaluate(table, inputs, theta, outputs, values, share):
+    def evaluate(table, given, theta, outputs, values, share):
         """All steps for a part's rows, with the memory of one tile; whether an input is NaN.
 
-        ``share``: part, parts, rows of a tile.
+        ``given``: see :func:`load_inputs`; ``share``: part, parts, rows of a tile.
         """
-        program, n_rows, some_nan = opened(table), len(inputs), False
+        program, n_rows, some_nan = opened(table), len(outputs), False
         part, parts, lanes = share
         state = State(values, values, values[:0])  # no z is kept
         for number in range(part, (n_rows + lanes - 1) // lanes, parts):
             first = number * lanes
             there = min(lanes, n_rows - first)
-            some_nan |= load_tile(inputs[first : first + there], values, 0, lanes, lanes)
-            forward(program, theta, state, Tile(0, 0, lanes, lanes, there, first), 0, len(program.runs))
+            tile = Tile(0, 0, lanes, lanes, there, first)
+            some_nan |= load_inputs(given, values, tile, (number == part, True))
+            forward(program, theta, state, tile, 0, len(program.runs))
             store_tile(values, 0, lanes, program.outputs, outputs[first : first + there])
+            load_inputs(given, values, tile, (False, False))
         return some_nan
 
     def evaluate_cones(table, theta, arrays, layout, cones):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Draw, HeadsBlock, HeadsGradient, Loss, LossGradient, Runner
+from dagnet.contracts import Compressed, Draw, HeadsBlock, HeadsGradient, Loss, LossGradient, Runner
 from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.between import between
 from dagnet.engine.compiled.functions import Called, compile_loss
@@ -27,12 +27,17 @@ WORK_PER_THREAD = 2_400_000
 """Edges times :data:`EDGE` and rows for which handing work to another thread pays."""
 EDGE = 16
 """How many rows take as long as the rest of an edge."""
+FAR, LOADED = 2**23, 2
+"""Bytes of a tile's values from which an input costs as many edges more: it comes from memory."""
+NONE = np.zeros(0, np.int64)
 CHUNK_ROWS = 2048
 """Rows evaluated at once where only outputs are wanted."""
 
 
 class CompiledRunner(Runner):
     """Runs one plan; nothing in it changes after preparation, so threads may share it."""
+
+    reads_compressed = True
 
     def __init__(self, plan: Plan, dtype: Any, threads: int) -> None:
         self.plan = plan
@@ -53,9 +58,11 @@ class CompiledRunner(Runner):
         """How many rows a tile has, and how many threads share them: what takes the least time."""
         tiled = self._tiled
         if tiled[0] != n_rows:
-            work, least = len(self.plan.sources) + self.plan.n_units, np.inf
+            n_units, least = self.plan.n_units, np.inf
+            work, inputs = len(self.plan.sources) + n_units, LOADED * self.plan.n_inputs
             for lanes in self.program.widths:
-                n_tiles, of_tile = -(-n_rows // lanes), EDGE + lanes
+                far = inputs * lanes // work if n_units * lanes * self.dtype.itemsize > FAR else 0
+                n_tiles, of_tile = -(-n_rows // lanes), EDGE + lanes + far
                 parts = max(1, min(self.threads, n_tiles, work * n_tiles * of_tile // WORK_PER_THREAD))
                 if -(-n_tiles // parts) * of_tile <= least:
                     least, tiled = -(-n_tiles // parts) * of_tile, (n_rows, (lanes, parts))
@@ -119,7 +126,7 @@ class CompiledRunner(Runner):
         span, arrays = self.program.span(segment), (state.values, state.pre)
         self._sweeps.forward_sweep(state.kernel_table, theta, arrays, layout, span)
 
-    def evaluate(self, theta: Array, inputs: Array) -> Array | None:
+    def evaluate(self, theta: Array, inputs: Any) -> Array | None:
         """The outputs of (rows, input units), or None where an input is NaN or a dense step needs more.
 
         One call of a kernel does it all; a thread needs the memory of one tile.
@@ -127,17 +134,19 @@ class CompiledRunner(Runner):
         table = self._table
         if table is None:
             return None
-        inputs = writable(inputs)
+        compressed = isinstance(inputs, Compressed)
+        dense = np.empty((0, self.plan.n_inputs), self.dtype) if compressed else writable(inputs)
+        given = dense, inputs.addresses() if compressed else NONE
         outputs = np.empty((len(inputs), self._n_outputs), self.dtype)
-        if len(inputs) <= passes.FEW and not self.program.aggregates:
+        if len(inputs) <= passes.FEW and not (compressed or self.program.aggregates):
             memory = np.empty(self.plan.n_units, self.dtype)
-            return None if passes.evaluate_few(table, inputs, theta, outputs, memory) else outputs
+            return None if passes.evaluate_few(table, dense, theta, outputs, memory) else outputs
         lanes, parts = self.tiling(len(inputs))
         some_nan = [False] * parts
 
         def share(part: int) -> None:
             memory, own = aligned(self.plan.n_units * lanes, self.dtype), (part, parts, lanes)
-            some_nan[part] = self._sweeps.evaluate(table, inputs, theta, outputs, memory, own)
+            some_nan[part] = self._sweeps.evaluate(table, given, theta, outputs, memory, own)
 
         run_parts(share, parts)
         return None if any(some_nan) else outputs

@@ -142,7 +142,8 @@ class Program:
         self.unit_hashes = np.zeros(0, np.uint64) if numbers is None else mixed(numbers + ODD)
         to_inputs = np.count_nonzero(plan.needs_delta[: plan.n_inputs])
         self.all_needed = np.count_nonzero(plan.needs_delta) - to_inputs == plan.n_units - plan.n_inputs
-        self.walks_to_inputs = bool(plan.indptr_out[plan.n_inputs] or to_inputs)
+        self.pulls_inputs = to_inputs > 0
+        self.walks_to_inputs = self.pulls_inputs or bool(plan.indptr_out[plan.n_inputs])
         self._join_units()
         self.table = table_of(self)
 

@@ -153,7 +153,7 @@ class CompiledState(State):
 
     def load_inputs(self, part: int, parts: int) -> None:
         """Copy a thread's share of the rows into the inputs' units."""
-        kernels.load_inputs(self.inputs, self.values, self.layout(part, parts))
+        kernels.load_tiles(self.inputs, self.values, self.layout(part, parts))
 
     def matrix(self, flat: Array, units: Any) -> Array:
         """A view (units, rows) for matrix products; only without tiles."""
