@@ -47,6 +47,8 @@ FEW_EDGES = 5_000
 """Edges and units up to which a call costs more than its tiles: these have the usual number of rows."""
 NEAR = 2**18
 """Bytes of what lies between an edge's ends, on average, up to which tiles may be wide."""
+FAR, IN_RUNS = 2**22, 0.7
+"""And where a tile has more bytes of values anyway, and of so many edges the parent is the next unit."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,10 @@ class Program:
         if n_edges + plan.n_units <= FEW_EDGES or self.has_blocks:
             return (USUAL_ROWS[self.dtype.name],)
         between = np.diff(plan.indptr) @ np.arange(plan.n_units) - plan.sources.sum(dtype=np.int64)
-        return rows if between * rows[-1] * self.dtype.itemsize <= NEAR * n_edges else rows[:-1]
+        far = plan.n_units * USUAL_ROWS[self.dtype.name] * self.dtype.itemsize > FAR
+        in_runs = far and np.count_nonzero(np.diff(plan.sources) == 1) > IN_RUNS * n_edges
+        near = between * rows[-1] * self.dtype.itemsize <= NEAR * n_edges
+        return rows if near or in_runs else rows[:-1]
 
     @cached_property
     def skips_inputs(self) -> bool:
