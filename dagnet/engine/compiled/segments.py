@@ -142,10 +142,7 @@ class Program:
         """``runs``: the steps as tiles take them; ``unit_code``: what runs units of each activation."""
         some, bits = (self.steps[:, 0] == SPARSE).any(), 32 if self.is_narrow else 64
         rates, kind = [0.0, *self.plan.rates.tolist()], Kind(self.dtype, bits, self.widths)
-        steps, n = (
-            self.steps,
-            len(self.activations),
-        )  # of codes, first all without dropout, then with each rate
+        steps, n = self.steps, len(self.activations)  # codes: all without dropout, then with each rate
         behind = np.append(np.where(steps[1:, 0] == DROP, 1 + steps[1:, 1], 0), 0)[: len(steps)]
         codes = np.where(steps[:, 0] == ACTIVATE, steps[:, 1] + n * behind, -1)
         self._units: list[tuple[Any, ...]] = [APART] * (n * len(rates))
