@@ -586,3 +586,17 @@ def test_indices_of_64_bits_give_the_same_bits(dtype):
         )
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_tiles_are_wide_where_parents_come_in_runs_and_leave_the_cache_anyway(monkeypatch, runs):
+    for place, value in (("FAR", 0), ("FEW_EDGES", 0), ("NEAR", -1), ("IN_RUNS", 0.7 if runs else 1.0)):
+        monkeypatch.setattr(f"dagnet.engine.compiled.segments.{place}", value)
+    monkeypatch.setattr("dagnet.compiler.DENSE_MINIMUM", 10**9)
+    graph = nx.DiGraph([("x", "a"), ("x", "b"), ("a", "b")])
+    nx.set_node_attributes(graph, 20, "units")
+    nets = [dagnet.Network(graph, dtype="float32", seed=0, engine=e) for e in ("compiled", "reference")]
+    assert (64 in nets[0].runner.program.widths) == runs
+    X, y = np.random.default_rng(0).normal(size=(2, 100, 20)).astype(np.float32)
+    found, wanted = (net.gradient(X, y).flat for net in nets)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)

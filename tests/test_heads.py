@@ -241,6 +241,44 @@ def test_with_60_percent_missing_the_gradient_is_that_of_pytorch():
         net.gradient(X, gaps)
 
 
+def gradient_by(net, y, weights):
+    """The total, the gradient by slot and the parts, as training takes them."""
+    inputs, targets, _ = net.encode(np.tile(X, (3, 1)), y, missing="skip")
+    gradient, into = net.objective.gradient_of(net.runner, gaps=True), np.empty(net.plan.n_slots, net.dtype)
+    loss, _ = gradient(net.layout.by_slot(net.parameters), inputs, targets, weights, into=into)
+    return loss, into, gradient.parts
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("by_head", [False, True])
+def test_engines_agree_on_heads_gaps_and_weights(monkeypatch, threads, by_head):
+    monkeypatch.setattr("dagnet.engine.compiled.runner.WORK_PER_THREAD", 1)
+    y = {name: np.tile(column, 3) for name, column in with_gaps(Y).items()}
+    weights = RNG.uniform(0, 1, (3 * ROWS, len(Y)) if by_head else 3 * ROWS)
+    weights[::5] = 0
+    told = {"loss_weights": {**WEIGHTS, "p": 0.0}, "threads": threads}
+    found, wanted = (
+        gradient_by(network(engine=engine, **told), y, weights) for engine in ("compiled", "reference")
+    )
+    assert found[0] == pytest.approx(wanted[0], rel=1e-13)
+    np.testing.assert_allclose(found[1], wanted[1], rtol=1e-10, atol=1e-14)
+    for mine, theirs in zip(found[2][:2], wanted[2][:2], strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-12)
+
+
+@pytest.mark.parametrize("engine", ["compiled", "reference"])
+def test_a_missing_label_does_not_ask_for_a_loss(engine):
+    """A saturated probability has an infinite loss for one label, and none where there is no label."""
+    graph = nx.DiGraph()
+    graph.add_nodes_from(("y", "z"), activation="sigmoid", bias=0.0)
+    graph.add_edge("x", "y", weight=1.0)
+    graph.add_edge("x", "z", weight=0.0)
+    net = dagnet.Network(graph, loss="binary_cross_entropy", dtype="float32", engine=engine)
+    y = {"y": [np.nan, 1.0], "z": [1.0, 1.0]}
+    history = net.fit([[200.0], [0.5]], y, epochs=1, batch_size=2, missing="skip")
+    assert history["loss"][0] == pytest.approx(np.log(1 + np.exp(-0.5)) + np.log(2), rel=1e-6)
+
+
 def test_one_loss_of_several_outputs_has_labels_by_output():
     net = dagnet.Network(drawn(("u", "v", "w")), activation="tanh", seed=0)
     y = RNG.normal(size=(ROWS, 3))

@@ -11,8 +11,7 @@ from dagnet.contracts.execution import (
     Draw,
     Engine,
     Group,
-    HeadsBlock,
-    HeadsGradient,
+    Heads,
     Learner,
     LossGradient,
     NotFinite,
@@ -31,8 +30,8 @@ from dagnet.contracts.training import Callback, History, Run
 
 __all__ = [
     "FILLERS", "LEARNED", "MOMENTS", "RANGES", "TARGETS", "Activation", "Aggregation", "Attributor",
-    "Callback", "Compressed", "Draw", "Engine", "Evaluate", "Exporter", "Group", "HeadsBlock",
-    "HeadsGradient", "History", "Initializer", "Learner", "Loss", "LossGradient", "Normalization", "NotFinite",
-    "Observations", "Optimizer", "Run", "Runner", "State", "Steps", "ThreeCalls", "Unsupported",
+    "Callback", "Compressed", "Draw", "Engine", "Evaluate", "Exporter", "Group", "Heads", "History",
+    "Initializer", "Learner", "Loss", "LossGradient", "Normalization", "NotFinite", "Observations",
+    "Optimizer", "Run", "Runner", "State", "Steps", "ThreeCalls", "Unsupported",
     "weighted_gradient",
 ]  # fmt: skip

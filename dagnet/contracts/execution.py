@@ -228,7 +228,7 @@ class LossGradient:
         return None
 
 
-class HeadsBlock(NamedTuple):
+class Heads(NamedTuple):
     """Parts of heads with the same loss and width.
 
     ``heads`` (parts,) whose they are; ``units``, ``columns`` (parts, width) places of outputs and of targets.
@@ -238,28 +238,6 @@ class HeadsBlock(NamedTuple):
     heads: Array
     units: Array
     columns: Array
-
-
-class HeadsGradient(LossGradient):
-    """The same for any number of heads, each with labels and weights of its own."""
-
-    def by_part(
-        self, theta: Array, inputs: Array, targets: Array, weights: Array, shares: Array, *, into: Array
-    ) -> tuple[Array, float | None]:
-        """Σwℓ of each part over the rows with all its labels, (parts,); ``into`` has ∂(Σ share·Σwℓ)/∂theta.
-
-        ``targets`` (rows, columns of y), NaN where a label is missing, ``weights`` (rows, 1 or heads),
-        ``shares`` (parts,).
-        """
-        raise NotImplementedError
-
-    def __call__(
-        self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
-    ) -> tuple[float, float | None]:
-        """That of the only part."""
-        given = inputs, targets, factor[:, None], np.ones(1)
-        sums, square = self.by_part(theta, *given, into=into)
-        return float(sums[0]), square
 
 
 class Runner:
@@ -307,8 +285,13 @@ class Runner:
         """Forward, loss and backward as one call."""
         return ThreeCalls(self, loss)
 
-    def heads_gradient(self, blocks: Sequence[HeadsBlock]) -> HeadsGradient | None:
-        """The same for several heads, or missing labels; None: their losses run through NumPy."""
+    def heads_gradient(self, blocks: Sequence[Heads]) -> Callable[..., Any] | None:
+        """The same for several heads or missing labels; None: their losses run through NumPy.
+
+        ``f(theta, inputs, targets, weights, shares, draw=, into=)`` gives Σwℓ of each part over the rows with
+        all its labels, (parts,), and a bound as above; ``into`` gets ∂(Σ share·Σwℓ)/∂theta.  ``targets``
+        (rows, columns of y) are NaN where missing, ``weights`` (rows, 1 or heads), ``shares`` (parts,).
+        """
         del blocks
         return None
 

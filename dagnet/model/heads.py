@@ -17,15 +17,7 @@ import numpy as np
 
 from dagnet.adjacency import ranges
 from dagnet.arrays import Array
-from dagnet.contracts import (
-    FILLERS,
-    HeadsBlock,
-    Loss,
-    LossGradient,
-    Runner,
-    ThreeCalls,
-    weighted_gradient,
-)
+from dagnet.contracts import FILLERS, Heads, Loss, LossGradient, Runner, ThreeCalls, weighted_gradient
 from dagnet.errors import GraphError
 from dagnet.topology import Head, Problems, Topology, heads_of
 
@@ -126,7 +118,7 @@ class Objective:
     # -- parts ---------------------------------------------------------------------------
 
     @cached_property
-    def blocks(self) -> list[HeadsBlock]:
+    def blocks(self) -> list[Heads]:
         """The parts of all heads."""
         found: dict[tuple[Loss, int], list[tuple[int, Array, Array]]] = {}
         known: dict[tuple[Loss, int], bool] = {}
@@ -137,9 +129,7 @@ class Objective:
             for at in range(len(units)) if known[key] else [slice(None)]:
                 part = number, np.atleast_1d(units[at]), np.atleast_1d(columns[at])
                 found.setdefault((head.loss, len(part[1])), []).append(part)
-        return [
-            HeadsBlock(loss, *map(np.array, zip(*parts, strict=True))) for (loss, _), parts in found.items()
-        ]
+        return [Heads(loss, *map(np.array, zip(*parts, strict=True))) for (loss, _), parts in found.items()]
 
     @cached_property
     def _owners(self) -> Array:
@@ -169,13 +159,13 @@ class Objective:
             at += len(block.heads)
         return Parts(np.concatenate(sums), own, back)
 
-    def _pieces(self, rows: int) -> Iterator[HeadsBlock]:
+    def _pieces(self, rows: int) -> Iterator[Heads]:
         """The blocks, in pieces whose numbers stay in the processor's cache."""
         for block in self.blocks:
             step = max(1, PIECE // (rows * block.units.shape[1]))
             for at in range(0, len(block.heads), step):
                 heads, units, columns = (array[at : at + step] for array in block[1:])
-                yield HeadsBlock(block.loss, heads, units, columns)
+                yield Heads(block.loss, heads, units, columns)
 
     @cached_property
     def _columns(self) -> list[Any]:
@@ -262,12 +252,10 @@ class Objective:
 
     def gradient_of(self, runner: Runner, *, gaps: bool) -> LossGradient:
         """Forward, loss and backward as one call; ``gaps`` says that labels are missing."""
-        return (
-            ObjectiveGradient(runner, self) if gaps or self.one is None else runner.fused_gradient(self.one)
-        )
+        return HeadsGradient(runner, self) if gaps or self.one is None else runner.fused_gradient(self.one)
 
 
-class ObjectiveGradient(ThreeCalls):
+class HeadsGradient(ThreeCalls):
     """A :class:`LossGradient` of all heads, by the engine or their losses in NumPy.
 
     The factor is (rows,) or (rows, heads), on any scale; ``parts`` are those of the last call, and
@@ -290,9 +278,8 @@ class ObjectiveGradient(ThreeCalls):
             return super().__call__(theta, inputs, targets, factor, into=into)
         objective, given = self._objective, factor.reshape(len(factor), -1)
         own = objective.totals(targets, factor)
-        shares = objective.shares(own if self.totals is None else self.totals)
-        self._by_engine.draw = self.draw
-        sums, square = self._by_engine.by_part(theta, inputs, targets, given, shares, into=into)
+        data = inputs, targets, given, objective.shares(own if self.totals is None else self.totals)
+        sums, square = self._by_engine(theta, *data, draw=self.draw, into=into)
         self.parts = Parts(sums, own)
         return objective.total(objective.losses(self.parts)), square
 
@@ -350,9 +337,7 @@ def _taken(array: Array, places: Array) -> Array:
     return found.reshape(len(array), *places.shape)
 
 
-def _counted(
-    block: HeadsBlock, targets: Array, gaps: Array, every: Array
-) -> tuple[Array, Array | None, Array]:
+def _counted(block: Heads, targets: Array, gaps: Array, every: Array) -> tuple[Array, Array | None, Array]:
     """Of a block its targets, the mask (rows, parts) of labels or None, and w of rows that have one."""
     t = _taken(targets, block.columns)
     there = np.asarray(~_taken(gaps, block.columns).any(axis=2)) if gaps.any() else None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import FILLERS, Compressed, HeadsBlock, HeadsGradient, LossGradient, Steps
+from dagnet.contracts import FILLERS, Compressed, Draw, Heads, LossGradient, Steps
 from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.functions import Called, FusedStep
 from dagnet.engine.compiled.opened import Call, call_table, memory_of, with_array
@@ -123,10 +123,10 @@ class FusedGradient(LossGradient):
         self._written = () if copied else written
 
 
-class StagedGradient(HeadsGradient):
+class StagedGradient(LossGradient):
     """Forward, losses of blocks of heads, backward; the only loss where other work stands between sweeps."""
 
-    def __init__(self, runner: Any, blocks: Sequence[HeadsBlock], losses: list[dict[int, Called]]) -> None:
+    def __init__(self, runner: Any, blocks: Sequence[Heads], losses: list[dict[int, Called]]) -> None:
         """``losses``: of each block, by the number of a tile's rows."""
         outputs, dtype, self._runner, self._losses = runner.program.outputs, runner.dtype, runner, losses
         self._state = CompiledState(runner.program, 0, max(losses[0]), shift_of(runner.program))
@@ -137,26 +137,33 @@ class StagedGradient(HeadsGradient):
         wide = max(max(losses[0]) * (block.units.shape[1] + 1) for block in blocks)
         self._room, self._wide = np.empty((runner.threads, 0), dtype), wide
 
+    def __call__(
+        self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
+    ) -> tuple[float, float]:
+        """As :meth:`FusedGradient.__call__`."""
+        data = inputs, targets, factor[:, None], np.ones(1)
+        (loss,), square = self.by_part(theta, *data, draw=self.draw, into=into)
+        return float(loss), square
+
     def by_part(
-        self, theta: Array, inputs: Array, targets: Array, weights: Array, shares: Array, *, into: Array
+        self, theta: Array, inputs: Array, *data: Array, draw: Draw | None, into: Array
     ) -> tuple[Array, float]:
-        """See :class:`dagnet.contracts.HeadsGradient`."""
-        state = self._state = self._runner.forward(theta, writable(inputs), reuse=self._state, draw=self.draw)
+        """See :meth:`dagnet.contracts.Runner.heads_gradient`."""
+        state = self._state = self._runner.forward(theta, writable(inputs), reuse=self._state, draw=draw)
         dtype = self._runner.dtype
-        targets, weights = (writable(np.ascontiguousarray(array, dtype)) for array in (targets, weights))
+        targets, weights, shares = (writable(np.ascontiguousarray(array, dtype)) for array in data)
         if len(self._room[0]) < (size := targets.shape[1] * state.tile + self._wide):
             self._room = np.empty((self._runner.threads, size), dtype)
-        shares, sums = shares.astype(dtype), np.zeros((self._runner.threads, len(shares)))
+        sums = np.zeros((self._runner.threads, len(shares)))
 
         def begin(part: int, parts: int) -> None:
             arrays, layout, at = (state.values, state.deltas), state.layout(part, parts), 0
             for (units, columns, heads, filler), losses in zip(self._blocks, self._losses, strict=True):
-                loss, here = losses[state.tile], slice(at, at + len(units))
+                called, here = losses[state.tile], slice(at, at + len(units))
+                loss = called.address, called.numbers
                 by = heads if weights.shape[1] > 1 else np.zeros_like(heads)
                 block = units, columns, by, shares[here], filler, sums[part, here]
-                passes.lose(
-                    (loss.address, loss.numbers), arrays, block, (targets, weights), self._room[part], layout
-                )
+                passes.lose(loss, arrays, block, (targets, weights), self._room[part], layout)
                 at = here.stop
 
         square = self._runner.walk(theta, state, begin, into)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Compressed, Draw, HeadsBlock, HeadsGradient, Loss, LossGradient, Runner
+from dagnet.contracts import Compressed, Draw, Heads, Loss, LossGradient, Runner
 from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.between import between
 from dagnet.engine.compiled.functions import Called, compile_loss
@@ -173,23 +173,23 @@ class CompiledRunner(Runner):
     def fused_gradient(self, loss: Loss) -> LossGradient:
         """Forward, loss and backward as one call; some losses have to run through NumPy."""
         every = np.arange(self._n_outputs)[None]
-        if not self.program.is_one_sweep:
-            alone = self.heads_gradient([HeadsBlock(loss, np.zeros(1, np.int64), every, every)])
-            return alone or super().fused_gradient(loss)
-        compiled = self._compiled(loss)
-        return super().fused_gradient(loss) if compiled is None else FusedGradient(self, compiled)
+        losses = self._compiled(loss)
+        if losses is None:
+            return super().fused_gradient(loss)
+        if self.program.is_one_sweep:
+            return FusedGradient(self, losses)
+        return StagedGradient(self, [Heads(loss, np.zeros(1, np.int64), every, every)], [losses])
 
-    def heads_gradient(self, blocks: Sequence[HeadsBlock]) -> HeadsGradient | None:
+    def heads_gradient(self, blocks: Sequence[Heads]) -> Callable[..., Any] | None:
         """The same for several heads."""
-        losses = [self._compiled(block.loss) for block in blocks]
-        compiled = [loss for loss in losses if loss is not None]
-        return StagedGradient(self, blocks, compiled) if len(compiled) == len(blocks) else None
+        losses = [losses for block in blocks if (losses := self._compiled(block.loss)) is not None]
+        return StagedGradient(self, blocks, losses).by_part if len(losses) == len(blocks) else None
 
     def _compiled(self, loss: Loss) -> dict[int, Called] | None:
         """The loss by the number of a tile's rows; None where it runs through NumPy."""
-        made = {lanes: compile_loss(loss, self.dtype, lanes) for lanes in self.program.widths}
-        found = {lanes: called for lanes, called in made.items() if called is not None}
-        return found if len(found) == len(made) else None
+        made = ((lanes, compile_loss(loss, self.dtype, lanes)) for lanes in self.program.widths)
+        found = {lanes: called for lanes, called in made if called is not None}
+        return found if len(found) == len(self.program.widths) else None
 
     def _outputs_only(self, theta: Array, inputs: Array) -> SimpleNamespace:
         """Rows in chunks, the outputs of all: memory does not grow with the rows."""

@@ -54,6 +54,8 @@ BY_NUMPY = np.isin(np.arange(max(KINDS) + 1), (AGGREGATE, LAYER, THIN))
 """By kind, the steps whose terms have their derivatives from NumPy, or from kernels that aggregate."""
 NEAR = 2**18
 """Bytes of what lies between an edge's ends, on average, up to which tiles may be wide."""
+FAR, IN_RUNS = 2**22, 0.7
+"""And where a tile has more bytes of values anyway, and of so many edges the parent is the next unit."""
 
 
 @dataclass(frozen=True)
@@ -150,10 +152,8 @@ class Program:
     def _join_units(self) -> None:
         """``runs``: the steps as tiles take them; ``unit_code``: what runs units of each activation."""
         steps, n, bits = self.steps, len(self.activations), 32 if self.is_narrow else 64
-        rates, kind = (
-            [0.0, *self.plan.rates.tolist()],
-            Kind(self.dtype, bits, self.widths, normalizes=self.normalizes),
-        )
+        rates = [0.0, *self.plan.rates.tolist()]
+        kind = Kind(self.dtype, bits, self.widths, normalizes=self.normalizes)
         active = steps[:, 0] == ACTIVATE
         codes = np.where(active, steps[:, 1], 0)  # first all without dropout, then with each rate
         if self.drops:
@@ -236,7 +236,10 @@ class Program:
         if n_edges + plan.n_units <= FEW_EDGES or self.has_blocks:
             return (USUAL_ROWS[self.dtype.name],)
         between = np.diff(plan.indptr) @ np.arange(plan.n_units) - plan.sources.sum(dtype=np.int64)
-        return rows if between * rows[-1] * self.dtype.itemsize <= NEAR * n_edges else rows[:-1]
+        far = plan.n_units * USUAL_ROWS[self.dtype.name] * self.dtype.itemsize > FAR
+        in_runs = far and np.count_nonzero(np.diff(plan.sources) == 1) > IN_RUNS * n_edges
+        near = between * rows[-1] * self.dtype.itemsize <= NEAR * n_edges
+        return rows if near or in_runs else rows[:-1]
 
     @cached_property
     def skips_inputs(self) -> bool:

@@ -22,7 +22,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Draw, Group, LossGradient
 from dagnet.errors import DataError, GroupError, PluginError, Verbatim, expected, shorten
 from dagnet.model import Model
-from dagnet.model.heads import ObjectiveGradient, Parts
+from dagnet.model.heads import HeadsGradient, Parts
 from dagnet.topology import data_fingerprint
 
 
@@ -185,7 +185,7 @@ class SharedGradient(LossGradient):
         self, theta: Array, inputs: Array, targets: Array, factor: Array, *, into: Array
     ) -> tuple[float, None]:
         """As :class:`LossGradient` has it, for the targets and factors of the whole batch."""
-        heads = isinstance(self._each[0], ObjectiveGradient)
+        heads = isinstance(self._each[0], HeadsGradient)
         totals = self._model.objective.totals(targets, factor) if heads else None
         if not len(self._room):
             self._take_room(len(into), 1 if totals is None else len(totals))
@@ -228,7 +228,7 @@ class SharedGradient(LossGradient):
             shares = self.draw.weights[cut] if counts else np.zeros_like(self.draw.weights[cut])
             meet = partial(self._meet, place) if self._couples else None
             gradient.draw = Draw(self.draw.key, shares, self.draw.first + cut.start, meet)
-        if isinstance(gradient, ObjectiveGradient):
+        if isinstance(gradient, HeadsGradient):
             gradient.totals = totals
         with np.errstate(all="ignore"):  # which threads do not inherit
             own = inputs[cut.start - start : cut.stop - start]
