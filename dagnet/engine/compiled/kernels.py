@@ -287,16 +287,13 @@ def gather(source, places, into):
 
 
 @kernel
-def collect(into, slots, places, parts):
-    """``into[slots[k]] = Σ over threads of parts[thread, places[k]]``.
-
-    With the slots in order: to read at random and write in order takes half the time of the reverse.
-    """
-    for k in range(len(slots)):
-        total = parts[0, places[k]]
+def collect(into, places, parts):
+    """``into[places[k]] = Σ over threads of parts[thread, k]``."""
+    for k in range(len(places)):
+        total = parts[0, k]
         for part in range(1, parts.shape[0]):
-            total += parts[part, places[k]]
-        into[slots[k]] = total
+            total += parts[part, k]
+        into[places[k]] = total
 
 
 @kernel

@@ -263,7 +263,7 @@ class CompiledRunner(Runner):
         if program.has_dense:
             written = (scratch.gradients, scratch.bias_gradients)
             scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in written)
-        kernels.collect(into, program.slots, program.places, scratch.gradients)
+        kernels.collect(into, program.slots_out, scratch.gradients)
         found = scratch.bias_gradients
         sums = found[0] if len(found) == 1 else found.sum(axis=0)
         into[program.biased[1]] = sums[program.biased[0]]

@@ -111,7 +111,7 @@ class Program:
         places = [[(c.address, c.numbers) for c in pair] for pair in called]
         self.functions, self.slopes = np.array(places, np.int64).reshape(-1, 2, 2).transpose(1, 0, 2).copy()
         self.learned_counts = np.array([activation.n_learned for activation in self.activations], np.int64)
-        learned = np.full(plan.n_units, -1) if plan.learned_slot is None else plan.learned_slot
+        learned = np.zeros(0) if plan.learned_slot is None else plan.learned_slot  # then nobody looks
         self.learned_slot = np.ascontiguousarray(learned, np.int64)
         self.n_learned = plan.n_slots - plan.n_weights - int(np.count_nonzero(plan.bias_slot >= 0))
         self.pre_place, self.n_pre = self._pre_places()
@@ -122,12 +122,11 @@ class Program:
         )
         self.is_narrow = plan.sources.dtype == plan.targets.dtype == np.int32 and plan.n_slots < 2**32
         # unsigned, because for a signed index Numba asks each time whether it counts from the end
-        self.slots_out = slots_out.astype(np.uint32 if self.is_narrow else np.uint64)
-        self.places = self.slots_out.argsort().astype(self.slots_out.dtype)
-        self.slots = self.slots_out[self.places]
-        unit = np.int32 if self.is_narrow else np.int64
-        self.sources, self.children = (a.astype(unit, copy=False) for a in (plan.sources, plan.targets))
-        self.needs_delta = plan.needs_delta
+        signed, unsigned = (np.int32, np.uint32) if self.is_narrow else (np.int64, np.uint64)
+        self.slots_out = slots_out.astype(signed, copy=False).view(unsigned)
+        self.slots_out.flags.writeable = False  # as the plan's own: kernels are compiled for one of both
+        self.sources, self.children = (a.astype(signed, copy=False) for a in (plan.sources, plan.targets))
+        self.pre_place, self.needs_delta = self.pre_place.astype(signed, copy=False), plan.needs_delta
         numbers, self.key = plan.unit_numbers, np.zeros(2, np.uint64)
         self.rates = np.array([numbers_of_rate(rate) for rate in plan.rates.tolist()]).reshape(-1, 3)
         self.unit_hashes = np.zeros(0, np.uint64) if numbers is None else mixed(numbers + ODD)
