@@ -7,12 +7,15 @@ once, narrow ones (a chain has 100,000 of them) element by element, which is the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dagnet.arrays import Array
 
 NARROW = 48
+MANY, PARTS = 2**23, 16
+"""Keys from which on they are sorted part by part, and how many parts there are."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,42 @@ def ranges(starts: Array, stops: Array) -> Array:
 def stable_order(keys: Array, n: int) -> Array:
     """``np.argsort(keys, kind="stable")`` for keys from 0 to n − 1, three to seven times as fast.
 
-    NumPy sorts 16-bit numbers by radix, in linear time; so the keys go 16 bits at a time.
+    NumPy sorts 16-bit numbers by radix, in linear time; so the keys go 16 bits at a time, and of many
+    keys one range of them after the other, which takes less memory.  The order has 32 bits where they do.
     """
+    kind = narrowest(len(keys))
     if (keys[1:] >= keys[:-1]).all():
-        return np.arange(len(keys))
+        return np.arange(len(keys), dtype=kind)
+    if len(keys) >= MANY:
+        order, at, width = np.empty(len(keys), kind), 0, -(-n // PARTS)
+        for first in range(0, n, width):
+            here = ((keys >= first) & (keys < first + width)).nonzero()[0]
+            order[at : at + len(here)] = here[stable_order(keys[here] - first, width)]
+            at += len(here)
+        return order
     order = keys.astype(np.uint16).argsort(kind="stable")
     for shift in range(16, (n - 1).bit_length(), 16):
         order = order[(keys[order] >> shift).astype(np.uint16).argsort(kind="stable")]
-    return order
+    return order.astype(kind, copy=False)
+
+
+def pair_order(first: Array, second: Array, n: int) -> Array:
+    """The order of pairs of numbers below ``n``: by the first, then by the second."""
+    keys = first * np.int64(n)
+    keys += second
+    return stable_order(keys, n * n)
+
+
+def inverse(order: Array) -> Array:
+    """Where each stands in an order."""
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order), dtype=order.dtype)
+    return places
+
+
+def narrowest(n: int) -> type[np.signedinteger[Any]]:
+    """The type of integers that numbers below ``n`` are kept in."""
+    return np.int32 if n <= 2**31 else np.int64
 
 
 def rows_by(keys: Array, neighbours: Array, n: int) -> Rows:
@@ -82,8 +113,8 @@ def levels(children: Rows, in_degrees: Array) -> Array:
     the round is the level.
     """
     remaining = np.array(in_degrees, np.int64)
-    level = np.full(len(remaining), -1, np.int64)
-    views = (remaining.data, children.indptr.data, np.ascontiguousarray(children.neighbours, np.int64).data)
+    level = np.full(len(remaining), -1, np.int32)
+    views = (remaining.data, children.indptr.data, np.ascontiguousarray(children.neighbours).data)
     frontier = np.flatnonzero(remaining == 0)
     depth = 0
     while len(frontier):
@@ -124,7 +155,7 @@ def reachable(rows: Rows, seeds: Array, within: Array | None = None) -> Array:
     """
     n = len(rows.indptr) - 1
     fresh = np.ones(n, bool) if within is None else within.copy()
-    views = (fresh.data, rows.indptr.data, np.ascontiguousarray(rows.neighbours, np.int64).data)
+    views = (fresh.data, rows.indptr.data, np.ascontiguousarray(rows.neighbours).data)
     distinct = np.unique(seeds)
     frontier = distinct[fresh[distinct]]
     fresh[frontier] = False

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import offsets, ranges, stable_order
-from dagnet.arrays import Array
+from dagnet.adjacency import inverse, narrowest, offsets, pair_order, ranges
+from dagnet.arrays import Array, repeated
 from dagnet.expansion import Expansion, expanded
 from dagnet.hashing import ODD, mixed
 from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, LAYER, SPARSE, STEP, Plan, first_learned
@@ -73,20 +73,19 @@ def _blocks(topology: Topology) -> Array:
     block = np.full(topology.n_nodes, -1, np.int64)
     if len(topology.weight_start) < DENSE_MINIMUM:
         return block
-    parents, units = topology.parents, topology.units
+    units, has_parents = topology.units, topology.fan_in.nonzero()[0]
     summing = topology.aggregation_of < 0  # others are no matrix products
-    has_parents = parents.degrees().nonzero()[0]
-    starts = parents.indptr[has_parents]
+    fingerprints = np.zeros(topology.n_nodes, np.uint64)
     marks = mixed(np.arange(topology.n_nodes, dtype=np.uint64) + ODD)
-    fingerprints = np.add.reduceat(marks[parents.neighbours], starts)
-    order = fingerprints.argsort(kind="stable")
-    alike, first = has_parents[order], _runs(fingerprints[order])
+    np.add.at(fingerprints, topology.targets, marks[topology.sources])
+    alike = has_parents[fingerprints[has_parents].argsort(kind="stable")]
+    first = _runs(fingerprints[alike])
     rows = np.add.reduceat((units * summing)[alike], first)
-    columns = np.add.reduceat(units[parents.neighbours], starts)[order[first]]
+    columns = _read(topology)[alike[first]]
     weights, least = rows * columns, DENSE_MINIMUM if units.sum() <= MANY else DENSE_AMONG_MANY
     dense = (rows >= NARROWEST) & (columns >= NARROWEST) & (weights >= least)
     dense |= (columns >= HUB) & (weights >= MOST * len(topology.weight_start))
-    last = _run_ends(first, len(order))
+    last = _run_ends(first, len(alike))
     for number in dense.nonzero()[0].tolist():
         nodes = alike[first[number] : last[number] + 1]
         nodes = nodes[summing[nodes]]
@@ -96,6 +95,16 @@ def _blocks(topology: Topology) -> Array:
         block[topology.targets[topology.diagonal]] = -1
     block[_thinned(topology)] = -1
     return block
+
+
+def _read(topology: Topology) -> Array:
+    """(nodes,) how many units each reads."""
+    if topology.is_plain:
+        return topology.fan_in
+    widths = topology.units[topology.sources]
+    if topology.diagonal is not None:
+        widths[topology.diagonal] = 1
+    return np.bincount(topology.targets, widths, topology.n_nodes).astype(np.int64)
 
 
 def _thinned(topology: Topology) -> Array:
@@ -125,14 +134,15 @@ def _order(expansion: Expansion, block: Array) -> tuple[Array, Array]:
     n = topology.n_nodes
     late = np.where(block < 0, n, block)
     # equal ones in a row: branches of the reverse walk, to a sum's children or else to parents, are foreseen
-    fan_out, fan_in = topology.children.degrees(), topology.parents.degrees()
-    walked = np.where(topology.aggregation_of < 0, fan_out, fan_in)
+    fans = topology.fan_in, np.bincount(topology.sources, minlength=n)
+    walked = np.where(topology.aggregation_of < 0, *fans[::-1])
     normalized = () if by is None else (np.where(expansion.layers < 0, 0, topology.units), by)
     apart = (*normalized, _thinned(topology), late, topology.level)
     key = np.lexsort((walked, topology.activation_of, topology.aggregation_of, *apart))
     order = np.concatenate([topology.inputs, key[~topology.is_input[key]]])
-    first_unit = np.zeros(n, np.int64)
-    first_unit[order] = offsets(topology.units[order])[:-1]
+    starts = offsets(topology.units[order])
+    first_unit = np.zeros(n, narrowest(int(starts[-1])))
+    first_unit[order] = starts[:-1]
     return order, first_unit
 
 
@@ -151,25 +161,15 @@ class _Packing:
 
 def _packing(topology: Topology, order: Array, first_unit: Array) -> _Packing:
     """Give every weight element its slot: by target unit, then by source unit."""
-    units, n = topology.units, topology.n_nodes
-    total = int(units.sum())
-    rank = np.zeros(n, np.int64)
-    rank[order] = np.arange(n)
-    edges = stable_order(rank[topology.targets] * n + rank[topology.sources], n * n)
-    widths, targets, height = units[topology.sources[edges]], topology.targets[edges], units[order]
-    if topology.diagonal is not None:
-        widths[topology.diagonal[edges]] = 1
-    row_length = np.bincount(targets, weights=widths, minlength=n).astype(np.int64)
-    length = row_length[order]
-    moved = np.zeros(n, np.int64)  # by the further rows of the targets before
-    moved[order] = offsets((height - 1) * length)[:-1]
-    edge_slot = np.zeros(topology.n_edges, np.int64)
-    edge_slot[edges] = offsets(widths)[:-1] + moved[targets]
+    units, total = topology.units, int(topology.units.sum())
+    ends = first_unit[topology.targets], first_unit[topology.sources]
+    edges, height, length = pair_order(*ends, total), units[order], _read(topology)[order]
+    if topology.is_plain:
+        element_slot, sources = inverse(edges), ends[1][edges]
+    else:
+        element_slot, sources = _elements(topology, first_unit, edges, order)
+    del edges, ends
     indptr = offsets(length.repeat(height))
-    element_slot, element_source = _elements(topology, first_unit, edge_slot, row_length)
-    dtype = np.int32 if total < 2**31 else np.int64
-    sources = np.zeros(len(element_slot), dtype)
-    sources[element_slot] = element_source
     biased = topology.has_bias[order].repeat(height)
     bias_slot = np.full(total, -1, np.int64)
     n_slots = len(sources) + int(np.count_nonzero(biased))
@@ -182,21 +182,24 @@ def _packing(topology: Topology, order: Array, first_unit: Array) -> _Packing:
     return _Packing(element_slot, indptr, sources, bias_slot, first, n_slots + int(learned.sum()))
 
 
-def _elements(
-    topology: Topology, first_unit: Array, edge_slot: Array, row_length: Array
-) -> tuple[Array, Array]:
-    """Slot and source unit of each weight element, edge after edge."""
-    if topology.is_plain:
-        return edge_slot, first_unit[topology.sources]
+def _elements(topology: Topology, first_unit: Array, edges: Array, order: Array) -> tuple[Array, Array]:
+    """The slot of each weight element, edge after edge, and by slot the unit that it is read from."""
+    units, read, widths = topology.units, _read(topology), topology.units[topology.sources[edges]]
+    if topology.diagonal is not None:
+        widths[topology.diagonal[edges]] = 1
+    moved = np.zeros(topology.n_nodes, np.int64)  # by the further rows of the targets before
+    moved[order] = offsets((units[order] - 1) * read[order])[:-1]
+    edge_slot = np.zeros(topology.n_edges, np.int64)
+    edge_slot[edges] = offsets(widths)[:-1] + moved[topology.targets[edges]]
     edge = np.repeat(np.arange(topology.n_edges), np.diff(topology.weight_starts))
     place = np.arange(len(edge)) - topology.weight_starts[edge]
-    i, j = np.divmod(place, topology.units[topology.sources[edge]])
-    slot = edge_slot[edge] + i * row_length[topology.targets[edge]] + j
-    if topology.diagonal is not None:  # one weight a row, of the unit at the same place
-        alone = topology.diagonal[edge]
-        i, j = np.where(alone, place, i), np.where(alone, place, j)
-        slot = edge_slot[edge] + i * row_length[topology.targets[edge]] + np.where(alone, 0, j)
-    return slot, first_unit[topology.sources[edge]] + j
+    i, j = np.divmod(place, units[topology.sources[edge]])
+    alone = False if topology.diagonal is None else topology.diagonal[edge]
+    i = np.where(alone, place, i)  # then one weight a row, of the unit at the same place
+    slot = edge_slot[edge] + i * read[topology.targets[edge]] + np.where(alone, 0, j)
+    sources = np.zeros(len(slot), first_unit.dtype)
+    sources[slot] = first_unit[topology.sources[edge]] + np.where(alone, place, j)
+    return slot.astype(narrowest(len(slot))), sources
 
 
 # -- program -----------------------------------------------------------------------------
@@ -300,9 +303,9 @@ def _dense_sources(sums: Array, packing: _Packing) -> Array:
 
 def _trainable(topology: Topology, order: Array, packing: _Packing) -> Array:
     """(slots,) what the graph lets train."""
-    mask = np.ones(packing.n_slots, bool)
     if topology.edge_trainable.all() and topology.bias_trainable.all():
-        return mask
+        return repeated(True, packing.n_slots)
+    mask = np.ones(packing.n_slots, bool)
     mask[packing.element_slot] = np.repeat(topology.edge_trainable, np.diff(topology.weight_starts))
     free = np.repeat(topology.bias_trainable[order], topology.units[order])
     has = packing.bias_slot >= 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.arrays import Array
+from dagnet.arrays import Array, repeated
 from dagnet.errors import DagnetError
 from dagnet.markup import listing_html
 from dagnet.plan.frozen import ACTIVATE, AGGREGATE, DENSE, DROP, KINDS, LAYER, SPARSE, PlanData
@@ -65,6 +65,9 @@ class Plan(PlanData):
         acting_on = slot_units(plan)
         needs_delta = walked_units(plan, acting_on[wanted], deltas)
         needs_gradient = wanted & needs_delta[acting_on]
+        del acting_on
+        if needs_gradient.all():
+            needs_gradient = repeated(True, plan.n_slots)
         rows = pull_rows(plan.steps, plan.indptr, plan.sources, needs_delta, needs_gradient)
         return replace(
             plan,

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import Rows, offsets, ranges, rows_by
-from dagnet.arrays import Array
+from dagnet.adjacency import Rows, offsets, pair_order, ranges, rows_by
+from dagnet.arrays import Array, repeated
 from dagnet.contracts import MOMENTS, Activation, Aggregation
 from dagnet.errors import DataError, did_you_mean, expected, shorten
 from dagnet.topology.extras import normalizations
-from dagnet.topology.said import Categories, edge_text
+from dagnet.topology.said import Categories, edge_text, numbered
 
 LISTED = 6
 
@@ -127,7 +127,7 @@ class Topology:
     """
 
     nodes: Sequence[Hashable]
-    index: dict[Hashable, int]
+    index: Mapping[Hashable, int]
     sources: Array
     targets: Array
     inputs: Array
@@ -178,10 +178,15 @@ class Topology:
         """Each node's children; ``children.edges`` numbers the edges."""
         return rows_by(self.sources, self.targets, self.n_nodes)
 
+    @property
+    def fan_in(self) -> Array:
+        """(nodes,) how many parents each node has."""
+        return np.bincount(self.targets, minlength=self.n_nodes)
+
     @cached_property
     def _sorted_edges(self) -> tuple[memoryview, memoryview, memoryview]:
         """Each parent's children, sorted, the edges to them, and where each parent's begin."""
-        edges = np.argsort(self.sources * self.n_nodes + self.targets)
+        edges = pair_order(self.sources, self.targets, self.n_nodes)
         starts = offsets(np.bincount(self.sources, minlength=self.n_nodes))
         return self.targets[edges].data, edges.data, starts.data
 
@@ -194,10 +199,11 @@ class Topology:
     @cached_property
     def aggregation_of(self) -> Array:
         """(nodes,) each node's place among them; −1 for the sum, and where there is nothing to aggregate."""
-        numbers = np.full(self.n_nodes, -1, np.int32)
-        for node, aggregation in self.node_words.get("aggregation", {}).items():
-            numbers[node] = self.aggregations.index(aggregation)
-        numbers[self.parents.degrees() == 0] = -1
+        if not self.aggregations:
+            return repeated(np.int32(-1), self.n_nodes)
+        numbers, said = np.full(self.n_nodes, -1, np.int32), self.node_words["aggregation"]
+        numbers[list(said)] = [self.aggregations.index(aggregation) for aggregation in said.values()]
+        numbers[self.fan_in == 0] = -1
         return _frozen(numbers)
 
     def aggregation(self, node: int) -> str:
@@ -246,8 +252,8 @@ class Topology:
         """The nodes that ``node_starts[name]`` is of, in its order."""
         if name not in MOMENTS:
             return self.learners.get(name, self.normalized)
-        kinds = normalizations(self.node_words)
-        return np.array([node for node, kind in kinds.items() if kind.over_rows], np.int64)
+        kinds = normalizations(self.node_words).items()
+        return np.array([node for node, kind in kinds if kind.over_rows], np.int64)
 
     def weight_owners(self) -> Array:
         """(edges,) the edge that each has its weight from: the first of its group, or itself."""
@@ -377,8 +383,7 @@ class Topology:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A new index: a name such as NaN is found by its identity, which unpickling changes.
-        index = {name: number for number, name in enumerate(state["nodes"])}
-        self.__dict__.update(state, index=index)
+        self.__dict__.update(state, index=numbered(state["nodes"]))
         Topology.__post_init__(self)
 
 

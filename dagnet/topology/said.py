@@ -133,12 +133,35 @@ class Said:
         return ((number, said[word]) for number, said in enumerate(data) if word in said)
 
 
+@dataclass(frozen=True)
+class _Numbers(Mapping[Hashable, int]):
+    """From each of 0 … n − 1 to itself, without memory; what is equal to a number has its hash."""
+
+    names: range
+
+    def __getitem__(self, name: Hashable) -> int:
+        if (number := hash(name)) in self.names and number == name:
+            return number
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def numbered(names: Sequence[Hashable]) -> Mapping[Hashable, int]:
+    """From each name to its number."""
+    return _Numbers(names) if isinstance(names, range) else dict(zip(names, range(len(names)), strict=True))
+
+
 @dataclass(frozen=True, eq=False)
 class Drawn:
     """A graph as it was drawn: names and their numbers, both ends of each edge, all attributes."""
 
     names: Sequence[Hashable]
-    index: dict[Hashable, int]
+    index: Mapping[Hashable, int]
     sources: Array
     targets: Array
     nodes: Said
@@ -152,7 +175,7 @@ def drawn(graph: nx.DiGraph[Any]) -> Drawn:
     of which visits all dictionaries of the graph.
     """
     names = list(graph)
-    index: dict[Hashable, int] = dict(zip(names, range(len(names)), strict=True))
+    index = numbered(names)
     adjacency = dict(graph.adjacency())  # in an order of its own
     rows = np.fromiter(map(index.__getitem__, adjacency), np.int64, len(adjacency))
     sources = rows.repeat(np.fromiter(map(len, adjacency.values()), np.int64, len(rows)))
