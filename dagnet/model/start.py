@@ -114,10 +114,11 @@ def _weights(topology: Topology, initializer: Initializer, seed: object) -> Iter
         return
     units, n, plain = topology.units, topology.n_nodes, topology.is_plain
     number = int(make_generator(seed).integers(2**64, dtype=np.uint64))
-    ends, nodes = (topology.sources, topology.targets), mixed(name_keys(topology.nodes))
-    parent, child = nodes * ODD, mixed(nodes + ODD)
+    ends = topology.sources, topology.targets
     pairs = (np.bincount(one, None if plain else units[other], n) for one, other in (ends, ends[::-1]))
     fan_out, fan_in = (fans.astype(np.float64, copy=False) for fans in pairs)
+    nodes = mixed(name_keys(topology.nodes))
+    parent, child = nodes * ODD, mixed(nodes + ODD)
     alone = initializer.by_weight and plain and topology.share is None
     size = PORTION if alone else topology.n_edges
     for first in range(0, topology.n_edges, size):

@@ -75,6 +75,7 @@ def pull_rows(
         walked[indptr[step["target"]] : indptr[step["target"] + step["n_target"]]] = False
     slots = walked.nonzero()[0].astype(narrowest(len(sources)))
     sources = sources[walked]
+    indptr_out = offsets(np.bincount(sources, minlength=n))
     slots = slots[stable_order(sources, n)]
     children = slot_targets(indptr)[slots].astype(sources.dtype, copy=False)
-    return offsets(np.bincount(sources, minlength=n)), children, slots
+    return indptr_out, children, slots
