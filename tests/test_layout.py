@@ -130,7 +130,7 @@ def test_weights_that_are_drawn_in_portions_are_those_drawn_at_once(monkeypatch,
 
 
 def test_an_edge_takes_few_bytes():
-    """Kept and at most while building; 31 and 46 where there are ten million edges, ten a node."""
+    """Kept and at most while building; 31 and 48 where there are ten million edges, ten a node."""
     ends = wide(40_000, 10)
     dagnet.Network.from_arrays(*wide(), dtype="float32", seed=0)
     tracemalloc.start()
