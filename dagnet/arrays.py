@@ -4,9 +4,17 @@ import os
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+
+
+def repeated(value: Any, n: int) -> Array:
+    """(n,) of one number, which is in memory once and cannot be written to."""
+    one = np.array(value)
+    one.flags.writeable = False
+    return np.ndarray((n,), one.dtype, one.data, strides=(0,))
 
 
 @lru_cache(maxsize=1)

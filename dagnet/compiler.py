@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import offsets, ranges, run_ends, runs, stable_order
-from dagnet.arrays import Array
+from dagnet.adjacency import inverse, narrowest, offsets, pair_order, ranges, run_ends, runs
+from dagnet.arrays import Array, repeated
 from dagnet.expansion import Expansion, expanded, in_training
 from dagnet.hashing import ODD, mixed
 from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, LAYER, SPARSE, STEP, Plan, first_learned
@@ -72,23 +72,23 @@ def _blocks(topology: Topology) -> Array | None:
     """(nodes,) the dense block of each node, −1 for none; None where there is none at all."""
     if len(topology.weight_start) < DENSE_MINIMUM:
         return None
-    units, least = topology.units, DENSE_MINIMUM if topology.units.sum() <= MANY else DENSE_AMONG_MANY
-    if not _may_be_dense(topology, least):
+    units, read = topology.units, _read(topology)
+    least = DENSE_MINIMUM if units.sum() <= MANY else DENSE_AMONG_MANY
+    if not _may_be_dense(units, read, least):
         return None
-    block, parents = np.full(topology.n_nodes, -1, np.int64), topology.parents
+    block, has_parents = np.full(topology.n_nodes, -1, np.int64), topology.fan_in.nonzero()[0]
     summing = topology.aggregation_of < 0  # others are no matrix products
-    has_parents = parents.degrees().nonzero()[0]
-    starts = parents.indptr[has_parents]
+    fingerprints = np.zeros(topology.n_nodes, np.uint64)
     marks = mixed(np.arange(topology.n_nodes, dtype=np.uint64) + ODD)
-    fingerprints = np.add.reduceat(marks[parents.neighbours], starts)
-    order = fingerprints.argsort(kind="stable")
-    alike, first = has_parents[order], runs(fingerprints[order])
+    np.add.at(fingerprints, topology.targets, marks[topology.sources])
+    alike = has_parents[fingerprints[has_parents].argsort(kind="stable")]
+    first = runs(fingerprints[alike])
     rows = np.add.reduceat((units * summing)[alike], first)
-    columns = np.add.reduceat(units[parents.neighbours], starts)[order[first]]
+    columns = read[alike[first]]
     weights = rows * columns
     dense = (rows >= NARROWEST) & (columns >= NARROWEST) & (weights >= least)
     dense |= (columns >= HUB) & (weights >= MOST * len(topology.weight_start))
-    last = run_ends(first, len(order))
+    last = run_ends(first, len(alike))
     for number in dense.nonzero()[0].tolist():
         nodes = alike[first[number] : last[number] + 1]
         nodes = nodes[summing[nodes]]
@@ -101,13 +101,20 @@ def _blocks(topology: Topology) -> Array | None:
     return block
 
 
-def _may_be_dense(topology: Topology, least: int) -> bool:
+def _read(topology: Topology) -> Array:
+    """(nodes,) how many units each reads."""
+    if topology.is_plain:
+        return topology.fan_in
+    widths = topology.units[topology.sources]
+    if topology.diagonal is not None:
+        widths[topology.diagonal] = 1
+    return np.bincount(topology.targets, widths, topology.n_nodes).astype(np.int64)
+
+
+def _may_be_dense(units: Array, read: Array, least: int) -> bool:
     """Whether enough units read as many units each, or one reads very many: else none read the same."""
-    read = topology.units[topology.sources]
-    columns = np.bincount(topology.targets, read, topology.n_nodes).astype(np.int64)
-    rows = np.bincount(columns, topology.units)
-    weights = rows * np.arange(len(rows))
-    enough = (rows >= NARROWEST) & (weights >= least)
+    rows = np.bincount(read, units)
+    enough = (rows >= NARROWEST) & (rows * np.arange(len(rows)) >= least)
     return len(rows) > HUB or bool(np.count_nonzero(enough[NARROWEST:]))
 
 
@@ -138,7 +145,7 @@ def _order(expansion: Expansion, block: Array | None) -> tuple[Array, Array]:
     """Nodes in the order of their units (inputs first, as declared), and their first units."""
     topology, by, n = expansion.graph, expansion.normalized_by, expansion.graph.n_nodes
     # equal ones in a row, so branches are foreseen: back, to a sum's children or else to parents, and forth
-    fan_out, fan_in = topology.children.degrees(), topology.parents.degrees()
+    fan_out, fan_in = np.bincount(topology.sources, minlength=n), topology.fan_in
     keys = [fan_in, fan_out, topology.activation_of]
     if topology.aggregations:
         aggregation_of = topology.aggregation_of
@@ -151,8 +158,9 @@ def _order(expansion: Expansion, block: Array | None) -> tuple[Array, Array]:
         keys.append(np.where(block < 0, n, block))
     key = np.lexsort((*keys, topology.level))
     order = np.concatenate([topology.inputs, key[~topology.is_input[key]]])
-    first_unit = np.zeros(n, np.int64)
-    first_unit[order] = offsets(topology.units[order])[:-1]
+    starts = offsets(topology.units[order])
+    first_unit = np.zeros(n, narrowest(int(starts[-1])))
+    first_unit[order] = starts[:-1]
     return order, first_unit
 
 
@@ -171,25 +179,15 @@ class _Packing:
 
 def _packing(topology: Topology, order: Array, first_unit: Array) -> _Packing:
     """Give every weight element its slot: by target unit, then by source unit."""
-    units, n = topology.units, topology.n_nodes
-    total = int(units.sum())
-    rank = np.zeros(n, np.int64)
-    rank[order] = np.arange(n)
-    edges = stable_order(rank[topology.targets] * n + rank[topology.sources], n * n)
-    widths, targets, height = units[topology.sources[edges]], topology.targets[edges], units[order]
-    if topology.diagonal is not None:
-        widths[topology.diagonal[edges]] = 1
-    row_length = np.bincount(targets, weights=widths, minlength=n).astype(np.int64)
-    length = row_length[order]
-    moved = np.zeros(n, np.int64)  # by the further rows of the targets before
-    moved[order] = offsets((height - 1) * length)[:-1]
-    edge_slot = np.zeros(topology.n_edges, np.int64)
-    edge_slot[edges] = offsets(widths)[:-1] + moved[targets]
+    units, total = topology.units, int(topology.units.sum())
+    ends = first_unit[topology.targets], first_unit[topology.sources]
+    edges, height, length = pair_order(*ends, total), units[order], _read(topology)[order]
+    if topology.is_plain:
+        element_slot, sources = inverse(edges), ends[1][edges]
+    else:
+        element_slot, sources = _elements(topology, first_unit, edges, order)
+    del edges, ends
     indptr = offsets(length.repeat(height))
-    element_slot, element_source = _elements(topology, first_unit, edge_slot, row_length)
-    dtype = np.int32 if total < 2**31 else np.int64
-    sources = np.zeros(len(element_slot), dtype)
-    sources[element_slot] = element_source
     biased = topology.has_bias[order].repeat(height)
     bias_slot = np.full(total, -1, np.int64)
     n_slots = len(sources) + int(np.count_nonzero(biased))
@@ -202,21 +200,24 @@ def _packing(topology: Topology, order: Array, first_unit: Array) -> _Packing:
     return _Packing(element_slot, indptr, sources, bias_slot, first, n_slots + int(learned.sum()))
 
 
-def _elements(
-    topology: Topology, first_unit: Array, edge_slot: Array, row_length: Array
-) -> tuple[Array, Array]:
-    """Slot and source unit of each weight element, edge after edge."""
-    if topology.is_plain:
-        return edge_slot, first_unit[topology.sources]
+def _elements(topology: Topology, first_unit: Array, edges: Array, order: Array) -> tuple[Array, Array]:
+    """The slot of each weight element, edge after edge, and by slot the unit that it is read from."""
+    units, read, widths = topology.units, _read(topology), topology.units[topology.sources[edges]]
+    if topology.diagonal is not None:
+        widths[topology.diagonal[edges]] = 1
+    moved = np.zeros(topology.n_nodes, np.int64)  # by the further rows of the targets before
+    moved[order] = offsets((units[order] - 1) * read[order])[:-1]
+    edge_slot = np.zeros(topology.n_edges, np.int64)
+    edge_slot[edges] = offsets(widths)[:-1] + moved[topology.targets[edges]]
     edge = np.repeat(np.arange(topology.n_edges), np.diff(topology.weight_starts))
     place = np.arange(len(edge)) - topology.weight_starts[edge]
-    i, j = np.divmod(place, topology.units[topology.sources[edge]])
-    slot = edge_slot[edge] + i * row_length[topology.targets[edge]] + j
-    if topology.diagonal is not None:  # one weight a row, of the unit at the same place
-        alone = topology.diagonal[edge]
-        i, j = np.where(alone, place, i), np.where(alone, place, j)
-        slot = edge_slot[edge] + i * row_length[topology.targets[edge]] + np.where(alone, 0, j)
-    return slot, first_unit[topology.sources[edge]] + j
+    i, j = np.divmod(place, units[topology.sources[edge]])
+    alone = False if topology.diagonal is None else topology.diagonal[edge]
+    i = np.where(alone, place, i)  # then one weight a row, of the unit at the same place
+    slot = edge_slot[edge] + i * read[topology.targets[edge]] + np.where(alone, 0, j)
+    sources = np.zeros(len(slot), first_unit.dtype)
+    sources[slot] = first_unit[topology.sources[edge]] + np.where(alone, place, j)
+    return slot.astype(narrowest(len(slot))), sources
 
 
 # -- program -----------------------------------------------------------------------------
@@ -315,11 +316,11 @@ def _dense_sources(sums: Array, packing: _Packing) -> Array:
 
 def _trainable(topology: Topology, order: Array, packing: _Packing) -> Array:
     """(slots,) what the graph lets train."""
-    mask = np.ones(packing.n_slots, bool)
     if all(
         np.count_nonzero(some) == len(some) for some in (topology.edge_trainable, topology.bias_trainable)
     ):
-        return mask
+        return repeated(True, packing.n_slots)
+    mask = np.ones(packing.n_slots, bool)
     mask[packing.element_slot] = np.repeat(topology.edge_trainable, np.diff(topology.weight_starts))
     free = np.repeat(topology.bias_trainable[order], topology.units[order])
     has = packing.bias_slot >= 0

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import levels
+from dagnet.adjacency import levels, narrowest
 from dagnet.arrays import Array
 from dagnet.contracts import Normalization
 from dagnet.registry import find_activation
@@ -55,7 +55,8 @@ class Expansion:
 
 def expanded(topology: Topology) -> Expansion:
     """The topology itself where nothing is normalised."""
-    everyone, nodes = np.arange(topology.n_nodes), topology.normalized
+    n = topology.n_nodes
+    everyone, nodes = np.arange(n, dtype=narrowest(n)), topology.normalized
     said = normalizations(topology.node_words)
     if not said:
         return Expansion(topology, nodes, everyone, everyone)

@@ -11,6 +11,7 @@ import pytest
 
 from dagnet.builtins import initializers
 from dagnet.errors import DataError
+from dagnet.model.start import Draws
 from dagnet.registry import parse_call
 
 INITIALIZERS = {item.name: item for item in initializers.dagnet_initializers()}
@@ -97,3 +98,17 @@ def test_weights_have_the_shape_of_the_fans_and_memory_of_their_own(name):
 def test_a_parameter_that_makes_no_sense_is_refused(form):
     with pytest.raises(DataError, match=r"^initializer '\w+': \w+ must be .*, got "):
         drawn(form)
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_a_weight_is_drawn_with_others_as_alone(name):
+    """What is drawn in portions must not show where one ends, to the bit."""
+    rng = np.random.default_rng(0)
+    keys, fans = rng.integers(2**64, size=1001, dtype=np.uint64), rng.integers(1, 50, (2, 1001)).astype(float)
+    item = INITIALIZERS[name]
+    assert item.by_weight
+    whole = item.weights(Draws(5, keys), *fans)
+    for size in (1, 7, 64, 500):
+        pieces = [slice(first, first + size) for first in range(0, 1001, size)]
+        apart = [item.weights(Draws(5, keys[piece]), *fans[:, piece]) for piece in pieces]
+        np.testing.assert_array_equal(np.concatenate(apart), whole)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import pickle
 import time
+import tracemalloc
 
 import networkx as nx
 import numpy as np
 import pytest
 
 import dagnet
+from dagnet.model import layout, start
 from dagnet.model.naming import ParameterNames
 
 
@@ -85,3 +87,55 @@ def test_copies_share_what_is_frozen_and_own_their_parameters():
         other.parameters[:] = 0
         assert net.parameters.any()
         assert not other.forward(np.ones((1, other.layout.plan.n_inputs)))[19].any()
+
+
+def wide(n=300, degree=5, seed=0):
+    """Parents and children of a random graph in a random order."""
+    rng = np.random.default_rng(seed)
+    targets = np.repeat(np.arange(degree, n), degree)
+    sources = (rng.random(len(targets)) * targets).astype(np.int64)
+    return rng.permutation(np.unique(np.stack([sources, targets]), axis=1), axis=1)
+
+
+def test_where_weights_stand_is_found_again_where_it_is_not_kept(monkeypatch):
+    ends, rows = wide(), np.random.default_rng(1)
+    kept = dagnet.Network.from_arrays(*ends, seed=0)
+    monkeypatch.setattr(layout, "MANY", 1)
+    net = dagnet.Network.from_arrays(*ends, seed=0)
+    assert "weights" not in vars(net.layout)
+    X, y = rows.normal(size=(9, len(net.inputs))), rows.normal(size=(9, len(net.outputs)))
+    for one in (kept, net):
+        one.fit(X, y, epochs=2, seed=0, standardize=True)
+    assert "weights" not in vars(net.layout)
+    for one in (net, pickle.loads(pickle.dumps(net)), copy.deepcopy(net)):
+        assert dict(one.weights) == dict(kept.weights)
+        np.testing.assert_array_equal(one.layout.weights, kept.layout.weights)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_weights_that_are_drawn_in_portions_are_those_drawn_at_once(monkeypatch, given):
+    parents, children = wide()
+    graph = nx.DiGraph()
+    for place, pair in enumerate(zip(parents.tolist(), children.tolist(), strict=True)):
+        graph.add_edge(*pair, **({"weight": float(place)} if given and place % 3 == 0 else {}))
+    nets = {}
+    for portion in (2**18, 7):
+        monkeypatch.setattr(start, "PORTION", portion)
+        for form in ("he_uniform", "he_normal", "constant(0.5)"):
+            for dtype in ("float64", "float32"):
+                net = dagnet.Network(graph, initializer=form, seed=3, dtype=dtype)
+                nets.setdefault((form, dtype), []).append(net.parameters)
+    for one, other in nets.values():
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_edge_takes_few_bytes():
+    """Kept and at most while building; 31 and 48 where there are ten million edges, ten a node."""
+    ends = wide(40_000, 10)
+    dagnet.Network.from_arrays(*wide(), dtype="float32", seed=0)
+    tracemalloc.start()
+    net = dagnet.Network.from_arrays(*ends, dtype="float32", seed=0)
+    kept, most = (size / net.topology.n_edges for size in tracemalloc.get_traced_memory())
+    tracemalloc.stop()
+    assert kept < 42  # 36
+    assert most < 95  # of few edges portions are a large part

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dagnet
+from dagnet import adjacency
 from dagnet.adjacency import components, find_cycle, levels, ranges, reachable, rows_by, stable_order
 from dagnet.topology import Topology, name_keys
-from dagnet.topology.said import edit_distance, near_misses
+from dagnet.topology.said import edit_distance, near_misses, numbered
 
 
 def topology(graph, **arguments) -> Topology:
@@ -336,3 +337,43 @@ def test_keys_of_names_do_not_depend_on_the_names_beside_them():
     alone = [*name_keys(texts).tolist(), *name_keys(numbers).tolist()]
     assert name_keys([*texts, *numbers]).tolist() == alone
     assert alone[3:] == [3, 2**64 - 1, 2**70 % 2**64]
+
+
+@given(st.lists(st.integers(0, 2**40)), st.integers(1, 60))
+def test_many_keys_are_sorted_part_by_part_as_few_are(keys, many):
+    keys, n = np.array(keys, np.int64), max(keys, default=0) + 1
+    with mock.patch.object(adjacency, "MANY", many):
+        found = stable_order(keys, n)
+    np.testing.assert_array_equal(found, np.argsort(keys, kind="stable"))
+    assert found.dtype == np.int32
+
+
+def test_numbers_are_their_own_names_as_in_a_dictionary():
+    own, plain = numbered(range(5)), numbered(list(range(5)))
+    assert isinstance(plain, dict)
+    assert dict(own) == plain
+    assert len(own) == 5
+    names = (0, 4, 5, -1, True, 1.0, 1.5, np.int64(2), float("nan"), "1", b"1", None, (1,), 2**70, 2**61 - 1)
+    for name in names:
+        assert own.get(name) == plain.get(name)
+        assert (name in own) == (name in plain)
+    with pytest.raises(TypeError):
+        own.get([1])
+
+
+def test_large_graphs_of_numbers_are_built_alike_from_either_side():
+    rng = np.random.default_rng(0)
+    targets = np.repeat(np.arange(20, 320), 4)
+    sources = ((targets - 20) * rng.random(len(targets))).astype(int) + np.tile(np.arange(4) * 5, 300)
+    pairs = np.unique(np.stack([sources, targets]), axis=1)
+    mixed = rng.permutation(pairs.shape[1])
+    graph = nx.DiGraph(list(zip(*pairs.tolist(), strict=True)))
+    one, other, third = (
+        dagnet.Network.from_arrays(*pairs, seed=1),
+        dagnet.Network.from_arrays(*pairs[:, mixed], seed=1),
+        dagnet.Network(graph, seed=1),
+    )
+    for net in (other, third):
+        assert dict(net.weights) == dict(one.weights)
+    for name in ("sources", "targets"):
+        assert {getattr(net.topology, name).dtype for net in (one, other, third)} == {np.dtype(np.int32)}

@@ -103,16 +103,16 @@ def dagnet_initializers() -> list[Initializer]:
     """The initializers."""
     # fmt: off
     return [
-        Initializer("glorot_uniform", glorot_uniform),
-        Initializer("glorot_normal", glorot_normal),
-        Initializer("he_uniform", he_uniform),
-        Initializer("he_normal", he_normal),
-        Initializer("lecun_normal", lecun_normal),
-        Initializer("normal", normal,
+        Initializer("glorot_uniform", glorot_uniform, by_weight=True),
+        Initializer("glorot_normal", glorot_normal, by_weight=True),
+        Initializer("he_uniform", he_uniform, by_weight=True),
+        Initializer("he_normal", he_normal, by_weight=True),
+        Initializer("lecun_normal", lecun_normal, by_weight=True),
+        Initializer("normal", normal, by_weight=True,
                     parameters={"mean": 0.0, "std": 1.0}, rules={"mean": FINITE, "std": NOT_NEGATIVE}),
-        Initializer("uniform", uniform, parameters={"low": 0.0, "high": 1.0},
+        Initializer("uniform", uniform, by_weight=True, parameters={"low": 0.0, "high": 1.0},
                     rules={"low": FINITE, "high": Rule("a finite number of at least low", _is_upper)}),
-        Initializer("zeros", zeros),
-        Initializer("constant", constant, parameters={"value": 0.0}, rules={"value": FINITE}),
+        Initializer("zeros", zeros, by_weight=True),
+        Initializer("constant", constant, by_weight=True, parameters={"value": 0.0}, rules={"value": FINITE}),
     ]
     # fmt: on

@@ -157,6 +157,9 @@ class Initializer(Parametric):
         Names and default values.
     rules
         What the parameters must be, by name.
+    by_weight
+        Whether a weight depends on its own entries and on its own numbers of the generator alone, which
+        are drawn as many at once as there are weights: large networks are then drawn in portions.
 
     Examples
     --------
@@ -171,6 +174,7 @@ class Initializer(Parametric):
     draw: Callable[..., Any]
     parameters: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     rules: Mapping[str, Rule] = field(default_factory=dict, kw_only=True)
+    by_weight: bool = field(default=False, kw_only=True)
 
     def weights(self, generator: np.random.Generator, fan_in: Array, fan_out: Array) -> Array:
         """One drawn weight for each entry of ``fan_in``."""

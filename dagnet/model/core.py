@@ -67,6 +67,7 @@ class Model(Generic[Node]):
         seed, drawn_by = checked_seed(seed), find_initializer(initializer)
         self._vector = start_vector(self.layout, drawn_by, seed, dtype)
         self._parameters = self._vector[: self.layout.plan.n_parameters]
+        self.layout.forget()
 
     def refresh(self) -> None:
         """Trace anew those activations, and the loss, that read something which has changed since."""

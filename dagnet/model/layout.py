@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dagnet.adjacency import MANY, inverse, narrowest, pair_order, ranges
 from dagnet.arrays import Array
 from dagnet.compiler import Compiled, slots_learned
 from dagnet.contracts import LEARNED, MOMENTS, Draw
@@ -105,8 +106,8 @@ class Layout:
         The graph and its program.
     first_unit
         (nodes,) the first unit of each node.
-    weights
-        (weight elements,) the parameter of each, edge after edge as in ``topology.weight_start``.
+    known_weights
+        :attr:`weights`; None where there are many that are easily found again.
     biases
         (all units,) the parameter of each, node after node as in ``topology.bias_start``; −1 for none.
     trainable
@@ -124,7 +125,7 @@ class Layout:
     topology: Topology
     plan: Plan
     first_unit: Array
-    weights: Array
+    known_weights: Array | None
     biases: Array
     trainable: Array
     factor: Array | None
@@ -134,28 +135,28 @@ class Layout:
     learned: Mapping[str, Array]
 
     def __post_init__(self) -> None:
-        for array in (self.first_unit, self.weights, self.biases, self.trainable):
+        for array in (self.first_unit, self.biases, self.trainable):
             array.flags.writeable = False
 
     @classmethod
     def of(cls, topology: Topology, compiled: Compiled) -> Layout:
         """The layout of a topology that was compiled."""
-        plan, first, inner = compiled.plan, compiled.first_unit, compiled.expansion.graph
+        plan, first, value = compiled.plan, compiled.first_unit, compiled.expansion.value
         weights, trainable = compiled.element_slot, compiled.trainable
-        moved = (first - inner.unit_starts[:-1]).repeat(inner.units)
-        biases = plan.bias_slot[np.arange(plan.n_units) + moved]
+        biases = plan.bias_slot[ranges(first, first + compiled.expansion.graph.units)]
         n, m = len(topology.weight_start), len(topology.bias_start)
         slots = {"scale": weights[n:], "shift": biases[m:]} if len(weights) > n else {}
         if plan.tie is not None:
             weights, biases = plan.tie[weights], np.where(biases < 0, -1, plan.tie[biases])
             trainable = np.zeros(plan.n_parameters, bool)
             trainable[plan.tie] = compiled.trainable
-        return cls(
+        known = weights[:n]
+        found = cls(
             topology,
             plan,
-            first[compiled.expansion.value],
-            weights[:n],
-            biases[:m],
+            first[value] if len(value) < len(first) else first,
+            None if n >= MANY and topology.is_plain and plan.tie is None and not slots else known,
+            biases[:m].astype(narrowest(plan.n_slots)),
             trainable,
             _factor(topology, compiled),
             first,
@@ -163,6 +164,24 @@ class Layout:
             Normalized.of(plan, slots) if slots else None,
             _learned(compiled),
         )
+        known.flags.writeable = False
+        found.__dict__["weights"] = known
+        return found
+
+    @cached_property
+    def weights(self) -> Array:
+        """(weight elements,) the parameter of each, edge after edge as in ``topology.weight_start``."""
+        if self.known_weights is not None:
+            return self.known_weights
+        topology, first = self.topology, self.first_unit
+        order = pair_order(first[topology.targets], first[topology.sources], self.plan.n_units)
+        found = inverse(order)
+        found.flags.writeable = False
+        return found
+
+    def forget(self) -> None:
+        """Let go of what is found again where it is asked for."""
+        self.__dict__.pop("weights", None)
 
     # -- where names have their places ---------------------------------------------------
 

@@ -5,6 +5,7 @@ What an edge draws depends on the seed, its parent and its child.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,22 +20,26 @@ from dagnet.model.selection import make_generator
 from dagnet.registry import named
 from dagnet.topology import Topology, are_near, name_keys
 
+PORTION = 2**18
+
 
 def start_vector(layout: Layout, initializer: Initializer, seed: object, dtype: Any) -> Array:
     """The parameters, and what else a network has of numbers, as one vector in ``dtype``."""
-    topology = layout.topology
-    elements = topology.weight_start
-    if np.count_nonzero(np.isnan(elements)):
-        elements = drawn(topology, elements, initializer, make_generator(seed))
-    parameters = np.zeros(layout.n_numbers)
-    parameters[layout.weights] = elements
+    topology, most = layout.topology, 0.0
+    # limits are looked at in double precision
+    parameters = np.zeros(layout.n_numbers, dtype if layout.limits is None else np.float64)
     biased = layout.biases >= 0
-    parameters[layout.biases[biased]] = topology.bias_start[biased]
-    for name, start in topology.node_starts.items():
-        parameters[layout.node_places(name)] = start
+    with np.errstate(over="ignore"):
+        for part, elements in _weights(topology, initializer, seed):
+            parameters[layout.weights[part]] = elements
+            most = max(most, float(np.abs(elements).max(initial=0)))
+        parameters[layout.biases[biased]] = topology.bias_start[biased]
+        for name, start in topology.node_starts.items():
+            parameters[layout.node_places(name)] = start
     factor: Any = layout.factor
     with np.errstate(over="ignore"):
-        result, cast = parameters.astype(dtype), None if factor is None else factor.astype(dtype)
+        result = parameters.astype(dtype, copy=False)
+        cast = None if factor is None else factor.astype(dtype)
     if cast is not None and (odd := ~np.isfinite(cast) | (cast == 0)).any():
         must = f"finite and other than 0 in {np.dtype(dtype)}"
         raise GraphError(expected("factor of an edge", must, float(factor[odd][0]), "use float64"))
@@ -46,15 +51,11 @@ def start_vector(layout: Layout, initializer: Initializer, seed: object, dtype: 
         within = np.clip(result[:n], *layout.limits_in(np.dtype(dtype)))
         result[:n] = np.where(inside, within, result[:n])
     if np.count_nonzero(np.isfinite(result)) < len(result):
-        must, largest = f"finite in {np.dtype(dtype)}", float(np.abs(parameters).max())
-        raise GraphError(expected("weights and biases", must, largest, "use float64"))
+        given = (topology.bias_start, *topology.node_starts.values())
+        most = max(most, *(float(np.abs(start).max(initial=0)) for start in given))
+        must = f"finite in {np.dtype(dtype)}"
+        raise GraphError(expected("weights and biases", must, most, "use float64"))
     return result
-
-
-def edge_keys(topology: Topology) -> Array:
-    """(edges,) a number for each pair of names."""
-    nodes = mixed(name_keys(topology.nodes))
-    return mixed((nodes * ODD)[topology.sources] + mixed(nodes + ODD)[topology.targets])
 
 
 class Draws(np.random.Generator):
@@ -106,35 +107,53 @@ class Draws(np.random.Generator):
         return size in (len(self._keys), self._keys.shape)
 
 
-def drawn(
-    topology: Topology, elements: Array, initializer: Initializer, generator: np.random.Generator
-) -> Array:
-    """The weights' ``elements`` with what is missing drawn, a shared weight once."""
-    units, starts, keys = topology.units, topology.weight_starts, edge_keys(topology)
-    edges = owners = np.flatnonzero(np.isnan(elements[starts[:-1]]))
+def _weights(topology: Topology, initializer: Initializer, seed: object) -> Iterator[tuple[slice, Array]]:
+    """The weights' elements with what is missing drawn, in portions where each is drawn by itself."""
+    if not np.isnan(topology.weight_start).any():
+        yield slice(None), topology.weight_start
+        return
+    units, n, plain = topology.units, topology.n_nodes, topology.is_plain
+    number = int(make_generator(seed).integers(2**64, dtype=np.uint64))
+    ends = topology.sources, topology.targets
+    pairs = (np.bincount(one, None if plain else units[other], n) for one, other in (ends, ends[::-1]))
+    fan_out, fan_in = (fans.astype(np.float64, copy=False) for fans in pairs)
+    nodes = mixed(name_keys(topology.nodes))
+    parent, child = nodes * ODD, mixed(nodes + ODD)
+    alone = initializer.by_weight and plain and topology.share is None
+    size = PORTION if alone else topology.n_edges
+    for first in range(0, topology.n_edges, size):
+        sources, targets = (end[first : first + size] for end in ends)
+        keys = mixed(parent[sources] + child[targets])
+        part = slice(first, first + size) if alone else slice(None)
+        elements = topology.weight_start[part].copy()
+        places, fans = np.isnan(elements), (fan_in[targets], fan_out[sources])
+        if alone:
+            keys, fans = keys[places], (fans[0][places], fans[1][places])
+        else:
+            places, keys, fans = _elements(topology, keys, fans)
+        elements[places] = _drawn_by(initializer, number, keys, fans)
+        yield part, elements if topology.share is None else elements[topology.element_owners()]
+
+
+def _elements(topology: Topology, keys: Array, fans: Any) -> tuple[Array, Array, Any]:
+    """Which elements are drawn, of a shared weight once, and their keys and fans, from those of edges."""
+    starts = topology.weight_starts
+    edges = owners = np.flatnonzero(np.isnan(topology.weight_start[starts[:-1]]))
     if topology.share is not None:  # of a group the edge with the least key draws, whatever the order
         first = topology.weight_owners()[edges]
         by_key = np.lexsort((keys[edges], first))
         owners, place = np.unique(first[by_key], return_index=True)
         edges = edges[by_key[place]]
-    sources, targets = topology.sources[edges], topology.targets[edges]
-    fan_in = np.bincount(topology.targets, weights=units[topology.sources], minlength=topology.n_nodes)
-    fan_out = np.bincount(topology.sources, weights=units[topology.targets], minlength=topology.n_nodes)
-    fans, keys, places = (fan_in[targets], fan_out[sources]), keys[edges], owners
-    if not topology.is_plain:
-        places = ranges(starts[owners], starts[owners + 1])
-        counts = starts[owners + 1] - starts[owners]
-        element = places - np.repeat(starts[owners], counts)
-        fans = (np.repeat(fans[0], counts), np.repeat(fans[1], counts))
-        keys = np.repeat(keys, counts) + element.astype(np.uint64) * ODD
-    result = elements.copy()
-    result[places] = _drawn_by(initializer, int(generator.integers(2**64, dtype=np.uint64)), keys, fans)
-    return result if topology.share is None else result[topology.element_owners()]
+    places, counts = ranges(starts[owners], starts[owners + 1]), starts[owners + 1] - starts[owners]
+    element = places - np.repeat(starts[owners], counts)
+    own = np.repeat(edges, counts)
+    return places, keys[own] + element.astype(np.uint64) * ODD, tuple(fan[own] for fan in fans)
 
 
-def _drawn_by(initializer: Initializer, seed: int, keys: Array, fans: tuple[Array, Array]) -> Array:
-    """In the order of the keys, so that whatever the initializer does follows names."""
-    order, result = np.argsort(keys), np.empty(len(keys))
+def _drawn_by(initializer: Initializer, seed: int, keys: Array, fans: Any) -> Array:
+    """In the order of the keys where weights hang together, so that whatever is done follows names."""
+    order: Any = slice(None) if initializer.by_weight else np.argsort(keys)
+    result = np.empty(len(keys))
     try:
         array = np.array(initializer.weights(Draws(seed, keys[order]), fans[0][order], fans[1][order]))
     except PluginError:

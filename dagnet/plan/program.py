@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.arrays import Array
+from dagnet.arrays import Array, repeated
 from dagnet.errors import DagnetError
 from dagnet.markup import listing_html
 from dagnet.plan.frozen import ACTIVATE, AGGREGATE, DENSE, DROP, KINDS, LAYER, SPARSE, PlanData
@@ -70,6 +70,9 @@ class Plan(PlanData):
         acting_on = slot_units(self)
         needs_delta = walked_units(self, acting_on[wanted], deltas)
         needs_gradient = wanted & needs_delta[acting_on]
+        del acting_on
+        if np.count_nonzero(needs_gradient) == self.n_slots:
+            needs_gradient = repeated(True, self.n_slots)
         rows = pull_rows(self.steps, self.indptr, self.sources, needs_delta, needs_gradient)
         found = (needs_delta, needs_gradient, *rows)
         for array in found:

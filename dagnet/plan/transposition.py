@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dagnet.adjacency import Rows, offsets, ranges, rows_by
+from dagnet.adjacency import Rows, narrowest, offsets, ranges, rows_by, stable_order
 from dagnet.arrays import Array
 from dagnet.plan.frozen import AGGREGATE, DENSE, KINDS, LAYER, THIN, PlanData, Step
 
@@ -14,7 +14,8 @@ _OTHERWISE = np.isin(np.arange(max(KINDS) + 1), (DENSE, AGGREGATE, LAYER, THIN))
 
 def slot_targets(indptr: Array) -> Array:
     """(weights,) the unit that each weight leads into."""
-    return np.arange(len(indptr) - 1).repeat(indptr[1:] - indptr[:-1])
+    n = len(indptr) - 1
+    return np.arange(n, dtype=narrowest(n)).repeat(indptr[1:] - indptr[:-1])
 
 
 def first_learned(counts: Array, begin: int) -> Array:
@@ -25,7 +26,7 @@ def first_learned(counts: Array, begin: int) -> Array:
 
 def slot_units(plan: PlanData) -> Array:
     """(slots,) the unit that each weight leads into, or that a bias or what is learned belongs to."""
-    units = np.zeros(plan.n_slots, np.int64)
+    units = np.zeros(plan.n_slots, narrowest(plan.n_units))
     units[: plan.n_weights] = slot_targets(plan.indptr)
     biased = (plan.bias_slot >= 0).nonzero()[0]
     units[plan.bias_slot[biased]] = biased
@@ -68,10 +69,13 @@ def pull_rows(
     An edge is walked where its child's δ is known and either its parent's δ or its own
     derivative is wanted.
     """
-    child = slot_targets(indptr)
-    walked = needs_delta[child] & (needs_delta[sources] | needs_gradient[: len(sources)])
+    n, walked = len(indptr) - 1, needs_delta.repeat(indptr[1:] - indptr[:-1])
+    walked &= needs_delta[sources] | needs_gradient[: len(sources)]
     for step in steps[_OTHERWISE[steps["kind"]]]:
         walked[indptr[step["target"]] : indptr[step["target"] + step["n_target"]]] = False
-    slots = walked.nonzero()[0]
-    rows = rows_by(sources[slots], child[slots].astype(sources.dtype), len(indptr) - 1)
-    return rows.indptr, rows.neighbours, slots[rows.edges]
+    slots = walked.nonzero()[0].astype(narrowest(len(sources)))
+    sources = sources[walked]
+    indptr_out = offsets(np.bincount(sources, minlength=n))
+    slots = slots[stable_order(sources, n)]
+    children = slot_targets(indptr)[slots].astype(sources.dtype, copy=False)
+    return indptr_out, children, slots

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dagnet.adjacency import Rows, levels, rows_by
+from dagnet.adjacency import Rows, levels, narrowest, rows_by
 from dagnet.arrays import Array
 from dagnet.contracts import LEARNED, MOMENTS, Loss
 from dagnet.registry import find_loss
@@ -39,9 +39,9 @@ def checked_topology(parts: Topology) -> Topology:
     low, high = parameter_limits(parts) or np.zeros((2, 0))
     check((low <= high).all(), "limits leave nothing to a weight")
     activation_of = parts.activation_of.astype(np.int32)
-    topology = replace(parts, activation_of=activation_of, index=index, level=level)
-    topology.__dict__["children"] = children
-    return topology
+    sources, targets = (end.astype(narrowest(len(index))) for end in (parts.sources, parts.targets))
+    own = replace(parts, sources=sources, targets=targets)
+    return replace(own, activation_of=activation_of, index=index, level=level)
 
 
 def check(holds: object, what: str) -> None:
@@ -79,7 +79,7 @@ def _check_units(parts: Topology) -> None:
 
 def _checked_level(parts: Topology, children: Rows) -> Array:
     n = len(parts.nodes)
-    key = np.sort(parts.sources * n + parts.targets)
+    key = np.sort(parts.sources * np.int64(n) + parts.targets)
     check((key[1:] != key[:-1]).all(), "an edge is there twice")
     level = levels(children, np.bincount(parts.targets, minlength=n))
     check((level >= 0).all(), "the graph has a cycle")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.adjacency import offsets
-from dagnet.arrays import Array, memory_bytes
+from dagnet.arrays import Array, memory_bytes, repeated
 from dagnet.contracts import LEARNED, MOMENTS, Activation
 from dagnet.errors import GraphError, shorten
 from dagnet.registry import find_activation
@@ -23,7 +23,8 @@ from dagnet.topology.extras import (
     read_edge_extras,
     read_node_extras,
 )
-from dagnet.topology.frozen import Topology, edge_sizes, groups
+from dagnet.topology.frozen import Topology, edge_sizes
+from dagnet.topology.groups import groups
 from dagnet.topology.said import Categories, Drawn, Problems, Said
 
 NODE_WORDS = ("activation", "bias", "units", "trainable", "center", "scale", "categories", *NODE_EXTRAS)
@@ -76,13 +77,16 @@ def read_nodes(
 ) -> dict[str, Any]:
     """All that node attributes say; ``unsaid`` masks outputs and constants, identity by default."""
     n = len(units)
-    is_input, has_bias, trainable = np.zeros(n, bool), np.ones(n, bool), np.ones(n, bool)
+    is_input, has_bias, trainable = np.zeros(n, bool), np.ones(n, bool), repeated(True, n)
     is_input[inputs] = True
     has_bias[inputs] = False
     _check_inputs(nodes, is_input, problems)
-    unit_starts = offsets(units).tolist()
-    start = np.zeros(unit_starts[-1])
-    plain = _plain_numbers(nodes, units, "bias") if "bias" in nodes.words else None
+    start, plain, unit_starts = repeated(0.0, int(units.sum())), None, []
+    if "bias" in nodes.words:
+        plain, start = _plain_numbers(nodes, units, "bias"), start.copy()
+        unit_starts = offsets(units).tolist()
+    if "trainable" in nodes.words:
+        trainable = trainable.copy()
     if plain is not None:
         start[:] = np.where(is_input | np.isnan(plain), 0.0, plain)
     for number, bias in nodes.of("bias") if plain is None else ():

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.adjacency import Rows, offsets, ranges, rows_by
-from dagnet.arrays import Array
+from dagnet.adjacency import Rows, offsets, pair_order, ranges, rows_by
+from dagnet.arrays import Array, repeated
 from dagnet.contracts import MOMENTS, Activation, Aggregation
 from dagnet.errors import DataError, did_you_mean, expected, shorten
 from dagnet.topology.extras import normalizations
-from dagnet.topology.said import Categories, edge_text
+from dagnet.topology.groups import first_of_group, groups
+from dagnet.topology.said import Categories, edge_text, numbered
 
 LISTED = 6
 
@@ -25,40 +26,6 @@ def edge_sizes(units: Array, sources: Array, targets: Array) -> Array:
     """(edges,) how many elements each weight has: child units times parent units."""
     result: Array = units[targets] * units[sources]
     return result
-
-
-def groups(
-    keys: Sequence[Any], where: Callable[[int], str], problems: list[str]
-) -> tuple[Array, tuple[Hashable, ...]]:
-    """The group of each key, −1 for None, and the groups' keys in the order of their first use."""
-    try:
-        found = dict.fromkeys(keys)
-    except TypeError:
-        odd = {id(key): number for number, key in [*enumerate(keys)][::-1] if not _is_hashable(key)}
-        problems += [expected(f"{where(n)}: share", "a hashable key", keys[n]) for n in sorted(odd.values())]
-        keys = [None if id(key) in odd else key for key in keys]
-        found = dict.fromkeys(keys)
-    found.pop(None, None)
-    numbers = {None: -1, **{key: number for number, key in enumerate(found)}}
-    return np.fromiter(map(numbers.__getitem__, keys), np.int64, len(keys)), tuple(found)
-
-
-def _is_hashable(key: Any) -> bool:
-    try:
-        hash(key)
-    except TypeError:
-        return False
-    return True
-
-
-def first_of_group(share: Array) -> Array:
-    """(members,) of each the first of its group: itself where ``share`` is negative."""
-    first = np.arange(len(share))
-    members = np.flatnonzero(share >= 0)
-    least = np.zeros(int(share.max(initial=-1)) + 1, np.int64)
-    least[share[members[::-1]]] = members[::-1]  # of several the last assignment stays
-    first[members] = least[share[members]]
-    return first
 
 
 @dataclass(frozen=True)
@@ -131,7 +98,7 @@ class Topology:
     """
 
     nodes: Sequence[Any]
-    index: dict[Hashable, int]
+    index: Mapping[Hashable, int]
     sources: Array
     targets: Array
     inputs: Array
@@ -182,10 +149,15 @@ class Topology:
         """Each node's children; ``children.edges`` numbers the edges."""
         return rows_by(self.sources, self.targets, self.n_nodes)
 
+    @property
+    def fan_in(self) -> Array:
+        """(nodes,) how many parents each node has."""
+        return np.bincount(self.targets, minlength=self.n_nodes)
+
     @cached_property
     def _sorted_edges(self) -> tuple[memoryview, memoryview, memoryview]:
         """Each parent's children, sorted, the edges to them, and where each parent's begin."""
-        edges = np.argsort(self.sources * self.n_nodes + self.targets)
+        edges = pair_order(self.sources, self.targets, self.n_nodes)
         starts = offsets(np.bincount(self.sources, minlength=self.n_nodes))
         return self.targets[edges].data, edges.data, starts.data
 
@@ -198,10 +170,11 @@ class Topology:
     @cached_property
     def aggregation_of(self) -> Array:
         """(nodes,) each node's place among them; −1 for the sum, and where there is nothing to aggregate."""
-        numbers = np.full(self.n_nodes, -1, np.int32)
-        for node, aggregation in self.node_words.get("aggregation", {}).items():
-            numbers[node] = self.aggregations.index(aggregation)
-        numbers[self.parents.degrees() == 0] = -1
+        if not self.aggregations:
+            return repeated(np.int32(-1), self.n_nodes)
+        numbers, said = np.full(self.n_nodes, -1, np.int32), self.node_words["aggregation"]
+        numbers[list(said)] = [self.aggregations.index(aggregation) for aggregation in said.values()]
+        numbers[self.fan_in == 0] = -1
         return _frozen(numbers)
 
     def aggregation(self, node: int) -> str:
@@ -250,8 +223,8 @@ class Topology:
         """The nodes that ``node_starts[name]`` is of, in its order."""
         if name not in MOMENTS:
             return self.learners.get(name, self.normalized)
-        kinds = normalizations(self.node_words)
-        return np.array([node for node, kind in kinds.items() if kind.over_rows], np.int64)
+        kinds = normalizations(self.node_words).items()
+        return np.array([node for node, kind in kinds if kind.over_rows], np.int64)
 
     def weight_owners(self) -> Array:
         """(edges,) the edge that each has its weight from: the first of its group, or itself."""
@@ -381,8 +354,7 @@ class Topology:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # A new index: a name such as NaN is found by its identity, which unpickling changes.
-        index = {name: number for number, name in enumerate(state["nodes"])}
-        self.__dict__.update(state, index=index)
+        self.__dict__.update(state, index=numbered(state["nodes"]))
         Topology.__post_init__(self)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.errors import DagnetWarning, Verbatim, expected, shorten
-from dagnet.topology.frozen import Topology, first_of_group
+from dagnet.topology.frozen import Topology
+from dagnet.topology.groups import first_of_group
 from dagnet.topology.sharing import CLOSE
 
 LISTED = 6

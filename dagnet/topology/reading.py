@@ -10,8 +10,8 @@ from typing import Any, cast
 import networkx as nx
 import numpy as np
 
-from dagnet.adjacency import Rows, levels, reachable, rows_by
-from dagnet.arrays import Array, memory_bytes
+from dagnet.adjacency import Rows, levels, narrowest, reachable, rows_by
+from dagnet.arrays import Array, memory_bytes, repeated
 from dagnet.contracts import Activation, Loss
 from dagnet.errors import (
     CycleError,
@@ -29,7 +29,7 @@ from dagnet.topology.cycles import find_cycles
 from dagnet.topology.frozen import Topology, number_of
 from dagnet.topology.heads import heads_of, with_arguments
 from dagnet.topology.limits import limit_problems, warn_of_signs
-from dagnet.topology.said import Drawn, Problems, Said, drawn, near_misses
+from dagnet.topology.said import Drawn, Problems, Said, drawn, near_misses, numbered
 from dagnet.topology.sharing import sharing_problems
 from dagnet.topology.words import (
     ON_EDGES,
@@ -42,6 +42,7 @@ from dagnet.topology.words import (
 )
 
 Names = Iterable[Hashable] | None
+Index = Mapping[Hashable, int]
 LISTED = 12
 MOST_NODES = 2**31
 BYTES_A_NODE = 64
@@ -192,18 +193,21 @@ def topology_from_arrays(
     if BYTES_A_NODE * n > memory_bytes():
         must = f"such that {BYTES_A_NODE} bytes a node fit into memory, {memory_bytes():,} bytes"
         raise DataError(expected("node numbers", must, n - 1, "number nodes from 0"))
-    key = np.sort(parent * n + child)
+    key = child * np.int64(n)
+    key += parent
+    if not (key[1:] > key[:-1]).all():
+        key.sort()
     twice = np.flatnonzero(key[1:] == key[:-1])
     if len(twice):
-        source, target = divmod(int(key[twice[0]]), n)
+        target, source = divmod(int(key[twice[0]]), n)
         mend = "dagnet needs one weight an edge: merge them"
         settings.problems.append(f"edge {source} → {target} is given twice; {mend}")
-    start = np.full(len(parent), np.nan) if weights is None else _weights(weights, len(parent))
-    fields = {"weight_start": start, "edge_trainable": np.ones(len(parent), bool), "weight_name": "weight"}
-    names = range(n)
-    index: dict[Hashable, int] = dict(zip(names, names, strict=True))
-    read = Drawn(names, index, parent, child, Said("node", str), Said("edge", str))
-    return _assemble(read, np.ones(n, np.int64), fields, settings, hidden)
+    del key
+    start = repeated(np.nan, len(parent)) if weights is None else _weights(weights, len(parent))
+    free = repeated(True, len(parent))
+    fields = {"weight_start": start, "edge_trainable": free, "weight_name": "weight"}
+    read = Drawn(range(n), numbered(range(n)), parent, child, Said("node", str), Said("edge", str))
+    return _assemble(read, repeated(1, n), fields, settings, hidden)
 
 
 def _integers(where: str, values: Any) -> Array:
@@ -219,7 +223,7 @@ def _integers(where: str, values: Any) -> Array:
         raise DataError(
             expected(where, f"node numbers below {MOST_NODES:,}", int(array.max()), "number nodes from 0")
         )
-    return array.astype(np.int64)
+    return array.astype(np.int32)
 
 
 def _weights(weights: Any, n: int) -> Array:
@@ -274,8 +278,8 @@ def _assemble(
     topology = Topology(
         nodes=names if isinstance(names, range) else tuple(names),
         index=index,
-        sources=read.sources,
-        targets=read.targets,
+        sources=read.sources.astype(narrowest(n), copy=False),
+        targets=read.targets.astype(narrowest(n), copy=False),
         inputs=inputs,
         outputs=outputs,
         level=level,
@@ -295,7 +299,6 @@ def _assemble(
     _warn_unreached(names, children, inputs, outputs, int(np.count_nonzero(in_degrees == 0)))
     if divided and topology.share is not None:
         topology = replace(topology, weight_start=topology.weight_start[topology.element_owners()])
-    topology.__dict__["children"] = children
     problems.extend(limit_problems(topology))
     if problems:
         raise GraphError(problems)
@@ -303,7 +306,7 @@ def _assemble(
     return topology
 
 
-def _named(what: str, given: Iterable[Hashable], index: dict[Hashable, int], problems: Problems) -> list[int]:
+def _named(what: str, given: Iterable[Hashable], index: Index, problems: Problems) -> list[int]:
     numbers: dict[int, None] = {}
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         problems.refuse(what, "a list of nodes", given)
@@ -323,7 +326,7 @@ def _named(what: str, given: Iterable[Hashable], index: dict[Hashable, int], pro
 
 
 def _inputs(
-    given: Names, names: Sequence[Hashable], index: dict[Hashable, int], in_degrees: Array, problems: Problems
+    given: Names, names: Sequence[Hashable], index: Index, in_degrees: Array, problems: Problems
 ) -> Array:
     if given is None:
         return np.flatnonzero(in_degrees == 0)
@@ -336,9 +339,7 @@ def _inputs(
     return numbers[in_degrees[numbers] == 0]
 
 
-def _outputs(
-    given: Names, index: dict[Hashable, int], in_degrees: Array, children: Rows, problems: Problems
-) -> Array:
+def _outputs(given: Names, index: Index, in_degrees: Array, children: Rows, problems: Problems) -> Array:
     if given is None:
         numbers = np.flatnonzero((children.degrees() == 0) & (in_degrees > 0))
     else:

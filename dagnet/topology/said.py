@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -135,12 +135,35 @@ class Said:
         return ((number, said[word]) for number, said in enumerate(self.data) if word in said)
 
 
+@dataclass(frozen=True)
+class _Numbers(Mapping[Hashable, int]):
+    """From each of 0 … n − 1 to itself, without memory; what is equal to a number has its hash."""
+
+    names: range
+
+    def __getitem__(self, name: Hashable) -> int:
+        if (number := hash(name)) in self.names and number == name:
+            return number
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def numbered(names: Sequence[Hashable]) -> Mapping[Hashable, int]:
+    """From each name to its number."""
+    return _Numbers(names) if isinstance(names, range) else dict(zip(names, range(len(names)), strict=True))
+
+
 @dataclass(frozen=True, eq=False)
 class Drawn:
     """A graph as it was drawn: names and their numbers, both ends of each edge, all attributes."""
 
     names: Sequence[Hashable]
-    index: dict[Hashable, int]
+    index: Mapping[Hashable, int]
     sources: Array
     targets: Array
     nodes: Said
@@ -154,7 +177,7 @@ def drawn(graph: nx.DiGraph[Any]) -> Drawn:
     collections, each of which visits all dictionaries of the graph.
     """
     names = list(graph)
-    index: dict[Hashable, int] = dict(zip(names, range(len(names)), strict=True))
+    index = numbered(names)
     adjacency = dict(graph.adjacency())  # in an order of its own
     in_order = all(map(is_, adjacency, names))
     rows = np.arange(len(names)) if in_order else np.array([index[name] for name in adjacency], np.int64)

@@ -10,7 +10,8 @@ from dagnet.adjacency import offsets, ranges
 from dagnet.arrays import Array
 from dagnet.contracts import MOMENTS
 from dagnet.errors import shorten
-from dagnet.topology.frozen import Topology, first_of_group
+from dagnet.topology.frozen import Topology
+from dagnet.topology.groups import first_of_group
 
 CLOSE = 1e-12
 """How far apart, relatively, start values may be that a factor divided."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -71,6 +72,15 @@ def large(conditions: Conditions) -> Outcome:
     growth, _ = peaks(lambda: found.append(subject.from_arrays(sources, targets, conditions.threads)))
     outcome.check("peak of building, bytes an edge", growth / n_edges, 48, at_least=False)
     del found[:]
+    tracemalloc.start()
+    net = subject.from_arrays(sources, targets, conditions.threads)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    outcome.check("kept, bytes an edge", kept / n_edges, 32, at_least=False)
+    X, y = (np.zeros((8, len(ports)), np.float32) for ports in (net.inputs, net.outputs))
+    growth, _ = peaks(partial(subject.fit, net, X, y, epochs=1, batch_size=8))
+    outcome.check("kept and the growth in a step of Adam", (kept + growth) / n_edges, 48, at_least=False)
+    del net
     sources, targets, nodes = graphs.strata_arrays(n_edges, window=WINDOW)
     names = np.random.default_rng(0).permutation(nodes)
     mixed = np.random.default_rng(1).permutation(len(sources))

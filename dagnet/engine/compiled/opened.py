@@ -34,7 +34,7 @@ ARRAYS = {
     "indptr": types.int64,
     "sources": _UNIT,
     "bias_slot": types.int64,
-    "pre_place": types.int64,
+    "pre_place": _UNIT,
     "functions": (types.int64, 2),
     "slopes": (types.int64, 2),
     "learned_counts": types.int64,
@@ -43,8 +43,6 @@ ARRAYS = {
     "indptr_out": types.int64,
     "children": _UNIT,
     "slots_out": _SLOT,
-    "slots": _SLOT,
-    "places": _SLOT,
     "started": types.int8,
     "zeroed": types.int64,
     "fresh": types.int8,
@@ -200,7 +198,8 @@ def memory_of(program: Any, lanes: int) -> int:
     """How many numbers a thread's memory of a training step holds."""
     n_units, n_walked = len(program.bias_slot), len(program.slots_out)
     by_rows = 2 * n_units + program.n_pre + len(program.outputs)
-    size: int = by_rows * lanes + 2 * padded(n_walked) + padded(n_units + program.n_learned)
+    walked = (2 if program.has_blocks else 1) * padded(n_walked)
+    size: int = by_rows * lanes + walked + padded(n_units + program.n_learned)
     return size
 
 

@@ -115,7 +115,9 @@ def _whole_pass(table, theta, forward, backward):
     values, deltas = memory[:size], memory[size:at]
     pre, at = memory[at : at + program.n_pre * lanes], at + program.n_pre * lanes
     wanted, at = memory[at : at + len(program.outputs) * lanes], at + len(program.outputs) * lanes
-    weights, at = memory[at : at + n_walked], at + padded(n_walked)
+    weights = into[:n_walked]  # which is written when the walk is over
+    if program.has_blocks:
+        weights, at = memory[at : at + n_walked], at + padded(n_walked)
     gradient, at = memory[at : at + n_walked], at + padded(n_walked)
     biases = memory[at : at + n_units + program.n_learned]
     state, walk = State(values, deltas, pre), Reverse(weights, gradient, biases, theta, into)
@@ -140,7 +142,7 @@ def _whole_pass(table, theta, forward, backward):
         backward(program, walk, state, tile, (0, n_steps), (0, walked))
         load_inputs(given, values, tile, (False, False))
     for k in range(n_walked):
-        into[program.slots[k]] = gradient[program.places[k]]
+        into[program.slots_out[k]] = gradient[k]
     for unit in range(program.n_inputs, n_units):
         if program.bias_slot[unit] >= 0:
             into[program.bias_slot[unit]] = walk.bias_gradient[unit]

@@ -279,8 +279,8 @@ class CompiledRunner(Runner):
         if program.has_dense:
             written = (scratch.gradients, scratch.bias_gradients)
             scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in written)
-        kernels.collect(into, program.slots, program.places, scratch.gradients)
-        kernels.collect(into, *program.summed, scratch.bias_gradients)
+        kernels.collect(into, program.slots_out, scratch.gradients)
+        kernels.collect_some(into, *program.summed, scratch.bias_gradients)
         into[program.unwanted] = 0
         if program.has_dense and len(program.by_numpy):
             scratch.bound += float(np.square(into[program.by_numpy]).sum())

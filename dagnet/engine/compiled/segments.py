@@ -133,12 +133,11 @@ class Program:
         )
         self.is_narrow = plan.sources.dtype == plan.targets.dtype == np.int32 and plan.n_slots < 2**32
         # unsigned, because for a signed index Numba asks each time whether it counts from the end
-        self.slots_out = slots_out.astype(np.uint32 if self.is_narrow else np.uint64)
-        self.places = self.slots_out.argsort().astype(self.slots_out.dtype)
-        self.slots = self.slots_out[self.places]
-        unit = np.int32 if self.is_narrow else np.int64
-        self.sources, self.children = (a.astype(unit, copy=False) for a in (plan.sources, plan.targets))
-        self.needs_delta = plan.needs_delta
+        signed, unsigned = (np.int32, np.uint32) if self.is_narrow else (np.int64, np.uint64)
+        self.slots_out = slots_out.astype(signed, copy=False).view(unsigned)
+        self.slots_out.flags.writeable = False  # as the plan's own: kernels are compiled for one of both
+        self.sources, self.children = (a.astype(signed, copy=False) for a in (plan.sources, plan.targets))
+        self.pre_place, self.needs_delta = self.pre_place.astype(signed, copy=False), plan.needs_delta
         numbers, self.key = plan.unit_numbers, np.zeros(2, np.uint64)
         self.rates = np.array([numbers_of_rate(rate) for rate in plan.rates.tolist()]).reshape(-1, 3)
         self.unit_hashes = np.zeros(0, np.uint64) if numbers is None else mixed(numbers + ODD)
@@ -266,7 +265,7 @@ class Program:
         units, n = np.flatnonzero(self.bias_slot >= 0), self.n_learned
         places = np.append(units, self.plan.n_units + np.arange(n))
         slots = np.append(self.bias_slot[units], self.plan.n_slots - n + np.arange(n))
-        return slots.astype(self.slots.dtype), places.astype(self.slots.dtype)
+        return slots.astype(np.int64), places.astype(np.int64)
 
     @cached_property
     def unwanted(self) -> Array:
