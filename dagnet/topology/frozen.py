@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from itertools import chain
@@ -14,7 +14,7 @@ import numpy as np
 from dagnet.adjacency import Rows, offsets, pair_order, ranges, rows_by
 from dagnet.arrays import Array, repeated
 from dagnet.contracts import MOMENTS, Activation, Aggregation
-from dagnet.errors import DataError, did_you_mean, expected, shorten
+from dagnet.errors import DataError, did_you_mean, shorten
 from dagnet.topology.extras import normalizations
 from dagnet.topology.groups import first_of_group, groups
 from dagnet.topology.said import Categories, edge_text, numbered
