@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import dagnet
+from dagnet.contracts import Unsupported
 
 
 class Scaled:
@@ -102,7 +103,12 @@ def test_engines_give_one_value_and_one_gradient(form, dtype, threads, monkeypat
     values, gradients = [], []
     for engine in dagnet.engines():
         if dagnet.engines()[engine].unavailable() is None:
-            net = dagnet.Network(graph, engine=engine, dtype=dtype, threads=threads)
+            try:
+                net = dagnet.Network(graph, engine=engine, dtype=dtype, threads=threads)
+            except Unsupported:  # a plugin's engine may run formulas alone
+                assert engine not in {"compiled", "reference"}
+                assert form not in FORMULAS
+                continue
             values.append(net(X))
             gradients.append(net.gradient(X, X[:, 0]).flat)
     rtol = 1e-12 if dtype == "float64" else 1e-4
