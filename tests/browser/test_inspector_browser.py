@@ -390,6 +390,33 @@ def test_where_the_page_cannot_calculate_it_says_why(browser, tmp_path, attribut
     viewer.check_quiet()
 
 
+def curve_of(viewer):
+    """The points of the curve that the panel draws, as (z, a): its axes say where both are 0."""
+    path = viewer.find("#panel svg.plot .curve").get_attribute("d")
+    pieces = [piece for piece in path.replace("L", " L").replace("M", " M").split(" ") if piece]
+    places = np.array(list(zip((p[1:] for p in pieces[::2]), pieces[1::2], strict=True)), float)
+    axis = viewer.find("#panel svg.plot .axis").get_attribute("d")  # M0 {y}H330M{x} 0V120
+    zero = float(axis.split("H")[0].split(" ")[1])
+    return (places[:, 0] / 330 - 0.5) * 12, zero - places[:, 1], path.count("M")
+
+
+def test_a_curve_without_a_formula_is_drawn_by_points(browser, tmp_path):
+    graph = nx.DiGraph([("x", "h"), ("h", "y"), ("y", "z")])
+    graph.nodes["h"].update(activation=dagnet.Activation("ramp", _ramp, derivative=_step))
+    graph.nodes["y"].update(activation="tanh")
+    net = dagnet.Network(graph, seed=0)
+    assert net.topology.activations[net.topology.activation_of[net.topology.index["h"]]].formula is None
+    viewer = open_page(browser, tmp_path, net, np.ones((2, 1)))
+    for node, function in {"h": _ramp, "y": np.tanh}.items():
+        viewer.ask("select", node)
+        z, a, pieces = curve_of(viewer)
+        assert z == pytest.approx(np.linspace(-6, 6, 121), abs=0.01)
+        scale = a[-1] / function(6.0)
+        assert a / scale == pytest.approx(function(z), abs=0.02)
+        assert pieces == 1
+    viewer.check_quiet()
+
+
 def test_attributions_are_a_colour(browser, tmp_path):
     net = dagnet.Network(dagnet.layered([2, 3, 2], activation="tanh"), seed=0)
     X = np.random.default_rng(0).normal(size=(4, 2))

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from dagnet.adjacency import ranges
 from dagnet.arrays import Array
-from dagnet.contracts import Observations
+from dagnet.contracts import Activation, Observations
 from dagnet.drawing import ROLES, Sketch, edge_strengths, group, layered_layout, sketch
 from dagnet.explain import attribution_of
 from dagnet.explain.arguments import activation_text
@@ -45,6 +45,8 @@ MAX_NODES, MAX_EDGES, MAX_ELEMENTS = 6_000, 60_000, 400_000
 ASPECT = 1.3
 CURVES = 4
 """Columns of the history that are drawn, and outputs to which contributions are shown."""
+CURVE = -6.0, 6.0, 121
+"""From where to where the page draws activations, and by how many points."""
 MOST_ROWS, MOST_NUMBERS, EXACT = 64, 150_000, 60_000
 
 
@@ -203,23 +205,37 @@ def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
 def _functions(model: Model) -> dict[str, Any]:
     """What activations calculate, with what they know or have learned, or why the page cannot."""
     topology, of, formulas = model.topology, model.topology.activation_of.copy(), list[dict[str, Any]]()
-    known: list[tuple[str, int, Any]] = []
+    known: list[tuple[str, int, Any, Any]] = []
     for place, activation in enumerate(topology.activations):
         formula = activation.formula
         ops = [] if formula is None else [[op.name, op.reads, str(op.value)] for op in formula.ops]
         said = {} if formula is None else {"arguments": formula.arguments, "result": formula.results[0]}
         formulas.append({"ops": ops, **said, "reason": activation.reason})
-        known.append((str(activation), place, {**activation.trainable, **activation.parameters}))
+        known.append((str(activation), place, {**activation.trainable, **activation.parameters}, {}))
     for node in np.unique(np.concatenate([np.zeros(0, np.int64), *topology.learners.values()])).tolist():
         learned = model.layout.activation_numbers(node, model.parameters)
-        known.append((activation_text(model, node), int(of[node]), {**known[of[node]][2], **learned}))
+        known.append(
+            (activation_text(model, node), int(of[node]), {**known[of[node]][2], **learned}, learned)
+        )
         of[node] = len(known) - 1
     found = []
-    for text, place, parameters in known:
+    for text, place, parameters, learned in known:
         names = [name for name in formulas[place].get("arguments", ()) if name in parameters]
         given = [np.ravel(parameters[name]).astype(float).tolist() for name in names]
-        found.append({"label": text, "formula": place, "given": given})
+        points = (
+            None if formulas[place]["ops"] else _points(topology.activations[place], learned, model.dtype)
+        )
+        found.append({"label": text, "formula": place, "given": given, "points": points})
     return {"activation": packed(of, "i4"), "activations": found, "formulas": formulas}
+
+
+@np.errstate(all="ignore")
+def _points(activation: Activation, learned: dict[str, Array], dtype: Any) -> dict[str, str] | None:
+    """The curve of an activation without a formula; None where each of several units learned its own."""
+    if any(len(numbers) > 1 for numbers in learned.values()):
+        return None
+    z = np.linspace(*CURVE).astype(dtype)[None]
+    return packed(activation.value(z, **{name: numbers[:, None] for name, numbers in learned.items()}), "f4")
 
 
 def _summary(drawn: Sketch) -> dict[str, Any]:

@@ -8,8 +8,8 @@
 // role, level, column, units, x, y, activation
 //     (nodes,) arrays: 0 input, 1 hidden, 2 output, 3 constant, 4 group; longest distance from a
 //     parentless node; where it stands; how many units; coordinates, in which radius is a node's size; place
-//     in activations, a list of {label, formula, given}: a place in formulas, and numbers for its arguments
-//     after z, one or one a unit each.
+//     in activations, a list of {label, formula, given, points}: a place in formulas, numbers for its arguments
+//     after z, one or one a unit each, and where it has no formula 121 values for z from −6 to 6, or null.
 // aggregation
 //     of each node the place in aggregations, a list of names; −1 for the sum.
 // formulas
@@ -69,7 +69,7 @@ function readNet() {
   net.unitStart = new Int32Array(net.n + 1);
   for (let v = 0; v < net.n; v++) net.unitStart[v + 1] = net.unitStart[v] + net.units[v];
   net.nUnits = net.unitStart[net.n];
-  net.curves = raw.activations;
+  net.curves = raw.activations.map((curve) => ({ ...curve, points: unpack(curve.points) }));
   if (raw.rows) {
     net.rows = { total: raw.rows.total, kept: raw.rows.kept, mean_loss: raw.rows.mean_loss };
     net.rows.attribution = Object.entries(raw.rows.attribution).map(([name, array]) => [name, unpack(array)]);
