@@ -13,7 +13,7 @@ import numpy as np
 from dagnet.adjacency import reachable
 from dagnet.drawing.marks import GROUPS, figure
 from dagnet.drawing.page import PIXELS, Page, lay_out
-from dagnet.drawing.sketch import Floats, Sketch, boxed, sketch, summarised
+from dagnet.drawing.sketch import Floats, Sketch, as_drawn, sketch, summarised
 from dagnet.drawing.svg import Drawing, draw_page
 from dagnet.errors import DataError, did_you_mean, expected, shorten
 from dagnet.markup import LONGEST_LABEL, counted, label, node_labels
@@ -49,32 +49,21 @@ def laid_out(
         raise DataError("draw(): y is given without X; the targets need their rows")
     every = replace(sketch(model), texts=_texts(model, labels))
     if isinstance(color, str) and color not in NUMBERS:
-        kinds, groups = _kinds(model, color)
-        every = replace(every, kinds=kinds, groups=groups)
+        every = _grouped(every, model, color)
     drawn = summarised(every)
     if highlight is not None:
         drawn = _highlighted(drawn, model, highlight)
     if color is not None and not drawn.groups:
-        values, what, lines = _drawn_numbers(drawn, *_numbers(model, "color", color, X, y))
+        values, what, lines = as_drawn(drawn, *_numbers(model, "color", color, X, y))
         notes = [f"{line}\n{note}" for line, note in zip(lines, drawn.notes, strict=True)]
         drawn = replace(drawn, values=values, scale=what, notes=notes)
     if size is not None:
         values, what = _numbers(model, "size", size, X, y)
         below = f"|{what}|" if (values < 0).any() else what
-        values, what, _ = _drawn_numbers(drawn, np.abs(values), below)
+        values, what, _ = as_drawn(drawn, np.abs(values), below)
         most = float(values[np.isfinite(values)].max(initial=0.0))
         drawn = replace(drawn, sizes=values / (most or 1.0), sized=_sized(values, what, most))
-    if drawn.member is not None and labels is False:
-        drawn = replace(drawn, texts=[""] * len(drawn.names))
     return lay_out(drawn, width=pixels, font=font, top=None if drawn.counted else top)
-
-
-def _drawn_numbers(drawn: Sketch, values: Floats, what: str) -> tuple[Floats, str, list[str]]:
-    """Of what is drawn, nodes or boxes: numbers, what these are, and a line about each."""
-    if drawn.member is None:
-        return values, what, [""] * len(values)
-    means, lines = boxed(drawn, values)
-    return means, f"{what}, mean of a box's nodes", lines
 
 
 def _sized(values: Floats, what: str, most: float) -> str:
@@ -140,8 +129,8 @@ def _means(model: Model, where: str, what: str, X: Any, y: Any) -> tuple[dict[An
     return means, name if rows == 1 else f"{name}, mean of {rows:,} rows"
 
 
-def _kinds(model: Model, attribute: str) -> tuple[list[str], list[str]]:
-    """An attribute of each node as text, "" for none, and these, the largest first; of too many others."""
+def _grouped(drawn: Sketch, model: Model, attribute: str) -> Sketch:
+    """With groups by an attribute of nodes, the largest first; if there are too many, the rest are others."""
     nodes = dict(model.to_networkx().nodes(data=True))
     found = [data.get(attribute) for data in nodes.values()]
     if all(value is None for value in found):
@@ -151,10 +140,10 @@ def _kinds(model: Model, attribute: str) -> tuple[list[str], list[str]]:
         raise DataError(expected("draw(): color", must, attribute) + mend)
     kinds = ["" if value is None else label(str(value), LONGEST_LABEL) for value in found]
     groups = [kind for kind, _ in Counter(filter(None, kinds)).most_common()]
-    if len(groups) <= len(GROUPS):
-        return kinds, groups
-    groups = groups[: len(GROUPS) - 1]
-    return [kind if kind in {"", *groups} else OTHERS for kind in kinds], [*groups, OTHERS]
+    if len(groups) > len(GROUPS):
+        groups = [*groups[: len(GROUPS) - 1], OTHERS]
+        kinds = [kind if kind in {"", *groups} else OTHERS for kind in kinds]
+    return replace(drawn, kinds=kinds, groups=groups)
 
 
 def _texts(model: Model, labels: Any) -> list[str] | None:

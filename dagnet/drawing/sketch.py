@@ -140,20 +140,23 @@ def group(sketch: Sketch) -> Sketch:
     roles, levels = ["group"] * len(keys), np.unique(depth, return_inverse=True)[1].reshape(-1)
     groups = Sketch(told_apart(names), roles, levels, *edges, notes=notes, counted=True, message=message)
     of = [kinds[key % len(kinds)][2] for key in keys] if sketch.kinds else ()
-    return replace(groups, texts=names, kinds=of, groups=sketch.groups, member=member)
+    texts = names if sketch.texts is None or any(sketch.texts) else [""] * len(names)
+    return replace(groups, texts=texts, kinds=of, groups=sketch.groups, member=member)
 
 
-def boxed(sketch: Sketch, values: Floats) -> tuple[Floats, list[str]]:
-    """Of an overview's boxes the means of their nodes' numbers, NaN for none, and a line about these."""
+def as_drawn(sketch: Sketch, values: Floats, what: str) -> tuple[Floats, str, list[str]]:
+    """Numbers of nodes, or of an overview's boxes, NaN for none; what they are; a line about each."""
+    if sketch.member is None:
+        return values, what, [""] * len(values)
     known, n = ~np.isnan(values), len(sketch.names)
-    found, box = values[known], np.asarray(sketch.member)[known]
+    found, box = values[known], sketch.member[known]
     counts, low, high = np.bincount(box, minlength=n), np.full(n, np.inf), np.full(n, -np.inf)
     np.minimum.at(low, box, found)
     np.maximum.at(high, box, found)
     means = np.bincount(box, found / counts[box], minlength=n)
     said = zip(counts.tolist(), low.tolist(), high.tolist(), strict=True)
     lines = [f"{counted(k, 'node')} from {number(a)} to {number(b)}" if k else "" for k, a, b in said]
-    return np.where(counts > 0, means, np.nan), lines
+    return np.where(counts > 0, means, np.nan), f"{what}, mean of a box's nodes", lines
 
 
 def _group_name(kind: tuple[str, str, str], size: int) -> str:

@@ -16,6 +16,9 @@
 //     A list of {arguments, ops, result, reason}, each operation [name, reads, value]; of none there is a reason.
 // words
 //     By node number what else it says, such as its normalization and dropout, as text.
+// norms
+//     By node number {eps, before, gain, offset}: gain · x + offset, (units,) arrays, of the value, or of z if
+//     before; x is centred and divided by √(variance + eps) over the node's units first, unless eps is null.
 // bias, center, scale
 //     (all units, node after node) arrays, NaN where there is none; the last two may be null.
 // edges
@@ -69,6 +72,7 @@ function readNet() {
   net.unitStart = new Int32Array(net.n + 1);
   for (let v = 0; v < net.n; v++) net.unitStart[v + 1] = net.unitStart[v] + net.units[v];
   net.nUnits = net.unitStart[net.n];
+  net.norms = Object.fromEntries(Object.entries(raw.norms ?? {}).map(([v, norm]) => [v, { ...norm, gain: unpack(norm.gain), offset: unpack(norm.offset) }]));
   net.curves = raw.activations.map((curve) => ({ ...curve, points: unpack(curve.points) }));
   if (raw.rows) {
     net.rows = { total: raw.rows.total, kept: raw.rows.kept, mean_loss: raw.rows.mean_loss };
