@@ -124,6 +124,32 @@ def test_shared_frozen_and_matrix_weights_are_told():
     assert unpack(data["units"]).tolist() == [1, 1, 1, 2]
 
 
+def _gained(z, slant):
+    return slant * np.interp(z, [-1.0, 2.0], [0.0, 1.0])
+
+
+def _gained_slope(z, a, slant):
+    return np.where((z > -1) & (z < 2), slant / 3, 0.0).astype(z.dtype)
+
+
+def test_curves_without_a_formula_are_points():
+    graph = nx.DiGraph([("a", "h"), ("h", "k"), ("k", "wide"), ("wide", "y")])
+    gained = dagnet.Activation("gained", _gained, _gained_slope, trainable={"slant": 2.0})
+    for node in ("h", "k", "wide"):
+        graph.nodes[node]["activation"] = gained
+    graph.nodes["k"]["slant"], graph.nodes["wide"]["units"] = -3.0, 2
+    net = dagnet.Network(graph, seed=0)
+    data = payload(net, None)
+    curves = dict(zip(net.nodes, unpack(data["activation"]).tolist(), strict=True))
+    z = np.linspace(-6, 6, 121)
+    for node, slant in {"h": 2.0, "k": -3.0}.items():
+        curve = data["activations"][curves[node]]
+        assert data["formulas"][curve["formula"]]["ops"] == []
+        assert unpack(curve["points"]) == pytest.approx(_gained(z, slant), abs=1e-6)
+    assert data["activations"][curves["wide"]]["points"] is None
+    assert data["activations"][curves["y"]]["points"] is None  # identity has a formula
+
+
 def test_standardised_inputs_and_history():
     graph = dagnet.layered([2, 1])
     graph.nodes["x1"].update(center=2.0, scale=4.0)

@@ -317,6 +317,7 @@ def test_groups_with_long_names_are_told_apart_in_the_legend():
         for kind, _, text in laid_out(dagnet.Network(graph, seed=0), color="pathway").key()
         if kind == "fill"
     ]
+    assert key.pop() == "no group"
     assert len(set(key)) == len(said)
     assert all("…" in text and len(text) <= 44 for text in key)
 
@@ -445,8 +446,97 @@ def test_a_picture_that_cannot_be_written_leaves_the_old_one(textbook, tmp_path,
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_overview_has_no_colours_of_nodes():
-    net = dagnet.Network(dagnet.layered([700, 2, 1]), seed=0)
-    assert "are too many to draw one by one" in net.draw().svg
-    with pytest.raises(dagnet.DataError, match="color: 703 nodes are drawn as an overview"):
-        net.draw(color={net.nodes[0]: 1.0})
+# -- overviews ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def large():
+    net = random_network(2_400, 5, 60, 300)
+    rng, graph = np.random.default_rng(1), net.to_networkx()
+    for node, place in zip(graph, rng.integers(12, size=len(graph)).tolist(), strict=True):
+        if place < 11:
+            graph.nodes[node]["pathway"] = f"P{min(place, 1 + place // 3)}"
+    return dagnet.Network(graph, seed=0, activation="tanh")
+
+
+def members(page, net):
+    """Boxes by level and kind of node, found without the drawing: their nodes."""
+    level = {node: net.topology.level[net.topology.index[node]] for node in net.nodes}
+    assert len(page.sketch.member) == len(level)
+    boxes = {}
+    for node, box in zip(net.nodes, page.sketch.member.tolist(), strict=True):
+        boxes.setdefault(box, []).append(node)
+    for box, nodes in boxes.items():
+        assert page.labels[box].startswith(f"{len(nodes):,} ")
+        spread = {level[node] * 12 // (max(level.values()) + 1) for node in nodes if node not in net.outputs}
+        ends = {(node in net.inputs, node in net.outputs) for node in nodes}
+        assert len(spread) <= len(ends) == 1
+    return boxes
+
+
+@pytest.mark.parametrize("width", [None, "85 mm"])
+def test_the_boxes_of_an_overview_have_the_means_of_their_nodes(large, width):
+    rng = np.random.default_rng(2)
+    X, y = rng.normal(size=(6, len(large.inputs))), rng.normal(size=(6, len(large.outputs)))
+    page = laid_out(large, X, y, color="value", width=width)
+    forward, boxes = large.forward(X), members(page, large)
+    assert len(boxes) == len(page.labels) < 60
+    want = {box: np.mean([forward[node].mean() for node in nodes]) for box, nodes in boxes.items()}
+    assert page.sketch.values == pytest.approx([want[box] for box in sorted(want)], rel=1e-6)
+    most = max(map(abs, want.values()))
+    for box, mean in want.items():
+        assert page.fill(box) == number_colour(mean, most)
+        assert page.rim(box)[2] == (mean < 0)
+    low, high = (f(forward[node].mean() for node in boxes[0]) for f in (min, max))
+    assert page.sketch.notes[0].startswith(f"{len(boxes[0])} nodes from {low:.6g} to {high:.6g}\n")
+    texts = [words for kind, _, words in page.key() if kind == "bar"]
+    assert texts[0].startswith("value, mean of 6 rows, mean of a box's nodes, −")
+    delta = laid_out(large, X, y, color="delta", width=width).sketch.values
+    gradient = large.gradient(X, y)
+    assert delta[3] == pytest.approx(
+        np.mean([6 * gradient.delta(node).mean() for node in boxes[3]]), rel=1e-5
+    )
+    given = large.attribute(X, large.outputs[0])
+    sized = laid_out(large, X, color=given, size=given, width=width).sketch
+    mean = np.array([np.mean([np.abs(given[node]).mean() for node in boxes[k]]) for k in sorted(boxes)])
+    assert sized.values == pytest.approx(mean, rel=1e-6)
+    assert sized.sizes == pytest.approx(mean / mean.max(), rel=1e-6)
+
+
+def test_what_some_nodes_of_a_box_lack_is_left_out_and_said(large):
+    some = {node: float(k) for k, node in enumerate(large.inputs) if k % 2}
+    drawing = large.draw(color=some)
+    page = laid_out(large, color=some)
+    (box,) = np.flatnonzero(~np.isnan(page.sketch.values))
+    assert page.sketch.values[box] == pytest.approx(np.mean(list(some.values())))
+    assert page.sketch.notes[box].startswith(f"{len(some)} nodes from 1 to ")
+    assert f"{len(some)} nodes from 1 to " in drawing.svg
+    assert "no number (pale rim)" in drawing.svg
+
+
+def test_the_groups_of_an_overview_have_boxes_of_their_own(large):
+    page = laid_out(large, color="pathway")
+    kinds = dict(large.to_networkx().nodes(data="pathway"))
+    for box, nodes in members(page, large).items():
+        (kind,) = {kinds[node] or "" for node in nodes}
+        assert page.fill(box) == (page.group_colours[kind] if kind else PAPER)
+    counts = [sum(kind == name for kind in kinds.values()) for name in page.group_colours]
+    assert counts == sorted(counts, reverse=True)
+    assert [words for kind, _, words in page.key() if kind == "fill"] == [*page.group_colours, "no group"]
+    assert "\nP1\n" in large.draw(color="pathway").svg
+    graph = large.to_networkx()
+    for k, node in enumerate(graph):
+        graph.nodes[node]["pathway"] = f"many {k % 40}"
+    page = laid_out(dagnet.Network(graph, seed=0), color="pathway")
+    assert list(page.group_colours)[-1] == "others"
+    assert len(page.group_colours) == len(GROUPS)
+    assert len(page.labels) < 12 * 4 * len(GROUPS)
+
+
+def test_an_overview_lights_no_chains(large):
+    assert "are too many to draw one by one" in large.draw().svg
+    assert {*laid_out(large, labels=False).labels} == {""}
+    with pytest.raises(dagnet.DataError, match="highlight: 2,400 nodes are drawn as an overview"):
+        large.draw(highlight=large.nodes[0])
+    with pytest.raises(dagnet.DataError, match="color must be 'value'"):
+        large.draw(color=3)

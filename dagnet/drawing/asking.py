@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,15 +11,16 @@ from typing import Any
 import numpy as np
 
 from dagnet.adjacency import reachable
-from dagnet.drawing.marks import figure
+from dagnet.drawing.marks import GROUPS, figure
 from dagnet.drawing.page import PIXELS, Page, lay_out
-from dagnet.drawing.sketch import Floats, Sketch, sketch, summarised
+from dagnet.drawing.sketch import Floats, Sketch, as_drawn, sketch, summarised
 from dagnet.drawing.svg import Drawing, draw_page
 from dagnet.errors import DataError, did_you_mean, expected, shorten
 from dagnet.markup import LONGEST_LABEL, counted, label, node_labels
 from dagnet.model import Model
 from dagnet.values import FINITE, FLAG, between, text, whole
 
+OTHERS = "others"
 UNITS = {"mm": PIXELS / 25.4, "cm": PIXELS / 2.54, "in": PIXELS, "pt": PIXELS / 72, "px": 1.0}
 NARROW, WIDE, NUMBERS = 75.0, 20_000.0, ("value", "delta")
 TITLE, POINTS, TOP = text("text"), between("a size in points, 5 or more", 5.0, 100.0), whole(0)
@@ -45,30 +47,26 @@ def laid_out(
     top = None if top_edges is None else TOP.check("draw(): top_edges", top_edges)
     if y is not None and X is None:
         raise DataError("draw(): y is given without X; the targets need their rows")
-    drawn = replace(sketch(model), texts=_texts(model, labels))
+    every = replace(sketch(model), texts=_texts(model, labels))
+    if isinstance(color, str) and color not in NUMBERS:
+        every = _grouped(every, model, color)
+    drawn = summarised(every)
     if highlight is not None:
         drawn = _highlighted(drawn, model, highlight)
-    if isinstance(color, str) and color not in NUMBERS:
-        drawn = replace(drawn, kinds=_kinds(model, color))
-    elif color is not None:
-        values, what = _numbers(model, "color", color, X, y)
-        drawn = replace(drawn, values=values, scale=what)
+    if color is not None and not drawn.groups:
+        values, what, lines = as_drawn(drawn, *_numbers(model, "color", color, X, y))
+        notes = [f"{line}\n{note}" for line, note in zip(lines, drawn.notes, strict=True)]
+        drawn = replace(drawn, values=values, scale=what, notes=notes)
     if size is not None:
         values, what = _numbers(model, "size", size, X, y)
-        most = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
-        drawn = replace(drawn, sizes=np.abs(values) / (most or 1.0), sized=_sized(values, what, most))
-    if (small := summarised(drawn)) is drawn:
-        return lay_out(drawn, width=pixels, font=font, top=top)
-    for word, asked in {"color": color, "size": size, "highlight": highlight}.items():
-        if asked is not None:
-            each = f"{counted(len(drawn.names), 'node')} are drawn as an overview, whose boxes stand for many"
-            raise DataError(f"draw(): {word}: {each}; net.show() colours up to 6,000 one by one")
-    small = small if labels is not False else replace(small, texts=[""] * len(small.names))
-    return lay_out(small, width=pixels, font=font)
+        below = f"|{what}|" if (values < 0).any() else what
+        values, what, _ = as_drawn(drawn, np.abs(values), below)
+        most = float(values[np.isfinite(values)].max(initial=0.0))
+        drawn = replace(drawn, sizes=values / (most or 1.0), sized=_sized(values, what, most))
+    return lay_out(drawn, width=pixels, font=font, top=None if drawn.counted else top)
 
 
 def _sized(values: Floats, what: str, most: float) -> str:
-    what = f"|{what}|" if (values < 0).any() else what
     return f"{what}, up to {figure(most)}" + (", least: no number" if np.isnan(values).any() else "")
 
 
@@ -131,8 +129,8 @@ def _means(model: Model, where: str, what: str, X: Any, y: Any) -> tuple[dict[An
     return means, name if rows == 1 else f"{name}, mean of {rows:,} rows"
 
 
-def _kinds(model: Model, attribute: str) -> list[str]:
-    """The value of an attribute of each node as text, "" for none."""
+def _grouped(drawn: Sketch, model: Model, attribute: str) -> Sketch:
+    """With groups by an attribute of nodes, the largest first; if there are too many, the rest are others."""
     nodes = dict(model.to_networkx().nodes(data=True))
     found = [data.get(attribute) for data in nodes.values()]
     if all(value is None for value in found):
@@ -140,7 +138,12 @@ def _kinds(model: Model, attribute: str) -> list[str]:
         mend = did_you_mean(attribute, [*NUMBERS, *sorted(known)], listed=8)
         must = f"{WANTED}; or the name of a node attribute"
         raise DataError(expected("draw(): color", must, attribute) + mend)
-    return ["" if value is None else label(str(value), LONGEST_LABEL) for value in found]
+    kinds = ["" if value is None else label(str(value), LONGEST_LABEL) for value in found]
+    groups = [kind for kind, _ in Counter(filter(None, kinds)).most_common()]
+    if len(groups) > len(GROUPS):
+        groups = [*groups[: len(GROUPS) - 1], OTHERS]
+        kinds = [kind if kind in {"", *groups} else OTHERS for kind in kinds]
+    return replace(drawn, kinds=kinds, groups=groups)
 
 
 def _texts(model: Model, labels: Any) -> list[str] | None:
@@ -160,6 +163,9 @@ def _texts(model: Model, labels: Any) -> list[str] | None:
 def _highlighted(drawn: Sketch, model: Model, highlight: Any) -> Sketch:
     """With the parent chains of nodes, and the ways of weights, that are asked for."""
     topology = model.topology
+    if drawn.member is not None:
+        each = f"{counted(topology.n_nodes, 'node')} are drawn as an overview, whose boxes stand for many"
+        raise DataError(f"draw(): highlight: {each}; net.show() lights the chains of up to 6,000, one by one")
     alone = isinstance(highlight, str | bytes | tuple) or not isinstance(highlight, Iterable)
     nodes, ringed, edges = (np.zeros(n, bool) for n in (*[topology.n_nodes] * 2, topology.n_edges))
     for name in [highlight] if alone else list(highlight):

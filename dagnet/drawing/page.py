@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,7 +28,7 @@ KEPT, MOST, REACH = 16, 0.55, 1.8
 is written; how far a name may reach in it, in columns."""
 PLACES = (0.36, 0.28, 0.44, 0.52, 0.6, 0.68, 0.2, 0.76)
 """Where on its line a number may stand."""
-OTHERS, BAR = "others", 20
+BAR = 20
 
 
 @dataclass(frozen=True)
@@ -79,10 +78,8 @@ class Page:
 
     @cached_property
     def group_colours(self) -> dict[str, str]:
-        """The colour of each group, the largest first; if there are too many, the rest are others."""
-        names = [kind for kind, _ in Counter(filter(None, self.sketch.kinds)).most_common()]
-        names = names if len(names) <= len(marks.GROUPS) else [*names[: len(marks.GROUPS) - 1], OTHERS]
-        return dict(zip(names, marks.GROUPS, strict=False))
+        """The colour of each group."""
+        return dict(zip(self.sketch.groups, marks.GROUPS, strict=False))
 
     def fill(self, node: int) -> str:
         """Of a node."""
@@ -92,7 +89,7 @@ class Page:
         if sketch.values is not None:
             return marks.number_colour(float(sketch.values[node]), self.most)
         if sketch.kinds:
-            return self.group_colours.get(sketch.kinds[node]) or self.group_colours[OTHERS]
+            return self.group_colours[sketch.kinds[node]]
         return marks.ROLE_FILL[sketch.roles[node]]
 
     def rim(self, node: int) -> tuple[str, float, bool]:
@@ -278,6 +275,8 @@ class Page:
                 yield "fill", marks.PAPER, "no number (pale rim)"
         groups = zip(self.group_colours.values(), told_apart(list(self.group_colours), 40), strict=True)
         yield from (("fill", colour, kind) for colour, kind in groups)
+        if "" in sketch.kinds:
+            yield "fill", marks.PAPER, "no group"
         if sketch.sizes is not None:
             yield "size", "", f"area: {sketch.sized}"
         if sketch.counted:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dagnet.markup import number, told_apart
+from dagnet.markup import counted, number, told_apart
 from dagnet.model import Model
 from dagnet.topology import Topology
 
@@ -40,12 +40,14 @@ class Sketch:
     values: Floats | None = None  # what colours stand for, NaN for none
     scale: str = ""  # what these numbers are
     kinds: Sequence[str] = ()  # in place of numbers each node's group, "" for none
+    groups: Sequence[str] = ()  # these, in the order of their colours
     sizes: Floats | None = None  # shares of the largest node's area
     sized: str = ""  # what these are
     lit: Bools | None = None  # what is painted, all else being faint
     lit_edges: Bools | None = None  # the same of edges
     ringed: Bools | None = None  # those that were asked for
     texts: Sequence[str] | None = None  # written in place of names; an empty text is nothing
+    member: Ints | None = None  # of an overview: the box of each node of the network
 
 
 def sketch(model: Model) -> Sketch:
@@ -108,14 +110,15 @@ def summarised(sketch: Sketch, *, max_nodes: int = 2_000, max_edges: int = 12_00
 
 
 def group(sketch: Sketch) -> Sketch:
-    """Gather nodes by level, role and activation; an edge of groups counts the edges that it stands for.
+    """Gather nodes by level, role, activation and kind; an edge of groups counts those that it stands for.
 
     Edges that run inside a group are not drawn.
     """
     levels = sketch.levels if sketch.columns is None else sketch.columns
     n_levels = int(levels.max(initial=0)) + 1
     column = levels if n_levels <= COLUMNS else levels * COLUMNS // n_levels
-    kind_of = list(zip(sketch.roles, sketch.activations or [""] * len(sketch.roles), strict=True))
+    blank = [""] * len(sketch.roles)
+    kind_of = list(zip(sketch.roles, sketch.activations or blank, sketch.kinds or blank, strict=True))
     kinds = list(dict.fromkeys(kind_of))
     numbers = {kind: i for i, kind in enumerate(kinds)}
     kind = np.array([numbers[kind] for kind in kind_of], np.int64)
@@ -135,11 +138,29 @@ def group(sketch: Sketch) -> Sketch:
         "each box stands for the nodes of one kind and level (or of a few), each line for all edges between."
     )
     roles, levels = ["group"] * len(keys), np.unique(depth, return_inverse=True)[1].reshape(-1)
-    return Sketch(told_apart(names), roles, levels, *edges, notes=notes, counted=True, message=message)
+    groups = Sketch(told_apart(names), roles, levels, *edges, notes=notes, counted=True, message=message)
+    of = [kinds[key % len(kinds)][2] for key in keys] if sketch.kinds else ()
+    texts = names if sketch.texts is None or any(sketch.texts) else [""] * len(names)
+    return replace(groups, texts=texts, kinds=of, groups=sketch.groups, member=member)
 
 
-def _group_name(kind: tuple[str, str], size: int) -> str:
-    role, activation = kind
+def as_drawn(sketch: Sketch, values: Floats, what: str) -> tuple[Floats, str, list[str]]:
+    """Numbers of nodes, or of an overview's boxes, NaN for none; what they are; a line about each."""
+    if sketch.member is None:
+        return values, what, [""] * len(values)
+    known, n = ~np.isnan(values), len(sketch.names)
+    found, box = values[known], sketch.member[known]
+    counts, low, high = np.bincount(box, minlength=n), np.full(n, np.inf), np.full(n, -np.inf)
+    np.minimum.at(low, box, found)
+    np.maximum.at(high, box, found)
+    means = np.bincount(box, found / counts[box], minlength=n)
+    said = zip(counts.tolist(), low.tolist(), high.tolist(), strict=True)
+    lines = [f"{counted(k, 'node')} from {number(a)} to {number(b)}" if k else "" for k, a, b in said]
+    return np.where(counts > 0, means, np.nan), f"{what}, mean of a box's nodes", lines
+
+
+def _group_name(kind: tuple[str, str, str], size: int) -> str:
+    role, activation, _ = kind
     what = activation if role == "hidden" and activation else f"{role}{'s' if size != 1 else ''}"
     return f"{size:,} {what}"
 

@@ -203,7 +203,9 @@ def node_marks(page: Page) -> Iterator[str]:
             lines.append(
                 f"{sketch.scale}: no number" if none else f"{sketch.scale} {sketch.values[node]:.6g}"
             )
-        lines += filter(None, sketch.notes[node].split("\n") if sketch.notes else [])
+        lines += filter(
+            None, [*sketch.kinds[node : node + 1], *"".join(sketch.notes[node : node + 1]).split("\n")]
+        )
         title, (colour, width, dashed) = "\n".join(map(marks.xml, lines)), page.rim(node)
         rim = f'stroke="{colour}" stroke-width="{width:.2f}"' + (
             ' stroke-dasharray="2.4 1.6"' if dashed else ""

@@ -69,7 +69,8 @@ def draw(
         ``"delta"``, that of δ = ∂(a row's loss)/∂z; what :meth:`attribute` gave (of several rows its mean
         absolute), or :func:`dagnet.importance`; a mapping from node to number.  For ``color`` also the name
         of a node attribute, up to eight groups.  Below 0 nodes are orange and dashed,
-        without a number white with a pale rim.
+        without a number white with a pale rim.  A box of an overview has the mean of its nodes' numbers (of
+        absolute ones as its area), and nodes of one group.
     highlight
         What is painted while the rest is faint: a node's parent chain, or the ways on from an edge's weight;
         a list has several of either, a tuple is a name or an edge.

@@ -298,6 +298,64 @@ def test_do_in_the_page_is_do_in_python(browser, tmp_path):
     viewer.check_quiet()
 
 
+def test_do_in_the_page_passes_what_is_normalised_and_sets_single_units(browser, tmp_path):
+    rng, graph = np.random.default_rng(2), nx.DiGraph()
+    said = ["batch", "batch(before_activation=True)", "layer", "layer(before_activation=True)"]
+    graph.add_edges_from([("x1", "wide"), ("x2", "wide"), ("x2", "h"), ("wide", "h")])
+    graph.nodes["wide"].update(units=3, activation="tanh")
+    graph.nodes["x1"].update(center=1.0, scale=2.0)
+    for place, word in enumerate(said):
+        node = f"n{place}"
+        graph.add_edges_from([("wide", node), ("h", node), (node, "y"), (node, "z")])
+        graph.nodes[node].update(units=1 + 2 * place // 2, normalization=word, activation="tanh")
+    graph.add_edge("n1", "n2")
+    graph.nodes["z"].update(units=2, normalization="batch")
+    net = dagnet.Network(graph, outputs=["y", "z"], seed=0)
+    X = rng.normal(size=(30, 2))
+    net.fit(X, rng.normal(size=(30, 3)), epochs=5, progress=False, seed=0)
+    viewer = open_page(browser, tmp_path, net, X[:4])
+
+    def check(do):
+        want = net.forward(X[:1], do=do)
+        for other in net.nodes:
+            value = viewer.ask("value", other)
+            assert value == pytest.approx(np.ravel(want[other]), rel=1e-6, abs=1e-6), (do, other)
+
+    row = net.forward(X[:1])
+    for node in net.nodes:
+        assert viewer.ask("why", node) == ""
+        units = int(net.topology.units[net.topology.index[node]])
+        for unit in range(units):
+            value = rng.normal()
+            column = np.array(row[node], float).reshape(1, units)
+            if node in net.inputs:  # as in X
+                column = X[:1, [net.inputs.index(node)]].copy()
+            column[0, unit] = value
+            viewer.ask("do", node, value, unit)
+            check({node: column if units > 1 else column[:, 0]})
+            viewer.ask("do", node, None, unit)
+    viewer.ask("do", "x1", 0.7)
+    viewer.ask("do", "wide", -0.4, 1)  # its other units follow x1
+    column = net.forward(X[:1], do={"x1": 0.7})["wide"].copy()
+    column[0, 1] = -0.4
+    check({"x1": 0.7, "wide": column})
+    viewer.ask("do", "x1", None)
+    viewer.ask("do", "wide", None, 1)
+    check({})
+    viewer.ask("select", "wide")
+    for unit in ("1", "2"):
+        viewer.press(Keys.ARROW_DOWN) if unit == "2" else viewer.find("#do-unit").send_keys(Keys.ARROW_DOWN)
+        assert viewer.find("#do-unit").get_attribute("value") == unit  # and it keeps the focus
+    typed(viewer, "0.25")
+    assert "do(wide[2] = 0.25)" in viewer.panel().lower()
+    column = row["wide"].copy()
+    column[0, 2] = 0.25
+    check({"wide": column})
+    viewer.find("#do-undo").click()
+    check({})
+    viewer.check_quiet()
+
+
 def test_dragging_the_slider_of_a_node_changes_what_it_feeds(textbook):
     textbook.click_at(textbook.ask("at", "h11"))
     slider = textbook.find("#do")
@@ -370,7 +428,6 @@ def test_a_mean_of_units_says_that_it_is_one(browser, tmp_path):
 @pytest.mark.parametrize(
     ("attributes", "words"),
     [
-        ({"normalization": "batch"}, "y, which it feeds, is normalised"),
         ({"activation": dagnet.Activation("own", _ramp, derivative=_step)}, "has no formula: "),
         (
             {"aggregation": dagnet.Aggregation("rms", lambda terms: np.sqrt(np.mean(terms**2, axis=0)))},
@@ -387,6 +444,53 @@ def test_where_the_page_cannot_calculate_it_says_why(browser, tmp_path, attribut
     assert not viewer.find("#do").is_enabled()
     viewer.ask("select", "y")
     assert viewer.find("#do").is_enabled()
+    viewer.check_quiet()
+
+
+def test_weights_that_the_page_lacks_are_not_guessed(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr("dagnet.formats.inspector.MAX_ELEMENTS", 1)
+    graph = nx.DiGraph([("x", "wide"), ("x", "h"), ("wide", "y"), ("h", "y"), ("h", "z")])
+    graph.nodes["wide"]["units"] = 2  # y has one unit itself
+    viewer = open_page(browser, tmp_path, dagnet.Network(graph, seed=0), np.ones((2, 1)))
+    assert viewer.ask("why", "h") == "The weights of y, which it feeds, are too many for this page."
+    assert viewer.ask("why", "z") == ""
+    viewer.check_quiet()
+
+
+def test_categories_have_no_slider(browser, tmp_path):
+    graph = nx.DiGraph([("x", "y")])
+    graph.nodes["x"].update(categories=["red", "blue"], dropout=0.5)
+    viewer = open_page(browser, tmp_path, dagnet.Network(graph, seed=0), {"x": ["red", "blue"]})
+    viewer.ask("select", "x")
+    assert "x has categories: net.forward(X, do=…) sets them" in viewer.find("#do-why").text
+    assert "categories, dropout 0.5" in viewer.panel()
+    viewer.check_quiet()
+
+
+def curve_of(viewer):
+    """The points of the curve that the panel draws, as (z, a): its axes say where both are 0."""
+    path = viewer.find("#panel svg.plot .curve").get_attribute("d")
+    pieces = [piece for piece in path.replace("L", " L").replace("M", " M").split(" ") if piece]
+    places = np.array(list(zip((p[1:] for p in pieces[::2]), pieces[1::2], strict=True)), float)
+    axis = viewer.find("#panel svg.plot .axis").get_attribute("d")  # M0 {y}H330M{x} 0V120
+    zero = float(axis.split("H")[0].split(" ")[1])
+    return (places[:, 0] / 330 - 0.5) * 12, zero - places[:, 1], path.count("M")
+
+
+def test_a_curve_without_a_formula_is_drawn_by_points(browser, tmp_path):
+    graph = nx.DiGraph([("x", "h"), ("h", "y"), ("y", "z")])
+    graph.nodes["h"].update(activation=dagnet.Activation("ramp", _ramp, derivative=_step))
+    graph.nodes["y"].update(activation="tanh")
+    net = dagnet.Network(graph, seed=0)
+    assert net.topology.activations[net.topology.activation_of[net.topology.index["h"]]].formula is None
+    viewer = open_page(browser, tmp_path, net, np.ones((2, 1)))
+    for node, function in {"h": _ramp, "y": np.tanh}.items():
+        viewer.ask("select", node)
+        z, a, pieces = curve_of(viewer)
+        assert z == pytest.approx(np.linspace(-6, 6, 121), abs=0.01)
+        scale = a[-1] / function(6.0)
+        assert a / scale == pytest.approx(function(z), abs=0.02)
+        assert pieces == 1
     viewer.check_quiet()
 
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from dagnet.adjacency import ranges
 from dagnet.arrays import Array
-from dagnet.contracts import Observations
+from dagnet.contracts import Activation, Observations
 from dagnet.drawing import ROLES, Sketch, edge_strengths, group, layered_layout, sketch
 from dagnet.explain import attribution_of
 from dagnet.explain.arguments import activation_text
@@ -25,21 +25,11 @@ from dagnet.formats.annotated import RowStatistics, full_runner, row_statistics
 from dagnet.markup import label, node_labels
 from dagnet.model import ABSENT, Model
 from dagnet.plan import aggregate_steps, slopes
+from dagnet.topology import normalizations
 
 __all__ = ["page", "write_html"]
 
-SCRIPTS = (
-    "data",
-    "numbers",
-    "forward",
-    "geometry",
-    "paint",
-    "labels",
-    "panel",
-    "parts",
-    "controls",
-    "viewer",
-)
+SCRIPTS = "data", "numbers", "forward", "geometry", "paint", "labels", "panel", "parts", "controls", "viewer"
 KINDS = {"f8": "<f8", "f4": "<f4", "i4": "<i4", "u1": "|u1"}
 MAX_NODES, MAX_EDGES, MAX_ELEMENTS = 6_000, 60_000, 400_000
 ASPECT = 1.3
@@ -181,6 +171,8 @@ def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
         for node, said in topology.node_words.get(word, {}).items():
             text = f"{word} {said}"
             words[node] = f"{words[node]}, {text}" if node in words else text
+    for node in topology.categories:
+        words[node] = f"categories, {words[node]}" if node in words else "categories"
     placed, several = _placed(drawn), topology.n_edges < len(layout.weights) <= MAX_ELEMENTS
     placed["edges"] |= {
         "elements": packed(layout.weights_of(model.parameters), "f8") if several else None,
@@ -190,6 +182,7 @@ def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
     return {
         **placed,
         "words": words,
+        "norms": _normalizations(model),
         "units": packed(topology.units, "i4"),
         **_functions(model),
         "aggregation": packed(topology.aggregation_of, "i4"),
@@ -200,26 +193,51 @@ def _nodes(model: Model, drawn: Sketch) -> dict[str, Any]:
     }
 
 
+def _normalizations(model: Model) -> dict[int, Any]:
+    """How nodes are normalised: over rows by the running moments, which are in gain and offset."""
+    found = dict[int, Any]()
+    for node, kind in normalizations(model.topology.node_words).items():
+        name, said = model.topology.nodes[node], model.node_parameters
+        gain, offset = said[name, "scale"], said[name, "shift"]
+        if kind.over_rows:
+            gain = gain / np.sqrt(said[name, "variance"] + kind.eps)
+            offset = offset - said[name, "mean"] * gain
+        eps, numbers = None if kind.over_rows else kind.eps, [packed(each, "f8") for each in (gain, offset)]
+        found[node] = {"eps": eps, "before": kind.before_activation, "gain": numbers[0], "offset": numbers[1]}
+    return found
+
+
 def _functions(model: Model) -> dict[str, Any]:
     """What activations calculate, with what they know or have learned, or why the page cannot."""
     topology, of, formulas = model.topology, model.topology.activation_of.copy(), list[dict[str, Any]]()
-    known: list[tuple[str, int, Any]] = []
+    known: list[tuple[str, int, dict[str, Array]]] = []
     for place, activation in enumerate(topology.activations):
         formula = activation.formula
         ops = [] if formula is None else [[op.name, op.reads, str(op.value)] for op in formula.ops]
         said = {} if formula is None else {"arguments": formula.arguments, "result": formula.results[0]}
         formulas.append({"ops": ops, **said, "reason": activation.reason})
-        known.append((str(activation), place, {**activation.trainable, **activation.parameters}))
+        known.append((str(activation), place, {}))
     for node in np.unique(np.concatenate([np.zeros(0, np.int64), *topology.learners.values()])).tolist():
         learned = model.layout.activation_numbers(node, model.parameters)
-        known.append((activation_text(model, node), int(of[node]), {**known[of[node]][2], **learned}))
+        known.append((activation_text(model, node), int(of[node]), learned))
         of[node] = len(known) - 1
     found = []
-    for text, place, parameters in known:
+    for text, place, learned in known:
+        activation = topology.activations[place]
+        parameters = {**activation.trainable, **activation.parameters, **learned}
         names = [name for name in formulas[place].get("arguments", ()) if name in parameters]
         given = [np.ravel(parameters[name]).astype(float).tolist() for name in names]
-        found.append({"label": text, "formula": place, "given": given})
+        points = _points(activation, learned, model.dtype)
+        found.append({"label": text, "formula": place, "given": given, "points": points})
     return {"activation": packed(of, "i4"), "activations": found, "formulas": formulas}
+
+
+@np.errstate(all="ignore")
+def _points(activation: Activation, learned: dict[str, Array], dtype: Any) -> dict[str, str] | None:
+    """The curve of an activation without a formula; None where each of several units learned its own."""
+    if activation.formula is not None or any(len(numbers) > 1 for numbers in learned.values()):
+        return None
+    return packed(activation.value(np.linspace(-6.0, 6.0, 121, dtype=dtype), **learned), "f4")
 
 
 def _summary(drawn: Sketch) -> dict[str, Any]:

@@ -8,14 +8,17 @@
 // role, level, column, units, x, y, activation
 //     (nodes,) arrays: 0 input, 1 hidden, 2 output, 3 constant, 4 group; longest distance from a
 //     parentless node; where it stands; how many units; coordinates, in which radius is a node's size; place
-//     in activations, a list of {label, formula, given}: a place in formulas, and numbers for its arguments
-//     after z, one or one a unit each.
+//     in activations, a list of {label, formula, given, points}: a place in formulas, numbers for its arguments
+//     after z, one or one a unit each, and where it has no formula 121 values for z from −6 to 6, or null.
 // aggregation
 //     of each node the place in aggregations, a list of names; −1 for the sum.
 // formulas
 //     A list of {arguments, ops, result, reason}, each operation [name, reads, value]; of none there is a reason.
 // words
 //     By node number what else it says, such as its normalization and dropout, as text.
+// norms
+//     By node number {eps, before, gain, offset}: gain · x + offset, (units,) arrays, of the value, or of z if
+//     before; x is centred and divided by √(variance + eps) over the node's units first, unless eps is null.
 // bias, center, scale
 //     (all units, node after node) arrays, NaN where there is none; the last two may be null.
 // edges
@@ -69,7 +72,8 @@ function readNet() {
   net.unitStart = new Int32Array(net.n + 1);
   for (let v = 0; v < net.n; v++) net.unitStart[v + 1] = net.unitStart[v] + net.units[v];
   net.nUnits = net.unitStart[net.n];
-  net.curves = raw.activations;
+  net.norms = Object.fromEntries(Object.entries(raw.norms ?? {}).map(([v, norm]) => [v, { ...norm, gain: unpack(norm.gain), offset: unpack(norm.offset) }]));
+  net.curves = raw.activations.map((curve) => ({ ...curve, points: unpack(curve.points) }));
   if (raw.rows) {
     net.rows = { total: raw.rows.total, kept: raw.rows.kept, mean_loss: raw.rows.mean_loss };
     net.rows.attribution = Object.entries(raw.rows.attribution).map(([name, array]) => [name, unpack(array)]);

@@ -67,16 +67,15 @@ const lacking = (formula) => formula.ops.find(([name]) => name !== "constant" &&
 function why(v) {
   // The sentence that says why a node has no slider, or "" where it has one.
   if (!net.rows) return "No rows of data are in this page.";
-  if (net.units[v] > 1) return `${shortName(v)} has ${net.units[v]} units: net.forward(X, do=…) sets them.`;
+  if (net.words?.[v]?.includes("categories")) return `${shortName(v)} has categories: net.forward(X, do=…) sets them.`;
   const after = reach([v], false);
   for (let u = 0; u < net.n; u++) {
     if (!after[u] || u === v) continue;
     const formula = net.formulas[net.curves[net.activation[u]].formula], aggregation = net.aggregations[net.aggregation[u]] ?? "sum";
-    if (net.words?.[u]?.includes("normalization")) return `${shortName(u)}, which it feeds, is normalised: net.forward(X, do=…) knows how.`;
     if (!AGGREGATIONS[aggregation]) return `${shortName(u)}, which it feeds, has the aggregation ${aggregation}, which this page does not know.`;
     if (!formula.ops.length) return `${shortName(u)}, which it feeds, has no formula: ${formula.reason}.`;
     if (lacking(formula)) return `${shortName(u)}, which it feeds, calculates ${lacking(formula)}, which this page does not know.`;
-    if (!net.elements && net.units[u] > 1) return `The weights of ${shortName(u)}, which it feeds, are too many for this page.`;
+    if (!net.elements && edgesInto(u).some((e) => net.elementStart[e + 1] - net.elementStart[e] > 1)) return `The weights of ${shortName(u)}, which it feeds, are too many for this page.`;
   }
   return "";
 }
@@ -85,48 +84,72 @@ function applyDo() {
   // z and a of all units in the chosen row, where some nodes have the values given; null: none has.
   if (!state.given.size) { state.done = null; return; }
   const base = state.row * net.nUnits, z = Float64Array.from(net.rows.z.subarray(base, base + net.nUnits)), a = Float64Array.from(net.rows.a.subarray(base, base + net.nUnits));
-  for (const [v, value] of state.given) { const u = net.unitStart[v]; a[u] = net.role[v] === 0 && net.center ? (value - net.center[u]) / net.scale[u] : value; if (net.role[v] === 0) z[u] = a[u]; }
   const after = reach([...state.given.keys()], false);
-  for (const column of net.levels) for (const v of column ?? []) if (after[v] && !state.given.has(v)) calculate(v, z, a);
+  for (const level of net.levels)
+    for (const v of (level ?? []).filter((v) => after[v])) {
+      const given = state.given.get(v) ?? new Map();
+      if (given.size < net.units[v] && edgesInto(v).some((e) => after[net.source[e]])) calculate(v, z, a);
+      for (const [unit, value] of given) { const u = net.unitStart[v] + unit; a[u] = net.role[v] === 0 && net.center ? (value - net.center[u]) / net.scale[u] : value; if (net.role[v] === 0) z[u] = a[u]; }
+    }
   state.done = { z, a };
 }
 
+function normalised(norm, x) {
+  if (!norm) return x;
+  const mean = (values) => values.reduce((sum, y) => sum + y, 0) / values.length, middle = norm.eps === null ? 0 : mean(x);
+  const spread = norm.eps === null ? 1 : Math.sqrt(mean(x.map((y) => (y - middle) ** 2)) + norm.eps);
+  return x.map((y, unit) => (norm.gain[unit] * (y - middle)) / spread + norm.offset[unit]);
+}
+
 function calculate(v, z, a) {
-  const aggregate = AGGREGATIONS[net.aggregations[net.aggregation[v]] ?? "sum"], act = activated(net.curves[net.activation[v]]);
+  const aggregate = AGGREGATIONS[net.aggregations[net.aggregation[v]] ?? "sum"], act = activated(net.curves[net.activation[v]]), norm = net.norms[v], first = net.unitStart[v];
   for (let unit = 0; unit < net.units[v]; unit++) {
-    const terms = [], u = net.unitStart[v] + unit;
+    const terms = [];
     for (const e of edgesInto(v)) {
       const s = net.source[e], wide = net.units[s];
       for (let k = 0; k < wide; k++) terms.push((net.elements ? net.elements[net.elementStart[e] + unit * wide + k] : net.weight[e]) * a[net.unitStart[s] + k]);
     }
-    z[u] = aggregate(terms) + (net.bias[u] || 0);
-    a[u] = act(z[u], unit);
+    z[first + unit] = aggregate(terms) + (net.bias[first + unit] || 0);
   }
+  const sums = z.slice(first, first + net.units[v]), values = (norm?.before ? normalised(norm, sums) : sums).map(act);
+  a.set(norm?.before ? values : normalised(norm, values), first);
 }
 
-function setDo(v, value) {
-  if (value === null) state.given.delete(v); else state.given.set(v, value);
+function setDo(v, value, unit = 0) {
+  // A unit of a node has a value, or, null, is as the row has it.
+  const given = state.given.get(v) ?? new Map();
+  if (value === null) given.delete(unit); else given.set(unit, value);
+  if (given.size) state.given.set(v, given); else state.given.delete(v);
   applyDo(); restyle(); redraw();
 }
 
 function doPart(v) {
   // What the panel says of interventions: a slider, and what comes of it.
-  const reason = why(v), u = net.unitStart[v], scaled = net.role[v] === 0 && net.center;
+  const reason = why(v), unit = state.unit, u = net.unitStart[v] + unit, name = net.units[v] > 1 ? `${shortName(v)}[${unit}]` : shortName(v), scaled = net.role[v] === 0 && net.center;
   const own = (row) => net.rows.a[row * net.nUnits + u] * (scaled ? net.scale[u] : 1) + (scaled ? net.center[u] : 0);
   if (reason) return [heading("do"), element("input", { type: "range", id: "do", disabled: "", "aria-label": "Value" }), element("p", { id: "do-why" }, reason)];
-  const given = state.given.get(v), set = given ?? own(state.row), all = Array.from({ length: net.rows.kept }, (_, row) => own(row)).filter(Number.isFinite), low = Math.min(0, ...all), high = Math.max(0, ...all), room = (high - low) * 0.5 || 1;
-  const slider = element("input", { type: "range", id: "do", min: low - room, max: high + room, step: "any", value: set, "aria-label": `Value of ${shortName(v)}` });  // shows the nearest that it reaches
-  const number = element("input", { type: "number", id: "do-number", step: "any", value: given ?? (Number.isFinite(set) ? set.toPrecision(5) : ""), "aria-label": `Value of ${shortName(v)} as a number` }), outcome = element("div", { id: "do-outcome" });
+  const given = state.given.get(v)?.get(unit), set = given ?? own(state.row), all = Array.from({ length: net.rows.kept }, (_, row) => own(row)).filter(Number.isFinite), low = Math.min(0, ...all), high = Math.max(0, ...all), room = (high - low) * 0.5 || 1;
+  const slider = element("input", { type: "range", id: "do", min: low - room, max: high + room, step: "any", value: set, "aria-label": `Value of ${name}` });  // shows the nearest that it reaches
+  const number = element("input", { type: "number", id: "do-number", step: "any", value: given ?? (Number.isFinite(set) ? set.toPrecision(5) : ""), "aria-label": `Value of ${name} as a number` }), outcome = element("div", { id: "do-outcome" });
   const undo = element("button", { id: "do-undo", class: "more" }, "as the row has it"), tell = () => {
-    undo.hidden = !state.given.has(v);
+    undo.hidden = !state.given.get(v)?.has(unit);
     outcome.replaceChildren(table(["output", `row ${state.row + 1}`, "with do"], doneOutputs().map(([w, before, after]) => [meanLink(w), show(before), signed(after)])));
   };
-  slider.addEventListener("input", () => { number.value = Number(Number(slider.value).toPrecision(5)); setDo(v, Number(number.value)); tell(); });
-  number.addEventListener("change", () => { if (number.value !== "" && Number.isFinite(Number(number.value))) setDo(v, Number(number.value)); fillPanel(true); });
+  slider.addEventListener("input", () => { number.value = Number(Number(slider.value).toPrecision(5)); setDo(v, Number(number.value), unit); tell(); });
+  number.addEventListener("change", () => { if (number.value !== "" && Number.isFinite(Number(number.value))) setDo(v, Number(number.value), unit); fillPanel(true); });
   slider.addEventListener("change", () => fillPanel(true));
-  undo.addEventListener("click", () => { setDo(v, null); fillPanel(true); });
+  undo.addEventListener("click", () => { setDo(v, null, unit); fillPanel(true); });
   tell();
-  return [heading(`do(${shortName(v, 24)} = …)`), element("div", { class: "do" }, slider, number), undo, outcome];
+  return [heading(`do(${cutText(name, 24)} = …)`), ...unitChoice(v), element("div", { class: "do" }, slider, number), undo, outcome];
+}
+
+function unitChoice(v) {
+  // Which unit of a node the slider sets; its others follow their parents.
+  if (net.units[v] === 1) return [];
+  const choice = element("select", { id: "do-unit", "aria-label": `Unit of ${shortName(v)}` }, ...Array.from({ length: net.units[v] }, (_, unit) => element("option", { value: unit }, `unit ${unit}`)));
+  choice.value = state.unit;
+  choice.addEventListener("change", () => { state.unit = Number(choice.value); fillPanel(true); document.getElementById("do-unit").focus(); });
+  return [choice];
 }
 
 function doneOutputs() {
@@ -135,4 +158,4 @@ function doneOutputs() {
   return outputs.map((v) => [v, mean(net.rows.a, v, state.row * net.nUnits), state.done ? mean(state.done.a, v, 0) : mean(net.rows.a, v, state.row * net.nUnits)]);
 }
 
-const saidDo = () => [...state.given].map(([v, value]) => `do(${shortName(v, 24)} = ${show(value, 4)})`).join(", ");
+const saidDo = () => [...state.given].flatMap(([v, given]) => [...given].map(([unit, value]) => `do(${shortName(v, 24)}${net.units[v] > 1 ? `[${unit}]` : ""} = ${show(value, 4)})`)).join(", ");

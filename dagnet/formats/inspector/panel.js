@@ -44,7 +44,7 @@ function aboutNode(v) {
   parts.push(element("p", {}, `${count(lit, "node is", "nodes are")} behind it, it feeds ${count(fed, "node")}.`));
   if (net.rows) parts.push(heading(`Row ${state.row + 1}${state.done ? ` with ${saidDo()}` : ""}`), units === 1 ? nodeNumbers(v) : unitTable(v));
   parts.push(...doPart(v));
-  if (activation && units === 1 && canCalculate(net.curves[net.activation[v]])) parts.push(heading(activation), curvePlot(net.curves[net.activation[v]], ofNode("z", v), ofNode("a", v)));
+  if (activation && units === 1 && (net.curves[net.activation[v]].points || canCalculate(net.curves[net.activation[v]]))) parts.push(heading(activation), curvePlot(net.curves[net.activation[v]], ofNode("z", v), ofNode("a", v)));
   return [...parts, ...flows(into, out)];
 }
 

@@ -67,11 +67,11 @@ function cloud(nodes, most = 60) {
 
 function curvePlot(curve, z, a) {
   // An activation with the chosen row's point on it.
-  const w = 330, h = 120, xs = Array.from({ length: 121 }, (_, i) => (i - 60) / 10), act = activated(curve), ys = xs.map((x) => act(x)).map((y) => (Number.isFinite(y) ? y : 0));
-  const low = Math.max(-6, Math.min(0, ...ys)), high = Math.min(6, Math.max(0.5, ...ys)), pad = (high - low) * 0.08;
+  const w = 330, h = 120, xs = Array.from({ length: 121 }, (_, i) => (i - 60) / 10), ys = Array.from(curve.points ?? xs.map((x) => activated(curve)(x)));
+  const finite = ys.filter(Number.isFinite), low = Math.max(-6, Math.min(0, ...finite)), high = Math.min(6, Math.max(0.5, ...finite)), pad = (high - low) * 0.08;
   const X = (x) => ((x - xs[0]) / (xs[xs.length - 1] - xs[0])) * w;
   const Y = (y) => h - ((Math.max(low, Math.min(high, y)) - low + pad) / (high - low + 2 * pad)) * h;
-  const line = ys.map((y, i) => `${i ? "L" : "M"}${X(xs[i]).toFixed(1)} ${Y(y).toFixed(1)}`).join("");
+  const line = ys.map((y, i) => (Number.isFinite(y) ? `${Number.isFinite(ys[i - 1]) ? "L" : "M"}${X(xs[i]).toFixed(1)} ${Y(y).toFixed(1)}` : "")).join("");
   const plot = drawing("svg", { class: "plot", viewBox: `0 -4 ${w} ${h + 20}`, role: "img", "aria-label": `${curve.label}, z ${show(z)}, a ${show(a)}` });
   plot.append(drawing("path", { class: "axis", d: `M0 ${Y(0)}H${w}M${X(0)} 0V${h}` }), drawing("path", { class: "curve", d: line, stroke: "var(--soft)" }));
   if (Number.isFinite(z) && Number.isFinite(a)) {

@@ -6,13 +6,14 @@ const net = readNet();
 timings.read = performance.now();
 const view = { x: 0, y: 0, k: 1 }, size = { w: 1, h: 1 }, limits = { least: 0.01, most: 400 };
 const frame = { canvas: document.createElement("canvas"), view: null };
-const state = { row: 0, colour: "activation", width: "weight", threshold: 0, drawn: 0, edgesOf: null, of: 0, given: new Map(), done: null };
+const state = { row: 0, colour: "activation", width: "weight", threshold: 0, drawn: 0, edgesOf: null, of: 0, given: new Map(), done: null, unit: 0 };
 let theme = null, style = null, light = null, chosen = null, found = new Set(), grid = null, job = null, pending = null, rest = 0;
 const routes = makeRoutes();
 timings.routes = performance.now();
 
 function choose(what, centre = false) {
   chosen = what;
+  state.unit = 0;
   state.edgesOf = null;
   light = lightOf(what);
   if (light) light.count = light.edges.reduce((sum, x) => sum + x, 1);
@@ -148,7 +149,7 @@ window.dagnet = {
   select: (name) => choose({ kind: "node", id: net.names.indexOf(name) }),
   selectEdge: (a, b) => choose({ kind: "edge", id: edgeBetween(a, b) }),
   clear: () => choose(null),
-  do: (name, value) => setDo(net.names.indexOf(name), value),
+  do: (name, value, unit) => setDo(net.names.indexOf(name), value, unit ?? 0),
   why: (name) => why(net.names.indexOf(name)),
   value: (name) => { const v = net.names.indexOf(name); return Array.from({ length: net.units[v] }, (_, k) => ofUnit("a", net.unitStart[v] + k)); },
   attribution: (name) => attributed(net.names.indexOf(name)),

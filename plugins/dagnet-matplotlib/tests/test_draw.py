@@ -116,6 +116,8 @@ def test_large_networks_are_drawn_as_an_overview():
     shown = words(draw(net))
     assert any(text.startswith("100 inputs") for text in shown)
     assert any("too many to draw" in text for text in shown)
+    shown = words(draw(net, X=np.ones((2, 100)), color="value"))
+    assert any(text.startswith("value, mean of 2 rows, mean of a box's nodes") for text in shown)
 
 
 def test_the_network_and_pyplot_are_left_alone(net):
