@@ -167,7 +167,7 @@ class Group(Protocol):
 
 
 Steps = Callable[..., "list[float]"]
-"""``steps(theta, state, rows, starts, step=, learning_rate=, most=)``: as :meth:`Learner.several`, where
+"""``steps(theta, state, (rows, starts), (step, learning_rate, most))``: as :meth:`Learner.several`, where
 ``theta`` are all parameters, ``state`` the optimizer's vectors, and ``step`` the number of the first.  It
 ends before a step whose loss is not finite or whose gradient's squares add up to more than ``most``."""
 

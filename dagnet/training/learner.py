@@ -128,15 +128,8 @@ class ArrayLearner(Learner):
         """See :class:`dagnet.contracts.Learner`."""
         if self._many is None or not learning_rate <= CALM_RATE:
             return []
-        losses = self._many(
-            self._parameters,
-            self._state,
-            rows,
-            starts,
-            step=self.steps + 1,
-            learning_rate=learning_rate,
-            most=CALM_SQUARE,
-        )
+        pace = self.steps + 1, learning_rate, CALM_SQUARE
+        losses = self._many(self._parameters, self._state, (rows, starts), pace)
         self.steps += len(losses)
         return losses
 

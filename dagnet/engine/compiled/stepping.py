@@ -111,14 +111,11 @@ class Stepping:
         self,
         theta: Array,
         state: Mapping[str, Array],
-        rows: Array,
-        starts: Array,
-        *,
-        step: int,
-        learning_rate: float,
-        most: float,
+        batches: tuple[Array, Array],
+        pace: tuple[int, float, float],
     ) -> list[float]:
         """See :data:`dagnet.contracts.Steps`."""
+        (rows, starts), (step, learning_rate, most) = batches, pace
         update, (_, _, *some, into) = self._update, self._data
         called, table, unwanted = self._gradient.call_for(*some, into)
         numbers = np.array(update.fixed)
