@@ -112,7 +112,7 @@ def rows_of(data: Rows, order: Array) -> Rows:
 
 def importance(
     graph: Any, X: Any, y: Any, *, seeds: int = 10, shuffles: int = 99, method: Any = "deeplift",
-    null: str = "labels", of: Any = None, groups: Mapping[Hashable, Iterable[Hashable]] | None = None,
+    null: str = "labels", of: Any = None, groups: Mapping[Any, Iterable[Hashable]] | None = None,
     **arguments: Any,
 ) -> Importance:  # fmt: skip
     """Say which nodes matter, and whether that is more than chance.

@@ -63,11 +63,11 @@ class Population(Mapping[Hashable, Network]):
 
     def __init__(
         self,
-        graphs: Mapping[Hashable, nx.DiGraph[Any]] | Iterable[nx.DiGraph[Any]],
+        graphs: Mapping[Any, nx.DiGraph[Any]] | Iterable[nx.DiGraph[Any]],
         *,
         inputs: Iterable[Hashable] | None = None,
         outputs: Iterable[Hashable] | None = None,
-        loss: str | Loss | Mapping[Hashable, str | Loss] | None = None,
+        loss: str | Loss | Mapping[Any, str | Loss] | None = None,
         dtype: Any = None,
         **arguments: Any,
     ) -> None:

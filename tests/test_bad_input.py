@@ -348,6 +348,13 @@ def test_shared_edges_of_different_shapes():
     refused(graph, "'k'", "same shape")
 
 
+def test_a_node_shares_no_key_that_differs_from_itself():
+    """NaN is another key in the file that it is saved to."""
+    graph = small()
+    graph.nodes["h"]["share"] = float("nan")
+    refused(graph, "node 'h': share", "equals itself", "nan")
+
+
 def test_an_unhashable_share_key():
     graph = small()
     graph.edges["x1", "h"]["share"] = ["k"]
@@ -395,6 +402,8 @@ def test_all_problems_are_gathered_and_at_most_ten_shown():
         ([0], [0], None, dagnet.CycleError, "edge to itself"),
         ([0], [1], [1.0, 2.0], DataError, "weights"),
         ([0], [1], ["a"], DataError, "weights"),
+        ([0, 1], [2, 2], [[1.0], 1.0], DataError, "weights"),
+        ([0, [1]], [2, 2], None, DataError, "sources"),
         ([0, 1], [2, 2], [1.0, np.nan], DataError, r"weights\[1\]"),
     ],
 )

@@ -269,3 +269,68 @@ def test_constants_only(engine):
     assert_conforms(net, reference, np.zeros((4, 0)), np.ones(4))
     net, reference = pair(nx.DiGraph([("x", "y")]), engine, outputs=["x", "y"], seed=1)
     assert_conforms(net, reference, np.ones((3, 1)), np.ones((3, 2)))
+
+
+def _fitted(graph, X, y, engine, **more):
+    """Parameters and losses of a short fit by steps down the gradient."""
+    net = dagnet.Network(graph, engine=engine, seed=0, loss=more.pop("loss", None))
+    options = {"epochs": 20, "batch_size": 64, "learning_rate": 0.05, "optimizer": "sgd", "shuffle": False}
+    return [*net.fit(X, y, progress=False, **options, **more)["loss"], *net.parameters]
+
+
+def test_scales_of_frozen_nodes_take_nobodys_place():
+    """A normalised node whose parents need no derivative is not walked: its scale has no place there."""
+    graph = nx.DiGraph([("x2", "b"), ("b", "y"), ("x0", "a"), ("a", "y")])
+    for node in "ab":
+        graph.nodes[node].update(normalization="batch", activation="tanh")
+    graph.nodes["a"]["trainable"] = graph.edges["x0", "a"]["trainable"] = False
+    X = np.random.default_rng(0).normal(size=(9, 2))
+    found = [_fitted(graph, X, X.sum(1), engine) for engine in ("compiled", "reference")]
+    np.testing.assert_allclose(*found, rtol=1e-12)
+
+
+def test_an_activation_joins_its_own_sums_alone():
+    """Behind b's sums stand those of the normalised c, as many, and only then b's activation."""
+    graph = nx.DiGraph(
+        [("x1", "a"), ("a", "b"), ("x3", "c"), ("x0", "d"), ("b", "y"), ("c", "y"), ("d", "y")]
+    )
+    graph.nodes["c"]["normalization"] = "batch"
+    graph.nodes["d"].update(normalization="layer", units=3)
+    X = np.random.default_rng(0).normal(size=(9, 3))
+    found = [_fitted(graph, X, X.sum(1), engine) for engine in ("compiled", "reference", "compiled")]
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
+    assert found[0] == found[2]
+
+
+@pytest.mark.parametrize("outlier", [1e3, 1e9])
+def test_moments_start_from_a_row_that_counts(outlier):
+    graph = nx.DiGraph([("x", "h"), ("h", "y")])
+    graph.nodes["h"].update(normalization="batch", activation="identity")
+    X = np.random.default_rng(0).normal(size=(64, 1))
+    X[0], weights = outlier, np.ones(64)
+    weights[0] = 0
+    found = [
+        _fitted(graph, X, X[:, 0].clip(-3, 3), e, sample_weight=weights) for e in ("compiled", "reference")
+    ]
+    np.testing.assert_allclose(*found, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_a_row_of_weight_0_counts_nothing_whatever_its_loss(heads):
+    """exp of its output overflows; engines, fit, evaluate, gradient agree, and with the rows that count."""
+    growing = dagnet.Loss("growing", lambda o, t: (np.exp(o) - t * o).sum(axis=1))
+    graph = nx.DiGraph([("x", "y1"), ("x", "y2")][:heads])
+    nx.set_edge_attributes(graph, 0.5, "weight")
+    X, weights = np.array([[1.0], [2.0], [1e5]]), np.array([1.0, 1.0, 0.0])
+    y = dict.fromkeys(["y1", "y2"][:heads], np.array([1.0, 2.0, 3.0]))
+    found = []
+    for engine in ("compiled", "reference"):
+        for rows in (slice(3), slice(2)):
+            loss = {"y1": growing, "y2": "squared_error"} if heads == 2 else growing
+            net = dagnet.Network(graph, loss=loss, engine=engine, seed=0)
+            some, w = {name: column[rows] for name, column in y.items()}, weights[rows]
+            gradient = net.gradient(X[rows], some, sample_weight=w)
+            numbers = [net.evaluate(X[rows], some, sample_weight=w), gradient.loss, *gradient.flat]
+            fitted = _fitted(graph, X[rows], some, engine, loss=loss, sample_weight=w)
+            found.append([*numbers, *fitted])
+    np.testing.assert_allclose(found, [found[0]] * 4, rtol=1e-12)

@@ -236,3 +236,21 @@ def test_a_full_disk_stops_or_warns_as_asked_and_the_last_good_checkpoint_stays(
     with pytest.warns(dagnet.DagnetWarning, match="No space left"):
         history = make_net().fit(*make_data(), epochs=3, callbacks=[dagnet.Checkpoint(path, on_error="warn")])
     assert history.epochs == 3
+
+
+@pytest.mark.parametrize("state", [{}, {"best": "x"}, {"waited": None}, {"waited": float("inf")}])
+def test_a_callbacks_state_that_it_cannot_read_is_refused_by_its_name(tmp_path, state):
+    path, X_y = tmp_path / "run.dagnet", make_data()
+    callbacks = [dagnet.EarlyStopping(patience=5), dagnet.Checkpoint(path)]
+    make_net().fit(*X_y, epochs=3, callbacks=callbacks, validation_data=X_y)
+    snapshot = dagnet.storage.load_checkpoint(path)
+    kept = next(kept for kept in snapshot["callbacks"] if "EarlyStopping" in str(kept))
+    kept["state"] = {**kept["state"], **state} if state else state
+    dagnet.storage.save_checkpoint(path, snapshot)
+    net = make_net()
+    before, callbacks = net.parameters.copy(), [dagnet.EarlyStopping(patience=5)]
+    with pytest.raises(
+        dagnet.DataError, match="resume: the checkpoint's callbacks must be a state that EarlyStopping"
+    ):
+        net.fit(*X_y, epochs=6, callbacks=callbacks, validation_data=X_y, resume=path)
+    np.testing.assert_array_equal(net.parameters, before)

@@ -197,6 +197,9 @@ DOCUMENT_EDITS = {
     "a small big integer": lambda d: d.replace('["f","4004000000000000"]', '["i","7fffffffffffffff"]'),
     "surrogates that are none": lambda d: d.replace('"x"', '["s","78"]'),
     "bytes that are none": lambda d: d.replace('"x"', '["b","7g"]'),
+    "a list for an attribute's name": lambda d: d.replace(
+        '"users":[[],[]', '"users":[[],[[["l",[]],[0],[1]]]'
+    ),
     "a list for a name": lambda d: d.replace('"x"', '["l",[]]'),
     "an unknown tag": lambda d: d.replace('"x"', '["q",1]'),
     "more in a tag": lambda d: d.replace('["f","4004000000000000"]', '["f","4004000000000000",1]'),

@@ -20,6 +20,7 @@ from dagnet.contracts.execution import (
     Steps,
     ThreeCalls,
     Unsupported,
+    counting,
     weighted_gradient,
 )
 from dagnet.contracts.functions import Activation, Aggregation, Attributor
@@ -33,5 +34,5 @@ __all__ = [
     "Callback", "Compressed", "Draw", "Engine", "Evaluate", "Exporter", "Group", "Heads", "History",
     "Initializer", "Learner", "Loss", "LossGradient", "Normalization", "NotFinite", "Observations",
     "Optimizer", "Run", "Runner", "State", "Steps", "ThreeCalls", "Unsupported",
-    "weighted_gradient",
+    "counting", "weighted_gradient",
 ]  # fmt: skip

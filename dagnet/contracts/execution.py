@@ -326,14 +326,23 @@ class ThreeCalls(LossGradient):
 
     def _judged(self, outputs: Array, targets: Array, factor: Array) -> tuple[float, Array]:
         """The loss, and its derivative for the outputs."""
-        values = self._loss.row_values(outputs, targets)
+        values = counting(self._loss.row_values(outputs, targets), factor)
         loss = float(np.dot(values.astype(np.float64), factor.astype(np.float64)))
         return loss, weighted_gradient(self._loss, outputs, targets, factor)
 
 
+def counting(values: Array, weights: Array) -> Array:
+    """The values, 0 where they weigh nothing: 0 times infinity is no number."""
+    if np.count_nonzero(weights) == weights.size:
+        return values
+    result: Array = np.where(weights == 0, values.dtype.type(0), values)
+    return result
+
+
 def weighted_gradient(loss: Loss, outputs: Array, targets: Array, factor: Array) -> Array:
     """∂(Σ factor·ℓ)/∂outputs, (rows, output units)."""
-    pull = loss.row_gradients(outputs, targets) * factor[:, None]
+    weights = factor[:, None]
+    pull = counting(loss.row_gradients(outputs, targets), weights) * weights
     result: Array = pull.astype(factor.dtype, casting="same_kind", copy=False)
     return result
 

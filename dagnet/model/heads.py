@@ -17,7 +17,16 @@ import numpy as np
 
 from dagnet.adjacency import ranges
 from dagnet.arrays import Array
-from dagnet.contracts import FILLERS, Heads, Loss, LossGradient, Runner, ThreeCalls, weighted_gradient
+from dagnet.contracts import (
+    FILLERS,
+    Heads,
+    Loss,
+    LossGradient,
+    Runner,
+    ThreeCalls,
+    counting,
+    weighted_gradient,
+)
 from dagnet.errors import GraphError
 from dagnet.topology import Head, Problems, Topology, heads_of
 
@@ -149,12 +158,12 @@ class Objective:
         every = np.ones((n, 1)) if weights is None else weights.astype(np.float64).reshape(n, -1)
         for block in self._pieces(n):
             o, (t, there, w) = _taken(outputs, block.units), _counted(block, targets, gaps, every)
-            sums.append(
-                np.einsum("rp,rp->p", np.broadcast_to(w, o.shape[:2]), _asked(block.loss, o, t, there))
-            )
+            losses = counting(_asked(block.loss, o, t, there), w)
+            sums.append(np.einsum("rp,rp->p", np.broadcast_to(w, o.shape[:2]), losses))
             if back is not None:
                 share = shares[at : at + len(block.heads)]
-                slopes = _asked(block.loss, o, t, there, slope=True) * (w * share)[:, :, None]
+                weight = (w * share)[:, :, None]
+                slopes = counting(_asked(block.loss, o, t, there, slope=True), weight) * weight
                 back[:, block.units.ravel()] = slopes.reshape(n, -1)
             at += len(block.heads)
         return Parts(np.concatenate(sums), own, back)
@@ -302,7 +311,8 @@ def mean_loss(loss: Loss, outputs: Array, targets: Array, weights: Array | None)
     values = loss.row_values(outputs, targets)
     if weights is None:
         return float(values.mean(dtype=np.float64))
-    return float((values * (weights / weights.sum(dtype=np.float64))).sum(dtype=np.float64))
+    shares = weights / weights.sum(dtype=np.float64)
+    return float((counting(values, weights) * shares).sum(dtype=np.float64))
 
 
 def is_sum(loss: Loss, width: int) -> bool:

@@ -26,7 +26,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Activation, Aggregation, Loss
 from dagnet.errors import DagnetError, DagnetWarning, DataError, PluginError, shorten
 from dagnet.registry import KINDS, find_loss, origin
-from dagnet.topology import NODE_EXTRAS, UserAttributes
+from dagnet.topology import NODE_EXTRAS, UserAttributes, is_hashable
 from dagnet.values import DEEPEST, NAMES, Codec, plain
 
 FORMAT = 1
@@ -332,6 +332,8 @@ def _unpacked(table: list[Column], size: int, codec: Snapshot) -> dict[int, dict
     found: dict[int, dict[Any, Any]] = {}
     for packed, numbers, values in table:
         name = codec.unpack(packed)
+        if not is_hashable(name):
+            raise ValueError("an attribute's name is no name")
         if len(numbers) != len(values):
             raise ValueError("an attribute's numbers and values differ in length")
         for number, value in zip(numbers, values, strict=True):

@@ -12,6 +12,7 @@ from dagnet.topology.extras import (
 )
 from dagnet.topology.fingerprint import data_fingerprint, fingerprint, fingerprint_by_part, name_keys
 from dagnet.topology.frozen import Topology, UserAttributes
+from dagnet.topology.groups import is_hashable
 from dagnet.topology.heads import HEAD_WORDS, Head, heads_of
 from dagnet.topology.limits import are_near, interval_text, parameter_limits, weight_limits
 from dagnet.topology.reading import (
@@ -45,6 +46,7 @@ __all__ = [
     "fingerprint_by_part",
     "heads_of",
     "interval_text",
+    "is_hashable",
     "name_keys",
     "normalizations",
     "parameter_limits",

@@ -18,6 +18,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Aggregation, Loss, Normalization
 from dagnet.errors import DataError, PluginError, expected
 from dagnet.registry import find_aggregation, find_loss, parse_call, spelled
+from dagnet.topology.groups import is_hashable
 from dagnet.topology.said import Problems, Said
 from dagnet.values import ALONE, FRACTION, LARGEST, NOT_NEGATIVE, Rule, is_number, plain
 
@@ -67,6 +68,10 @@ def normalizations(said: Mapping[str, Mapping[int, Any]]) -> dict[int, Normaliza
     """What normalises each node that says so, in the order of their numbers."""
     texts = said.get("normalization", {})
     return {node: normalization(texts[node]) for node in sorted(texts) if texts[node]}
+
+
+def _key(key: Any) -> Any:
+    return key
 
 
 def _spelled(text: str) -> str:
@@ -122,7 +127,9 @@ NODE_EXTRAS: dict[str, Word] = {
     "loss_weight": Word(NOT_NEGATIVE),
     "target": Word(Rule("the name of another output", lambda name, _: isinstance(name, Hashable), plain)),
     "sign": Word(Rule("+1 or −1", lambda value, _: is_number(value) and abs(float(value)) == 1, int)),
-    "share": Word(Rule("a hashable key", lambda key, _: isinstance(key, Hashable), lambda key: key)),
+    "share": Word(
+        Rule("a hashable key that equals itself", lambda key, _: is_hashable(key) and key == key, _key)
+    ),
     "dropout": Word(FRACTION),
     "normalization": Word(
         _Named("'batch', 'layer' or a call form of these", lambda said, _: isinstance(said, str), _spelled)

@@ -18,7 +18,7 @@ def groups(
     try:
         found = dict.fromkeys(keys)
     except TypeError:
-        odd = {id(key): number for number, key in [*enumerate(keys)][::-1] if not _is_hashable(key)}
+        odd = {id(key): number for number, key in [*enumerate(keys)][::-1] if not is_hashable(key)}
         problems += [expected(f"{where(n)}: share", "a hashable key", keys[n]) for n in sorted(odd.values())]
         keys = [None if id(key) in odd else key for key in keys]
         found = dict.fromkeys(keys)
@@ -27,7 +27,8 @@ def groups(
     return np.fromiter(map(numbers.__getitem__, keys), np.int64, len(keys)), tuple(found)
 
 
-def _is_hashable(key: Any) -> bool:
+def is_hashable(key: Any) -> bool:
+    """Whether a dictionary may have the key; of a tuple what is in it decides."""
     try:
         hash(key)
     except TypeError:

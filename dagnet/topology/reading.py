@@ -210,10 +210,17 @@ def topology_from_arrays(
     return _assemble(read, repeated(1, n), fields, settings, hidden)
 
 
+def _as_array(where: str, values: Any) -> Array:
+    try:
+        return np.asarray(values)
+    except ValueError as error:  # lists of different lengths
+        raise DataError(expected(where, "a one-dimensional array of numbers", values)) from error
+
+
 def _integers(where: str, values: Any) -> Array:
     if np.ma.is_masked(values):
         raise DataError(f"{where} has masked entries, which are no nodes; drop them: {where}.compressed()")
-    array = np.asarray(values)
+    array = _as_array(where, values)
     must = "a one-dimensional array of node numbers ≥ 0"
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise DataError(expected(where, must, Verbatim(f"{array.dtype} of shape {array.shape}")))
@@ -227,7 +234,7 @@ def _integers(where: str, values: Any) -> Array:
 
 
 def _weights(weights: Any, n: int) -> Array:
-    array = np.asarray(weights)
+    array = _as_array("weights", weights)
     if array.shape != (n,) or array.dtype.kind not in "iuf":
         got = Verbatim(f"{array.dtype} of shape {array.shape}")
         raise DataError(expected("weights", f"{n} numbers, one an edge", got))

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import History
-from dagnet.errors import DataError, expected
+from dagnet.contracts import Callback, History
+from dagnet.errors import DagnetError, DataError, expected
 from dagnet.model import Layout, ParameterName, ParameterNames
 from dagnet.training.run import TrainingRun
 from dagnet.training.settings import stateful
@@ -59,6 +59,8 @@ def restore(run: TrainingRun, snapshot: dict[str, Any]) -> None:
     optimizer = _checked_optimizer(run, snapshot["optimizer"])
     parameters = _checked_array("parameters", snapshot["parameters"], run.model.vector)
     history = _checked_history(snapshot)
+    for callback, kept in zip(stateful(run.callbacks), snapshot["callbacks"], strict=True):
+        _restore_callback(callback, kept["state"])
     run.generator.bit_generator.state = _checked_generator(run, snapshot["generator"])
     run.drawn_from = run.generator.bit_generator.state
     run.learner.restore(parameters, optimizer, snapshot["steps"])
@@ -68,8 +70,16 @@ def restore(run: TrainingRun, snapshot: dict[str, Any]) -> None:
     run.head_sums = [np.array(array) for array in snapshot["head_sums"]]
     run.loss_sum, run.weight_sum = float(snapshot["loss_sum"]), float(snapshot["weight_sum"])
     run.learning_rate = snapshot["learning_rate"]
-    for callback, kept in zip(stateful(run.callbacks), snapshot["callbacks"], strict=True):
-        callback.restore(kept["state"])
+
+
+def _restore_callback(callback: Callback, state: Any) -> None:
+    try:
+        callback.restore(state)
+    except DagnetError:
+        raise
+    except Exception as error:
+        must = f"a state that {type(callback).__name__}.restore can read ({type(error).__name__}: {error})"
+        raise DataError(expected("resume: the checkpoint's callbacks", must, state)) from error
 
 
 def _check_form(snapshot: object) -> None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import numpy as np
 
 from dagnet.arrays import Array
-from dagnet.contracts import Loss
+from dagnet.contracts import Loss, counting
 from dagnet.errors import DataError, GroupError, Verbatim, expected, shorten
 from dagnet.model import Model, Parts, is_table, with_columns
 from dagnet.topology import data_fingerprint
@@ -250,7 +250,7 @@ def mean_loss_of(model: Model, rows: Rows, batch_size: int) -> float:
     for part, outputs in outputs_of(model, rows, batch_size):
         values = np.asarray(loss.row_values(outputs, rows.targets[part]), np.float64)
         weights = np.ones(len(values)) if rows.weights is None else rows.weights[part].astype(np.float64)
-        total += float((values * weights).sum())
+        total += float((counting(values, weights) * weights).sum())
         weight += float(weights.sum())
     return total / weight
 

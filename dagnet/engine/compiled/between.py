@@ -149,7 +149,8 @@ class Moments:
         self.first_bias = int(plan.bias_slot[first])
         by = np.zeros(0, np.int64) if plan.normalized_by is None else plan.normalized_by[first:last]
         self.eps = np.array([kind.eps for kind in plan.normalizations])[by]
-        self.places = program.indptr_out[self.sources]  # of the one edge that each source has
+        starts = program.indptr_out[self.sources].astype(np.int64)  # of the one edge that each source has
+        self.places = np.where(starts < program.indptr_out[self.sources + 1], starts, -1)
 
     def forward(self, state: CompiledState, theta: Array, parts: int) -> None:
         """Find the moments of this pass, and write weight and bias into ``theta``."""

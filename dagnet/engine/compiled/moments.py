@@ -77,14 +77,17 @@ def add_delta_sums(builder, state, tile, targets, span, arrays):
 def find_moments(values, layout, units, weights, found):
     """Means and variances of some units, the rows weighted, lanes without a row by 0; ``found``: (3, units).
 
-    Numbers are taken from the first row's, so that their squares do not cancel.  What the sweep before
-    wrote last is read first.
+    Numbers are taken from those of the first row that counts, so that their squares do not cancel.  What
+    the sweep before wrote last is read first.
     """
-    _, _, stride, lanes, n_rows, part, parts = layout
+    block, _, stride, lanes, n_rows, part, parts = layout
     first, last = len(units) * part // parts, len(units) * (part + 1) // parts
-    state, zero = State(values, values, values), values.dtype.type(0)
+    state, zero, row = State(values, values, values), values.dtype.type(0), 0
+    while row < n_rows - 1 and weights[row] == 0:
+        row += 1
+    place = row // lanes * block + row % lanes
     for k in range(first, last):
-        found[0, k], found[1, k], found[2, k] = zero, zero, values[units[k] * stride]
+        found[0, k], found[1, k], found[2, k] = zero, zero, values[place + units[k] * stride]
     arrays, span = (units, found[2], found[0], found[1]), (first, last - first)
     for number in range((n_rows + lanes - 1) // lanes - 1, -1, -1):
         add_moments(state, tile_of(layout, number), weights, span, arrays)
@@ -113,7 +116,8 @@ def settle(theta, found, eps, places, known):
 def sum_deltas(arrays, layout, ends, known, found):
     """Σδ and Σδx̂ of each target, (3, units) with room; the latter are the scales' derivatives.
 
-    ``arrays``: values, δ, derivatives in walking order; ``ends``: sources, targets, the scales' places.
+    ``arrays``: values, δ, derivatives in walking order; ``ends``: sources, targets, the scales' places, −1
+    of those that the walk leaves out.
     """
     (values, deltas, gradient), (sources, targets, places) = arrays, ends
     _, _, _, lanes, n_rows, part, parts = layout
@@ -126,7 +130,8 @@ def sum_deltas(arrays, layout, ends, known, found):
         add_delta_sums(state, tile_of(layout, number), targets, span, sums)
     for k in range(first, last):
         found[1, k] *= known[3, sources[k]]
-        gradient[places[k]] = found[1, k]
+        if places[k] >= 0:
+            gradient[places[k]] = found[1, k]
 
 
 @kernel

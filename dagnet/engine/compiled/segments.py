@@ -276,7 +276,7 @@ class Program:
         written[plan.bias_slot[plan.bias_slot >= 0]] = True
         written[plan.n_slots - self.n_learned :] = True
         for segment in self.segments:
-            if segment.walked:
+            if segment.walked and segment.kind != MOMENTS_SEGMENT:  # whose scales are edges as others
                 written[segment.slots] = True
         written[self.by_numpy] = True
         for step in self.blocks:

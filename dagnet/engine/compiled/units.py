@@ -177,7 +177,9 @@ def joined_units(steps: Array, codes: Array, fuses: Array, segment: Array) -> tu
     heads = (~(active | drops)).nonzero()[0]  # steps, each with the activations and drops behind it
     ends = run_ends(heads, len(steps))
     whole = (kind[heads] == SPARSE) & (segment[heads] == segment[ends])
-    whole &= np.add.reduceat(size * active, heads) == size[heads]
+    of = heads.repeat(ends + 1 - heads)
+    inside = (first >= first[of]) & (last <= last[of])  # else it is of sums before: others stand between
+    whole &= np.add.reduceat(np.where(inside | ~active, size * active, -1), heads) == size[heads]
     summed = whole.repeat(ends + 1 - heads)
     fused = active & summed & fuses[codes]
     stays = active | ~summed

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dagnet.contracts import Loss, weighted_gradient
+from dagnet.contracts import Loss, counting, weighted_gradient
 from dagnet_torch.batches import Batch
 from dagnet_torch.functions import Place
 
@@ -26,9 +26,10 @@ class FormulaLoss:
     def __call__(self, outputs: Any, targets: Any, factor: Any) -> tuple[Any, Any]:
         """Of (rows, output units), (rows, columns) and (rows,): a number, and (rows, output units)."""
         outputs = outputs.contiguous()
-        values = self._value(outputs, targets)[..., 0]
-        loss = torch.dot(values.expand(len(outputs)).double(), factor.double())
-        pull = self._slope(outputs, targets) * factor[:, None]
+        values, idle = self._value(outputs, targets)[..., 0], factor == 0  # 0 times infinity is no number
+        values = values.expand(len(outputs)).masked_fill(idle, 0)
+        loss = torch.dot(values.double(), factor.double())
+        pull = self._slope(outputs, targets).masked_fill(idle[:, None], 0) * factor[:, None]
         return loss, pull.expand_as(outputs)
 
 
@@ -62,7 +63,7 @@ class ByNumpy:
         values, (targets, factor) = outputs.contiguous().cpu().numpy(), batch.arrays
         with np.errstate(all="ignore"):
             if self._one is not None:
-                each = self._one.row_values(values, targets).astype(np.float64)
+                each = counting(self._one.row_values(values, targets), factor).astype(np.float64)
                 loss = float(np.dot(each, factor.astype(np.float64)))
                 pull = weighted_gradient(self._one, values, targets, factor)
             else:
