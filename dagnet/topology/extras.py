@@ -70,8 +70,9 @@ def normalizations(said: Mapping[str, Mapping[int, Any]]) -> dict[int, Normaliza
     return {node: normalization(texts[node]) for node in sorted(texts) if texts[node]}
 
 
-def _key(key: Any) -> Any:
-    return key
+def _is_key(key: Any) -> bool:
+    """NaN is none: another one in a file would be another key."""
+    return is_hashable(key) and not (isinstance(key, float) and math.isnan(key))
 
 
 def _spelled(text: str) -> str:
@@ -127,9 +128,7 @@ NODE_EXTRAS: dict[str, Word] = {
     "loss_weight": Word(NOT_NEGATIVE),
     "target": Word(Rule("the name of another output", lambda name, _: isinstance(name, Hashable), plain)),
     "sign": Word(Rule("+1 or −1", lambda value, _: is_number(value) and abs(float(value)) == 1, int)),
-    "share": Word(
-        Rule("a hashable key that equals itself", lambda key, _: is_hashable(key) and key == key, _key)
-    ),
+    "share": Word(Rule("a hashable key that equals itself", lambda key, _: _is_key(key), lambda key: key)),
     "dropout": Word(FRACTION),
     "normalization": Word(
         _Named("'batch', 'layer' or a call form of these", lambda said, _: isinstance(said, str), _spelled)
