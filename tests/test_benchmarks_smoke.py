@@ -19,6 +19,9 @@ from benchmarks.__main__ import WORKS
 from benchmarks.measure import Contender, measure
 from benchmarks.work import Conditions, Outcome
 
+from dagnet import registry as face
+from dagnet.registry.tables import Registry
+
 
 def by_networkx(wiring: graphs.Wiring, row: np.ndarray) -> dict[int, float]:
     """Value of every node for one row, by name, in NetworkX's order."""
@@ -184,6 +187,7 @@ def test_the_work_on_a_card_is_skipped_with_a_message_where_there_is_none():
 def test_the_work_on_a_card_is_right_on_the_processor(name, monkeypatch):
     pytest.importorskip("torch")
     monkeypatch.setattr(works_gpu, "DEVICE", "cpu")
+    monkeypatch.setattr(face, "registry", Registry())  # the engine that is registered is no other test's
     wiring, outcome = works_gpu.networks(small=True)[name](), Outcome("small")
     works_gpu.race_on(name, wiring, 4, outcome, replace(Conditions(), quick=True))
     families = {timing.contender.family.partition(",")[0] for timing in outcome.timings}
