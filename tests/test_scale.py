@@ -93,7 +93,7 @@ def large():
 @pytest.mark.slow
 def test_a_query_about_a_weight_near_the_outputs_takes_milliseconds(large):
     edge, source = large.edges[-50], int(large.topology.targets[0])
-    large.ancestry.nodes_with(edge)  # the first of a kind makes the table that it reads, by child or by parent
+    large.ancestry.nodes_with(edge)  # the first of each kind makes the table that it reads
     large.ancestry.parent_chain(source)
     with Stopwatch() as watch:
         nodes = large.ancestry.nodes_with(edge)
