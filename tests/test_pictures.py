@@ -536,6 +536,8 @@ def test_the_groups_of_an_overview_have_boxes_of_their_own(large):
 def test_an_overview_lights_no_chains(large):
     assert "are too many to draw one by one" in large.draw().svg
     assert {*laid_out(large, labels=False).labels} == {""}
+    with pytest.raises(dagnet.DataError, match="top_edges: 2,400 nodes are drawn as an overview"):
+        large.draw(top_edges=40)
     with pytest.raises(dagnet.DataError, match="highlight: 2,400 nodes are drawn as an overview"):
         large.draw(highlight=large.nodes[0])
     with pytest.raises(dagnet.DataError, match="color must be 'value'"):

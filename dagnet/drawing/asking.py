@@ -51,6 +51,11 @@ def laid_out(
     if isinstance(color, str) and color not in NUMBERS:
         every = _grouped(every, model, color)
     drawn = summarised(every)
+    if drawn.member is not None and top is not None:
+        each = (
+            f"{counted(model.topology.n_nodes, 'node')} are drawn as an overview, whose lines stand for many"
+        )
+        raise DataError(f"draw(): top_edges: {each}; leave it out")
     if highlight is not None:
         drawn = _highlighted(drawn, model, highlight)
     if color is not None and not drawn.groups:
