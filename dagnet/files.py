@@ -30,6 +30,8 @@ def atomically(path: object) -> Iterator[BinaryIO]:
             yield stream
         return
     target = Path(os.path.realpath(given))
+    if target.is_symlink():  # leads round in a circle
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(given))
     as_effective = os.access in os.supports_effective_ids
     if before is not None and not os.access(target, os.W_OK, effective_ids=as_effective):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))

@@ -70,6 +70,16 @@ def test_a_link_stays_a_link(tmp_path):
     assert (tmp_path / "folder" / "new").exists()
 
 
+@pytest.mark.parametrize("hops", [["link"], ["other", "link"]])
+def test_a_link_that_leads_back_to_itself_is_refused_and_stays(tmp_path, hops):
+    for name, to in zip(["link", *hops], hops, strict=False):
+        (tmp_path / name).symlink_to(to)
+    with pytest.raises(OSError, match="link"):
+        small_network().save(tmp_path / "link")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted({"link", *hops})
+    assert all((tmp_path / name).is_symlink() for name in hops)
+
+
 def test_permissions_are_kept_and_new_files_obey_the_umask(tmp_path):
     path = tmp_path / "f"
     before = os.umask(0o027)
