@@ -7,6 +7,7 @@ once, narrow ones (a chain has 100,000 of them) element by element, which is the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from dagnet.arrays import Array
 
 NARROW, FEW = 48, 2000
 """Nodes of a frontier, and edges of a graph, below which lists are faster than arrays."""
-MANY, PARTS = 2**23, 16
-"""Keys from which on they are sorted part by part, and how many parts there are."""
+MANY, PART_BITS, PORTION = 2**23, 8, 2**19
+"""Keys from which on they are first parted by so many of their highest bits; so many are parted at once."""
 
 
 @dataclass(frozen=True)
@@ -81,25 +82,43 @@ def run_ends(starts: Array, n: int) -> Array:
 
 
 def stable_order(keys: Array, n: int) -> Array:
-    """``np.argsort(keys, kind="stable")`` for keys from 0 to n − 1, three to seven times as fast.
+    """``np.argsort(keys, kind="stable")`` for keys from 0 to n − 1, three to ten times as fast.
 
     NumPy sorts 16-bit numbers by radix, in linear time; so the keys go 16 bits at a time, and of many
-    keys one range of them after the other, which takes less memory.  The order has 32 bits where they do.
+    keys one range of them after the other, which stays in the cache and takes less memory.  The order has
+    32 bits where they do.
     """
     kind = narrowest(len(keys))
     if not np.count_nonzero(keys[1:] < keys[:-1]):
         return np.arange(len(keys), dtype=kind)
     if len(keys) >= MANY:
-        order, at, width = np.empty(len(keys), kind), 0, -(-n // PARTS)
-        for first in range(0, n, width):
-            here = ((keys >= first) & (keys < first + width)).nonzero()[0]
-            order[at : at + len(here)] = here[stable_order(keys[here] - first, width)]
-            at += len(here)
+        shift = max((n - 1).bit_length() - PART_BITS, 0)
+        order, bounds = _parted(keys, shift)
+        for start, stop in pairwise(bounds):
+            here = order[start:stop]
+            order[start:stop] = here[stable_order(keys[here] & ((1 << shift) - 1), 1 << shift)]
         return order
     order = keys.astype(np.uint16).argsort(kind="stable")
     for shift in range(16, (n - 1).bit_length(), 16):
         order = order[(keys[order] >> shift).astype(np.uint16).argsort(kind="stable")]
     return order.astype(kind, copy=False)
+
+
+def _parted(keys: Array, shift: int) -> tuple[Array, list[int]]:
+    """Places of keys by what is left of each behind ``shift`` bits, and where each part begins and ends."""
+    portions = range(0, len(keys), PORTION)
+    marks = [(keys[first : first + PORTION] >> shift).astype(np.uint8) for first in portions]
+    counts = np.array([np.bincount(mark, minlength=1 << PART_BITS) for mark in marks])
+    ends = offsets(counts.sum(axis=0))
+    order, starts = np.empty(len(keys), narrowest(len(keys))), counts.cumsum(axis=0)
+    for first, mark, own, stops in zip(portions, marks, counts, starts + ends[:-1], strict=True):
+        here, at = mark.argsort(kind="stable"), 0
+        here += first
+        for part in own.nonzero()[0].tolist():
+            size, stop = int(own[part]), int(stops[part])
+            order[stop - size : stop] = here[at : at + size]
+            at += size
+    return order, ends.tolist()
 
 
 def pair_order(first: Array, second: Array, n: int) -> Array:

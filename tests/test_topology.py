@@ -339,10 +339,10 @@ def test_keys_of_names_do_not_depend_on_the_names_beside_them():
     assert alone[3:] == [3, 2**64 - 1, 2**70 % 2**64]
 
 
-@given(st.lists(st.integers(0, 2**40)), st.integers(1, 60))
-def test_many_keys_are_sorted_part_by_part_as_few_are(keys, many):
+@given(st.lists(st.integers(0, 2**40)), st.integers(1, 60), st.integers(1, 9))
+def test_many_keys_are_sorted_part_by_part_as_few_are(keys, many, portion):
     keys, n = np.array(keys, np.int64), max(keys, default=0) + 1
-    with mock.patch.object(adjacency, "MANY", many):
+    with mock.patch.multiple(adjacency, MANY=many, PORTION=portion):
         found = stable_order(keys, n)
     np.testing.assert_array_equal(found, np.argsort(keys, kind="stable"))
     assert found.dtype == np.int32

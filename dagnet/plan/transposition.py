@@ -70,12 +70,13 @@ def pull_rows(
     derivative is wanted.
     """
     n, walked = len(indptr) - 1, needs_delta.repeat(indptr[1:] - indptr[:-1])
-    walked &= needs_delta[sources] | needs_gradient[: len(sources)]
+    if np.count_nonzero(needs_gradient) < len(needs_gradient):
+        walked &= needs_delta[sources] | needs_gradient[: len(sources)]
     for step in steps[_OTHERWISE[steps["kind"]]]:
         walked[indptr[step["target"]] : indptr[step["target"] + step["n_target"]]] = False
-    slots = walked.nonzero()[0].astype(narrowest(len(sources)))
-    sources = sources[walked]
-    indptr_out = offsets(np.bincount(sources, minlength=n))
-    slots = slots[stable_order(sources, n)]
+    some = None if walked.all() else walked.nonzero()[0].astype(narrowest(len(sources)))
+    sources = sources if some is None else sources[some]
+    indptr_out, slots = offsets(np.bincount(sources, minlength=n)), stable_order(sources, n)
+    slots = slots if some is None else some[slots]
     children = slot_targets(indptr)[slots].astype(sources.dtype, copy=False)
     return indptr_out, children, slots

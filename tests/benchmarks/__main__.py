@@ -48,6 +48,7 @@ WORKS = {
     "many_rows": ("works_cliffs", "many_rows"),
     "sharing": ("works_many", "sharing"),
     "large": ("works_many", "large"),
+    "huge": ("works_many", "huge"),
     "sparse": ("works_many", "sparse"),
     "one_after_the_other": ("works_many", "one_after_the_other"),
     "gpu": ("works_gpu", "gpu"),

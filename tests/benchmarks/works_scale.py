@@ -115,11 +115,16 @@ def resident() -> dict[str, int]:
     return {wanted[w[0]]: int(w[1]) * 1024 for line in lines if (w := line.split())[0] in wanted}
 
 
-def peaks(call: Any) -> tuple[int, int]:
-    """Growth of resident memory and of Python's traced allocations during a call, at their highest."""
+def cleared() -> None:
+    """Forget how much memory was resident at its highest."""
     if not Path("/proc/self/clear_refs").exists():
         raise Missing("memory: needs Linux's /proc")
     Path("/proc/self/clear_refs").write_text("5")
+
+
+def peaks(call: Any) -> tuple[int, int]:
+    """Growth of resident memory and of Python's traced allocations during a call, at their highest."""
+    cleared()
     before = resident()["now"]
     call()
     growth = resident()["peak"] - before
