@@ -114,6 +114,40 @@ def test_an_array_with_its_columns_names_is_a_table():
         by_name.fit(X, y, columns=["a", ["b"], "c", "d", "e"])
 
 
+TABLES = {
+    "in order": lambda X: pd.DataFrame(X, columns=list("abc")),
+    "mixed": lambda X: pd.DataFrame(X[:, [2, 0, 1, 1]], columns=list("cazb"))[list("zcba")],
+    "float32": lambda X: pd.DataFrame(X.astype(np.float32), columns=list("abc"))[["b", "a", "c"]],
+    "whole": lambda X: pd.DataFrame(X.astype(np.int64), columns=list("abc")),
+    "truths": lambda X: pd.DataFrame(X > 0, columns=list("abc")),
+    "of all kinds": lambda X: pd.DataFrame({"b": X[:, 1] > 0, "c": X[:, 2].astype(int), "a": X[:, 0]}),
+    "with text": lambda X: pd.DataFrame({"t": "x", "b": X[:, 1], "c": X[:, 2], "a": X[:, 0]}),
+    "pandas' own": lambda X: pd.DataFrame(X, columns=list("abc")).convert_dtypes(),
+    "twice elsewhere": lambda X: pd.DataFrame(X[:, [0, 1, 2, 2, 2]], columns=list("abczz")),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_columns_of_frames_are_those_of_their_names_whatever_they_hold(kind, dtype):
+    net = dagnet.Network(nx.DiGraph([("a", "t"), ("b", "t"), ("c", "t")]), seed=0, dtype=dtype)
+    table = TABLES[kind](np.random.default_rng(0).normal(size=(5, 3)) * 9)
+    columns = [np.asarray(table[name], np.float64) for name in "abc"]
+    wanted = net(np.column_stack(columns))
+    np.testing.assert_array_equal(net(table), wanted)
+    before = table.copy()
+    net.fit(table, np.zeros(5), epochs=2, batch_size=2, standardize=True)
+    pd.testing.assert_frame_equal(table, before)
+
+
+def test_a_column_that_a_frame_has_twice_is_refused_by_name():
+    net = dagnet.Network(nx.DiGraph([("a", "t"), ("b", "t")]), seed=0)
+    with pytest.raises(dagnet.DataError, match=r"X: column 'a' must be of shape \(rows,\)"):
+        net(pd.DataFrame(np.ones((2, 3)), columns=["a", "a", "b"]))
+    with pytest.raises(dagnet.DataError, match="X: column 'a' must be real numbers"):
+        net(pd.DataFrame({"a": ["1", "2"], "b": ["1", "2"]}))
+
+
 def test_names_of_columns_come_from_any_iterable_and_are_forgotten_where_the_run_is_refused():
     graph = nx.DiGraph([("a", "y"), ("b", "y")])
     X, y = np.random.default_rng(0).normal(size=(6, 2)), np.arange(6.0)

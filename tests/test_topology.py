@@ -1,6 +1,7 @@
 """From a graph or arrays to the frozen topology, and what its walks over edges give."""
 
 import copy
+import hashlib
 import pickle
 from unittest import mock
 
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 import dagnet
 from dagnet import adjacency
 from dagnet.adjacency import components, find_cycle, levels, ranges, reachable, rows_by, stable_order
-from dagnet.topology import Topology, name_keys
+from dagnet.engine.compiled import digests
+from dagnet.topology import Topology, name_keys, said
 from dagnet.topology.said import edit_distance, near_misses, numbered
 
 
@@ -337,6 +339,92 @@ def test_keys_of_names_do_not_depend_on_the_names_beside_them():
     alone = [*name_keys(texts).tolist(), *name_keys(numbers).tolist()]
     assert name_keys([*texts, *numbers]).tolist() == alone
     assert alone[3:] == [3, 2**64 - 1, 2**70 % 2**64]
+
+
+LETTERS = "aZ_\0é\U0001f600\udc80"
+
+
+@pytest.mark.parametrize("longest", [15, 60, 127, 128, 300])
+def test_keys_of_many_names_are_those_of_each(longest):
+    """In machine code where none is longer than 127 bytes; so they are blake2b's of the standard library."""
+    rng = np.random.default_rng(longest)
+    names = ["".join(rng.choice(list(LETTERS[:3]), k % (longest + 1))) for k in range(5000)]
+    odd = ["".join(rng.choice(list(LETTERS), k % (longest // 4 + 1))) for k in range(700)]
+    for some in (names, odd, ["a" * longest], [""]):
+        texts = [b"s" + name.encode("utf-8", "surrogatepass") for name in some]
+        wanted = [hashlib.blake2b(text, digest_size=8).digest() for text in texts]
+        with mock.patch("dagnet.topology.fingerprint.MANY", 1):
+            found = name_keys(some)
+        assert found.astype("<u8").tobytes() == b"".join(wanted)
+        at_once = dagnet.registry.find_engine("compiled").digests(some)
+        assert (at_once is None) == (max(map(len, texts)) > 128)
+        assert at_once is None or (at_once == found).all()
+
+
+def test_machine_code_that_is_wrong_is_not_believed():
+    digests._is_right.cache_clear()
+    try:
+        with mock.patch.object(digests, "_hashed", lambda _, sizes: np.zeros(len(sizes), np.uint64)):
+            assert digests.digests(["a", "b"]) is None
+    finally:
+        digests._is_right.cache_clear()
+
+
+def _wide(n):
+    """Many inputs and few other nodes, which stand between them."""
+    graph = nx.DiGraph((f"x{k}", f"h{k % 7}") for k in range(n))
+    graph.add_edges_from((f"h{k}", "y") for k in range(7))
+    return graph
+
+
+def test_names_of_many_inputs_are_numbered_when_somebody_asks_for_one():
+    """What is read is what a small piece of the reader reads: names by a dictionary."""
+    graph = _wide(40)
+    plain = said.drawn(graph)
+    with mock.patch.object(said, "MANY", 10):
+        later = said.drawn(graph)
+        net = dagnet.Network(graph, seed=0)
+    assert type(plain.index) is dict
+    assert plain.names == later.names
+    for one, other in ((plain.sources, later.sources), (plain.targets, later.targets)):
+        assert one.tolist() == other.tolist()
+    index = net.topology.index
+    assert "_index" not in vars(index)
+    net(np.ones((2, 40)))
+    net.fit(np.ones((2, 40)), np.ones(2), epochs=1)
+    assert "_index" not in vars(index)
+    assert dict(index) == plain.index == index
+    assert len(index) == 48
+    assert "x3" in index
+    assert "z" not in index
+    assert index.get("z") is None
+    with pytest.raises(dagnet.DataError, match="did you mean 'x3'"):
+        net.weights["x3 ", "h3"]
+    copied = pickle.loads(pickle.dumps(net.topology))
+    assert copied.index == index
+
+
+@pytest.mark.parametrize("seen", ["view", "edges", "subclass"])
+def test_names_of_many_inputs_are_found_in_other_kinds_of_graphs(seen):
+    graph = _wide(40)
+    if seen == "view":
+        graph = nx.subgraph_view(graph, filter_node=lambda node: node != "x3")
+    elif seen == "edges":
+        graph = graph.edge_subgraph(list(graph.edges)[1:])
+    else:
+
+        class Thin(nx.DiGraph):
+            edge_attr_dict_factory = staticmethod(lambda shared={"weight": 0.5}: shared)
+
+        graph = Thin(graph.edges)
+    plain = said.drawn(graph)
+    with mock.patch.object(said, "MANY", 10):
+        later = said.drawn(graph)
+    assert plain.names == later.names
+    assert plain.index == dict(later.index)
+    assert plain.sources.tolist() == later.sources.tolist()
+    assert plain.targets.tolist() == later.targets.tolist()
+    assert plain.edges.data == later.edges.data
 
 
 @given(st.lists(st.integers(0, 2**40)), st.integers(1, 60), st.integers(1, 9))

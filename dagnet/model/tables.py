@@ -46,7 +46,7 @@ class Columns:
 
     def gather(self, table: Any) -> Any:
         """Columns by name from a mapping or data frame, (rows, width); sparse where the table is."""
-        known = dict.fromkeys(_names_of(table))
+        known = {name: place for place, name in enumerate(_names_of(table))}
         if hasattr(table, "to_dataset"):  # an array of xarray
             table = table.to_dataset(table.dims[1])
         missing = [name for name in self.names if name not in known]
@@ -56,6 +56,8 @@ class Columns:
             more = count if len(missing) > LISTED else ""
             mend = self._mend_missing(missing, known)
             raise DataError(f"{self.what}: no column {listed}{more} in the data{mend}")
+        if (at_once := self._of_frame(table, known)) is not None:
+            return at_once
         named = zip(self.names, self.units, strict=True)
         blocks = [self._block(self._taken(table, name), name, units) for name, units in named]
         rows = {block.shape[0] for block in blocks}
@@ -69,6 +71,17 @@ class Columns:
             return _side_by_side(blocks)
         dense = [block.toarray() if is_sparse(block) else block for block in blocks]
         return np.concatenate(dense, axis=1)
+
+    def _of_frame(self, table: Any, places: Mapping[Hashable, int]) -> Array | None:
+        """From a data frame of pandas whose columns of numbers are all of one kind, and of one unit each."""
+        plain = not self.categories and self.width == len(self.names) and set(map(type, self.names)) == {str}
+        if not (plain and hasattr(table, "iloc") and table.columns.nlevels == 1 and table.columns.is_unique):
+            return None
+        order = [places[name] for name in self.names]
+        chosen = table if order == list(range(len(places))) else table.iloc[:, order]
+        kinds = list(set(chosen.dtypes))
+        one = len(kinds) == 1 and isinstance(kinds[0], np.dtype) and kinds[0].kind in "biuf"
+        return numeric(self.what, chosen) if one else None
 
     def _taken(self, table: Any, name: Hashable) -> Any:
         try:

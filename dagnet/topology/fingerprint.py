@@ -11,8 +11,12 @@ import numpy as np
 
 from dagnet.arrays import Array
 from dagnet.contracts import Aggregation
+from dagnet.registry import find_engine
 from dagnet.topology.frozen import Topology
 from dagnet.values import plain
+
+MANY = 2**16
+"""Names that are hashed in machine code: its loading takes as long as some ten thousand by Python."""
 
 
 def fingerprint(topology: Topology) -> str:
@@ -56,11 +60,19 @@ def name_keys(names: Sequence[Hashable]) -> Array:
     if (kinds := set(map(type, names))) == {int}:
         return np.array([name % 2**64 for name in cast("Any", names)], np.uint64)
     if kinds == {str}:
+        if len(names) >= MANY and (at_once := _in_machine_code(names)) is not None:
+            return at_once
         texts = (b"s" + name.encode("utf-8", "surrogatepass") for name in cast("Any", names))
         digests = b"".join([hashlib.blake2b(text, digest_size=8).digest() for text in texts])
         return np.frombuffer(digests, "<u8").astype(np.uint64)
     found: dict[bytes, int] = {}
     return np.fromiter((_key(name, found) for name in names), np.uint64, len(names))
+
+
+def _in_machine_code(names: Sequence[Hashable]) -> Array | None:
+    engine: Any = find_engine("compiled")
+    found: Array | None = None if engine.unavailable() else engine.digests(names)
+    return found
 
 
 def _key(name: Hashable, found: dict[bytes, int]) -> int:

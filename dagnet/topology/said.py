@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
+from functools import cached_property, partial
+from itertools import chain, compress
 from operator import is_
 from typing import Any, TypeVar
 
@@ -23,6 +23,8 @@ Categories = tuple[str | float, ...]
 UNITS = whole(1, 2**31 - 1)
 CLOSE, SHORT = 2, 5
 """Edits from a known attribute at which an unknown one is probably a misspelling; of short ones, one."""
+MANY = 2**14
+"""Nodes among which those without parents are only numbered by name where somebody asks for one."""
 
 
 class Problems(list[str]):
@@ -153,6 +155,26 @@ class _Numbers(Mapping[Hashable, int]):
         return len(self.names)
 
 
+@dataclass(frozen=True, eq=False)
+class _Later(Mapping[Hashable, int]):
+    """From each name to its number, in a dictionary that is made when something is first looked up."""
+
+    names: Sequence[Hashable]
+
+    @cached_property
+    def _index(self) -> dict[Hashable, int]:
+        return dict(zip(self.names, range(len(self.names)), strict=True))
+
+    def __getitem__(self, name: Hashable) -> int:
+        return self._index[name]
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
 def numbered(names: Sequence[Hashable]) -> Mapping[Hashable, int]:
     """From each name to its number."""
     return _Numbers(names) if isinstance(names, range) else dict(zip(names, range(len(names)), strict=True))
@@ -177,14 +199,16 @@ def drawn(graph: nx.DiGraph[Any]) -> Drawn:
     collections, each of which visits all dictionaries of the graph.
     """
     names = list(graph)
-    index = numbered(names)
-    adjacency = dict(graph.adjacency())  # in an order of its own
-    in_order = all(map(is_, adjacency, names))
-    rows = np.arange(len(names)) if in_order else np.array([index[name] for name in adjacency], np.int64)
-    sources = rows.repeat(np.fromiter(map(len, adjacency.values()), np.int64, len(rows)))
-    ends = map(index.__getitem__, chain.from_iterable(adjacency.values()))
+    few = _children(graph, names)
+    index = numbered(names) if few is None else _Later(names)
+    flat = list(chain.from_iterable(graph.adjacency()))  # in an order of its own
+    heads, rows = flat[::2], flat[1::2]
+    in_order = all(map(is_, heads, names))
+    numbers = np.arange(len(names)) if in_order else np.array([index[name] for name in heads], np.int64)
+    sources = numbers.repeat(np.fromiter(map(len, rows), np.int64, len(rows)))
+    ends = map((few or index).__getitem__, chain.from_iterable(rows))
     targets = np.fromiter(ends, np.int64, len(sources))
-    edges = [said for neighbours in adjacency.values() for said in neighbours.values()]
+    edges = [said for row in rows for said in row.values()]
     nodes = [said for _, said in graph.nodes(data=True)]
     return Drawn(
         names,
@@ -199,3 +223,15 @@ def drawn(graph: nx.DiGraph[Any]) -> Drawn:
 def edge_text(names: Sequence[Hashable], sources: Array, targets: Array, edge: int) -> str:
     """An edge, for messages."""
     return f"{shorten(names[sources[edge]])} → {shorten(names[targets[edge]])}"
+
+
+def _children(graph: nx.DiGraph[Any], names: list[Hashable]) -> dict[Hashable, int] | None:
+    """The numbers of the nodes that have parents, where few among many do: no edge leads into others."""
+    entering = getattr(graph, "_pred", None)
+    if len(names) < MANY or type(entering) is not dict or not all(map(is_, entering, names)):
+        return None
+    has_parents = np.fromiter(map(bool, entering.values()), bool, len(names))
+    numbers = has_parents.nonzero()[0].tolist()
+    if 2 * len(numbers) > len(names):
+        return None
+    return dict(zip(compress(names, has_parents.tolist()), numbers, strict=True))

@@ -6,10 +6,11 @@ Nothing here imports Numba before a network is prepared, so that ``import dagnet
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 
+from dagnet.arrays import Array
 from dagnet.contracts import Engine, Optimizer
 from dagnet.hookspecs import hookimpl
 from dagnet.plan import Plan
@@ -49,6 +50,12 @@ class CompiledEngine:
         from dagnet.engine.compiled.functions import fused_step  # noqa: PLC0415 - imports numba
 
         return fused_step(optimizer, dtype, threads)
+
+    def digests(self, names: Sequence[str]) -> Array | None:
+        """Many names' :func:`dagnet.topology.name_keys`, (names,); None where it cannot find them."""
+        from dagnet.engine.compiled.digests import digests  # noqa: PLC0415 - imports numba
+
+        return digests(names)
 
 
 @hookimpl
