@@ -12,7 +12,7 @@ from dagnet.contracts import Callback
 from dagnet.errors import DataError, expected, needed
 from dagnet.model import Model
 from dagnet.registry import find_optimizer
-from dagnet.values import FLAG, NOT_NEGATIVE, POSITIVE, checked, optional, whole
+from dagnet.values import FLAG, NOT_NEGATIVE, POSITIVE, optional, plain, whole
 
 RULES = {
     "epochs": whole(1),
@@ -84,8 +84,10 @@ class Settings:
         own["optimizer"] = find_optimizer(self.optimizer)
         if self.learning_rate is None:
             own["learning_rate"] = self.optimizer.learning_rate
-        given = {name: value for name, value in own.items() if value is not getattr(Settings, name)}
-        own.update(checked("", given, {name: rule for name, rule in RULES.items() if name in given}))
+        for name, given in own.items():
+            if given is not getattr(Settings, name):  # defaults are as they must be
+                rule, value = RULES.get(name), plain(given)
+                own[name] = value if rule is None else rule.check(name, value)
         group, alone = None, self.distributed is False or self.distributed is None
         if self.blocks is not None or not alone:
             sharing = needed("fit(distributed=…, blocks=…)", "dagnet_torch.sharing", "dagnet-torch")
