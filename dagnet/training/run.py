@@ -114,6 +114,7 @@ class TrainingRun:
         self._listen()
         self._unheard = not self.callbacks and not self.metrics and self.validation is None
         self._several = self._at_once() if self.learner.takes_several and not coupling else 0
+        self._bounds: Any = bounds(self.rows, self.size, self.batches) if self._several else None
         refuse_noise(settings, model, self.rows, listened=bool(self._at_gradient))
 
     def _listen(self) -> None:
@@ -233,10 +234,6 @@ class TrainingRun:
             self._learned_from(losses)
             self._tell(self._at_batch_end)
         return len(losses) > 0
-
-    @cached_property
-    def _bounds(self) -> tuple[Array, Array]:
-        return bounds(self.rows, self.size, self.batches)
 
     def _learned_from(self, losses: Array) -> None:
         """Add the next batches to the epoch in progress, one after the other."""
