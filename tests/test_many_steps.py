@@ -109,9 +109,9 @@ def test_a_run_that_overflows_fails_at_the_same_batch_with_the_same_words(learni
 def test_epochs_that_nobody_hears_of_are_one_call_and_go_one_by_one_from_a_step_that_is_not_calm(monkeypatch):
     calls, several = [], ArrayLearner.several
 
-    def counted(learner, rows, starts, learning_rate):
-        losses = several(learner, rows, starts, learning_rate)
-        calls.append((len(starts) - 1, len(losses)))
+    def counted(learner, rows, starts, batches, learning_rate):
+        losses = several(learner, rows, starts, batches, learning_rate)
+        calls.append((batches[1], len(losses)))
         return losses
 
     monkeypatch.setattr(ArrayLearner, "several", counted)
@@ -125,16 +125,13 @@ def test_epochs_that_nobody_hears_of_are_one_call_and_go_one_by_one_from_a_step_
 
 def test_an_interruption_leaves_the_parameters_of_the_last_epoch_in_the_history(monkeypatch):
     net, X, y = drawn()
-    copies, ends = deepcopy(net), []
-    append = History.append
+    copies, extend = deepcopy(net), History.extend
 
-    def interrupted(history, **values):
-        append(history, **values)
-        ends.append(history.epochs)
-        if len(ends) == 13:
-            raise KeyboardInterrupt
+    def interrupted(history, **columns):
+        extend(history, **columns)
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(History, "append", interrupted)
+    monkeypatch.setattr(History, "extend", interrupted)
     before = net.parameters.copy()
     with pytest.raises(KeyboardInterrupt):
         net.fit(X, y, epochs=20, batch_size=7, seed=0)

@@ -191,6 +191,24 @@ def test_a_plugin_may_be_registered_again_only_in_place_of_itself(fresh):
     face.register(plugin, replace=True)
 
 
+def test_an_optimizer_of_dagnet_is_one_object_until_its_name_is_taken_over(fresh):
+    assert find_optimizer("sgd") is find_optimizer("sgd") != find_optimizer("sgd(momentum=0.5)")
+    assert find_optimizer("sgd(momentum=0.5)").momentum == 0.5
+
+    @dataclass(frozen=True)
+    class Mine(Optimizer):
+        name = "sgd"
+        learning_rate: float = 0.5
+
+        def update(self, parameter, gradient, state, step, learning_rate):
+            return parameter - learning_rate * gradient, {}
+
+    face.register(Mine, replace=True)
+    assert type(find_optimizer("sgd")) is Mine
+    with pytest.raises(PluginError, match=r"it takes learning_rate"):
+        find_optimizer("sgd(momentum=0.5)")
+
+
 def test_attributors_are_found_by_call_form_and_their_names_are_taken_once(fresh, capsys):
     def scaled(net, X, baseline, of, factor):
         return {node: factor * net.gradient(X, of=of).value(node) for node in net.nodes}

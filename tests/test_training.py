@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+
 import networkx as nx
 import numpy as np
 import pytest
 from data.training_cases import PLANS, SIZES, Recorder, make_data, make_net
 
 import dagnet
+from dagnet.model import make_generator
 from dagnet.plan import DENSE
 from dagnet.training.rows import encode_rows
 
@@ -52,6 +55,21 @@ def test_same_seed_same_bits_other_seed_other_bits():
         net.fit(X, y, epochs=5, batch_size=8, seed=seed)
     assert (first.parameters == again.parameters).all()
     assert (first.parameters != other.parameters).any()
+
+
+def test_without_a_seed_each_run_has_a_generator_of_its_own_which_can_be_copied():
+    first, second = make_generator(None), make_generator(None)
+    assert first.bit_generator.state != second.bit_generator.state
+    twin = pickle.loads(pickle.dumps(first))
+    assert (twin.permutation(50) == first.permutation(50)).all()
+
+
+def test_orders_that_are_drawn_by_one_call_are_those_drawn_one_by_one():
+    for rows in (1, 4, 53):
+        one, many, orders = *(np.random.default_rng(3) for _ in range(2)), np.tile(np.arange(rows), (5, 1))
+        many.permuted(orders, axis=1, out=orders)
+        assert (orders == [one.permutation(rows) for _ in range(5)]).all()
+        assert many.bit_generator.state == one.bit_generator.state
 
 
 def test_a_generator_as_seed_is_used_up():

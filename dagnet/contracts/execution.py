@@ -80,14 +80,15 @@ class Learner:
         """
         raise NotImplementedError
 
-    def several(self, rows: Array, starts: Array, learning_rate: float) -> list[float]:
+    def several(self, rows: Array, starts: Array, batches: tuple[int, int], learning_rate: float) -> Array:
         """Learn from some batches in one go; the losses of as many as were made, from the first on.
 
-        Batch k are the rows ``rows[starts[k] : starts[k + 1]]``, by their numbers.  What is left is learned
-        from by :meth:`step`, which says what is wrong where something is.
+        ``rows`` are row numbers, epoch after epoch; of each, batch k begins at ``starts[k]``, and the last
+        one ends at ``starts[-1]``.  ``batches``: the number of the first, and how many.  What is left is
+        learned from by :meth:`step`, which says what is wrong where something is.
         """
-        del rows, starts, learning_rate
-        return []
+        del rows, starts, batches, learning_rate
+        return np.zeros(0)
 
     def parts(self) -> Any:
         """Of the heads, in the last step, Σwℓ and Σw, where there are several; None if it does not say."""
@@ -166,10 +167,10 @@ class Group(Protocol):
         """The run of this process has ended by an error that others may not have: no more runs together."""
 
 
-Steps = Callable[..., "list[float]"]
-"""``steps(theta, state, (rows, starts), (step, learning_rate, most))``: as :meth:`Learner.several`, where
-``theta`` are all parameters, ``state`` the optimizer's vectors, and ``step`` the number of the first.  It
-ends before a step whose loss is not finite or whose gradient's squares add up to more than ``most``."""
+Steps = Callable[..., Array]
+"""``steps(theta, state, (rows, starts, *batches), (step, learning_rate, most))``: as :meth:`Learner.several`,
+where ``theta`` are all parameters, ``state`` the optimizer's vectors, and ``step`` the number of the first.
+It ends before a step whose loss is not finite or whose gradient's squares add up to more than ``most``."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,8 +34,9 @@ class History(Mapping[str, list[float]]):
 
     def __init__(self, columns: Mapping[str, Iterable[float]] = MappingProxyType({})) -> None:
         self._columns: dict[str, list[float]] = {name: [float(x) for x in xs] for name, xs in columns.items()}
+        epochs = self.epochs
         for name in self._columns:
-            self._reaching(name, self.epochs)
+            self._reaching(name, epochs)
 
     def __getitem__(self, name: str) -> list[float]:
         try:
@@ -60,9 +61,15 @@ class History(Mapping[str, list[float]]):
 
     def append(self, **values: float) -> None:
         """Begin one more epoch, as ``fit`` does after its last batch; columns not named have NaN there."""
+        self.extend(**{name: [float(value)] for name, value in values.items()})
+
+    def extend(self, **columns: list[float]) -> None:
+        """Begin as many more epochs as each column has numbers."""
         epochs = self.epochs
-        for name in {**self._columns, **values}:
-            self._reaching(name, epochs).append(float(values.get(name, NAN)))
+        for name, column in columns.items():
+            self._reaching(name, epochs).extend(column)
+        for name in self._columns:
+            self._reaching(name, self.epochs)
 
     def record(self, name: str, value: Any) -> None:
         """Add a number to the last epoch, in a column of a callback's own; see :meth:`Callback.on_epoch_end`.

@@ -5,6 +5,7 @@ Sparse rows are checked once as well, and become plain arrays block by block.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
@@ -18,6 +19,8 @@ from dagnet.model.tables import LISTED, Columns, is_sparse, is_table, numeric, o
 
 BLOCK_ROWS, BLOCK_VALUES = 2048, 2**24
 """How many rows, and values, of sparse rows are dense at once; matrix products have so many rows, too."""
+FEW = 4096
+"""Up to so many numbers all are looked at one by one."""
 Standardisation: TypeAlias = "tuple[Array, Array] | None"
 
 
@@ -145,6 +148,8 @@ def _encode_sparse(
 
 def as_dtype(what: str, array: Array, columns: Columns, dtype: Any, first: int = 0) -> Array:
     """The numbers in the network's dtype; what becomes infinite there is refused."""
+    if array.dtype == dtype:
+        return np.ascontiguousarray(array)
     with np.errstate(over="ignore"):
         result: Array = np.ascontiguousarray(array, dtype)
     if result.dtype != array.dtype and not _is_tame(result):
@@ -183,10 +188,12 @@ def first_of(bad: Array, what: str, columns: Columns, first: int = 0) -> tuple[t
 
 def _is_tame(array: Array) -> bool:
     """Whether one reading shows that all is finite; huge numbers need another."""
+    if array.size <= FEW:  # a mask costs less than to have an overflow ignored
+        return np.count_nonzero(np.isfinite(array)) == array.size
     if not array.flags.c_contiguous:
         return False
     with np.errstate(all="ignore"):
-        return bool(np.isfinite(np.add.reduce(array.reshape(-1))))  # a scalar product would ask for threads
+        return math.isfinite(np.add.reduce(array, axis=None))  # a scalar product would ask for threads
 
 
 def refuse_nan(what: str, array: Array, columns: Columns, *, finite: bool, first: int = 0) -> None:

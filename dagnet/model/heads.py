@@ -89,8 +89,8 @@ class Objective:
     def one(self) -> Loss | None:
         """The loss where it is one for all outputs and counts once; training then has a faster way."""
         head = self.heads[0]
-        alone = len(self.heads) == 1 and head.weight == 1
-        return head.loss if alone and np.array_equal(self.units[0], np.arange(self.n_outputs)) else None
+        alone = len(self.heads) == 1 and head.weight == 1 and len(self.units[0]) == self.n_outputs
+        return None if not alone or np.count_nonzero(self.units[0] - np.arange(self.n_outputs)) else head.loss
 
     def whole(self, targets: Array) -> Loss | None:
         """:attr:`one`, where all labels are there."""
@@ -108,6 +108,8 @@ class Objective:
 
     def refreshed(self) -> Objective:
         """With those losses traced anew that read something which has changed since."""
+        if self.one is self.default and self.default.refreshed() is self.default:
+            return self
         found = {id(loss): loss.refreshed() for loss in (self.default, *(head.loss for head in self.heads))}
         if all(id(loss) == before for before, loss in found.items()):
             return self

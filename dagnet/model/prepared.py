@@ -107,7 +107,8 @@ class Prepared:
     def columns_in(self) -> Columns:
         """The columns of X."""
         topology = self.layout.topology
-        sizes = {topology.nodes[node]: int(topology.units[node]) for node in topology.inputs.tolist()}
+        names = (topology.nodes[node] for node in topology.inputs.tolist())
+        sizes = dict(zip(names, topology.units[topology.inputs].tolist(), strict=True))
         return self._columns("X", sizes, self.columns_out.names)
 
     def table_of(self, y: Any) -> Any:
@@ -134,14 +135,13 @@ class Prepared:
     def standardisation(self) -> tuple[Array, Array] | None:
         """Centre and scale of X's columns, (input units,) each; None where they change nothing."""
         center, scale = self.layout.topology.center, self.layout.topology.scale
-        return (center, scale) if center.any() or (scale != 1).any() else None
+        return (center, scale) if np.count_nonzero(center) or np.count_nonzero(scale != 1) else None
 
     def refreshed(self) -> Prepared:
         """With those functions traced anew that read something which has changed since."""
         topology, objective = self.layout.topology, self.objective.refreshed()
-        fresh: dict[Any, Any] = {
-            one: one.refreshed() for one in (*topology.activations, *topology.aggregations)
-        }
+        every = (*topology.activations, *topology.aggregations)
+        fresh: dict[Any, Any] = {one: one.refreshed() for one in every}
         if all(new is one for one, new in fresh.items()):
             return self if objective is self.objective else replace(self, objective=objective)
         activations = tuple(fresh[one] for one in topology.activations)

@@ -156,6 +156,8 @@ def bare_row(data: Any, columns: Columns) -> Any:
     That is an array (width,), of y also a number or a word; a mapping from node to a number, a word, or
     (units,) where there are several; a Series, by the names in its index.
     """
+    if isinstance(data, np.ndarray) and data.ndim == 2:  # rows, and no bare one
+        return data
     of_y, several = columns.what == "y", columns.width > 1
     if hasattr(data, "to_dict") and not hasattr(data, "columns"):
         index = list(getattr(data, "index", ()))
@@ -214,13 +216,13 @@ def is_table(data: object) -> bool:
 
 def _names_of(data: Any) -> Any:
     """The names of the columns; None where they have none."""
+    if isinstance(data, np.ndarray):
+        return data.dtype.names
     if is_sparse(data):  # some are a dict
         return None
     if hasattr(data, "to_dataset"):
         two = data.ndim == 2 and data.dims[1] in data.coords
         return data.coords[data.dims[1]].values.tolist() if two else None
-    if isinstance(data, np.ndarray):
-        return data.dtype.names
     if hasattr(data, "columns") and hasattr(data, "__getitem__"):
         return data.columns
     return data.keys() if isinstance(data, Mapping) else None

@@ -26,6 +26,9 @@ __all__ = [
     "find_activation", "find_aggregation", "find_engine", "find_initializer", "find_loss", "find_optimizer",
     "initializers", "losses", "named", "optimizers", "origin", "parse_call", "register", "spelled",
 ]  # fmt: skip
+REMEMBERED = 64
+_made: dict[str, Optimizer] = {}
+"""Optimizers of dagnet's own by name or call form: they are values, so one object serves."""
 LONGEST = 1000
 """Characters in a call form: the parser of a deeply nested one could exhaust the stack."""
 
@@ -264,13 +267,18 @@ def find_optimizer(spec: object) -> Optimizer:
     elif isinstance(spec, str):
         name, positional, named = parse_call(spec)
         cls = registry.find("optimizers", name)
+        if (known := _made.get(spec)) is not None and type(known) is cls:
+            return known
     else:
         raise PluginError(expected("an optimizer", "a name, a call form or an Optimizer", spec))
     if not dataclasses.is_dataclass(cls):
         must, mend = "a dataclass of its settings", "write @dataclass(frozen=True) above its class"
         raise PluginError(expected(f"optimizer {cls.name!r}", must, Verbatim(cls.__name__), mend))
     try:
-        return cls(*positional, **named)
+        made = cls(*positional, **named)
     except TypeError as error:
         accepted = ", ".join(inspect.signature(cls).parameters)
         raise PluginError(f"optimizer {cls.name!r}: {error}; it takes {accepted}") from error
+    if isinstance(spec, str) and cls.__module__.startswith("dagnet.") and len(_made) < REMEMBERED:
+        _made[spec] = made  # frozen, and checked
+    return cast("Optimizer", made)

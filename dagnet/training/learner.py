@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,6 @@ class ArrayLearner(Learner):
     def __init__(self, model: Model, data: Rows, settings: Settings) -> None:
         self._settings, self._data, self._layout = settings, data, model.layout
         self._parameters, self._vector = parameters, _ = model.parameters, model.vector
-        self._room = data.room_for(settings.batch_size + 1)  # a lone row may join them
         self._draws = model.layout.plan.trains_otherwise
         runner = model.training_runner if self._draws else model.runner
         make = partial(model.objective.gradient_of, runner, gaps=data.gaps is not None)
@@ -46,7 +45,7 @@ class ArrayLearner(Learner):
         self._theta = np.empty_like(self._slots) if shared else parameters
         self._gradient = np.empty_like(parameters) if shared else self._slots
         self._into = self._slots if group is None else self._gradient
-        self._free = None if free.all() else np.flatnonzero(free)
+        self._free = None if np.count_nonzero(free) == len(free) else np.flatnonzero(free)
         # Frozen parameters never reach the optimizer: it then works on a vector of the others.
         self._live = parameters if self._free is None else parameters[self._free]
         self._pulled = self._gradient if self._free is None else np.empty_like(self._live)
@@ -69,6 +68,10 @@ class ArrayLearner(Learner):
         self.takes_several = self._many is not None
         self._known: tuple[Array, float, Array] | None = None
         self._parts: Any = None
+
+    @cached_property
+    def _room(self) -> Any:
+        return self._data.room_for(self._settings.batch_size + 1)  # a lone row may join them
 
     def step(
         self, rows: Array | slice, learning_rate: float, on_gradient: Callable[[Array], None] | None = None
@@ -118,18 +121,15 @@ class ArrayLearner(Learner):
             and data.gaps is None
             and isinstance(data.inputs, np.ndarray)
         )
-        return (
-            self._loss_gradient.stepping(self._move, data.inputs, data.targets, self._settings.batch_size)
-            if plain
-            else None
-        )
+        size = min(self._settings.batch_size, len(data))
+        return self._loss_gradient.stepping(self._move, data.inputs, data.targets, size) if plain else None
 
-    def several(self, rows: Array, starts: Array, learning_rate: float) -> list[float]:
+    def several(self, rows: Array, starts: Array, batches: tuple[int, int], learning_rate: float) -> Array:
         """See :class:`dagnet.contracts.Learner`."""
         if self._many is None or not learning_rate <= CALM_RATE:
-            return []
+            return np.zeros(0)
         pace = self.steps + 1, learning_rate, CALM_SQUARE
-        losses = self._many(self._parameters, self._state, (rows, starts), pace)
+        losses = self._many(self._parameters, self._state, (rows, starts, *batches), pace)
         self.steps += len(losses)
         return losses
 

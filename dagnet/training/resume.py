@@ -62,7 +62,6 @@ def restore(run: TrainingRun, snapshot: dict[str, Any]) -> None:
     for callback, kept in zip(stateful(run.callbacks), snapshot["callbacks"], strict=True):
         _restore_callback(callback, kept["state"])
     run.generator.bit_generator.state = _checked_generator(run, snapshot["generator"])
-    run.drawn_from = run.generator.bit_generator.state
     run.learner.restore(parameters, optimizer, snapshot["steps"])
     run.learner.masks = snapshot["masks"]
     run.history = history

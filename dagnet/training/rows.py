@@ -72,7 +72,7 @@ class Rows:
     def gaps(self) -> Array | None:
         """(rows,) the rows without any label, where labels are missing at all; else None."""
         missing = np.asarray(np.isnan(self.targets))
-        return np.asarray(missing.all(axis=1)) if missing.any() else None
+        return np.asarray(missing.all(axis=1)) if np.count_nonzero(missing) else None
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -231,6 +231,13 @@ def per_epoch(model: Model, rows: int, size: int) -> int:
         got, mend = ("X has one row", "give more") if rows == 1 else ("batch_size is 1", "write 2 or more")
         raise DataError(f"node {node} is normalised over the rows of a batch, and {got}; {mend}")
     return rows // size + (rows % size > 1)
+
+
+def bounds(rows: int, size: int, batches: int) -> tuple[Array, Array]:
+    """(batches + 1,) where each batch of an epoch begins, and how many rows it has, (batches,) floats."""
+    starts = np.arange(0, batches * size + 1, size)
+    starts[-1] = rows  # the last one takes what is left
+    return starts, (starts[1:] - starts[:-1]).astype(np.float64)
 
 
 def lacking(loss: Loss | None, data: Rows, rows: Array | slice) -> str:

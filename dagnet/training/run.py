@@ -20,6 +20,7 @@ from dagnet.training.blame import culprit, explained
 from dagnet.training.learner import ArrayLearner
 from dagnet.training.rows import (
     Rows,
+    bounds,
     encode_pair,
     encode_rows,
     lacking,
@@ -107,13 +108,13 @@ class TrainingRun:
         """Σwℓ and Σw of the parts of the heads in the epoch in progress, where there are several."""
         self.done = 0
         """Batches of the epoch in progress that are behind us; 0 between epochs."""
-        self.drawn_from = self.generator.bit_generator.state
-        """The generator's state from which the order of the epoch in progress was drawn."""
+        self._drawn_from: Any = None  # while an epoch is in progress
         self._learning_rate = settings.learning_rate
         self._order: Array | None = None
         self._listen()
         self._unheard = not self.callbacks and not self.metrics and self.validation is None
         self._several = self._at_once() if self.learner.takes_several and not coupling else 0
+        self._bounds: Any = bounds(self.rows, self.size, self.batches) if self._several else None
         refuse_noise(settings, model, self.rows, listened=bool(self._at_gradient))
 
     def _listen(self) -> None:
@@ -124,8 +125,13 @@ class TrainingRun:
             agree = Agreement(steered=any(listening(steering, joint) for joint in joints))
             # before those that keep what was agreed, as checkpoints do
             self._heard = sorted([*self._heard, agree], key=lambda one: one.shows and one.runs_last)
-        found = [listening(self._heard, joint) for joint in joints]
+        found = [listening(self._heard, joint) for joint in joints] if self._heard else [[], [], []]
         self._at_batch_begin, self._at_gradient, self._at_batch_end = found
+
+    @property
+    def drawn_from(self) -> Any:
+        """The generator's state from which the order of the epoch in progress, or of the next, is drawn."""
+        return self._drawn_from or self.generator.bit_generator.state
 
     @property
     def learning_rate(self) -> float:
@@ -209,8 +215,8 @@ class TrainingRun:
             if self.stop:
                 return
         if self.settings.shuffle:
-            self.drawn_from = self.generator.bit_generator.state
-            self._order = self._drawn_order()
+            self._drawn_from = self.generator.bit_generator.state
+            self._order = self.generator.permutation(self.rows)
         for _ in self.data.turns(self):
             if self.stop:
                 return
@@ -221,29 +227,28 @@ class TrainingRun:
 
     def _train_several(self) -> bool:
         """Learn from the next batches in one go, if the learner can; whether it did from any."""
-        last = min(self.batches, self.done + self._several)
-        starts = np.arange(self.done, last + 1) * self.size
-        starts[-1] = self.rows if last == self.batches else starts[-1]
+        batches = self.done, min(self.batches - self.done, self._several)
         order = np.arange(self.rows) if self._order is None else self._order
-        losses = self.learner.several(order, starts, self._learning_rate)
-        if losses:
-            self._learned_from(losses, np.diff(starts).tolist())
+        losses = self.learner.several(order, self._bounds[0], batches, self._learning_rate)
+        if len(losses):
+            self._learned_from(losses)
             self._tell(self._at_batch_end)
-        return bool(losses)
+        return len(losses) > 0
 
-    def _learned_from(self, losses: list[float], sizes: list[int]) -> None:
-        """Add the next batches, of so many rows each, to the epoch in progress."""
-        for loss, size in zip(losses, sizes, strict=False):
-            self.loss_sum += loss * size
-            self.weight_sum += size
-        self.loss = losses[-1]
-        self.done = self.batch = self.done + len(losses)
+    def _learned_from(self, losses: Array) -> None:
+        """Add the next batches to the epoch in progress, one after the other."""
+        last = self.done + len(losses)
+        sizes = self._bounds[1][self.done : last]
+        sums = np.add.accumulate(np.append(self.loss_sum, losses * sizes))
+        self.loss_sum, self.loss = float(sums[-1]), float(losses[-1])
+        self.weight_sum, self.done, self.batch = self.weight_sum + float(sizes.sum()), last, last
 
     def _train_epochs(self) -> bool:
         """Learn from epochs in one go where nobody hears of them, until a step is not calm; whether any."""
-        count = min(self.epochs - self.history.epochs, self._several // self.batches, UNHEARD // self.rows)
-        if self.done or not self._unheard or count < 2:
+        most = min(self._several // self.batches, UNHEARD // self.rows)
+        if self.done or not self._unheard or most < 2:
             return False
+        count = min(self.epochs - self.history.epochs, most)
         before, epochs = self.generator.bit_generator.state, self.history.epochs
         learner, state = self.learner, self.learner.state()
         kept = learner.parameters().copy(), {name: state[name].copy() for name in state}, learner.steps
@@ -257,29 +262,30 @@ class TrainingRun:
             raise
         if not self._unheard:  # the next epoch draws its order again
             self.generator.bit_generator.state = before
-            for _ in range(self.history.epochs - epochs):
-                self._drawn_order()
+            for _ in range(self.history.epochs - epochs if self.settings.shuffle else 0):
+                self.generator.permutation(self.rows)
         return self.done > 0 or self.history.epochs > epochs
 
     def _train_unheard(self, count: int) -> bool:
         """So many epochs as one call, each recorded; whether all of them."""
-        orders = [self._drawn_order() for _ in range(count)]
-        starts = np.arange(count)[:, None] * self.rows + np.arange(self.batches) * self.size
-        starts = np.append(starts, count * self.rows)
-        sizes = np.diff(starts[: self.batches + 1]).tolist()
-        losses = self.learner.several(np.concatenate(orders), starts, self._learning_rate)
-        for epoch, first in enumerate(range(0, len(losses), self.batches), self.history.epochs + 1):
-            self.epoch, self.loss_sum, self.weight_sum = epoch, 0.0, 0.0
-            self._learned_from(losses[first : first + self.batches], sizes)
-            if self.done == self.batches:
-                self.history.append(loss=self.loss_sum / self.weight_sum)
-                self.done = 0
+        rows, batches, (starts, sizes) = self.rows, self.batches, self._bounds
+        orders = np.arange(rows * count).reshape(count, rows) % rows
+        if self.settings.shuffle:  # each as by itself
+            self.generator.permuted(orders, axis=1, out=orders)
+        losses = self.learner.several(orders.reshape(-1), starts, (0, count * batches), self._learning_rate)
+        if whole := len(losses) // batches:
+            sums = losses[: whole * batches].reshape(whole, batches) * sizes
+            if batches > 1:  # one after the other, as batch by batch
+                sums = np.add.accumulate(sums, axis=1)
+            self.history.extend(loss=(sums[:, -1] / rows).tolist())
+        self.epoch = self.history.epochs
+        if len(rest := losses[whole * batches :]):
+            self.epoch, self.loss_sum, self.weight_sum = self.epoch + 1, 0.0, 0.0
+            self._learned_from(rest)
+        elif whole:
+            self.loss, self.batch = float(losses[-1]), batches
         self._bring_back()
-        self.drawn_from = self.generator.bit_generator.state
-        return len(losses) == count * self.batches
-
-    def _drawn_order(self) -> Array:
-        return self.generator.permutation(self.rows) if self.settings.shuffle else np.arange(self.rows)
+        return len(losses) == count * batches
 
     def _train_batch(self, number: int) -> None:
         self.batch = number + 1
@@ -388,5 +394,4 @@ class TrainingRun:
             values |= validation_losses(self.model, validation, self.size)
         rows, begin = (self.data, "") if validation is None else (validation, "validation_")
         self.history.append(**values, **scores(self.model, rows, self.metrics, self.size, begin))
-        self.done = 0
-        self.drawn_from = self.generator.bit_generator.state
+        self.done, self._drawn_from = 0, None

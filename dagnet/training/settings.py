@@ -12,7 +12,7 @@ from dagnet.contracts import Callback
 from dagnet.errors import DataError, expected, needed
 from dagnet.model import Model
 from dagnet.registry import find_optimizer
-from dagnet.values import FLAG, NOT_NEGATIVE, POSITIVE, checked, optional, whole
+from dagnet.values import FLAG, NOT_NEGATIVE, POSITIVE, optional, plain, whole
 
 RULES = {
     "epochs": whole(1),
@@ -80,10 +80,14 @@ class Settings:
     blocks: int | None = None
 
     def __post_init__(self) -> None:
-        given = {**vars(self), "optimizer": find_optimizer(self.optimizer)}
+        own = self.__dict__
+        own["optimizer"] = find_optimizer(self.optimizer)
         if self.learning_rate is None:
-            given["learning_rate"] = given["optimizer"].learning_rate
-        self.__dict__.update(checked("", given, RULES))
+            own["learning_rate"] = self.optimizer.learning_rate
+        for name, given in own.items():
+            if given is not getattr(Settings, name):  # defaults are as they must be
+                rule, value = RULES.get(name), plain(given)
+                own[name] = value if rule is None else rule.check(name, value)
         group, alone = None, self.distributed is False or self.distributed is None
         if self.blocks is not None or not alone:
             sharing = needed("fit(distributed=…, blocks=…)", "dagnet_torch.sharing", "dagnet-torch")
@@ -148,12 +152,14 @@ class Agreement(Callback):
 
 def refuse_noise(settings: Settings, model: Model, rows: int, *, listened: bool) -> None:
     """Refuse what gives an optimizer that searches another gradient than that of one smooth loss."""
+    if not settings.optimizer.searches:
+        return
     given, size = vars(settings), settings.batch_size
     wrong = [f"{name}={given[name]!r}" for name in ("l1", "clip_norm", "clip_value") if given[name]]
     wrong += ["callbacks with on_gradient"] if listened else []
     wrong += ["dropout"] if model.topology.node_words.get("dropout") else []
     mend = [f"write batch_size={rows} or more, not {size}"] if size < rows else []
     mend += [f"leave out {', '.join(wrong)}"] if wrong else []
-    if mend and settings.optimizer.searches:
+    if mend:
         what = f"optimizer {settings.optimizer.name!r} searches along the loss of all rows as it is"
         raise DataError(f"{what}: {', '.join(mend)}; or use 'adam'")

@@ -12,9 +12,9 @@ from dagnet.arrays import Array
 from dagnet.contracts import FILLERS, Compressed, Draw, Heads, LossGradient, Steps
 from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.functions import Called, FusedStep
-from dagnet.engine.compiled.opened import Call, call_table, memory_of, with_array
+from dagnet.engine.compiled.opened import LINE, Call, call_table, memory_of, with_array
 from dagnet.engine.compiled.segments import Program
-from dagnet.engine.compiled.state import CompiledState, aligned, shift_of, writable
+from dagnet.engine.compiled.state import CompiledState, shift_of, writable
 from dagnet.engine.compiled.threads import run_parts
 
 
@@ -47,7 +47,7 @@ class FusedGradient(LossGradient):
         self._calls: list[tuple[Array, Array, Array]] = []
         self.n_slots = program.plan.n_slots
         self._others = np.empty((0, self.n_slots), dtype)
-        self._unwanted, self._key = program.unwanted, np.zeros(2, np.uint64)
+        self._unwanted, self._key = program.unwanted, program.key.copy()
         self._table = with_array(program.table, "key", self._key) if program.drops else program.table
         self._pass = kernels_of(program).loss_and_gradient
         self._written: tuple[Any, ...] = ()
@@ -91,10 +91,20 @@ class FusedGradient(LossGradient):
 
         return Stepping(self, update, (inputs, targets), size)
 
-    def call_for(self, inputs: Array, targets: Array, factor: Array, into: Array) -> tuple[Any, Array, Array]:
-        """What to call, its table for these arrays, and the slots that are 0."""
-        self._write(self._tiling(len(inputs)), inputs, targets, factor, into)
-        return self._pass, self._calls[0][0], self._unwanted
+    def call_for(self, rows: int) -> tuple[Any, tuple[Array, ...], tuple[int, int, int]]:
+        """What to call for up to so many rows; its table, memory and the slots that are 0; loss and lanes."""
+        lanes = self._tiling(rows)[0]
+        loss, (table, _, memory) = self._losses[lanes], self._calls_of(lanes, 1)[0]
+        return self._pass, (table, memory, self._unwanted), (loss.address, loss.numbers, lanes)
+
+    def _calls_of(self, lanes: int, parts: int) -> list[tuple[Array, Array, Array]]:
+        """Each part's table, the room for a call in it, and its memory; what was written there is no more."""
+        size, self._written = memory_of(self._program, lanes), ()
+        if self._calls and len(self._calls[0][2]) < size:
+            self._calls = []
+        while len(self._calls) < parts:
+            self._calls.append((*call_table(self._table), np.empty(size + LINE, self._dtype)))
+        return self._calls[:parts]
 
     def _write(
         self, tiling: tuple[int, int], inputs: Any, targets: Array, factor: Array, into: Array
@@ -109,15 +119,11 @@ class FusedGradient(LossGradient):
         self._kept += [np.ascontiguousarray(array, self._dtype) for array in (targets, factor)]
         if len(self._others) < parts - 1:
             self._others = np.empty((parts - 1, self.n_slots), self._dtype)
-        size = memory_of(self._program, lanes)
-        if self._calls and len(self._calls[0][2]) < size:
-            self._calls = []
-        while len(self._calls) < parts:
-            self._calls.append((*call_table(self._table), aligned(size, self._dtype)))
         loss, starts = self._losses[lanes], [array.ctypes.data for array in self._kept]
-        for part, (_, room, memory) in enumerate(self._calls[:parts]):
+        for part, (_, room, memory) in enumerate(self._calls_of(lanes, parts)):
             own = into if part == 0 else self._others[part - 1]
-            places = (*starts, memory.ctypes.data, len(memory), own.ctypes.data)
+            line = -(-memory.ctypes.data // LINE) * LINE
+            places = (*starts, line, len(memory), own.ctypes.data)
             room[:] = Call(loss.address, loss.numbers, part, parts, lanes, len(targets), sparse, *places)
         copied = any(map(operator.is_not, given, self._kept))
         self._written = () if copied else written

@@ -203,15 +203,16 @@ def memory_of(program: Any, lanes: int) -> int:
     return size
 
 
-_CALL = 2 * len(ARRAYS) + len(NUMBERS)
-ROWS = _CALL + Call._fields.index("rows")
-"""Where a call's table says how many rows there are."""
+LINE = 64
+"""Bytes of a cache line, on which the memory of a call begins: it has so many more."""
+CALL = 2 * len(ARRAYS) + len(NUMBERS)
+"""Where a call begins in its table."""
 
 
 @numba.njit(**INNER)
 def opened_call(table, theta):
     """The loss, (part, parts, lanes), and (inputs, targets, factor, memory, into) of a call's table."""
-    at, program = _CALL, opened(table)
+    at, program = CALL, opened(table)
     n_rows, n_outputs = np.int64(table[at + 5]), len(program.outputs)
     given = (
         numbers_at(theta, table[at + 7], (n_rows, program.n_inputs)),

@@ -172,12 +172,12 @@ class CompiledRunner(Runner):
 
     def fused_gradient(self, loss: Loss) -> LossGradient:
         """Forward, loss and backward as one call; some losses have to run through NumPy."""
-        every = np.arange(self._n_outputs)[None]
         losses = self._compiled(loss)
         if losses is None:
             return super().fused_gradient(loss)
         if self.program.is_one_sweep:
             return FusedGradient(self, losses)
+        every = np.arange(self._n_outputs)[None]
         return StagedGradient(self, [Heads(loss, np.zeros(1, np.int64), every, every)], [losses])
 
     def heads_gradient(self, blocks: Sequence[Heads]) -> Callable[..., Any] | None:

@@ -24,9 +24,11 @@ from dagnet.arrays import Array
 from dagnet.engine.compiled.caching import kernel
 from dagnet.engine.compiled.functions import FusedStep
 from dagnet.engine.compiled.microkernels import microkernel
-from dagnet.engine.compiled.opened import ROWS
+from dagnet.engine.compiled.opened import CALL, LINE, Call, numbers_at, padded
 
 I64 = ir.IntType(64)
+ROWS = CALL + Call._fields.index("rows")
+"""Where a call's table says how many rows there are."""
 MOST_VECTORS = 8
 """Vectors that an optimizer reads and writes: parameters, gradient, and its own."""
 
@@ -66,19 +68,52 @@ def call_update(builder, address, numbers, vectors, count, n):
 def run_steps(calls, theta, data, batches, update):
     """Steps over batches, until one is not calm; how many, their losses in ``batches``.
 
-    ``calls``: the pass's address and table; ``data``: all inputs and targets, and room for those of a batch
-    with its factor and gradient; ``batches``: row numbers, where each begins, losses, the most that a
-    squared gradient may be; ``update``: address, numbers, vectors, place of the step's number.
+    ``calls``: the pass's address; its table, memory, and the slots that are 0; memory for a batch and its
+    gradient; address and numbers of the loss, rows of a tile.  ``data``: all inputs and targets.
+    ``batches``: row numbers, epoch after epoch; where each batch of one begins, and the most rows of any;
+    the number of the first, losses, and the most that a squared gradient may be.  ``update``: address,
+    numbers, addresses of the optimizer's vectors behind room for two, place of the step's number.
     """
-    address, table, unwanted = calls
-    inputs, targets, some_inputs, some_targets, factor, gradient = data
-    rows, starts, losses, most = batches
+    address, (table, memory, unwanted), some, (loss, loss_numbers, lanes) = calls
+    inputs, targets = data
+    rows, starts, size, (batch, losses, most) = batches
     function, numbers, vectors, place = update
-    width, columns = inputs.shape[1], targets.shape[1]
-    for number in range(len(starts) - 1):
-        n = starts[number + 1] - starts[number]
+    width, columns, each = inputs.shape[1], targets.shape[1], len(starts) - 1
+    into = np.int64(some.ctypes.data)
+    factor_at = into + padded(len(theta)) * theta.itemsize
+    inputs_at = factor_at + padded(size) * theta.itemsize
+    targets_at = inputs_at + padded(size * width) * theta.itemsize
+    gradient, factor = numbers_at(theta, into, (len(theta),)), numbers_at(theta, factor_at, (size,))
+    some_inputs = numbers_at(theta, inputs_at, (size, width))
+    some_targets = numbers_at(theta, targets_at, (size, columns))
+    vectors[0], vectors[1] = np.int64(theta.ctypes.data), into
+    line = (np.int64(memory.ctypes.data) + LINE - 1) // LINE * LINE
+    call = (
+        loss,
+        loss_numbers,
+        0,
+        1,
+        lanes,
+        size,
+        0,
+        inputs_at,
+        targets_at,
+        factor_at,
+        line,
+        len(memory),
+        into,
+    )
+    for k in range(len(call)):
+        table[CALL + k] = call[k]
+    before = batch // each * starts[each]
+    batch %= each
+    for number in range(len(losses)):
+        first, n = before + starts[batch], starts[batch + 1] - starts[batch]
+        batch += 1
+        if batch == each:
+            before, batch = before + starts[each], 0
         for k in range(n):
-            row = rows[starts[number] + k]
+            row = rows[first + k]
             for unit in range(width):
                 some_inputs[k, unit] = inputs[row, unit]
             for column in range(columns):
@@ -95,44 +130,43 @@ def run_steps(calls, theta, data, batches, update):
             return number
         call_update(function, numbers, vectors, len(vectors), len(theta))
         numbers[place] += 1
-    return len(starts) - 1
+    return len(losses)
 
 
 class Stepping:
     """:data:`dagnet.contracts.Steps` over all rows of some data, with the gradient's own memory."""
 
     def __init__(self, gradient: Any, update: FusedStep, data: tuple[Array, Array], size: int) -> None:
-        some = tuple(np.empty((size, array.shape[1]), array.dtype) for array in data)
-        factor, into = np.empty(size, data[0].dtype), np.empty(gradient.n_slots, data[0].dtype)
-        self._gradient, self._update, self._data = gradient, update, (*data, *some, factor, into)
-        self._vectors, self._places = list[Array](), np.zeros(0, np.int64)
+        self._gradient, self._update, self._data, self._size = gradient, update, data, size
+        by_rows = padded(size) + padded(size * data[0].shape[1]) + size * data[1].shape[1]
+        self._some = np.empty(padded(gradient.n_slots) + by_rows, data[0].dtype)
+        self._own: list[Array] | None = None
 
     def __call__(
         self,
         theta: Array,
         state: Mapping[str, Array],
-        batches: tuple[Array, Array],
+        batches: tuple[Array, Array, int, int],
         pace: tuple[int, float, float],
-    ) -> list[float]:
+    ) -> Array:
         """See :data:`dagnet.contracts.Steps`."""
-        (rows, starts), (step, learning_rate, most) = batches, pace
-        update, (_, _, *some, into) = self._update, self._data
-        called, table, unwanted = self._gradient.call_for(*some, into)
+        (rows, starts, first, count), (step, learning_rate, most) = batches, pace
+        update = self._update
+        called, tabled, loss = self._gradient.call_for(self._size)
         numbers = np.array(update.fixed)
         numbers[update.step_at], numbers[update.rate_at] = step, learning_rate
-        vectors = update.vectors(theta, into, state)
-        if not self._vectors or any(map(operator.is_not, vectors, self._vectors)):
-            self._vectors = vectors
-            self._places = np.array([vector.ctypes.data for vector in vectors])
-        losses = np.empty(len(starts) - 1)
+        own = [state[name] for name in update.state_names]
+        if self._own is None or any(map(operator.is_not, own, self._own)):
+            self._own, self._places = own, np.array([0, 0, *(vector.ctypes.data for vector in own)])
+        losses = np.empty(count)
         done = run_steps(
-            (_address(called, table.dtype, theta.dtype), table, unwanted),
+            (_address(called, tabled[0].dtype, theta.dtype), tabled, self._some, loss),
             theta,
             self._data,
-            (rows, starts, losses, most),
+            (rows, starts, self._size, (first, losses, most)),
             (update.address, numbers, self._places, update.step_at),
         )
-        return losses[:done].tolist()
+        return losses[:done]
 
 
 @lru_cache(maxsize=64)
