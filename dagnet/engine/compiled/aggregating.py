@@ -12,7 +12,8 @@ weights on the way.
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import partial, reduce
 from typing import Any
 
 import numba
@@ -25,7 +26,7 @@ from dagnet.engine.compiled.dropping import drop_or_sum, masked, undropped
 from dagnet.engine.compiled.kernels import tile_kernels
 from dagnet.engine.compiled.microkernels import Pull, Rows, microkernel
 from dagnet.engine.compiled.passes import kernels_of_tiles
-from dagnet.engine.compiled.vectors import I64, Vector
+from dagnet.engine.compiled.vectors import I64, TRUTH, Vector
 from dagnet.plan import AGGREGATE
 
 MEAN, PRODUCT, MAX, MIN = 0, 1, 2, 3
@@ -38,16 +39,9 @@ def _alike(term: Vector, best: Vector) -> Vector:
     return term.new(term.emit.builder.fcmp_unordered("==", term.value, best.value))
 
 
-def _combined(code: int, total: Vector, weight: Vector, value: Vector) -> Vector:
-    """What terms before and one more come to; NaN stays NaN."""
-    emit = total.emit
-    if code == MEAN:
-        return emit.intrinsic("fmuladd", weight, value, total)
-    term = weight.times(value)
-    if code == PRODUCT:
-        return total.times(term)
-    best = emit.select(term > total if code == MAX else term < total, term, total)
-    return emit.select(term.new(emit.builder.fcmp_unordered("uno", term.value, term.value)), term, best)
+def _better(code: int, a: Vector, b: Vector) -> Vector:
+    """The better of two terms; the first where they are equal, or one is NaN."""
+    return a.emit.select(b > a if code == MAX else b < a, b, a)
 
 
 def _kept(emit: Rows, row: Any) -> Any:
@@ -74,22 +68,48 @@ def _gather(code: int, program: Any, theta: Any, places: list[Any], emit: Rows) 
     builder, values, (unit, kept) = emit.builder, emit.state.values, places
     first, n = emit.span(program.indptr, unit)
 
-    def add(number: Any, carried: list[Any]) -> list[Any]:
+    def read(number: Any) -> tuple[Vector, Vector]:
         edge = builder.add(first, number)
         value = emit.load(emit.place(values, emit.at(program.sources, edge)))
-        weight = emit.splat(emit.at(theta, edge))
-        return [_combined(code, Vector(emit, carried[0]), weight, value).value]
+        return emit.splat(emit.at(theta, edge)), value
 
-    total = Vector(emit, emit.loop(n, 1, [emit.splat(START[code]).value], add)[1])
-    if code == MEAN:
-        total = total.times(_shared(emit, n))
-    elif code != PRODUCT:
+    def add(number: Any, carried: list[Any]) -> list[Any]:
+        (weight, value), total = read(number), Vector(emit, carried[0])
+        if code == MEAN:
+            return [emit.intrinsic("fmuladd", weight, value, total).value]
+        return [total.times(weight.times(value)).value]
+
+    if code in (MEAN, PRODUCT):
+        total = Vector(emit, emit.loop(n, 1, [emit.splat(START[code]).value], add)[1])
+        total = total.times(_shared(emit, n)) if code == MEAN else total
+    else:
+        total = _best(code, emit, n, lambda number: reduce(Vector.times, read(number)))
         with builder.if_then(builder.icmp_signed(">=", kept, ir.Constant(I64, 0))):
             emit.store(total, _kept(emit, kept))
     here, slot = emit.place(values, unit), emit.at(program.bias_slot, unit)
     emit.store(total, here)
     with builder.if_then(builder.icmp_signed(">=", slot, ir.Constant(I64, 0))):
         emit.store(total + emit.splat(emit.at(theta, slot)), here)
+
+
+def _best(code: int, emit: Rows, n: Any, term: Callable[[Any], Vector]) -> Vector:
+    """The best of n terms, the first of equals; NaN where one is, which is asked of two terms at once."""
+    builder = emit.builder
+
+    def further(base: Any, count: int) -> Callable[[Any, list[Any]], list[Any]]:
+        def body(number: Any, carried: list[Any]) -> list[Any]:
+            best, unordered = Vector(emit, carried[0]), carried[1]
+            terms = [term(builder.add(builder.add(base, number), ir.Constant(I64, k))) for k in range(count)]
+            for a, b in zip(terms[::2], terms[-1::-2], strict=True):
+                unordered = builder.or_(unordered, builder.fcmp_unordered("uno", a.value, b.value))
+            return [reduce(partial(_better, code), terms, best).value, unordered]
+
+        return body
+
+    none = ir.Constant(ir.VectorType(TRUTH, emit.lanes), [0] * emit.lanes)
+    done, *carried = emit.loop(n, 4, [emit.splat(START[code]).value, none], further(ir.Constant(I64, 0), 4))
+    _, best, unordered = emit.loop(builder.sub(n, done), 1, carried, further(done, 1))
+    return emit.select(Vector(emit, unordered), np.nan, Vector(emit, best))
 
 
 class _Push(Pull):

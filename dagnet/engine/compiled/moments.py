@@ -11,11 +11,10 @@ way of δ through the moments.  Each unit's sums are taken in one order, whateve
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 
 from dagnet.engine.compiled.caching import kernel
 from dagnet.engine.compiled.kernels import tile_of
@@ -23,52 +22,82 @@ from dagnet.engine.compiled.microkernels import Pull, Rows, microkernel
 from dagnet.engine.compiled.opened import State
 from dagnet.engine.compiled.vectors import I64, Vector
 
+TOGETHER = 8
+"""Tiles whose rows are added up side by side: so many streams a processor asks for ahead."""
+
 
 class _Sums(Pull):
-    """Σx and Σx(a − origin) of units over a tile's rows, four units at a time, and the rest.
+    """Σx and Σx(a − origin) of units over the rows of some tiles, four units at a time, and the rest.
 
-    ``x(k, away)`` is written of unit k and of a − origin; ``arrays``: the units' numbers, origins, both sums.
+    ``x(emit, k, away)`` is written of unit k and of a − origin, for a tile's rows; ``arrays``: the units'
+    numbers, origins, both sums.  Lanes are added up once for all tiles.
     """
 
-    def __init__(self, emit: Rows, x: Callable[[Any, Vector], Vector], arrays: list[Any]) -> None:
-        self.emit, self.x, (self.units, self.origins, *self.found) = emit, x, arrays
+    def __init__(self, emit: Rows, tiles: Any, x: Callable[..., Vector], arrays: list[Any]) -> None:
+        self.emit, self.x, (self.n_tiles, self.block) = emit, x, tiles
+        self.units, self.origins, *self.found = arrays
 
-    def _pair(self, k: Any) -> tuple[Vector, Vector]:
-        emit = self.emit
+    def _tile(self, number: Any) -> Rows:
+        """Code for one of the tiles, the last first."""
+        emit, builder = self.emit, self.emit.builder
+        left = builder.sub(builder.sub(self.n_tiles, number), I64(1))
+        base = builder.add(emit.tile.base, builder.mul(left, self.block))
+        row = builder.add(emit.tile.row, builder.mul(left, I64(emit.lanes)))
+        return Rows(
+            builder, emit.state, SimpleNamespace(**{**vars(emit.tile), "base": base, "row": row}), emit.lanes
+        )
+
+    def _added(self, emit: Rows, k: Any, total: Vector, moved: Vector) -> list[Any]:
+        """Both sums of a unit, still one a lane of a piece, and a tile's rows."""
         rows = emit.load(emit.place(emit.state.values, emit.at(self.units, k)))
         away = rows - emit.splat(emit.at(self.origins, k))
-        x = self.x(k, away)
-        return reduce(emit.added, emit.pieces(x)), emit.products(x, away)
+        x = self.x(emit, k, away)
+        for part, far in zip(emit.pieces(x), emit.pieces(away), strict=True):
+            total, moved = emit.added(total, part), emit.piece.intrinsic("fmuladd", part, far, moved)
+        return [total.value, moved.value]
 
     def edges(self, place: Any, n: int, total: Any) -> Any:
         """Of n ≤ 4 units from the place on: added to the numbers in memory."""
-        emit, zero = self.emit, self.emit.piece.splat(0.0)
-        pairs = [self._pair(emit.builder.add(place, ir.Constant(I64, k))) for k in range(n)]
-        for sums, found in zip(zip(*pairs, strict=True), self.found, strict=True):
-            emit.add_four_sums([*sums, *[zero] * (4 - n)], emit.builder.gep(found, [place]), n)
+        emit, piece = self.emit, self.emit.piece
+        places = [emit.builder.add(place, I64(k)) for k in range(n)]
+
+        def tile(number: Any, carried: list[Any]) -> list[Any]:
+            here, sums = self._tile(number), [Vector(piece, value) for value in carried]
+            pairs = zip(places, sums[::2], sums[1::2], strict=True)
+            return [value for k, *pair in pairs for value in self._added(here, k, *pair)]
+
+        _, *sums = emit.loop(self.n_tiles, 1, [piece.splat(0.0).value] * (2 * n), tile)
+        for start, found in enumerate(self.found):
+            four = [Vector(emit, value) for value in sums[start::2]] + [piece.splat(0.0)] * (4 - n)
+            emit.add_four_sums(four, emit.builder.gep(found, [place]), n)
         return total
 
 
 @microkernel()
-def add_moments(builder, state, tile, weights, span, arrays):
-    """Add Σw(a − origin) and Σw(a − origin)² over a tile's rows for some units: the first, and how many."""
+def add_moments(builder, state, tile, tiles, weights, span, arrays):
+    """Add Σw(a − origin) and Σw(a − origin)² over the rows of tiles for some units.
+
+    ``tiles``: how many from ``tile`` on, and from one to the next; ``span``: the first unit, and how many.
+    """
+
+    def weighted(emit: Rows, _: Any, away: Vector) -> Vector:
+        return emit.load(builder.gep(weights, [emit.tile.row])) * away
 
     def body(emit: Rows) -> None:
-        share = emit.load(builder.gep(weights, [tile.row]))
-        _Sums(emit, lambda _, away: share * away, arrays).all(span[0], span[1], ir.Constant(I64, 0))
+        _Sums(emit, tiles, weighted, arrays).all(span[0], span[1], I64(0))
 
     Rows.each(builder, state, tile, body)
 
 
 @microkernel()
-def add_delta_sums(builder, state, tile, targets, span, arrays):
-    """Add Σδ and Σδ(a − mean) over a tile's rows: δ of the targets, a of the units that these normalise."""
+def add_delta_sums(builder, state, tile, tiles, targets, span, arrays):
+    """Add Σδ and Σδ(a − mean) over tiles' rows: δ of the targets, a of what these normalise."""
+
+    def delta(emit: Rows, k: Any, _: Vector) -> Vector:
+        return emit.load(emit.place(state.deltas, emit.at(targets, k)))
 
     def body(emit: Rows) -> None:
-        def delta(k: Any, _: Vector) -> Vector:
-            return emit.load(emit.place(state.deltas, emit.at(targets, k)))
-
-        _Sums(emit, delta, arrays).all(span[0], span[1], ir.Constant(I64, 0))
+        _Sums(emit, tiles, delta, arrays).all(span[0], span[1], I64(0))
 
     Rows.each(builder, state, tile, body)
 
@@ -89,8 +118,11 @@ def find_moments(values, layout, units, weights, found):
     for k in range(first, last):
         found[0, k], found[1, k], found[2, k] = zero, zero, values[place + units[k] * stride]
     arrays, span = (units, found[2], found[0], found[1]), (first, last - first)
-    for number in range((n_rows + lanes - 1) // lanes - 1, -1, -1):
-        add_moments(state, tile_of(layout, number), weights, span, arrays)
+    stop = (n_rows + lanes - 1) // lanes
+    while stop > 0:
+        start = max(stop - TOGETHER, 0)
+        add_moments(state, tile_of(layout, start), (stop - start, block), weights, span, arrays)
+        stop = start
     for k in range(first, last):
         total = found[0, k]
         found[0, k], found[1, k] = found[2, k] + total, max(found[1, k] - total * total, zero)
@@ -120,14 +152,17 @@ def sum_deltas(arrays, layout, ends, known, found):
     of those that the walk leaves out.
     """
     (values, deltas, gradient), (sources, targets, places) = arrays, ends
-    _, _, _, lanes, n_rows, part, parts = layout
+    block, _, _, lanes, n_rows, part, parts = layout
     first, last = len(sources) * part // parts, len(sources) * (part + 1) // parts
     state, zero = State(values, deltas, values), values.dtype.type(0)
     for k in range(first, last):
         found[0, k], found[1, k], found[2, k] = zero, zero, known[0, sources[k]]
     sums, span = (sources, found[2], found[0], found[1]), (first, last - first)
-    for number in range((n_rows + lanes - 1) // lanes - 1, -1, -1):
-        add_delta_sums(state, tile_of(layout, number), targets, span, sums)
+    stop = (n_rows + lanes - 1) // lanes
+    while stop > 0:
+        start = max(stop - TOGETHER, 0)
+        add_delta_sums(state, tile_of(layout, start), (stop - start, block), targets, span, sums)
+        stop = start
     for k in range(first, last):
         found[1, k] *= known[3, sources[k]]
         if places[k] >= 0:
