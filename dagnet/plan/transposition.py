@@ -71,7 +71,7 @@ def pull_rows(
     """
     n, walked = len(indptr) - 1, needs_delta.repeat(indptr[1:] - indptr[:-1])
     walked &= needs_delta[sources] | needs_gradient[: len(sources)]
-    for step in steps[_OTHERWISE[steps["kind"]]]:
+    for step in map(steps.__getitem__, _OTHERWISE[steps["kind"]].nonzero()[0].tolist()):
         walked[indptr[step["target"]] : indptr[step["target"] + step["n_target"]]] = False
     slots = walked.nonzero()[0].astype(narrowest(len(sources)))
     sources = sources[walked]
