@@ -11,7 +11,13 @@ import numpy as np
 from dagnet.adjacency import ranges
 from dagnet.arrays import Array
 from dagnet.builtins import aggregations
-from dagnet.engine.compiled.functions import APART, Called, CompiledActivation, compile_activation, compile_units
+from dagnet.engine.compiled.functions import (
+    APART,
+    Called,
+    CompiledActivation,
+    compile_activation,
+    compile_units,
+)
 from dagnet.engine.compiled.masks import numbers_of_rate
 from dagnet.engine.compiled.microkernels import BY_MOMENTS
 from dagnet.engine.compiled.opened import BLOCK, table_of
