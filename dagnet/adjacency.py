@@ -59,9 +59,9 @@ def offsets(lengths: Array) -> Array:
 def ranges(starts: Array, stops: Array) -> Array:
     """``concatenate([arange(a, b) for a, b in zip(starts, stops)])`` without the loop."""
     lengths = stops - starts
-    total = int(lengths.sum())
-    if total == 0:
-        return np.zeros(0, np.int64)
+    total = int(np.add.reduce(lengths))
+    if total == len(lengths) and not np.count_nonzero(lengths != 1):
+        return starts.astype(np.int64)
     return np.arange(total) + (starts - offsets(lengths)[:-1]).repeat(lengths)
 
 

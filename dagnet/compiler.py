@@ -9,8 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,8 +26,7 @@ NARROWEST, HUB, MOST = 4, 2**14, 0.9
 """Units and parents of a dense step; parents, and a share of all weights, that let it have fewer units."""
 
 
-@dataclass(frozen=True, eq=False)
-class Compiled:
+class Compiled(NamedTuple):
     """A plan, and where the topology's nodes and edges are in it.
 
     Attributes
@@ -167,8 +165,7 @@ def _order(expansion: Expansion, block: Array | None) -> tuple[Array, Array]:
 # -- packing -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class _Packing:
+class _Packing(NamedTuple):
     element_slot: Array
     indptr: Array
     sources: Array

@@ -55,11 +55,11 @@ class Expansion:
 
 def expanded(topology: Topology) -> Expansion:
     """The topology itself where nothing is normalised."""
-    n = topology.n_nodes
-    everyone, nodes = np.arange(n, dtype=narrowest(n)), topology.normalized
-    said = normalizations(topology.node_words)
+    n, said = topology.n_nodes, normalizations(topology.node_words)
+    everyone = np.arange(n, dtype=narrowest(n))
     if not said:
-        return Expansion(topology, nodes, everyone, everyone)
+        return Expansion(topology, np.zeros(0, np.int64), everyone, everyone)
+    nodes = topology.normalized
     kinds = tuple(dict.fromkeys(said[node] for node in nodes.tolist()))
     by = np.array([kinds.index(said[node]) for node in nodes.tolist()])
     halves = topology.n_nodes + np.arange(len(nodes))

@@ -10,8 +10,9 @@ from dagnet.arrays import Array
 
 ODD = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ divided by the golden ratio
 STRIDE = np.uint32(0x9E3779B1)  # 2³² divided by it
-SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
-FACTORS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+SHIFTS = tuple(np.array(shift, np.uint64) for shift in (30, 27, 31))
+FACTORS = tuple(np.array(factor, np.uint64) for factor in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+"""Arrays without axes, because NumPy makes such a one of each scalar, which takes as long as the rest."""
 FIRST, SECOND = np.uint32(0x85EBCA6B), np.uint32(0xC2B2AE35)
 
 

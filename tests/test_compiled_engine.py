@@ -8,7 +8,9 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import networkx as nx
@@ -26,6 +28,7 @@ from dagnet.engine.compiled import threads as worker_threads
 from dagnet.engine.compiled.functions import compile_activation
 from dagnet.engine.compiled.opened import UNITS
 from dagnet.engine.compiled.runner import CompiledRunner
+from dagnet.engine.compiled.segments import Program
 from dagnet.plan import ACTIVATE, DROP
 from dagnet.registry import find_activation, find_optimizer
 
@@ -218,14 +221,36 @@ def test_levels_that_follow_with_the_same_activation_are_one_run():
     assert len(program.runs) <= 5  # two long ones, the sum and the activation of 100, the output's own
 
 
+def test_threads_that_run_a_new_network_at_once_have_one_program(monkeypatch):
+    net, asking = dagnet.Network(irregular(), seed=0), threading.Barrier(4)
+    made: list[Program] = []
+
+    class Slow(Program):
+        def __init__(self, *args):
+            super().__init__(*args)
+            made.append(self)
+            time.sleep(0.05)  # until the others are here
+
+    def ask(_):
+        asking.wait()
+        return net.runner.program
+
+    monkeypatch.setattr("dagnet.engine.compiled.runner.Program", Slow)
+    assert not made
+    with ThreadPoolExecutor(4) as pool:
+        programs = list(pool.map(ask, range(4)))
+    assert all(program is net.runner.program for program in programs)
+    assert net.runner.program in made
+
+
 @pytest.mark.parametrize("n_rows", [1, 7, 33, 150])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_units_as_one_give_the_numbers_of_their_steps_apart(monkeypatch, dtype, n_rows):
     graph = irregular(activations=("relu", "tanh", "gelu", "prelu", "identity"))
-    joined = dagnet.Network(graph, dtype=dtype, seed=0)
+    joined, apart = (dagnet.Network(graph, dtype=dtype, seed=0) for _ in range(2))
+    kinds = [set(joined.runner.program.runs[:, 0].tolist())]
     steps_apart(monkeypatch)
-    apart = dagnet.Network(graph, dtype=dtype, seed=0)
-    kinds = [set(net.runner.program.runs[:, 0].tolist()) for net in (joined, apart)]
+    kinds.append(set(apart.runner.program.runs[:, 0].tolist()))
     assert (UNITS in kinds[0], UNITS in kinds[1], ACTIVATE in kinds[0]) == (True, False, True)
     X, y = rows(joined, n_rows)
     np.testing.assert_array_equal(joined(X), apart(X))
@@ -240,12 +265,11 @@ def test_units_that_drop_as_one_have_the_masks_of_their_steps_apart(monkeypatch,
     graph = irregular(activations=("relu", "tanh", "gelu", "prelu", "identity"))
     hidden = [v for v in graph if graph.in_degree(v) and graph.out_degree(v)]
     nx.set_node_attributes(graph, {v: (0.0, 0.25, 0.5)[k % 3] for k, v in enumerate(hidden)}, "dropout")
-    nets = [dagnet.Network(graph, dtype=dtype, seed=0, threads=2)]
-    runners = [nets[0]._prepared.training_runner]
+    nets = [dagnet.Network(graph, dtype=dtype, seed=0, threads=2) for _ in range(2)]
+    runners = [net._prepared.training_runner for net in nets]
+    kinds = [runners[0].program.runs[:, 0].tolist()]
     steps_apart(monkeypatch)
-    nets.append(dagnet.Network(graph, dtype=dtype, seed=0, threads=2))
-    runners.append(nets[1]._prepared.training_runner)
-    kinds = [runner.program.runs[:, 0].tolist() for runner in runners]
+    kinds.append(runners[1].program.runs[:, 0].tolist())
     assert (UNITS in kinds[0], UNITS in kinds[1]) == (True, False)
     assert 0 < kinds[0].count(DROP) < kinds[1].count(DROP)  # behind gelu and prelu
     (X, y), share = rows(nets[0], n_rows), np.full(n_rows, 1 / n_rows, dtype)

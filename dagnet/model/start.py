@@ -6,6 +6,7 @@ What an edge draws depends on the seed, its parent and its child.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,12 +33,11 @@ def start_vector(layout: Layout, initializer: Initializer, seed: object, dtype: 
     with np.errstate(over="ignore"):
         for part, elements in _weights(topology, initializer, seed):
             parameters[layout.weights[part]] = elements
-            most = max(most, float(np.abs(elements).max(initial=0)))
+            most = max(most, float(np.maximum.reduce(np.abs(elements), initial=0)))
         parameters[layout.biases[biased]] = topology.bias_start[biased]
         for name, start in topology.node_starts.items():
             parameters[layout.node_places(name)] = start
-    factor: Any = layout.factor
-    with np.errstate(over="ignore"):
+        factor: Any = layout.factor
         result = parameters.astype(dtype, copy=False)
         cast = None if factor is None else factor.astype(dtype)
     if cast is not None and (odd := ~np.isfinite(cast) | (cast == 0)).any():
@@ -107,13 +107,19 @@ class Draws(np.random.Generator):
         return size in (len(self._keys), self._keys.shape)
 
 
+@lru_cache(maxsize=256)
+def _number(seed: object) -> int:
+    """The first 64 bits of a generator, which takes as long to make as all weights of a small network."""
+    return int(make_generator(seed).integers(2**64, dtype=np.uint64))
+
+
 def _weights(topology: Topology, initializer: Initializer, seed: object) -> Iterator[tuple[slice, Array]]:
     """The weights' elements with what is missing drawn, in portions where each is drawn by itself."""
-    if not np.isnan(topology.weight_start).any():
+    if not np.count_nonzero(np.isnan(topology.weight_start)):
         yield slice(None), topology.weight_start
         return
     units, n, plain = topology.units, topology.n_nodes, topology.is_plain
-    number = int(make_generator(seed).integers(2**64, dtype=np.uint64))
+    number = _number(seed) if type(seed) is int else _number.__wrapped__(seed)
     ends = topology.sources, topology.targets
     pairs = (np.bincount(one, None if plain else units[other], n) for one, other in (ends, ends[::-1]))
     fan_out, fan_in = (fans.astype(np.float64, copy=False) for fans in pairs)
@@ -151,7 +157,10 @@ def _elements(topology: Topology, keys: Array, fans: Any) -> tuple[Array, Array,
 
 
 def _drawn_by(initializer: Initializer, seed: int, keys: Array, fans: Any) -> Array:
-    """In the order of the keys where weights hang together, so that whatever is done follows names."""
+    """In the order of the keys where weights hang together, so that whatever is done follows names.
+
+    Callers ignore what is too large for a float.
+    """
     order: Any = slice(None) if initializer.by_weight else np.argsort(keys)
     result = np.empty(len(keys))
     try:
@@ -164,8 +173,7 @@ def _drawn_by(initializer: Initializer, seed: int, keys: Array, fans: Any) -> Ar
         got = Verbatim(f"{array.dtype} of shape {array.shape}")
         must = f"floats of shape {keys.shape}"
         raise PluginError(expected(f"{named(initializer)}: result", must, got))
-    with np.errstate(over="ignore"):
-        result[order] = array
+    result[order] = array
     if np.count_nonzero(np.isfinite(result)) < len(result):
         odd = float(result[order][~np.isfinite(result[order])][0])
         raise PluginError(expected(f"{named(initializer)}: result", "finite", odd))

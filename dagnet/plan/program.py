@@ -76,7 +76,7 @@ class Plan(PlanData):
         rows = pull_rows(self.steps, self.indptr, self.sources, needs_delta, needs_gradient)
         found = (needs_delta, needs_gradient, *rows)
         for array in found:
-            array.flags.writeable = False
+            array.setflags(write=False)
         return dict(zip(REVERSE, found, strict=True))
 
     def everywhere(self) -> Plan:

@@ -72,7 +72,7 @@ def pull_rows(
     n, walked = len(indptr) - 1, needs_delta.repeat(indptr[1:] - indptr[:-1])
     if np.count_nonzero(needs_gradient) < len(needs_gradient):
         walked &= needs_delta[sources] | needs_gradient[: len(sources)]
-    for step in steps[_OTHERWISE[steps["kind"]]]:
+    for step in map(steps.__getitem__, _OTHERWISE[steps["kind"]].nonzero()[0].tolist()):
         walked[indptr[step["target"]] : indptr[step["target"] + step["n_target"]]] = False
     some = None if walked.all() else walked.nonzero()[0].astype(narrowest(len(sources)))
     sources = sources if some is None else sources[some]

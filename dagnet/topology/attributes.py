@@ -154,6 +154,8 @@ NOT_OF_INPUTS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def _check_inputs(nodes: Said, is_input: Array, problems: Problems) -> None:
+    if not nodes.words:
+        return
     for word, (is_harmless, mend) in NOT_OF_INPUTS.items():
         for number, value in nodes.of(word):
             if is_input[number] and value is not None and not is_harmless(value):

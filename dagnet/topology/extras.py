@@ -140,7 +140,7 @@ NODE_EXTRAS: dict[str, Word] = {
 def read_edge_extras(edges: Said, problems: Problems) -> dict[str, Array]:
     """(edges, …) numbers of each word that is said."""
     found = {}
-    for word in EDGE_EXTRAS:
+    for word in EDGE_EXTRAS if edges.words else ():
         said = {edge: value for edge, value in edges.of(word) if value is not None}
         if said:
             found[word] = edge_column(word, len(edges.data), said, edges.where, problems)
@@ -183,7 +183,7 @@ def _plain_column(word: str, values: list[Any]) -> Array | None:
 def read_node_extras(nodes: Said, problems: Problems) -> dict[str, dict[int, Any]]:
     """What nodes say, by word and by the number of the node."""
     found: dict[str, dict[int, Any]] = {}
-    for word, row in NODE_EXTRAS.items():
+    for word, row in NODE_EXTRAS.items() if nodes.words else ():
         for node, value in nodes.of(word):
             if value is None:
                 continue

@@ -127,7 +127,7 @@ class Topology:
     def __post_init__(self) -> None:
         for value in (*vars(self).values(), *self.edge_words.values(), *self.node_starts.values()):
             if isinstance(value, np.ndarray):
-                value.flags.writeable = False
+                value.setflags(write=False)
 
     @property
     def n_nodes(self) -> int:

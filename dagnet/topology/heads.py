@@ -112,7 +112,7 @@ def _read_heads(topology: Topology, default: Loss, problems: Problems) -> tuple[
             problems.append(f"node {shorten(names[node])}: {word} is for outputs, and it is none; {mend}")
     rest = tuple(node for node in order if node not in named)
     if not named:
-        if rest:
+        if 0 < len(rest) < default.minimum_outputs:
             _check_width("", default, int(topology.units[list(rest)].sum()), problems)
         nodes = tuple(names[node] for node in rest)
         return (Head(_name(nodes), nodes, default, 1.0, nodes),)

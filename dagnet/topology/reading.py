@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
 
 import networkx as nx
 import numpy as np
@@ -48,11 +49,11 @@ MOST_NODES = 2**31
 BYTES_A_NODE = 64
 KEYS = ("inputs", "outputs", "loss", "loss_weights", "dtype", "unread", "hidden")
 DTYPES = (np.float64, np.float32)
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
 PLACE = 'graph.graph["dagnet"]'
 
 
-@dataclass(frozen=True)
-class GraphSettings:
+class GraphSettings(NamedTuple):
     """Inputs and outputs (None: by their degrees), the loss, the dtype; what is wrong with them.
 
     ``loss`` is that of outputs that say none; ``heads`` has what ``loss`` and ``loss_weights`` say
@@ -68,7 +69,7 @@ class GraphSettings:
     problems: Problems
     unread: tuple[str, ...] = ()
     hidden: Iterable[Hashable] = ()
-    heads: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
+    heads: Mapping[str, Mapping[Any, Any]] = NOTHING
 
 
 def read_settings(
@@ -277,7 +278,8 @@ def _assemble(
     inputs = _inputs(settings.inputs, names, index, in_degrees, problems)
     outputs = _outputs(settings.outputs, index, in_degrees, children, problems)
     identity_by_default = in_degrees == 0
-    identity_by_default[_named("hidden", settings.hidden, index, problems)] = False
+    if hidden_ones := _named("hidden", settings.hidden, index, problems):
+        identity_by_default[hidden_ones] = False
     identity_by_default[outputs] = True
     nodes = read_nodes(read.nodes, units, inputs, identity_by_default, hidden, problems)
     if settings.heads:
@@ -336,7 +338,7 @@ def _inputs(
     given: Names, names: Sequence[Hashable], index: Index, in_degrees: Array, problems: Problems
 ) -> Array:
     if given is None:
-        return np.flatnonzero(in_degrees == 0)
+        return (in_degrees == 0).nonzero()[0]
     numbers = np.array(_named("inputs", given, index, problems), np.int64)
     for number in numbers[in_degrees[numbers] > 0][:LISTED]:
         problems.append(
@@ -348,7 +350,7 @@ def _inputs(
 
 def _outputs(given: Names, index: Index, in_degrees: Array, children: Rows, problems: Problems) -> Array:
     if given is None:
-        numbers = np.flatnonzero((children.degrees() == 0) & (in_degrees > 0))
+        numbers = ((children.degrees() == 0) & (in_degrees > 0)).nonzero()[0]
     else:
         numbers = np.array(_named("outputs", given, index, problems), np.int64)
     if not len(numbers) and not problems:

@@ -131,6 +131,8 @@ def check_words(nodes: Said, edges: Said, weight: str | None, problems: Problems
         (edges, REFUSED_ON_EDGES, (*EDGE_WORDS, *weights)),
     ):
         strange = said.words.difference(own)
+        if not strange:
+            continue
         for word in sorted(table.keys() & strange):
             owners = [number for number, value in said.of(word) if value is not None]
             if owners:

@@ -10,6 +10,7 @@ take few arguments is most of the speed where a network is small.
 from __future__ import annotations
 
 from collections import namedtuple
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numba
@@ -55,6 +56,7 @@ ARRAYS = {
 NUMBERS = ("n_pre", "all_needed", "walks_to_inputs", "pulls_inputs", "n_inputs", "n_learned", "has_blocks")
 NARROW = {_UNIT: types.int32, _SLOT: types.uint32}
 WIDE = {_UNIT: types.int64, _SLOT: types.uint64}
+_arrays, _numbers = attrgetter(*ARRAYS), attrgetter(*NUMBERS)
 Opened: Any = namedtuple("Opened", [*ARRAYS, *NUMBERS])  # noqa: PYI024 - its fields are the table's
 """All that kernels read of a program."""
 
@@ -121,9 +123,9 @@ def table_of(program: Any) -> Array:
 
     Of int64 where units fit into 32 bits, else of uint64: by its type kernels know the type of indices.
     """
-    arrays = [getattr(program, name) for name in ARRAYS]
-    numbers = [getattr(program, name) for name in NUMBERS]
-    entries = [a.ctypes.data if len(a) else 0 for a in arrays] + [*map(len, arrays), *numbers]
+    arrays = _arrays(program)
+    places = [a.__array_interface__["data"][0] if len(a) else 0 for a in arrays]
+    entries = [*places, *map(len, arrays), *_numbers(program)]
     return np.array(entries, np.int64 if program.is_narrow else np.uint64)
 
 

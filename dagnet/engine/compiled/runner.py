@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import groupby
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import Compressed, Draw, Heads, Loss, LossGradient, Runner
 from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.between import between
-from dagnet.engine.compiled.functions import Called, compile_loss
+from dagnet.engine.compiled.functions import Called, compile_activation, compile_loss
 from dagnet.engine.compiled.gradients import FusedGradient, StagedGradient, kernels_of
 from dagnet.engine.compiled.opened import with_array
 from dagnet.engine.compiled.segments import ACTIVATE_SEGMENT, Program, Segment
@@ -43,12 +44,28 @@ class CompiledRunner(Runner):
         self.plan = plan
         self.dtype = np.dtype(dtype)
         self.threads = threads
-        self.program = Program(plan, self.dtype)
-        self._table = self.program.table if self.program.is_one_sweep else None
         self._n_outputs = len(plan.outputs)
         self._tiled = 0, (0, 0)
-        self._sweeps: Any = kernels_of(self.program)
-        self._segments = list(zip(self.program.segments, between(self.program), strict=True))
+        for activation in plan.activations:  # which says what NumPy has to run
+            compile_activation(activation, self.dtype)
+
+    @cached_property
+    def program(self) -> Program:
+        """The plan as kernels read it, made when the first of them runs; threads that meet here have one."""
+        found: Program = vars(self).setdefault("program", Program(self.plan, self.dtype))
+        return found
+
+    @cached_property
+    def _table(self) -> Array | None:
+        return self.program.table if self.program.is_one_sweep else None
+
+    @cached_property
+    def _sweeps(self) -> Any:
+        return kernels_of(self.program)
+
+    @cached_property
+    def _segments(self) -> list[tuple[Segment, Any]]:
+        return list(zip(self.program.segments, between(self.program), strict=True))
 
     def notes(self) -> dict[str, str]:
         """For the plan's listing: which functions NumPy runs, and why."""

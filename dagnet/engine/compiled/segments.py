@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dagnet.adjacency import ranges
 from dagnet.arrays import Array
 from dagnet.builtins import aggregations
-from dagnet.engine.compiled.functions import APART, CompiledActivation, compile_activation, compile_units
+from dagnet.engine.compiled.functions import (
+    APART,
+    Called,
+    CompiledActivation,
+    compile_activation,
+    compile_units,
+)
 from dagnet.engine.compiled.masks import numbers_of_rate
 from dagnet.engine.compiled.microkernels import BY_MOMENTS
 from dagnet.engine.compiled.opened import BLOCK, table_of
@@ -42,6 +48,7 @@ LARGE, SMALL, MOST, NARROW = 2**17, 4096, 0.9, 4
 Such a matrix and its derivatives no longer stay in a core's cache, or rows are read as given; then those
 from ``SMALL`` on are matrix products as well.  All others are blocks, as fast, and one sweep with all else.
 """
+USUAL = {np.dtype(name): rows for name, rows in USUAL_ROWS.items()}
 BY_BLOCK = 2
 """Set in ``started``: a block writes ∂L/∂a of the unit, and the first to do so begins it."""
 PRODUCT, BEST = 1, (2, 3)
@@ -58,8 +65,7 @@ FAR, IN_RUNS = 2**22, 0.7
 """And where a tile has more bytes of values anyway, and of so many edges the parent is the next unit."""
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(NamedTuple):
     """Steps ``begin`` … ``end`` − 1; what is neither a sweep nor of moments is one step.
 
     ``wide``, of a sweep: nothing in it gathers sparsely, so that all rows may be one tile.  The rest
@@ -99,6 +105,7 @@ class Program:
         self.plan, self.n_inputs = plan, plan.n_inputs
         self.dtype = np.dtype(dtype)
         self.activations = [compile_activation(activation, dtype) for activation in plan.activations]
+        self._rates: list[float] = plan.rates.tolist()
         known = [a.function in BY_KERNELS for a in plan.aggregations]
         self.steps = _steps(plan)
         kinds = set(self.steps[:, 0].tolist())
@@ -118,13 +125,13 @@ class Program:
     def _lay_out(self) -> None:
         """The arrays and numbers of the table; see :class:`dagnet.engine.compiled.opened.Opened`."""
         plan = self.plan
-        called = [(a.function, a.slope) for a in self.activations]
-        places = [[(c.address, c.numbers) for c in pair] for pair in called]
-        self.functions, self.slopes = np.array(places, np.int64).reshape(-1, 2, 2).transpose(1, 0, 2).copy()
+        self.functions = _places(activation.function for activation in self.activations)
+        self.slopes = _places(activation.slope for activation in self.activations)
         self.learned_counts = np.array([activation.n_learned for activation in self.activations], np.int64)
-        learned = np.zeros(0) if plan.learned_slot is None else plan.learned_slot
-        self.learned_slot = np.ascontiguousarray(learned, np.int64)
-        self.n_learned = plan.n_slots - plan.n_weights - int(np.count_nonzero(plan.bias_slot >= 0))
+        self.learned_slot, self.n_learned = np.zeros(0, np.int64), 0
+        if plan.learned_slot is not None:
+            self.learned_slot = np.ascontiguousarray(plan.learned_slot, np.int64)
+            self.n_learned = plan.n_slots - plan.n_weights - int(np.count_nonzero(plan.bias_slot >= 0))
         self.pre_place, self.n_pre = self._pre_places()
         slots_out = np.append(plan.slots_out, self._aggregate_rows()) if self.aggregates else plan.slots_out
         self.outputs = plan.outputs.astype(np.int64)
@@ -139,7 +146,7 @@ class Program:
         self.sources, self.children = (a.astype(signed, copy=False) for a in (plan.sources, plan.targets))
         self.pre_place, self.needs_delta = self.pre_place.astype(signed, copy=False), plan.needs_delta
         numbers, self.key = plan.unit_numbers, np.zeros(2, np.uint64)
-        self.rates = np.array([numbers_of_rate(rate) for rate in plan.rates.tolist()]).reshape(-1, 3)
+        self.rates = np.array([numbers_of_rate(rate) for rate in self._rates], np.float64).reshape(-1, 3)
         self.unit_hashes = np.zeros(0, np.uint64) if numbers is None else mixed(numbers + ODD)
         to_inputs = np.count_nonzero(plan.needs_delta[: plan.n_inputs])
         self.all_needed = np.count_nonzero(plan.needs_delta) - to_inputs == plan.n_units - plan.n_inputs
@@ -151,7 +158,7 @@ class Program:
     def _join_units(self) -> None:
         """``runs``: the steps as tiles take them; ``unit_code``: what runs units of each activation."""
         steps, n, bits = self.steps, len(self.activations), 32 if self.is_narrow else 64
-        rates = [0.0, *self.plan.rates.tolist()]
+        rates = [0.0, *self._rates]
         kind = Kind(self.dtype, bits, self.widths, normalizes=self.normalizes)
         active = steps[:, 0] == ACTIVATE
         codes = np.where(active, steps[:, 1], 0)  # first all without dropout, then with each rate
@@ -164,9 +171,8 @@ class Program:
         alone = unit_code((), kind)
         self._units.append((alone.address, alone.back, 0, alone))
         self.unit_code = np.array([code[:3] for code in self._units], np.int64)
-        begins = [segment.begin for segment in self.segments]
-        segment = np.searchsorted(begins, np.arange(len(steps)), side="right")
-        self.runs, self._starts = joined_units(steps, codes, self.unit_code[:-1, 0] != 0, segment)
+        begins, fuses = [segment.begin for segment in self.segments], self.unit_code[:-1, 0] != 0
+        self.runs, self._starts = joined_units(steps, codes, fuses, begins, drops=self.drops)
 
     def span(self, segment: Segment) -> tuple[int, int]:
         """Where in ``runs`` a segment's steps stand: first, last + 1."""
@@ -225,17 +231,17 @@ class Program:
         pulls = indptr_out[active[:, 3]] > indptr_out[active[:, 2]]
         begun = (self.started[first:last].all() for first, last in active[:, 2:].tolist())
         wide = not np.isin(steps[:, 0], (SPARSE, AGGREGATE, BLOCK)).any() and not pulls.any() and all(begun)
-        return replace(segment, wide=wide)
+        return segment._replace(wide=wide)
 
     @cached_property
     def widths(self) -> tuple[int, ...]:
         """How many rows its tiles may have; with blocks, whose code is long, the usual number."""
-        plan, rows = self.plan, TILE_ROWS[self.dtype.name]
-        n_edges = len(plan.sources)
+        plan, n_edges, usual = self.plan, len(self.plan.sources), USUAL[self.dtype]
         if n_edges + plan.n_units <= FEW_EDGES or self.has_blocks:
-            return (USUAL_ROWS[self.dtype.name],)
+            return (usual,)
+        rows = TILE_ROWS[self.dtype.name]
         between = np.diff(plan.indptr) @ np.arange(plan.n_units) - plan.sources.sum(dtype=np.int64)
-        far = plan.n_units * USUAL_ROWS[self.dtype.name] * self.dtype.itemsize > FAR
+        far = plan.n_units * usual * self.dtype.itemsize > FAR
         in_runs = far and np.count_nonzero(np.diff(plan.sources) == 1) > IN_RUNS * n_edges
         near = between * rows[-1] * self.dtype.itemsize <= NEAR * n_edges
         return rows if near or in_runs else rows[:-1]
@@ -257,7 +263,8 @@ class Program:
         for segment in self.segments:
             if segment.first_write:
                 written[segment.sources] = True
-        return ((self.started & ~(BY_BLOCK | BY_MOMENTS) != 0) & ~written).nonzero()[0]
+        begun = (self.started & ~(BY_BLOCK | BY_MOMENTS)).nonzero()[0]
+        return begun[~written[begun]]
 
     @cached_property
     def summed(self) -> tuple[Array, Array]:
@@ -301,13 +308,19 @@ class Program:
         return notes | {str(a): "NumPy: no kernel has this aggregation" for a in others}
 
 
+def _places(called: Iterable[Called]) -> Array:
+    """(functions, 2) where each begins, and its numbers."""
+    return np.array([(one.address, one.numbers) for one in called], np.int64).reshape(-1, 2)
+
+
 def _steps(plan: Plan) -> Array:
     """(steps, 4): kind, what (of aggregations the kernels' code, or −1), first unit, last unit + 1."""
     steps, table = plan.steps, np.empty((len(plan.steps), 4), np.int64)
     for column, name in enumerate(("kind", "what", "target")):
         table[:, column] = steps[name]
     table[:, 3] = table[:, 2] + steps["n_target"]
-    table[table[:, 0] == NORMALISE, 0] = SPARSE  # to kernels they are sums like others
+    if plan.normalizations:
+        table[table[:, 0] == NORMALISE, 0] = SPARSE  # to kernels they are sums like others
     if np.count_nonzero(dense := table[:, 0] == DENSE):
         weights = steps["n_target"] * steps["n_source"]
         large = dense & ((weights >= LARGE) | (steps["n_target"] < NARROW))
@@ -379,7 +392,7 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
     for segment in reversed(segments):
         if segment.kind == DENSE_SEGMENT:
             first = isinstance(segment.sources, slice) and not started[segment.sources].any()
-            marked.append(replace(segment, first_write=first))
+            marked.append(segment._replace(first_write=first))
             started[segment.sources] = 1
             continue
         marked.append(segment)

@@ -6,7 +6,7 @@ units, and no number goes through memory between a sum and its activation.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -162,40 +162,52 @@ def _back(emit: Rows, code: tuple[Any, ...], known: Values, arrays: Any, span: l
 # -- which steps run as one --------------------------------------------------------------------
 
 
-def joined_units(steps: Array, codes: Array, fuses: Array, segment: Array) -> tuple[Array, Array]:
+def joined_units(
+    steps: Array, codes: Array, fuses: Array, begins: Sequence[int], *, drops: bool
+) -> tuple[Array, Array]:
     """Steps as tiles take them, and the number of the first step of each.
 
     Sums, an activation of all their units and a drop behind it are one, and so are those that follow with
-    the same code: UNITS, code, first unit, last unit + 1.  ``fuses``: by ``codes``, which may be.
+    the same code: UNITS, code, first unit, last unit + 1.  ``fuses``: by ``codes``, which may be; ``begins``:
+    where segments do; ``drops``: whether there are any.
     """
     if not len(steps):
         return steps, np.zeros(0, np.int64)
     kind, _, first, last = steps.T
-    active, size = kind == ACTIVATE, last - first
-    drops = np.zeros(len(steps), bool)
-    drops[1:] = (kind[1:] == DROP) & active[:-1]
-    heads = (~(active | drops)).nonzero()[0]  # steps, each with the activations and drops behind it
+    active = behind = kind == ACTIVATE
+    if drops:
+        behind = active.copy()
+        behind[1:] |= (kind[1:] == DROP) & active[:-1]
+    heads = (~behind).nonzero()[0]  # steps, each with the activations and drops behind it
     ends = run_ends(heads, len(steps))
-    whole = (kind[heads] == SPARSE) & (segment[heads] == segment[ends])
-    of = heads.repeat(ends + 1 - heads)
-    inside = (first >= first[of]) & (last <= last[of])  # else it is of sums before: others stand between
-    whole &= np.add.reduceat(np.where(inside | ~active, size * active, -1), heads) == size[heads]
+    following = np.minimum(heads + 1, len(steps) - 1)
+    # activations stand in the order of units: from the first of the sums to the last, it is all of these
+    whole = (first[following] == first[heads]) & (last[ends] == last[heads])
+    whole &= (kind[heads] == SPARSE) & active[following]
+    segment = None
+    if len(begins) > 1:
+        segment = np.searchsorted(begins, np.arange(len(steps)), side="right")
+        whole &= segment[heads] == segment[ends]
     summed = whole.repeat(ends + 1 - heads)
     fused = active & summed & fuses[codes]
     stays = active | ~summed
-    stays[1:] |= drops[1:] & ~fused[:-1]
-    kept, table = stays.nonzero()[0], steps.copy()
-    table[kind == SPARSE, 1] = len(fuses)  # the code of sums alone
-    table[fused, 0], table[fused, 1] = UNITS, codes[fused]
-    key = np.where(fused, segment * len(fuses) + codes, -1 - np.arange(len(steps)))
-    apart = (active & summed & ~fused)[kept]  # an activation apart has sums of its own
-    kept = kept.repeat(1 + apart)
-    table, key = table[kept], key[kept]
-    twice = (kept[1:] == kept[:-1]).nonzero()[0]
-    table[twice, 0], table[twice, 1], key[twice] = SPARSE, len(fuses), -1 - len(steps)
-    starts = np.zeros(len(kept), bool)
-    starts[1:] = (key[1:] == key[:-1]) & (table[1:, 2] == table[:-1, 3])
-    begins = (~starts).nonzero()[0]
-    runs = table[begins]
-    runs[:, 3] = table[run_ends(begins, len(kept)), 3]
-    return runs, kept[begins]
+    if drops:
+        stays[1:] |= (behind & ~active)[1:] & ~fused[:-1]
+    kept = stays.nonzero()[0]
+    table, joins = steps[kept], fused[kept]
+    table[table[:, 0] == SPARSE, 1] = len(fuses)  # the code of sums alone
+    table[joins, 0], table[joins, 1] = UNITS, codes[kept[joins]]
+    apart = (active & summed & ~fused)[kept]
+    if np.count_nonzero(apart):  # an activation apart has sums of its own
+        times = 1 + apart
+        kept, table, joins = kept.repeat(times), table.repeat(times, axis=0), joins.repeat(times)
+        sums = (kept[1:] == kept[:-1]).nonzero()[0]
+        table[sums, 0], table[sums, 1] = SPARSE, len(fuses)
+    joins[1:] &= joins[:-1] & (table[1:, 1] == table[:-1, 1]) & (table[1:, 2] == table[:-1, 3])
+    joins[:1] = False
+    if segment is not None:
+        joins[1:] &= segment[kept[1:]] == segment[kept[:-1]]
+    begun = (~joins).nonzero()[0]
+    runs = table[begun]
+    runs[:, 3] = table[run_ends(begun, len(kept)), 3]
+    return runs, kept[begun]
