@@ -20,7 +20,7 @@ from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.calls import call_elementwise, call_learning, call_slope, call_units, own_numbers
 from dagnet.engine.compiled.microkernels import add_derivatives, add_row_sums
 from dagnet.engine.compiled.opened import UNITS, Reverse, State, Tile, numbers_at
-from dagnet.engine.compiled.squares import SQUARE, square_into_rows, square_into_units
+from dagnet.engine.compiled.squares import SQUARE, run_into_unit, square_into_rows, square_into_units
 from dagnet.engine.compiled.vectors import TILE_BYTES
 from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
@@ -28,6 +28,8 @@ CACHED = 4096
 """Numbers that stay in the nearest cache: units are done in runs of so many."""
 STREAMS = 16
 """Rows that are read side by side, for some columns, then the next: memory gives no more at full speed."""
+SOON = 16
+"""How many columns ahead rows are asked for."""
 _ACTIVATE, _DENSE, _SPARSE, _UNITS = ACTIVATE, DENSE, SPARSE, UNITS
 
 
@@ -259,16 +261,37 @@ def load_tile(rows, state, place, stride, lanes):
 
 
 @numba.njit(**INNER)
+def _load_columns(columns, step, n_units, values, tile):
+    """A tile's rows of columns that begin every ``step`` numbers; whether a number is NaN."""
+    lanes, there, last, some_nan = tile.lanes, tile.there, (n_units - 1) * step + tile.row, False
+    full = there // SQUARE * SQUARE
+    for unit in range(n_units):
+        first, place = unit * step + tile.row, unit * lanes
+        for lane in range(0, full, SQUARE):
+            later = min(first + SOON * step, last) + lane
+            some_nan |= run_into_unit(columns, first + lane, later, values, place + lane)
+        for lane in range(full, there):
+            values[place + lane] = columns[first + lane]
+            some_nan |= columns[first + lane] != columns[first + lane]
+        values[place + there : place + lanes] = 0
+    return some_nan
+
+
+@numba.njit(**INNER)
 def load_inputs(given, values, tile, how):
     """A tile's inputs, into its memory; whether a number is NaN.
 
-    ``given``: (rows, inputs), and the addresses of a :class:`dagnet.contracts.Compressed` in their place, if
-    it is one.  ``how``: whether its tile has nothing yet; if numbers come, or what is absent in their places.
+    ``given``: (rows, inputs), or none of them and in their place the address of columns and how many numbers
+    apart these begin, or the addresses of a :class:`dagnet.contracts.Compressed`.
+    ``how``: whether its tile has nothing yet; if numbers come, or what is absent in their places.
     """
     inputs, addresses = given
     (fresh, come), lanes, there, n = how, tile.lanes, tile.there, (inputs.shape[1],)
     if len(addresses) == 0:
         return come and load_tile(inputs[tile.row : tile.row + there], values, 0, lanes, lanes)
+    if len(addresses) == 2:
+        columns = numbers_at(values, addresses[0], (n[0] * addresses[1],))
+        return come and _load_columns(columns, addresses[1], n[0], values, tile)
     starts, stops = numbers_at(np.int64, addresses[0], n), numbers_at(np.int64, addresses[1], n)
     columns, numbers = numbers_at(np.int32, addresses[2], n), numbers_at(values, addresses[3], n)
     absent = numbers_at(values, addresses[4], n)
