@@ -261,8 +261,13 @@ def load_tile(rows, state, place, stride, lanes):
 
 
 @numba.njit(**INNER)
-def _load_columns(columns, step, n_units, values, tile):
-    """A tile's rows of columns that begin every ``step`` numbers; whether a number is NaN."""
+def load_columns(given, values, tile):
+    """A tile's inputs from columns; whether a number is NaN.
+
+    ``given``: how many columns, by an array without rows; where the first begins, and how far apart.
+    """
+    n_units, step = given[0].shape[1], given[1][1]
+    columns = numbers_at(values, given[1][0], (n_units * step,))
     lanes, there, last, some_nan = tile.lanes, tile.there, (n_units - 1) * step + tile.row, False
     full = there // SQUARE * SQUARE
     for unit in range(n_units):
@@ -281,17 +286,13 @@ def _load_columns(columns, step, n_units, values, tile):
 def load_inputs(given, values, tile, how):
     """A tile's inputs, into its memory; whether a number is NaN.
 
-    ``given``: (rows, inputs), or none of them and in their place the address of columns and how many numbers
-    apart these begin, or the addresses of a :class:`dagnet.contracts.Compressed`.
-    ``how``: whether its tile has nothing yet; if numbers come, or what is absent in their places.
+    ``given``: (rows, inputs), and the addresses of a :class:`dagnet.contracts.Compressed` in their place, if
+    it is one.  ``how``: whether its tile has nothing yet; if numbers come, or what is absent in their places.
     """
     inputs, addresses = given
     (fresh, come), lanes, there, n = how, tile.lanes, tile.there, (inputs.shape[1],)
     if len(addresses) == 0:
         return come and load_tile(inputs[tile.row : tile.row + there], values, 0, lanes, lanes)
-    if len(addresses) == 2:
-        columns = numbers_at(values, addresses[0], (n[0] * addresses[1],))
-        return come and _load_columns(columns, addresses[1], n[0], values, tile)
     starts, stops = numbers_at(np.int64, addresses[0], n), numbers_at(np.int64, addresses[1], n)
     columns, numbers = numbers_at(np.int32, addresses[2], n), numbers_at(values, addresses[3], n)
     absent = numbers_at(values, addresses[4], n)
