@@ -327,6 +327,48 @@ def test_nan_and_infinities_stay_in_their_row():
         np.testing.assert_array_equal(np.isnan(compiled), np.isnan(reference))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("aggregation", ["sum", "max"])
+def test_rows_that_lie_column_by_column_give_the_same_bits(spread, dtype, n_threads, aggregation):
+    graph = irregular()
+    nx.set_node_attributes(graph, {299: aggregation}, "aggregation")
+    net = dagnet.Network(graph, engine="compiled", dtype=dtype, threads=n_threads, seed=0)
+    for n_rows in (1, 3, 5, 31, 32, 33, 100):
+        X = rows(net, n_rows)[0].astype(dtype)
+        columns = np.asfortranarray(X)
+        assert net._prepared.takes(columns)
+        expected = net(X)
+        np.testing.assert_array_equal(net(columns), expected)
+        columns.flags.writeable = False  # as of a table that must not change
+        np.testing.assert_array_equal(net(columns), expected)
+        half = np.asfortranarray(np.repeat(X, 2, axis=0))[::2]  # in no order of the two
+        np.testing.assert_array_equal(net(half), expected)
+        assert net.runner.evaluate(net.layout.theta(net.vector), half) is not None
+
+
+@pytest.mark.parametrize("row", [0, 31, 36])
+def test_nan_in_a_column_is_refused_by_row_and_name(row):
+    net = dagnet.Network(irregular(), engine="compiled", seed=0)
+    X = np.asfortranarray(rows(net, 37)[0])
+    X[row, 3] = np.nan
+    with pytest.raises(dagnet.DataError, match=f"X: row {row}, column {net.inputs[3]}"):
+        net(X)
+
+
+def test_columns_need_no_copy():
+    net = dagnet.Network(irregular(2000, 9000), engine="compiled", dtype="float32", threads=1, seed=0)
+    X = np.asfortranarray(rows(net, 20_000)[0].astype("f4"))
+    import tracemalloc
+
+    net(X)
+    tracemalloc.start()
+    result = net(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < result.nbytes + X.nbytes // 4
+
+
 def test_many_rows_need_the_memory_of_a_few():
     net = dagnet.Network(irregular(2000, 9000), engine="compiled", dtype="float32", threads=1, seed=0)
     X = np.random.default_rng(0).standard_normal((20_000, len(net.inputs))).astype("f4")

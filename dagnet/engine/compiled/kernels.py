@@ -20,7 +20,7 @@ from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.calls import call_elementwise, call_learning, call_slope, call_units, own_numbers
 from dagnet.engine.compiled.microkernels import add_derivatives, add_row_sums
 from dagnet.engine.compiled.opened import UNITS, Reverse, State, Tile, numbers_at
-from dagnet.engine.compiled.squares import SQUARE, square_into_rows, square_into_units
+from dagnet.engine.compiled.squares import SQUARE, run_into_unit, square_into_rows, square_into_units
 from dagnet.engine.compiled.vectors import TILE_BYTES
 from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
@@ -28,6 +28,8 @@ CACHED = 4096
 """Numbers that stay in the nearest cache: units are done in runs of so many."""
 STREAMS = 16
 """Rows that are read side by side, for some columns, then the next: memory gives no more at full speed."""
+SOON = 16
+"""How many columns ahead rows are asked for."""
 _ACTIVATE, _DENSE, _SPARSE, _UNITS = ACTIVATE, DENSE, SPARSE, UNITS
 
 
@@ -255,6 +257,28 @@ def load_tile(rows, state, place, stride, lanes):
     for row in range(there):
         for unit in range(n_units):
             some_nan |= rows[row, unit] != rows[row, unit]
+    return some_nan
+
+
+@numba.njit(**INNER)
+def load_columns(given, values, tile):
+    """A tile's inputs from columns; whether a number is NaN.
+
+    ``given``: how many columns, by an array without rows; where the first begins, and how far apart.
+    """
+    n_units, step = given[0].shape[1], given[1][1]
+    columns = numbers_at(values, given[1][0], (n_units * step,))
+    lanes, there, last, some_nan = tile.lanes, tile.there, (n_units - 1) * step + tile.row, False
+    full = there // SQUARE * SQUARE
+    for unit in range(n_units):
+        first, place = unit * step + tile.row, unit * lanes
+        for lane in range(0, full, SQUARE):
+            later = min(first + SOON * step, last) + lane
+            some_nan |= run_into_unit(columns, first + lane, later, values, place + lane)
+        for lane in range(full, there):
+            values[place + lane] = columns[first + lane]
+            some_nan |= columns[first + lane] != columns[first + lane]
+        values[place + there : place + lanes] = 0
     return some_nan
 
 

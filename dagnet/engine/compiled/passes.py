@@ -15,7 +15,15 @@ import numpy as np
 
 from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.calls import call_elementwise, call_loss, own_numbers
-from dagnet.engine.compiled.kernels import load_inputs, load_tile, named_in, store_tile, tile_kernels, tile_of
+from dagnet.engine.compiled.kernels import (
+    load_columns,
+    load_inputs,
+    load_tile,
+    named_in,
+    store_tile,
+    tile_kernels,
+    tile_of,
+)
 from dagnet.engine.compiled.opened import Reverse, State, Tile, opened, opened_call, padded
 from dagnet.plan import ACTIVATE
 
@@ -194,19 +202,23 @@ def kernels_of_tiles(module: str, tiles: list[Any]) -> Kernels:  # noqa: C901 - 
     def evaluate(table, given, theta, outputs, values, share):
         """All steps for a part's rows, with the memory of one tile; whether an input is NaN.
 
-        ``given``: see :func:`load_inputs`; ``share``: part, parts, rows of a tile.
+        ``given``: see :func:`load_inputs` and :func:`load_columns`; ``share``: part, parts, rows of a tile.
         """
         program, n_rows, some_nan = opened(table), len(outputs), False
-        part, parts, lanes = share
+        (part, parts, lanes), by_columns = share, len(given[1]) == 2
         state = State(values, values, values[:0])  # no z is kept
         for number in range(part, (n_rows + lanes - 1) // lanes, parts):
             first = number * lanes
             there = min(lanes, n_rows - first)
             tile = Tile(0, 0, lanes, lanes, there, first)
-            some_nan |= load_inputs(given, values, tile, (number == part, True))
+            if by_columns:
+                some_nan |= load_columns(given, values, tile)
+            else:
+                some_nan |= load_inputs(given, values, tile, (number == part, True))
             forward(program, theta, state, tile, 0, len(program.runs))
             store_tile(values, 0, lanes, program.outputs, outputs[first : first + there])
-            load_inputs(given, values, tile, (False, False))
+            if not by_columns:
+                load_inputs(given, values, tile, (False, False))
         return some_nan
 
     def evaluate_cones(table, theta, arrays, layout, cones):

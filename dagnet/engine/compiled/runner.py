@@ -35,6 +35,13 @@ CHUNK_ROWS = 2048
 """Rows evaluated at once where only outputs are wanted."""
 
 
+def columns_of(inputs: Array) -> Array:
+    """Of (rows, inputs) that lie column by column: the address, and how long a column is; else nothing."""
+    if inputs.flags.c_contiguous or not inputs.flags.f_contiguous:
+        return NONE
+    return np.array([inputs.ctypes.data, len(inputs)])
+
+
 class CompiledRunner(Runner):
     """Runs one plan; nothing in it changes after preparation, so threads may share it."""
 
@@ -152,12 +159,16 @@ class CompiledRunner(Runner):
         if table is None:
             return None
         compressed = isinstance(inputs, Compressed)
-        dense = np.empty((0, self.plan.n_inputs), self.dtype) if compressed else writable(inputs)
-        given = dense, inputs.addresses() if compressed else NONE
         outputs = np.empty((len(inputs), self._n_outputs), self.dtype)
         if len(inputs) <= passes.FEW and not (compressed or self.program.aggregates):
-            memory = np.empty(self.plan.n_units, self.dtype)
+            memory, dense = np.empty(self.plan.n_units, self.dtype), writable(np.ascontiguousarray(inputs))
             return None if passes.evaluate_few(table, dense, theta, outputs, memory) else outputs
+        places = inputs.addresses() if compressed else columns_of(inputs)
+        apart = len(places) > 0
+        dense = (
+            np.empty((0, self.plan.n_inputs), self.dtype) if apart else writable(np.ascontiguousarray(inputs))
+        )
+        given = dense, places
         lanes, parts = self.tiling(len(inputs))
         some_nan = [False] * parts
 

@@ -1,4 +1,4 @@
-"""Micro-kernels that turn rows into lanes of units and back, by squares of 8 × 8 numbers."""
+"""Micro-kernels that turn rows into lanes of units and back, by squares of 8 × 8, columns by eights."""
 
 # ruff: noqa: ANN001, ANN201 - Numba infers types
 # mypy: disable-error-code="no-untyped-def"
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from llvmlite import ir
+from numba import types
 
 from dagnet.engine.compiled.microkernels import microkernel, number_of
 from dagnet.engine.compiled.vectors import I32, I64, Emitter, Vector
@@ -49,6 +50,16 @@ def square_into_units(builder, rows, corner, step, state, lanes):
     for k, vector in enumerate(_turned(emit, vectors)):
         lane = builder.add(place, builder.mul(stride, ir.Constant(I64, k)))
         emit.store(vector, builder.gep(state, [lane]))
+
+
+@microkernel(lambda *_: types.boolean)
+def run_into_unit(builder, column, start, later, state, place):
+    """Eight numbers of a column into a unit's lanes; whether one is NaN.  ``later``: what is asked for."""
+    emit = Emitter(builder, number_of(column), SQUARE)
+    emit.prefetch(builder.gep(column, [later]))
+    read = emit.load(builder.gep(column, [start]))
+    emit.store(read, builder.gep(state, [place]))
+    return emit.some(read != read)  # noqa: PLR0124 - of NaN alone
 
 
 @microkernel()

@@ -190,6 +190,10 @@ class Emitter:
         builder.position_at_end(after)
         return [place, *phis]
 
+    def some(self, condition: Vector) -> ir.Value:
+        """Whether it holds in a lane."""
+        return self._call(f"llvm.vector.reduce.or.v{self.lanes}i1", TRUTH, [condition.value])
+
     def rarely(self, condition: Vector, usual: Vector, rare: Callable[[], Vector]) -> Vector:
         """``usual``, but ``rare()`` where the condition holds: computed only if some lane asks for it.
 
@@ -197,8 +201,7 @@ class Emitter:
         """
         builder, before = self.builder, self.builder.block
         asked, after = builder.append_basic_block("rare"), builder.append_basic_block("usual")
-        some = self._call(f"llvm.vector.reduce.or.v{self.lanes}i1", TRUTH, [condition.value])
-        builder.cbranch(some, asked, after).set_weights([1, 1000])
+        builder.cbranch(self.some(condition), asked, after).set_weights([1, 1000])
         builder.position_at_end(asked)
         chosen = self.select(condition, rare(), usual)
         last = builder.branch(after).parent
