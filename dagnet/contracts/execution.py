@@ -249,6 +249,8 @@ class Runner:
 
     reads_compressed: ClassVar[bool] = False
     """Whether :meth:`evaluate` takes :class:`Compressed` inputs, too."""
+    reads_columns: ClassVar[bool] = False
+    """Whether :meth:`evaluate` takes inputs that lie column by column, too."""
 
     def forward(self, theta: Array, inputs: Array, *, keep: bool = True, reuse: Any = None) -> Any:
         """Evaluate: ``theta`` (slots,), ``inputs`` (rows, input units) -> a :class:`State`.

@@ -93,14 +93,14 @@ class Prepared:
         return self.columns_in.width if self.standardisation is None else -1
 
     def takes(self, X: Any) -> bool:
-        """Whether X is already what an engine reads: numbers of the dtype, row by row or column by column."""
+        """Whether X is already what the engine reads: numbers of the dtype, row by row, or as it takes them."""
         return (
             type(X) is np.ndarray
             and X.dtype is self.dtype
             and X.ndim == 2
             and X.shape[1] == self._width
             and X.shape[0] > 0
-            and X.flags.forc
+            and (X.flags.c_contiguous or (self.runner.reads_columns and X.flags.f_contiguous))
         )
 
     @cached_property

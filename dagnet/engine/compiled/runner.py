@@ -45,7 +45,7 @@ def columns_of(inputs: Array) -> Array:
 class CompiledRunner(Runner):
     """Runs one plan; nothing in it changes after preparation, so threads may share it."""
 
-    reads_compressed = True
+    reads_compressed = reads_columns = True
 
     def __init__(self, plan: Plan, dtype: Any, threads: int) -> None:
         self.plan = plan
