@@ -23,7 +23,7 @@ from dagnet.contracts import Draw
 
 pytest.importorskip("numba")
 
-from dagnet.engine.compiled import segments
+from dagnet.engine.compiled import functions, segments
 from dagnet.engine.compiled import threads as worker_threads
 from dagnet.engine.compiled.functions import compile_activation
 from dagnet.engine.compiled.opened import UNITS
@@ -207,7 +207,7 @@ def test_the_rows_beside_a_row_do_not_matter(tiles):
 
 
 def steps_apart(monkeypatch):
-    monkeypatch.setattr(segments, "compile_units", lambda *_: (0, 0, 0, None))
+    monkeypatch.setattr(functions, "compile_units", lambda *_: (0, 0, 0, None))
 
 
 def test_levels_that_follow_with_the_same_activation_are_one_run():
@@ -288,7 +288,6 @@ def test_units_that_drop_as_one_have_the_masks_of_their_steps_apart(monkeypatch,
 
 
 def test_units_whose_code_gives_other_bits_stay_apart(monkeypatch):
-    from dagnet.engine.compiled import functions
 
     monkeypatch.setattr(functions, "_proofs", {})
     monkeypatch.setattr(functions, "_made", {})
@@ -531,7 +530,6 @@ class Counted(dagnet.Optimizer):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_rule_of_a_stranger_is_one_pass(dtype, threads, monkeypatch):
-    from dagnet.engine.compiled import functions
 
     monkeypatch.setattr(functions, "WORK_PER_THREAD", 100)
     for optimizer in (Counted(), Counted(form="some", pair=(0.9, 1.0))):

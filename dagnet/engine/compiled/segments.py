@@ -11,13 +11,8 @@ import numpy as np
 from dagnet.adjacency import ranges
 from dagnet.arrays import Array
 from dagnet.builtins import aggregations
-from dagnet.engine.compiled.functions import (
-    APART,
-    Called,
-    CompiledActivation,
-    compile_activation,
-    compile_units,
-)
+from dagnet.engine.compiled import functions
+from dagnet.engine.compiled.functions import APART, Called, CompiledActivation
 from dagnet.engine.compiled.masks import numbers_of_rate
 from dagnet.engine.compiled.microkernels import BY_MOMENTS
 from dagnet.engine.compiled.opened import BLOCK, table_of
@@ -104,7 +99,9 @@ class Program:
     def __init__(self, plan: Plan, dtype: Any) -> None:
         self.plan, self.n_inputs = plan, plan.n_inputs
         self.dtype = np.dtype(dtype)
-        self.activations = [compile_activation(activation, dtype) for activation in plan.activations]
+        self.activations = [
+            functions.compile_activation(activation, dtype) for activation in plan.activations
+        ]
         self._rates: list[float] = plan.rates.tolist()
         known = [a.function in BY_KERNELS for a in plan.aggregations]
         self.steps = _steps(plan)
@@ -167,7 +164,7 @@ class Program:
         self._units: list[tuple[Any, ...]] = [APART] * (n * len(rates))
         for code in set(codes[active].tolist()) if self.sums else ():
             own = self.plan.activations[code % n], self.activations[code % n]
-            self._units[code] = compile_units(*own, kind, rates[code // n])
+            self._units[code] = functions.compile_units(*own, kind, rates[code // n])
         alone = unit_code((), kind)
         self._units.append((alone.address, alone.back, 0, alone))
         self.unit_code = np.array([code[:3] for code in self._units], np.int64)
