@@ -93,7 +93,7 @@ class Prepared:
         return self.columns_in.width if self.standardisation is None else -1
 
     def takes(self, X: Any) -> bool:
-        """Whether X is already what the engine reads: numbers of the dtype by rows, or by columns where it may."""
+        """Whether X is already what the engine reads: numbers of the dtype, in an order that it takes."""
         return (
             type(X) is np.ndarray
             and X.dtype is self.dtype
