@@ -140,6 +140,38 @@ def test_columns_of_frames_are_those_of_their_names_whatever_they_hold(kind, dty
     pd.testing.assert_frame_equal(table, before)
 
 
+class Doubled(pd.DataFrame):
+    """A frame that reads a column in a way of its own."""
+
+    def __getitem__(self, name):
+        return 2 * super().__getitem__(name)
+
+
+class FrameLike:
+    """A table with ``iloc`` and ``columns`` that is none of pandas."""
+
+    columns, iloc = ["a", "b"], ()
+
+    def __init__(self, X):
+        self.of = dict(zip("ab", X.T, strict=True))
+
+    def __len__(self):
+        return len(self.of["a"])
+
+    def __getitem__(self, name):
+        return self.of[name]
+
+
+def test_a_table_of_a_kind_of_its_own_is_asked_for_its_columns():
+    net = dagnet.Network(nx.DiGraph([("a", "t"), ("b", "t")]), seed=0)
+    X = np.random.default_rng(0).normal(size=(5, 2))
+    np.testing.assert_array_equal(net(Doubled(X, columns=list("ab"))), net(2 * X))
+    np.testing.assert_array_equal(net(FrameLike(X)), net(X))
+    xarray = pytest.importorskip("xarray")
+    with_rows = xarray.Dataset({"a": ("row", X[:, 0]), "b": ("row", X[:, 1])})
+    np.testing.assert_array_equal(net(with_rows), net(X))
+
+
 def test_a_column_that_a_frame_has_twice_is_refused_by_name():
     net = dagnet.Network(nx.DiGraph([("a", "t"), ("b", "t")]), seed=0)
     with pytest.raises(dagnet.DataError, match=r"X: column 'a' must be of shape \(rows,\)"):

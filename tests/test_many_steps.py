@@ -123,6 +123,34 @@ def test_epochs_that_nobody_hears_of_are_one_call_and_go_one_by_one_from_a_step_
     assert [8 < made < 160 for asked, made in calls if asked == 160] == [True], calls
 
 
+class InOrder(np.random.Generator):
+    """Draws no order at all."""
+
+    def permutation(self, x, axis=0):
+        del axis
+        return np.arange(x)
+
+
+def test_a_generator_of_its_own_kind_draws_whether_somebody_hears_or_not():
+    net, X, y = drawn()
+    copies = deepcopy(net), deepcopy(net)
+    net.fit(X, y, epochs=5, batch_size=7, shuffle=False)
+    for other, callbacks in zip(copies, ([], [dagnet.Callback()]), strict=True):
+        other.fit(X, y, epochs=5, batch_size=7, seed=InOrder(np.random.PCG64(1)), callbacks=callbacks)
+        np.testing.assert_array_equal(other.parameters, net.parameters)
+
+
+def test_a_copy_of_an_optimizer_says_what_it_is_by_itself():
+    net, X, y = drawn()
+    one = dagnet.optimizers()["sgd"](momentum=0.5)
+    deepcopy(net).fit(X, y, epochs=2, optimizer=one)
+    other, twin = deepcopy(one), deepcopy(net)
+    object.__setattr__(other, "momentum", 0.9)
+    net.fit(X, y, epochs=2, optimizer=other, seed=0)
+    twin.fit(X, y, epochs=2, optimizer="sgd(momentum=0.9)", seed=0)
+    np.testing.assert_array_equal(net.parameters, twin.parameters)
+
+
 def test_an_interruption_leaves_the_parameters_of_the_last_epoch_in_the_history(monkeypatch):
     net, X, y = drawn()
     copies, extend = deepcopy(net), History.extend

@@ -404,13 +404,15 @@ def test_names_of_many_inputs_are_numbered_when_somebody_asks_for_one():
     assert copied.index == index
 
 
-@pytest.mark.parametrize("seen", ["view", "edges", "subclass"])
+@pytest.mark.parametrize("seen", ["view", "edges", "subclass", "one end"])
 def test_names_of_many_inputs_are_found_in_other_kinds_of_graphs(seen):
     graph = _wide(40)
     if seen == "view":
         graph = nx.subgraph_view(graph, filter_node=lambda node: node != "x3")
     elif seen == "edges":
         graph = graph.edge_subgraph(list(graph.edges)[1:])
+    elif seen == "one end":
+        graph._adj["x1"]["x0"] = {}  # as a graph of its own kind may say, which has parents nowhere else
     else:
 
         class Thin(nx.DiGraph):

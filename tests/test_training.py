@@ -62,6 +62,9 @@ def test_without_a_seed_each_run_has_a_generator_of_its_own_which_can_be_copied(
     assert first.bit_generator.state != second.bit_generator.state
     twin = pickle.loads(pickle.dumps(first))
     assert (twin.permutation(50) == first.permutation(50)).all()
+    again = np.random.default_rng(second.bit_generator.seed_seq.entropy)  # who wants to repeat a run can
+    assert (again.permutation(50) == second.permutation(50)).all()
+    assert first.spawn(1)
 
 
 def test_orders_that_are_drawn_by_one_call_are_those_drawn_one_by_one():

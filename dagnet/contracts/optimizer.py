@@ -21,7 +21,7 @@ State = Mapping[str, Any]
 Evaluate = Callable[[Array], tuple[float, Array]]
 STEP, RATE = "step", "learning_rate"
 REMEMBERED = 64
-_traces: dict[tuple[type, str], tuple[Any, tuple[Formula | None, str]]] = {}
+_traces: dict[tuple[Any, ...], tuple[Any, tuple[Formula | None, str]]] = {}
 """By class and settings: what the rule read, and its formula."""
 
 
@@ -143,15 +143,13 @@ class Optimizer:
         """Formula and reason, from the last time where nothing that the rule reads has changed since."""
         if type(self).step is not Optimizer.step:
             return None, "overrides step()"
-        said = self.__dict__.get("_said")  # of dagnet's own, which are frozen and read nothing else
-        if said is not None and (known := _traces.get((type(self), said))) is not None:
-            return known[1]
+        own = type(self).__module__.startswith("dagnet.")  # they read nothing but their fields
+        key = (type(self), *vars(self).values()) if own else (type(self), str(self))
+        if own and key in _traces:
+            return _traces[key][1]
         from dagnet.formula import same, what_it_reads  # noqa: PLC0415 - `import dagnet` need not pay
 
-        own, said = type(self).__module__.startswith("dagnet."), str(self)
-        if own:
-            self.__dict__["_said"] = said
-        key, reads = (type(self), said), () if own else what_it_reads(self)
+        reads = () if own else what_it_reads(self)
         if key not in _traces or not same(_traces[key][0], reads):
             while len(_traces) >= REMEMBERED:
                 _traces.pop(next(iter(_traces)))
@@ -190,7 +188,6 @@ class Optimizer:
     def _with(self, settings: Mapping[str, Any]) -> Any:
         """A copy with other settings, symbols perhaps, which no rule is asked about."""
         twin = copy.copy(self)
-        twin.__dict__.pop("_said", None)
         for item in fields(self)[1:]:  # type: ignore[arg-type]
             pair = tuple(value for name, value in settings.items() if name.startswith(f"{item.name}["))
             object.__setattr__(twin, item.name, settings.get(item.name, pair))

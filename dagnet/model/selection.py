@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -61,26 +60,7 @@ def checked_seed(seed: object) -> Any:
 
 def make_generator(seed: object) -> np.random.Generator:
     """A generator of its own for a seed: None, a whole number ≥ 0, a SeedSequence; or a Generator itself."""
-    checked = checked_seed(seed)
-    return np.random.default_rng(_system() if checked is None else checked)
-
-
-class System:
-    """What begins a generator without a seed: the system's random bits as they are.
-
-    It is a ``numpy.random.bit_generator.ISeedSequence``; the usual one mixes bits as well, which takes
-    longer than all else of a generator.
-    """
-
-    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Any:
-        """So many numbers of a dtype."""
-        return np.frombuffer(os.urandom(n_words * np.dtype(dtype).itemsize), dtype)
-
-
-@cache
-def _system() -> Any:
-    np.random.bit_generator.ISeedSequence.register(System)
-    return System()
+    return np.random.default_rng(checked_seed(seed))
 
 
 def checked_threads(threads: object) -> int:

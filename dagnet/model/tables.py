@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -75,7 +76,9 @@ class Columns:
     def _of_frame(self, table: Any, places: Mapping[Hashable, int]) -> Array | None:
         """From a data frame of pandas whose columns of numbers are all of one kind, and of one unit each."""
         plain = not self.categories and self.width == len(self.names) and set(map(type, self.names)) == {str}
-        if not (plain and hasattr(table, "iloc") and table.columns.nlevels == 1 and table.columns.is_unique):
+        pandas = sys.modules.get("pandas")
+        frame = pandas is not None and type(table) is pandas.DataFrame  # no kind of its own
+        if not (plain and frame and table.columns.nlevels == 1 and table.columns.is_unique):
             return None
         order = [places[name] for name in self.names]
         chosen = table if order == list(range(len(places))) else table.iloc[:, order]
@@ -159,7 +162,7 @@ def bare_row(data: Any, columns: Columns) -> Any:
     if isinstance(data, np.ndarray) and data.ndim == 2:  # rows, and no bare one
         return data
     of_y, several = columns.what == "y", columns.width > 1
-    if hasattr(data, "to_dict") and not hasattr(data, "columns"):
+    if hasattr(data, "to_dict") and not (hasattr(data, "columns") or isinstance(data, Mapping)):
         index = list(getattr(data, "index", ()))
         counts = index == list(range(len(index)))  # which of a column of one input says nothing
         named = not set(columns.names).isdisjoint(index)

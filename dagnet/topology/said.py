@@ -206,8 +206,10 @@ def drawn(graph: nx.DiGraph[Any]) -> Drawn:
     in_order = all(map(is_, heads, names))
     numbers = np.arange(len(names)) if in_order else np.array([index[name] for name in heads], np.int64)
     sources = numbers.repeat(np.fromiter(map(len, rows), np.int64, len(rows)))
-    ends = map((few or index).__getitem__, chain.from_iterable(rows))
-    targets = np.fromiter(ends, np.int64, len(sources))
+    try:
+        targets = _numbered(rows, few or index, len(sources))
+    except KeyError:  # an edge that only the node it leaves knows of
+        targets = _numbered(rows, index, len(sources))
     edges = [said for row in rows for said in row.values()]
     nodes = [said for _, said in graph.nodes(data=True)]
     return Drawn(
@@ -218,6 +220,10 @@ def drawn(graph: nx.DiGraph[Any]) -> Drawn:
         Said.of_all("node", lambda node: shorten(names[node]), nodes),
         Said.of_all("edge", lambda edge: edge_text(names, sources, targets, edge), edges),
     )
+
+
+def _numbered(rows: Iterable[Iterable[Hashable]], numbers: Mapping[Hashable, int], n: int) -> Array:
+    return np.fromiter(map(numbers.__getitem__, chain.from_iterable(rows)), np.int64, n)
 
 
 def edge_text(names: Sequence[Hashable], sources: Array, targets: Array, edge: int) -> str:

@@ -112,7 +112,8 @@ class TrainingRun:
         self._learning_rate = settings.learning_rate
         self._order: Array | None = None
         self._listen()
-        self._unheard = not self.callbacks and not self.metrics and self.validation is None
+        plain = type(self.generator) is np.random.Generator  # one of its own kind may draw orders otherwise
+        self._unheard = plain and not self.callbacks and not self.metrics and self.validation is None
         self._several = self._at_once() if self.learner.takes_several and not coupling else 0
         self._bounds: Any = bounds(self.rows, self.size, self.batches) if self._several else None
         refuse_noise(settings, model, self.rows, listened=bool(self._at_gradient))
