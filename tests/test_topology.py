@@ -361,6 +361,16 @@ def test_keys_of_many_names_are_those_of_each(longest):
         assert at_once is None or (at_once == found).all()
 
 
+def test_another_engine_by_the_compiled_ones_name_need_not_hash():
+    class Other:
+        """What somebody registered in place of the engine."""
+
+    names = ["a", "b", "gene é"]
+    with mock.patch.multiple("dagnet.topology.fingerprint", MANY=1, find_engine=lambda _: Other()):
+        found = name_keys(names)
+    assert found.tolist() == name_keys(names).tolist()
+
+
 def test_machine_code_that_is_wrong_is_not_believed():
     digests._is_right.cache_clear()
     try:

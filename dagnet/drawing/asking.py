@@ -52,10 +52,10 @@ def laid_out(
         every = _grouped(every, model, color)
     drawn = summarised(every)
     if drawn.member is not None and top is not None:
-        each = (
-            f"{counted(model.topology.n_nodes, 'node')} are drawn as an overview, whose lines stand for many"
+        drawn_as = "are drawn as an overview, whose lines stand for many"
+        raise DataError(
+            f"draw(): top_edges: {counted(model.topology.n_nodes, 'node')} {drawn_as}; leave it out"
         )
-        raise DataError(f"draw(): top_edges: {each}; leave it out")
     if highlight is not None:
         drawn = _highlighted(drawn, model, highlight)
     if color is not None and not drawn.groups:

@@ -71,7 +71,9 @@ def name_keys(names: Sequence[Hashable]) -> Array:
 
 def _in_machine_code(names: Sequence[Hashable]) -> Array | None:
     engine: Any = find_engine("compiled")
-    found: Array | None = None if engine.unavailable() else engine.digests(names)
+    if not hasattr(engine, "digests") or engine.unavailable():  # somebody may have registered another one
+        return None
+    found: Array | None = engine.digests(names)
     return found
 
 

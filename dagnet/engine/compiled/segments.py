@@ -275,9 +275,8 @@ class Program:
     def unwanted(self) -> Array:
         """Slots that are 0 in the end: their derivative is not asked for, or nothing writes it."""
         plan = self.plan
-        if (
-            len(plan.slots_out) == plan.n_weights and np.count_nonzero(plan.needs_gradient) == plan.n_slots
-        ):  # sums alone: all is written
+        sums_alone = len(plan.slots_out) == plan.n_weights
+        if sums_alone and np.count_nonzero(plan.needs_gradient) == plan.n_slots:  # all is written
             return np.zeros(0, np.int64)
         written = np.zeros(plan.n_slots, bool)
         written[plan.slots_out] = True
