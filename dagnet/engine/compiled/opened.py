@@ -98,7 +98,8 @@ class Tile(NamedTuple):
 class Call(NamedTuple):
     """What a kernel is called with besides: entries behind those of the program.
 
-    ``compressed`` is 1 where inputs are :meth:`dagnet.contracts.Compressed.addresses`.
+    ``compressed`` is 1 where inputs are :meth:`dagnet.contracts.Compressed.addresses`; ``meeting``: see
+    :func:`dagnet.engine.compiled.meeting.meeting_of`.
     """
 
     loss: int
@@ -114,6 +115,8 @@ class Call(NamedTuple):
     memory: int
     room: int
     into: int
+    meeting: int
+    met: int
 
 
 def table_of(program: Any) -> Array:
@@ -210,7 +213,7 @@ ROWS = _CALL + Call._fields.index("rows")
 
 @numba.njit(**INNER)
 def opened_call(table, theta):
-    """The loss, (part, parts, lanes), and (inputs, targets, factor, memory, into) of a call's table."""
+    """Loss, (part, parts, lanes), then inputs, targets, factor, memory, into, meeting of a call's table."""
     at, program = _CALL, opened(table)
     n_rows, n_outputs = np.int64(table[at + 5]), len(program.outputs)
     given = (
@@ -223,6 +226,7 @@ def opened_call(table, theta):
         numbers_at(theta, table[at + 9], (n_rows,)),
         numbers_at(theta, table[at + 10], (np.int64(table[at + 11]),)),
         numbers_at(theta, table[at + 12], (len(theta),)),
+        numbers_at(np.int64, table[at + 13], (np.int64(table[at + 14]),)),
     )
     loss = np.int64(table[at]), np.int64(table[at + 1])
     return loss, (np.int64(table[at + 2]), np.int64(table[at + 3]), np.int64(table[at + 4])), arrays

@@ -16,7 +16,8 @@ import numpy as np
 from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.calls import call_elementwise, call_loss, own_numbers
 from dagnet.engine.compiled.kernels import load_inputs, load_tile, named_in, store_tile, tile_kernels, tile_of
-from dagnet.engine.compiled.opened import Reverse, State, Tile, opened, opened_call, padded
+from dagnet.engine.compiled.meeting import COLLECTED, FIXED, GATHERED, PIECE, meet, next_piece
+from dagnet.engine.compiled.opened import Reverse, State, Tile, numbers_at, opened, opened_call, padded
 from dagnet.plan import ACTIVATE
 
 FEW = 4
@@ -103,31 +104,90 @@ def lose(loss, arrays, block, rows, room, layout):
 
 
 @numba.njit(**INNER)
+def _gather(program, theta, weights, together):
+    """Weights in walking order, by all threads."""
+    meeting, _, parts = together
+    first = next_piece(meeting, GATHERED, parts, -PIECE)
+    while first < len(weights):
+        to, places = weights[first : first + PIECE], program.slots_out[first : first + PIECE]
+        for k in range(len(to)):
+            to[k] = theta[places[k]]
+        first = next_piece(meeting, GATHERED, parts, first)
+
+
+@numba.njit(**INNER)
+def _add(vectors, like, first, last):
+    """To a span of the first of some vectors, which lie at addresses, add those of the others."""
+    total = numbers_at(like, vectors[0], like.shape)[first:last]
+    for number in range(1, len(vectors)):
+        other = numbers_at(like, vectors[number], like.shape)[first:last]
+        for k in range(len(total)):
+            total[k] += other[k]
+
+
+@numba.njit(**INNER)
+def _collect(program, own, begins, into, together):
+    """All threads' derivatives into slots, by all threads, each number always added in the same order.
+
+    ``own``: this one's memory; ``begins``: where in it those in walking order begin, and those of units.
+    """
+    (meeting, part, parts), (walked, biases) = together, begins
+    n_walked, n_units, n_learned = len(program.slots_out), len(program.bias_slot), program.n_learned
+    memories = meeting[FIXED + 1 : FIXED + 1 + parts]
+    whole = numbers_at(own, memories[0], own.shape)
+    if part == parts - 1:
+        found = whole[biases : biases + n_units + n_learned]
+        _add(memories, own, biases, biases + len(found))
+        for unit in range(program.n_inputs, n_units):
+            if program.bias_slot[unit] >= 0:
+                into[program.bias_slot[unit]] = found[unit]
+        for k in range(n_learned):
+            into[len(into) - n_learned + k] = found[n_units + k]
+    last = numbers_at(own, memories[parts - 1], own.shape)
+    first = next_piece(meeting, COLLECTED, parts, -PIECE)
+    while first < n_walked:
+        places, here = program.slots_out[first : first + PIECE], walked + first
+        found, more = whole[here : here + len(places)], last[here : here + len(places)]
+        _add(memories[: parts - 1], own, here, here + len(places))
+        if parts > 1:  # while numbers of another thread come, those before them are written
+            for k in range(len(places)):
+                into[places[k]] = found[k] + more[k]
+        else:
+            for k in range(len(places)):
+                into[places[k]] = found[k]
+        first = next_piece(meeting, COLLECTED, parts, first)
+
+
+@numba.njit(**INNER)
 def _whole_pass(table, theta, forward, backward):
     """Forward, loss and backward for a part of the rows, by kernels of a tile; their loss.
 
-    ``table`` is one of :func:`dagnet.engine.compiled.opened.call_table`; ∂/∂theta goes to ``into`` (slots,).
+    ``table`` is one of :func:`dagnet.engine.compiled.opened.call_table`; ∂/∂theta goes to the first part's
+    ``into`` (slots,).  Weights are brought into walking order, and derivatives into slots, by all parts.
     """
     program, (loss, (part, parts, lanes), arrays) = opened(table), opened_call(table, theta)
-    given, targets, factor, memory, into = arrays
+    given, targets, factor, memory, own, meeting = arrays
     n_units, n_walked, n_steps = len(program.bias_slot), len(program.slots_out), len(program.runs)
     size, at = n_units * lanes, 2 * n_units * lanes
     values, deltas = memory[:size], memory[size:at]
     pre, at = memory[at : at + program.n_pre * lanes], at + program.n_pre * lanes
     wanted, at = memory[at : at + len(program.outputs) * lanes], at + len(program.outputs) * lanes
+    founds, together = meeting[FIXED + 1 + parts : FIXED + 1 + 2 * parts], (meeting, part, parts)
+    into = numbers_at(theta, founds[0], theta.shape)
     weights = into[:n_walked]  # which is written when the walk is over
     if program.has_blocks:
-        weights, at = memory[at : at + n_walked], at + padded(n_walked)
-    gradient, at = memory[at : at + n_walked], at + padded(n_walked)
-    biases = memory[at : at + n_units + program.n_learned]
-    state, walk = State(values, deltas, pre), Reverse(weights, gradient, biases, theta, into)
-    for k in range(n_walked):
-        weights[k] = theta[program.slots_out[k]]
+        weights = numbers_at(theta, meeting[FIXED + 1], memory.shape)[at : at + n_walked]
+        at += padded(n_walked)
+        own[:] = 0
+    begins = at, at + padded(n_walked)
+    gradient, biases = memory[at : at + n_walked], memory[begins[1] : begins[1] + n_units + program.n_learned]
+    state, walk = State(values, deltas, pre), Reverse(weights, gradient, biases, theta, own)
     gradient[:] = 0
-    if program.has_blocks:
-        into[:] = 0
-    walk.bias_gradient[:] = 0
+    biases[:] = 0
+    _gather(program, theta, weights, together)
     total, walked = 0.0, program.n_inputs if program.walks_to_inputs else 0
+    if not meet(meeting, parts):
+        return total
     for number in range(part, (len(factor) + lanes - 1) // lanes, parts):
         first = number * lanes
         there = min(lanes, len(factor) - first)
@@ -141,13 +201,13 @@ def _whole_pass(table, theta, forward, backward):
         total += call_loss(loss, state, tile, (program.outputs, len(program.outputs)), (wanted, here[1]))
         backward(program, walk, state, tile, (0, n_steps), (0, walked))
         load_inputs(given, values, tile, (False, False))
-    for k in range(n_walked):
-        into[program.slots_out[k]] = gradient[k]
-    for unit in range(program.n_inputs, n_units):
-        if program.bias_slot[unit] >= 0:
-            into[program.bias_slot[unit]] = walk.bias_gradient[unit]
-    for k in range(program.n_learned):
-        into[len(theta) - program.n_learned + k] = walk.bias_gradient[n_units + k]
+    if not meet(meeting, parts):
+        return total
+    if program.has_blocks and parts > 1:
+        _add(founds, theta, len(theta) * part // parts, len(theta) * (part + 1) // parts)
+        if not meet(meeting, parts):
+            return total
+    _collect(program, memory, begins, into, together)
     return total
 
 
