@@ -45,7 +45,7 @@ class FusedGradient(LossGradient):
         """``losses``: by the number of a tile's rows."""
         program, dtype = runner.program, runner.dtype
         self._program, self._tiling, self._losses, self._dtype = program, runner.tiling, losses, dtype
-        self._calls: list[tuple[Array, Array, Array]] = []
+        self._calls: list[tuple[Array, Array, Array, int]] = []
         self.n_slots = program.plan.n_slots
         self._others, self._meeting = np.empty((0, self.n_slots), dtype), np.zeros(0, np.int64)
         self._unwanted, self._key = program.unwanted, np.zeros(2, np.uint64)
@@ -119,15 +119,17 @@ class FusedGradient(LossGradient):
         if self._calls and len(self._calls[0][2]) < size:
             self._calls = []
         while len(self._calls) < parts:
-            self._calls.append((*call_table(self._table), aligned(size, self._dtype)))
+            memory = aligned(size, self._dtype)
+            self._calls.append((*call_table(self._table), memory, memory.ctypes.data))
         loss, starts = self._losses[lanes], [array.ctypes.data for array in self._kept]
-        memories = [memory.ctypes.data for _, _, memory in self._calls[:parts]]
-        founds = [into.ctypes.data] * parts
-        founds[1 : 1 + others] = [other.ctypes.data for other in self._others[:others]]
-        self._meeting = meeting_of([*memories, *founds], self._meeting)
-        met = self._meeting.ctypes.data, len(self._meeting)
-        for part, (_, room, memory) in enumerate(self._calls[:parts]):
-            places = (*starts, memories[part], len(memory), founds[part], *met)
+        whole, founds, met = self._calls[0][3], [into.ctypes.data] * parts, (0, 0)
+        if parts > 1:
+            founds[1 : 1 + others] = [other.ctypes.data for other in self._others[:others]]
+            addresses = [*(call[3] for call in self._calls[1:parts]), *founds[1:]]
+            self._meeting = meeting_of(addresses, self._meeting)
+            met = self._meeting.ctypes.data, len(self._meeting)
+        for part, (_, room, memory, address) in enumerate(self._calls[:parts]):
+            places = (*starts, address, len(memory), founds[part], whole, founds[0], *met)
             room[:] = Call(loss.address, loss.numbers, part, parts, lanes, len(targets), sparse, *places)
         copied = any(map(operator.is_not, given, self._kept))
         self._written = () if copied else written

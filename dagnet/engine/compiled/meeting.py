@@ -25,8 +25,8 @@ from dagnet.engine.compiled.vectors import I64
 
 ARRIVED, GONE, GATHERED, COLLECTED, FIXED = 0, 8, 16, 24, 32
 """Places in a meeting's numbers, on cache lines of their own: how often threads arrived, whether one is gone,
-how many pieces are taken of two works.  Behind ``FIXED`` stand the address of what gives way, then of each
-part's memory, then of the vector that it finds derivatives in."""
+how many pieces are taken of two works.  At ``FIXED`` stands the address of what gives way; then those of the
+memory of each part but the first, and of the vectors that they find derivatives in."""
 PIECE = 4096
 """Numbers that a thread takes at a time of what is shared."""
 LOOKS = 4096
@@ -37,7 +37,7 @@ GIVE_WAY = ctypes.cast(_give_way, ctypes.c_void_p).value
 
 
 def meeting_of(addresses: list[int], before: Array) -> Array:
-    """A meeting's numbers, on cache lines of their own, for parts' memories and vectors at such addresses.
+    """A meeting's numbers, on cache lines of their own, for others' memories and vectors at such addresses.
 
     It is the one ``before`` if that has as many parts.
     """
@@ -83,6 +83,6 @@ def meet(meeting, parts):
 
 
 @numba.njit(**INNER)
-def next_piece(meeting, place, parts, before):
-    """Where this thread's next piece begins of a work; a single thread's follows the one ``before``."""
-    return _counted(meeting, place) * PIECE if parts > 1 else before + PIECE
+def next_piece(meeting, place):
+    """Where a piece of a work begins that no other thread has."""
+    return _counted(meeting, place) * PIECE

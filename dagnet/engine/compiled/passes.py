@@ -106,56 +106,58 @@ def lose(loss, arrays, block, rows, room, layout):
 @numba.njit(**INNER)
 def _gather(program, theta, weights, together):
     """Weights in walking order, by all threads."""
-    meeting, _, parts = together
-    first = next_piece(meeting, GATHERED, parts, -PIECE)
-    while first < len(weights):
-        to, places = weights[first : first + PIECE], program.slots_out[first : first + PIECE]
-        for k in range(len(to)):
-            to[k] = theta[places[k]]
-        first = next_piece(meeting, GATHERED, parts, first)
+    (meeting, _, parts), n = together, len(weights)
+    if parts == 1:
+        for k in range(n):
+            weights[k] = theta[program.slots_out[k]]
+        return
+    first = next_piece(meeting, GATHERED)
+    while first < n:
+        for k in range(first, min(first + PIECE, n)):
+            weights[k] = theta[program.slots_out[k]]
+        first = next_piece(meeting, GATHERED)
 
 
 @numba.njit(**INNER)
-def _add(vectors, like, first, last):
-    """To a span of the first of some vectors, which lie at addresses, add those of the others."""
-    total = numbers_at(like, vectors[0], like.shape)[first:last]
-    for number in range(1, len(vectors)):
-        other = numbers_at(like, vectors[number], like.shape)[first:last]
+def _add(vector, others, first, last):
+    """To a span of a vector add those of others, which lie at addresses."""
+    total = vector[first:last]
+    for number in range(len(others)):
+        other = numbers_at(vector, others[number], vector.shape)[first:last]
         for k in range(len(total)):
             total[k] += other[k]
 
 
 @numba.njit(**INNER)
-def _collect(program, own, begins, into, together):
+def _collect(program, whole, begins, into, together):
     """All threads' derivatives into slots, by all threads, each number always added in the same order.
 
-    ``own``: this one's memory; ``begins``: where in it those in walking order begin, and those of units.
+    ``whole``: the first part's memory; ``begins``: where those in walking order begin, and those of units.
     """
     (meeting, part, parts), (walked, biases) = together, begins
     n_walked, n_units, n_learned = len(program.slots_out), len(program.bias_slot), program.n_learned
-    memories = meeting[FIXED + 1 : FIXED + 1 + parts]
-    whole = numbers_at(own, memories[0], own.shape)
+    others = meeting[FIXED + 1 : FIXED + parts]
     if part == parts - 1:
         found = whole[biases : biases + n_units + n_learned]
-        _add(memories, own, biases, biases + len(found))
+        _add(whole, others, biases, biases + len(found))
         for unit in range(program.n_inputs, n_units):
             if program.bias_slot[unit] >= 0:
                 into[program.bias_slot[unit]] = found[unit]
         for k in range(n_learned):
             into[len(into) - n_learned + k] = found[n_units + k]
-    last = numbers_at(own, memories[parts - 1], own.shape)
-    first = next_piece(meeting, COLLECTED, parts, -PIECE)
+    if parts == 1:
+        for k in range(n_walked):
+            into[program.slots_out[k]] = whole[walked + k]
+        return
+    first = next_piece(meeting, COLLECTED)
     while first < n_walked:
         places, here = program.slots_out[first : first + PIECE], walked + first
-        found, more = whole[here : here + len(places)], last[here : here + len(places)]
-        _add(memories[: parts - 1], own, here, here + len(places))
-        if parts > 1:  # while numbers of another thread come, those before them are written
-            for k in range(len(places)):
-                into[places[k]] = found[k] + more[k]
-        else:
-            for k in range(len(places)):
-                into[places[k]] = found[k]
-        first = next_piece(meeting, COLLECTED, parts, first)
+        _add(whole, others[: parts - 2], here, here + len(places))
+        found = whole[here : here + len(places)]
+        last = numbers_at(whole, others[parts - 2], whole.shape)[here : here + len(places)]
+        for k in range(len(places)):  # while numbers of the last thread come, those before them are written
+            into[places[k]] = found[k] + last[k]
+        first = next_piece(meeting, COLLECTED)
 
 
 @numba.njit(**INNER)
@@ -166,18 +168,16 @@ def _whole_pass(table, theta, forward, backward):
     ``into`` (slots,).  Weights are brought into walking order, and derivatives into slots, by all parts.
     """
     program, (loss, (part, parts, lanes), arrays) = opened(table), opened_call(table, theta)
-    given, targets, factor, memory, own, meeting = arrays
+    given, targets, factor, memory, own, (whole, into), meeting = arrays
     n_units, n_walked, n_steps = len(program.bias_slot), len(program.slots_out), len(program.runs)
     size, at = n_units * lanes, 2 * n_units * lanes
     values, deltas = memory[:size], memory[size:at]
     pre, at = memory[at : at + program.n_pre * lanes], at + program.n_pre * lanes
     wanted, at = memory[at : at + len(program.outputs) * lanes], at + len(program.outputs) * lanes
-    founds, together = meeting[FIXED + 1 + parts : FIXED + 1 + 2 * parts], (meeting, part, parts)
-    into = numbers_at(theta, founds[0], theta.shape)
+    together = meeting, part, parts
     weights = into[:n_walked]  # which is written when the walk is over
     if program.has_blocks:
-        weights = numbers_at(theta, meeting[FIXED + 1], memory.shape)[at : at + n_walked]
-        at += padded(n_walked)
+        weights, at = whole[at : at + n_walked], at + padded(n_walked)
         own[:] = 0
     begins = at, at + padded(n_walked)
     gradient, biases = memory[at : at + n_walked], memory[begins[1] : begins[1] + n_units + program.n_learned]
@@ -186,7 +186,7 @@ def _whole_pass(table, theta, forward, backward):
     biases[:] = 0
     _gather(program, theta, weights, together)
     total, walked = 0.0, program.n_inputs if program.walks_to_inputs else 0
-    if not meet(meeting, parts):
+    if parts > 1 and not meet(meeting, parts):
         return total
     for number in range(part, (len(factor) + lanes - 1) // lanes, parts):
         first = number * lanes
@@ -201,13 +201,14 @@ def _whole_pass(table, theta, forward, backward):
         total += call_loss(loss, state, tile, (program.outputs, len(program.outputs)), (wanted, here[1]))
         backward(program, walk, state, tile, (0, n_steps), (0, walked))
         load_inputs(given, values, tile, (False, False))
-    if not meet(meeting, parts):
+    if parts > 1 and not meet(meeting, parts):
         return total
     if program.has_blocks and parts > 1:
-        _add(founds, theta, len(theta) * part // parts, len(theta) * (part + 1) // parts)
+        n, others = len(into), meeting[FIXED + parts : FIXED + 2 * parts - 1]
+        _add(into, others, n * part // parts, n * (part + 1) // parts)
         if not meet(meeting, parts):
             return total
-    _collect(program, memory, begins, into, together)
+    _collect(program, whole, begins, into, together)
     return total
 
 
