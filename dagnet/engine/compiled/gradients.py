@@ -12,6 +12,7 @@ from dagnet.arrays import Array
 from dagnet.contracts import FILLERS, Compressed, Draw, Heads, LossGradient, Steps
 from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.functions import Called, FusedStep
+from dagnet.engine.compiled.meeting import FIXED, GONE, meeting_of
 from dagnet.engine.compiled.opened import LINE, Call, call_table, memory_of, with_array
 from dagnet.engine.compiled.segments import Program
 from dagnet.engine.compiled.state import CompiledState, shift_of, writable
@@ -46,7 +47,7 @@ class FusedGradient(LossGradient):
         self._program, self._tiling, self._losses, self._dtype = program, runner.tiling, losses, dtype
         self._calls: list[tuple[Array, Array, Array]] = []
         self.n_slots = program.plan.n_slots
-        self._others = np.empty((0, self.n_slots), dtype)
+        self._others, self._meeting = np.empty((0, self.n_slots), dtype), np.zeros(0, np.int64)
         self._unwanted, self._key = program.unwanted, program.key.copy()
         self._table = with_array(program.table, "key", self._key) if program.drops else program.table
         self._pass = kernels_of(program).loss_and_gradient
@@ -71,14 +72,18 @@ class FusedGradient(LossGradient):
         return loss, kernels.sum_of_squares(into)
 
     def _shared(self, parts: int, theta: Array, into: Array) -> float:
-        losses = [0.0] * parts
+        losses, held = [0.0] * parts, (self._kept, self._others, into)
+        calls, meeting = self._calls, self._meeting
 
-        def share(part: int) -> None:
-            losses[part] = self._pass(self._calls[part][0], theta)
+        def share(part: int, _: Any = held) -> None:
+            losses[part] = self._pass(calls[part][0], theta)
 
-        run_parts(share, parts)
-        for other in self._others[: parts - 1]:  # always in the same order
-            into += other
+        def leave() -> None:
+            meeting[GONE] = 1  # and whoever is still on the way has this memory to itself
+            self._calls, self._written, self._meeting = [], (), np.zeros(0, np.int64)
+
+        meeting[:FIXED] = 0  # also in a process that was forked off during a pass
+        run_parts(share, parts, leave)
         return sum(losses)
 
     def stepping(self, update: Any, inputs: Array, targets: Array, size: int) -> Steps | None:
@@ -117,13 +122,19 @@ class FusedGradient(LossGradient):
         given = (inputs.addresses() if sparse else inputs, targets, factor)
         self._kept = [given[0]] if sparse else [np.ascontiguousarray(inputs, self._dtype)]
         self._kept += [np.ascontiguousarray(array, self._dtype) for array in (targets, factor)]
-        if len(self._others) < parts - 1:
-            self._others = np.empty((parts - 1, self.n_slots), self._dtype)
+        others = parts - 1 if self._program.has_blocks else 0
+        if len(self._others) < others or not self._calls:
+            self._others = np.empty((others, self.n_slots), self._dtype)
         loss, starts = self._losses[lanes], [array.ctypes.data for array in self._kept]
-        for part, (_, room, memory) in enumerate(self._calls_of(lanes, parts)):
-            own = into if part == 0 else self._others[part - 1]
-            line = -(-memory.ctypes.data // LINE) * LINE
-            places = (*starts, line, len(memory), own.ctypes.data)
+        calls = self._calls_of(lanes, parts)
+        lines = [-(-memory.ctypes.data // LINE) * LINE for _, _, memory in calls]
+        founds, met = [into.ctypes.data] * parts, (0, 0)
+        if parts > 1:
+            founds[1 : 1 + others] = [other.ctypes.data for other in self._others[:others]]
+            self._meeting = meeting_of([*lines[1:], *founds[1:]], self._meeting)
+            met = self._meeting.ctypes.data, len(self._meeting)
+        for part, (_, room, memory) in enumerate(calls):
+            places = (*starts, lines[part], len(memory), founds[part], lines[0], founds[0], *met)
             room[:] = Call(loss.address, loss.numbers, part, parts, lanes, len(targets), sparse, *places)
         copied = any(map(operator.is_not, given, self._kept))
         self._written = () if copied else written

@@ -101,6 +101,7 @@ class Call(NamedTuple):
     """What a kernel is called with besides: entries behind those of the program.
 
     ``compressed`` is 1 where inputs are :meth:`dagnet.contracts.Compressed.addresses`.
+    ``whole`` and ``result`` are the first part's ``memory`` and ``into``; ``meeting``: that of several parts.
     """
 
     loss: int
@@ -116,6 +117,10 @@ class Call(NamedTuple):
     memory: int
     room: int
     into: int
+    whole: int
+    result: int
+    meeting: int
+    met: int
 
 
 def table_of(program: Any) -> Array:
@@ -213,7 +218,7 @@ CALL = 2 * len(ARRAYS) + len(NUMBERS)
 
 @numba.njit(**INNER)
 def opened_call(table, theta):
-    """The loss, (part, parts, lanes), and (inputs, targets, factor, memory, into) of a call's table."""
+    """The loss, (part, parts, lanes), and a call's arrays, from inputs on; whole and result are a pair."""
     at, program = CALL, opened(table)
     n_rows, n_outputs = np.int64(table[at + 5]), len(program.outputs)
     given = (
@@ -226,6 +231,11 @@ def opened_call(table, theta):
         numbers_at(theta, table[at + 9], (n_rows,)),
         numbers_at(theta, table[at + 10], (np.int64(table[at + 11]),)),
         numbers_at(theta, table[at + 12], (len(theta),)),
+        (
+            numbers_at(theta, table[at + 13], (np.int64(table[at + 11]),)),
+            numbers_at(theta, table[at + 14], (len(theta),)),
+        ),
+        numbers_at(np.int64, table[at + 15], (np.int64(table[at + 16]),)),
     )
     loss = np.int64(table[at]), np.int64(table[at + 1])
     return loss, (np.int64(table[at + 2]), np.int64(table[at + 3]), np.int64(table[at + 4])), arrays

@@ -24,7 +24,8 @@ from dagnet.engine.compiled.kernels import (
     tile_kernels,
     tile_of,
 )
-from dagnet.engine.compiled.opened import Reverse, State, Tile, opened, opened_call, padded
+from dagnet.engine.compiled.meeting import COLLECTED, FIXED, GATHERED, PIECE, meet, next_piece
+from dagnet.engine.compiled.opened import Reverse, State, Tile, numbers_at, opened, opened_call, padded
 from dagnet.plan import ACTIVATE
 
 FEW = 4
@@ -111,31 +112,90 @@ def lose(loss, arrays, block, rows, room, layout):
 
 
 @numba.njit(**INNER)
+def _gather(program, theta, weights, together):
+    """Weights in walking order, by all threads."""
+    (meeting, _, parts), n = together, len(weights)
+    if parts == 1:
+        for k in range(n):
+            weights[k] = theta[program.slots_out[k]]
+        return
+    first = next_piece(meeting, GATHERED)
+    while first < n:
+        for k in range(first, min(first + PIECE, n)):
+            weights[k] = theta[program.slots_out[k]]
+        first = next_piece(meeting, GATHERED)
+
+
+@numba.njit(**INNER)
+def _add(vector, others, first, last):
+    """To a span of a vector add those of others, which lie at addresses."""
+    total = vector[first:last]
+    for number in range(len(others)):
+        other = numbers_at(vector, others[number], vector.shape)[first:last]
+        for k in range(len(total)):
+            total[k] += other[k]
+
+
+@numba.njit(**INNER)
+def _collect(program, whole, begins, into, together):
+    """All threads' derivatives into slots, by all threads, each number always added in the same order.
+
+    ``whole``: the first part's memory; ``begins``: where those in walking order begin, and those of units.
+    """
+    (meeting, part, parts), (walked, biases) = together, begins
+    n_walked, n_units, n_learned = len(program.slots_out), len(program.bias_slot), program.n_learned
+    others = meeting[FIXED + 1 : FIXED + parts]
+    if part == parts - 1:
+        found = whole[biases : biases + n_units + n_learned]
+        _add(whole, others, biases, biases + len(found))
+        for unit in range(program.n_inputs, n_units):
+            if program.bias_slot[unit] >= 0:
+                into[program.bias_slot[unit]] = found[unit]
+        for k in range(n_learned):
+            into[len(into) - n_learned + k] = found[n_units + k]
+    if parts == 1:
+        for k in range(n_walked):
+            into[program.slots_out[k]] = whole[walked + k]
+        return
+    first = next_piece(meeting, COLLECTED)
+    while first < n_walked:
+        places, here = program.slots_out[first : first + PIECE], walked + first
+        _add(whole, others[: parts - 2], here, here + len(places))
+        found = whole[here : here + len(places)]
+        last = numbers_at(whole, others[parts - 2], whole.shape)[here : here + len(places)]
+        for k in range(len(places)):  # while numbers of the last thread come, those before them are written
+            into[places[k]] = found[k] + last[k]
+        first = next_piece(meeting, COLLECTED)
+
+
+@numba.njit(**INNER)
 def _whole_pass(table, theta, forward, backward):
     """Forward, loss and backward for a part of the rows, by kernels of a tile; their loss.
 
-    ``table`` is one of :func:`dagnet.engine.compiled.opened.call_table`; ∂/∂theta goes to ``into`` (slots,).
+    ``table`` is one of :func:`dagnet.engine.compiled.opened.call_table`; ∂/∂theta goes to the first part's
+    ``into`` (slots,).  Weights are brought into walking order, and derivatives into slots, by all parts.
     """
     program, (loss, (part, parts, lanes), arrays) = opened(table), opened_call(table, theta)
-    given, targets, factor, memory, into = arrays
+    given, targets, factor, memory, own, (whole, into), meeting = arrays
     n_units, n_walked, n_steps = len(program.bias_slot), len(program.slots_out), len(program.runs)
     size, at = n_units * lanes, 2 * n_units * lanes
     values, deltas = memory[:size], memory[size:at]
     pre, at = memory[at : at + program.n_pre * lanes], at + program.n_pre * lanes
     wanted, at = memory[at : at + len(program.outputs) * lanes], at + len(program.outputs) * lanes
+    together = meeting, part, parts
     weights = into[:n_walked]  # which is written when the walk is over
     if program.has_blocks:
-        weights, at = memory[at : at + n_walked], at + padded(n_walked)
-    gradient, at = memory[at : at + n_walked], at + padded(n_walked)
-    biases = memory[at : at + n_units + program.n_learned]
-    state, walk = State(values, deltas, pre), Reverse(weights, gradient, biases, theta, into)
-    for k in range(n_walked):
-        weights[k] = theta[program.slots_out[k]]
+        weights, at = whole[at : at + n_walked], at + padded(n_walked)
+        own[:] = 0
+    begins = at, at + padded(n_walked)
+    gradient, biases = memory[at : at + n_walked], memory[begins[1] : begins[1] + n_units + program.n_learned]
+    state, walk = State(values, deltas, pre), Reverse(weights, gradient, biases, theta, own)
     gradient[:] = 0
-    if program.has_blocks:
-        into[:] = 0
-    walk.bias_gradient[:] = 0
+    biases[:] = 0
+    _gather(program, theta, weights, together)
     total, walked = 0.0, program.n_inputs if program.walks_to_inputs else 0
+    if parts > 1 and not meet(meeting, parts):
+        return total
     for number in range(part, (len(factor) + lanes - 1) // lanes, parts):
         first = number * lanes
         there = min(lanes, len(factor) - first)
@@ -149,13 +209,14 @@ def _whole_pass(table, theta, forward, backward):
         total += call_loss(loss, state, tile, (program.outputs, len(program.outputs)), (wanted, here[1]))
         backward(program, walk, state, tile, (0, n_steps), (0, walked))
         load_inputs(given, values, tile, (False, False))
-    for k in range(n_walked):
-        into[program.slots_out[k]] = gradient[k]
-    for unit in range(program.n_inputs, n_units):
-        if program.bias_slot[unit] >= 0:
-            into[program.bias_slot[unit]] = walk.bias_gradient[unit]
-    for k in range(program.n_learned):
-        into[len(theta) - program.n_learned + k] = walk.bias_gradient[n_units + k]
+    if parts > 1 and not meet(meeting, parts):
+        return total
+    if program.has_blocks and parts > 1:
+        n, others = len(into), meeting[FIXED + parts : FIXED + 2 * parts - 1]
+        _add(into, others, n * part // parts, n * (part + 1) // parts)
+        if not meet(meeting, parts):
+            return total
+    _collect(program, whole, begins, into, together)
     return total
 
 

@@ -102,6 +102,10 @@ def run_steps(calls, theta, data, batches, update):
         line,
         len(memory),
         into,
+        line,
+        into,
+        0,
+        0,
     )
     for k in range(len(call)):
         table[CALL + k] = call[k]

@@ -18,41 +18,49 @@ Answer = SimpleQueue[BaseException | None]
 
 class _Worker:
     def __init__(self) -> None:
-        self.inbox: SimpleQueue[tuple[Task, int, Answer]] = SimpleQueue()
+        self.inbox: SimpleQueue[tuple[Task, int, Answer, Callable[[], None]]] = SimpleQueue()
         threading.Thread(target=self._serve, name="dagnet", daemon=True).start()
 
     def _serve(self) -> None:
         while True:
-            task, part, answer = self.inbox.get()
+            task, part, answer, leave = self.inbox.get()
             try:
                 task(part)
             except BaseException as error:  # noqa: BLE001 - handed to the caller, who raises it
+                leave()
                 answer.put(error)
             else:
                 answer.put(None)
-            del task, answer
+            del task, answer, leave
 
 
 _workers: list[_Worker] = []
 _lock = threading.Lock()
 
 
-def run_parts(task: Task, n: int) -> None:
-    """``task(0) … task(n − 1)`` at the same time; this thread does the first."""
+def run_parts(task: Task, n: int, leave: Callable[[], None] = lambda: None) -> None:
+    """``task(0) … task(n − 1)`` at the same time; this thread does the first.
+
+    ``leave()`` is called once one fails or is not begun: it tells parts that wait for each other to go on.
+    """
     if n == 1:
         task(0)
         return
     answer: Answer = SimpleQueue()
-    with _lock:
-        while len(_workers) < n - 1:
-            _workers.append(_Worker())
-        workers = _workers[: n - 1]
-    for part, worker in enumerate(workers, 1):
-        worker.inbox.put((task, part, answer))
+    sent = 0
     try:
+        with _lock:  # of two calls one stands first in every queue: none waits for the other crosswise
+            while len(_workers) < n - 1:
+                _workers.append(_Worker())
+            for part, worker in enumerate(_workers[: n - 1], 1):
+                worker.inbox.put((task, part, answer, leave))
+                sent = part
         task(0)
+    except BaseException:
+        leave()
+        raise
     finally:
-        errors = [answer.get() for _ in range(n - 1)]
+        errors = [answer.get() for _ in range(sent)]
     for error in errors:
         if error is not None:
             raise error
