@@ -19,6 +19,7 @@ import dagnet
 pytest.importorskip("numba")
 
 from dagnet.engine.compiled import runner as compiled_runner
+from dagnet.engine.compiled import threads as worker_threads
 
 THREADS = 3
 
@@ -65,8 +66,8 @@ class Step:
         return loss, into
 
 
-def network(kind="sum", threads=THREADS, **arguments):
-    return dagnet.Network(graph_of(kind), engine="compiled", seed=0, threads=threads, **arguments)
+def network(kind="sum", threads=THREADS, seed=0, **arguments):
+    return dagnet.Network(graph_of(kind), engine="compiled", seed=seed, threads=threads, **arguments)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -116,13 +117,13 @@ def test_an_interrupt_before_the_first_part_begins_keeps_nobody_waiting(spread, 
     right = step()
     run = compiled_runner.run_parts
 
-    def interrupted(task, n, leave):
+    def interrupted(task, n):
         def first_fails(part):
             if part == 0:
                 raise KeyboardInterrupt
             task(part)
 
-        run(first_fails, n, leave)
+        run(first_fails, n)
 
     with monkeypatch.context() as patch:
         patch.setattr("dagnet.engine.compiled.gradients.run_parts", interrupted)
@@ -146,6 +147,73 @@ def test_callers_do_not_wait_crosswise(spread):
         caller.join(timeout=120)
     assert not any(caller.is_alive() for caller in callers)
     assert not wrong
+
+
+def test_workers_that_do_something_else_are_not_waited_for(spread):
+    step, free, busy = Step(network()), threading.Event(), threading.Semaphore(0)
+    right = step()
+
+    def occupy(part):
+        busy.release()
+        free.wait()
+
+    other = threading.Thread(target=lambda: worker_threads.run_parts(occupy, THREADS))
+    other.start()
+    for _ in range(THREADS):
+        busy.acquire()
+    try:
+        for _ in range(3):
+            loss, gradient = step()
+            assert loss == right[0]
+            np.testing.assert_array_equal(gradient, right[1])
+    finally:
+        free.set()
+        other.join()
+
+
+def test_a_signal_may_predict_between_a_part_that_is_handed_over_and_the_first(spread, monkeypatch):
+    step, other = Step(network()), network(seed=3)
+    right = step()
+    X = np.random.default_rng(0).normal(size=(200, len(other.inputs)))
+    expected = other.predict(X)
+
+    class Interrupted(worker_threads.SimpleQueue):
+        inside = False
+
+        def put(self, item):
+            super().put(item)
+            if not Interrupted.inside:
+                Interrupted.inside = True
+                np.testing.assert_array_equal(other.predict(X), expected)
+                Interrupted.inside = False
+
+    for worker in worker_threads._workers:
+        monkeypatch.setattr(worker, "inbox", Interrupted())
+    loss, gradient = step()
+    assert loss == right[0]
+    np.testing.assert_array_equal(gradient, right[1])
+
+
+def test_batches_of_other_sizes_have_memory_enough():
+    graph = nx.DiGraph()
+    rng = np.random.default_rng(0)
+    for node in range(50, 3000):
+        graph.add_edges_from((int(parent), node) for parent in rng.choice(node, 10, replace=False))
+    one, two = (
+        dagnet.Network(graph, seed=0, engine="compiled", threads=threads, dtype="float32")
+        for threads in (1, 2)
+    )
+    sizes = [33, 129, 65, 1, 300, 40]
+    assert len({two.runner.tiling(size) for size in sizes}) > 3
+    steps = [Step(net).of for net in (one, two)]
+    for size in sizes:
+        found = []
+        for net, of in zip((one, two), steps, strict=True):
+            step = Step(net, size)
+            step.of = of
+            found.append(step())
+        np.testing.assert_allclose(found[1][0], found[0][0], rtol=1e-5)
+        np.testing.assert_allclose(found[1][1], found[0][1], rtol=0, atol=1e-4 * np.abs(found[0][1]).max())
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -12,8 +12,8 @@ from dagnet.arrays import Array
 from dagnet.contracts import FILLERS, Compressed, Draw, Heads, LossGradient, Steps
 from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.functions import Called, FusedStep
-from dagnet.engine.compiled.meeting import FIXED, GONE, meeting_of
-from dagnet.engine.compiled.opened import LINE, Call, call_table, memory_of, with_array
+from dagnet.engine.compiled.meeting import begin_pass, meeting_of
+from dagnet.engine.compiled.opened import LINE, Call, call_table, memory_of, padded, with_array
 from dagnet.engine.compiled.segments import Program
 from dagnet.engine.compiled.state import CompiledState, shift_of, writable
 from dagnet.engine.compiled.threads import run_parts
@@ -36,6 +36,10 @@ def kernels_of(program: Program) -> Any:
     return passes.PLAIN
 
 
+APART = 2**19
+"""Bytes of weights up to which threads share no work on them, see :mod:`dagnet.engine.compiled.passes`."""
+
+
 class FusedGradient(LossGradient):
     """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
 
@@ -47,7 +51,8 @@ class FusedGradient(LossGradient):
         self._program, self._tiling, self._losses, self._dtype = program, runner.tiling, losses, dtype
         self._calls: list[tuple[Array, Array, Array]] = []
         self.n_slots = program.plan.n_slots
-        self._others, self._meeting = np.empty((0, self.n_slots), dtype), np.zeros(0, np.int64)
+        self._meeting = np.zeros(0, np.int64)
+        self._shares = not program.has_blocks and len(program.slots_out) * dtype.itemsize > APART
         self._unwanted, self._key = program.unwanted, program.key.copy()
         self._table = with_array(program.table, "key", self._key) if program.drops else program.table
         self._pass = kernels_of(program).loss_and_gradient
@@ -66,25 +71,22 @@ class FusedGradient(LossGradient):
         if self.draw is not None:
             self._key[:] = self.draw.key, self.draw.first
         self._write(tiling, inputs, targets, factor, into)
-        loss = self._pass(self._calls[0][0], theta) if parts == 1 else self._shared(parts, theta, into)
+        loss = self._pass(self._calls[0][0], theta) if parts == 1 else self._shared(parts, theta)
         if len(self._unwanted):
             into[self._unwanted] = 0
         return loss, kernels.sum_of_squares(into)
 
-    def _shared(self, parts: int, theta: Array, into: Array) -> float:
-        losses, held = [0.0] * parts, (self._kept, self._others, into)
-        calls, meeting = self._calls, self._meeting
+    def _shared(self, parts: int, theta: Array) -> float:
+        calls, written, losses = self._calls, self._written, [0.0] * parts
+        self._written, self._calls = (), []  # after an interrupt others may be at them: not used again
+        begin_pass(self._meeting)
 
-        def share(part: int, _: Any = held) -> None:
+        def share(part: int, _: Any = (self._kept, written, self._meeting)) -> None:
             losses[part] = self._pass(calls[part][0], theta)
 
-        def leave() -> None:
-            meeting[GONE] = 1  # and whoever is still on the way has this memory to itself
-            self._calls, self._written, self._meeting = [], (), np.zeros(0, np.int64)
-
-        meeting[:FIXED] = 0  # also in a process that was forked off during a pass
-        run_parts(share, parts, leave)
-        return sum(losses)
+        run_parts(share, parts)
+        self._calls, self._written = calls, written
+        return losses[0]
 
     def stepping(self, update: Any, inputs: Array, targets: Array, size: int) -> Steps | None:
         """See :meth:`dagnet.contracts.LossGradient.stepping`: where one thread does them."""
@@ -103,13 +105,19 @@ class FusedGradient(LossGradient):
         return self._pass, (table, memory, self._unwanted), (loss.address, loss.numbers, lanes)
 
     def _calls_of(self, lanes: int, parts: int) -> list[tuple[Array, Array, Array]]:
-        """Each part's table, the room for a call in it, and its memory; what was written there is no more."""
-        size, self._written = memory_of(self._program, lanes), ()
+        """Each part's table, room for a call in it, the memory of all; what was written there is no more."""
+        size, self._written = parts * self._room(lanes, parts) + LINE, ()
         if self._calls and len(self._calls[0][2]) < size:
             self._calls = []
+        memory = self._calls[0][2] if self._calls else np.empty(size, self._dtype)
         while len(self._calls) < parts:
-            self._calls.append((*call_table(self._table), np.empty(size + LINE, self._dtype)))
+            self._calls.append((*call_table(self._table), memory))
         return self._calls[:parts]
+
+    def _room(self, lanes: int, parts: int) -> int:
+        """Numbers of a part's memory."""
+        apart = parts > 1 and not self._shares
+        return memory_of(self._program, lanes) + (padded(self.n_slots) if apart else 0)
 
     def _write(
         self, tiling: tuple[int, int], inputs: Any, targets: Array, factor: Array, into: Array
@@ -122,21 +130,14 @@ class FusedGradient(LossGradient):
         given = (inputs.addresses() if sparse else inputs, targets, factor)
         self._kept = [given[0]] if sparse else [np.ascontiguousarray(inputs, self._dtype)]
         self._kept += [np.ascontiguousarray(array, self._dtype) for array in (targets, factor)]
-        others = parts - 1 if self._program.has_blocks else 0
-        if len(self._others) < others or not self._calls:
-            self._others = np.empty((others, self.n_slots), self._dtype)
         loss, starts = self._losses[lanes], [array.ctypes.data for array in self._kept]
-        calls = self._calls_of(lanes, parts)
-        lines = [-(-memory.ctypes.data // LINE) * LINE for _, _, memory in calls]
-        founds, met = [into.ctypes.data] * parts, (0, 0)
-        if parts > 1:
-            founds[1 : 1 + others] = [other.ctypes.data for other in self._others[:others]]
-            self._meeting = meeting_of([*lines[1:], *founds[1:]], self._meeting)
-            met = self._meeting.ctypes.data, len(self._meeting)
-        for part, (_, room, memory) in enumerate(calls):
-            places = (*starts, lines[part], len(memory), founds[part], lines[0], founds[0], *met)
+        calls, meeting = self._calls_of(lanes, parts), meeting_of(parts if parts > 1 else 0)
+        line = -(-calls[0][2].ctypes.data // LINE) * LINE
+        places = [*starts, line, self._room(lanes, parts), into.ctypes.data]
+        places += [self._shares and parts > 1, meeting.ctypes.data, len(meeting)]
+        for part, (_, room, _) in enumerate(calls):
             room[:] = Call(loss.address, loss.numbers, part, parts, lanes, len(targets), sparse, *places)
-        copied = any(map(operator.is_not, given, self._kept))
+        copied, self._meeting = any(map(operator.is_not, given, self._kept)), meeting
         self._written = () if copied else written
 
 

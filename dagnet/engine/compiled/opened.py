@@ -101,7 +101,8 @@ class Call(NamedTuple):
     """What a kernel is called with besides: entries behind those of the program.
 
     ``compressed`` is 1 where inputs are :meth:`dagnet.contracts.Compressed.addresses`.
-    ``whole`` and ``result`` are the first part's ``memory`` and ``into``; ``meeting``: that of several parts.
+    ``memory`` holds ``room`` numbers a part; ``shares`` is 1 where threads share work on weights, else a part
+    but the first finds derivatives at its end.  ``meeting``: that of several threads.
     """
 
     loss: int
@@ -117,8 +118,7 @@ class Call(NamedTuple):
     memory: int
     room: int
     into: int
-    whole: int
-    result: int
+    shares: int
     meeting: int
     met: int
 
@@ -218,24 +218,22 @@ CALL = 2 * len(ARRAYS) + len(NUMBERS)
 
 @numba.njit(**INNER)
 def opened_call(table, theta):
-    """The loss, (part, parts, lanes), and a call's arrays, from inputs on; whole and result are a pair."""
+    """A call's loss; (part, parts, lanes, shares); inputs, targets, factor; memory, into, meeting."""
     at, program = CALL, opened(table)
-    n_rows, n_outputs = np.int64(table[at + 5]), len(program.outputs)
+    parts, n_rows, n_outputs = np.int64(table[at + 3]), np.int64(table[at + 5]), len(program.outputs)
     given = (
         numbers_at(theta, table[at + 7], (n_rows, program.n_inputs)),
         numbers_at(np.int64, table[at + 7], (5 if table[at + 6] else 0,)),
     )
-    arrays = (
+    rows = (
         given,
         numbers_at(theta, table[at + 8], (n_rows, n_outputs)),
         numbers_at(theta, table[at + 9], (n_rows,)),
-        numbers_at(theta, table[at + 10], (np.int64(table[at + 11]),)),
+    )
+    places = (
+        numbers_at(theta, table[at + 10], (parts, np.int64(table[at + 11]))),
         numbers_at(theta, table[at + 12], (len(theta),)),
-        (
-            numbers_at(theta, table[at + 13], (np.int64(table[at + 11]),)),
-            numbers_at(theta, table[at + 14], (len(theta),)),
-        ),
-        numbers_at(np.int64, table[at + 15], (np.int64(table[at + 16]),)),
+        numbers_at(np.int64, table[at + 14], (np.int64(table[at + 15]),)),
     )
     loss = np.int64(table[at]), np.int64(table[at + 1])
-    return loss, (np.int64(table[at + 2]), np.int64(table[at + 3]), np.int64(table[at + 4])), arrays
+    return loss, (np.int64(table[at + 2]), parts, np.int64(table[at + 4]), table[at + 13] != 0), rows, places

@@ -24,8 +24,8 @@ from dagnet.engine.compiled.kernels import (
     tile_kernels,
     tile_of,
 )
-from dagnet.engine.compiled.meeting import COLLECTED, FIXED, GATHERED, PIECE, meet, next_piece
-from dagnet.engine.compiled.opened import Reverse, State, Tile, numbers_at, opened, opened_call, padded
+from dagnet.engine.compiled.meeting import SHARES, end, number_of, taken, wait
+from dagnet.engine.compiled.opened import Reverse, State, Tile, opened, opened_call, padded
 from dagnet.plan import ACTIVATE
 
 FEW = 4
@@ -112,111 +112,175 @@ def lose(loss, arrays, block, rows, room, layout):
 
 
 @numba.njit(**INNER)
-def _gather(program, theta, weights, together):
-    """Weights in walking order, by all threads."""
-    (meeting, _, parts), n = together, len(weights)
-    if parts == 1:
-        for k in range(n):
-            weights[k] = theta[program.slots_out[k]]
-        return
-    first = next_piece(meeting, GATHERED)
-    while first < n:
-        for k in range(first, min(first + PIECE, n)):
-            weights[k] = theta[program.slots_out[k]]
-        first = next_piece(meeting, GATHERED)
+def _gather(program, theta, weights, first, last):
+    """Some weights into walking order."""
+    for k in range(first, last):
+        weights[k] = theta[program.slots_out[k]]
 
 
 @numba.njit(**INNER)
-def _add(vector, others, first, last):
-    """To a span of a vector add those of others, which lie at addresses."""
-    total = vector[first:last]
-    for number in range(len(others)):
-        other = numbers_at(vector, others[number], vector.shape)[first:last]
+def _by_slot(program, gradient, biases, into):
+    """Derivatives in walking order, and those of units, into slots."""
+    n_units, n_learned = len(program.bias_slot), program.n_learned
+    for k in range(len(gradient)):
+        into[program.slots_out[k]] = gradient[k]
+    for unit in range(program.n_inputs, n_units):
+        if program.bias_slot[unit] >= 0:
+            into[program.bias_slot[unit]] = biases[unit]
+    for k in range(n_learned):
+        into[len(into) - n_learned + k] = biases[n_units + k]
+
+
+@numba.njit(**INNER)
+def _add(memory, first, last):
+    """To the first part's numbers add all others', always in the same order."""
+    total = memory[0, first:last]
+    for part in range(1, len(memory)):
+        more = memory[part, first:last]
         for k in range(len(total)):
-            total[k] += other[k]
+            total[k] += more[k]
 
 
 @numba.njit(**INNER)
-def _collect(program, whole, begins, into, together):
-    """All threads' derivatives into slots, by all threads, each number always added in the same order.
-
-    ``whole``: the first part's memory; ``begins``: where those in walking order begin, and those of units.
-    """
-    (meeting, part, parts), (walked, biases) = together, begins
-    n_walked, n_units, n_learned = len(program.slots_out), len(program.bias_slot), program.n_learned
-    others = meeting[FIXED + 1 : FIXED + parts]
-    if part == parts - 1:
-        found = whole[biases : biases + n_units + n_learned]
-        _add(whole, others, biases, biases + len(found))
-        for unit in range(program.n_inputs, n_units):
-            if program.bias_slot[unit] >= 0:
-                into[program.bias_slot[unit]] = found[unit]
-        for k in range(n_learned):
-            into[len(into) - n_learned + k] = found[n_units + k]
-    if parts == 1:
-        for k in range(n_walked):
-            into[program.slots_out[k]] = whole[walked + k]
-        return
-    first = next_piece(meeting, COLLECTED)
-    while first < n_walked:
-        places, here = program.slots_out[first : first + PIECE], walked + first
-        _add(whole, others[: parts - 2], here, here + len(places))
-        found = whole[here : here + len(places)]
-        last = numbers_at(whole, others[parts - 2], whole.shape)[here : here + len(places)]
-        for k in range(len(places)):  # while numbers of the last thread come, those before them are written
-            into[places[k]] = found[k] + last[k]
-        first = next_piece(meeting, COLLECTED)
+def _gather_together(program, theta, weights, together):
+    """Weights into walking order; ``together``: the meeting, number of the pass, this thread, threads."""
+    (meeting, number, own, parts), n = together, len(program.slots_out)
+    pieces = SHARES * parts + 1
+    for k in range(pieces):
+        piece = (SHARES * own + k) % pieces
+        if taken(meeting, number, parts + piece):
+            _gather(program, theta, weights, n * piece // pieces, n * (piece + 1) // pieces)
+            end(meeting, number, parts + piece, 0.0)
+    wait(meeting, number, parts, parts + pieces)
 
 
 @numba.njit(**INNER)
-def _whole_pass(table, theta, forward, backward):
-    """Forward, loss and backward for a part of the rows, by kernels of a tile; their loss.
+def _collect(program, memory, begins, into, share):
+    """A share of all parts' derivatives into slots, or, ``apart``, of what they found by slot.
 
-    ``table`` is one of :func:`dagnet.engine.compiled.opened.call_table`; ∂/∂theta goes to the first part's
-    ``into`` (slots,).  Weights are brought into walking order, and derivatives into slots, by all parts.
+    ``memory`` (parts, numbers); ``begins``: where in it begin derivatives in walking order and those of
+    units, where these end, and where those by slot begin, or 0; ``share``: which of how many.
     """
-    program, (loss, (part, parts, lanes), arrays) = opened(table), opened_call(table, theta)
-    given, targets, factor, memory, own, (whole, into), meeting = arrays
-    n_units, n_walked, n_steps = len(program.bias_slot), len(program.slots_out), len(program.runs)
-    size, at = n_units * lanes, 2 * n_units * lanes
-    values, deltas = memory[:size], memory[size:at]
-    pre, at = memory[at : at + program.n_pre * lanes], at + program.n_pre * lanes
-    wanted, at = memory[at : at + len(program.outputs) * lanes], at + len(program.outputs) * lanes
-    together = meeting, part, parts
-    weights = into[:n_walked]  # which is written when the walk is over
-    if program.has_blocks:
-        weights, at = whole[at : at + n_walked], at + padded(n_walked)
-        own[:] = 0
-    begins = at, at + padded(n_walked)
-    gradient, biases = memory[at : at + n_walked], memory[begins[1] : begins[1] + n_units + program.n_learned]
-    state, walk = State(values, deltas, pre), Reverse(weights, gradient, biases, theta, own)
-    gradient[:] = 0
-    biases[:] = 0
-    _gather(program, theta, weights, together)
+    (walked, biases, stop, apart), (piece, pieces), last = begins, share, len(memory) - 1
+    if apart:
+        for part in range(1, len(memory)):
+            found = memory[part, apart : apart + len(into)]
+            for k in range(len(into) * piece // pieces, len(into) * (piece + 1) // pieces):
+                into[k] += found[k]
+    elif piece == pieces - 1:
+        _add(memory, biases, stop)
+        _by_slot(program, memory[0, :0], memory[0, biases:stop], into)
+    else:
+        n, pieces = len(program.slots_out), pieces - 1
+        places = program.slots_out[n * piece // pieces : n * (piece + 1) // pieces]
+        first = walked + n * piece // pieces
+        _add(memory[:last], first, first + len(places))
+        total, more = memory[0, first:], memory[last, first:]
+        for k in range(len(places)):  # while numbers of the last part come, those before them are written
+            into[places[k]] = total[k] + more[k]
+
+
+@numba.njit(**INNER)
+def _collect_together(program, memory, begins, into, together):
+    """All parts' derivatives into slots, see :func:`_collect` and :func:`_gather_together`."""
+    meeting, number, own, parts = together
+    pieces = SHARES * parts + 1
+    for k in range(pieces):
+        piece = (SHARES * own + k) % pieces
+        if taken(meeting, number, parts + pieces + piece):
+            _collect(program, memory, begins, into, (piece, pieces))
+            end(meeting, number, parts + pieces + piece, 0.0)
+    wait(meeting, number, parts + pieces, parts + 2 * pieces)
+
+
+@numba.njit(**INNER)
+def _begins(program, lanes):
+    """Where in a part's memory begin z, targets, weights, derivatives of them and of units, and these end."""
+    n_units, walked = len(program.bias_slot), padded(len(program.slots_out))
+    wanted = (2 * n_units + program.n_pre) * lanes
+    weights = wanted + len(program.outputs) * lanes
+    biases = weights + (2 if program.has_blocks else 1) * walked
+    return 2 * n_units * lanes, wanted, weights, biases - walked, biases, biases + n_units + program.n_learned
+
+
+@numba.njit(**INNER)
+def _walk_part(program, call, memory, walk, forward, backward):
+    """Forward, loss and backward for a part of the rows, with its memory, by kernels of a tile; their loss.
+
+    ``call``: see :func:`opened_call`.
+    """
+    loss, (part, parts, lanes), (given, targets, factor) = call
+    pre, wanted, end_ = _begins(program, lanes)[:3]
+    size, n_steps = len(program.bias_slot) * lanes, len(program.runs)
+    state = State(memory[:size], memory[size:pre], memory[pre:wanted])
     total, walked = 0.0, program.n_inputs if program.walks_to_inputs else 0
-    if parts > 1 and not meet(meeting, parts):
-        return total
+    walk.gradient[:] = 0
+    walk.bias_gradient[:] = 0
     for number in range(part, (len(factor) + lanes - 1) // lanes, parts):
         first = number * lanes
         there = min(lanes, len(factor) - first)
         tile = Tile(0, 0, lanes, lanes, there, first)
-        here = targets[first : first + there], factor[first : first + there]
-        load_inputs(given, values, tile, (number == part or len(program.rates) > 0, True))
-        forward(program, theta, state, tile, 0, n_steps)
+        here = memory[wanted:end_], factor[first : first + there]
+        load_inputs(given, state.values, tile, (number == part or len(program.rates) > 0, True))
+        forward(program, walk.theta, state, tile, 0, n_steps)
         for k in range(len(program.zeroed)):
-            deltas[program.zeroed[k] * lanes : (program.zeroed[k] + 1) * lanes] = 0
-        load_tile(here[0], wanted, 0, lanes, lanes)
-        total += call_loss(loss, state, tile, (program.outputs, len(program.outputs)), (wanted, here[1]))
+            state.deltas[program.zeroed[k] * lanes : (program.zeroed[k] + 1) * lanes] = 0
+        load_tile(targets[first : first + there], here[0], 0, lanes, lanes)
+        total += call_loss(loss, state, tile, (program.outputs, len(program.outputs)), here)
         backward(program, walk, state, tile, (0, n_steps), (0, walked))
-        load_inputs(given, values, tile, (False, False))
-    if parts > 1 and not meet(meeting, parts):
+        load_inputs(given, state.values, tile, (False, False))
+    return total
+
+
+@numba.njit(**INNER)
+def _walk_apart(program, call, memory, places, forward, backward):
+    """As :func:`_walk_part`, from weights as they are given to derivatives by slot.
+
+    ``places``: theta; where derivatives by slot go; whether threads share the work on weights, which then
+    stand in this place in walking order, and derivatives stay as they were found.
+    """
+    (_, (_, _, lanes), _), (theta, found, shares), n = call, places, len(program.slots_out)
+    _, _, at, walked, biases, stop = _begins(program, lanes)
+    weights = found[:n]  # which is written when the walk is over
+    if program.has_blocks:
+        weights = memory[at : at + n]
+        found[:] = 0
+    if not shares:
+        _gather(program, theta, weights, 0, n)
+    walk = Reverse(weights, memory[walked : walked + n], memory[biases:stop], theta, found)
+    lost = _walk_part(program, call, memory, walk, forward, backward)
+    if not shares:
+        _by_slot(program, walk.gradient, walk.bias_gradient, found)
+    return lost
+
+
+@numba.njit(**INNER)
+def _whole_pass(table, theta, forward, backward):
+    """Forward, loss and backward of all parts that nobody else is at; the loss of all rows.
+
+    ``table`` is one of :func:`dagnet.engine.compiled.opened.call_table`; ∂/∂theta goes to ``into`` (slots,).
+    Few weights each part brings into walking order for itself, and finds derivatives by slot in a vector of
+    its own: what several write between each other travels to and fro between cores.  Of many weights, which
+    leave the cache anyway, each thread does some for all.
+    """
+    program, (loss, (own, parts, lanes, shares), rows, places) = opened(table), opened_call(table, theta)
+    memory, into, meeting = places
+    number, apart = number_of(meeting), 0 if shares else memory.shape[1] - padded(len(into))
+    together, total = (meeting, number, own, parts), 0.0
+    if shares:
+        _gather_together(program, theta, into, together)
+    for k in range(parts):
+        part = (own + k) % parts
+        if taken(meeting, number, part):
+            found = into if shares or part == 0 else memory[part, apart : apart + len(into)]
+            call, given = (loss, (part, parts, lanes), rows), (theta, found, shares)
+            total = _walk_apart(program, call, memory[part], given, forward, backward)
+            end(meeting, number, part, total)
+    if parts == 1:
         return total
-    if program.has_blocks and parts > 1:
-        n, others = len(into), meeting[FIXED + parts : FIXED + 2 * parts - 1]
-        _add(into, others, n * part // parts, n * (part + 1) // parts)
-        if not meet(meeting, parts):
-            return total
-    _collect(program, whole, begins, into, together)
+    _, _, _, walked, biases, stop = _begins(program, lanes)
+    total = wait(meeting, number, 0, parts)
+    _collect_together(program, memory, (walked, biases, stop, apart), into, together)
     return total
 
 

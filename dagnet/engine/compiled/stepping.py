@@ -102,8 +102,7 @@ def run_steps(calls, theta, data, batches, update):
         line,
         len(memory),
         into,
-        line,
-        into,
+        0,
         0,
         0,
     )

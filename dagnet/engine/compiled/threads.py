@@ -14,53 +14,57 @@ from queue import SimpleQueue
 
 Task = Callable[[int], None]
 Answer = SimpleQueue[BaseException | None]
+Order = dict[str, object]
+"""Who does a part: whoever first says so, the worker it was given to or the caller."""
 
 
 class _Worker:
     def __init__(self) -> None:
-        self.inbox: SimpleQueue[tuple[Task, int, Answer, Callable[[], None]]] = SimpleQueue()
+        self.inbox: SimpleQueue[tuple[Order, Task, int, Answer]] = SimpleQueue()
         threading.Thread(target=self._serve, name="dagnet", daemon=True).start()
 
     def _serve(self) -> None:
         while True:
-            task, part, answer, leave = self.inbox.get()
-            try:
-                task(part)
-            except BaseException as error:  # noqa: BLE001 - handed to the caller, who raises it
-                leave()
+            order, task, part, answer = self.inbox.get()
+            if order.setdefault("by", self) is self:
+                error = None
+                try:
+                    task(part)
+                except BaseException as raised:  # noqa: BLE001 - handed to the caller, who raises it
+                    error = raised
                 answer.put(error)
-            else:
-                answer.put(None)
-            del task, answer, leave
+                del error
+            del order, task, answer
 
 
 _workers: list[_Worker] = []
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
-def run_parts(task: Task, n: int, leave: Callable[[], None] = lambda: None) -> None:
-    """``task(0) … task(n − 1)`` at the same time; this thread does the first.
+def run_parts(task: Task, n: int) -> None:
+    """``task(0) … task(n − 1)`` at the same time, by this thread and others.
 
-    ``leave()`` is called once one fails or is not begun: it tells parts that wait for each other to go on.
+    This thread does the first, and those that nobody has begun by then: it waits for no thread that is busy
+    with something else.
     """
     if n == 1:
         task(0)
         return
     answer: Answer = SimpleQueue()
-    sent = 0
+    orders: list[Order] = [{} for _ in range(n - 1)]
     try:
-        with _lock:  # of two calls one stands first in every queue: none waits for the other crosswise
-            while len(_workers) < n - 1:
+        while len(_workers) < n - 1:
+            with _lock:
                 _workers.append(_Worker())
-            for part, worker in enumerate(_workers[: n - 1], 1):
-                worker.inbox.put((task, part, answer, leave))
-                sent = part
+        for part, (order, worker) in enumerate(zip(orders, _workers, strict=False), 1):
+            worker.inbox.put((order, task, part, answer))
         task(0)
-    except BaseException:
-        leave()
-        raise
-    finally:
-        errors = [answer.get() for _ in range(sent)]
+        for part, order in enumerate(orders, 1):
+            if order.setdefault("by", answer) is answer:
+                task(part)
+    finally:  # after an error, too, no worker is at what the caller may do with this memory next
+        begun = sum(order.setdefault("by", answer) is not answer for order in orders)
+        errors = [answer.get() for _ in range(begun)]
     for error in errors:
         if error is not None:
             raise error
@@ -68,7 +72,7 @@ def run_parts(task: Task, n: int, leave: Callable[[], None] = lambda: None) -> N
 
 def _forget() -> None:
     global _lock  # noqa: PLW0603 - the parent's lock may be held for ever in the child
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _workers.clear()
 
 
