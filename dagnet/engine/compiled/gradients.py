@@ -40,6 +40,7 @@ class FusedGradient(LossGradient):
     """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
 
     reads_compressed = True
+    _kernels = staticmethod(kernels_of)
 
     def __init__(self, runner: Any, losses: dict[int, Called]) -> None:
         """``losses``: by the number of a tile's rows."""
@@ -50,7 +51,7 @@ class FusedGradient(LossGradient):
         self._others, self._meeting = np.empty((0, self.n_slots), dtype), np.zeros(0, np.int64)
         self._unwanted, self._key = program.unwanted, program.key.copy()
         self._table = with_array(program.table, "key", self._key) if program.drops else program.table
-        self._pass = kernels_of(program).loss_and_gradient
+        self._pass = self._kernels(program).loss_and_gradient
         self._written: tuple[Any, ...] = ()
         self._kept: list[Array] = []
 
@@ -122,7 +123,7 @@ class FusedGradient(LossGradient):
         given = (inputs.addresses() if sparse else inputs, targets, factor)
         self._kept = [given[0]] if sparse else [np.ascontiguousarray(inputs, self._dtype)]
         self._kept += [np.ascontiguousarray(array, self._dtype) for array in (targets, factor)]
-        others = parts - 1 if self._program.has_blocks else 0
+        others = parts - 1 if self._program.writes_slots else 0
         if len(self._others) < others or not self._calls:
             self._others = np.empty((others, self.n_slots), self._dtype)
         loss, starts = self._losses[lanes], [array.ctypes.data for array in self._kept]
@@ -138,6 +139,18 @@ class FusedGradient(LossGradient):
             room[:] = Call(loss.address, loss.numbers, part, parts, lanes, len(targets), sparse, *places)
         copied = any(map(operator.is_not, given, self._kept))
         self._written = () if copied else written
+
+
+class RowsGradient(FusedGradient):
+    """The same where dense steps read inputs as their rows lie, once from memory, a tile forth and back."""
+
+    reads_compressed = False
+
+    @staticmethod
+    def _kernels(_program: Program) -> Any:
+        from dagnet.engine.compiled import rows  # noqa: PLC0415 - compiled where a plan has such steps
+
+        return rows.KERNELS
 
 
 class StagedGradient(LossGradient):

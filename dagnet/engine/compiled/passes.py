@@ -3,7 +3,7 @@
 For programs that are one sweep, with neither matrix products nor NumPy's activations.
 """
 
-# ruff: noqa: ANN001, ANN201, ANN202 - Numba infers types and takes arguments by position
+# ruff: noqa: ANN001, ANN201, ANN202, ARG001 - Numba infers types and takes arguments by position
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
@@ -169,7 +169,19 @@ def _collect(program, whole, begins, into, together):
 
 
 @numba.njit(**INNER)
-def _whole_pass(table, theta, forward, backward):
+def load_inputs_of(program, theta, given, state, tile, fresh):
+    """A tile's inputs into its memory, which may have none yet."""
+    load_inputs(given, state.values, tile, (fresh or len(program.rates) > 0, True))
+
+
+@numba.njit(**INNER)
+def _leave_inputs(program, walk, given, state, tile):
+    """What is absent in the places of a tile's inputs."""
+    load_inputs(given, state.values, tile, (False, False))
+
+
+@numba.njit(**INNER)
+def _whole_pass(table, theta, forward, backward, load, leave):
     """Forward, loss and backward for a part of the rows, by kernels of a tile; their loss.
 
     ``table`` is one of :func:`dagnet.engine.compiled.opened.call_table`; ∂/∂theta goes to the first part's
@@ -184,7 +196,7 @@ def _whole_pass(table, theta, forward, backward):
     wanted, at = memory[at : at + len(program.outputs) * lanes], at + len(program.outputs) * lanes
     together = meeting, part, parts
     weights = into[:n_walked]  # which is written when the walk is over
-    if program.has_blocks:
+    if program.writes_slots:
         weights, at = whole[at : at + n_walked], at + padded(n_walked)
         own[:] = 0
     begins = at, at + padded(n_walked)
@@ -201,17 +213,17 @@ def _whole_pass(table, theta, forward, backward):
         there = min(lanes, len(factor) - first)
         tile = Tile(0, 0, lanes, lanes, there, first)
         here = targets[first : first + there], factor[first : first + there]
-        load_inputs(given, values, tile, (number == part or len(program.rates) > 0, True))
+        load(program, theta, given, state, tile, number == part)
         forward(program, theta, state, tile, 0, n_steps)
         for k in range(len(program.zeroed)):
             deltas[program.zeroed[k] * lanes : (program.zeroed[k] + 1) * lanes] = 0
         load_tile(here[0], wanted, 0, lanes, lanes)
         total += call_loss(loss, state, tile, (program.outputs, len(program.outputs)), (wanted, here[1]))
         backward(program, walk, state, tile, (0, n_steps), (0, walked))
-        load_inputs(given, values, tile, (False, False))
+        leave(program, walk, given, state, tile)
     if parts > 1 and not meet(meeting, parts):
         return total
-    if program.has_blocks and parts > 1:
+    if program.writes_slots and parts > 1:
         n, others = len(into), meeting[FIXED + parts : FIXED + 2 * parts - 1]
         _add(into, others, n * part // parts, n * (part + 1) // parts)
         if not meet(meeting, parts):
@@ -238,8 +250,10 @@ class Kernels(NamedTuple):
     loss_and_gradient: Any
 
 
-def kernels_of_tiles(module: str, tiles: list[Any]) -> Kernels:  # noqa: C901 - it only holds them
-    """Kernels from those of a tile, forth and back."""
+def kernels_of_tiles(  # noqa: C901 - it only holds them
+    module: str, tiles: list[Any], load: Any = load_inputs_of, leave: Any = _leave_inputs
+) -> Kernels:
+    """Kernels from those of a tile, forth and back; ``load`` and ``leave`` are a training step's ends."""
     forward, backward = tiles
 
     def forward_sweep(table, theta, arrays, layout, span):
@@ -310,7 +324,7 @@ def kernels_of_tiles(module: str, tiles: list[Any]) -> Kernels:  # noqa: C901 - 
                         _copied(values, base + first * lanes, memory, first * lanes, (last - first) * lanes)
 
     def loss_and_gradient(table, theta):
-        return _whole_pass(table, theta, forward, backward)
+        return _whole_pass(table, theta, forward, backward, load, leave)
 
     made = forward_sweep, backward_sweep, evaluate, evaluate_cones, loss_and_gradient
     return Kernels(*(kernel(named_in(module, function)) for function in made))
