@@ -207,3 +207,18 @@ def test_others_go_as_before():
     graph.nodes["h0"]["activation"] = dagnet.Activation("odd_root", odd_root, odd_root_slope, kinks=(0.0,))
     assert kind(graph) is StagedGradient
     assert kind(hubs(), loss=dagnet.Loss("sorted", by_order)) is ThreeCalls
+
+
+def test_the_bound_counts_blocks_beside_products():
+    graph = with_block()
+    graph.nodes["y"]["aggregation"] = "mean"
+    graph.nodes["b"].update(activation="relu", bias=np.full(12, 9.0))
+    net = dagnet.Network(graph, dtype="float64", seed=0)
+    X, y, _ = rows(net, 9)
+    find, theta = gradient_of(net), net.layout.by_slot(net.parameters)
+    assert type(find) is StagedGradient
+    assert net.runner.program.has_blocks
+    X *= 1e-6  # so that derivatives of blocks are large beside all others
+    into = np.empty_like(theta)
+    _, bound = find(theta, X, y, np.full(9, 1 / 9), into=into)
+    assert bound >= into @ into * (1 - 1e-9)

@@ -309,6 +309,7 @@ class CompiledRunner(Runner):
         if program.has_dense:
             written = (scratch.gradients, scratch.bias_gradients)
             scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in written)
+            scratch.bound += sum(kernels.sum_of_squares(into[step.slots]) for step in program.blocks)
         kernels.collect(into, program.slots_out, scratch.gradients)
         kernels.collect_some(into, *program.summed, scratch.bias_gradients)
         into[program.unwanted] = 0
