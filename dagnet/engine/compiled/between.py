@@ -26,10 +26,6 @@ from dagnet.engine.compiled.state import CompiledState, Units
 from dagnet.engine.compiled.threads import run_parts
 from dagnet.plan import DROP, Step
 
-STRIP, NARROWEST = 2**21, 1024
-"""So many numbers of what a product has read are read again at once, the last first: they are still near; and
-columns of a strip at least."""
-
 
 class Product:
     """A dense step: a matrix product."""
@@ -59,10 +55,7 @@ class Product:
             return
         here, sources = state.matrix(state.deltas, self.units), self._sources(state)
         found = self._matrix(into)
-        width = max(STRIP // state.n_rows, NARROWEST)
-        for start in range((segment.n_source - 1) // width * width, -1, -width):
-            strip = slice(start, start + width)
-            np.matmul(here, sources[strip].T, out=found[:, strip])
+        np.matmul(here, sources.T, out=found)
         # ‖δ aᵀ‖ ≤ ‖δ‖ ‖a‖ (Cauchy and Schwarz): far fewer numbers to read, unless units are few
         few = len(here) < state.n_rows
         state.scratch.bound += state.squares(found) if few else state.squares(here) * state.squares(sources)

@@ -44,6 +44,7 @@ class FusedGradient(LossGradient):
     """A loss and its gradient for batches of rows; owns its memory, so one run of steps has one."""
 
     reads_compressed = True
+    _kernels = staticmethod(kernels_of)
 
     def __init__(self, runner: Any, losses: dict[int, Called]) -> None:
         """``losses``: by the number of a tile's rows."""
@@ -52,10 +53,10 @@ class FusedGradient(LossGradient):
         self._calls: list[tuple[Array, Array, Array]] = []
         self.n_slots = program.plan.n_slots
         self._meeting = np.zeros(0, np.int64)
-        self._shares = not program.has_blocks and len(program.slots_out) * dtype.itemsize > APART
+        self._shares = not program.writes_slots and len(program.slots_out) * dtype.itemsize > APART
         self._unwanted, self._key = program.unwanted, program.key.copy()
         self._table = with_array(program.table, "key", self._key) if program.drops else program.table
-        self._pass = kernels_of(program).loss_and_gradient
+        self._pass = self._kernels(program).loss_and_gradient
         self._written: tuple[Any, ...] = ()
         self._kept: list[Array] = []
 
@@ -139,6 +140,18 @@ class FusedGradient(LossGradient):
             room[:] = Call(loss.address, loss.numbers, part, parts, lanes, len(targets), sparse, *places)
         copied, self._meeting = any(map(operator.is_not, given, self._kept)), meeting
         self._written = () if copied else written
+
+
+class RowsGradient(FusedGradient):
+    """The same where dense steps read inputs as their rows lie, once from memory, a tile forth and back."""
+
+    reads_compressed = False
+
+    @staticmethod
+    def _kernels(_program: Program) -> Any:
+        from dagnet.engine.compiled import rows  # noqa: PLC0415 - compiled where a plan has such steps
+
+        return rows.KERNELS
 
 
 class StagedGradient(LossGradient):

@@ -53,7 +53,16 @@ ARRAYS = {
     "key": types.uint64,
 }
 """Arrays of a :class:`dagnet.engine.compiled.segments.Program`: of what, and how wide their rows are."""
-NUMBERS = ("n_pre", "all_needed", "walks_to_inputs", "pulls_inputs", "n_inputs", "n_learned", "has_blocks")
+NUMBERS = (
+    "n_pre",
+    "all_needed",
+    "walks_to_inputs",
+    "pulls_inputs",
+    "n_inputs",
+    "n_learned",
+    "writes_slots",
+    "skips_inputs",
+)
 NARROW = {_UNIT: types.int32, _SLOT: types.uint32}
 WIDE = {_UNIT: types.int64, _SLOT: types.uint64}
 _arrays, _numbers = attrgetter(*ARRAYS), attrgetter(*NUMBERS)
@@ -205,7 +214,7 @@ def memory_of(program: Any, lanes: int) -> int:
     """How many numbers a thread's memory of a training step holds."""
     n_units, n_walked = len(program.bias_slot), len(program.slots_out)
     by_rows = 2 * n_units + program.n_pre + len(program.outputs)
-    walked = (2 if program.has_blocks else 1) * padded(n_walked)
+    walked = (2 if program.writes_slots else 1) * padded(n_walked)
     size: int = by_rows * lanes + walked + padded(n_units + program.n_learned)
     return size
 

@@ -3,7 +3,7 @@
 For programs that are one sweep, with neither matrix products nor NumPy's activations.
 """
 
-# ruff: noqa: ANN001, ANN201, ANN202 - Numba infers types and takes arguments by position
+# ruff: noqa: ANN001, ANN201, ANN202, ARG001 - Numba infers types and takes arguments by position
 # mypy: disable-error-code="no-untyped-def"
 
 from __future__ import annotations
@@ -199,18 +199,31 @@ def _begins(program, lanes):
     n_units, walked = len(program.bias_slot), padded(len(program.slots_out))
     wanted = (2 * n_units + program.n_pre) * lanes
     weights = wanted + len(program.outputs) * lanes
-    biases = weights + (2 if program.has_blocks else 1) * walked
+    biases = weights + (2 if program.writes_slots else 1) * walked
     return 2 * n_units * lanes, wanted, weights, biases - walked, biases, biases + n_units + program.n_learned
 
 
 @numba.njit(**INNER)
-def _walk_part(program, call, memory, walk, forward, backward):
-    """Forward, loss and backward for a part of the rows, with its memory, by kernels of a tile; their loss.
+def load_inputs_of(program, theta, given, state, tile, fresh):
+    """A tile's inputs into its memory, which may have none yet."""
+    load_inputs(given, state.values, tile, (fresh or len(program.rates) > 0, True))
 
-    ``call``: see :func:`opened_call`.
+
+@numba.njit(**INNER)
+def _leave_inputs(program, walk, given, state, tile):
+    """What is absent in the places of a tile's inputs."""
+    load_inputs(given, state.values, tile, (False, False))
+
+
+@numba.njit(**INNER)
+def _walk_part(program, call, memory, walk, kernels):
+    """Forward, loss and backward for a part of the rows, with its memory; their loss.
+
+    ``kernels``: of a tile, forward and backward, and what loads and leaves inputs; ``call``: see
+    :func:`opened_call`.
     """
     loss, (part, parts, lanes), (given, targets, factor) = call
-    pre, wanted, end_ = _begins(program, lanes)[:3]
+    (forward, backward, load, leave), (pre, wanted, end_) = kernels, _begins(program, lanes)[:3]
     size, n_steps = len(program.bias_slot) * lanes, len(program.runs)
     state = State(memory[:size], memory[size:pre], memory[pre:wanted])
     total, walked = 0.0, program.n_inputs if program.walks_to_inputs else 0
@@ -221,19 +234,19 @@ def _walk_part(program, call, memory, walk, forward, backward):
         there = min(lanes, len(factor) - first)
         tile = Tile(0, 0, lanes, lanes, there, first)
         here = memory[wanted:end_], factor[first : first + there]
-        load_inputs(given, state.values, tile, (number == part or len(program.rates) > 0, True))
+        load(program, walk.theta, given, state, tile, number == part)
         forward(program, walk.theta, state, tile, 0, n_steps)
         for k in range(len(program.zeroed)):
             state.deltas[program.zeroed[k] * lanes : (program.zeroed[k] + 1) * lanes] = 0
         load_tile(targets[first : first + there], here[0], 0, lanes, lanes)
         total += call_loss(loss, state, tile, (program.outputs, len(program.outputs)), here)
         backward(program, walk, state, tile, (0, n_steps), (0, walked))
-        load_inputs(given, state.values, tile, (False, False))
+        leave(program, walk, given, state, tile)
     return total
 
 
 @numba.njit(**INNER)
-def _walk_apart(program, call, memory, places, forward, backward):
+def _walk_apart(program, call, memory, places, kernels):
     """As :func:`_walk_part`, from weights as they are given to derivatives by slot.
 
     ``places``: theta; where derivatives by slot go; whether threads share the work on weights, which then
@@ -242,20 +255,20 @@ def _walk_apart(program, call, memory, places, forward, backward):
     (_, (_, _, lanes), _), (theta, found, shares), n = call, places, len(program.slots_out)
     _, _, at, walked, biases, stop = _begins(program, lanes)
     weights = found[:n]  # which is written when the walk is over
-    if program.has_blocks:
+    if program.writes_slots:
         weights = memory[at : at + n]
         found[:] = 0
     if not shares:
         _gather(program, theta, weights, 0, n)
     walk = Reverse(weights, memory[walked : walked + n], memory[biases:stop], theta, found)
-    lost = _walk_part(program, call, memory, walk, forward, backward)
+    lost = _walk_part(program, call, memory, walk, kernels)
     if not shares:
         _by_slot(program, walk.gradient, walk.bias_gradient, found)
     return lost
 
 
 @numba.njit(**INNER)
-def _whole_pass(table, theta, forward, backward):
+def _whole_pass(table, theta, kernels):
     """Forward, loss and backward of all parts that nobody else is at; the loss of all rows.
 
     ``table`` is one of :func:`dagnet.engine.compiled.opened.call_table`; ∂/∂theta goes to ``into`` (slots,).
@@ -274,7 +287,7 @@ def _whole_pass(table, theta, forward, backward):
         if taken(meeting, number, part):
             found = into if shares or part == 0 else memory[part, apart : apart + len(into)]
             call, given = (loss, (part, parts, lanes), rows), (theta, found, shares)
-            total = _walk_apart(program, call, memory[part], given, forward, backward)
+            total = _walk_apart(program, call, memory[part], given, kernels)
             end(meeting, number, part, total)
     if parts == 1:
         return total
@@ -302,8 +315,10 @@ class Kernels(NamedTuple):
     loss_and_gradient: Any
 
 
-def kernels_of_tiles(module: str, tiles: list[Any]) -> Kernels:  # noqa: C901 - it only holds them
-    """Kernels from those of a tile, forth and back."""
+def kernels_of_tiles(  # noqa: C901 - it only holds them
+    module: str, tiles: list[Any], load: Any = load_inputs_of, leave: Any = _leave_inputs
+) -> Kernels:
+    """Kernels from those of a tile, forth and back; ``load`` and ``leave`` are a training step's ends."""
     forward, backward = tiles
 
     def forward_sweep(table, theta, arrays, layout, span):
@@ -374,7 +389,7 @@ def kernels_of_tiles(module: str, tiles: list[Any]) -> Kernels:  # noqa: C901 - 
                         _copied(values, base + first * lanes, memory, first * lanes, (last - first) * lanes)
 
     def loss_and_gradient(table, theta):
-        return _whole_pass(table, theta, forward, backward)
+        return _whole_pass(table, theta, (forward, backward, load, leave))
 
     made = forward_sweep, backward_sweep, evaluate, evaluate_cones, loss_and_gradient
     return Kernels(*(kernel(named_in(module, function)) for function in made))

@@ -15,7 +15,7 @@ from dagnet.contracts import Compressed, Draw, Heads, Loss, LossGradient, Runner
 from dagnet.engine.compiled import kernels, passes
 from dagnet.engine.compiled.between import between
 from dagnet.engine.compiled.functions import Called, compile_activation, compile_loss
-from dagnet.engine.compiled.gradients import FusedGradient, StagedGradient, kernels_of
+from dagnet.engine.compiled.gradients import FusedGradient, RowsGradient, StagedGradient, kernels_of
 from dagnet.engine.compiled.opened import with_array
 from dagnet.engine.compiled.segments import ACTIVATE_SEGMENT, Program, Segment
 from dagnet.engine.compiled.state import CompiledState, Scratch, aligned, writable
@@ -205,6 +205,8 @@ class CompiledRunner(Runner):
             return super().fused_gradient(loss)
         if self.program.is_one_sweep:
             return FusedGradient(self, losses)
+        if self.program.by_rows:
+            return RowsGradient(self, losses)
         every = np.arange(self._n_outputs)[None]
         return StagedGradient(self, [Heads(loss, np.zeros(1, np.int64), every, every)], [losses])
 
@@ -307,6 +309,7 @@ class CompiledRunner(Runner):
         if program.has_dense:
             written = (scratch.gradients, scratch.bias_gradients)
             scratch.bound += scratch.parts * sum(kernels.sum_of_squares(a.reshape(-1)) for a in written)
+            scratch.bound += sum(kernels.sum_of_squares(into[step.slots]) for step in program.blocks)
         kernels.collect(into, program.slots_out, scratch.gradients)
         kernels.collect_some(into, *program.summed, scratch.bias_gradients)
         into[program.unwanted] = 0

@@ -40,8 +40,8 @@ BY_KERNELS = (aggregations.mean, aggregations.product, aggregations.largest, agg
 LARGE, SMALL, MOST, NARROW = 2**17, 4096, 0.9, 4
 """Where dense steps of so many weights, or of fewer units, have most of a plan's, matrix products do them.
 
-Such a matrix and its derivatives no longer stay in a core's cache, or rows are read as given; then those
-from ``SMALL`` on are matrix products as well.  All others are blocks, as fast, and one sweep with all else.
+Such a matrix and its derivatives leave a core's cache, or rows are read as given; then those from ``SMALL``
+on are products as well.  All others are blocks, as fast, and one sweep with all else.
 """
 USUAL = {np.dtype(name): rows for name, rows in USUAL_ROWS.items()}
 BY_BLOCK = 2
@@ -99,9 +99,7 @@ class Program:
     def __init__(self, plan: Plan, dtype: Any) -> None:
         self.plan, self.n_inputs = plan, plan.n_inputs
         self.dtype = np.dtype(dtype)
-        self.activations = [
-            functions.compile_activation(activation, dtype) for activation in plan.activations
-        ]
+        self.activations = [functions.compile_activation(a, dtype) for a in plan.activations]
         self._rates: list[float] = plan.rates.tolist()
         known = [a.function in BY_KERNELS for a in plan.aggregations]
         self.steps = _steps(plan)
@@ -116,7 +114,11 @@ class Program:
         self.segments = [self._widened(segment) for segment in segments] if self.has_dense else segments
         self.fresh = self._first_pulls()
         self.normalizes = any(segment.kind == MOMENTS_SEGMENT for segment in segments)
-        self.is_one_sweep = all(segment.kind == SWEEP for segment in self.segments)
+        others = [segment for segment in segments if segment.kind != SWEEP]
+        self.is_one_sweep = not others
+        few = all(s.from_inputs and not s.walks_on and s.last - s.first < NARROW for s in others)
+        self.by_rows = few and self.has_dense and not (self.drops or self.aggregates)
+        self.writes_slots = self.has_blocks or self.by_rows
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -234,9 +236,11 @@ class Program:
     def widths(self) -> tuple[int, ...]:
         """How many rows its tiles may have; with blocks, whose code is long, the usual number."""
         plan, n_edges, usual = self.plan, len(self.plan.sources), USUAL[self.dtype]
+        rows = TILE_ROWS[self.dtype.name]
         if n_edges + plan.n_units <= FEW_EDGES or self.has_blocks:
             return (usual,)
-        rows = TILE_ROWS[self.dtype.name]
+        if self.by_rows:  # what is read is still near when it is read again
+            return rows[:1]
         between = np.diff(plan.indptr) @ np.arange(plan.n_units) - plan.sources.sum(dtype=np.int64)
         far = plan.n_units * usual * self.dtype.itemsize > FAR
         in_runs = far and np.count_nonzero(np.diff(plan.sources) == 1) > IN_RUNS * n_edges
@@ -247,19 +251,17 @@ class Program:
     def skips_inputs(self) -> bool:
         """Whether only dense steps read the inputs, which they can do from the rows as given."""
         plan = self.plan
-        read = int((plan.sources < plan.n_inputs).sum())
         dense = sum((s.last - s.first) * s.n_source for s in self.segments if s.from_inputs)
         asked = self.walks_to_inputs or (plan.outputs < plan.n_inputs).any()
-        return self.has_dense and read == dense and not asked
+        return self.has_dense and not asked and dense == np.count_nonzero(plan.sources < plan.n_inputs)
 
     @cached_property
     def zeroed(self) -> Array:
         """Units whose ∂L/∂a must be 0 before the walk: added to, and not written at once."""
         plan, written = self.plan, np.zeros(self.plan.n_units, bool)
         written[plan.outputs] = True
-        for segment in self.segments:
-            if segment.first_write:
-                written[segment.sources] = True
+        for segment in (segment for segment in self.segments if segment.first_write):
+            written[segment.sources] = True
         begun = (self.started & ~(BY_BLOCK | BY_MOMENTS)).nonzero()[0]
         return begun[~written[begun]]
 
