@@ -215,39 +215,39 @@ def _leave_inputs(program, walk, given, state, tile):
     load_inputs(given, state.values, tile, (False, False))
 
 
+def _walking(module: str, forward: Any, backward: Any, load: Any, leave: Any) -> Any:
+    """A kernel for a part of the rows, from those of a tile and what loads and leaves inputs."""
+
+    def walk_part(program, call, memory, walk):
+        """Forward, loss and backward in a part's memory; their loss.  ``call``: of :func:`opened_call`."""
+        loss, (part, parts, lanes), (given, targets, factor) = call
+        pre, wanted, end_ = _begins(program, lanes)[:3]
+        size, n_steps = len(program.bias_slot) * lanes, len(program.runs)
+        state = State(memory[:size], memory[size:pre], memory[pre:wanted])
+        total, walked = 0.0, program.n_inputs if program.walks_to_inputs else 0
+        walk.gradient[:] = 0
+        walk.bias_gradient[:] = 0
+        for number in range(part, (len(factor) + lanes - 1) // lanes, parts):
+            first = number * lanes
+            there = min(lanes, len(factor) - first)
+            tile = Tile(0, 0, lanes, lanes, there, first)
+            here = memory[wanted:end_], factor[first : first + there]
+            load(program, walk.theta, given, state, tile, number == part)
+            forward(program, walk.theta, state, tile, 0, n_steps)
+            for k in range(len(program.zeroed)):
+                state.deltas[program.zeroed[k] * lanes : (program.zeroed[k] + 1) * lanes] = 0
+            load_tile(targets[first : first + there], here[0], 0, lanes, lanes)
+            total += call_loss(loss, state, tile, (program.outputs, len(program.outputs)), here)
+            backward(program, walk, state, tile, (0, n_steps), (0, walked))
+            leave(program, walk, given, state, tile)
+        return total
+
+    return numba.njit(**INNER)(named_in(module, walk_part))
+
+
 @numba.njit(**INNER)
-def _walk_part(program, call, memory, walk, kernels):
-    """Forward, loss and backward for a part of the rows, with its memory; their loss.
-
-    ``kernels``: of a tile, forward and backward, and what loads and leaves inputs; ``call``: see
-    :func:`opened_call`.
-    """
-    loss, (part, parts, lanes), (given, targets, factor) = call
-    (forward, backward, load, leave), (pre, wanted, end_) = kernels, _begins(program, lanes)[:3]
-    size, n_steps = len(program.bias_slot) * lanes, len(program.runs)
-    state = State(memory[:size], memory[size:pre], memory[pre:wanted])
-    total, walked = 0.0, program.n_inputs if program.walks_to_inputs else 0
-    walk.gradient[:] = 0
-    walk.bias_gradient[:] = 0
-    for number in range(part, (len(factor) + lanes - 1) // lanes, parts):
-        first = number * lanes
-        there = min(lanes, len(factor) - first)
-        tile = Tile(0, 0, lanes, lanes, there, first)
-        here = memory[wanted:end_], factor[first : first + there]
-        load(program, walk.theta, given, state, tile, number == part)
-        forward(program, walk.theta, state, tile, 0, n_steps)
-        for k in range(len(program.zeroed)):
-            state.deltas[program.zeroed[k] * lanes : (program.zeroed[k] + 1) * lanes] = 0
-        load_tile(targets[first : first + there], here[0], 0, lanes, lanes)
-        total += call_loss(loss, state, tile, (program.outputs, len(program.outputs)), here)
-        backward(program, walk, state, tile, (0, n_steps), (0, walked))
-        leave(program, walk, given, state, tile)
-    return total
-
-
-@numba.njit(**INNER)
-def _walk_apart(program, call, memory, places, kernels):
-    """As :func:`_walk_part`, from weights as they are given to derivatives by slot.
+def _walk_apart(program, call, memory, places, walk_part):
+    """Forward, loss and backward for a part of the rows, from weights as given to derivatives by slot.
 
     ``places``: theta; where derivatives by slot go; whether threads share the work on weights, which then
     stand in this place in walking order, and derivatives stay as they were found.
@@ -261,14 +261,14 @@ def _walk_apart(program, call, memory, places, kernels):
     if not shares:
         _gather(program, theta, weights, 0, n)
     walk = Reverse(weights, memory[walked : walked + n], memory[biases:stop], theta, found)
-    lost = _walk_part(program, call, memory, walk, kernels)
+    lost = walk_part(program, call, memory, walk)
     if not shares:
         _by_slot(program, walk.gradient, walk.bias_gradient, found)
     return lost
 
 
 @numba.njit(**INNER)
-def _whole_pass(table, theta, kernels):
+def _whole_pass(table, theta, walk_part):
     """Forward, loss and backward of all parts that nobody else is at; the loss of all rows.
 
     ``table`` is one of :func:`dagnet.engine.compiled.opened.call_table`; ∂/∂theta goes to ``into`` (slots,).
@@ -287,7 +287,7 @@ def _whole_pass(table, theta, kernels):
         if taken(meeting, number, part):
             found = into if shares or part == 0 else memory[part, apart : apart + len(into)]
             call, given = (loss, (part, parts, lanes), rows), (theta, found, shares)
-            total = _walk_apart(program, call, memory[part], given, kernels)
+            total = _walk_apart(program, call, memory[part], given, walk_part)
             end(meeting, number, part, total)
     if parts == 1:
         return total
@@ -320,6 +320,7 @@ def kernels_of_tiles(  # noqa: C901 - it only holds them
 ) -> Kernels:
     """Kernels from those of a tile, forth and back; ``load`` and ``leave`` are a training step's ends."""
     forward, backward = tiles
+    walk_part = _walking(module, forward, backward, load, leave)
 
     def forward_sweep(table, theta, arrays, layout, span):
         """Steps ``begin`` … ``end`` − 1 of the span, for this part's tiles; ``arrays``: values, z."""
@@ -389,7 +390,7 @@ def kernels_of_tiles(  # noqa: C901 - it only holds them
                         _copied(values, base + first * lanes, memory, first * lanes, (last - first) * lanes)
 
     def loss_and_gradient(table, theta):
-        return _whole_pass(table, theta, (forward, backward, load, leave))
+        return _whole_pass(table, theta, walk_part)
 
     made = forward_sweep, backward_sweep, evaluate, evaluate_cones, loss_and_gradient
     return Kernels(*(kernel(named_in(module, function)) for function in made))
