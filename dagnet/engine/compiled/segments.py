@@ -394,5 +394,7 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
         marked.append(segment)
         if segment.kind in (MOMENTS_SEGMENT, TEXTBOOK_SEGMENT):
             sources = plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]
+            if segment.kind == MOMENTS_SEGMENT:  # where the walk back goes there
+                sources = sources[plan.indptr_out[sources] < plan.indptr_out[sources + 1]]
             started[sources] = BY_MOMENTS if segment.kind == MOMENTS_SEGMENT else 1
     return started, marked[::-1]
