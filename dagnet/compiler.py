@@ -71,7 +71,7 @@ def _blocks(topology: Topology) -> Array | None:
     if len(topology.weight_start) < DENSE_MINIMUM:
         return None
     units, read = topology.units, _read(topology)
-    least = DENSE_MINIMUM if units.sum() <= MANY else DENSE_AMONG_MANY
+    least = DENSE_MINIMUM if topology.n_units <= MANY else DENSE_AMONG_MANY
     if not _may_be_dense(units, read, least):
         return None
     block, has_parents = np.full(topology.n_nodes, -1, np.int64), topology.fan_in.nonzero()[0]
@@ -176,7 +176,7 @@ class _Packing(NamedTuple):
 
 def _packing(topology: Topology, order: Array, first_unit: Array) -> _Packing:
     """Give every weight element its slot: by target unit, then by source unit."""
-    units, total = topology.units, int(topology.units.sum())
+    units, total = topology.units, topology.n_units
     ends = first_unit[topology.targets], first_unit[topology.sources]
     edges, height, length = pair_order(*ends, total), units[order], _read(topology)[order]
     if topology.is_plain:
@@ -225,7 +225,7 @@ def _program(
 ) -> Plan:
     topology = expansion.graph
     computed = order[len(topology.inputs) :]
-    n_inputs = int(topology.units[topology.inputs].sum())
+    n_inputs = len(topology.center)
     steps, gather = _steps(expansion, block, computed, n_inputs, packing)
     n_units, n_slots, first = len(packing.indptr) - 1, packing.n_slots, first_unit[topology.outputs]
     nothing = np.zeros(0, np.int64)

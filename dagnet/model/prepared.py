@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -140,10 +141,11 @@ class Prepared:
     def refreshed(self) -> Prepared:
         """With those functions traced anew that read something which has changed since."""
         topology, objective = self.layout.topology, self.objective.refreshed()
-        every = (*topology.activations, *topology.aggregations)
-        fresh: dict[Any, Any] = {one: one.refreshed() for one in every}
-        if all(new is one for one, new in fresh.items()):
+        every: tuple[Any, ...] = (*topology.activations, *topology.aggregations)
+        new = [one.refreshed() for one in every]
+        if all(map(is_, new, every)):
             return self if objective is self.objective else replace(self, objective=objective)
+        fresh = dict(zip(every, new, strict=True))
         activations = tuple(fresh[one] for one in topology.activations)
         said = {node: fresh[one] for node, one in topology.node_words.get("aggregation", {}).items()}
         words = {**topology.node_words, **({"aggregation": said} if said else {})}

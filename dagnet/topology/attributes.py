@@ -83,7 +83,7 @@ def read_nodes(
     _check_inputs(nodes, is_input, problems)
     start, plain, unit_starts = repeated(0.0, int(units.sum())), None, []
     if "bias" in nodes.words:
-        plain, start = _plain_numbers(nodes, units, "bias"), start.copy()
+        plain, start = _plain_numbers(nodes, units, "bias"), np.zeros(len(start))
         unit_starts = offsets(units).tolist()
     if "trainable" in nodes.words:
         trainable = trainable.copy()
@@ -139,9 +139,9 @@ def _activations(
                 "remove it, or name the real inputs with inputs=[…]"
             )
     order = dict.fromkeys([0, *activation_of.tolist()])
-    numbers = np.zeros(len(places), np.int32)
-    numbers[list(order)] = np.arange(len(order))
-    activations = list(places)
+    numbers, activations = np.zeros(len(places), np.int32), list(places)
+    for number, at in enumerate(order):
+        numbers[at] = number
     return {"activations": tuple(activations[at] for at in order), "activation_of": numbers[activation_of]}
 
 
@@ -154,11 +154,12 @@ NOT_OF_INPUTS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def _check_inputs(nodes: Said, is_input: Array, problems: Problems) -> None:
-    if not nodes.words:
-        return
-    for word, (is_harmless, mend) in NOT_OF_INPUTS.items():
-        for number, value in nodes.of(word):
-            if is_input[number] and value is not None and not is_harmless(value):
+    said = nodes.words & NOT_OF_INPUTS.keys()
+    inputs = is_input.nonzero()[0].tolist() if said else []
+    for word, (is_harmless, mend) in NOT_OF_INPUTS.items() if said else ():
+        for number in inputs:
+            value = nodes.data[number].get(word)
+            if value is not None and not is_harmless(value):
                 must = f"is an input and must have no {word}, got {shorten(value)}"
                 problems.append(f"{nodes.where(number)} {must}; {mend}")
     for number, words in nodes.of("categories"):

@@ -139,6 +139,11 @@ class Topology:
         """How many edges."""
         return len(self.sources)
 
+    @property
+    def n_units(self) -> int:
+        """How many units all nodes have."""
+        return self.n_nodes if self.is_plain else int(self.units.sum())
+
     @cached_property
     def parents(self) -> Rows:
         """Each node's parents; ``parents.edges`` numbers the edges."""
