@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.adjacency import offsets
-from dagnet.arrays import Array, memory_bytes, repeated
+from dagnet.arrays import Array, all_are, memory_bytes, repeated
 from dagnet.contracts import LEARNED, MOMENTS, Activation
 from dagnet.errors import GraphError, shorten
 from dagnet.registry import find_activation
@@ -36,7 +36,9 @@ PLAIN = {float, int, np.float64, np.float32, np.int64, type(None)}
 
 def read_units(nodes: Said, n: int, problems: Problems) -> tuple[Array, dict[int, Categories]]:
     """(nodes,) units, and the categories of each node that has some: it has a unit for each."""
-    units, categories = np.ones(n, np.int64), dict[int, Categories]()
+    units, categories = repeated(1, n), dict[int, Categories]()
+    if nodes.words & {"categories", "units"}:
+        units = units.copy()
     for number, words in nodes.of("categories"):
         if words is not None:
             found = categories[number] = problems.categories(nodes.where(number), words)
@@ -52,7 +54,7 @@ def read_units(nodes: Said, n: int, problems: Problems) -> tuple[Array, dict[int
 
 def check_sizes(drawn: Drawn, units: Array) -> None:
     """GraphError, before memory is taken, for more units or weights than this machine can hold."""
-    if not np.count_nonzero(units != 1):
+    if all_are(units, 1):
         return
     counts = units.astype(np.float64), units[drawn.targets] * units[drawn.sources].astype(np.float64)
     needed, memory = float(8 * counts[0].sum() + BYTES_A_WEIGHT * counts[1].sum()), memory_bytes()
@@ -246,7 +248,7 @@ def read_edges(drawn: Drawn, units: Array, weight: str | None, problems: Problem
 
 def _plain_numbers(said: Said, units: Array, word: str | None) -> Array | None:
     """What each says, where every node has one unit and all are plain finite numbers, or absent: NaN."""
-    if np.count_nonzero(units != 1):
+    if not all_are(units, 1):
         return None
     if word is None or word not in said.words:
         return np.full(len(said.data), np.nan)

@@ -214,5 +214,5 @@ def joined_units(
         joins[1:] &= segment[kept[1:]] == segment[kept[:-1]]
     begun = (~joins).nonzero()[0]
     runs = table[begun]
-    runs[:, 3] = table[run_ends(begun, len(kept)), 3]
+    runs[:-1, 3], runs[-1:, 3] = table[begun[1:] - 1, 3], table[-1:, 3]
     return runs, kept[begun]
