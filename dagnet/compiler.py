@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dagnet.adjacency import inverse, narrowest, offsets, pair_order, ranges, run_ends, runs
-from dagnet.arrays import Array, repeated
+from dagnet.arrays import Array, all_are, repeated
 from dagnet.expansion import Expansion, expanded, in_training
 from dagnet.hashing import ODD, mixed
 from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, LAYER, SPARSE, STEP, Plan, first_learned
@@ -320,9 +320,7 @@ def _dense_sources(sums: Array, packing: _Packing) -> Array:
 
 def _trainable(topology: Topology, order: Array, packing: _Packing) -> Array:
     """(slots,) what the graph lets train."""
-    if all(
-        np.count_nonzero(some) == len(some) for some in (topology.edge_trainable, topology.bias_trainable)
-    ):
+    if all_are(topology.edge_trainable, True) and all_are(topology.bias_trainable, True):
         return repeated(True, packing.n_slots)
     mask = np.ones(packing.n_slots, bool)
     mask[packing.element_slot] = np.repeat(topology.edge_trainable, np.diff(topology.weight_starts))

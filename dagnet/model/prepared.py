@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dagnet.arrays import Array
+from dagnet.arrays import Array, all_are
 from dagnet.compiler import compile_topology
 from dagnet.contracts import Activation, Draw, Loss, Runner
 from dagnet.errors import DagnetWarning, DataError, GraphError, PluginError, expected, shorten
@@ -136,7 +136,7 @@ class Prepared:
     def standardisation(self) -> tuple[Array, Array] | None:
         """Centre and scale of X's columns, (input units,) each; None where they change nothing."""
         center, scale = self.layout.topology.center, self.layout.topology.scale
-        return (center, scale) if np.count_nonzero(center) or np.count_nonzero(scale != 1) else None
+        return None if all_are(center, 0) and all_are(scale, 1) else (center, scale)
 
     def refreshed(self) -> Prepared:
         """With those functions traced anew that read something which has changed since."""

@@ -174,10 +174,11 @@ def _check_inputs(nodes: Said, is_input: Array, problems: Problems) -> None:
 
 
 def _standardisation(nodes: Said, units: Array, inputs: Array, problems: Problems) -> dict[str, Array]:
-    starts = offsets(units[inputs])
-    found = {"center": np.zeros(int(starts[-1])), "scale": np.ones(int(starts[-1]))}
+    n = len(inputs) if all_are(units, 1) else int(units[inputs].sum())
+    found = {"center": repeated(0.0, n), "scale": repeated(1.0, n)}
     if not nodes.words & found.keys():
         return found
+    starts, found = offsets(units[inputs]), {word: numbers.copy() for word, numbers in found.items()}
     place_of = {number: place for place, number in enumerate(inputs.tolist())}
     for word, numbers in found.items():
         for node, value in nodes.of(word):
@@ -232,7 +233,9 @@ def read_edges(drawn: Drawn, units: Array, weight: str | None, problems: Problem
     start = _plain_numbers(edges, units, weight)
     if start is None:
         start = _checked_weights(drawn, units, weight, problems)
-    trainable = np.ones(len(sources), bool)
+    trainable = repeated(True, len(sources))
+    if "trainable" in edges.words:
+        trainable = trainable.copy()
     for edge, value in edges.of("trainable"):
         trainable[edge] = problems.flag(f"{edges.where(edge)}: trainable", value)
     said = read_edge_extras(edges, problems)

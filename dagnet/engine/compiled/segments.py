@@ -335,12 +335,13 @@ def _steps(plan: Plan) -> Array:
 def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -> list[Segment]:
     """Cut at dense steps and at what NumPy runs."""
     numpy_runs = [a.function.address == 0 for a in activations]
-    moments = (plan.steps["kind"] == NORMALISE).tolist()
-    looked = ALWAYS_LOOKED.copy()
+    looked, kinds = ALWAYS_LOOKED.copy(), plan.steps["kind"]
     looked[ACTIVATE] = any(numpy_runs)
+    numbers = looked[kinds].nonzero()[0].tolist()
+    moments = (kinds == NORMALISE).tolist() if numbers else []
     segments: list[Segment] = []
     begin = 0
-    for number in looked[plan.steps["kind"]].nonzero()[0].tolist():
+    for number in numbers:
         kind, what = steps[number, :2].tolist()
         apart = kind in {DENSE, LAYER, THIN} or (moments[number] and not (number and moments[number - 1]))
         if not (apart or (kind == ACTIVATE and numpy_runs[what]) or (kind == AGGREGATE and what < 0)):
