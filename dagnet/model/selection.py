@@ -60,12 +60,7 @@ def checked_seed(seed: object) -> Any:
 
 def make_generator(seed: object) -> np.random.Generator:
     """A generator of its own for a seed: None, a whole number ≥ 0, a SeedSequence; or a Generator itself."""
-    given = checked_seed(seed)
-    if given is None:
-        from dagnet.model.start import Entropy  # noqa: PLC0415 - `import dagnet` without numpy.random
-
-        given = np.random.PCG64(Entropy())  # type: ignore[arg-type]  # it takes any such sequence
-    return np.random.default_rng(given)
+    return np.random.default_rng(checked_seed(seed))
 
 
 def checked_threads(threads: object) -> int:

@@ -5,7 +5,6 @@ What an edge draws depends on the seed, its parent and its child.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -57,18 +56,6 @@ def start_vector(layout: Layout, initializer: Initializer, seed: object, dtype: 
         must = f"finite in {np.dtype(dtype)}"
         raise GraphError(expected("weights and biases", must, most, "use float64"))
     return result
-
-
-class Entropy(np.random.bit_generator.ISpawnableSeedSequence):
-    """The system's random bits as they are; NumPy's own mixes them, for five times as long."""
-
-    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> Array:
-        """So many random words."""
-        return np.frombuffer(os.urandom(n_words * np.dtype(dtype).itemsize), dtype)
-
-    def spawn(self, n_children: int) -> list[Any]:
-        """Others, as random."""
-        return [Entropy() for _ in range(n_children)]
 
 
 class Draws(np.random.Generator):

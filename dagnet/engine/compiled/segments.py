@@ -335,12 +335,11 @@ def _steps(plan: Plan) -> Array:
 def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -> list[Segment]:
     """Cut at dense steps and at what NumPy runs."""
     numpy_runs = [a.function.address == 0 for a in activations]
-    looked, kinds = ALWAYS_LOOKED.copy(), plan.steps["kind"]
+    looked, kinds, begin = ALWAYS_LOOKED.copy(), plan.steps["kind"], 0
     looked[ACTIVATE] = any(numpy_runs)
     numbers = looked[kinds].nonzero()[0].tolist()
     moments = (kinds == NORMALISE).tolist() if numbers else []
     segments: list[Segment] = []
-    begin = 0
     for number in numbers:
         kind, what = steps[number, :2].tolist()
         apart = kind in {DENSE, LAYER, THIN} or (moments[number] and not (number and moments[number - 1]))
@@ -395,7 +394,7 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
         marked.append(segment)
         if segment.kind in (MOMENTS_SEGMENT, TEXTBOOK_SEGMENT):
             sources = plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]
-            if segment.kind == MOMENTS_SEGMENT:  # where the walk back goes there
+            if moments := segment.kind == MOMENTS_SEGMENT:  # where the walk back goes there
                 sources = sources[plan.indptr_out[sources] < plan.indptr_out[sources + 1]]
-            started[sources] = BY_MOMENTS if segment.kind == MOMENTS_SEGMENT else 1
+            started[sources] = BY_MOMENTS if moments else 1
     return started, marked[::-1]
