@@ -59,10 +59,10 @@ def offsets(lengths: Array) -> Array:
 def ranges(starts: Array, stops: Array) -> Array:
     """``concatenate([arange(a, b) for a, b in zip(starts, stops)])`` without the loop."""
     lengths = stops - starts
-    total = int(np.add.reduce(lengths))
-    if total == len(lengths) and not np.count_nonzero(lengths != 1):
+    if not np.count_nonzero(lengths != 1):
         return starts.astype(np.int64)
-    return np.arange(total) + (starts - offsets(lengths)[:-1]).repeat(lengths)
+    before = offsets(lengths)
+    return np.arange(before[-1]) + (starts - before[:-1]).repeat(lengths)
 
 
 def runs(*keys: Array) -> Array:

@@ -17,6 +17,13 @@ def repeated(value: Any, n: int) -> Array:
     return np.ndarray((n,), one.dtype, one.data, strides=(0,))
 
 
+def all_are(numbers: Array, value: Any) -> bool:
+    """Whether all numbers are this one; of such as are :func:`repeated` the first one tells."""
+    if numbers.strides == (0,) and len(numbers):
+        return bool(numbers[0] == value)
+    return not np.count_nonzero(numbers != value)
+
+
 @lru_cache(maxsize=1)
 def memory_bytes() -> int:
     """The memory of this machine; where the system does not say, 2⁴⁰ bytes."""

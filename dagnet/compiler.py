@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dagnet.adjacency import inverse, narrowest, offsets, pair_order, ranges, run_ends, runs
-from dagnet.arrays import Array, repeated
+from dagnet.arrays import Array, all_are, repeated
 from dagnet.expansion import Expansion, expanded, in_training
 from dagnet.hashing import ODD, mixed
 from dagnet.plan import ACTIVATE, AGGREGATE, DENSE, LAYER, SPARSE, STEP, Plan, first_learned
@@ -54,9 +54,10 @@ def compile_topology(topology: Topology) -> Compiled:
     """Compile a topology; the whole cost is a few sorts of the edges."""
     expansion = expanded(topology)
     graph = expansion.graph
-    block = _blocks(graph)
-    order, first_unit = _order(expansion, block)
-    packing = _packing(graph, order, first_unit)
+    read = _read(graph)
+    block = _blocks(graph, read)
+    order, first_unit = _order(expansion, block, read)
+    packing = _packing(graph, order, first_unit, read)
     trainable = _trainable(graph, order, packing)
     more = in_training(topology, expansion, first_unit) | _terms(topology, packing)
     plan = _program(expansion, block, first_unit, order, packing, needs_gradient=trainable, **more)
@@ -66,12 +67,12 @@ def compile_topology(topology: Topology) -> Compiled:
 # -- blocks ------------------------------------------------------------------------------
 
 
-def _blocks(topology: Topology) -> Array | None:
+def _blocks(topology: Topology, read: Array) -> Array | None:
     """(nodes,) the dense block of each node, −1 for none; None where there is none at all."""
     if len(topology.weight_start) < DENSE_MINIMUM:
         return None
-    units, read = topology.units, _read(topology)
-    least = DENSE_MINIMUM if units.sum() <= MANY else DENSE_AMONG_MANY
+    units = topology.units
+    least = DENSE_MINIMUM if topology.n_units <= MANY else DENSE_AMONG_MANY
     if not _may_be_dense(units, read, least):
         return None
     block, has_parents = np.full(topology.n_nodes, -1, np.int64), topology.fan_in.nonzero()[0]
@@ -139,11 +140,14 @@ def _same_parents(topology: Topology, nodes: Array) -> bool:
 # -- order -------------------------------------------------------------------------------
 
 
-def _order(expansion: Expansion, block: Array | None) -> tuple[Array, Array]:
+def _order(expansion: Expansion, block: Array | None, read: Array) -> tuple[Array, Array]:
     """Nodes in the order of their units (inputs first, as declared), and their first units."""
     topology, by, n = expansion.graph, expansion.normalized_by, expansion.graph.n_nodes
     # equal ones in a row, so branches are foreseen: back, to a sum's children or else to parents, and forth
-    fan_out, fan_in = np.bincount(topology.sources, minlength=n), topology.fan_in
+    fan_out, fan_in = (
+        np.bincount(topology.sources, minlength=n),
+        read if topology.is_plain else topology.fan_in,
+    )
     keys = [fan_in, fan_out, topology.activation_of]
     if topology.aggregations:
         aggregation_of = topology.aggregation_of
@@ -156,7 +160,7 @@ def _order(expansion: Expansion, block: Array | None) -> tuple[Array, Array]:
         keys.append(np.where(block < 0, n, block))
     key = np.lexsort((*keys, topology.level))
     order = np.concatenate([topology.inputs, key[~topology.is_input[key]]])
-    starts = offsets(topology.units[order])
+    starts = topology.laid_out(order)
     first_unit = np.zeros(n, narrowest(int(starts[-1])))
     first_unit[order] = starts[:-1]
     return order, first_unit
@@ -174,25 +178,27 @@ class _Packing(NamedTuple):
     n_slots: int
 
 
-def _packing(topology: Topology, order: Array, first_unit: Array) -> _Packing:
+def _packing(topology: Topology, order: Array, first_unit: Array, read: Array) -> _Packing:
     """Give every weight element its slot: by target unit, then by source unit."""
-    units, total = topology.units, int(topology.units.sum())
+    units, total = topology.units, topology.n_units
     ends = first_unit[topology.targets], first_unit[topology.sources]
-    edges, height, length = pair_order(*ends, total), units[order], _read(topology)[order]
+    edges, length, biased = pair_order(*ends, total), read[order], topology.has_bias[order]
     if topology.is_plain:
         element_slot, sources = inverse(edges), ends[1][edges]
     else:
         element_slot, sources = _elements(topology, first_unit, edges, order)
+        length, biased = length.repeat(units[order]), biased.repeat(units[order])
     del edges, ends
-    indptr = offsets(length.repeat(height))
-    biased = topology.has_bias[order].repeat(height)
+    indptr = offsets(length)
     bias_slot = np.full(total, -1, np.int64)
     n_slots = len(sources) + int(np.count_nonzero(biased))
     bias_slot[biased] = np.arange(len(sources), n_slots)
     counts = [len(activation.trainable) for activation in topology.activations]
     if not any(counts):
         return _Packing(element_slot, indptr, sources, bias_slot, None, n_slots)
-    learned = np.where(topology.is_input, 0, np.array(counts)[topology.activation_of])[order].repeat(height)
+    learned = np.where(topology.is_input, 0, np.array(counts)[topology.activation_of])[order].repeat(
+        units[order]
+    )
     first = first_learned(learned, n_slots)
     return _Packing(element_slot, indptr, sources, bias_slot, first, n_slots + int(learned.sum()))
 
@@ -225,7 +231,7 @@ def _program(
 ) -> Plan:
     topology = expansion.graph
     computed = order[len(topology.inputs) :]
-    n_inputs = int(topology.units[topology.inputs].sum())
+    n_inputs = len(topology.center)
     steps, gather = _steps(expansion, block, computed, n_inputs, packing)
     n_units, n_slots, first = len(packing.indptr) - 1, packing.n_slots, first_unit[topology.outputs]
     nothing = np.zeros(0, np.int64)
@@ -258,8 +264,7 @@ def _steps(
     expansion: Expansion, block: Array | None, computed: Array, n_inputs: int, packing: _Packing
 ) -> tuple[Array, Array]:
     topology = expansion.graph
-    units, act = topology.units[computed], topology.activation_of[computed]
-    bounds = n_inputs + offsets(units)
+    act, bounds = topology.activation_of[computed], n_inputs + topology.laid_out(computed)
     keys = [topology.level[computed]]
     dense = None if block is None else block[computed]
     if dense is not None:
@@ -267,13 +272,15 @@ def _steps(
     activated = runs(*keys, act)
     layer = None if expansion.normalized_by is None else expansion.layers[computed]
     if layer is not None:
+        units = topology.units[computed]
         keys += [layer, np.where(layer < 0, 0, units)]
     agg = topology.aggregation_of[computed] if topology.aggregations else None
     summed = runs(*keys) if agg is None else runs(*keys, agg)
     n, nodes = len(summed), np.concatenate([summed, activated])
     table = np.zeros(len(nodes), STEP)
-    last = np.concatenate([run_ends(summed, len(computed)), run_ends(activated, len(computed))])
-    target, stop = bounds[nodes], bounds[last + 1]
+    target = bounds[nodes]
+    stop = np.empty_like(target)  # where the next begins
+    stop[:-1], stop[n - 1 : n], stop[-1:] = target[1:], bounds[-1], bounds[-1]
     table["target"], table["n_target"] = target, stop - target
     table["kind"][n:], table["what"][n:] = ACTIVATE, act[activated]
     sums, slot = table[:n], packing.indptr[target[:n]]
@@ -289,7 +296,7 @@ def _steps(
         sums["source"][whole] = units[summed][whole]
     sums["n_source"] = packing.indptr[stop[:n]] - slot
     gather = _dense_sources(sums, packing) if dense is not None else np.zeros(0, np.int64)
-    behind = 2 * summed.searchsorted(last, side="right")  # so many sums: what activates follows at once
+    behind = 2 * target[:n].searchsorted(stop)  # so many sums: what activates follows at once
     behind[n:] += 1
     return table[behind.argsort(kind="stable")], gather
 
@@ -313,9 +320,7 @@ def _dense_sources(sums: Array, packing: _Packing) -> Array:
 
 def _trainable(topology: Topology, order: Array, packing: _Packing) -> Array:
     """(slots,) what the graph lets train."""
-    if all(
-        np.count_nonzero(some) == len(some) for some in (topology.edge_trainable, topology.bias_trainable)
-    ):
+    if all_are(topology.edge_trainable, True) and all_are(topology.bias_trainable, True):
         return repeated(True, packing.n_slots)
     mask = np.ones(packing.n_slots, bool)
     mask[packing.element_slot] = np.repeat(topology.edge_trainable, np.diff(topology.weight_starts))

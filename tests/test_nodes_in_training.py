@@ -11,6 +11,7 @@ import pytest
 import dagnet
 from dagnet.contracts import Draw
 from dagnet.contracts.execution import ThreeCalls
+from dagnet.engine.compiled.microkernels import BY_MOMENTS
 from dagnet.hashing import kept, step_key
 from dagnet.plan import training_plan
 
@@ -196,6 +197,23 @@ def test_numbers_of_normalisations_go_where_parameters_go(tmp_path):
     assert net.node_parameters["a", "scale"] != 0.5
     assert net.to_networkx().nodes["b"]["normalization"] == "batch"
     assert net.to_networkx().nodes["b"]["dropout"] == 0.25
+
+
+@pytest.mark.parametrize("word", [{}, {"dropout": 0.4}])
+def test_a_normalised_node_that_no_output_reads_is_not_walked_back(word):
+    graph = nx.DiGraph([("x", "h"), ("h", "b"), ("b", "c"), ("h", "y")])
+    graph.nodes["b"].update(normalization="batch", activation="tanh")
+    graph.nodes["h"].update(activation="tanh", **word)
+    rng, found = np.random.default_rng(0), []
+    X, y = rng.normal(size=(40, 1)), rng.normal(size=(40, 1))
+    for engine in ENGINES:
+        net = dagnet.Network(graph, outputs=["y"], engine=engine, threads=1, seed=0)
+        net.fit(X, y, epochs=3, batch_size=20, seed=0)
+        found.append(net)
+    np.testing.assert_allclose(found[1].vector, found[0].vector, rtol=1e-12)
+    program = found[1].training_runner.program
+    (by_moments,) = np.nonzero(program.started == BY_MOMENTS)
+    assert (program.indptr_out[by_moments + 1] - program.indptr_out[by_moments] == 1).all()
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -333,6 +333,8 @@ def is_sum(loss: Loss, width: int) -> bool:
 
 def _places(sizes: Mapping[Any, int], groups: Sequence[Sequence[Any]]) -> tuple[Array, ...]:
     """The places of each group of names, where each name has so many, counted in order."""
+    if len(groups) == 1 and tuple(sizes) == tuple(groups[0]):
+        return (np.arange(sum(sizes.values())),)
     first = dict(zip(sizes, accumulate(sizes.values(), initial=0), strict=False))
     starts = np.array([first[name] for names in groups for name in names], np.int64)
     units = [sizes[name] for names in groups for name in names]

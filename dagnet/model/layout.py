@@ -143,7 +143,8 @@ class Layout:
         """The layout of a topology that was compiled."""
         plan, first, value = compiled.plan, compiled.first_unit, compiled.expansion.value
         weights, trainable = compiled.element_slot, compiled.trainable
-        biases = plan.bias_slot[ranges(first, first + compiled.expansion.graph.units)]
+        graph = compiled.expansion.graph
+        biases = plan.bias_slot[first if graph.is_plain else ranges(first, first + graph.units)]
         n, m = len(topology.weight_start), len(topology.bias_start)
         slots = {"scale": weights[n:], "shift": biases[m:]} if len(weights) > n else {}
         if plan.tie is not None:

@@ -9,11 +9,12 @@ import warnings
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from operator import is_
 from typing import Any
 
 import numpy as np
 
-from dagnet.arrays import Array
+from dagnet.arrays import Array, all_are
 from dagnet.compiler import compile_topology
 from dagnet.contracts import Activation, Draw, Loss, Runner
 from dagnet.errors import DagnetWarning, DataError, GraphError, PluginError, expected, shorten
@@ -135,15 +136,16 @@ class Prepared:
     def standardisation(self) -> tuple[Array, Array] | None:
         """Centre and scale of X's columns, (input units,) each; None where they change nothing."""
         center, scale = self.layout.topology.center, self.layout.topology.scale
-        return (center, scale) if np.count_nonzero(center) or np.count_nonzero(scale != 1) else None
+        return None if all_are(center, 0) and all_are(scale, 1) else (center, scale)
 
     def refreshed(self) -> Prepared:
         """With those functions traced anew that read something which has changed since."""
         topology, objective = self.layout.topology, self.objective.refreshed()
-        every = (*topology.activations, *topology.aggregations)
-        fresh: dict[Any, Any] = {one: one.refreshed() for one in every}
-        if all(new is one for one, new in fresh.items()):
+        every: tuple[Any, ...] = (*topology.activations, *topology.aggregations)
+        new = [one.refreshed() for one in every]
+        if all(map(is_, new, every)):
             return self if objective is self.objective else replace(self, objective=objective)
+        fresh = dict(zip(every, new, strict=True))
         activations = tuple(fresh[one] for one in topology.activations)
         said = {node: fresh[one] for node, one in topology.node_words.get("aggregation", {}).items()}
         words = {**topology.node_words, **({"aggregation": said} if said else {})}

@@ -13,7 +13,7 @@ from dagnet.errors import DagnetError
 from dagnet.markup import listing_html
 from dagnet.plan.frozen import ACTIVATE, AGGREGATE, DENSE, DROP, KINDS, LAYER, SPARSE, PlanData
 from dagnet.plan.restriction import cut, walked_units
-from dagnet.plan.transposition import first_learned, pull_rows, slot_targets, slot_units
+from dagnet.plan.transposition import acting_units, first_learned, pull_rows, slot_targets, slot_units
 
 HEAD, TAIL = 40, 10
 """Steps that the listing of a long program shows at its beginning and its end."""
@@ -67,12 +67,13 @@ class Plan(PlanData):
 
     def walk(self, wanted: Array, deltas: Array | None = None) -> dict[str, Any]:
         """The fields that say where the reverse walk goes, for the derivatives and δ in these masks."""
-        acting_on = slot_units(self)
-        needs_delta = walked_units(self, acting_on[wanted], deltas)
-        needs_gradient = wanted & needs_delta[acting_on]
-        del acting_on
-        if np.count_nonzero(needs_gradient) == self.n_slots:
-            needs_gradient = repeated(True, self.n_slots)
+        acting = acting_units(self, wanted)
+        needs_delta, needs_gradient = walked_units(self, acting, deltas), wanted
+        if np.count_nonzero(acting & ~needs_delta):  # some that no output reads
+            needs_gradient = wanted & needs_delta[slot_units(self)]
+        elif wanted.flags.writeable:
+            every = np.count_nonzero(wanted) == self.n_slots
+            needs_gradient = repeated(True, self.n_slots) if every else wanted.copy()
         rows = pull_rows(self.steps, self.indptr, self.sources, needs_delta, needs_gradient)
         found = (needs_delta, needs_gradient, *rows)
         for array in found:

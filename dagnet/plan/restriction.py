@@ -16,13 +16,10 @@ P = TypeVar("P", bound=PlanData)
 
 
 def walked_units(plan: PlanData, units: Array, deltas: Array | None) -> Array:
-    """(units,) mask: one of ``units`` or ``deltas`` in the parent chain, and a way to an output."""
-    own = np.zeros(plan.n_units, bool)
-    own[units] = True
-    if deltas is not None:
-        own |= deltas
-    chain = own.copy()
-    if np.count_nonzero(own[plan.n_inputs :]) < plan.n_units - plan.n_inputs:
+    """(units,) mask: one of the masks ``units`` or ``deltas`` in the parent chain, and a way to an output."""
+    chain = units if deltas is None else units | deltas
+    if np.count_nonzero(chain[plan.n_inputs :]) < plan.n_units - plan.n_inputs:
+        own, chain = chain, chain.copy()
         chain[reachable(readers(plan), np.flatnonzero(own))] = True
     return chain & _reaching(plan)
 

@@ -38,6 +38,16 @@ def slot_units(plan: PlanData) -> Array:
     return units
 
 
+def acting_units(plan: PlanData, slots: Array) -> Array:
+    """(units,) mask of those that have one of the slots in a mask."""
+    if np.count_nonzero(slots) < plan.n_slots:
+        mask = np.zeros(plan.n_units, bool)
+        mask[slot_units(plan)[slots]] = True
+        return mask
+    mask = (plan.bias_slot >= 0) | (plan.indptr[1:] > plan.indptr[:-1])
+    return mask if plan.learned_slot is None else mask | (plan.learned_slot >= 0)
+
+
 def dependencies(plan: PlanData) -> tuple[Array, Array]:
     """``(sources, targets)``: pairs of a unit and one that reads it, LAYER steps' mates among them."""
     sources, targets = [plan.sources], [slot_targets(plan.indptr)]
@@ -69,12 +79,14 @@ def pull_rows(
     An edge is walked where its child's δ is known and either its parent's δ or its own
     derivative is wanted.
     """
-    n, walked = len(indptr) - 1, needs_delta.repeat(indptr[1:] - indptr[:-1])
+    n, degrees = len(indptr) - 1, indptr[1:] - indptr[:-1]
+    walked = needs_delta.repeat(degrees)
     if np.count_nonzero(needs_gradient) < len(needs_gradient):
         walked &= needs_delta[sources] | needs_gradient[: len(sources)]
     for step in map(steps.__getitem__, _OTHERWISE[steps["kind"]].nonzero()[0].tolist()):
         walked[indptr[step["target"]] : indptr[step["target"] + step["n_target"]]] = False
-    some = None if walked.all() else walked.nonzero()[0].astype(narrowest(len(sources)))
+    every = np.count_nonzero(walked) == len(walked)
+    some = None if every else walked.nonzero()[0].astype(narrowest(len(sources)))
     sources = sources if some is None else sources[some]
     indptr_out, slots = offsets(np.bincount(sources, minlength=n)), stable_order(sources, n)
     slots = slots if some is None else some[slots]

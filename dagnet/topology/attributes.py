@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.adjacency import offsets
-from dagnet.arrays import Array, memory_bytes, repeated
+from dagnet.arrays import Array, all_are, memory_bytes, repeated
 from dagnet.contracts import LEARNED, MOMENTS, Activation
 from dagnet.errors import GraphError, shorten
 from dagnet.registry import find_activation
@@ -36,7 +36,9 @@ PLAIN = {float, int, np.float64, np.float32, np.int64, type(None)}
 
 def read_units(nodes: Said, n: int, problems: Problems) -> tuple[Array, dict[int, Categories]]:
     """(nodes,) units, and the categories of each node that has some: it has a unit for each."""
-    units, categories = np.ones(n, np.int64), dict[int, Categories]()
+    units, categories = repeated(1, n), dict[int, Categories]()
+    if nodes.words & {"categories", "units"}:
+        units = units.copy()
     for number, words in nodes.of("categories"):
         if words is not None:
             found = categories[number] = problems.categories(nodes.where(number), words)
@@ -52,7 +54,7 @@ def read_units(nodes: Said, n: int, problems: Problems) -> tuple[Array, dict[int
 
 def check_sizes(drawn: Drawn, units: Array) -> None:
     """GraphError, before memory is taken, for more units or weights than this machine can hold."""
-    if not np.count_nonzero(units != 1):
+    if all_are(units, 1):
         return
     counts = units.astype(np.float64), units[drawn.targets] * units[drawn.sources].astype(np.float64)
     needed, memory = float(8 * counts[0].sum() + BYTES_A_WEIGHT * counts[1].sum()), memory_bytes()
@@ -83,7 +85,7 @@ def read_nodes(
     _check_inputs(nodes, is_input, problems)
     start, plain, unit_starts = repeated(0.0, int(units.sum())), None, []
     if "bias" in nodes.words:
-        plain, start = _plain_numbers(nodes, units, "bias"), start.copy()
+        plain, start = _plain_numbers(nodes, units, "bias"), np.zeros(len(start))
         unit_starts = offsets(units).tolist()
     if "trainable" in nodes.words:
         trainable = trainable.copy()
@@ -139,9 +141,9 @@ def _activations(
                 "remove it, or name the real inputs with inputs=[…]"
             )
     order = dict.fromkeys([0, *activation_of.tolist()])
-    numbers = np.zeros(len(places), np.int32)
-    numbers[list(order)] = np.arange(len(order))
-    activations = list(places)
+    numbers, activations = np.zeros(len(places), np.int32), list(places)
+    for number, at in enumerate(order):
+        numbers[at] = number
     return {"activations": tuple(activations[at] for at in order), "activation_of": numbers[activation_of]}
 
 
@@ -154,11 +156,12 @@ NOT_OF_INPUTS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def _check_inputs(nodes: Said, is_input: Array, problems: Problems) -> None:
-    if not nodes.words:
-        return
-    for word, (is_harmless, mend) in NOT_OF_INPUTS.items():
-        for number, value in nodes.of(word):
-            if is_input[number] and value is not None and not is_harmless(value):
+    said = nodes.words & NOT_OF_INPUTS.keys()
+    inputs = is_input.nonzero()[0].tolist() if said else []
+    for word, (is_harmless, mend) in NOT_OF_INPUTS.items() if said else ():
+        for number in inputs:
+            value = nodes.data[number].get(word)
+            if value is not None and not is_harmless(value):
                 must = f"is an input and must have no {word}, got {shorten(value)}"
                 problems.append(f"{nodes.where(number)} {must}; {mend}")
     for number, words in nodes.of("categories"):
@@ -171,10 +174,11 @@ def _check_inputs(nodes: Said, is_input: Array, problems: Problems) -> None:
 
 
 def _standardisation(nodes: Said, units: Array, inputs: Array, problems: Problems) -> dict[str, Array]:
-    starts = offsets(units[inputs])
-    found = {"center": np.zeros(int(starts[-1])), "scale": np.ones(int(starts[-1]))}
+    n = len(inputs) if all_are(units, 1) else int(units[inputs].sum())
+    found = {"center": repeated(0.0, n), "scale": repeated(1.0, n)}
     if not nodes.words & found.keys():
         return found
+    starts, found = offsets(units[inputs]), {word: numbers.copy() for word, numbers in found.items()}
     place_of = {number: place for place, number in enumerate(inputs.tolist())}
     for word, numbers in found.items():
         for node, value in nodes.of(word):
@@ -229,7 +233,9 @@ def read_edges(drawn: Drawn, units: Array, weight: str | None, problems: Problem
     start = _plain_numbers(edges, units, weight)
     if start is None:
         start = _checked_weights(drawn, units, weight, problems)
-    trainable = np.ones(len(sources), bool)
+    trainable = repeated(True, len(sources))
+    if "trainable" in edges.words:
+        trainable = trainable.copy()
     for edge, value in edges.of("trainable"):
         trainable[edge] = problems.flag(f"{edges.where(edge)}: trainable", value)
     said = read_edge_extras(edges, problems)
@@ -245,7 +251,7 @@ def read_edges(drawn: Drawn, units: Array, weight: str | None, problems: Problem
 
 def _plain_numbers(said: Said, units: Array, word: str | None) -> Array | None:
     """What each says, where every node has one unit and all are plain finite numbers, or absent: NaN."""
-    if np.count_nonzero(units != 1):
+    if not all_are(units, 1):
         return None
     if word is None or word not in said.words:
         return np.full(len(said.data), np.nan)

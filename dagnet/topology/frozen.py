@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dagnet.adjacency import Rows, offsets, pair_order, ranges, rows_by
-from dagnet.arrays import Array, repeated
+from dagnet.arrays import Array, all_are, repeated
 from dagnet.contracts import MOMENTS, Activation, Aggregation
 from dagnet.errors import DataError, did_you_mean, shorten
 from dagnet.topology.extras import normalizations
@@ -139,6 +139,11 @@ class Topology:
         """How many edges."""
         return len(self.sources)
 
+    @property
+    def n_units(self) -> int:
+        """How many units all nodes have."""
+        return self.n_nodes if self.is_plain else int(self.units.sum())
+
     @cached_property
     def parents(self) -> Rows:
         """Each node's parents; ``parents.edges`` numbers the edges."""
@@ -185,12 +190,16 @@ class Topology:
     @cached_property
     def is_plain(self) -> bool:
         """Whether every node has one unit."""
-        return not np.count_nonzero(self.units != 1)
+        return all_are(self.units, 1)
 
     @cached_property
     def unit_starts(self) -> Array:
         """(nodes + 1,) where each node's units start when they are counted node after node."""
         return _frozen(offsets(self.units))
+
+    def laid_out(self, nodes: Array) -> Array:
+        """(n + 1,) where the units of n nodes start, these laid end to end, and where the last stop."""
+        return np.arange(len(nodes) + 1) if self.is_plain else offsets(self.units[nodes])
 
     @cached_property
     def weight_starts(self) -> Array:

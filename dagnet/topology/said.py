@@ -124,7 +124,7 @@ class Said:
     @classmethod
     def of_all(cls, kind: str, text: Callable[[int], str], data: Sequence[Mapping[str, Any]]) -> Said:
         """What some nodes or edges say."""
-        return cls(kind, text, data, frozenset(chain.from_iterable(filter(None, data))))
+        return cls(kind, text, data, frozenset().union(*filter(None, data)))
 
     def where(self, number: int) -> str:
         """A node or an edge, for messages."""

@@ -270,7 +270,8 @@ class TrainingRun:
     def _train_unheard(self, count: int) -> bool:
         """So many epochs as one call, each recorded; whether all of them."""
         rows, batches, (starts, sizes) = self.rows, self.batches, self._bounds
-        orders = np.arange(rows * count).reshape(count, rows) % rows
+        orders = np.empty((count, rows), np.int64)
+        orders[:] = np.arange(rows)
         if self.settings.shuffle:  # each as by itself
             self.generator.permuted(orders, axis=1, out=orders)
         losses = self.learner.several(orders.reshape(-1), starts, (0, count * batches), self._learning_rate)

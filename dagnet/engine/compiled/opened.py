@@ -132,13 +132,19 @@ class Call(NamedTuple):
     met: int
 
 
+def address_of(array: Array) -> int:
+    """Where an array's numbers begin, in a third of the time that ``ctypes`` takes."""
+    found: int = array.__array_interface__["data"][0]
+    return found
+
+
 def table_of(program: Any) -> Array:
     """(addresses, lengths, numbers); valid as long as the program lives.
 
     Of int64 where units fit into 32 bits, else of uint64: by its type kernels know the type of indices.
     """
     arrays = _arrays(program)
-    places = [a.__array_interface__["data"][0] if len(a) else 0 for a in arrays]
+    places = [address_of(a) if len(a) else 0 for a in arrays]
     entries = [*places, *map(len, arrays), *_numbers(program)]
     return np.array(entries, np.int64 if program.is_narrow else np.uint64)
 

@@ -337,12 +337,12 @@ def _steps(plan: Plan) -> Array:
 def _segments(plan: Plan, steps: Array, activations: list[CompiledActivation]) -> list[Segment]:
     """Cut at dense steps and at what NumPy runs."""
     numpy_runs = [a.function.address == 0 for a in activations]
-    moments = (plan.steps["kind"] == NORMALISE).tolist()
-    looked = ALWAYS_LOOKED.copy()
+    looked, kinds, begin = ALWAYS_LOOKED.copy(), plan.steps["kind"], 0
     looked[ACTIVATE] = any(numpy_runs)
+    numbers = looked[kinds].nonzero()[0].tolist()
+    moments = (kinds == NORMALISE).tolist() if numbers else []
     segments: list[Segment] = []
-    begin = 0
-    for number in looked[plan.steps["kind"]].nonzero()[0].tolist():
+    for number in numbers:
         kind, what = steps[number, :2].tolist()
         apart = kind in {DENSE, LAYER, THIN} or (moments[number] and not (number and moments[number - 1]))
         if not (apart or (kind == ACTIVATE and numpy_runs[what]) or (kind == AGGREGATE and what < 0)):
@@ -396,5 +396,7 @@ def _first_writes(plan: Plan, segments: list[Segment]) -> tuple[Array, list[Segm
         marked.append(segment)
         if segment.kind in (MOMENTS_SEGMENT, TEXTBOOK_SEGMENT):
             sources = plan.sources[plan.indptr[segment.first] : plan.indptr[segment.last]]
-            started[sources] = BY_MOMENTS if segment.kind == MOMENTS_SEGMENT else 1
+            if moments := segment.kind == MOMENTS_SEGMENT:  # where the walk back goes there
+                sources = sources[plan.indptr_out[sources] < plan.indptr_out[sources + 1]]
+            started[sources] = BY_MOMENTS if moments else 1
     return started, marked[::-1]

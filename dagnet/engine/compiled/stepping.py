@@ -24,7 +24,7 @@ from dagnet.arrays import Array
 from dagnet.engine.compiled.caching import kernel
 from dagnet.engine.compiled.functions import FusedStep
 from dagnet.engine.compiled.microkernels import microkernel
-from dagnet.engine.compiled.opened import CALL, LINE, Call, numbers_at, padded
+from dagnet.engine.compiled.opened import CALL, LINE, Call, address_of, numbers_at, padded
 
 I64 = ir.IntType(64)
 ROWS = CALL + Call._fields.index("rows")
@@ -160,7 +160,7 @@ class Stepping:
         numbers[update.step_at], numbers[update.rate_at] = step, learning_rate
         own = [state[name] for name in update.state_names]
         if self._own is None or any(map(operator.is_not, own, self._own)):
-            self._own, self._places = own, np.array([0, 0, *(vector.ctypes.data for vector in own)])
+            self._own, self._places = own, np.array([0, 0, *map(address_of, own)])
         losses = np.empty(count)
         done = run_steps(
             (_address(called, tabled[0].dtype, theta.dtype), tabled, self._some, loss),

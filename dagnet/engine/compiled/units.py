@@ -188,26 +188,31 @@ def joined_units(
     if len(begins) > 1:
         segment = np.searchsorted(begins, np.arange(len(steps)), side="right")
         whole &= segment[heads] == segment[ends]
-    summed = whole.repeat(ends + 1 - heads)
-    fused = active & summed & fuses[codes]
-    stays = active | ~summed
-    if drops:
-        stays[1:] |= (behind & ~active)[1:] & ~fused[:-1]
-    kept = stays.nonzero()[0]
-    table, joins = steps[kept], fused[kept]
-    table[table[:, 0] == SPARSE, 1] = len(fuses)  # the code of sums alone
-    table[joins, 0], table[joins, 1] = UNITS, codes[kept[joins]]
-    apart = (active & summed & ~fused)[kept]
-    if np.count_nonzero(apart):  # an activation apart has sums of its own
-        times = 1 + apart
-        kept, table, joins = kept.repeat(times), table.repeat(times, axis=0), joins.repeat(times)
-        sums = (kept[1:] == kept[:-1]).nonzero()[0]
-        table[sums, 0], table[sums, 1] = SPARSE, len(fuses)
+    kept = active.nonzero()[0]
+    if np.count_nonzero(whole) == len(whole) and fuses[codes[kept]].all():  # all are one with their sums
+        table, joins = steps[kept], np.ones(len(kept), bool)
+        table[:, 0], table[:, 1] = UNITS, codes[kept]
+    else:
+        summed = whole.repeat(ends + 1 - heads)
+        fused = active & summed & fuses[codes]
+        stays = active | ~summed
+        if drops:
+            stays[1:] |= (behind & ~active)[1:] & ~fused[:-1]
+        kept = stays.nonzero()[0]
+        table, joins = steps[kept], fused[kept]
+        table[table[:, 0] == SPARSE, 1] = len(fuses)  # the code of sums alone
+        table[joins, 0], table[joins, 1] = UNITS, codes[kept[joins]]
+        apart = (active & summed & ~fused)[kept]
+        if np.count_nonzero(apart):  # an activation apart has sums of its own
+            times = 1 + apart
+            kept, table, joins = kept.repeat(times), table.repeat(times, axis=0), joins.repeat(times)
+            sums = (kept[1:] == kept[:-1]).nonzero()[0]
+            table[sums, 0], table[sums, 1] = SPARSE, len(fuses)
     joins[1:] &= joins[:-1] & (table[1:, 1] == table[:-1, 1]) & (table[1:, 2] == table[:-1, 3])
     joins[:1] = False
     if segment is not None:
         joins[1:] &= segment[kept[1:]] == segment[kept[:-1]]
     begun = (~joins).nonzero()[0]
     runs = table[begun]
-    runs[:, 3] = table[run_ends(begun, len(kept)), 3]
+    runs[:-1, 3], runs[-1:, 3] = table[begun[1:] - 1, 3], table[-1:, 3]
     return runs, kept[begun]
