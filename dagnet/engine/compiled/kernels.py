@@ -26,7 +26,7 @@ from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
 CACHED = 4096
 """Numbers that stay in the nearest cache: units are done in runs of so many."""
-STREAMS = 16
+STREAMS = 2 * SQUARE
 """Rows that are read side by side, for some columns, then the next: memory gives no more at full speed."""
 SOON = 16
 """How many columns ahead rows are asked for."""
@@ -241,14 +241,18 @@ def tile_kernels(  # noqa: C901, PLR0915 - it only holds them
 @numba.njit(**INNER)
 def load_tile(rows, state, place, stride, lanes):
     """(rows, units) into runs that begin at ``place`` and every ``stride``; whether a number is NaN."""
-    there, n_units, some_nan = len(rows), rows.shape[1], False
+    there, n_units, some_nan, unit = len(rows), rows.shape[1], False, 0
     turned = n_units // SQUARE * SQUARE
     for start in range(0, turned, CACHED // 2):
         for group in range(0, lanes, STREAMS):
-            for unit in range(start, min(start + CACHED // 2, turned), SQUARE):
-                for row in range(group, min(group + STREAMS, lanes), SQUARE):
-                    here = place + unit * stride + row, stride
-                    square_into_units(rows, (unit, row, there), n_units, state, here)
+            unit, pair = start, group + SQUARE < lanes
+            while unit < min(start + CACHED // 2, turned):  # a range with a step would cost a division
+                here = place + unit * stride + group
+                square_into_units(rows, (unit, group, there), n_units, state, (here, stride))
+                if pair:
+                    second = (unit, group + SQUARE, there)
+                    square_into_units(rows, second, n_units, state, (here + SQUARE, stride))
+                unit += SQUARE
     for unit in range(turned, n_units):
         run = state[place + unit * stride : place + unit * stride + lanes]
         for row in range(there):

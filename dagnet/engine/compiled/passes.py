@@ -113,15 +113,16 @@ def lose(loss, arrays, block, rows, room, layout):
 
 @numba.njit(**INNER)
 def _gather(program, theta, weights, together):
-    """Weights in walking order, by all threads."""
+    """Weights in walking order, by all threads; of edges that leave inputs only where these are pulled."""
     (meeting, _, parts), n = together, len(weights)
+    begin = 0 if program.pulls_inputs else program.indptr_out[program.n_inputs]
     if parts == 1:
-        for k in range(n):
+        for k in range(begin, n):
             weights[k] = theta[program.slots_out[k]]
         return
     first = next_piece(meeting, GATHERED)
     while first < n:
-        for k in range(first, min(first + PIECE, n)):
+        for k in range(max(begin, first), min(first + PIECE, n)):
             weights[k] = theta[program.slots_out[k]]
         first = next_piece(meeting, GATHERED)
 
