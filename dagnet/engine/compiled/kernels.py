@@ -241,7 +241,7 @@ def tile_kernels(  # noqa: C901, PLR0915 - it only holds them
 @numba.njit(**INNER)
 def load_tile(rows, state, place, stride, lanes):
     """(rows, units) into runs that begin at ``place`` and every ``stride``; whether a number is NaN."""
-    there, n_units, some_nan, unit = len(rows), rows.shape[1], False, 0
+    there, n_units, some_nan = len(rows), rows.shape[1], False
     turned = n_units // SQUARE * SQUARE
     for start in range(0, turned, CACHED // 2):
         for group in range(0, lanes, STREAMS):
