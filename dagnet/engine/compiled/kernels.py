@@ -26,7 +26,7 @@ from dagnet.plan import ACTIVATE, DENSE, SPARSE
 
 CACHED = 4096
 """Numbers that stay in the nearest cache: units are done in runs of so many."""
-STREAMS = 16
+STREAMS = 2 * SQUARE
 """Rows that are read side by side, for some columns, then the next: memory gives no more at full speed."""
 SOON = 16
 """How many columns ahead rows are asked for."""
@@ -245,10 +245,14 @@ def load_tile(rows, state, place, stride, lanes):
     turned = n_units // SQUARE * SQUARE
     for start in range(0, turned, CACHED // 2):
         for group in range(0, lanes, STREAMS):
-            for unit in range(start, min(start + CACHED // 2, turned), SQUARE):
-                for row in range(group, min(group + STREAMS, lanes), SQUARE):
-                    here = place + unit * stride + row, stride
-                    square_into_units(rows, (unit, row, there), n_units, state, here)
+            unit, pair = start, group + SQUARE < lanes
+            while unit < min(start + CACHED // 2, turned):  # a range with a step would cost a division
+                here = place + unit * stride + group
+                square_into_units(rows, (unit, group, there), n_units, state, (here, stride))
+                if pair:
+                    second = (unit, group + SQUARE, there)
+                    square_into_units(rows, second, n_units, state, (here + SQUARE, stride))
+                unit += SQUARE
     for unit in range(turned, n_units):
         run = state[place + unit * stride : place + unit * stride + lanes]
         for row in range(there):

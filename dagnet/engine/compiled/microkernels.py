@@ -235,20 +235,21 @@ def summed(emit: Rows, program: Any, theta: Any, units: list[Any]) -> list[Vecto
 class Pull:
     """One unit's walk over its children, four edges at a time, and the rest."""
 
-    def __init__(self, emit: Rows, plan: SimpleNamespace, walk: SimpleNamespace, unit: Any) -> None:
-        self.emit, self.plan, self.walk = emit, plan, walk
+    def __init__(self, emit: Rows, program: Any, walk: Any, unit: Any, first: Any) -> None:
+        self.emit, self.plan, self.walk = emit, program, walk
+        builder, ahead = emit.builder, ir.Constant(I64, AHEAD)
+        ahead = builder.select(builder.icmp_signed("<", first, ahead), first, ahead)
+        self.soon = builder.gep(program.children, [builder.neg(ahead)])
         self.own = emit.load(emit.place(emit.state.values, unit))
 
-    def _rows(self, place: Any) -> Any:
-        return self.emit.place(self.emit.state.deltas, self.emit.at(self.plan.children, place))
+    def _rows(self, children: Any, place: Any) -> Any:
+        return self.emit.place(self.emit.state.deltas, self.emit.at(children, place))
 
     def _edge(self, place: Any, total: Vector) -> tuple[Vector, Vector]:
         """The products a·δ, still one a lane of a piece, and the total with w·δ added."""
-        emit, builder = self.emit, self.emit.builder
-        early = builder.sub(place, ir.Constant(I64, AHEAD))
-        early = builder.select(builder.icmp_signed("<", early, ir.Constant(I64, 0)), place, early)
-        emit.prefetch(self._rows(early))
-        delta = emit.load(self._rows(place))
+        emit = self.emit
+        emit.prefetch(self._rows(self.soon, place))
+        delta = emit.load(self._rows(self.plan.children, place))
         weight = emit.splat(emit.at(self.walk.weights, place))
         return emit.products(self.own, delta), emit.intrinsic("fmuladd", weight, delta, total)
 
@@ -307,7 +308,7 @@ def pulled(
     """∂L/∂a of a unit, and its a; derivatives of the weights to its children are added up on the way."""
     builder = emit.builder
     first, n = emit.span(program.indptr_out, unit)
-    started, pull = emit.at(program.started, unit), Pull(emit, program, walk, unit)
+    started, pull = emit.at(program.started, unit), Pull(emit, program, walk, unit, first)
 
     def by_children() -> Any:
         fresh = builder.icmp_signed("==", started, ir.Constant(I64, 0))
@@ -338,7 +339,7 @@ class Leaving(Pull):
         emit, slot = self.emit, self.emit.builder.load(self.emit.builder.gep(self.plan.slots_out, [place]))
         slot = emit.builder.zext(slot, I64) if slot.type.width < 64 else slot
         own = emit.load(emit.place(emit.state.values, emit.at(self.plan.sources, slot)))
-        return emit.products(own, emit.load(self._rows(place))), total
+        return emit.products(own, emit.load(self._rows(self.plan.children, place))), total
 
 
 @microkernel()
@@ -347,7 +348,7 @@ def add_derivatives(builder, program, walk, state, tile, units):
 
     def body(emit: Rows) -> None:
         first, last = (emit.at(program.indptr_out, unit) for unit in units)
-        pull = Leaving(emit, program, walk, units[0])
+        pull = Leaving(emit, program, walk, units[0], first)
         pull.all(first, builder.sub(last, first), emit.splat(0.0).value)
 
     Rows.each(builder, state, tile, body)

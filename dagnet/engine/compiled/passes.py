@@ -113,9 +113,11 @@ def lose(loss, arrays, block, rows, room, layout):
 
 @numba.njit(**INNER)
 def _gather(program, theta, weights, first, last):
-    """Some weights into walking order."""
-    for k in range(first, last):
-        weights[k] = theta[program.slots_out[k]]
+    """Some weights into walking order; of edges that leave inputs only where these are pulled."""
+    first = max(first, 0 if program.pulls_inputs else program.indptr_out[program.n_inputs])
+    some, slots = weights[first:last], program.slots_out[first:last]
+    for k in range(len(some)):
+        some[k] = theta[slots[k]]
 
 
 @numba.njit(**INNER)

@@ -11,7 +11,7 @@ from numba import types
 from dagnet.engine.compiled.microkernels import microkernel, number_of
 from dagnet.engine.compiled.vectors import I32, I64, Emitter, Vector
 
-LATER = 128
+LATER = 64
 """How many numbers of a row ahead the next ones are asked for."""
 SQUARE = 8
 """Rows and columns that are turned at once."""
@@ -35,21 +35,33 @@ def _turned(emit: Emitter, vectors: list[Vector]) -> list[Vector]:
 def square_into_units(builder, rows, corner, step, state, lanes):
     """A square of (rows, units) into lanes of units.
 
-    ``corner``: unit, row, how many rows there are; lanes of others become 0.  Rows begin every ``step``,
-    ``lanes`` at the first of two numbers and every second.
+    ``corner``: unit, row, how many rows there are; lanes of others become 0, and of a square without any
+    nothing is read.  Rows begin every ``step``, ``lanes`` at the first of two numbers and every second.
     """
     (unit, first, there), (place, stride) = corner, lanes
-    emit, vectors = Emitter(builder, number_of(rows), SQUARE), []
-    for k in range(SQUARE):
-        row = builder.add(first, ir.Constant(I64, k))
-        exists = builder.icmp_signed("<", row, there)
-        start = builder.select(exists, builder.add(unit, builder.mul(row, step)), unit)
+    emit, numbers = Emitter(builder, number_of(rows), SQUARE), [ir.Constant(I64, k) for k in range(SQUARE)]
+
+    def read(row: ir.Value, exists: ir.Value | None) -> Vector:
+        start = builder.add(unit, builder.mul(row, step))
+        start = start if exists is None else builder.select(exists, start, unit)
         emit.prefetch(builder.gep(rows, [builder.add(start, ir.Constant(I64, LATER))]))
-        read = emit.load(builder.gep(rows, [start])).value
-        vectors.append(Vector(emit, builder.select(exists, read, emit.splat(0.0).value)))
-    for k, vector in enumerate(_turned(emit, vectors)):
-        lane = builder.add(place, builder.mul(stride, ir.Constant(I64, k)))
-        emit.store(vector, builder.gep(state, [lane]))
+        found = emit.load(builder.gep(rows, [start]))
+        return found if exists is None else Vector(emit, builder.select(exists, found.value, zero.value))
+
+    def write(vectors: list[Vector]) -> None:
+        for k, vector in zip(numbers, vectors, strict=True):
+            emit.store(vector, builder.gep(state, [builder.add(place, builder.mul(stride, k))]))
+
+    zero, places = emit.splat(0.0), [builder.add(first, k) for k in numbers]
+    exist = [builder.icmp_signed("<", row, there) for row in places]
+    with builder.if_else(exist[-1]) as (whole, other):
+        with whole:
+            write(_turned(emit, [read(row, None) for row in places]))
+        with other, builder.if_else(exist[0]) as (some, none):
+            with some:
+                write(_turned(emit, list(map(read, places, exist))))
+            with none:
+                write([zero] * SQUARE)
 
 
 @microkernel(lambda *_: types.boolean)

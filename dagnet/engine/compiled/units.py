@@ -97,6 +97,9 @@ def _by_width(
         spaces.append(SimpleNamespace(**dict(zip(names, rest, strict=False))))
         rest = rest[len(names) :]
     program, walk, state, tile = spaces
+    for name in STATE:  # so that edges add no base to their units' places
+        setattr(state, name, builder.gep(getattr(state, name), [tile.base]))
+    tile.base = I64(0)
 
     def body(lanes: int) -> None:
         emit = Rows(builder, state, tile, lanes)
