@@ -37,7 +37,7 @@ def kernels_of(program: Program) -> Any:
 
 
 APART = 2**19
-"""Bytes of weights up to which threads share no work on them, see :mod:`dagnet.engine.compiled.passes`."""
+"""Bytes of weights up to which threads share no work on them, see :mod:`dagnet.engine.compiled.fused`."""
 
 
 class FusedGradient(LossGradient):

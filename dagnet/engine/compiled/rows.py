@@ -17,9 +17,10 @@ import numba
 
 from dagnet.engine.compiled.blocks import push_block, sum_block
 from dagnet.engine.compiled.caching import INNER
+from dagnet.engine.compiled.fused import load_inputs_of
 from dagnet.engine.compiled.kernels import tile_kernels
 from dagnet.engine.compiled.microkernels import Rows, microkernel, number_of
-from dagnet.engine.compiled.passes import kernels_of_tiles, load_inputs_of
+from dagnet.engine.compiled.passes import kernels_of_tiles
 from dagnet.engine.compiled.vectors import I64, USUAL_ROWS, Vector
 from dagnet.plan import DENSE
 

@@ -115,8 +115,8 @@ class Program:
         self.fresh = self._first_pulls()
         self.normalizes = any(segment.kind == MOMENTS_SEGMENT for segment in segments)
         others = [segment for segment in segments if segment.kind != SWEEP]
-        self.is_one_sweep = not others
         few = all(s.from_inputs and not s.walks_on and s.last - s.first < NARROW for s in others)
+        self.is_one_sweep = not others
         self.by_rows = few and self.has_dense and not (self.drops or self.aggregates)
         self.writes_slots = self.has_blocks or self.by_rows
         self._lay_out()
@@ -235,8 +235,8 @@ class Program:
     @cached_property
     def widths(self) -> tuple[int, ...]:
         """How many rows its tiles may have; with blocks, whose code is long, the usual number."""
-        plan, n_edges, usual = self.plan, len(self.plan.sources), USUAL[self.dtype]
-        rows = TILE_ROWS[self.dtype.name]
+        plan, usual, rows = self.plan, USUAL[self.dtype], TILE_ROWS[self.dtype.name]
+        n_edges = len(plan.sources)
         if n_edges + plan.n_units <= FEW_EDGES or self.has_blocks:
             return (usual,)
         if self.by_rows:  # what is read is still near when it is read again
