@@ -664,3 +664,35 @@ def test_tiles_are_wide_where_parents_come_in_runs_and_leave_the_cache_anyway(mo
     X, y = np.random.default_rng(0).normal(size=(2, 100, 20)).astype(np.float32)
     found, wanted = (net.gradient(X, y).flat for net in nets)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_units_that_are_alike_go_on_together_as_one_by_one(monkeypatch, dtype):
+    """Terms of 7 units, too many to be blocks: fours forth, pairs back, the rest alone."""
+    from dagnet import compiler
+    from dagnet.engine.compiled import alike
+
+    monkeypatch.setattr(compiler, "DENSE_MINIMUM", 10**9)
+    rng, graph = np.random.default_rng(0), nx.DiGraph()
+    for term in range(60):
+        graph.add_node(term, units=7, activation=("tanh", "relu")[term % 2])
+        parents = [f"x{k}" for k in rng.choice(40, 12, replace=False)]
+        parents += rng.choice(term, 3, replace=False).tolist() if term >= 10 else []
+        graph.add_edges_from((parent, term) for parent in parents)
+    together = dagnet.Network(graph, seed=0, dtype=dtype)
+    marks = together.runner.program.alike
+    assert np.unique(marks & 15).tolist() == [0, 1, 2, 3, 4]
+    assert np.unique(marks >> 4).tolist() == [0, 1, 2]
+    monkeypatch.setattr(alike, "AT_LEAST", 10**9)
+    apart = dagnet.Network(graph, seed=0, dtype=dtype)
+    assert not apart.runner.program.alike.any()
+    reference = dagnet.Network(graph, seed=0, dtype=dtype, engine="reference")
+    for rows in (1, 9, 20, 70):
+        X = rng.standard_normal((rows, together.plan.n_inputs)).astype(dtype)
+        y = rng.standard_normal((rows, len(together.plan.outputs))).astype(dtype)
+        found = [
+            np.concatenate([a.ravel() for a in net.gradient(X, y).weights.values()])
+            for net in (together, apart, reference)
+        ]
+        np.testing.assert_array_equal(found[0], found[1])
+        np.testing.assert_allclose(found[0], found[2], rtol=1e-4 if dtype == "float32" else 1e-10, atol=1e-6)

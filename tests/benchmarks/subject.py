@@ -234,8 +234,8 @@ def from_arrays(sources: np.ndarray, targets: np.ndarray, threads: int) -> Any:
 def step_of(net: Any, rows: int) -> Any:
     """Forward, loss and backward of any network on random data, as a call."""
     rng = np.random.default_rng(3)
-    X = rng.standard_normal((rows, len(net.inputs)), dtype=np.float32)
-    y = rng.standard_normal((rows, len(net.outputs)), dtype=np.float32)
+    X = rng.standard_normal((rows, net.plan.n_inputs), dtype=np.float32)
+    y = rng.standard_normal((rows, len(net.plan.outputs)), dtype=np.float32)
     return Step(net, X, y)
 
 

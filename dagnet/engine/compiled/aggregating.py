@@ -165,9 +165,9 @@ class _Push(Pull):
 
         emit.loop(self.n, 1, [self.share.value], multiply)
 
-    def _edge(self, place: Any, total: Vector) -> tuple[Vector, Vector]:
+    def _edge(self, place: Any, totals: list[Vector]) -> tuple[list[Vector], list[Vector]]:
         """The products of δ·∂A/∂(w a) and a, one a lane of a piece; the product of the terms so far."""
-        emit, (weight, value, pulled) = self.emit, self._read(place)
+        emit, (weight, value, pulled), (total,) = self.emit, self._read(place), totals
         term, own = weight.times(value), self.share
         if self.code == PRODUCT:
             own = total.times(emit.load(self._room(place)))
@@ -175,7 +175,7 @@ class _Push(Pull):
         elif self.code != MEAN:
             own = emit.select(_alike(term, self.best), own, 0.0)
         emit.store(emit.intrinsic("fmuladd", weight, own, emit.load(pulled)), pulled)
-        return emit.products(own, value), total
+        return [emit.products(own, value)], [total]
 
 
 @microkernel()
@@ -191,7 +191,7 @@ def push_back(builder, program, walk, state, tile, places):
 
 def _push(code: int, program: Any, walk: Any, places: list[Any], emit: Rows) -> None:
     push = _Push(code, emit, program, walk, places)
-    push.all(push.first, push.n, emit.splat(1.0).value)
+    push.all(push.first, push.n, [emit.splat(1.0).value])
 
 
 @numba.njit(**INNER)

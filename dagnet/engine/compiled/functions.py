@@ -182,7 +182,8 @@ def _are_alike(
     values, deltas = np.concatenate([z, z]), np.ones((2 * n, lanes), z.dtype)
     indptr, sums = np.maximum(np.arange(2 * n + 1) - n, 0), np.zeros(2 * n, z.dtype)
     sources, biases, yes = np.arange(n, dtype=f"i{bits // 8}"), np.full(2 * n, -1), np.ones(2 * n, np.int8)
-    program = indptr, sources, biases, np.zeros_like(indptr), sources, yes, yes, indptr, indptr
+    no = np.zeros_like(yes)
+    program = indptr, sources, biases, np.zeros_like(indptr), sources, yes, yes, no, indptr, indptr
     arrays = (*program, np.ones(n, z.dtype), sums, sums, sums, values, deltas)
     kinds = [ctypes.c_void_p] * (1 + len(arrays)) + [ctypes.c_int64] * 7
     for address in units[:2]:

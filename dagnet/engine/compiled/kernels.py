@@ -16,9 +16,10 @@ from typing import Any
 import numba
 import numpy as np
 
+from dagnet.engine.compiled.alike import add_derivatives
 from dagnet.engine.compiled.caching import INNER, kernel
 from dagnet.engine.compiled.calls import call_elementwise, call_learning, call_slope, call_units, own_numbers
-from dagnet.engine.compiled.microkernels import add_derivatives, add_row_sums
+from dagnet.engine.compiled.microkernels import add_row_sums
 from dagnet.engine.compiled.opened import UNITS, Reverse, State, Tile, numbers_at
 from dagnet.engine.compiled.squares import SQUARE, run_into_unit, square_into_rows, square_into_units
 from dagnet.engine.compiled.vectors import TILE_BYTES

@@ -24,6 +24,8 @@ from dagnet.engine.compiled.vectors import I32, I64, TILE_ROWS, USUAL_ROWS, Emit
 
 AHEAD = 32
 """How many edges ahead the rows of a unit are asked for from memory."""
+SOON, LATER = (8, 512), 8
+"""Where units go on together: how many units or edges ahead these are asked for, and rows."""
 BY_MOMENTS = 4
 """Set in ``started``: ∂L/∂a of the unit begins with what comes by way of its moments over the rows."""
 REORDER = ("reassoc", "nsz", "contract")
@@ -218,11 +220,18 @@ def summed(emit: Rows, program: Any, theta: Any, units: list[Any]) -> list[Vecto
     """Z of some units that have the same parents: b + Σ w·a, for a tile's rows."""
     builder, state = emit.builder, emit.state
     biases = [_bias(emit, program, theta, unit) for unit in units]
+    several = len(units) > 1  # whose edges stand in several rows, and no processor foresees which is read
+    for unit in units if several else []:
+        emit.prefetch(emit.place(state.values, builder.add(unit, I64(LATER))))
     first, n = emit.span(program.indptr, units[0])
     starts = [emit.at(program.indptr, unit) for unit in units]
 
     def add(number: Any, carried: list[Any]) -> list[Any]:
         edge = builder.add(first, number)
+        if several:
+            early = builder.add(edge, builder.mul(n, I64(SOON[0])))
+            emit.ask(program.sources, early)
+            emit.ask(theta, builder.add(early, builder.mul(number, I64(len(units) - 1))))
         rows = emit.load(emit.place(state.values, emit.at(program.sources, edge)))
         weights = [emit.splat(emit.at(theta, builder.add(start, number))) for start in starts]
         pairs = zip(weights, carried, strict=True)
@@ -233,58 +242,84 @@ def summed(emit: Rows, program: Any, theta: Any, units: list[Any]) -> list[Vecto
 
 
 class Pull:
-    """One unit's walk over its children, four edges at a time, and the rest."""
+    """A walk over the children that some units share, four edges of each at a time, and the rest."""
 
-    def __init__(self, emit: Rows, program: Any, walk: Any, unit: Any, first: Any) -> None:
+    firsts: tuple[Any, ...] = ()
+
+    def __init__(self, emit: Rows, program: Any, walk: Any, units: list[Any]) -> None:
         self.emit, self.plan, self.walk = emit, program, walk
-        builder, ahead = emit.builder, ir.Constant(I64, AHEAD)
-        ahead = builder.select(builder.icmp_signed("<", first, ahead), first, ahead)
-        self.soon = builder.gep(program.children, [builder.neg(ahead)])
-        self.own = emit.load(emit.place(emit.state.values, unit))
+        self.owns = [emit.load(emit.place(emit.state.values, unit)) for unit in units]
+        self.firsts = tuple(emit.at(program.indptr_out, unit) for unit in units)
+        if units:
+            builder, ahead, first = emit.builder, ir.Constant(I64, AHEAD), self.firsts[0]
+            ahead = builder.select(builder.icmp_signed("<", first, ahead), first, ahead)
+            self.soon = builder.gep(program.children, [builder.neg(ahead)])
 
     def _rows(self, children: Any, place: Any) -> Any:
         return self.emit.place(self.emit.state.deltas, self.emit.at(children, place))
 
-    def _edge(self, place: Any, total: Vector) -> tuple[Vector, Vector]:
-        """The products a·δ, still one a lane of a piece, and the total with w·δ added."""
+    def _places(self, place: Any) -> list[Any]:
+        """Where the same edge of each unit stands, of the first one's place."""
+        builder = self.emit.builder
+        moved = (builder.sub(first, self.firsts[0]) for first in self.firsts[1:])
+        return [place, *(builder.add(place, by) for by in moved)]
+
+    def _edge(self, place: Any, totals: list[Vector]) -> tuple[list[Vector], list[Vector]]:
+        """By unit: the products a·δ, still one a lane of a piece, and the totals with w·δ added."""
         emit = self.emit
         emit.prefetch(self._rows(self.soon, place))
         delta = emit.load(self._rows(self.plan.children, place))
-        weight = emit.splat(emit.at(self.walk.weights, place))
-        return emit.products(self.own, delta), emit.intrinsic("fmuladd", weight, delta, total)
+        weights = [emit.splat(emit.at(self.walk.weights, here)) for here in self._places(place)]
+        products = [emit.products(own, delta) for own in self.owns]
+        pairs = zip(weights, totals, strict=True)
+        return products, [emit.intrinsic("fmuladd", weight, delta, total) for weight, total in pairs]
 
-    def edges(self, place: Any, n: int, total: Any) -> Any:
-        """N ≤ 4 edges from ``place``: their derivatives are added up in memory."""
-        emit, products, pulled = self.emit, [self.emit.piece.splat(0.0)] * 4, Vector(self.emit, total)
+    def _ask(self, place: Any) -> None:
+        """For edges of several units, which stand in as many rows."""
+        builder = self.emit.builder
+        number = builder.sub(place, self.firsts[0])
+        early = builder.sub(builder.add(place, number), I64(SOON[1]))
+        for array in (self.plan.children, self.walk.weights, self.walk.gradient):
+            self.emit.ask(array, early)
+
+    def edges(self, place: Any, n: int, totals: list[Any]) -> list[Any]:
+        """N ≤ 4 edges of each unit from ``place``: their derivatives are added up in memory."""
+        emit, pulled, found = self.emit, [Vector(self.emit, total) for total in totals], list[list[Vector]]()
+        if len(self.firsts) > 1:
+            self._ask(place)
         for k in range(n):
-            products[k], pulled = self._edge(emit.builder.add(place, ir.Constant(I64, k)), pulled)
-        emit.add_four_sums(products, emit.builder.gep(self.walk.gradient, [place]), n)
-        return pulled.value
+            products, pulled = self._edge(emit.builder.add(place, ir.Constant(I64, k)), pulled)
+            found.append(products)
+        for here, own in zip(self._places(place), zip(*found, strict=True), strict=True):
+            four = [*own, *[emit.piece.splat(0.0)] * (4 - n)]
+            emit.add_four_sums(four, emit.builder.gep(self.walk.gradient, [here]), n)
+        return [total.value for total in pulled]
 
-    def all(self, first: Any, n: Any, start: Any) -> Any:
-        """N edges from ``first`` on; of the last none to three there is a block of code for each count."""
+    def all(self, first: Any, n: Any, starts: list[Any]) -> list[Any]:
+        """N edges of each from ``first`` on; of the last, none to three, a block of code for each count."""
         builder = self.emit.builder
 
         def four(number: Any, carried: list[Any]) -> list[Any]:
-            return [self.edges(builder.add(first, number), 4, carried[0])]
+            return self.edges(builder.add(first, number), 4, carried)
 
-        done, total = self.emit.loop(n, 4, [start], four)
+        done, *totals = self.emit.loop(n, 4, starts, four)
         place, left = builder.add(first, done), builder.sub(n, done)
-        found = [(builder.block, total)]
+        found = [(builder.block, totals)]
         after = builder.append_basic_block("pulled")
         switch = builder.switch(left, after)
         for few in (1, 2, 3):
             block = builder.append_basic_block(f"rest{few}")
             switch.add_case(ir.Constant(I64, few), block)
             builder.position_at_end(block)
-            rest = self.edges(place, few, total)
+            rest = self.edges(place, few, totals)
             found.append((builder.block, rest))
             builder.branch(after)
         builder.position_at_end(after)
-        result = builder.phi(total.type)
+        results = [builder.phi(total.type) for total in totals]
         for block, pulled in found:
-            result.add_incoming(pulled, block)
-        return result
+            for result, total in zip(results, pulled, strict=True):
+                result.add_incoming(total, block)
+        return results
 
 
 def _normalized(emit: Rows, pull: Pull, edge: Any, unit: Any) -> Vector:
@@ -298,25 +333,31 @@ def _normalized(emit: Rows, pull: Pull, edge: Any, unit: Any) -> Vector:
     mean, level, slope = (emit.splat(emit.at(array, unit)) for array in known)
     share = emit.load(builder.gep(shares, [emit.tile.row]))
     delta = emit.load(emit.place(emit.state.deltas, emit.at(program.children, edge)))
-    by_moments = share * (level + (pull.own - mean) * slope)
+    by_moments = share * (level + (pull.owns[0] - mean) * slope)
     return emit.intrinsic("fmuladd", emit.splat(emit.at(pull.walk.weights, edge)), delta, by_moments)
 
 
 def pulled(
-    emit: Rows, program: Any, walk: Any, unit: Any, *, normalizes: bool = False
-) -> tuple[Vector, Vector]:
-    """∂L/∂a of a unit, and its a; derivatives of the weights to its children are added up on the way."""
-    builder = emit.builder
+    emit: Rows, program: Any, walk: Any, units: list[Any], *, normalizes: bool = False
+) -> tuple[list[Vector], list[Vector]]:
+    """∂L/∂a of units that have the same children, and their a; derivatives of the weights are added up."""
+    builder, unit = emit.builder, units[0]
     first, n = emit.span(program.indptr_out, unit)
-    started, pull = emit.at(program.started, unit), Pull(emit, program, walk, unit, first)
+    for other in units if len(units) > 1 else []:
+        emit.prefetch(emit.place(emit.state.values, builder.sub(other, I64(LATER))))
+    pull = Pull(emit, program, walk, units)
 
-    def by_children() -> Any:
-        fresh = builder.icmp_signed("==", started, ir.Constant(I64, 0))
+    def start(unit: Any) -> Any:
+        fresh = builder.icmp_signed("==", emit.at(program.started, unit), ir.Constant(I64, 0))
         there = emit.load(emit.place(emit.state.deltas, unit)).value
-        return pull.all(first, n, builder.select(fresh, emit.splat(0.0).value, there))
+        return builder.select(fresh, emit.splat(0.0).value, there)
+
+    def by_children() -> list[Any]:
+        return pull.all(first, n, [start(unit) for unit in units])
 
     if not normalizes:
-        return Vector(emit, by_children()), pull.own
+        return [Vector(emit, total) for total in by_children()], pull.owns
+    started = emit.at(program.started, unit)
     by_moments = builder.icmp_signed("==", started, ir.Constant(I64, BY_MOMENTS))
     ways = []
     with builder.if_else(by_moments) as (then, otherwise):
@@ -325,33 +366,11 @@ def pulled(
         with otherwise:  # a unit that normalises has one parent, whose sums with δ come next
             parent = emit.at(program.sources, emit.at(program.indptr, unit))
             emit.prefetch(emit.place(emit.state.values, parent))
-            ways.append((by_children(), builder.block))
+            ways.append((by_children()[0], builder.block))
     found = builder.phi(emit.type)
     for way in ways:
         found.add_incoming(*way)
-    return Vector(emit, found), pull.own
-
-
-class Leaving(Pull):
-    """The same for edges that leave units whose ∂L/∂a nobody asks for, all as one walk."""
-
-    def _edge(self, place: Any, total: Vector) -> tuple[Vector, Vector]:
-        emit, slot = self.emit, self.emit.builder.load(self.emit.builder.gep(self.plan.slots_out, [place]))
-        slot = emit.builder.zext(slot, I64) if slot.type.width < 64 else slot
-        own = emit.load(emit.place(emit.state.values, emit.at(self.plan.sources, slot)))
-        return emit.products(own, emit.load(self._rows(self.plan.children, place))), total
-
-
-@microkernel()
-def add_derivatives(builder, program, walk, state, tile, units):
-    """∂L/∂w of the edges to the children of some units, first and last + 1."""
-
-    def body(emit: Rows) -> None:
-        first, last = (emit.at(program.indptr_out, unit) for unit in units)
-        pull = Leaving(emit, program, walk, units[0], first)
-        pull.all(first, builder.sub(last, first), emit.splat(0.0).value)
-
-    Rows.each(builder, state, tile, body)
+    return [Vector(emit, found)], pull.owns
 
 
 @microkernel()

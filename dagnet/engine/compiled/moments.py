@@ -56,7 +56,7 @@ class _Sums(Pull):
             total, moved = emit.added(total, part), emit.piece.intrinsic("fmuladd", part, far, moved)
         return [total.value, moved.value]
 
-    def edges(self, place: Any, n: int, total: Any) -> Any:
+    def edges(self, place: Any, n: int, totals: list[Any]) -> list[Any]:
         """Of n ≤ 4 units from the place on: added to the numbers in memory."""
         emit, piece = self.emit, self.emit.piece
         places = [emit.builder.add(place, I64(k)) for k in range(n)]
@@ -70,7 +70,7 @@ class _Sums(Pull):
         for start, found in enumerate(self.found):
             four = [Vector(emit, value) for value in sums[start::2]] + [piece.splat(0.0)] * (4 - n)
             emit.add_four_sums(four, emit.builder.gep(found, [place]), n)
-        return total
+        return totals
 
 
 @microkernel()
@@ -84,7 +84,7 @@ def add_moments(builder, state, tile, tiles, weights, span, arrays):
         return emit.load(builder.gep(weights, [emit.tile.row])) * away
 
     def body(emit: Rows) -> None:
-        _Sums(emit, tiles, weighted, arrays).all(span[0], span[1], I64(0))
+        _Sums(emit, tiles, weighted, arrays).all(span[0], span[1], [])
 
     Rows.each(builder, state, tile, body)
 
@@ -97,7 +97,7 @@ def add_delta_sums(builder, state, tile, tiles, targets, span, arrays):
         return emit.load(emit.place(state.deltas, emit.at(targets, k)))
 
     def body(emit: Rows) -> None:
-        _Sums(emit, tiles, delta, arrays).all(span[0], span[1], I64(0))
+        _Sums(emit, tiles, delta, arrays).all(span[0], span[1], [])
 
     Rows.each(builder, state, tile, body)
 

@@ -45,6 +45,7 @@ ARRAYS = {
     "children": _UNIT,
     "slots_out": _SLOT,
     "started": types.int8,
+    "alike": types.int8,
     "zeroed": types.int64,
     "fresh": types.int8,
     "needs_delta": types.boolean,

@@ -12,6 +12,7 @@ from dagnet.adjacency import ranges
 from dagnet.arrays import Array
 from dagnet.builtins import aggregations
 from dagnet.engine.compiled import functions
+from dagnet.engine.compiled.alike import alike_units, leaving_by_children
 from dagnet.engine.compiled.functions import APART, Called, CompiledActivation
 from dagnet.engine.compiled.masks import numbers_of_rate
 from dagnet.engine.compiled.microkernels import BY_MOMENTS
@@ -132,6 +133,7 @@ class Program:
             self.learned_slot = np.ascontiguousarray(plan.learned_slot, np.int64)
             self.n_learned = plan.n_slots - plan.n_weights - int(np.count_nonzero(plan.bias_slot >= 0))
         self.pre_place, self.n_pre = self._pre_places()
+        self.pulls_inputs = bool(to_inputs := np.count_nonzero(plan.needs_delta[: plan.n_inputs]))
         slots_out = np.append(plan.slots_out, self._aggregate_rows()) if self.aggregates else plan.slots_out
         self.outputs = plan.outputs.astype(np.int64)
         self.indptr, self.indptr_out, self.bias_slot = (
@@ -140,26 +142,26 @@ class Program:
         self.is_narrow = plan.sources.dtype == plan.targets.dtype == np.int32 and plan.n_slots < 2**32
         # unsigned, because for a signed index Numba asks each time whether it counts from the end
         signed, unsigned = (np.int32, np.uint32) if self.is_narrow else (np.int64, np.uint64)
-        self.slots_out = slots_out.astype(signed, copy=False).view(unsigned)
+        self.sources, slots, children = (
+            a.astype(signed, copy=False) for a in (plan.sources, slots_out, plan.targets)
+        )
+        self.slots_out, self.children = leaving_by_children(self, slots.view(unsigned), children)
         self.slots_out.flags.writeable = False  # as the plan's own: kernels are compiled for one of both
-        self.sources, self.children = (a.astype(signed, copy=False) for a in (plan.sources, plan.targets))
         self.pre_place, self.needs_delta = self.pre_place.astype(signed, copy=False), plan.needs_delta
         numbers, self.key = plan.unit_numbers, np.zeros(2, np.uint64)
         self.rates = np.array([numbers_of_rate(rate) for rate in self._rates], np.float64).reshape(-1, 3)
         self.unit_hashes = np.zeros(0, np.uint64) if numbers is None else mixed(numbers + ODD)
-        to_inputs = np.count_nonzero(plan.needs_delta[: plan.n_inputs])
         self.all_needed = np.count_nonzero(plan.needs_delta) - to_inputs == plan.n_units - plan.n_inputs
-        self.pulls_inputs = to_inputs > 0
         self.walks_to_inputs = self.pulls_inputs or bool(plan.indptr_out[plan.n_inputs])
         self._join_units()
         self.table = table_of(self)
 
     def _join_units(self) -> None:
         """``runs``: the steps as tiles take them; ``unit_code``: what runs units of each activation."""
-        steps, n, bits = self.steps, len(self.activations), 32 if self.is_narrow else 64
-        rates = [0.0, *self._rates]
-        kind = Kind(self.dtype, bits, self.widths, normalizes=self.normalizes)
-        active = steps[:, 0] == ACTIVATE
+        steps, n, rates = self.steps, len(self.activations), [0.0, *self._rates]
+        active, bits = steps[:, 0] == ACTIVATE, 32 if self.is_narrow else 64
+        self.alike, joins = alike_units(self)
+        kind = Kind(self.dtype, bits, self.widths, normalizes=self.normalizes, joins=joins)
         codes = np.where(active, steps[:, 1], 0)  # first all without dropout, then with each rate
         if self.drops:
             codes[:-1] += np.where(active[:-1] & (steps[1:, 0] == DROP), n * (1 + steps[1:, 1]), 0)

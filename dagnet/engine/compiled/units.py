@@ -15,6 +15,7 @@ from llvmlite import ir
 
 from dagnet.adjacency import run_ends
 from dagnet.arrays import Array
+from dagnet.engine.compiled.alike import BACK, FORTH, Way
 from dagnet.engine.compiled.caching import module_digest
 from dagnet.engine.compiled.generation import (
     DOUBLE,
@@ -38,7 +39,7 @@ from dagnet.plan import ACTIVATE, DROP, SPARSE
 
 BYTE = ir.IntType(8)
 WAYS = ("indptr", "sources", "bias_slot", "indptr_out", "children", "started", "needs_delta")
-PROGRAM = (*WAYS, "unit_hashes", "key")
+PROGRAM = (*WAYS, "alike", "unit_hashes", "key")
 WALK = ("theta", "weights", "gradient", "bias_gradient")
 STATE, TILE = ("values", "deltas"), ("base", "stride", "lanes", "there", "row")
 """What is handed over, in this order, behind the numbers and before the first unit and the last + 1."""
@@ -47,7 +48,8 @@ STATE, TILE = ("values", "deltas"), ("base", "stride", "lanes", "there", "row")
 class Kind(NamedTuple):
     """Of code: its dtype, the bits of a unit's number, the widths of tiles, whether it drops values.
 
-    ``normalizes``: whether the plan has moments over rows, by way of which some units have a derivative.
+    ``normalizes``: whether the plan has moments over rows, by way of which some units have a derivative;
+    ``joins``: whether units that are alike go on together.
     """
 
     dtype: Any
@@ -55,6 +57,7 @@ class Kind(NamedTuple):
     widths: tuple[int, ...]
     drops: bool = False
     normalizes: bool = False
+    joins: bool = False
 
 
 def unit_code(formulas: tuple[Formula, ...], kind: Kind) -> Machine:
@@ -82,7 +85,7 @@ def _machine(formula: Formula | None, kind: Kind) -> Machine:
 
 
 def _kinds(element: ir.Type, unit: ir.Type) -> list[ir.Type]:
-    kinds = {"sources": unit, "children": unit, "started": BYTE, "needs_delta": BYTE}
+    kinds = {"sources": unit, "children": unit, "started": BYTE, "needs_delta": BYTE, "alike": BYTE}
     kinds |= {"indptr": I64, "indptr_out": I64, "bias_slot": I64, "unit_hashes": I64, "key": I64}
     arrays = (kinds.get(name, element).as_pointer() for name in (*PROGRAM, *WALK, *STATE))
     return [DOUBLE.as_pointer(), *arrays, *[I64] * (len(TILE) + 2)]
@@ -108,7 +111,7 @@ def _by_width(
         if formula and kind.drops:  # by a rate whose numbers stand behind the formula's
             rate = builder.gep(numbers, [I64(len(numbers_of(formula)))])
             dropout = Dropout(emit, program.key, tile.row, rate)
-        write(emit, (formula, dropout, kind.normalizes), known, (program, walk), rest)
+        write(emit, (formula, dropout, kind), known, (program, walk), rest)
 
     by_width(builder, number_of(state.values), tile.lanes, body, kind.widths)
     builder.ret_void()
@@ -122,13 +125,50 @@ def _result(emit: Rows, formula: Formula, number: int, values: dict[int, Vector]
     return values[result].to_number()
 
 
+def _found(
+    emit: Rows, joins: tuple[Any, Way] | None, place: Any, span: list[Any], find: Callable[..., list[Vector]]
+) -> Vector:
+    """What ``find(units)`` gives for a unit: by itself, or with those like it.
+
+    The first of these that the walk comes to finds it for all; the others' is kept in their places.
+    """
+    if joins is None:
+        return find([place])[0]
+    (alike, way), builder, (first, last) = joins, emit.builder, span
+    array = getattr(emit.state, way.kept)
+    mark = builder.and_(builder.lshr(emit.at(alike, place), I64(way.shift)), I64(15))
+    begin = builder.sub(place, builder.mul(builder.sub(mark, I64(1)), I64(way.step)))
+    units = [builder.add(begin, I64(k * way.step)) for k in range(way.n)]
+    ends = units[:: way.step]
+    whole = builder.and_(builder.icmp_signed(">=", ends[0], first), builder.icmp_signed("<", ends[-1], last))
+    blocks = [builder.append_basic_block(name) for name in ("alone", "together", "kept", "found")]
+    switch = builder.switch(builder.select(whole, mark, I64(0)), blocks[2])
+    ways = []
+    for number, block in enumerate(blocks[:3]):
+        builder.position_at_end(block)
+        if number < 2:
+            switch.add_case(I64(number), block)
+            value, *others = find(units if number else [place])
+        else:
+            value, others = emit.load(emit.place(array, place)), []
+        for unit, other in zip(units[1:], others, strict=False):
+            emit.store(other, emit.place(array, unit))
+        ways.append((value.value, builder.block))
+        builder.branch(blocks[3])
+    builder.position_at_end(blocks[3])
+    found = builder.phi(emit.type)
+    for value, block in ways:
+        found.add_incoming(value, block)
+    return Vector(emit, found)
+
+
 def _forth(emit: Rows, code: tuple[Any, ...], known: Values, arrays: Any, span: list[Any]) -> None:
-    (program, walk), (first, last), (formula, dropout, _) = arrays, span, code
-    there = emit.first(emit.tile.there)
+    (program, walk), (first, last), (formula, dropout, kind) = arrays, span, code
+    there, joins = emit.first(emit.tile.there), (program.alike, FORTH) if kind.joins else None
 
     def unit(k: Any) -> None:
         place = emit.builder.add(first, k)
-        (total,) = summed(emit, program, walk.theta, [place])
+        total = _found(emit, joins, place, span, lambda units: summed(emit, program, walk.theta, units))
         if formula:
             total = emit.select(there, _result(emit, formula, 0, {**known, 0: total}), 0.0)
         if dropout:
@@ -139,13 +179,20 @@ def _forth(emit: Rows, code: tuple[Any, ...], known: Values, arrays: Any, span: 
 
 
 def _back(emit: Rows, code: tuple[Any, ...], known: Values, arrays: Any, span: list[Any]) -> None:
-    (program, walk), (first, last), (formula, dropout, normalizes) = arrays, span, code
+    (program, walk), (first, last), (formula, dropout, kind) = arrays, span, code
     builder, there = emit.builder, emit.first(emit.tile.there)
+    joins = (program.alike, BACK) if kind.joins else None
 
     def unit(k: Any) -> None:
-        place = builder.sub(builder.sub(last, k), I64(1))
+        place, owns = builder.sub(builder.sub(last, k), I64(1)), list[Vector]()
+
+        def pull(units: list[Any]) -> list[Vector]:
+            found, owns[:] = pulled(emit, program, walk, units, normalizes=kind.normalizes)
+            return found
+
         # also where δ is not wanted: of weights derivatives are
-        found, own = pulled(emit, program, walk, place, normalizes=normalizes)
+        found = _found(emit, joins, place, span, pull)
+        own = emit.load(emit.place(emit.state.values, place)) if joins else owns[0]
         if dropout:
             gone, own = dropout.restored(own)
         if formula:

@@ -115,10 +115,13 @@ class Emitter:
     def prefetch(self, pointer: ir.Value) -> None:
         """Ask for the numbers from ``pointer`` on, a cache line each time."""
         for line in range(0, self.lanes, 64 // self.dtype.itemsize):
-            place = self.builder.gep(pointer, [ir.Constant(I64, line)])
-            flags = [ir.Constant(I32, flag) for flag in (0, 3, 1)]
-            address = self.builder.bitcast(place, ir.IntType(8).as_pointer())
-            self._call("llvm.prefetch.p0", ir.VoidType(), [address, *flags])
+            self.ask(pointer, ir.Constant(I64, line))
+
+    def ask(self, array: ir.Value, place: ir.Value) -> None:
+        """Ask for the cache line of one number."""
+        address = self.builder.bitcast(self.builder.gep(array, [place]), ir.IntType(8).as_pointer())
+        flags = [ir.Constant(I32, flag) for flag in (0, 3, 1)]
+        self._call("llvm.prefetch.p0", ir.VoidType(), [address, *flags])
 
     def first(self, n: ir.Value) -> Vector:
         """Truth in the first ``n`` lanes; ``n`` is an i64."""
