@@ -1,7 +1,8 @@
-"""Predictions of many networks at once, one after the other."""
+"""Predictions of many networks at once, one after the other, and where their answers lie."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
 import networkx as nx
@@ -12,7 +13,7 @@ import dagnet
 
 pytest.importorskip("numba")
 
-from dagnet.engine.compiled import parts, runner
+from dagnet.engine.compiled import answers, parts, runner
 
 ACTIVATIONS = ("relu", "tanh", "gelu", "prelu", "sigmoid", "identity")
 NUMBERS = 2_048
@@ -40,10 +41,10 @@ def flat(outputs):
 
 @pytest.fixture
 def always(monkeypatch):
-    """From the call on: parts and several threads, however little there is."""
+    """From the call on: parts, several threads and kept memory, however little there is."""
 
     def begin(dtype="float64"):
-        for place in ("WORTH", "WORK_PER_THREAD", "CACHED"):
+        for place in ("WORTH", "WORK_PER_THREAD", "CACHED", "LARGE"):
             monkeypatch.setattr(runner, place, 1)
         monkeypatch.setattr(parts, "PART", NUMBERS * np.dtype(dtype).itemsize)
 
@@ -121,3 +122,71 @@ def test_parts_are_looked_for_once_so_many_rows_are_predicted(monkeypatch):
     for n_rows, there in ((5, False), (runner.WORTH, False), (63, False), (64, True)):
         net(np.zeros((n_rows, len(net.inputs))))
         assert ("_parts" in vars(net.runner)) == there
+
+
+# -- memory of answers ------------------------------------------------------------------------
+
+
+def address(array):
+    return array.ctypes.data
+
+
+def test_memory_of_an_answer_that_nobody_holds_serves_the_next(always):
+    always()
+    graph, outputs = union()
+    net = dagnet.Network(graph, outputs=flat(outputs), engine="compiled", seed=0)
+    rng = np.random.default_rng(0)
+    one, other = rng.standard_normal((2, 100, len(net.inputs)))
+    first = net(one)
+    kept, place, column = first.copy(), address(first), first.T[3:5, ::2]
+    assert first.flags.c_contiguous
+    assert first.flags.writeable
+    del first
+    second = net(other)  # a view is held: the memory is not free
+    assert address(second) != place
+    np.testing.assert_array_equal(column, kept.T[3:5, ::2])
+    del column
+    third = net(one)
+    assert address(third) == place
+    np.testing.assert_array_equal(third, kept)
+    np.testing.assert_array_equal(second, net(other))
+    del third
+    assert address(net(one[:70])) != place  # of another size
+    assert len(net(one)) == 100
+
+
+def test_answers_outlive_their_network_and_need_no_more_than_one_memory():
+    free = answers.Answers("float64")
+    one, two = free.empty((50, 2)), free.empty((50, 2))
+    one[:], two[:] = 1, 2
+    assert one.shape == (50, 2)
+    place = address(one)
+    del one
+    third = free.empty((50, 2))
+    assert address(third) == place
+    del third, two
+    assert len(free._free) == 1
+    last = free.empty((50, 2))
+    last[:] = 3
+    del free
+    assert last.min() == last.max() == 3
+    assert answers.Answers("float32").empty((0, 2)).shape == (0, 2)
+
+
+def test_memory_of_very_large_answers_is_given_back(monkeypatch):
+    monkeypatch.setattr(answers, "MOST", 100)
+    assert answers.Answers("float64").empty((50, 2)).base is None
+
+
+def test_threads_that_ask_at_once_have_memories_of_their_own(always):
+    always()
+    graph, outputs = union()
+    net = dagnet.Network(graph, outputs=flat(outputs), engine="compiled", seed=0)
+    X = np.random.default_rng(0).standard_normal((8, 70, len(net.inputs)))
+    expected = [net(rows).copy() for rows in X]
+
+    def ask(k):
+        return [k for _ in range(200) if not np.array_equal(net(X[k]), expected[k])]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert not flat(pool.map(ask, range(8)))

@@ -14,6 +14,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Compressed, Draw, Heads, Loss, LossGradient, Runner
 from dagnet.engine.compiled import kernels, passes
+from dagnet.engine.compiled.answers import Answers
 from dagnet.engine.compiled.between import between
 from dagnet.engine.compiled.functions import Called, compile_activation, compile_loss
 from dagnet.engine.compiled.gradients import FusedGradient, StagedGradient, kernels_of
@@ -38,6 +39,8 @@ MANY, CACHED, WORTH = 64, 2**20, 1_000
 
 Parts are looked for once so many rows were predicted: it takes as long as these gain.
 """
+LARGE = 2**22
+"""Numbers of an answer whose memory is kept: allocators keep less by themselves."""
 CHUNK_ROWS = 2048
 """Rows evaluated at once where only outputs are wanted."""
 
@@ -74,6 +77,10 @@ class CompiledRunner(Runner):
     @cached_property
     def _table(self) -> Array | None:
         return self.program.table if self.program.is_one_sweep else None
+
+    @cached_property
+    def _answers(self) -> Answers:
+        return Answers(self.dtype)
 
     @cached_property
     def _parts(self) -> Parts | None:
@@ -183,7 +190,8 @@ class CompiledRunner(Runner):
             outputs = np.empty(shape, self.dtype)
             memory, dense = np.empty(self.plan.n_units, self.dtype), writable(np.ascontiguousarray(inputs))
             return None if passes.evaluate_few(table, dense, theta, outputs, memory) else outputs
-        outputs = np.empty(shape, self.dtype)
+        large = n_rows * self._n_outputs >= LARGE
+        outputs = self._answers.empty(shape) if large else np.empty(shape, self.dtype)
         places = inputs.addresses() if compressed else columns_of(inputs)
         apart = len(places) > 0
         dense = (
