@@ -34,8 +34,8 @@ EDGE = 16
 FAR, LOADED = 2**23, 2
 """Bytes of a tile's values from which an input costs as many edges more: it comes from memory."""
 NONE = np.zeros(0, np.int64)
-MANY, CACHED, WORTH = 64, 2**20, 1_000
-"""Rows of a prediction that goes part after part, where their values have more bytes than the nearest caches.
+MANY, CACHED, WORTH = 64, 2**22, 1_000
+"""Rows of a prediction that goes part after part, where their values have more bytes than stay near.
 
 Parts are looked for once so many rows were predicted: it takes as long as these gain.
 """
