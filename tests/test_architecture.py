@@ -81,7 +81,7 @@ GUARDS = {
     "rewiring": "wirings",
     "contracts": "contracts making functions_left_to_numpy plugins_at_work",
     "drawing": "drawing pictures",
-    "engine": "engines compiled_engine meeting compiled_caching compiled_losses compiled_proof vectors "
+    "engine": "engines compiled_engine meeting compiled_caching compiled_losses compiled_proof parts vectors "
     "rows_as_they_lie",
     "editing": "editing",
     "errors": "errors bad_input",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,6 +167,24 @@ def _compile_units(
             alike = all(_are_alike(*tried, lanes) for lanes in kind.widths)
             _proofs[key] = "" if alike else "other bits"
     return APART if _proofs[key] else called_with(rate)
+
+
+def units_by_code(
+    program: Any, widths: tuple[int, ...], codes: Iterable[int], *, joins: bool = False
+) -> list[tuple[Any, ...]]:
+    """By code, what runs a program's units in tiles of such widths; the last runs sums alone.
+
+    An activation's code is its number, and as many more for each rate of dropout behind it.
+    """
+    bits, normalizes = 32 if program.is_narrow else 64, program.normalizes
+    kind = Kind(program.dtype, bits, widths, normalizes=normalizes, joins=joins)
+    activations, rates = program.plan.activations, [0.0, *program.plan.rates.tolist()]
+    n, units = len(activations), [APART] * (len(activations) * len(rates))
+    for code in codes:
+        own = activations[code % n], program.activations[code % n]
+        units[code] = compile_units(*own, kind, rates[code // n])
+    alone = unit_code((), kind)
+    return [*units, (alone.address, alone.back, 0, alone)]
 
 
 def _are_alike(

@@ -315,15 +315,15 @@ def load_inputs(given, values, tile, how):
 
 
 @numba.njit(**INNER)
-def store_tile(state, place, stride, units, rows):
-    """Some units of the tile that begins at ``place`` into (rows, units)."""
-    there, n_units = len(rows), len(units)
-    full, turned = there // SQUARE * SQUARE, n_units // SQUARE * SQUARE
-    for column in range(0, turned, SQUARE):
-        for row in range(0, full, SQUARE):
+def store_tile(state, tile, units, span, rows):
+    """A tile's values of some of ``units``, first and last + 1, into their columns of (rows, units)."""
+    there, n_units, place, stride = len(rows), len(units), tile.base, tile.stride
+    full, turned = there // SQUARE * SQUARE, span[1] - (span[1] - span[0]) % SQUARE
+    for row in range(0, full, SQUARE):  # eight at a time: streams that the processor foresees
+        for column in range(span[0], turned, SQUARE):
             start = row * n_units + column, n_units
             square_into_rows(state, (place + row, stride), units, column, rows, start)
-    for column in range(turned if full == there else 0, n_units):
+    for column in range(turned if full == there else span[0], span[1]):
         run = state[place + units[column] * stride : place + units[column] * stride + there]
         for row in range(full if column < turned else 0, there):
             rows[row, column] = run[row]

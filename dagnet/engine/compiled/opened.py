@@ -32,6 +32,7 @@ ARRAYS = {
     "steps": (types.int64, 4),
     "runs": (types.int64, 4),
     "unit_code": (types.int64, 3),
+    "parts": (types.int64, 5),
     "indptr": types.int64,
     "sources": _UNIT,
     "bias_slot": types.int64,

@@ -170,8 +170,10 @@ def kernels_of_tiles(  # noqa: C901 - it only holds them
                 some_nan |= load_columns(given, values, tile)
             else:
                 some_nan |= load_inputs(given, values, tile, (number == part, True))
-            forward(program, theta, state, tile, 0, len(program.runs))
-            store_tile(values, 0, lanes, program.outputs, outputs[first : first + there])
+            for one in program.parts:  # a part's units stand where the first one's do
+                here, columns = Tile(-one[0] * lanes, 0, lanes, lanes, there, first), (one[3], one[4])
+                forward(program, theta, state, here, one[1], one[2])
+                store_tile(values, here, program.outputs, columns, outputs[first : first + there])
             if not by_columns:
                 load_inputs(given, values, tile, (False, False))
         return some_nan

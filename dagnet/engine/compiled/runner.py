@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import groupby
@@ -13,10 +14,12 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Compressed, Draw, Heads, Loss, LossGradient, Runner
 from dagnet.engine.compiled import kernels, passes
+from dagnet.engine.compiled.answers import Answers
 from dagnet.engine.compiled.between import between
 from dagnet.engine.compiled.functions import Called, compile_activation, compile_loss
 from dagnet.engine.compiled.gradients import FusedGradient, RowsGradient, StagedGradient, kernels_of
 from dagnet.engine.compiled.opened import with_array
+from dagnet.engine.compiled.parts import Parts, parts_of
 from dagnet.engine.compiled.segments import ACTIVATE_SEGMENT, Program, Segment
 from dagnet.engine.compiled.state import CompiledState, Scratch, aligned, writable
 from dagnet.engine.compiled.threads import run_parts
@@ -31,6 +34,13 @@ EDGE = 16
 FAR, LOADED = 2**23, 2
 """Bytes of a tile's values from which an input costs as many edges more: it comes from memory."""
 NONE = np.zeros(0, np.int64)
+MANY, CACHED, WORTH = 64, 2**22, 1_000
+"""Rows of a prediction that goes part after part, where their values have more bytes than stay near.
+
+Parts are looked for once so many rows were predicted: it takes as long as these gain.
+"""
+LARGE = 2**22
+"""Numbers of an answer whose memory is kept: allocators keep less by themselves."""
 CHUNK_ROWS = 2048
 """Rows evaluated at once where only outputs are wanted."""
 
@@ -53,6 +63,8 @@ class CompiledRunner(Runner):
         self.threads = threads
         self._n_outputs = len(plan.outputs)
         self._tiled = 0, (0, 0)
+        self._many = MANY if plan.n_units * MANY * self.dtype.itemsize > CACHED else sys.maxsize
+        self._predicted = 0
         for activation in plan.activations:  # which says what NumPy has to run
             compile_activation(activation, self.dtype)
 
@@ -65,6 +77,20 @@ class CompiledRunner(Runner):
     @cached_property
     def _table(self) -> Array | None:
         return self.program.table if self.program.is_one_sweep else None
+
+    @cached_property
+    def _answers(self) -> Answers:
+        return Answers(self.dtype)
+
+    @cached_property
+    def _parts(self) -> Parts | None:
+        return parts_of(self.program)
+
+    def _parts_for(self, n_rows: int, threads: int) -> Parts | None:
+        """What a prediction goes through part after part, where that pays."""
+        self._predicted += n_rows
+        found = self._parts if self._predicted > WORTH else None
+        return found if found is not None and n_rows >= threads * found.lanes else None
 
     @cached_property
     def _sweeps(self) -> Any:
@@ -158,22 +184,27 @@ class CompiledRunner(Runner):
         table = self._table
         if table is None:
             return None
-        compressed = isinstance(inputs, Compressed)
-        outputs = np.empty((len(inputs), self._n_outputs), self.dtype)
-        if len(inputs) <= passes.FEW and not (compressed or self.program.aggregates):
+        n_rows, compressed = len(inputs), isinstance(inputs, Compressed)
+        shape = n_rows, self._n_outputs
+        if n_rows <= passes.FEW and not (compressed or self.program.aggregates):
+            outputs = np.empty(shape, self.dtype)
             memory, dense = np.empty(self.plan.n_units, self.dtype), writable(np.ascontiguousarray(inputs))
             return None if passes.evaluate_few(table, dense, theta, outputs, memory) else outputs
+        large = n_rows * self._n_outputs >= LARGE
+        outputs = self._answers.empty(shape) if large else np.empty(shape, self.dtype)
         places = inputs.addresses() if compressed else columns_of(inputs)
         apart = len(places) > 0
         dense = (
             np.empty((0, self.plan.n_inputs), self.dtype) if apart else writable(np.ascontiguousarray(inputs))
         )
         given = dense, places
-        lanes, parts = self.tiling(len(inputs))
-        some_nan = [False] * parts
+        lanes, parts = self.tiling(n_rows)
+        some_nan, n_units = [False] * parts, self.plan.n_units
+        if n_rows >= self._many and (found := self._parts_for(n_rows, parts)) is not None:
+            table, theta, n_units, lanes = found.table, theta[found.slots], found.n_units, found.lanes
 
         def share(part: int) -> None:
-            memory, own = aligned(self.plan.n_units * lanes, self.dtype), (part, parts, lanes)
+            memory, own = aligned(n_units * lanes, self.dtype), (part, parts, lanes)
             some_nan[part] = self._sweeps.evaluate(table, given, theta, outputs, memory, own)
 
         run_parts(share, parts)

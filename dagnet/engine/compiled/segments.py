@@ -13,11 +13,11 @@ from dagnet.arrays import Array
 from dagnet.builtins import aggregations
 from dagnet.engine.compiled import functions
 from dagnet.engine.compiled.alike import alike_units, leaving_by_children
-from dagnet.engine.compiled.functions import APART, Called, CompiledActivation
+from dagnet.engine.compiled.functions import Called, CompiledActivation, units_by_code
 from dagnet.engine.compiled.masks import numbers_of_rate
 from dagnet.engine.compiled.microkernels import BY_MOMENTS
 from dagnet.engine.compiled.opened import BLOCK, table_of
-from dagnet.engine.compiled.units import Kind, joined_units, unit_code
+from dagnet.engine.compiled.units import joined_units
 from dagnet.engine.compiled.vectors import TILE_ROWS, USUAL_ROWS
 from dagnet.hashing import ODD, mixed
 from dagnet.plan import (
@@ -157,23 +157,18 @@ class Program:
         self.table = table_of(self)
 
     def _join_units(self) -> None:
-        """``runs``: the steps as tiles take them; ``unit_code``: what runs units of each activation."""
-        steps, n, rates = self.steps, len(self.activations), [0.0, *self._rates]
-        active, bits = steps[:, 0] == ACTIVATE, 32 if self.is_narrow else 64
-        self.alike, joins = alike_units(self)
-        kind = Kind(self.dtype, bits, self.widths, normalizes=self.normalizes, joins=joins)
+        """``runs``: steps as tiles take them, one part; ``unit_code``: what runs units of an activation."""
+        steps, n, (self.alike, joins) = self.steps, len(self.activations), alike_units(self)
+        active = steps[:, 0] == ACTIVATE
         codes = np.where(active, steps[:, 1], 0)  # first all without dropout, then with each rate
         if self.drops:
             codes[:-1] += np.where(active[:-1] & (steps[1:, 0] == DROP), n * (1 + steps[1:, 1]), 0)
-        self._units: list[tuple[Any, ...]] = [APART] * (n * len(rates))
-        for code in set(codes[active].tolist()) if self.sums else ():
-            own = self.plan.activations[code % n], self.activations[code % n]
-            self._units[code] = functions.compile_units(*own, kind, rates[code // n])
-        alone = unit_code((), kind)
-        self._units.append((alone.address, alone.back, 0, alone))
+        asked = set(codes[active].tolist()) if self.sums else ()
+        self._units = units_by_code(self, self.widths, asked, joins=joins)
         self.unit_code = np.array([code[:3] for code in self._units], np.int64)
         begins, fuses = [segment.begin for segment in self.segments], self.unit_code[:-1, 0] != 0
         self.runs, self._starts = joined_units(steps, codes, fuses, begins, drops=self.drops)
+        self.parts = np.array([[0, 0, len(self.runs), 0, len(self.outputs)]])
 
     def span(self, segment: Segment) -> tuple[int, int]:
         """Where in ``runs`` a segment's steps stand: first, last + 1."""

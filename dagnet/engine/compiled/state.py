@@ -16,12 +16,11 @@ from dagnet.engine.reference import sums
 from dagnet.plan import AGGREGATE, LAYER
 
 
-def aligned(n: int, dtype: Any, *, zero: bool = False) -> Array:
+def aligned(n: int, dtype: Any) -> Array:
     """N numbers that start on a cache line."""
-    size = np.dtype(dtype).itemsize
-    raw = (np.zeros if zero else np.empty)(n * size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + n * size].view(dtype)
+    raw = np.empty(n + 64 // np.dtype(dtype).itemsize, dtype)
+    start = -raw.ctypes.data % 64 // raw.itemsize
+    return raw[start : start + n]
 
 
 def writable(array: Array) -> Array:
