@@ -190,8 +190,8 @@ def _packing(topology: Topology, order: Array, first_unit: Array, read: Array) -
         length, biased = length.repeat(units[order]), biased.repeat(units[order])
     del edges, ends
     indptr = offsets(length)
-    bias_slot = np.full(total, -1, np.int64)
     n_slots = len(sources) + int(np.count_nonzero(biased))
+    bias_slot = np.full(total, -1, narrowest(n_slots))
     bias_slot[biased] = np.arange(len(sources), n_slots)
     counts = [len(activation.trainable) for activation in topology.activations]
     if not any(counts):

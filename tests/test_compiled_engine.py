@@ -626,7 +626,7 @@ def test_a_process_killed_while_it_compiles_leaves_a_cache_that_works(tmp_path):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_indices_of_64_bits_give_the_same_bits(dtype):
-    """Plans of more than 2³¹ units or 2³² slots have wide tables; here a small plan is widened."""
+    """Plans of more than 2³¹ units or slots have wide tables; here a small plan is widened."""
     net = dagnet.Network(
         dagnet.layered([3, 5, 4, 1], activation="gelu"), seed=0, dtype=dtype, engine="compiled"
     )
@@ -696,3 +696,31 @@ def test_units_that_are_alike_go_on_together_as_one_by_one(monkeypatch, dtype):
         ]
         np.testing.assert_array_equal(found[0], found[1])
         np.testing.assert_allclose(found[0], found[2], rtol=1e-4 if dtype == "float32" else 1e-10, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("n_nodes", "n_edges"), [(40, 200), (300, 1500), (120, 5500)])
+@pytest.mark.parametrize("activations", [("tanh",), ("relu", "sigmoid"), ("tanh", "gelu")])
+def test_a_pass_that_writes_over_values_and_weights_gives_the_bits_of_a_walk_that_keeps_them(
+    dtype, n_nodes, n_edges, activations
+):
+    """One tile, in the result or not, or several; outputs that others read; rows after more rows."""
+    from dagnet.engine.compiled.opened import shape_of
+
+    graph = irregular(n_nodes, n_edges, activations=activations)
+    inner = [node for node in graph if graph.in_degree(node) and graph.out_degree(node)][::7]
+    leaves = [node for node in graph if not graph.out_degree(node)]
+    net = dagnet.Network(graph, outputs=[*leaves, *inner], seed=0, dtype=dtype, engine="compiled", threads=1)
+    program, theta = net.runner.program, net.layout.by_slot(net.parameters)
+    assert program.overwrites == ("gelu" not in activations)
+    assert shape_of(program, len(theta), 8, 8, 1)[:2] == (True, n_edges == 5500)
+    assert len(inner) > 1
+    assert net.outputs == (*leaves, *inner)
+    again = net.runner.fused_gradient(net.loss)
+    for n in (70, 8, 3, 33, 1):
+        X, y = (part.astype(dtype) for part in rows(net, n))
+        factor, kept = np.full(n, 1 / n, dtype), net.gradient(X, y).flat
+        for gradient in (again, net.runner.fused_gradient(net.loss)):
+            into = np.full_like(theta, np.nan)
+            gradient(theta, X, y, factor, into=into)
+            np.testing.assert_array_equal(into, kept)

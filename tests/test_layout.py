@@ -102,14 +102,16 @@ def test_where_weights_stand_is_found_again_where_it_is_not_kept(monkeypatch):
     kept = dagnet.Network.from_arrays(*ends, seed=0)
     monkeypatch.setattr(layout, "MANY", 1)
     net = dagnet.Network.from_arrays(*ends, seed=0)
-    assert "weights" not in vars(net.layout)
+    assert not {"weights", "biases"} & vars(net.layout).keys()
     X, y = rows.normal(size=(9, len(net.inputs))), rows.normal(size=(9, len(net.outputs)))
     for one in (kept, net):
         one.fit(X, y, epochs=2, seed=0, standardize=True)
-    assert "weights" not in vars(net.layout)
+    assert not {"weights", "biases"} & vars(net.layout).keys()
     for one in (net, pickle.loads(pickle.dumps(net)), copy.deepcopy(net)):
         assert dict(one.weights) == dict(kept.weights)
+        assert dict(one.biases) == dict(kept.biases)
         np.testing.assert_array_equal(one.layout.weights, kept.layout.weights)
+        np.testing.assert_array_equal(one.layout.biases, kept.layout.biases)
 
 
 @pytest.mark.parametrize("given", [False, True])

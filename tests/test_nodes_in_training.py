@@ -11,7 +11,7 @@ import pytest
 import dagnet
 from dagnet.contracts import Draw
 from dagnet.contracts.execution import ThreeCalls
-from dagnet.engine.compiled.microkernels import BY_MOMENTS
+from dagnet.engine.compiled.beginning import BY_MOMENTS
 from dagnet.hashing import kept, step_key
 from dagnet.plan import training_plan
 

@@ -108,8 +108,8 @@ class Layout:
         (nodes,) the first unit of each node.
     known_weights
         :attr:`weights`; None where there are many that are easily found again.
-    biases
-        (all units,) the parameter of each, node after node as in ``topology.bias_start``; −1 for none.
+    known_biases
+        :attr:`biases`; None where there are as many, too.
     trainable
         (parameters,) mask: what training may change.
     factor
@@ -126,7 +126,7 @@ class Layout:
     plan: Plan
     first_unit: Array
     known_weights: Array | None
-    biases: Array
+    known_biases: Array | None
     trainable: Array
     factor: Array | None
     first_of_half: Array
@@ -135,7 +135,7 @@ class Layout:
     learned: Mapping[str, Array]
 
     def __post_init__(self) -> None:
-        for array in (self.first_unit, self.biases, self.trainable):
+        for array in (self.first_unit, self.trainable):
             array.flags.writeable = False
 
     @classmethod
@@ -151,13 +151,14 @@ class Layout:
             weights, biases = plan.tie[weights], np.where(biases < 0, -1, plan.tie[biases])
             trainable = np.zeros(plan.n_parameters, bool)
             trainable[plan.tie] = compiled.trainable
-        known = weights[:n]
+        known, known_biases = weights[:n], biases[:m].astype(narrowest(plan.n_slots))
+        found_again = n >= MANY and topology.is_plain and plan.tie is None and not slots
         found = cls(
             topology,
             plan,
             first[value] if len(value) < len(first) else first,
-            None if n >= MANY and topology.is_plain and plan.tie is None and not slots else known,
-            biases[:m].astype(narrowest(plan.n_slots)),
+            None if found_again else known,
+            None if found_again else known_biases,
             trainable,
             _factor(topology, compiled),
             first,
@@ -165,8 +166,9 @@ class Layout:
             Normalized.of(plan, slots) if slots else None,
             _learned(compiled),
         )
-        known.flags.writeable = False
-        found.__dict__["weights"] = known
+        for name, array in (("weights", known), ("biases", known_biases)):
+            array.flags.writeable = False
+            found.__dict__[name] = array
         return found
 
     @cached_property
@@ -180,9 +182,19 @@ class Layout:
         found.flags.writeable = False
         return found
 
+    @cached_property
+    def biases(self) -> Array:
+        """(all units,) the parameter of each, node after node as in ``topology.bias_start``; −1 for none."""
+        if self.known_biases is not None:
+            return self.known_biases
+        found: Array = self.plan.bias_slot[self.first_unit]
+        found.flags.writeable = False
+        return found
+
     def forget(self) -> None:
         """Let go of what is found again where it is asked for."""
-        self.__dict__.pop("weights", None)
+        for name in ("weights", "biases"):
+            self.__dict__.pop(name, None)
 
     # -- where names have their places ---------------------------------------------------
 

@@ -64,7 +64,7 @@ def cut(plan: P, units: Array, inputs: Array | None = None) -> tuple[P, Array, A
     has_bias = biases >= 0
     learned_slot, learned_ids = _cut_learned(plan, unit_ids, len(boundary), len(slots) + int(has_bias.sum()))
     slot_ids = np.concatenate([slots, biases[has_bias], learned_ids])
-    bias_slot = np.full(len(unit_ids), -1, np.int64)
+    bias_slot = np.full(len(unit_ids), -1, plan.bias_slot.dtype)
     bias_slot[has_bias] = len(slots) + np.arange(has_bias.sum())
     steps, gather = _cut_steps(plan, kept, place, indptr)
     cut = replace(

@@ -77,6 +77,7 @@ class Activation:
     def __init__(self, program: Program, segment: Segment) -> None:
         self.plan, self.step = program.plan, _step(program, segment)
         self.kept = program.pre_place[self.step.targets]
+        self.keeps_z = bool((self.kept[:1] >= 0).any())
         following = program.steps[segment.end : segment.end + 1]
         self.dropped = float(program.plan.rates[following[0, 1]]) if DROP in following[:, 0] else 0.0
 
@@ -84,7 +85,7 @@ class Activation:
         """Write g(z); z is kept where a derivative needs it."""
         a, step = Units(state, state.values), self.step
         z = a[step.targets]
-        if self.kept[0] >= 0:
+        if self.keeps_z:
             Units(state, state.pre)[self.kept] = z
         a[step.targets] = self.plan.activations[step.what].value(z, **self.plan.learned(step, theta))
 
@@ -93,7 +94,7 @@ class Activation:
         plan, units, number = self.plan, self.step.targets, state.dtype.type
         activation, d = plan.activations[self.step.what], Units(state, state.deltas)
         values, learned, asked = Units(state, state.values)[units], plan.learned(self.step, theta), d[units]
-        z = Units(state, state.pre)[self.kept] if self.kept[0] >= 0 else values
+        z = Units(state, state.pre)[self.kept] if self.keeps_z else values
         keeps = ~((values == 0) & np.signbit(values)) if self.dropped else True
         if self.dropped:
             values = values * number(1 - self.dropped)

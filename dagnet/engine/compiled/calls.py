@@ -73,8 +73,11 @@ def call_learning(builder, called, state, sums, places, n):
 
 @microkernel(lambda *_: types.float64)
 def call_loss(builder, called, state, tile, outputs, rows):
-    """A loss of a tile's rows (targets, factors); its result.  ``outputs``: their units, how many."""
+    """A loss of a tile's rows (targets, factors); its result.
+
+    ``outputs``: their units, where their ∂L/∂a goes, and how many they are.
+    """
     values, deltas = (builder.gep(array, [tile.base]) for array in (state.values, state.deltas))
-    units, n_outputs = outputs
-    arguments = [values, units, tile.stride, *rows, deltas, n_outputs, tile.there]
+    units, begun, n_outputs = outputs
+    arguments = [values, units, begun, tile.stride, *rows, deltas, n_outputs, tile.there]
     return _call(builder, called, arguments, ir.DoubleType())

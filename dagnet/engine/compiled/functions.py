@@ -199,9 +199,10 @@ def _are_alike(
     _run(code.slope, z.copy(), a.copy(), slopes)
     values, deltas = np.concatenate([z, z]), np.ones((2 * n, lanes), z.dtype)
     indptr, sums = np.maximum(np.arange(2 * n + 1) - n, 0), np.zeros(2 * n, z.dtype)
-    sources, biases, yes = np.arange(n, dtype=f"i{bits // 8}"), np.full(2 * n, -1), np.ones(2 * n, np.int8)
-    no = np.zeros_like(yes)
-    program = indptr, sources, biases, np.zeros_like(indptr), sources, yes, yes, no, indptr, indptr
+    unit = f"i{bits // 8}"
+    sources, biases, begun = np.arange(n, dtype=unit), np.full(2 * n, -1, unit), np.arange(2 * n, dtype=unit)
+    yes, no = np.ones(2 * n, np.int8), np.zeros(2 * n, np.int8)
+    program = indptr, sources, biases, np.zeros_like(indptr), sources, begun, yes, no, indptr, indptr
     arrays = (*program, np.ones(n, z.dtype), sums, sums, sums, values, deltas)
     kinds = [ctypes.c_void_p] * (1 + len(arrays)) + [ctypes.c_int64] * 7
     for address in units[:2]:
@@ -284,7 +285,7 @@ def _loss_is_off(loss: Loss, called: Called, dtype: np.dtype[Any], lanes: int) -
     if probe is None:
         return "it refuses all rows that were tried"
     many, number = ctypes.c_void_p, ctypes.c_int64
-    kinds = [many, many, many, number, many, many, many, number, number]
+    kinds = [many, many, many, many, number, many, many, many, number, number]
     function = ctypes.CFUNCTYPE(ctypes.c_double, *kinds)(called.address)
     eps = np.finfo(dtype).eps
     for far in (1.0, 30.0) if loss.outputs == "real" else (1.0,):
@@ -295,7 +296,7 @@ def _loss_is_off(loss: Loss, called: Called, dtype: np.dtype[Any], lanes: int) -
         state[:, :n_rows], wanted[:, :n_rows] = outputs.T, targets.T
         units = np.arange(width)
         state_at, units_at, *rest = (a.ctypes.data for a in (state, units, wanted, factor, deltas))
-        found = function(called.numbers, state_at, units_at, lanes, *rest, width, n_rows)
+        found = function(called.numbers, state_at, units_at, units_at, lanes, *rest, width, n_rows)
         with np.errstate(all="ignore"):
             right = float(np.dot(loss.row_values(outputs, targets).astype(np.float64), factor))
             pull = loss.row_gradients(outputs, targets) * factor[:, None]

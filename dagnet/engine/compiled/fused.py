@@ -13,13 +13,29 @@ from dagnet.engine.compiled.caching import INNER
 from dagnet.engine.compiled.calls import call_loss
 from dagnet.engine.compiled.kernels import load_inputs, load_tile, named_in
 from dagnet.engine.compiled.meeting import SHARES, end, number_of, taken, wait
-from dagnet.engine.compiled.opened import Reverse, State, Tile, opened, opened_call, padded
+from dagnet.engine.compiled.opened import (
+    LINE,
+    Reverse,
+    State,
+    Tile,
+    opened,
+    opened_call,
+    padded,
+    rows_of_delta,
+    shape_of,
+)
+
+
+@numba.njit(**INNER)
+def _first_read(program):
+    """The first edge in walking order whose weight is read: of those that leave inputs only if pulled."""
+    return 0 if program.pulls_inputs else program.indptr_out[program.n_inputs]
 
 
 @numba.njit(**INNER)
 def _gather(program, theta, weights, first, last):
-    """Some weights into walking order; of edges that leave inputs only where these are pulled."""
-    first = max(first, 0 if program.pulls_inputs else program.indptr_out[program.n_inputs])
+    """Some weights into walking order, where these are read."""
+    first = max(first, _first_read(program))
     some, slots = weights[first:last], program.slots_out[first:last]
     for k in range(len(some)):
         some[k] = theta[slots[k]]
@@ -101,13 +117,29 @@ def _collect_together(program, memory, begins, into, together):
 
 
 @numba.njit(**INNER)
-def _begins(program, lanes):
-    """Where in a part's memory begin z, targets, weights, derivatives of them and of units, and these end."""
-    n_units, walked = len(program.bias_slot), padded(len(program.slots_out))
-    wanted = (2 * n_units + program.n_pre) * lanes
-    weights = wanted + len(program.outputs) * lanes
-    biases = weights + (2 if program.writes_slots else 1) * walked
-    return 2 * n_units * lanes, wanted, weights, biases - walked, biases, biases + n_units + program.n_learned
+def _begins(program, shape):
+    """Where in a part's memory begin weights, derivatives of them and of units, and these end.
+
+    ``shape``: of :func:`dagnet.engine.compiled.opened.shape_of`.
+    """
+    (over, _, weights), walked = shape, padded(len(program.slots_out))
+    biases = weights + (2 if program.writes_slots and not over else 1) * walked
+    return weights, biases - walked, biases, biases + len(program.bias_slot) + program.n_learned
+
+
+@numba.njit(**INNER)
+def _rows_of(program, memory, lanes):
+    """Where a tile's a, δ, z and targets are; δ begins where values do if it is written over them."""
+    n = len(program.bias_slot)
+    pre = (n + rows_of_delta(program)) * lanes
+    wanted = pre + program.n_pre * lanes
+    deltas = memory[(0 if program.overwrites else n * lanes) : pre]
+    return (
+        memory[: n * lanes],
+        deltas,
+        memory[pre:wanted],
+        memory[wanted : wanted + len(program.outputs) * lanes],
+    )
 
 
 @numba.njit(**INNER)
@@ -126,25 +158,23 @@ def walking(module: str, forward: Any, backward: Any, load: Any, leave: Any) -> 
     """A kernel for a part of the rows, from those of a tile and what loads and leaves inputs."""
 
     def walk_part(program, call, memory, walk):
-        """Forward, loss and backward in a part's memory; their loss.  ``call``: of :func:`opened_call`."""
+        """Forward, loss and backward in a tile's memory; their loss.  ``call``: of :func:`opened_call`."""
         loss, (part, parts, lanes), (given, targets, factor) = call
-        pre, wanted, end_ = _begins(program, lanes)[:3]
-        size, n_steps = len(program.bias_slot) * lanes, len(program.runs)
-        state = State(memory[:size], memory[size:pre], memory[pre:wanted])
+        values, deltas, pre, wanted = _rows_of(program, memory, lanes)
+        state, n_steps = State(values, deltas, pre), len(program.runs)
+        outputs = program.outputs, program.outputs_begun, len(program.outputs)
         total, walked = 0.0, program.n_inputs if program.walks_to_inputs else 0
-        walk.gradient[:] = 0
-        walk.bias_gradient[:] = 0
         for number in range(part, (len(factor) + lanes - 1) // lanes, parts):
             first = number * lanes
             there = min(lanes, len(factor) - first)
             tile = Tile(0, 0, lanes, lanes, there, first)
-            here = memory[wanted:end_], factor[first : first + there]
+            here = wanted, factor[first : first + there]
             load(program, walk.theta, given, state, tile, number == part)
             forward(program, walk.theta, state, tile, 0, n_steps)
             for k in range(len(program.zeroed)):
                 state.deltas[program.zeroed[k] * lanes : (program.zeroed[k] + 1) * lanes] = 0
             load_tile(targets[first : first + there], here[0], 0, lanes, lanes)
-            total += call_loss(loss, state, tile, (program.outputs, len(program.outputs)), here)
+            total += call_loss(loss, state, tile, outputs, here)
             backward(program, walk, state, tile, (0, n_steps), (0, walked))
             leave(program, walk, given, state, tile)
         return total
@@ -159,16 +189,23 @@ def _walk_apart(program, call, memory, places, walk_part):
     ``places``: theta; where derivatives by slot go; whether threads share the work on weights, which then
     stand in this place in walking order, and derivatives stay as they were found.
     """
-    (_, (_, _, lanes), _), (theta, found, shares), n = call, places, len(program.slots_out)
-    _, _, at, walked, biases, stop = _begins(program, lanes)
-    weights = found[:n]  # which is written when the walk is over
+    (_, (_, parts, lanes), rows), (theta, found, shares), n = call, places, len(program.slots_out)
+    shape = over, inside, _ = shape_of(program, len(found), lanes, len(rows[2]), parts)
+    at, walked, biases, stop = _begins(program, shape)
+    weights = memory[at : at + n]
+    if not (over or program.writes_slots):
+        weights = found[:n]  # which is written when the walk is over
     if program.writes_slots:
-        weights = memory[at : at + n]
         found[:] = 0
+    memory[walked : walked + (_first_read(program) if over else n)] = 0
+    memory[biases:stop] = 0
     if not shares:
         _gather(program, theta, weights, 0, n)
     walk = Reverse(weights, memory[walked : walked + n], memory[biases:stop], theta, found)
-    lost = walk_part(program, call, memory, walk)
+    room = memory
+    if inside:
+        room = found[-found.ctypes.data % LINE // found.itemsize :]
+    lost = walk_part(program, call, room, walk)
     if not shares:
         _by_slot(program, walk.gradient, walk.bias_gradient, found)
     return lost
@@ -198,7 +235,8 @@ def whole_pass(table, theta, walk_part):
             end(meeting, number, part, total)
     if parts == 1:
         return total
-    _, _, _, walked, biases, stop = _begins(program, lanes)
+    shape = shape_of(program, len(into), lanes, len(rows[2]), parts)
+    _, walked, biases, stop = _begins(program, shape)
     total = wait(meeting, number, 0, parts)
     _collect_together(program, memory, (walked, biases, stop, apart), into, together)
     return total

@@ -307,10 +307,11 @@ class _Rows:
     def machine(self, lanes: int) -> Machine:
         """Its machine code for tiles of so many rows."""
         many = ELEMENTS[self.dtype.name].as_pointer()
-        kinds = [DOUBLE.as_pointer(), many, I64.as_pointer(), I64, many, many, many, I64, I64]
+        units = I64.as_pointer()
+        kinds = [DOUBLE.as_pointer(), many, units, units, I64, many, many, many, I64, I64]
         module, builder, function = function_in("run", DOUBLE, kinds)
         self.emit, self.wide = Emitter(builder, self.dtype, lanes), Emitter(builder, np.float64, lanes)
-        numbers, self.state, self.units, self.stride, self.targets, factor, *rest = function.args
+        numbers, self.state, self.units, self.begun, self.stride, self.targets, factor, *rest = function.args
         self.deltas, self.n_units, n = rest
         there = self.emit.first(n)
         self.factor = self.emit.load(factor, there)
@@ -337,8 +338,11 @@ class _Rows:
         starts = [self._start(place) for place in reductions]
 
         def body(unit: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-            place = builder.mul(builder.load(builder.gep(self.units, [unit])), self.stride)
-            here = builder.gep(self.deltas, [place])
+            place, begun = (
+                builder.mul(builder.load(builder.gep(units, [unit])), self.stride)
+                for units in (self.units, self.begun)
+            )
+            here = builder.gep(self.deltas, [begun])
             values = dict(self.known)
             values[0] = self.emit.load(builder.gep(self.state, [place]))
             offset = builder.mul(unit, ir.Constant(I64, self.emit.lanes))

@@ -102,12 +102,12 @@ class FusedGradient(LossGradient):
     def call_for(self, rows: int) -> tuple[Any, tuple[Array, ...], tuple[int, int, int]]:
         """What to call for up to so many rows; its table, memory and the slots that are 0; loss and lanes."""
         lanes = self._tiling(rows)[0]
-        loss, (table, _, memory) = self._losses[lanes], self._calls_of(lanes, 1)[0]
+        loss, (table, _, memory) = self._losses[lanes], self._calls_of(lanes, 1, rows)[0]
         return self._pass, (table, memory, self._unwanted), (loss.address, loss.numbers, lanes)
 
-    def _calls_of(self, lanes: int, parts: int) -> list[tuple[Array, Array, Array]]:
+    def _calls_of(self, lanes: int, parts: int, rows: int) -> list[tuple[Array, Array, Array]]:
         """Each part's table, room for a call in it, the memory of all; what was written there is no more."""
-        size, self._written = parts * self._room(lanes, parts) + LINE, ()
+        size, self._written = parts * self._room(lanes, parts, rows) + LINE, ()
         if self._calls and len(self._calls[0][2]) < size:
             self._calls = []
         memory = self._calls[0][2] if self._calls else np.empty(size, self._dtype)
@@ -115,10 +115,10 @@ class FusedGradient(LossGradient):
             self._calls.append((*call_table(self._table), memory))
         return self._calls[:parts]
 
-    def _room(self, lanes: int, parts: int) -> int:
+    def _room(self, lanes: int, parts: int, rows: int) -> int:
         """Numbers of a part's memory."""
         apart = parts > 1 and not self._shares
-        return memory_of(self._program, lanes) + (padded(self.n_slots) if apart else 0)
+        return memory_of(self._program, lanes, rows, parts) + (padded(self.n_slots) if apart else 0)
 
     def _write(
         self, tiling: tuple[int, int], inputs: Any, targets: Array, factor: Array, into: Array
@@ -132,9 +132,9 @@ class FusedGradient(LossGradient):
         self._kept = [given[0]] if sparse else [np.ascontiguousarray(inputs, self._dtype)]
         self._kept += [np.ascontiguousarray(array, self._dtype) for array in (targets, factor)]
         loss, starts = self._losses[lanes], [array.ctypes.data for array in self._kept]
-        calls, meeting = self._calls_of(lanes, parts), meeting_of(parts if parts > 1 else 0)
+        calls, meeting = self._calls_of(lanes, parts, len(targets)), meeting_of(parts if parts > 1 else 0)
         line = -(-calls[0][2].ctypes.data // LINE) * LINE
-        places = [*starts, line, self._room(lanes, parts), into.ctypes.data]
+        places = [*starts, line, self._room(lanes, parts, len(targets)), into.ctypes.data]
         places += [self._shares and parts > 1, meeting.ctypes.data, len(meeting)]
         for part, (_, room, _) in enumerate(calls):
             room[:] = Call(loss.address, loss.numbers, part, parts, lanes, len(targets), sparse, *places)

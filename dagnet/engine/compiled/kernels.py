@@ -57,7 +57,7 @@ def _activate(program, theta, what, state, tile, span):
     """A = g(z) for some units, z kept where a derivative needs it."""
     (first, last), (base, pre_base, stride, lanes, there, _) = span, tile
     values, function = state.values, (program.functions[what, 0], program.functions[what, 1])
-    if len(state.pre) > 0 and program.pre_place[first] >= 0:
+    if len(state.pre) > 0 and len(program.pre_place) > 0 and program.pre_place[first] >= 0:
         for unit in range(first, last):
             here, kept = base + unit * stride, pre_base + program.pre_place[unit] * stride
             run, z = state.pre[kept : kept + lanes], values[here : here + lanes]
@@ -121,17 +121,17 @@ def times_slope(program, walk, what, state, tile, span):
     """δ = ∂L/∂a · g'(z) for some units; what is learned there has its derivatives found."""
     (first, last), (base, pre_base, stride, lanes, there, _) = span, tile
     slope = program.slopes[what, 0], program.slopes[what, 1]
-    deltas, pre_place = state.deltas, program.pre_place
+    deltas, pre_place, kept = state.deltas, program.pre_place, len(program.pre_place) > 0
     without_z = State(state.values, deltas, state.values)
     if program.learned_counts[what] > 0:
         _learn(program, walk, what, state, tile, span)
-    elif stride == lanes and pre_place[first] < 0:
+    elif stride == lanes and not (kept and pre_place[first] >= 0):
         place = base + first * stride
         call_slope(slope, without_z, place, place, (last - first) * stride)
     else:
         for unit in range(first, last):
             here = base + unit * stride
-            if pre_place[unit] >= 0:
+            if kept and pre_place[unit] >= 0:
                 call_slope(slope, state, pre_base + pre_place[unit] * stride, here, lanes)
             else:
                 call_slope(slope, without_z, here, here, lanes)

@@ -20,14 +20,13 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from dagnet.engine.compiled.beginning import IN_MOMENTS
 from dagnet.engine.compiled.vectors import I32, I64, TILE_ROWS, USUAL_ROWS, Emitter, Vector
 
 AHEAD = 32
 """How many edges ahead the rows of a unit are asked for from memory."""
 SOON, LATER = (8, 512), 8
 """Where units go on together: how many units or edges ahead these are asked for, and rows."""
-BY_MOMENTS = 4
-"""Set in ``started``: ∂L/∂a of the unit begins with what comes by way of its moments over the rows."""
 REORDER = ("reassoc", "nsz", "contract")
 
 
@@ -178,8 +177,8 @@ class Rows(Emitter):
         parts = (self.builder.shuffle_vector(a.value, b.value, mask) for mask in masks)
         return self.added(*(Vector(self, part) for part in parts))
 
-    def add_four_sums(self, vectors: list[Vector], target: Any, n: int = 4) -> None:
-        """Add the sums of four pieces, or of the first n, to numbers in memory.
+    def add_four_sums(self, vectors: list[Vector], target: Any, n: int = 4, mask: Any = None) -> None:
+        """Add the sums of four pieces, or of the first n, to numbers in memory, or their bits in ``mask``.
 
         A tree of shuffles instead of four of them.
         """
@@ -190,12 +189,12 @@ class Rows(Emitter):
         builder, size = self.builder, self.dtype.itemsize
         if n == 4:
             wide = builder.bitcast(target, every.value.type.as_pointer())
-            builder.store(builder.fadd(builder.load(wide, align=size), every.value), wide, align=size)
+            builder.store(builder.fadd(self.before(target, mask, 4), every.value), wide, align=size)
             return
         for number in range(n):
             one = builder.gep(target, [ir.Constant(I64, number)])
             total = builder.extract_element(every.value, ir.Constant(I32, number))
-            builder.store(builder.fadd(builder.load(one), total), one)
+            builder.store(builder.fadd(self.before(one, mask, 1), total), one)
 
 
 def _bias(emit: Rows, program: Any, theta: Any, unit: Any) -> Any:
@@ -245,9 +244,11 @@ class Pull:
     """A walk over the children that some units share, four edges of each at a time, and the rest."""
 
     firsts: tuple[Any, ...] = ()
+    mask: Any = None
 
-    def __init__(self, emit: Rows, program: Any, walk: Any, units: list[Any]) -> None:
-        self.emit, self.plan, self.walk = emit, program, walk
+    def __init__(self, emit: Rows, program: Any, walk: Any, units: list[Any], mask: Any = None) -> None:
+        """``mask``: where derivatives may be written over weights, see :meth:`Rows.mask_where_apart`."""
+        self.emit, self.plan, self.walk, self.mask = emit, program, walk, mask
         self.owns = [emit.load(emit.place(emit.state.values, unit)) for unit in units]
         self.firsts = tuple(emit.at(program.indptr_out, unit) for unit in units)
         if units:
@@ -292,7 +293,7 @@ class Pull:
             found.append(products)
         for here, own in zip(self._places(place), zip(*found, strict=True), strict=True):
             four = [*own, *[emit.piece.splat(0.0)] * (4 - n)]
-            emit.add_four_sums(four, emit.builder.gep(self.walk.gradient, [here]), n)
+            emit.add_four_sums(four, emit.builder.gep(self.walk.gradient, [here]), n, self.mask)
         return [total.value for total in pulled]
 
     def all(self, first: Any, n: Any, starts: list[Any]) -> list[Any]:
@@ -338,27 +339,31 @@ def _normalized(emit: Rows, pull: Pull, edge: Any, unit: Any) -> Vector:
 
 
 def pulled(
-    emit: Rows, program: Any, walk: Any, units: list[Any], *, normalizes: bool = False
+    emit: Rows, program: Any, walk: Any, units: list[Any], mask: Any, *, normalizes: bool = False
 ) -> tuple[list[Vector], list[Vector]]:
     """∂L/∂a of units that have the same children, and their a; derivatives of the weights are added up."""
     builder, unit = emit.builder, units[0]
     first, n = emit.span(program.indptr_out, unit)
     for other in units if len(units) > 1 else []:
         emit.prefetch(emit.place(emit.state.values, builder.sub(other, I64(LATER))))
-    pull = Pull(emit, program, walk, units)
+    pull = Pull(emit, program, walk, units, mask)
 
     def start(unit: Any) -> Any:
-        fresh = builder.icmp_signed("==", emit.at(program.started, unit), ir.Constant(I64, 0))
-        there = emit.load(emit.place(emit.state.deltas, unit)).value
-        return builder.select(fresh, emit.splat(0.0).value, there)
+        begun, before = emit.at(program.begun, unit), builder.block
+        # a branch, which is foreseen, where a choice would wait for both
+        with builder.if_then(builder.icmp_signed(">=", begun, ir.Constant(I64, 0))):
+            there, read = emit.load(emit.place(emit.state.deltas, begun)).value, builder.block
+        found = builder.phi(emit.type)
+        found.add_incoming(emit.splat(0.0).value, before)
+        found.add_incoming(there, read)
+        return found
 
     def by_children() -> list[Any]:
         return pull.all(first, n, [start(unit) for unit in units])
 
     if not normalizes:
         return [Vector(emit, total) for total in by_children()], pull.owns
-    started = emit.at(program.started, unit)
-    by_moments = builder.icmp_signed("==", started, ir.Constant(I64, BY_MOMENTS))
+    by_moments = builder.icmp_signed("==", emit.at(program.begun, unit), ir.Constant(I64, IN_MOMENTS))
     ways = []
     with builder.if_else(by_moments) as (then, otherwise):
         with then:

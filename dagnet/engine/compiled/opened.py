@@ -35,7 +35,7 @@ ARRAYS = {
     "parts": (types.int64, 5),
     "indptr": types.int64,
     "sources": _UNIT,
-    "bias_slot": types.int64,
+    "bias_slot": _UNIT,
     "pre_place": _UNIT,
     "functions": (types.int64, 2),
     "slopes": (types.int64, 2),
@@ -45,7 +45,8 @@ ARRAYS = {
     "indptr_out": types.int64,
     "children": _UNIT,
     "slots_out": _SLOT,
-    "started": types.int8,
+    "begun": _UNIT,
+    "outputs_begun": types.int64,
     "alike": types.int8,
     "zeroed": types.int64,
     "fresh": types.int8,
@@ -64,6 +65,8 @@ NUMBERS = (
     "n_learned",
     "writes_slots",
     "skips_inputs",
+    "aggregates",
+    "overwrites",
 )
 NARROW = {_UNIT: types.int32, _SLOT: types.uint32}
 WIDE = {_UNIT: types.int64, _SLOT: types.uint64}
@@ -212,23 +215,45 @@ def numbers_at(typingctx, vector, address, shape):
     return kind(vector, address, shape), codegen
 
 
+LINE = 64
+"""Bytes of a cache line, on which the memory of a call begins: it has so many more."""
+
+
 @register_jitable
 def padded(n):
     """A length that leaves what follows on a cache line."""
     return (n + 15) // 16 * 16
 
 
-def memory_of(program: Any, lanes: int) -> int:
-    """How many numbers a thread's memory of a training step holds."""
-    n_units, n_walked = len(program.bias_slot), len(program.slots_out)
-    by_rows = 2 * n_units + program.n_pre + len(program.outputs)
-    walked = (2 if program.writes_slots else 1) * padded(n_walked)
-    size: int = by_rows * lanes + walked + padded(n_units + program.n_learned)
-    return size
+@register_jitable
+def rows_of_delta(program):
+    """How many units' rows of δ stand behind those of values: where δ is written over these, the outputs'."""
+    return len(program.outputs) if program.overwrites else len(program.bias_slot)
 
 
-LINE = 64
-"""Bytes of a cache line, on which the memory of a call begins: it has so many more."""
+@register_jitable
+def shape_of(program, n_slots, lanes, n_rows, parts):
+    """How a training step has its memory.
+
+    Whether derivatives are written over weights in walking order, which they may be where each is found at
+    once: in one tile, but for aggregations, which read weights twice.  Whether the tile's rows lie in the
+    result, which is written when all is over, and then has no weights in it.  The size of the tile in the
+    memory itself.
+    """
+    n_units, n_outputs = len(program.bias_slot), len(program.outputs)
+    tile = (n_units + rows_of_delta(program) + program.n_pre + n_outputs) * lanes
+    over = parts == 1 and 1 <= n_rows <= lanes and not program.aggregates
+    inside = over and not program.writes_slots and tile + LINE <= n_slots
+    return over, inside, 0 if inside else tile
+
+
+def memory_of(program: Any, lanes: int, n_rows: int, parts: int) -> int:
+    """How many numbers a part's memory of a training step holds."""
+    over, _, size = shape_of(program, program.plan.n_slots, lanes, n_rows, parts)
+    walked = padded(len(program.slots_out)) * (2 if program.writes_slots and not over else 1)
+    return int(size + walked + padded(len(program.bias_slot) + program.n_learned))
+
+
 CALL = 2 * len(ARRAYS) + len(NUMBERS)
 """Where a call begins in its table."""
 

@@ -129,5 +129,6 @@ def _ordered(program: Any, part: Array, columns: Array) -> tuple[Array, dict[str
         slots = getattr(program, name)
         if len(slots):
             own = slots[order]
-            kept[name] = np.concatenate([inputs - 1, np.where(own < 0, own, own + len(weights) - n_weights)])
+            moved = np.where(own < 0, own, own + len(weights) - n_weights)
+            kept[name] = np.concatenate([inputs - 1, moved]).astype(slots.dtype)
     return np.append(weights, np.arange(n_weights, n_slots)), kept

@@ -103,7 +103,7 @@ def lose(loss, arrays, block, rows, room, layout):
                     missing = given[row] != given[row]
                     to[row] = filler if missing else given[row]
                     factor[row] = 0 if missing else factor[row]
-            sums[head] += call_loss(loss, state, tile, (units[head], width), (own, factor))
+            sums[head] += call_loss(loss, state, tile, (units[head], units[head], width), (own, factor))
             for k in range(width):
                 here = tile.base + units[head, k] * stride
                 deltas = state.deltas[here : here + lanes]

@@ -13,10 +13,10 @@ from dagnet.arrays import Array
 from dagnet.builtins import aggregations
 from dagnet.engine.compiled import functions
 from dagnet.engine.compiled.alike import alike_units, leaving_by_children
+from dagnet.engine.compiled.beginning import BY_BLOCK, BY_MOMENTS, beginning, begun_apart, first_pulls
 from dagnet.engine.compiled.functions import Called, CompiledActivation, units_by_code
 from dagnet.engine.compiled.masks import numbers_of_rate
-from dagnet.engine.compiled.microkernels import BY_MOMENTS
-from dagnet.engine.compiled.opened import BLOCK, table_of
+from dagnet.engine.compiled.opened import BLOCK, table_of, with_array
 from dagnet.engine.compiled.units import joined_units
 from dagnet.engine.compiled.vectors import TILE_ROWS, USUAL_ROWS
 from dagnet.hashing import ODD, mixed
@@ -45,8 +45,6 @@ Such a matrix and its derivatives leave a core's cache, or rows are read as give
 on are products as well.  All others are blocks, as fast, and one sweep with all else.
 """
 USUAL = {np.dtype(name): rows for name, rows in USUAL_ROWS.items()}
-BY_BLOCK = 2
-"""Set in ``started``: a block writes ∂L/∂a of the unit, and the first to do so begins it."""
 PRODUCT, BEST = 1, (2, 3)
 """Aggregations that kernels know, in the order of their codes there; NumPy runs all others."""
 FEW_EDGES = 5_000
@@ -113,7 +111,7 @@ class Program:
         segments = _segments(plan, self.steps, self.activations)
         self.started, segments = _first_writes(plan, segments)
         self.segments = [self._widened(segment) for segment in segments] if self.has_dense else segments
-        self.fresh = self._first_pulls()
+        self.fresh = first_pulls(self)
         self.normalizes = any(segment.kind == MOMENTS_SEGMENT for segment in segments)
         others = [segment for segment in segments if segment.kind != SWEEP]
         few = all(s.from_inputs and not s.walks_on and s.last - s.first < NARROW for s in others)
@@ -136,10 +134,7 @@ class Program:
         self.pulls_inputs = bool(to_inputs := np.count_nonzero(plan.needs_delta[: plan.n_inputs]))
         slots_out = np.append(plan.slots_out, self._aggregate_rows()) if self.aggregates else plan.slots_out
         self.outputs = plan.outputs.astype(np.int64)
-        self.indptr, self.indptr_out, self.bias_slot = (
-            np.ascontiguousarray(a, np.int64) for a in (plan.indptr, plan.indptr_out, plan.bias_slot)
-        )
-        self.is_narrow = plan.sources.dtype == plan.targets.dtype == np.int32 and plan.n_slots < 2**32
+        self.is_narrow = plan.sources.dtype == plan.targets.dtype == np.int32 and plan.n_slots < 2**31
         # unsigned, because for a signed index Numba asks each time whether it counts from the end
         signed, unsigned = (np.int32, np.uint32) if self.is_narrow else (np.int64, np.uint64)
         self.sources, slots, children = (
@@ -147,24 +142,36 @@ class Program:
         )
         self.slots_out, self.children = leaving_by_children(self, slots.view(unsigned), children)
         self.slots_out.flags.writeable = False  # as the plan's own: kernels are compiled for one of both
-        self.pre_place, self.needs_delta = self.pre_place.astype(signed, copy=False), plan.needs_delta
+        self.indptr, self.indptr_out = (
+            np.ascontiguousarray(a, np.int64) for a in (plan.indptr, plan.indptr_out)
+        )
+        read: list[Array] = [a.astype(signed, copy=False) for a in (plan.bias_slot, self.pre_place)]
+        self.bias_slot, self.pre_place = read
+        self.needs_delta = plan.needs_delta
         numbers, self.key = plan.unit_numbers, np.zeros(2, np.uint64)
         self.rates = np.array([numbers_of_rate(rate) for rate in self._rates], np.float64).reshape(-1, 3)
         self.unit_hashes = np.zeros(0, np.uint64) if numbers is None else mixed(numbers + ODD)
         self.all_needed = np.count_nonzero(plan.needs_delta) - to_inputs == plan.n_units - plan.n_inputs
         self.walks_to_inputs = self.pulls_inputs or bool(plan.indptr_out[plan.n_inputs])
         self._join_units()
+        self.overwrites, self.begun, self.outputs_begun = beginning(self)
         self.table = table_of(self)
+
+    @cached_property
+    def apart(self) -> tuple[Array, Array]:
+        """The table for walks that keep all values, and an array in it."""
+        begun = begun_apart(self) if self.overwrites else self.begun
+        return with_array(self.table, "begun", begun), begun
 
     def _join_units(self) -> None:
         """``runs``: steps as tiles take them, one part; ``unit_code``: what runs units of an activation."""
-        steps, n, (self.alike, joins) = self.steps, len(self.activations), alike_units(self)
+        steps, n, (self.alike, self.joins) = self.steps, len(self.activations), alike_units(self)
         active = steps[:, 0] == ACTIVATE
         codes = np.where(active, steps[:, 1], 0)  # first all without dropout, then with each rate
         if self.drops:
             codes[:-1] += np.where(active[:-1] & (steps[1:, 0] == DROP), n * (1 + steps[1:, 1]), 0)
         asked = set(codes[active].tolist()) if self.sums else ()
-        self._units = units_by_code(self, self.widths, asked, joins=joins)
+        self._units = units_by_code(self, self.widths, asked, joins=self.joins)
         self.unit_code = np.array([code[:3] for code in self._units], np.int64)
         begins, fuses = [segment.begin for segment in self.segments], self.unit_code[:-1, 0] != 0
         self.runs, self._starts = joined_units(steps, codes, fuses, begins, drops=self.drops)
@@ -174,15 +181,6 @@ class Program:
         """Where in ``runs`` a segment's steps stand: first, last + 1."""
         first, last = np.searchsorted(self._starts, (segment.begin, segment.end)).tolist()
         return first, last
-
-    def _first_pulls(self) -> Array:
-        """(weights,) marks in rows of blocks' first units: nothing has written ∂L/∂a of the parent before."""
-        fresh = np.zeros(self.plan.n_weights if self.blocks else 0, np.int8)
-        for step in reversed(self.blocks):
-            sources = self.plan.step_sources(step)
-            fresh[step.slot : step.slot + step.n_source] = self.started[sources] == 0
-            self.started[sources] |= BY_BLOCK
-        return fresh
 
     def _aggregate_rows(self) -> Array:
         """Slots of the terms that kernels aggregate, behind those that are pulled over, and room for them.
@@ -206,10 +204,11 @@ class Program:
         return np.concatenate(slots)
 
     def _pre_places(self) -> tuple[Array, int]:
-        """Where z of each unit is kept, −1 for units whose g' needs only a."""
-        places, needed = np.full(self.plan.n_units, -1, np.int64), [a.needs_z for a in self.activations]
+        """Where z of each unit is kept, −1 for units whose g' needs only a; empty where none is kept."""
+        needed = [a.needs_z for a in self.activations]
         if not any(needed):
-            return places, 0
+            return np.zeros(0, np.int64), 0
+        places = np.full(self.plan.n_units, -1, np.int64)
         keeps = np.zeros(self.plan.n_units, bool)
         for kind, what, first, last in self.steps.tolist():
             if kind == ACTIVATE and needed[what]:

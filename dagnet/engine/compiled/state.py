@@ -9,7 +9,7 @@ import numpy as np
 from dagnet.arrays import Array
 from dagnet.contracts import Draw, State
 from dagnet.engine.compiled import kernels
-from dagnet.engine.compiled.microkernels import BY_MOMENTS
+from dagnet.engine.compiled.beginning import BY_MOMENTS
 from dagnet.engine.compiled.opened import with_array
 from dagnet.engine.compiled.segments import Program
 from dagnet.engine.reference import sums
@@ -84,7 +84,7 @@ class CompiledState(State):
         self.draw: Any = None
         self.key = np.zeros(6, np.uint64)
         by_step = program.drops or program.normalizes
-        self.kernel_table = with_array(program.table, "key", self.key) if by_step else program.table
+        self.kernel_table = with_array(program.apart[0], "key", self.key) if by_step else program.apart[0]
         self.known = np.empty((5, program.plan.n_units if program.normalizes else 0), dtype)
         """Of units that are normalised: mean; ∂L/∂a by way of the moments, 2 rows; 1/σ, weight/σ."""
         self.shares = np.zeros(0, dtype)  # of the rows in the moments, 0 for lanes without one

@@ -38,11 +38,13 @@ from dagnet.formula import Formula
 from dagnet.plan import ACTIVATE, DROP, SPARSE
 
 BYTE = ir.IntType(8)
-WAYS = ("indptr", "sources", "bias_slot", "indptr_out", "children", "started", "needs_delta")
+WAYS = ("indptr", "sources", "bias_slot", "indptr_out", "children", "begun", "needs_delta")
 PROGRAM = (*WAYS, "alike", "unit_hashes", "key")
 WALK = ("theta", "weights", "gradient", "bias_gradient")
 STATE, TILE = ("values", "deltas"), ("base", "stride", "lanes", "there", "row")
 """What is handed over, in this order, behind the numbers and before the first unit and the last + 1."""
+WRITTEN_OVER = ("weights", "gradient", "values", "deltas")
+"""Of these the second may be the first, and the fourth the third."""
 
 
 class Kind(NamedTuple):
@@ -76,6 +78,9 @@ def _machine(formula: Formula | None, kind: Kind) -> Machine:
         module = ir.Module()
         for name, write in (("forth", _forth), ("back", _back)):
             _, builder, function = function_in(name, ir.VoidType(), kinds, module)
+            for array, argument in zip((*PROGRAM, *WALK, *STATE), function.args[1:], strict=False):
+                if array in WRITTEN_OVER:
+                    argument.attributes.discard("noalias")
             _by_width(builder, function.args, formula, kind, write)
         return module
 
@@ -85,8 +90,9 @@ def _machine(formula: Formula | None, kind: Kind) -> Machine:
 
 
 def _kinds(element: ir.Type, unit: ir.Type) -> list[ir.Type]:
-    kinds = {"sources": unit, "children": unit, "started": BYTE, "needs_delta": BYTE, "alike": BYTE}
-    kinds |= {"indptr": I64, "indptr_out": I64, "bias_slot": I64, "unit_hashes": I64, "key": I64}
+    names = ("sources", "children", "begun", "bias_slot")
+    kinds = dict.fromkeys(names, unit) | {"needs_delta": BYTE, "alike": BYTE}
+    kinds |= {"indptr": I64, "indptr_out": I64, "unit_hashes": I64, "key": I64}
     arrays = (kinds.get(name, element).as_pointer() for name in (*PROGRAM, *WALK, *STATE))
     return [DOUBLE.as_pointer(), *arrays, *[I64] * (len(TILE) + 2)]
 
@@ -182,12 +188,13 @@ def _back(emit: Rows, code: tuple[Any, ...], known: Values, arrays: Any, span: l
     (program, walk), (first, last), (formula, dropout, kind) = arrays, span, code
     builder, there = emit.builder, emit.first(emit.tile.there)
     joins = (program.alike, BACK) if kind.joins else None
+    mask = emit.mask_where_apart(walk.weights, walk.gradient)
 
     def unit(k: Any) -> None:
         place, owns = builder.sub(builder.sub(last, k), I64(1)), list[Vector]()
 
         def pull(units: list[Any]) -> list[Vector]:
-            found, owns[:] = pulled(emit, program, walk, units, normalizes=kind.normalizes)
+            found, owns[:] = pulled(emit, program, walk, units, mask, normalizes=kind.normalizes)
             return found
 
         # also where δ is not wanted: of weights derivatives are

@@ -123,6 +123,25 @@ class Emitter:
         flags = [ir.Constant(I32, flag) for flag in (0, 3, 1)]
         self._call("llvm.prefetch.p0", ir.VoidType(), [address, *flags])
 
+    def mask_where_apart(self, a: Any, b: Any) -> Any:
+        """For :meth:`before`: no bits where two arrays are one, else all."""
+        kind = ir.VectorType(ir.IntType(8 * self.dtype.itemsize), 4)
+        same = self.builder.icmp_unsigned("==", a, b)
+        return self.builder.select(same, ir.Constant(kind, [0] * 4), ir.Constant(kind, [-1] * 4))
+
+    def before(self, target: Any, mask: Any, n: int) -> Any:
+        """Four numbers in memory or one, the first of four, with the bits of a mask alone."""
+        builder, kind, size = self.builder, ir.VectorType(self.element, 4), self.dtype.itemsize
+        if n == 4:
+            found = builder.load(builder.bitcast(target, kind.as_pointer()), align=size)
+        else:
+            found = builder.insert_element(
+                ir.Constant(kind, ir.Undefined), builder.load(target), ir.Constant(I32, 0)
+            )
+        if mask is not None:
+            found = builder.bitcast(builder.and_(builder.bitcast(found, mask.type), mask), kind)
+        return found if n == 4 else builder.extract_element(found, ir.Constant(I32, 0))
+
     def first(self, n: ir.Value) -> Vector:
         """Truth in the first ``n`` lanes; ``n`` is an i64."""
         all_lanes = ir.Constant(I64, self.lanes)
