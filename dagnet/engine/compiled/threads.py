@@ -11,30 +11,32 @@ import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from typing import Any
 
 Task = Callable[[int], None]
 Answer = SimpleQueue[BaseException | None]
-Order = dict[str, object]
-"""Who does a part: whoever first says so, the worker it was given to or the caller."""
+Order = dict[str, Any]
+"""A task, and who does a part of it: whoever first says so, the worker it was given to or the caller."""
 
 
 class _Worker:
     def __init__(self) -> None:
-        self.inbox: SimpleQueue[tuple[Order, Task, int, Answer]] = SimpleQueue()
+        self.inbox: SimpleQueue[tuple[Order, int, Answer]] = SimpleQueue()
         threading.Thread(target=self._serve, name="dagnet", daemon=True).start()
 
     def _serve(self) -> None:
         while True:
-            order, task, part, answer = self.inbox.get()
+            order, part, answer = self.inbox.get()
             if order.setdefault("by", self) is self:
-                error = None
+                task, error = order.pop("task"), None
                 try:
                     task(part)
                 except BaseException as raised:  # noqa: BLE001 - handed to the caller, who raises it
                     error = raised
+                del task  # before the caller goes on, so that nothing of his is held
                 answer.put(error)
                 del error
-            del order, task, answer
+            del order, answer
 
 
 _workers: list[_Worker] = []
@@ -51,20 +53,22 @@ def run_parts(task: Task, n: int) -> None:
         task(0)
         return
     answer: Answer = SimpleQueue()
-    orders: list[Order] = [{} for _ in range(n - 1)]
+    orders: list[Order] = [{"task": task} for _ in range(n - 1)]
     try:
         while len(_workers) < n - 1:
             with _lock:
                 _workers.append(_Worker())
         for part, (order, worker) in enumerate(zip(orders, _workers, strict=False), 1):
-            worker.inbox.put((order, task, part, answer))
+            worker.inbox.put((order, part, answer))
         task(0)
         for part, order in enumerate(orders, 1):
             if order.setdefault("by", answer) is answer:
                 task(part)
     finally:  # after an error, too, no worker is at what the caller may do with this memory next
-        begun = sum(order.setdefault("by", answer) is not answer for order in orders)
-        errors = [answer.get() for _ in range(begun)]
+        own = [order for order in orders if order.setdefault("by", answer) is answer]
+        for order in own:  # which late workers see: they hold nothing of the task
+            order.pop("task", None)
+        errors = [answer.get() for _ in range(len(orders) - len(own))]
     for error in errors:
         if error is not None:
             raise error
