@@ -72,17 +72,20 @@ class FusedGradient(LossGradient):
         if self.draw is not None:
             self._key[:] = self.draw.key, self.draw.first
         self._write(tiling, inputs, targets, factor, into)
-        loss = self._pass(self._calls[0][0], theta) if parts == 1 else self._shared(parts, theta)
+        loss = (
+            self._pass(self._calls[0][0], theta) if parts == 1 else self._shared(parts, theta, (inputs, into))
+        )
         if len(self._unwanted):
             into[self._unwanted] = 0
         return loss, kernels.sum_of_squares(into)
 
-    def _shared(self, parts: int, theta: Array) -> float:
+    def _shared(self, parts: int, theta: Array, given: tuple[Any, ...]) -> float:
+        """The pass by several threads; ``given`` has what it reads and writes besides what is kept."""
         calls, written, losses = self._calls, self._written, [0.0] * parts
         self._written, self._calls = (), []  # after an interrupt others may be at them: not used again
         begin_pass(self._meeting)
 
-        def share(part: int, _: Any = (self._kept, written, self._meeting)) -> None:
+        def share(part: int, _: Any = (given, self._kept, self._meeting)) -> None:
             losses[part] = self._pass(calls[part][0], theta)
 
         run_parts(share, parts)

@@ -43,10 +43,11 @@ def _read(builder: Any, program: Any, inputs: Any, state: Any, tile: Any, rows: 
 
 
 def _summing(n: int) -> Any:
-    """A unit's z without bias in n rows of a tile, from ``first`` on."""
+    """Z without bias of a unit in n rows of a tile; ``place``: the unit, the first row."""
 
     @microkernel()
-    def sum_rows(builder, program, theta, inputs, state, tile, unit, first):
+    def sum_rows(builder, program, theta, inputs, state, tile, place):
+        unit, first = place
         emit, slot, width, rows = _read(builder, program, inputs, state, tile, (unit, first, n))
 
         def some(k: Any, carried: list[Any], mask: Any = None) -> list[Any]:
@@ -64,20 +65,21 @@ def _summing(n: int) -> Any:
 
 
 def _finding(n: int) -> Any:
-    """∂L/∂w of a unit from n rows of a tile, the last columns first, which are nearest."""
+    """∂L/∂w of a unit from n rows of a tile, the last columns first, which are nearest; ``place`` too."""
 
     @microkernel()
-    def find_weights(builder, program, walk, inputs, state, tile, unit, first):
+    def find_weights(builder, program, walk, inputs, state, tile, place):
+        unit, first = place
         emit, slot, width, rows = _read(builder, program, inputs, state, tile, (unit, first, n))
         own = emit.place(state.deltas, unit)
         deltas = [emit.splat(emit.at(own, builder.add(first, I64(number)))) for number in range(n)]
 
         def some(k: Any, mask: Any = None) -> None:
-            place = builder.gep(walk.into, [builder.add(slot, k)])
-            total = emit.load(place, mask)
+            weights = builder.gep(walk.into, [builder.add(slot, k)])
+            total = emit.load(weights, mask)
             for row, delta in zip(rows, deltas, strict=True):
                 total = emit.intrinsic("fmuladd", delta, emit.load(builder.gep(row, [k]), mask), total)
-            emit.store(total, place, mask)
+            emit.store(total, weights, mask)
 
         whole = builder.and_(width, I64(-emit.lanes))
         some(whole, emit.first(builder.sub(width, whole)))
@@ -104,9 +106,9 @@ def _load(program, theta, given, state, tile, fresh):
         if program.runs[number, 0] == _DENSE:
             for unit in range(program.runs[number, 2], program.runs[number, 3]):
                 for first in range(0, whole, FORTH):
-                    _sum(program, theta, given[0], state, tile, unit, first)
+                    _sum(program, theta, given[0], state, tile, (unit, first))
                 for row in range(whole, tile.there):
-                    _sum_row(program, theta, given[0], state, tile, unit, row)
+                    _sum_row(program, theta, given[0], state, tile, (unit, row))
                 place = tile.base + unit * tile.stride
                 state.values[place + tile.there : place + tile.lanes] = 0
 
@@ -120,9 +122,9 @@ def _leave(program, walk, given, state, tile):
             for unit in range(program.runs[number, 2], program.runs[number, 3]):
                 if program.needs_delta[unit]:
                     for first in range(0, whole, BACK):
-                        _find(program, walk, given[0], state, tile, unit, first)
+                        _find(program, walk, given[0], state, tile, (unit, first))
                     for row in range(whole, tile.there):
-                        _find_row(program, walk, given[0], state, tile, unit, row)
+                        _find_row(program, walk, given[0], state, tile, (unit, row))
 
 
 KERNELS = kernels_of_tiles(__name__, tile_kernels(__name__, sum_block, push_block), _load, _leave)
